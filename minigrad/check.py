@@ -1,0 +1,156 @@
+"""Checks: of derivatives against differences, and of a graph against its invariants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.compile.function import function
+from minigrad.errors import DTypeError, GradientError, GraphError
+from minigrad.grad import grad
+from minigrad.graph import VAR, Expr, describe, free_variables, get_op, make, toposort
+from minigrad.operators import public
+from minigrad.ops.core import sum
+from minigrad.types import Array, TensorType
+
+
+@public
+def check_grad(
+    y: Expr,
+    wrt: Any,
+    at: Mapping[Expr, Any] | None = None,
+    *,
+    order: int = 1,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+    seed: int = 0,
+) -> float:
+    """Compare the gradient of Σ y·r, r random, with differences along a random direction.
+
+    The numerical side is Ridders' extrapolation of central differences (Ridders 1982), in float64.
+    order=2 checks the gradient of the gradient too, and so on.
+
+    wrt: one variable or param, or a list; at: values of all variables.
+    Returns the largest relative error. Raises GradientError when it is above rtol (and atol), and
+    DTypeError unless all that is differentiated is float64.
+    """
+    leaves = [wrt] if isinstance(wrt, Expr) else list(wrt)
+    for leaf in leaves:
+        if leaf.dtype != np.float64 or leaf.op.name not in ("var", "param"):
+            raise DTypeError(
+                f"check_grad needs float64 variables or params, not {describe(leaf)}"
+            )
+    rng = np.random.default_rng(seed)
+    values = {v: np.asarray(x, v.dtype) for v, x in (at or {}).items()}
+    worst = 0.0
+    for level in range(1, order + 1):
+        y = sum(y * rng.uniform(0.5, 1.5, y.shape)) if y.shape else y
+        worst = max(worst, _check_once(y, leaves, values, rng, level, rtol, atol))
+        grads = grad(y, leaves)
+        y = sum(grads[0] * rng.uniform(0.5, 1.5, grads[0].shape))
+        for g in grads[1:]:
+            y = y + sum(g * rng.uniform(0.5, 1.5, g.shape))
+    return worst
+
+
+def _check_once(
+    y: Expr,
+    leaves: Sequence[Expr],
+    values: Mapping[Expr, Array],
+    rng: np.random.Generator,
+    level: int,
+    rtol: float,
+    atol: float,
+) -> float:
+    start = {x: x.value.copy() if x.op.name == "param" else values[x] for x in leaves}
+    direction = {x: np.asarray(rng.standard_normal(x.shape)) for x in leaves}
+    inputs = free_variables([y, *leaves])
+    missing = [describe(v) for v in inputs if v not in values]
+    if missing:
+        raise GraphError("no value for " + "; ".join(missing))
+    moved = {x: x if x.op is VAR else None for x in leaves}
+    f = function(inputs, y)
+    slope = function(inputs, _directional(y, leaves, direction))
+
+    def along(h: float) -> float:
+        current = {v: values[v] for v in inputs}
+        for x in leaves:
+            point = start[x] + h * direction[x]
+            if moved[x] is None:
+                x.value = point  # type: ignore[misc]
+            else:
+                current[x] = point
+        return float(f(*[current[v] for v in inputs]))
+
+    try:
+        exact = float(slope(*[values[v] for v in inputs]))
+        estimate, doubt = _ridders(along)
+    finally:
+        for x in leaves:
+            if moved[x] is None:
+                x.value = start[x]  # type: ignore[misc]
+    error = abs(exact - estimate)
+    scale = max(abs(exact), abs(estimate))
+    if not error <= rtol * scale + atol + 10 * doubt:
+        raise GradientError(
+            f"order {level}: the gradient says {exact:.12g} along a random direction, "
+            f"differences say {estimate:.12g} (uncertain by {doubt:.1g}), for {describe(y)} "
+            f"by {', '.join(str(x.name) for x in leaves)}"
+        )
+    return error / scale if scale else 0.0
+
+
+def _directional(y: Expr, leaves: Sequence[Expr], direction: Mapping[Expr, Array]) -> Expr:
+    """The directional derivative, from the reverse-mode gradient."""
+    total = None
+    for x, g in zip(leaves, grad(y, leaves), strict=True):
+        term = sum(g * direction[x])
+        total = term if total is None else total + term
+    assert total is not None
+    return total
+
+
+def _ridders(f: Any, h: float = 0.05, shrink: float = 1.6, levels: int = 12) -> tuple[float, float]:
+    """f'(0) and an estimate of its error, by polynomial extrapolation of central differences."""
+    table = [[(f(h) - f(-h)) / (2 * h)]]
+    best, doubt = table[0][0], float("inf")
+    for k in range(1, levels):
+        h /= shrink
+        row = [(f(h) - f(-h)) / (2 * h)]
+        factor = shrink**2
+        for j in range(1, k + 1):
+            row.append((row[j - 1] * factor - table[k - 1][j - 1]) / (factor - 1))
+            factor *= shrink**2
+            error = max(abs(row[j] - row[j - 1]), abs(row[j] - table[k - 1][j - 1]))
+            if error <= doubt:
+                best, doubt = row[j], error
+        if abs(row[k] - table[k - 1][k - 1]) >= 2 * doubt:
+            break
+        table.append(row)
+    return best, doubt
+
+
+@public
+def verify(outputs: Expr | Sequence[Expr]) -> None:
+    """Check the invariants of a graph; raises GraphError naming the node that breaks one.
+
+    Every op is the registered one, every type is what its rule infers, every node is the interned
+    one, and no two variables share a name.
+
+    >>> from minigrad.graph import var
+    >>> verify(var("x") * 2.0)
+    """
+    names: dict[str, Expr] = {}
+    for node in toposort(outputs):
+        if get_op(node.op.name) is not node.op:
+            raise GraphError(f"{describe(node)}: its op is not the registered {node.op.name}")
+        inferred = node.op.infer(*[a.type for a in node.args], *node.attrs)
+        if not isinstance(node.type, TensorType) or inferred is not node.type:
+            raise GraphError(f"{describe(node)}: its type rule says {inferred!r}")
+        if make(node.op, node.args, node.attrs) is not node:
+            raise GraphError(f"{describe(node)}: it is not the interned node")
+        if node.op is VAR and names.setdefault(str(node.name), node) is not node:
+            other = describe(names[str(node.name)])
+            raise GraphError(f"two variables are named alike: {describe(node)}, and {other}")

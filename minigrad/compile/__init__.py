@@ -1,0 +1,1 @@
+"""Compiling graphs: a plan (what runs when, in which buffer), and a file for each backend."""

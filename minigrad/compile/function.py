@@ -1,0 +1,256 @@
+"""Compiled functions: `function`, and the one-off evaluation of an expression with `eval`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from minigrad.compile import numpy as numpy_backend
+from minigrad.compile.plan import make_plan
+from minigrad.errors import DTypeError, GraphError, ShapeError
+from minigrad.graph import (
+    PARAM,
+    VAR,
+    Expr,
+    ParamCell,
+    as_expr,
+    describe,
+    free_variables,
+    require_closed,
+)
+from minigrad.operators import public
+from minigrad.simplify import simplify_safely
+from minigrad.tree import flatten
+from minigrad.types import Array
+
+BACKENDS = {"numpy": numpy_backend.compile_plan}
+
+
+class Function:
+    """A compiled graph; call it with one value for each input, in order or by name.
+
+    Returns arrays (NumPy scalars for shape ()) in the nesting in which the outputs were given.
+    Calls from several threads are safe; those that update the same parameters race with each other.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Expr],
+        outputs: Any,
+        updates: Mapping[Expr, Any] | None,
+        backend: str,
+        simplify: bool,
+        check_finite: bool,
+    ) -> None:
+        self.inputs = _check_inputs(inputs)
+        leaves, self._build = flatten(outputs)
+        written = {} if updates is None else _check_updates(updates)
+        roots = [as_expr(e) for e in leaves] + list(written.values())
+        self._count = len(leaves)
+        self._written = [cast(ParamCell, p.attrs[1]) for p in written]
+        _check_bound(roots, self.inputs)
+        self.outputs = simplify_safely(roots) if simplify else roots
+        self.backend = _choose(backend)
+        self.plan = make_plan(self.inputs, self.outputs)
+        self._run = BACKENDS[self.backend](self.plan, check_finite)
+
+    def __call__(self, *values: Any, **named: Any) -> Any:
+        """Run; raises GraphError, ShapeError or DTypeError for inputs that do not fit."""
+        arrays = [
+            bind(v, x)
+            for v, x in zip(self.inputs, self._in_order(values, named), strict=True)
+        ]
+        found = self._run(arrays)
+        for cell, new in zip(self._written, found[self._count :], strict=True):
+            np.copyto(cell.array, new)
+        return self._build(iter([x[()] if not x.ndim else x for x in found[: self._count]]))
+
+    def _in_order(self, values: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
+        names = [cast(str, v.name) for v in self.inputs]
+        if len(values) + len(named) == len(names) and not named:
+            return list(values)
+        given = dict(zip(names, values, strict=False))
+        twice = sorted(set(given) & set(named))
+        unknown = sorted(set(named) - set(names))
+        given.update(named)
+        missing = [n for n in names if n not in given]
+        if len(values) > len(names) or twice or unknown or missing:
+            problem = (
+                f"missing {', '.join(missing)}"
+                if missing
+                else f"unknown {', '.join(unknown)}"
+                if unknown
+                else f"{', '.join(twice)} given twice"
+                if twice
+                else f"{len(values)} values for {len(names)} inputs"
+            )
+            raise GraphError(f"this function takes ({', '.join(names)}): {problem}")
+        return [given[n] for n in names]
+
+    def __repr__(self) -> str:
+        names = ", ".join(cast(str, v.name) for v in self.inputs)
+        return f"<minigrad function ({names}), {len(self.plan.steps)} steps, {self.backend}>"
+
+    def report(self) -> str:
+        """What was compiled: steps, buffers and their memory, by op."""
+        counts: dict[str, int] = {}
+        for step in self.plan.steps:
+            counts[step.node.op.name] = counts.get(step.node.op.name, 0) + 1
+        held = sum(t.size * t.dtype.itemsize for t in self.plan.buffers)
+        lines = [
+            f"backend {self.backend}: {len(self.plan.steps)} steps, "
+            f"{len(self.plan.buffers)} buffers of {held} bytes in all"
+        ]
+        ranked = sorted(counts.items(), key=lambda item: -item[1])
+        return "\n".join(lines + [f"  {n:6d} × {name}" for name, n in ranked])
+
+
+@public
+def function(
+    inputs: Sequence[Expr],
+    outputs: Any,
+    updates: Mapping[Expr, Any] | None = None,
+    *,
+    backend: str = "auto",
+    simplify: bool = True,
+    check_finite: bool = False,
+) -> Function:
+    """Compile a graph to a function of its variables.
+
+    inputs: the variables, in the order of the call's arguments.
+    outputs: an expression, or any nesting of tuples, lists and dicts of them.
+    updates: {param: expression}; after a call each param holds the value its expression had with
+        the params as they were before it.
+    backend: "numpy", or "auto" for the fastest that is there.
+    simplify: apply the rewrites that keep values (exact and stability tables) first.
+    check_finite: raise NonFiniteError at the op where a NaN or an infinity is born (slower).
+
+    Raises GraphError for a variable that is not among the inputs.
+
+    >>> from minigrad.graph import var
+    >>> x, y = var("x"), var("y")
+    >>> f = function([x, y], {"sum": x + y, "product": x * y})
+    >>> f(2.0, y=3.0)
+    {'sum': np.float64(5.0), 'product': np.float64(6.0)}
+    """
+    return Function(inputs, outputs, updates, backend, simplify, check_finite)
+
+
+def _choose(backend: str) -> str:
+    if backend == "auto":
+        return "numpy"
+    if backend not in BACKENDS:
+        names = ", ".join(repr(n) for n in ["auto", *BACKENDS])
+        raise GraphError(f"no backend {backend!r}; there are {names}")
+    return backend
+
+
+def _check_inputs(inputs: Sequence[Expr]) -> list[Expr]:
+    if isinstance(inputs, Expr):
+        raise GraphError("inputs is a list of variables: write function([x], ...)")
+    checked = list(inputs)
+    for v in checked:
+        if not isinstance(v, Expr) or v.op is not VAR:
+            shown = describe(v) if isinstance(v, Expr) else repr(v)
+            raise GraphError(f"an input must be a variable made with minigrad.var, not {shown}")
+    names = [v.name for v in checked]
+    if len(set(names)) != len(names):
+        raise GraphError(f"two inputs have the same name: {', '.join(map(str, names))}")
+    return checked
+
+
+def _check_updates(updates: Mapping[Expr, Any]) -> dict[Expr, Expr]:
+    written = {}
+    for p, value in updates.items():
+        if not isinstance(p, Expr) or p.op is not PARAM:
+            raise GraphError(f"only params can be updated, not {p!r}")
+        new = as_expr(value)
+        if new.type is not p.type:
+            kind = ShapeError if new.shape != p.shape else DTypeError
+            raise kind(f"cannot update {describe(p)} with a value of type {new.type!r}")
+        written[p] = new
+    return written
+
+
+def _check_bound(roots: Sequence[Expr], inputs: Sequence[Expr]) -> None:
+    known = set(inputs)
+    loose = [describe(v) for v in free_variables(roots) if v not in known]
+    if loose:
+        raise GraphError(
+            "the outputs depend on variables that are given no value:\n  " + "\n  ".join(loose)
+        )
+
+
+def bind(v: Expr, value: Any) -> Array:
+    """A value as an array of the variable's type. Raises ShapeError or DTypeError."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"the value of {describe(v)} is no array: {error}") from None
+    weak = isinstance(value, (int, float)) or (array.dtype == np.int64 and v.type.is_float)
+    if not np.can_cast(array.dtype, v.dtype, "same_kind") and not (
+        weak and _keeps_kind(array.dtype, v.dtype)
+    ):
+        raise DTypeError(f"a value of dtype {array.dtype} was given for {describe(v)}")
+    if array.shape != v.shape:
+        raise ShapeError(f"a value of shape {array.shape} was given for {describe(v)}")
+    return array.astype(v.dtype, copy=False)
+
+
+def _keeps_kind(given: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
+    order = "biuf"
+    return given.kind in order and order.index(given.kind) <= order.index(wanted.kind)
+
+
+@public
+def eval(node: Any, bindings: Mapping[Any, Any] | None = None) -> Any:
+    """The value of an expression (or a nesting of them) under {variable or its name: value}.
+
+    Returns arrays, NumPy scalars for shape (). Raises GraphError for a missing or unknown variable.
+
+    >>> from minigrad.graph import var
+    >>> x = var("x")
+    >>> eval(x * x, {"x": 3.0})
+    np.float64(9.0)
+    """
+    leaves, _ = flatten(node)
+    variables = free_variables([as_expr(e) for e in leaves])
+    values = _resolve(variables, bindings or {})
+    return function(variables, node)(*[values[v] for v in variables])
+
+
+def _resolve(variables: Sequence[Expr], bindings: Mapping[Any, Any]) -> dict[Expr, Any]:
+    by_name = {v.name: v for v in variables}
+    values: dict[Expr, Any] = {}
+    for key, value in bindings.items():
+        v = by_name.get(key) if isinstance(key, str) else key
+        if not isinstance(v, Expr):
+            raise GraphError(f"no variable {key!r} here; there are: {_listed(variables)}")
+        if v.op is not VAR:
+            raise GraphError(
+                f"bindings give values to variables, not to {describe(v)}; to replace an inner "
+                "node use minigrad.substitute"
+            )
+        # Variables that are known but not used here are let pass, so that one dict serves many.
+        values[v] = value
+    missing = [v for v in variables if v not in values]
+    if missing:
+        raise GraphError(f"no value for {_listed(missing)}; pass eval({{x: value, ...}})")
+    return values
+
+
+def _listed(variables: Sequence[Expr]) -> str:
+    return ", ".join(f"{v.name}: {v.type!r}" for v in variables) or "none"
+
+
+@public
+def concrete(node: Expr, asked: str) -> Any:
+    """The value of a closed expression, for float(e), np.asarray(e), bool(e)."""
+    require_closed(node, asked)
+    if asked == "expr.item()" or asked.startswith(("float", "int", "bool")):
+        if node.size != 1:
+            raise ShapeError(f"{asked} needs one element; {describe(node)} has {node.size}")
+        return np.reshape(eval(node), ())[()]
+    return eval(node)

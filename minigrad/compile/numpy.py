@@ -1,0 +1,92 @@
+"""The reference backend: a plan run step by step with NumPy, obviously right first.
+
+Buffers belong to a workspace; each running call has one to itself, so that threads can share a
+function, and finished calls leave theirs for the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.compile.plan import Plan, Step
+from minigrad.errors import NonFiniteError
+from minigrad.graph import Expr, describe
+from minigrad.types import Array
+
+Runner = Callable[[Sequence[Array]], list[Array]]
+
+
+def compile_plan(plan: Plan, check_finite: bool = False) -> Runner:
+    """A function from input arrays to output arrays, in the plan's order.
+
+    With check_finite it raises NonFiniteError at the first step that makes a NaN or an infinity.
+    """
+    template: list[Any] = [None] * len(plan.nodes)
+    for slot, array in plan.constants:
+        template[slot] = array
+    program = [
+        (s.node.op.numpy, s.args, s.node.attrs, s.slot, s.buffer, s.frees) for s in plan.steps
+    ]
+    workspaces: list[list[Array]] = []
+
+    def run(values: Sequence[Array]) -> list[Array]:
+        slots = template.copy()
+        for slot, value in zip(plan.inputs, values, strict=True):
+            slots[slot] = value
+        for slot, cell in plan.params:
+            slots[slot] = cell.array
+        try:
+            buffers = workspaces.pop()  # atomic: no two calls take the same one
+        except IndexError:
+            buffers = [np.empty(t.shape, t.dtype) for t in plan.buffers]
+        try:
+            with np.errstate(all="ignore"):
+                if check_finite:
+                    _check_leaves(plan, slots)
+                for k, (call, args, attrs, slot, buffer, frees) in enumerate(program):
+                    operands = [slots[a] for a in args]
+                    if buffer is None:
+                        slots[slot] = call(*operands, *attrs)
+                    else:
+                        slots[slot] = call(*operands, *attrs, out=buffers[buffer])
+                    if check_finite:
+                        _check_step(plan.steps[k], slots, operands)
+                    for dead in frees:
+                        slots[dead] = None
+            return [
+                np.array(slots[s]) if s in plan.copied else np.asarray(slots[s])
+                for s in plan.outputs
+            ]
+        finally:
+            workspaces.append(buffers)
+
+    return run
+
+
+def _check_leaves(plan: Plan, slots: Sequence[Any]) -> None:
+    for slot in [*plan.inputs, *(s for s, _ in plan.params)]:
+        if what := _fault(slots[slot]):
+            node = plan.nodes[slot]
+            raise NonFiniteError(f"{what} in {node.op.name} {describe(node)}: it came with the data")
+
+
+def _check_step(step: Step, slots: Sequence[Any], operands: Sequence[Any]) -> None:
+    if what := _fault(slots[step.slot]):
+        lines = [f"{what} born at {_made(step.node)}"]
+        for arg, value in zip(step.node.args, operands, strict=True):
+            low, high = (np.min(value), np.max(value)) if np.size(value) else ("-", "-")
+            lines.append(f"  operand {describe(arg)}, values {low:.6g} to {high:.6g}")
+        raise NonFiniteError("\n".join(lines))
+
+
+def _made(node: Expr) -> str:
+    return f"op {node.op.name}, {describe(node)}"
+
+
+def _fault(value: Any) -> str:
+    if np.asarray(value).dtype.kind != "f" or np.isfinite(value).all():
+        return ""
+    return "NaN" if np.isnan(value).any() else "infinity"

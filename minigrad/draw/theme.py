@@ -1,0 +1,272 @@
+"""How a number looks: one colour, width and dash for each magnitude, and the short text beside it.
+
+Nothing here knows of graphs, DOT or files. A picture, a table and a legend that share one `Scale`
+say the same thing about the same number.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Dash = Literal["solid", "dashed", "dotted"]
+Kind = Literal["normal", "zero", "underflow", "disconnected", "nan", "inf"]
+SpecialKind = Literal["zero", "underflow", "disconnected", "nan", "inf"]
+
+# The family of all text, as DOT and SVG name it. Verdana is the widespread font whose widths come
+# closest, for a viewer of an SVG who has no DejaVu Sans.
+FONT = "DejaVu Sans,Verdana,sans-serif"
+
+# A ramp of the cividis family (blue, grey, gold: the axis that colour-blind eyes keep), evenly
+# spaced in OKLab. Cividis itself ends in near-black and in bright yellow; here the lightness stays
+# in the band that keeps a contrast of 3:1 or more on white and also on #1e1e1e, so that a vanished
+# edge does not disappear in a dark page, nor the largest one in a white page.
+RAMP: tuple[str, ...] = (
+    "#2863d8", "#386bcc", "#4771bf", "#5477b2", "#627ca5", "#6f8097",
+    "#7c8389", "#898679", "#968868", "#a28a54", "#af8b39", "#bb8c00",
+)  # fmt: skip
+
+MAX_DECADES = 12  # float64 keeps 16 digits: what lies further below the largest no longer adds up
+MIN_DECADES = 3  # fewer would paint a factor of two as if it were a collapse
+EMPTY_EXPONENTS = (-6.0, 0.0)
+
+_THINNEST, _THICKEST = 1.1, 4.5  # points
+_LEAST_CLASSES = 6
+_LEAST_EXPONENT = -323  # float64 has nothing below 5e-324
+_SLACK = 1e-9  # log10 of 10**k may miss k by a rounding error
+
+
+@dataclass(frozen=True)
+class EdgeStyle:
+    """How to draw one value: `color` is "#rrggbb", `width` is in points, `kind` says what it is.
+
+    >>> special_style("nan")
+    EdgeStyle(color='#c13d9e', width=3.5, dash='dashed', kind='nan')
+    >>> special_style("nan").dasharray
+    '12 7'
+    """
+
+    color: str
+    width: float
+    dash: Dash
+    kind: Kind
+
+    @property
+    def dasharray(self) -> str:
+        """The dash as an SVG `stroke-dasharray`, in proportion to the width."""
+        if self.dash == "solid":
+            return "none"
+        on, off = (3.5, 2.0) if self.dash == "dashed" else (1.0, 2.0)
+        return f"{max(1.0, on * self.width):.0f} {max(2.0, off * self.width):.0f}"
+
+
+# No two kinds share a dash and a similar width, so that they differ in grey print too.
+_SPECIAL: dict[Kind, EdgeStyle] = {
+    "zero": EdgeStyle("#858585", 2.4, "dotted", "zero"),
+    "underflow": EdgeStyle(RAMP[0], 1.2, "dashed", "underflow"),
+    "disconnected": EdgeStyle("#909090", 1.0, "dotted", "disconnected"),
+    "nan": EdgeStyle("#c13d9e", 3.5, "dashed", "nan"),
+    "inf": EdgeStyle("#d9480f", 6.5, "solid", "inf"),
+}
+
+
+def special_style(kind: SpecialKind) -> EdgeStyle:
+    """The look of a value that is off the scale, for a caller who knows more than the float says.
+
+    A product of nonzero factors that came out as 0.0 did underflow, though `Scale.style(0.0)` can
+    only call it zero.
+
+    >>> special_style("underflow").dash
+    'dashed'
+    """
+    return _SPECIAL[kind]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Magnitudes from 10**lo_exp to 10**hi_exp in 6 to 12 classes, even on a log10 axis.
+
+    The scale is locked: it never changes with the values it is asked about, so two pictures drawn
+    with one scale can be compared. Signs are ignored.
+
+    >>> scale = Scale(-8.0, 0.0)
+    >>> scale.classes, scale.edges[:3]
+    (8, (1e-08, 1e-07, 1e-06))
+    >>> scale.style(2e-8).color, scale.style(-0.5).color
+    ('#2863d8', '#bb8c00')
+    >>> scale.style(1e-30).kind, scale.style(0.0).kind, scale.style(None).kind
+    ('underflow', 'zero', 'disconnected')
+    """
+
+    lo_exp: float
+    hi_exp: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.lo_exp) and math.isfinite(self.hi_exp)):
+            raise ValueError(
+                f"Scale({self.lo_exp}, {self.hi_exp}): both exponents must be finite. "
+                "Scale.of(values) builds a scale that leaves out nan, inf and 0."
+            )
+        if self.lo_exp >= self.hi_exp:
+            raise ValueError(
+                f"Scale({self.lo_exp}, {self.hi_exp}): lo_exp must lie below hi_exp. They are "
+                "powers of ten: Scale(-6, 0) runs from 1e-06 to 1."
+            )
+
+    @staticmethod
+    def of(values: Iterable[float | None]) -> "Scale":
+        """The scale for everything in `values`, whole decades wide.
+
+        Only finite nonzero magnitudes count. It spans 3 decades at least (one value lies in the
+        middle of them) and 12 at most; when capped, the top is kept and smaller ones show as
+        "underflow".
+
+        >>> Scale.of([3e-5, 0.2, 0.0, None, float("nan")])
+        Scale(lo_exp=-5.0, hi_exp=0.0)
+        >>> Scale.of([0.03])
+        Scale(lo_exp=-3.0, hi_exp=0.0)
+        >>> Scale.of([1e-40, 1.0])
+        Scale(lo_exp=-12.0, hi_exp=0.0)
+        >>> Scale.of([])
+        Scale(lo_exp=-6.0, hi_exp=0.0)
+        """
+        magnitudes = [abs(float(v)) for v in values if v is not None]
+        exponents = [math.log10(m) for m in magnitudes if m != 0.0 and math.isfinite(m)]
+        if not exponents:
+            return Scale(*EMPTY_EXPONENTS)
+        lo = math.floor(min(exponents) + _SLACK)
+        hi = math.ceil(max(exponents) - _SLACK)
+        missing = max(0, MIN_DECADES - (hi - lo))
+        lo, hi = lo - (missing + 1) // 2, hi + missing // 2
+        return Scale(float(max(lo, hi - MAX_DECADES, _LEAST_EXPONENT)), float(hi))
+
+    @property
+    def classes(self) -> int:
+        """How many classes: one a decade, or two where that would make too few."""
+        span = self.hi_exp - self.lo_exp
+        wanted = math.ceil(span - _SLACK) if span > _LEAST_CLASSES else math.ceil(2 * span - _SLACK)
+        return min(max(wanted, _LEAST_CLASSES), len(RAMP))
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """The `classes + 1` magnitudes between which the classes lie, rising.
+
+        >>> [fmt(e) for e in Scale(-3.0, 0.0).edges]
+        ['0.001', '0.00316', '0.01', '0.0316', '0.1', '0.316', '1']
+        """
+        step = (self.hi_exp - self.lo_exp) / self.classes
+        return tuple(_power_of_ten(self.lo_exp + i * step) for i in range(self.classes + 1))
+
+    def index(self, magnitude: float) -> int:
+        """The class of a finite positive magnitude, 0 for the smallest; clamped at both ends.
+
+        >>> Scale(-8.0, 0.0).index(5e-8), Scale(-8.0, 0.0).index(1e9)
+        (0, 7)
+        """
+        share = (math.log10(magnitude) - self.lo_exp) / (self.hi_exp - self.lo_exp)
+        return min(max(math.floor(share * self.classes + _SLACK), 0), self.classes - 1)
+
+    def style(self, value: float | None) -> EdgeStyle:
+        """The look of `value`; None stands for "no path at all", which is not the same as zero.
+
+        A nonzero magnitude below 10**lo_exp is "underflow"; one above 10**hi_exp has the top class.
+
+        >>> Scale(-8.0, 0.0).style(1e-4)
+        EdgeStyle(color='#7c8389', width=3.04, dash='solid', kind='normal')
+        """
+        if value is None:
+            return _SPECIAL["disconnected"]
+        magnitude = abs(float(value))
+        if math.isnan(magnitude):
+            return _SPECIAL["nan"]
+        if math.isinf(magnitude):
+            return _SPECIAL["inf"]
+        if magnitude == 0.0:
+            return _SPECIAL["zero"]
+        if math.log10(magnitude) < self.lo_exp - _SLACK:
+            return _SPECIAL["underflow"]
+        return self.class_style(self.index(magnitude))
+
+    def class_style(self, index: int) -> EdgeStyle:
+        """The look of one class, counted from the smallest."""
+        share = index / (self.classes - 1)
+        color = RAMP[round(share * (len(RAMP) - 1))]
+        width = round(_THINNEST + share * (_THICKEST - _THINNEST), 2)
+        return EdgeStyle(color, width, "solid", "normal")
+
+
+def legend_rows(scale: Scale) -> list[tuple[str, EdgeStyle]]:
+    """(label, style) of everything that the scale can show, the largest first, in plain ASCII.
+
+    >>> for label, style in legend_rows(Scale(-12.0, 0.0))[-7:]:
+    ...     print(f"{label:24}{style.dash}")
+    1e-11 to 1e-10          solid
+    1e-12 to 1e-11          solid
+    below 1e-12             dashed
+    0                       dotted
+    not connected           dotted
+    nan                     dashed
+    inf                     solid
+    """
+    edges, top = scale.edges, scale.classes - 1
+    rows = [(f"{fmt(edges[top])} or more", scale.class_style(top))]
+    for i in range(top - 1, -1, -1):
+        rows.append((f"{fmt(edges[i])} to {fmt(edges[i + 1])}", scale.class_style(i)))
+    rows.append((f"below {fmt(edges[0])}", _SPECIAL["underflow"]))
+    rows.append(("0", _SPECIAL["zero"]))
+    rows.append(("not connected", _SPECIAL["disconnected"]))
+    rows.append(("nan", _SPECIAL["nan"]))
+    rows.append(("inf", _SPECIAL["inf"]))
+    return rows
+
+
+def fmt(value: float) -> str:
+    """A number in at most 3 significant digits, with an ASCII minus.
+
+    >>> [fmt(x) for x in (1.23456e-05, 0.5, -2.0, 1234.0, 0.0, -0.0)]
+    ['1.23e-05', '0.5', '-2', '1.23e+03', '0', '0']
+    >>> [fmt(x) for x in (float("nan"), float("-inf"))]
+    ['nan', '-inf']
+    """
+    number = float(value)
+    return "0" if number == 0.0 else f"{number:.3g}"
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG 2 contrast ratio of two "#rrggbb" colours, from 1 (the same) to 21 (black and white).
+
+    >>> round(contrast("#000000", "#ffffff"), 6)
+    21.0
+    """
+    low, high = sorted((_luminance(first), _luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def text_on(fill_hex: str) -> str:
+    """Black or white, whichever stands out more on `fill_hex`.
+
+    >>> text_on("#00224e"), text_on("#fee838")
+    ('#ffffff', '#000000')
+    """
+    black, white = "#000000", "#ffffff"
+    return black if contrast(black, fill_hex) >= contrast(white, fill_hex) else white
+
+
+def _luminance(color: str) -> float:
+    """Relative luminance of a "#rrggbb" colour (WCAG 2.2, section "relative luminance")."""
+    digits = color[1:]
+    if len(color) != 7 or color[0] != "#" or set(digits.lower()) - set("0123456789abcdef"):
+        raise ValueError(f"{color!r} is not a colour of the form '#rrggbb', such as '#2863d8'.")
+    channels = (int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
+    red, green, blue = (
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _power_of_ten(exponent: float) -> float:
+    """10**exponent; whole exponents through their literal, which 10.0**k can miss by one bit."""
+    nearest = round(exponent)
+    if abs(exponent - nearest) < _SLACK and -323 <= nearest <= 308:
+        return float(f"1e{nearest}")
+    return math.inf if exponent > 308.25 else math.pow(10.0, exponent)

@@ -1,0 +1,35 @@
+"""The exceptions minigrad raises on purpose. Each is also the builtin that NumPy would raise."""
+
+from __future__ import annotations
+
+
+class MinigradError(Exception):
+    """Base of every error raised on purpose; catch it to catch them all."""
+
+
+class ShapeError(MinigradError, ValueError):
+    """Shapes, axes or indices that do not fit together."""
+
+
+class DTypeError(MinigradError, TypeError):
+    """A dtype that an operation or an input does not take."""
+
+
+class GraphError(MinigradError, ValueError):
+    """A graph used in a way its structure does not allow (unbound variable, non-scalar grad ...)."""
+
+
+class OpenGraphError(MinigradError, TypeError):
+    """A concrete value was asked of an expression that still has free variables."""
+
+
+class GraphFileError(MinigradError, ValueError):
+    """A saved graph that is malformed, from another version, or does not check."""
+
+
+class GradientError(MinigradError, AssertionError):
+    """A derivative that disagrees with its numerical estimate."""
+
+
+class NonFiniteError(MinigradError, FloatingPointError):
+    """A NaN or an infinity was born, and the caller asked to be told where."""

@@ -1,0 +1,343 @@
+"""What Python and NumPy syntax on an expression means: operators, methods, NumPy's own functions.
+
+Everything here only looks up a public function by its name in FUNCTIONS, which the modules that
+define the functions fill in. So this file knows the names, and nothing about graphs or ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.errors import DTypeError, ShapeError
+
+if TYPE_CHECKING:
+    from minigrad.graph import Expr
+    from minigrad.types import Array, Shape
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def public(function: F) -> F:
+    """Make a function reachable as an operator, a method or a NumPy function of its name."""
+    FUNCTIONS[function.__name__] = function
+    return function
+
+
+# NumPy's name -> ours, where they differ.
+_NUMPY_NAMES = {
+    "absolute": "abs",
+    "amax": "max",
+    "amin": "min",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arctanh": "atanh",
+    "concatenate": "concat",
+    "conjugate": "positive",
+    "cumprod": "cumulative_prod",
+    "cumsum": "cumulative_sum",
+    "float_power": "pow",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "power": "pow",
+    "right_shift": "bitwise_right_shift",
+    "rint": "round",
+    "transpose": "permute_dims",
+    "true_divide": "divide",
+    "var": "variance",
+}
+# NumPy's reductions over a binary ufunc -> ours.
+_UFUNC_REDUCE = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "logical_and": "all",
+    "logical_or": "any",
+    "logaddexp": "logsumexp",
+}
+
+
+def _numpy_name(name: str) -> str:
+    # FUNCTIONS also holds what NumPy has no counterpart of (grad, eval ...): harmless, since the
+    # name comes from a NumPy function.
+    name = _NUMPY_NAMES.get(name, name)
+    if name not in FUNCTIONS:
+        raise DTypeError(
+            f"np.{name} does not build minigrad expressions; see minigrad.__all__ for what does"
+        )
+    return name
+
+
+class Operators:
+    """Mixin that gives expressions their syntax."""
+
+    __slots__ = ()
+    __array_priority__ = 1000.0
+    shape: Shape
+
+    # Arithmetic.
+    def __add__(self, other: Any) -> Expr:
+        return FUNCTIONS["add"](self, other)  # type: ignore[no-any-return]
+
+    def __radd__(self, other: Any) -> Expr:
+        return FUNCTIONS["add"](other, self)  # type: ignore[no-any-return]
+
+    def __sub__(self, other: Any) -> Expr:
+        return FUNCTIONS["subtract"](self, other)  # type: ignore[no-any-return]
+
+    def __rsub__(self, other: Any) -> Expr:
+        return FUNCTIONS["subtract"](other, self)  # type: ignore[no-any-return]
+
+    def __mul__(self, other: Any) -> Expr:
+        return FUNCTIONS["multiply"](self, other)  # type: ignore[no-any-return]
+
+    def __rmul__(self, other: Any) -> Expr:
+        return FUNCTIONS["multiply"](other, self)  # type: ignore[no-any-return]
+
+    def __truediv__(self, other: Any) -> Expr:
+        return FUNCTIONS["divide"](self, other)  # type: ignore[no-any-return]
+
+    def __rtruediv__(self, other: Any) -> Expr:
+        return FUNCTIONS["divide"](other, self)  # type: ignore[no-any-return]
+
+    def __floordiv__(self, other: Any) -> Expr:
+        return FUNCTIONS["floor_divide"](self, other)  # type: ignore[no-any-return]
+
+    def __rfloordiv__(self, other: Any) -> Expr:
+        return FUNCTIONS["floor_divide"](other, self)  # type: ignore[no-any-return]
+
+    def __mod__(self, other: Any) -> Expr:
+        return FUNCTIONS["remainder"](self, other)  # type: ignore[no-any-return]
+
+    def __rmod__(self, other: Any) -> Expr:
+        return FUNCTIONS["remainder"](other, self)  # type: ignore[no-any-return]
+
+    def __pow__(self, other: Any) -> Expr:
+        return FUNCTIONS["pow"](self, other)  # type: ignore[no-any-return]
+
+    def __rpow__(self, other: Any) -> Expr:
+        return FUNCTIONS["pow"](other, self)  # type: ignore[no-any-return]
+
+    def __matmul__(self, other: Any) -> Expr:
+        return FUNCTIONS["matmul"](self, other)  # type: ignore[no-any-return]
+
+    def __rmatmul__(self, other: Any) -> Expr:
+        return FUNCTIONS["matmul"](other, self)  # type: ignore[no-any-return]
+
+    def __and__(self, other: Any) -> Expr:
+        return FUNCTIONS["bitwise_and"](self, other)  # type: ignore[no-any-return]
+
+    def __rand__(self, other: Any) -> Expr:
+        return FUNCTIONS["bitwise_and"](other, self)  # type: ignore[no-any-return]
+
+    def __or__(self, other: Any) -> Expr:
+        return FUNCTIONS["bitwise_or"](self, other)  # type: ignore[no-any-return]
+
+    def __ror__(self, other: Any) -> Expr:
+        return FUNCTIONS["bitwise_or"](other, self)  # type: ignore[no-any-return]
+
+    def __xor__(self, other: Any) -> Expr:
+        return FUNCTIONS["bitwise_xor"](self, other)  # type: ignore[no-any-return]
+
+    def __rxor__(self, other: Any) -> Expr:
+        return FUNCTIONS["bitwise_xor"](other, self)  # type: ignore[no-any-return]
+
+    def __lshift__(self, other: Any) -> Expr:
+        return FUNCTIONS["bitwise_left_shift"](self, other)  # type: ignore[no-any-return]
+
+    def __rlshift__(self, other: Any) -> Expr:
+        return FUNCTIONS["bitwise_left_shift"](other, self)  # type: ignore[no-any-return]
+
+    def __rshift__(self, other: Any) -> Expr:
+        return FUNCTIONS["bitwise_right_shift"](self, other)  # type: ignore[no-any-return]
+
+    def __rrshift__(self, other: Any) -> Expr:
+        return FUNCTIONS["bitwise_right_shift"](other, self)  # type: ignore[no-any-return]
+
+    def __neg__(self) -> Expr:
+        return FUNCTIONS["negative"](self)  # type: ignore[no-any-return]
+
+    def __pos__(self) -> Expr:
+        return FUNCTIONS["positive"](self)  # type: ignore[no-any-return]
+
+    def __abs__(self) -> Expr:
+        return FUNCTIONS["abs"](self)  # type: ignore[no-any-return]
+
+    def __invert__(self) -> Expr:
+        return FUNCTIONS["bitwise_invert"](self)  # type: ignore[no-any-return]
+
+    # Comparison is elementwise, as for arrays; identity of expressions is `is`.
+
+    def __lt__(self, other: Any) -> Expr:
+        return FUNCTIONS["less"](self, other)  # type: ignore[no-any-return]
+
+    def __le__(self, other: Any) -> Expr:
+        return FUNCTIONS["less_equal"](self, other)  # type: ignore[no-any-return]
+
+    def __gt__(self, other: Any) -> Expr:
+        return FUNCTIONS["greater"](self, other)  # type: ignore[no-any-return]
+
+    def __ge__(self, other: Any) -> Expr:
+        return FUNCTIONS["greater_equal"](self, other)  # type: ignore[no-any-return]
+
+    def __eq__(self, other: Any) -> Expr:  # type: ignore[override]
+        return FUNCTIONS["equal"](self, other)  # type: ignore[no-any-return]
+
+    def __ne__(self, other: Any) -> Expr:  # type: ignore[override]
+        return FUNCTIONS["not_equal"](self, other)  # type: ignore[no-any-return]
+
+    __hash__ = object.__hash__
+
+    # Containers.
+    def __getitem__(self, index: Any) -> Expr:
+        return FUNCTIONS["getitem"](self, index)  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ShapeError("a scalar expression has no len()")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Expr]:
+        if not self.shape:
+            raise ShapeError("a scalar expression cannot be iterated over")
+        return (self[i] for i in range(self.shape[0]))
+
+    @property
+    def at(self) -> Any:
+        """Functional update: `x.at[index].set(value)`, `.add(value)`, `.get()`."""
+        return FUNCTIONS["at"](self)
+
+    # Conversion to a concrete value.
+    def eval(self, bindings: Mapping[Any, Any] | None = None) -> Any:
+        """The value under bindings {variable: value}. A variable may be given by its name.
+
+        Returns an ndarray, or a NumPy scalar for shape ().
+        Raises GraphError for a missing or unknown variable, ShapeError and DTypeError for a value
+        that does not fit.
+        """
+        return FUNCTIONS["eval"](self, bindings)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        return np.asarray(FUNCTIONS["concrete"](self, "np.asarray(expr)"), dtype=dtype)
+
+    def __float__(self) -> float:
+        return float(FUNCTIONS["concrete"](self, "float(expr)"))
+
+    def __int__(self) -> int:
+        return int(FUNCTIONS["concrete"](self, "int(expr)"))
+
+    def __bool__(self) -> bool:
+        return bool(FUNCTIONS["concrete"](self, "bool(expr)"))
+
+    # Text and pictures.
+    def __str__(self) -> str:
+        return FUNCTIONS["to_str"](self)  # type: ignore[no-any-return]
+
+    def latex(self) -> str:
+        """The expression as LaTeX source (shortened when it is long)."""
+        return FUNCTIONS["to_latex"](self)  # type: ignore[no-any-return]
+
+    # NumPy's functions on expressions.
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        name = ufunc.__name__
+        if kwargs.pop("out", None) is not None:
+            raise DTypeError(
+                f"np.{name} cannot write an expression into an array (out= or an in-place "
+                "operator such as `array += expr`); write `array + expr`"
+            )
+        if method == "__call__" and not kwargs:
+            return FUNCTIONS[_numpy_name(name)](*inputs)
+        if method == "reduce" and name in _UFUNC_REDUCE:
+            axis = kwargs.pop("axis", 0)
+            keepdims = kwargs.pop("keepdims", False)
+            if all(v is None for v in kwargs.values()):
+                return FUNCTIONS[_UFUNC_REDUCE[name]](*inputs, axis=axis, keepdims=keepdims)
+        options = f" with {', '.join(kwargs)}" if kwargs else ""
+        raise DTypeError(f"np.{name}.{method}{options} does not build minigrad expressions")
+
+    def __array_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        return FUNCTIONS[_numpy_name(func.__name__)](*args, **kwargs)
+
+    # Methods that ndarray has too.
+    @property
+    def T(self) -> Expr:
+        """The transpose: axes in reverse order."""
+        return FUNCTIONS["permute_dims"](self)  # type: ignore[no-any-return]
+
+    @property
+    def mT(self) -> Expr:
+        """The matrix transpose: the last two axes swapped."""
+        return FUNCTIONS["matrix_transpose"](self)  # type: ignore[no-any-return]
+
+    def sum(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
+        """Sum over axes; see minigrad.sum."""
+        return FUNCTIONS["sum"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def mean(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
+        """Mean over axes; see minigrad.mean."""
+        return FUNCTIONS["mean"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def prod(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
+        """Product over axes; see minigrad.prod."""
+        return FUNCTIONS["prod"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def max(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
+        """Maximum over axes; see minigrad.max."""
+        return FUNCTIONS["max"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def min(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
+        """Minimum over axes; see minigrad.min."""
+        return FUNCTIONS["min"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def all(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
+        """Whether all are true; see minigrad.all."""
+        return FUNCTIONS["all"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def any(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
+        """Whether any is true; see minigrad.any."""
+        return FUNCTIONS["any"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Expr:
+        """Index of an extreme; see minigrad.argmax."""
+        return FUNCTIONS["argmax"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Expr:
+        """Index of an extreme; see minigrad.argmin."""
+        return FUNCTIONS["argmin"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+
+    def reshape(self, *shape: Any) -> Expr:
+        """The same elements in another shape; one dimension may be -1."""
+        given = shape[0] if len(shape) == 1 else shape
+        return FUNCTIONS["reshape"](self, given)  # type: ignore[no-any-return]
+
+    def transpose(self, *axes: Any) -> Expr:
+        """Axes permuted; reversed when none are given."""
+        given = axes[0] if len(axes) == 1 else axes
+        return FUNCTIONS["permute_dims"](self, given or None)  # type: ignore[no-any-return]
+
+    def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Expr:
+        """Without axes of length 1; see minigrad.squeeze."""
+        return FUNCTIONS["squeeze"](self, axis)  # type: ignore[no-any-return]
+
+    def ravel(self) -> Expr:
+        """All elements along one axis."""
+        return FUNCTIONS["reshape"](self, -1)  # type: ignore[no-any-return]
+
+    def astype(self, dtype: npt.DTypeLike) -> Expr:
+        """The elements converted; see minigrad.astype."""
+        return FUNCTIONS["astype"](self, dtype)  # type: ignore[no-any-return]
+
+    def item(self) -> bool | int | float:
+        """The value of a closed one-element expression as a Python number."""
+        return FUNCTIONS["concrete"](self, "expr.item()").item()  # type: ignore[no-any-return]

@@ -1,0 +1,305 @@
+"""The four ops that all others lean on: astype, reshape, broadcast_to and its transpose, sum.
+
+Also how operands meet: promotion and broadcasting happen here, before an op is made, so that ops
+themselves take equal shapes and dtypes and un-broadcasting is written once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.errors import DTypeError, MinigradError, ShapeError
+from minigrad.graph import CONST, Expr, Op, as_expr, const, explain, make, register
+from minigrad.operators import public
+from minigrad.types import (
+    BOOL,
+    FLOAT64,
+    INT64,
+    Array,
+    Shape,
+    TensorType,
+    as_dtype,
+    as_shape,
+    broadcast_shapes,
+    normalize_axes,
+    promote,
+)
+
+# --- astype ------------------------------------------------------------------------------------
+
+
+def _astype_transpose(cotangent: Expr, out: Expr, i: int) -> Expr | None:
+    source = out.args[i].type
+    return astype(cotangent, source.dtype) if source.is_float and out.type.is_float else None
+
+
+ASTYPE = register(
+    Op(
+        "astype",
+        lambda x, dtype: x.with_dtype(dtype),
+        lambda x, dtype: x.astype(dtype),
+        transpose=_astype_transpose,
+        attrs=("dtype",),
+    )
+)
+
+
+@public
+def astype(x: Any, dtype: npt.DTypeLike) -> Expr:
+    """The elements converted to a dtype. Differentiable from float to float only.
+
+    >>> astype(const([1.7, -1.7]), "int64").eval()
+    array([ 1, -1])
+    """
+    x, target = as_expr(x), as_dtype(dtype)
+    return x if x.dtype == target else make(ASTYPE, (x,), (target,))
+
+
+# --- reshape -----------------------------------------------------------------------------------
+
+
+def _reshape_type(x: TensorType, shape: Shape) -> TensorType:
+    if math.prod(shape) != x.size:
+        raise ShapeError(f"cannot reshape {x.shape} ({x.size} elements) to {shape}")
+    return x.with_shape(shape)
+
+
+RESHAPE = register(
+    Op(
+        "reshape",
+        _reshape_type,
+        np.reshape,
+        transpose=lambda ct, out, i: reshape(ct, out.args[0].shape),
+        jointly=True,
+        attrs=("shape",),
+        view=True,
+    )
+)
+
+
+@public
+def reshape(x: Any, shape: int | Iterable[int]) -> Expr:
+    """The same elements, in row-major order, in another shape; one dimension may be -1.
+
+    >>> reshape(const([[1, 2], [3, 4]]), -1).eval()
+    array([1, 2, 3, 4])
+    """
+    x = as_expr(x)
+    target = _resolve_shape(x, shape)
+    return x if x.shape == target else make(RESHAPE, (x,), (target,))
+
+
+def _resolve_shape(x: Expr, shape: int | Iterable[int]) -> Shape:
+    dims = [shape] if isinstance(shape, (int, np.integer)) else list(shape)
+    unknown = [k for k, d in enumerate(dims) if d == -1]
+    if len(unknown) == 1:
+        known = math.prod(d for d in dims if d != -1)
+        if known > 0 and x.size % known == 0:
+            dims[unknown[0]] = x.size // known
+        else:
+            raise explain(
+                ShapeError(f"{x.size} elements do not divide into {tuple(dims)}"), "reshape", (x,)
+            )
+    return as_shape(dims)
+
+
+# --- broadcast_to and sum, each the other's transpose ------------------------------------------
+
+
+def _broadcast_type(x: TensorType, shape: Shape) -> TensorType:
+    if broadcast_shapes(x.shape, shape) != shape:
+        raise ShapeError(f"cannot broadcast {x.shape} to {shape}")
+    return x.with_shape(shape)
+
+
+BROADCAST = register(
+    Op(
+        "broadcast_to",
+        _broadcast_type,
+        np.broadcast_to,
+        transpose=lambda ct, out, i: sum_to(ct, out.args[0].shape),
+        jointly=True,
+        attrs=("shape",),
+        view=True,
+    )
+)
+
+
+@public
+def broadcast_to(x: Any, shape: int | Iterable[int]) -> Expr:
+    """The operand repeated along new axes and along axes of length 1.
+
+    >>> broadcast_to(const([1, 2]), (2, 2)).eval()
+    array([[1, 2],
+           [1, 2]])
+    """
+    x, target = as_expr(x), as_shape(shape)
+    return x if x.shape == target else make(BROADCAST, (x,), (target,))
+
+
+def sum_to(x: Expr, shape: Shape) -> Expr:
+    """Sum over what broadcasting `shape` to x.shape would repeat."""
+    new = x.ndim - len(shape)
+    axes = tuple(
+        k for k, n in enumerate(x.shape) if k < new or (shape[k - new] == 1 and n != 1)
+    )
+    return reshape(make(SUM, (x,), (axes,)) if axes else x, shape)
+
+
+def _sum_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    dtype = np.dtype(np.uint64) if x.dtype.kind == "u" else INT64 if x.dtype.kind in "bi" else x.dtype
+    return TensorType(drop_axes(x.shape, axes), dtype)
+
+
+def _sum_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
+    return expand_back(cotangent, out.args[0].shape, out.attrs[0])
+
+
+SUM = register(
+    Op(
+        "sum",
+        _sum_type,
+        lambda x, axes, out=None: np.add.reduce(x, axis=axes, out=out),
+        transpose=_sum_transpose,
+        jointly=True,
+        attrs=("axes",),
+        symbol="Σ",
+        out=True,
+    )
+)
+
+
+def drop_axes(shape: Shape, axes: Sequence[int]) -> Shape:
+    """A shape without some axes."""
+    return tuple(n for k, n in enumerate(shape) if k not in axes)
+
+
+def keep_axes(shape: Shape, axes: Sequence[int]) -> Shape:
+    """A shape with some axes of length 1, as keepdims leaves them."""
+    return tuple(1 if k in axes else n for k, n in enumerate(shape))
+
+
+def expand_back(x: Expr, shape: Shape, axes: tuple[int, ...]) -> Expr:
+    """Repeat a reduced tensor along the axes that were reduced away."""
+    return broadcast_to(reshape(x, keep_axes(shape, axes)), shape)
+
+
+def reduce_with(
+    op: Op, x: Any, axis: int | Sequence[int] | None, keepdims: bool, *attrs: Any
+) -> Expr:
+    """Make a reduction with NumPy's axis and keepdims; the op itself always drops its axes."""
+    x = as_expr(x)
+    try:
+        axes = normalize_axes(axis, x.ndim)
+    except ShapeError as error:
+        raise explain(error, op.name, (x,)) from None
+    out = make(op, (x,), (axes, *attrs))
+    return reshape(out, keep_axes(x.shape, axes)) if keepdims else out
+
+
+@public
+def sum(
+    x: Any, axis: int | Sequence[int] | None = None, *, keepdims: bool = False
+) -> Expr:
+    """Sum over axes (all by default). Booleans and integers sum to int64, unsigned to uint64.
+
+    >>> sum(const([[1.0, 2.0], [3.0, 4.0]]), axis=0).eval()
+    array([4., 6.])
+    """
+    return reduce_with(SUM, x, axis, keepdims)
+
+
+# --- how operands meet -------------------------------------------------------------------------
+
+
+def is_python_number(x: object) -> bool:
+    """Whether x is weak in promotion: a bool, int or float that is not NumPy's."""
+    return isinstance(x, (bool, int, float)) and not isinstance(x, np.generic)
+
+
+def meet(name: str, *operands: Any, dtype: np.dtype[Any] | None = None) -> tuple[Expr, ...]:
+    """Operands promoted to one dtype and broadcast to one shape.
+
+    Raises ShapeError or DTypeError that names the operation and its operands.
+    """
+    if dtype is None and len(operands) == 2:
+        # The two common cases, at a tenth of the cost of the general one.
+        a, b = operands
+        if isinstance(a, Expr):
+            if isinstance(b, Expr):
+                if a.type is b.type:
+                    return operands
+            elif a.type.is_float and type(b) in (float, int):
+                return a, full(b, a.type)
+        elif isinstance(b, Expr) and b.type.is_float and type(a) in (float, int):
+            return full(a, b.type), b
+    try:
+        values = [x if isinstance(x, Expr) or is_python_number(x) else const(x) for x in operands]
+        if dtype is None:
+            dtype = promote(*[x.dtype if isinstance(x, Expr) else x for x in values])
+        exprs = [
+            astype(x, dtype) if isinstance(x, Expr) else _weak_scalar(x, dtype) for x in values
+        ]
+        shape = broadcast_shapes(*[x.shape for x in exprs])
+    except MinigradError as error:
+        raise explain(error, name, operands) from None
+    return tuple([broadcast_to(x, shape) for x in exprs])
+
+
+def _weak_scalar(x: float, dtype: np.dtype[Any]) -> Expr:
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= x <= np.iinfo(dtype).max:
+        raise DTypeError(f"{x} does not fit in {dtype}")
+    return full(x, TensorType((), dtype))
+
+
+def as_float(x: Any) -> Expr:
+    """An expression of a float dtype: integers and booleans become float64."""
+    x = as_expr(x)
+    return x if x.type.is_float else astype(x, FLOAT64)
+
+
+def same_type(*types: TensorType) -> TensorType:
+    """The common type of the arguments of a pointwise op."""
+    first = types[0]
+    for t in types:
+        if t is not first:
+            raise ShapeError(f"operands must have one type; got {', '.join(map(repr, types))}")
+    return first
+
+
+def bool_type(*types: TensorType) -> TensorType:
+    """The type of a pointwise test."""
+    return same_type(*types).with_dtype(BOOL)
+
+
+def uniform_value(x: Expr) -> float | int | bool | None:
+    """The number that every element of a constant is, however broadcast; None if there is none."""
+    while x.op is BROADCAST or x.op is RESHAPE:
+        x = x.args[0]
+    if x.op is not CONST:
+        return None
+    array: Array = x.attrs[0].array
+    return array.item() if array.size == 1 else None
+
+
+def full(value: float, type_: TensorType) -> Expr:
+    """A Python number as a constant of a type."""
+    if value == 0:  # 0.0 and -0.0 are equal keys; keep them apart
+        return broadcast_to(const(value, type_.dtype), type_.shape)
+    return _full(value, type_)
+
+
+@lru_cache(maxsize=4096)
+def _full(value: float, type_: TensorType) -> Expr:
+    return broadcast_to(const(value, type_.dtype), type_.shape)
+
+
+def full_like(x: Expr, value: float) -> Expr:
+    """A Python number as a constant of the type of x."""
+    return full(value, x.type)

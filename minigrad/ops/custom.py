@@ -1,0 +1,105 @@
+"""Ops that steer derivatives: stop_gradient, custom_vjp, and the barrier that grad itself needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minigrad.errors import DTypeError, GraphError, ShapeError
+from minigrad.graph import Expr, Op, as_expr, make, register
+from minigrad.operators import public
+from minigrad.types import TensorType
+
+STOP = register(
+    Op("stop_gradient", lambda x: x, lambda x: x, no_gradient=True, view=True, symbol="stop")
+)
+
+
+@public
+def stop_gradient(x: Any) -> Expr:
+    """The operand itself, through which no gradient flows."""
+    return make(STOP, (as_expr(x),))
+
+
+BARRIER = register(
+    Op(
+        "barrier",
+        lambda x: x,
+        lambda x: x,
+        transpose=lambda ct, out, i: ct,
+        jointly=True,
+        view=True,
+    )
+)
+
+
+def barrier(x: Expr) -> Expr:
+    """The operand itself, as a node that rewrites neither match nor look through."""
+    return make(BARRIER, (x,))
+
+
+def _custom_vjp(cotangent: Expr, out: Expr, i: int) -> Expr | None:
+    if i == 0:
+        return None
+    _, *inputs = out.args
+    terms = out.attrs[0](cotangent, out, *inputs)
+    terms = terms if isinstance(terms, Sequence) else (terms,)
+    if len(terms) != len(inputs):
+        raise GraphError(
+            f"custom_vjp: the backward function returned {len(terms)} terms for "
+            f"{len(inputs)} inputs; return one a input, None for none"
+        )
+    term = terms[i - 1]
+    if term is None:
+        return None
+    term, source = as_expr(term), inputs[i - 1]
+    if term.type is not source.type:
+        kind = ShapeError if term.shape != source.shape else DTypeError
+        raise kind(
+            f"custom_vjp: the term of input {i} has type {term.type!r}; the input has "
+            f"{source.type!r}"
+        )
+    return term
+
+
+def _custom_type(y: TensorType, *rest: Any) -> TensorType:
+    return y
+
+
+CUSTOM = register(
+    Op(
+        "custom_vjp",
+        _custom_type,
+        lambda y, *rest: y,
+        vjp=_custom_vjp,
+        attrs=("backward",),
+        view=True,
+        symbol="custom",
+    )
+)
+
+
+def custom_vjp(
+    forward: Callable[..., Any], backward: Callable[..., Any]
+) -> Callable[..., Expr]:
+    """A function of expressions with a gradient of your own.
+
+    `forward(*inputs)` builds the value. `backward(cotangent, output, *inputs)` returns the adjoint
+    terms: one expression for one input, else a sequence with None for "no gradient". It must be
+    linear in the cotangent; forward mode is derived from it. A graph that holds one cannot be
+    saved, since it holds Python code.
+
+    >>> import minigrad as mg
+    >>> limited = custom_vjp(lambda x: x, lambda ct, y, x: mg.clip(ct, -1, 1))
+    >>> x = mg.var("x")
+    >>> mg.grad(5 * limited(x), x).eval({x: 3.0})
+    np.float64(1.0)
+    """
+
+    def function(*inputs: Any) -> Expr:
+        exprs = tuple(as_expr(x) for x in inputs)
+        return make(CUSTOM, (as_expr(forward(*exprs)), *exprs), (backward,))
+
+    function.__name__ = getattr(forward, "__name__", "custom")
+    function.__doc__ = forward.__doc__
+    return function

@@ -1,0 +1,396 @@
+"""Indexing: one op that reads (getitem), its transpose (scatter), and one that overwrites (put).
+
+An index is kept as a static spec, one tuple per entry, so that nodes intern and files load:
+("i", k) an integer, ("s", start, length, step) a slice, ("n",) a new axis, ("a",) an integer array,
+which is an argument of the node.
+"""
+
+from __future__ import annotations
+
+import operator
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad.errors import DTypeError, MinigradError, ShapeError
+from minigrad.graph import CONST, Expr, Op, as_expr, const, explain, make, register
+from minigrad.operators import public
+from minigrad.ops.core import broadcast_to, full_like, meet
+from minigrad.ops.pointwise import where
+from minigrad.types import Array, Shape, TensorType, normalize_axis
+
+Entry: TypeAlias = tuple[Any, ...]
+Spec: TypeAlias = tuple[Entry, ...]
+_ARRAY: Entry = ("a",)
+_NEW: Entry = ("n",)
+
+
+# --- the op's side: from a spec to NumPy's index -----------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def _static_index(spec: Spec) -> tuple[Any, ...]:
+    return tuple(_static_entry(e) for e in spec)
+
+
+def _static_entry(entry: Entry) -> Any:
+    if entry[0] == "s":
+        _, start, length, step = entry
+        if length == 0:
+            return slice(0, 0, 1)
+        stop = start + length * step
+        return slice(start, stop if stop >= 0 else None, step)
+    return entry[1] if entry[0] == "i" else None
+
+
+def _numpy_index(spec: Spec, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    index = _static_index(spec)
+    if not arrays:
+        return index
+    waiting = iter(arrays)
+    return tuple(next(waiting) if e is _ARRAY or e == _ARRAY else i for e, i in zip(spec, index, strict=True))
+
+
+def _indexed_shape(shape: Shape, spec: Spec, indices: tuple[TensorType, ...]) -> Shape:
+    """The shape of x[index]; raises ShapeError for a spec that does not fit x."""
+    _check_spec(shape, spec, len(indices))
+    for t in indices:
+        if t.dtype.kind not in "iu":
+            raise DTypeError(f"an index array holds integers, not {t.dtype}")
+    # NumPy's own rule places the axes of arrays between slices: ask it, with a stand-in that takes
+    # no memory, whose indexed axes are long enough for index 0.
+    dims = list(shape)
+    k = 0
+    for entry in spec:
+        if entry == _ARRAY:
+            dims[k] = max(dims[k], 1)
+        k += entry != _NEW
+    stand_in = np.broadcast_to(np.zeros((), np.bool_), dims)
+    zeros = tuple(np.broadcast_to(np.zeros((), np.intp), t.shape) for t in indices)
+    try:
+        return stand_in[_numpy_index(spec, zeros)].shape
+    except IndexError as error:
+        raise ShapeError(str(error)) from None
+
+
+def _check_spec(shape: Shape, spec: Spec, arrays: int) -> None:
+    if sum(e != _NEW for e in spec) != len(shape) or sum(e == _ARRAY for e in spec) != arrays:
+        raise ShapeError(f"index {spec} does not fit an operand of shape {shape}")
+    k = 0
+    for entry in spec:
+        if entry[0] == "i":
+            normalize_index(entry[1], shape[k], k)
+        elif entry[0] == "s":
+            _, start, length, step = entry
+            last = start + (length - 1) * step
+            if length < 0 or (length and not (0 <= start < shape[k] and 0 <= last < shape[k])):
+                raise ShapeError(f"slice {entry} does not fit an axis of length {shape[k]}")
+        elif entry not in (_NEW, _ARRAY):
+            raise ShapeError(f"not an index entry: {entry}")
+        k += entry != _NEW
+
+
+def normalize_index(index: int, length: int, axis: int) -> int:
+    """An index in 0..length-1. Raises ShapeError."""
+    if not -length <= index < length:
+        raise ShapeError(f"index {index} is out of range for axis {axis} of length {length}")
+    return index % length
+
+
+def _getitem_numpy(x: Array, *rest: Any) -> Any:
+    return x[_numpy_index(rest[-1], rest[:-1])]
+
+
+def _scatter_numpy(values: Array, *rest: Any) -> Array:
+    *indices, spec, shape = rest
+    out = np.zeros(shape, values.dtype)
+    if indices:
+        np.add.at(out, _numpy_index(spec, tuple(indices)), values)
+    else:
+        out[_static_index(spec)] = values
+    return out
+
+
+def _put_numpy(x: Array, values: Array, *rest: Any) -> Array:
+    out = np.array(x)
+    out[_numpy_index(rest[-1], rest[:-1])] = values
+    return out
+
+
+def _getitem_type(x: TensorType, *rest: Any) -> TensorType:
+    return x.with_shape(_indexed_shape(x.shape, rest[-1], rest[:-1]))
+
+
+def _scatter_type(values: TensorType, *rest: Any) -> TensorType:
+    *indices, spec, shape = rest
+    return _values_type(values, shape, spec, tuple(indices))
+
+
+def _put_type(x: TensorType, values: TensorType, *rest: Any) -> TensorType:
+    if values.dtype != x.dtype:
+        raise DTypeError(f"cannot put {values.dtype} into {x.dtype}")
+    return _values_type(values, x.shape, rest[-1], rest[:-1])
+
+
+def _values_type(
+    values: TensorType, shape: Shape, spec: Spec, indices: tuple[TensorType, ...]
+) -> TensorType:
+    expected = _indexed_shape(shape, spec, indices)
+    if values.shape != expected:
+        raise ShapeError(f"the values have shape {values.shape}; the index selects {expected}")
+    return values.with_shape(shape)
+
+
+def _getitem_transpose(cotangent: Expr, out: Expr, i: int) -> Expr | None:
+    if i > 0:
+        return None
+    x, *indices = out.args
+    return make(SCATTER, (cotangent, *indices), (*out.attrs, x.shape))
+
+
+def _scatter_transpose(cotangent: Expr, out: Expr, i: int) -> Expr | None:
+    return make(GETITEM, (cotangent, *out.args[1:]), out.attrs[:1]) if i == 0 else None
+
+
+def _put_transpose(cotangent: Expr, out: Expr, i: int) -> Expr | None:
+    _, values, *indices = out.args
+    if i == 0:
+        return make(PUT, (cotangent, full_like(values, 0), *indices), out.attrs)
+    if i > 1:
+        return None
+    taken = make(GETITEM, (cotangent, *indices), out.attrs)
+    if not indices:
+        return taken
+    # Where an index occurs twice the last value stays, and only it has a derivative: find out
+    # which by putting each value's number.
+    number = const(np.arange(values.size).reshape(values.shape))
+    winners = make(PUT, (broadcast_to(const(0), out.shape), number, *indices), out.attrs)
+    stays = make(GETITEM, (winners, *indices), out.attrs) == number
+    return where(stays, taken, 0)
+
+
+GETITEM = register(
+    Op(
+        "getitem",
+        _getitem_type,
+        _getitem_numpy,
+        transpose=_getitem_transpose,
+        jointly=True,
+        attrs=("spec",),
+        symbol="[ ]",
+        view=True,
+    )
+)
+SCATTER = register(
+    Op(
+        "scatter",
+        _scatter_type,
+        _scatter_numpy,
+        transpose=_scatter_transpose,
+        jointly=True,
+        attrs=("spec", "shape"),
+    )
+)
+PUT = register(
+    Op("put", _put_type, _put_numpy, transpose=_put_transpose, jointly=True, attrs=("spec",))
+)
+
+
+# --- the user's side: from Python's index to a spec --------------------------------------------
+
+
+def _parse(x: Expr, index: Any) -> tuple[Spec, tuple[Expr, ...]]:
+    entries = list(index) if isinstance(index, tuple) else [index]
+    entries = [_as_entry(e) for e in entries]
+    used = sum(e.ndim if _is_mask(e) else e is not None and e is not Ellipsis for e in entries)
+    dots = [k for k, e in enumerate(entries) if e is Ellipsis]
+    if len(dots) > 1:
+        raise ShapeError("an index has at most one ellipsis (...)")
+    if used > x.ndim:
+        raise ShapeError(f"too many indices: {used} for an operand with {x.ndim} axes")
+    at = dots[0] if dots else len(entries)
+    entries[at : at + 1] = [slice(None)] * (x.ndim - used)
+    spec: list[Entry] = []
+    arrays: list[Expr] = []
+    axis = 0
+    for entry in entries:
+        for item in _expand_mask(entry, x.shape, axis):
+            parsed, array = _parse_entry(item, x.shape[axis] if item is not None else 0, axis)
+            spec.append(parsed)
+            arrays += [] if array is None else [array]
+            axis += item is not None
+    return tuple(spec), tuple(arrays)
+
+
+def _is_mask(entry: Any) -> bool:
+    return isinstance(entry, np.ndarray) and entry.dtype == np.bool_
+
+
+def _as_entry(entry: Any) -> Any:
+    if entry is None or entry is Ellipsis or isinstance(entry, slice):
+        return entry
+    if isinstance(entry, Expr):
+        entry = entry.value if entry.op is CONST else entry
+        if entry.dtype == np.bool_ and isinstance(entry, Expr):
+            raise DTypeError(
+                "indexing with a symbolic boolean array would give a shape known only later; "
+                "use minigrad.where(mask, x, 0), or a NumPy mask"
+            )
+        return entry
+    if isinstance(entry, (bool, np.bool_)):
+        raise DTypeError("indexing with a single boolean is not supported; use None or where")
+    array = np.asarray(entry)
+    if array.size == 0 and not isinstance(entry, np.ndarray):
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iub":
+        raise DTypeError(f"an index is integers, slices, None, ... or booleans, not {entry!r:.60}")
+    return array if array.ndim else operator.index(array[()])
+
+
+def _expand_mask(entry: Any, shape: Shape, axis: int) -> list[Any]:
+    if not _is_mask(entry):
+        return [entry]
+    if entry.shape != shape[axis : axis + entry.ndim]:
+        raise ShapeError(
+            f"a boolean index of shape {entry.shape} does not fit axes of lengths "
+            f"{shape[axis : axis + entry.ndim]}"
+        )
+    return list(np.nonzero(entry))
+
+
+def _parse_entry(entry: Any, length: int, axis: int) -> tuple[Entry, Expr | None]:
+    if entry is None:
+        return _NEW, None
+    if isinstance(entry, slice):
+        try:
+            taken = range(*entry.indices(length))
+        except TypeError:
+            raise DTypeError(
+                "the bounds of a slice are integers known now; to index by an expression use "
+                "minigrad.take(x, indices)"
+            ) from None
+        return ("s", taken.start if len(taken) else 0, len(taken), taken.step), None
+    if isinstance(entry, int):
+        return ("i", normalize_index(entry, length, axis)), None
+    if isinstance(entry, np.ndarray):
+        bad = entry[(entry < -length) | (entry >= length)]
+        if bad.size:
+            raise ShapeError(
+                f"index {bad.flat[0]} is out of range for axis {axis} of length {length}"
+            )
+        entry = const(np.where(entry < 0, entry + length, entry).astype(np.int64))
+    return _ARRAY, entry
+
+
+@public
+def getitem(x: Any, index: Any) -> Expr:
+    """x[index], with integers, slices, None, ..., integer and boolean arrays as in NumPy.
+
+    Raises ShapeError for an index out of range, DTypeError for one of another kind.
+
+    >>> x = const([[1, 2, 3], [4, 5, 6]])
+    >>> getitem(x, (slice(None), -1)).eval()
+    array([3, 6])
+    """
+    x = as_expr(x)
+    try:
+        spec, arrays = _parse(x, index)
+    except MinigradError as error:
+        raise explain(error, "indexing", (x,)) from None
+    if not arrays and all(e == ("s", 0, n, 1) for e, n in zip(spec, x.shape, strict=False)):
+        if len(spec) == x.ndim:
+            return x
+    return make(GETITEM, (x, *arrays), (spec,))
+
+
+class _At:
+    """`x.at[index]`: what to do there."""
+
+    def __init__(self, x: Expr, index: Any) -> None:
+        self._x = x
+        try:
+            self._spec, self._arrays = _parse(x, index)
+        except MinigradError as error:
+            raise explain(error, "indexing", (x,)) from None
+
+    def _values(self, values: Any) -> Expr:
+        shape = _indexed_shape(self._x.shape, self._spec, tuple(a.type for a in self._arrays))
+        dtype = self._x.dtype
+        (values,) = meet("at", values, dtype=dtype)
+        return broadcast_to(values, shape)
+
+    def get(self) -> Expr:
+        """The elements there: x[index]."""
+        return make(GETITEM, (self._x, *self._arrays), (self._spec,))
+
+    def set(self, values: Any) -> Expr:
+        """x with the elements there replaced; where an index occurs twice the last stays."""
+        return make(PUT, (self._x, self._values(values), *self._arrays), (self._spec,))
+
+    def add(self, values: Any) -> Expr:
+        """x with values added there; where an index occurs twice both are added."""
+        added = make(
+            SCATTER, (self._values(values), *self._arrays), (self._spec, self._x.shape)
+        )
+        return self._x + added
+
+
+class _AtIndexer:
+    def __init__(self, x: Expr) -> None:
+        self._x = x
+
+    def __getitem__(self, index: Any) -> _At:
+        return _At(self._x, index)
+
+
+@public
+def at(x: Expr) -> _AtIndexer:
+    """x.at[index]: functional update; see its `set`, `add` and `get`."""
+    return _AtIndexer(as_expr(x))
+
+
+@public
+def take(x: Any, indices: Any, axis: int | None = None) -> Expr:
+    """Elements along an axis by integer indices; the axis may be left out for one-axis operands.
+
+    >>> take(const([10, 20, 30]), [2, 0]).eval()
+    array([30, 10])
+    """
+    x = as_expr(x)
+    if axis is None and x.ndim != 1:
+        raise explain(ShapeError("say which axis to take along"), "take", (x,))
+    k = normalize_axis(axis or 0, x.ndim)
+    return getitem(x, (slice(None),) * k + (indices if isinstance(indices, Expr) else np.asarray(indices, np.int64),))
+
+
+@public
+def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Expr:
+    """out[..., j, ...] = x[..., indices[..., j, ...], ...] along an axis.
+
+    >>> take_along_axis(const([[3, 1, 2]]), const([[1, 2, 0]])).eval()
+    array([[1, 2, 3]])
+    """
+    x, indices = as_expr(x), as_expr(indices)
+    k = normalize_axis(axis, x.ndim)
+    if indices.ndim != x.ndim:
+        error = ShapeError("the indices need as many axes as the operand")
+        raise explain(error, "take_along_axis", (x, indices))
+    grid = [
+        np.arange(n).reshape([-1 if j == d else 1 for j in range(x.ndim)])
+        for d, n in enumerate(x.shape)
+    ]
+    return getitem(x, tuple(indices if d == k else g for d, g in enumerate(grid)))
+
+
+@public
+def flip(x: Any, axis: int | tuple[int, ...] | None = None) -> Expr:
+    """The order of elements reversed along axes (all by default).
+
+    >>> flip(const([1, 2, 3])).eval()
+    array([3, 2, 1])
+    """
+    x = as_expr(x)
+    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    flipped = {normalize_axis(a, x.ndim) for a in axes}
+    return x[tuple(slice(None, None, -1 if d in flipped else 1) for d in range(x.ndim))]

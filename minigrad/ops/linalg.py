@@ -1,0 +1,481 @@
+"""Linear algebra: matmul, einsum, solve, inv, det, cholesky, and what is made of them.
+
+Derivatives of the matrix functions: Giles, "Collected matrix derivative results for forward and
+reverse mode AD" (2008); of Cholesky: Murray, "Differentiation of the Cholesky decomposition" (2016).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.errors import DTypeError, MinigradError, ShapeError
+from minigrad.graph import Expr, Op, as_expr, explain, make, register
+from minigrad.operators import public
+from minigrad.ops.core import as_float, astype, broadcast_to, reshape, sum
+from minigrad.ops.pointwise import abs, multiply, sqrt
+from minigrad.ops.reduce import max as max_of
+from minigrad.ops.reduce import min as min_of
+from minigrad.ops.shape import (
+    eye,
+    matrix_transpose,
+    moveaxis,
+    permute_dims,
+    tril,
+)
+from minigrad.types import Array, Shape, TensorType, broadcast_shapes, normalize_axis, promote
+
+# --- matmul ------------------------------------------------------------------------------------
+
+
+def _matmul_type(a: TensorType, b: TensorType) -> TensorType:
+    if a.dtype != b.dtype:
+        raise DTypeError(f"cannot multiply {a.dtype} and {b.dtype}")
+    if min(a.ndim, b.ndim) < 2 or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2]:
+        raise ShapeError(f"matrices of shapes {a.shape} and {b.shape} do not multiply")
+    return a.with_shape((*a.shape[:-1], b.shape[-1]))
+
+
+def _matmul_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
+    a, b = out.args
+    if i == 0:
+        return make(MATMUL, (cotangent, matrix_transpose(b)))
+    return make(MATMUL, (matrix_transpose(a), cotangent))
+
+
+MATMUL = register(
+    Op(
+        "matmul",
+        _matmul_type,
+        np.matmul,
+        transpose=_matmul_transpose,
+        symbol="@",
+        infix=5,
+        latex="{0} \\, {1}",
+        out=True,
+    )
+)
+
+
+@public
+def matmul(a: Any, b: Any) -> Expr:
+    """Matrix product, also `a @ b`: vectors, matrices and stacks of them, as in NumPy.
+
+    Raises ShapeError when the inner dimensions differ.
+
+    >>> matmul(as_expr([[1, 2], [3, 4]]), [1, 1]).eval()
+    array([3, 7])
+    """
+    a, b = as_expr(a), as_expr(b)
+    dtype = promote(a.dtype, b.dtype)
+    left, right = astype(a, dtype), astype(b, dtype)
+    try:
+        if not a.ndim or not b.ndim:
+            raise ShapeError("matmul takes no scalars; use * to scale")
+        if a.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
+            raise ShapeError(
+                f"inner dimensions differ: {a.shape[-1]} and {b.shape[max(b.ndim - 2, 0)]}"
+            )
+        return _matmul_shaped(left, right)
+    except ShapeError as error:
+        raise explain(error, "matmul", (a, b)) from None
+
+
+def _matmul_shaped(a: Expr, b: Expr) -> Expr:
+    if a.ndim == 1:
+        return reshape(out := _matmul_shaped(reshape(a, (1, -1)), b), _drop(out, -2))
+    if b.ndim == 1:
+        return reshape(out := _matmul_shaped(a, reshape(b, (-1, 1))), _drop(out, -1))
+    if b.ndim == 2 and a.ndim > 2:
+        # One large product, where a stack of products would also repeat b in its gradient.
+        rows = reshape(a, (-1, a.shape[-1])) if a.size else reshape(a, (_rows(a), a.shape[-1]))
+        return reshape(make(MATMUL, (rows, b)), (*a.shape[:-1], b.shape[-1]))
+    stack = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a = broadcast_to(a, (*stack, *a.shape[-2:]))
+    b = broadcast_to(b, (*stack, *b.shape[-2:]))
+    return make(MATMUL, (a, b))
+
+
+def _rows(a: Expr) -> int:
+    return int(np.prod(a.shape[:-1]))
+
+
+def _drop(x: Expr, axis: int) -> Shape:
+    dims = list(x.shape)
+    del dims[axis]
+    return tuple(dims)
+
+
+# --- einsum ------------------------------------------------------------------------------------
+
+
+def _einsum_type(*rest: Any) -> TensorType:
+    *types, spec = rest
+    inputs, output = _einsum_terms(spec)
+    if len(inputs) != len(types):
+        raise ShapeError(f"einsum '{spec}' names {len(inputs)} operands; there are {len(types)}")
+    sizes: dict[str, int] = {}
+    for labels, t in zip(inputs, types, strict=True):
+        if t.dtype != types[0].dtype:
+            raise DTypeError(f"einsum of {types[0].dtype} and {t.dtype}")
+        if len(labels) != t.ndim or len(set(labels)) != len(labels):
+            raise ShapeError(f"einsum labels '{labels}' do not fit an operand of shape {t.shape}")
+        for label, n in zip(labels, t.shape, strict=True):
+            if sizes.setdefault(label, n) != n:
+                raise ShapeError(f"einsum label '{label}' is both {sizes[label]} and {n} long")
+    if len(set(output)) != len(output) or not set(output) <= set(sizes):
+        raise ShapeError(f"einsum output '{output}' must name each of its labels once")
+    return types[0].with_shape(sizes[label] for label in output)
+
+
+def _einsum_terms(spec: str) -> tuple[list[str], str]:
+    left, arrow, output = spec.partition("->")
+    if not arrow:
+        raise ShapeError(f"einsum '{spec}' has no output after '->'")
+    return left.split(","), output
+
+
+def _einsum_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
+    inputs, output = _einsum_terms(out.attrs[0])
+    others = [(out.args[k], inputs[k]) for k in range(len(inputs)) if k != i]
+    known = set(output).union(*(labels for _, labels in others))
+    # Labels that only this operand has were summed: its adjoint repeats along them.
+    kept = "".join(label for label in inputs[i] if label in known)
+    spec = ",".join([output, *(labels for _, labels in others)]) + "->" + kept
+    term = make(EINSUM, (cotangent, *(x for x, _ in others)), (spec,))
+    shape = out.args[i].shape
+    dims = [n if label in known else 1 for label, n in zip(inputs[i], shape, strict=True)]
+    return broadcast_to(reshape(term, dims), shape)
+
+
+EINSUM = register(
+    Op(
+        "einsum",
+        _einsum_type,
+        lambda *rest: np.einsum(rest[-1], *rest[:-1], optimize=len(rest) > 2),
+        transpose=_einsum_transpose,
+        attrs=("spec",),
+        symbol="einsum",
+    )
+)
+
+
+@public
+def einsum(spec: str, *operands: Any) -> Expr:
+    """Sum of products over named axes, as numpy.einsum ('ij,jk->ik', 'ii', '...i,i').
+
+    >>> a = as_expr([[1.0, 2.0], [3.0, 4.0]])
+    >>> einsum("ij,j->i", a, [1.0, 1.0]).eval()
+    array([3., 7.])
+    """
+    given = [as_expr(x) for x in operands]
+    try:
+        inputs, output = _parse_einsum(spec, given)
+        dtype = promote(*[x.dtype for x in given])
+        pairs = [
+            _take_diagonals(astype(x, dtype), labels)
+            for x, labels in zip(given, inputs, strict=True)
+        ]
+        explicit = ",".join(labels for _, labels in pairs) + "->" + output
+        return make(EINSUM, tuple(x for x, _ in pairs), (explicit,))
+    except MinigradError as error:
+        raise explain(error, "einsum", (spec, *given)) from None
+
+
+def _parse_einsum(spec: str, operands: Sequence[Expr]) -> tuple[list[str], str]:
+    """Explicit labels of inputs and output: '...' spelled out, an implied output made."""
+    left, arrow, output = spec.replace(" ", "").partition("->")
+    inputs = left.split(",")
+    if len(inputs) != len(operands):
+        raise ShapeError(f"'{spec}' names {len(inputs)} operands; there are {len(operands)}")
+    free = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in spec]
+    widths = [x.ndim - len(t) + 3 for t, x in zip(inputs, operands, strict=True) if "..." in t]
+    most = max(widths, default=0)
+    if min(widths, default=0) < 0:
+        raise ShapeError(f"'{spec}' names more axes than an operand has")
+    inputs = [
+        t.replace("...", "".join(free[most - (x.ndim - len(t) + 3) : most]))
+        for t, x in zip(inputs, operands, strict=True)
+    ]
+    if arrow:
+        output = output.replace("...", "".join(free[:most]))
+    else:
+        counts = Counter("".join(inputs))
+        named = sorted(c for c, n in counts.items() if n == 1 and c not in free[:most])
+        output = "".join(free[:most]) + "".join(named)
+    if not all(c.isalpha() for c in "".join(inputs) + output):
+        raise ShapeError(f"'{spec}' has more than letters, ',', '->' and '...'")
+    for labels, x in zip(inputs, operands, strict=True):
+        if len(labels) != x.ndim:
+            raise ShapeError(f"'{labels}' does not name the {x.ndim} axes of its operand")
+    return inputs, output
+
+
+def _take_diagonals(x: Expr, labels: str) -> tuple[Expr, str]:
+    """Read the diagonal of every label that an operand has twice."""
+    for label in set(labels):
+        while labels.count(label) > 1:
+            first = labels.index(label)
+            second = labels.index(label, first + 1)
+            x = diagonal(x, axis1=first, axis2=second)
+            rest = labels[:first] + labels[first + 1 : second] + labels[second + 1 :]
+            labels = rest + label
+    return x, labels
+
+
+# --- compositions of products ------------------------------------------------------------------
+
+
+@public
+def tensordot(a: Any, b: Any, axes: int | Sequence[Sequence[int]] = 2) -> Expr:
+    """Sum of products over pairs of axes, as numpy.tensordot.
+
+    >>> tensordot(as_expr([1.0, 2.0]), as_expr([3.0, 4.0]), axes=1).eval()
+    np.float64(11.0)
+    """
+    a, b = as_expr(a), as_expr(b)
+    pairs = (range(a.ndim - axes, a.ndim), range(axes)) if isinstance(axes, int) else axes
+    try:
+        left = [normalize_axis(k, a.ndim) for k in pairs[0]]
+        right = [normalize_axis(k, b.ndim) for k in pairs[1]]
+        if [a.shape[k] for k in left] != [b.shape[k] for k in right]:
+            raise ShapeError("the paired axes differ in length")
+    except ShapeError as error:
+        raise explain(error, "tensordot", (a, b)) from None
+    rest_a = [k for k in range(a.ndim) if k not in left]
+    rest_b = [k for k in range(b.ndim) if k not in right]
+    shape = [a.shape[k] for k in rest_a], [b.shape[k] for k in rest_b]
+    inner = int(np.prod([a.shape[k] for k in left]))
+    rows, columns = int(np.prod(shape[0])), int(np.prod(shape[1]))
+    flat_a = reshape(permute_dims(a, rest_a + left), (rows, inner))
+    flat_b = reshape(permute_dims(b, right + rest_b), (inner, columns))
+    return reshape(matmul(flat_a, flat_b), shape[0] + shape[1])
+
+
+@public
+def vecdot(a: Any, b: Any, axis: int = -1) -> Expr:
+    """Sum of products along an axis."""
+    return sum(multiply(a, b), axis)
+
+
+@public
+def dot(a: Any, b: Any) -> Expr:
+    """NumPy's dot: product of scalars, inner product of vectors, matrix product."""
+    a, b = as_expr(a), as_expr(b)
+    if not a.ndim or not b.ndim:
+        return a * b
+    return matmul(a, b) if b.ndim <= 2 else tensordot(a, b, ((-1,), (-2,)))
+
+
+@public
+def outer(a: Any, b: Any) -> Expr:
+    """All products of elements of two vectors."""
+    a, b = reshape(a, (-1, 1)), reshape(b, (1, -1))
+    return a * b
+
+
+@public
+def cross(a: Any, b: Any, axis: int = -1) -> Expr:
+    """Vector product of three-element vectors along an axis.
+
+    >>> cross(as_expr([1, 0, 0]), [0, 1, 0]).eval()
+    array([0, 0, 1])
+    """
+    a, b = moveaxis(a, axis, -1), moveaxis(b, axis, -1)
+    if a.shape[-1] != 3 or b.shape[-1] != 3:
+        raise explain(ShapeError("cross takes vectors of three elements"), "cross", (a, b))
+    ahead, behind = np.array([1, 2, 0]), np.array([2, 0, 1])
+    product = a[..., ahead] * b[..., behind] - a[..., behind] * b[..., ahead]
+    return moveaxis(product, -1, axis)
+
+
+@public
+def diagonal(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Expr:
+    """The diagonal of two axes, as the last axis.
+
+    >>> diagonal(as_expr([[1, 2], [3, 4]])).eval()
+    array([1, 4])
+    """
+    x = as_expr(x)
+    x = moveaxis(x, (axis1, axis2), (-2, -1))
+    rows, columns = x.shape[-2:]
+    n = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
+    k = np.arange(n)
+    return x[..., k - min(offset, 0), k + max(offset, 0)]
+
+
+@public
+def trace(x: Any, offset: int = 0) -> Expr:
+    """Sum of the diagonal of the last two axes."""
+    return sum(diagonal(x, offset), -1)
+
+
+@public
+def vector_norm(
+    x: Any, axis: int | Sequence[int] | None = None, *, keepdims: bool = False, ord: float = 2
+) -> Expr:
+    """The norm (Σ|x|^ord)^(1/ord) over axes; ord may be ±inf, 1, 2 or another number.
+
+    >>> vector_norm(as_expr([3.0, 4.0])).eval()
+    np.float64(5.0)
+    """
+    x = as_float(x)
+    if ord == 2:
+        return sqrt(sum(x * x, axis, keepdims=keepdims))
+    size = abs(x)
+    if ord == np.inf:
+        return max_of(size, axis, keepdims=keepdims)
+    if ord == -np.inf:
+        return min_of(size, axis, keepdims=keepdims)
+    if ord == 1:
+        return sum(size, axis, keepdims=keepdims)
+    if ord == 0:
+        return sum((x != 0).astype(x.dtype), axis, keepdims=keepdims)
+    return sum(size**ord, axis, keepdims=keepdims) ** (1 / ord)
+
+
+@public
+def matrix_norm(x: Any, *, keepdims: bool = False) -> Expr:
+    """The Frobenius norm of the last two axes."""
+    return vector_norm(x, (-2, -1), keepdims=keepdims)
+
+
+# --- matrix functions --------------------------------------------------------------------------
+
+
+def _square_type(x: TensorType) -> TensorType:
+    if not x.is_float:
+        raise DTypeError(f"matrix functions take floats, not {x.dtype}")
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise ShapeError(f"a square matrix is needed, not shape {x.shape}")
+    return x
+
+
+def _determinant_type(x: TensorType) -> TensorType:
+    return _square_type(x).with_shape(x.shape[:-2])
+
+
+def _solve_type(a: TensorType, b: TensorType) -> TensorType:
+    _square_type(a)
+    _matmul_type(a, b)
+    return b
+
+
+def _scale(cotangent: Expr, matrix: Expr) -> Expr:
+    return broadcast_to(reshape(cotangent, (*cotangent.shape, 1, 1)), matrix.shape) * matrix
+
+
+def _inv_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
+    turned = matrix_transpose(out)
+    return -(turned @ cotangent @ turned)
+
+
+def _solve_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
+    a, _ = out.args
+    towards_b = make(SOLVE, (matrix_transpose(a), cotangent))
+    return towards_b if i == 1 else -(towards_b @ matrix_transpose(out))
+
+
+def _cholesky_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
+    # Murray (2016), eq. 10, symmetrised: L⁻ᵀ Φ(Lᵀ L̄) L⁻¹, Φ the lower triangle with half diagonal.
+    n = out.shape[-1]
+    turned = matrix_transpose(out)
+    half = np.tri(n) - 0.5 * np.eye(n)
+    phi = (turned @ tril(cotangent)) * astype(half, out.dtype)
+    left = make(SOLVE, (turned, phi))
+    s = matrix_transpose(make(SOLVE, (turned, matrix_transpose(left))))
+    return 0.5 * (s + matrix_transpose(s))
+
+
+def _slogdet_sign(x: Array) -> Any:
+    return np.linalg.slogdet(x)[0]
+
+
+def _slogdet_log(x: Array) -> Any:
+    return np.linalg.slogdet(x)[1]
+
+
+INV = register(Op("inv", _square_type, np.linalg.inv, vjp=_inv_vjp, latex="{{{0}}}^{{-1}}"))
+SOLVE = register(Op("solve", _solve_type, np.linalg.solve, vjp=_solve_vjp))
+DET = register(
+    Op(
+        "det",
+        _determinant_type,
+        np.linalg.det,
+        vjp=lambda ct, out, i: _scale(ct * out, matrix_transpose(inv(out.args[0]))),
+    )
+)
+LOGABSDET = register(
+    Op(
+        "logabsdet",
+        _determinant_type,
+        _slogdet_log,
+        vjp=lambda ct, out, i: _scale(ct, matrix_transpose(inv(out.args[0]))),
+    )
+)
+SIGNDET = register(Op("signdet", _determinant_type, _slogdet_sign, no_gradient=True))
+CHOLESKY = register(Op("cholesky", _square_type, np.linalg.cholesky, vjp=_cholesky_vjp))
+
+
+@public
+def inv(x: Any) -> Expr:
+    """Inverse of square matrices. Evaluating raises LinAlgError for a singular one."""
+    return make(INV, (as_float(x),))
+
+
+@public
+def solve(a: Any, b: Any) -> Expr:
+    """The x of a @ x = b, for square a; b is a vector or a matrix.
+
+    >>> solve(as_expr([[2.0, 0.0], [0.0, 4.0]]), [2.0, 4.0]).eval()
+    array([1., 1.])
+    """
+    a, b = as_float(a), as_float(b)
+    dtype = promote(a.dtype, b.dtype)
+    a, b = astype(a, dtype), astype(b, dtype)
+    columns = reshape(b, (*b.shape, 1)) if b.ndim == 1 else b
+    try:
+        stack = broadcast_shapes(a.shape[:-2], columns.shape[:-2])
+        wide_a = broadcast_to(a, (*stack, *a.shape[-2:]))
+        out = make(SOLVE, (wide_a, broadcast_to(columns, (*stack, *columns.shape[-2:]))))
+    except ShapeError as error:
+        raise explain(error, "solve", (a, b)) from None
+    return reshape(out, out.shape[:-1]) if b.ndim == 1 else out
+
+
+@public
+def det(x: Any) -> Expr:
+    """Determinant of square matrices. Its derivative needs the matrix to be invertible."""
+    return make(DET, (as_float(x),))
+
+
+@public
+def slogdet(x: Any) -> tuple[Expr, Expr]:
+    """Sign and logarithm of the absolute value of the determinant."""
+    x = as_float(x)
+    return make(SIGNDET, (x,)), make(LOGABSDET, (x,))
+
+
+@public
+def cholesky(x: Any, *, upper: bool = False) -> Expr:
+    """The triangular L with L @ L.mT = x, of a symmetric positive definite x.
+
+    Of an x that is not symmetric, the symmetric part (x + x.mT) / 2 is taken.
+    """
+    x = as_float(x)
+    lower = make(CHOLESKY, (0.5 * (x + matrix_transpose(x)),))
+    return matrix_transpose(lower) if upper else lower
+
+
+@public
+def matrix_power(x: Any, n: int) -> Expr:
+    """x multiplied by itself n times; the inverse for negative n."""
+    x = as_float(x)
+    base = inv(x) if n < 0 else x
+    result = broadcast_to(eye(x.shape[-1], dtype=x.dtype), x.shape)
+    for _ in range(max(n, -n)):
+        result = result @ base
+    return result

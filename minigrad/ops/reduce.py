@@ -1,0 +1,416 @@
+"""Reductions, scans along an axis, softmax and its kin, sorting and searching.
+
+A tie of max or min shares the derivative equally. Products are trees of multiplications, so their
+derivatives are right where factors are zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.errors import ShapeError
+from minigrad.graph import Expr, Op, as_expr, explain, make, register
+from minigrad.operators import public
+from minigrad.ops.core import (
+    as_float,
+    drop_axes,
+    expand_back,
+    keep_axes,
+    reduce_with,
+    reshape,
+    sum,
+)
+from minigrad.ops.index import flip, take_along_axis
+from minigrad.ops.pointwise import sqrt, where
+from minigrad.ops.shape import concat, moveaxis, ones
+from minigrad.types import BOOL, INT64, Array, TensorType, normalize_axes, normalize_axis
+
+Axis = int | Sequence[int] | None
+
+
+# --- extremes ----------------------------------------------------------------------------------
+
+
+def _extreme_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    if any(x.shape[a] == 0 for a in axes):
+        raise ShapeError(f"no extreme of no elements: shape {x.shape}, axes {axes}")
+    return x.with_shape(drop_axes(x.shape, axes))
+
+
+def _extreme_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
+    (x,), (axes,) = out.args, out.attrs
+    best = x == expand_back(out, x.shape, axes)
+    ties = sum(best.astype(x.dtype), axes)
+    return where(best, expand_back(cotangent / ties, x.shape, axes), 0)
+
+
+MAX = register(
+    Op(
+        "max",
+        _extreme_type,
+        lambda x, axes, out=None: np.maximum.reduce(x, axis=axes, out=out),
+        vjp=_extreme_vjp,
+        attrs=("axes",),
+        out=True,
+    )
+)
+MIN = register(
+    Op(
+        "min",
+        _extreme_type,
+        lambda x, axes, out=None: np.minimum.reduce(x, axis=axes, out=out),
+        vjp=_extreme_vjp,
+        attrs=("axes",),
+        out=True,
+    )
+)
+
+
+@public
+def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+    """Largest element over axes; NaN if there is one. Tied elements share the derivative.
+
+    >>> max(as_expr([[1, 5], [3, 2]]), axis=1).eval()
+    array([5, 3])
+    """
+    return reduce_with(MAX, x, axis, keepdims)
+
+
+@public
+def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+    """Smallest element over axes; NaN if there is one. Tied elements share the derivative."""
+    return reduce_with(MIN, x, axis, keepdims)
+
+
+# --- logical -----------------------------------------------------------------------------------
+
+
+def _test_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    return TensorType(drop_axes(x.shape, axes), BOOL)
+
+
+ALL = register(
+    Op("all", _test_type, lambda x, axes: np.all(x, axis=axes), no_gradient=True, attrs=("axes",))
+)
+ANY = register(
+    Op("any", _test_type, lambda x, axes: np.any(x, axis=axes), no_gradient=True, attrs=("axes",))
+)
+
+
+@public
+def all(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+    """Whether all elements are true (not 0)."""
+    return reduce_with(ALL, x, axis, keepdims)
+
+
+@public
+def any(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+    """Whether any element is true (not 0)."""
+    return reduce_with(ANY, x, axis, keepdims)
+
+
+@public
+def count_nonzero(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+    """How many elements are not 0."""
+    return sum(as_expr(x) != 0, axis, keepdims=keepdims)
+
+
+# --- means and spread --------------------------------------------------------------------------
+
+
+def _count(x: Expr, axis: Axis) -> int:
+    return int(np.prod([x.shape[a] for a in normalize_axes(axis, x.ndim)], dtype=np.int64))
+
+
+@public
+def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+    """Arithmetic mean over axes; NaN of no elements.
+
+    >>> mean(as_expr([1.0, 2.0, 6.0])).eval()
+    np.float64(3.0)
+    """
+    x = as_float(x)
+    total = sum(x, axis, keepdims=keepdims)
+    return total / _count(x, axis)
+
+
+@public
+def variance(
+    x: Any, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False
+) -> Expr:
+    """Variance over axes: Σ(x - mean)² / (n - correction). NumPy's `var`.
+
+    >>> variance(as_expr([1.0, 3.0])).eval()
+    np.float64(1.0)
+    """
+    x = as_float(x)
+    centred = x - mean(x, axis, keepdims=True)
+    return sum(centred * centred, axis, keepdims=keepdims) / (_count(x, axis) - correction)
+
+
+@public
+def std(x: Any, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Expr:
+    """Standard deviation over axes: the square root of `variance`."""
+    return sqrt(variance(x, axis, correction=correction, keepdims=keepdims))
+
+
+# --- products ----------------------------------------------------------------------------------
+
+
+def _last(x: Expr, axis: Axis) -> Expr:
+    """The given axes merged into one, at the end."""
+    axes = normalize_axes(axis, x.ndim)
+    moved = moveaxis(x, axes, range(x.ndim - len(axes), x.ndim))
+    return reshape(moved, (*drop_axes(x.shape, axes), _count(x, axis)))
+
+
+@public
+def prod(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+    """Product over axes; 1 of no elements. Its derivative is right where factors are 0.
+
+    >>> prod(as_expr([2.0, 3.0, 4.0])).eval()
+    np.float64(24.0)
+    """
+    x = as_expr(x)
+    if x.dtype.kind in "bi":
+        x = x.astype(INT64)
+    elif x.dtype.kind == "u":
+        x = x.astype(np.uint64)
+    try:
+        y = _last(x, axis)
+    except ShapeError as error:
+        raise explain(error, "prod", (x,)) from None
+    n = y.shape[-1]
+    if n == 0:
+        y, n = ones((*y.shape[:-1], 1), y.dtype), 1
+    while n > 1:
+        half = n // 2
+        paired = y[..., :half] * y[..., half : 2 * half]
+        y = paired if n % 2 == 0 else concat([paired, y[..., -1:]], -1)
+        n = y.shape[-1]
+    kept = keep_axes(x.shape, normalize_axes(axis, x.ndim))
+    return reshape(y, kept if keepdims else y.shape[:-1])
+
+
+@public
+def cumulative_prod(x: Any, axis: int | None = None) -> Expr:
+    """Products of the first 1, 2, ... elements along an axis.
+
+    >>> cumulative_prod(as_expr([1, 2, 3, 4])).eval()
+    array([ 1,  2,  6, 24])
+    """
+    y, k = _one_axis(x, axis, "cumulative_prod")
+    y = moveaxis(y, k, -1)
+    shift = 1
+    while shift < y.shape[-1]:
+        y = concat([y[..., :shift], y[..., shift:] * y[..., :-shift]], -1)
+        shift *= 2
+    return moveaxis(y, -1, k)
+
+
+def _one_axis(x: Any, axis: int | None, name: str) -> tuple[Expr, int]:
+    x = as_expr(x)
+    if axis is None:
+        x = reshape(x, -1)
+    try:
+        return x, normalize_axis(axis or 0, x.ndim)
+    except ShapeError as error:
+        raise explain(error, name, (x,)) from None
+
+
+# --- cumulative sum ----------------------------------------------------------------------------
+
+
+def _cumsum_type(x: TensorType, axis: int) -> TensorType:
+    normalize_axis(axis, x.ndim)
+    return x
+
+
+CUMSUM = register(
+    Op(
+        "cumulative_sum",
+        _cumsum_type,
+        lambda x, axis, out=None: np.add.accumulate(x, axis=axis, out=out),
+        transpose=lambda ct, out, i: flip(
+            make(CUMSUM, (flip(ct, out.attrs[0]),), out.attrs), out.attrs[0]
+        ),
+        jointly=True,
+        attrs=("axis",),
+        out=True,
+    )
+)
+
+
+@public
+def cumulative_sum(x: Any, axis: int | None = None) -> Expr:
+    """Sums of the first 1, 2, ... elements along an axis (all elements when none is given).
+
+    >>> cumulative_sum(as_expr([1, 2, 3])).eval()
+    array([1, 3, 6])
+    """
+    x, k = _one_axis(x, axis, "cumulative_sum")
+    if x.dtype.kind in "bi":
+        x = x.astype(INT64)
+    return make(CUMSUM, (x,), (k,))
+
+
+# --- softmax and logsumexp ---------------------------------------------------------------------
+
+
+def _float_reduction(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    return x.with_shape(drop_axes(x.shape, axes))
+
+
+def _top(x: Array, axes: tuple[int, ...]) -> Array:
+    # The largest element; 0 where that is infinite, so that nothing becomes inf - inf.
+    top: Array = np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf)
+    return np.where(np.isfinite(top), top, top.dtype.type(0))
+
+
+def _logsumexp_numpy(x: Array, axes: tuple[int, ...]) -> Array:
+    top = _top(x, axes)
+    total = np.add.reduce(np.exp(x - top), axis=axes)  # type: ignore[operator]
+    return np.log(total) + top.reshape(total.shape)  # type: ignore[no-any-return]
+
+
+def _softmax_numpy(x: Array, axes: tuple[int, ...]) -> Array:
+    e = np.exp(x - _top(x, axes))  # type: ignore[operator]
+    return e / np.add.reduce(e, axis=axes, keepdims=True)  # type: ignore[no-any-return]
+
+
+def _softmax_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
+    (axes,) = out.attrs
+    weighted = cotangent * out
+    return weighted - out * expand_back(sum(weighted, axes), out.shape, axes)
+
+
+LOGSUMEXP = register(
+    Op(
+        "logsumexp",
+        _float_reduction,
+        _logsumexp_numpy,
+        vjp=lambda ct, out, i: (
+            expand_back(ct, out.args[0].shape, out.attrs[0])
+            * make(SOFTMAX, out.args, out.attrs)
+        ),
+        attrs=("axes",),
+    )
+)
+SOFTMAX = register(
+    Op("softmax", lambda x, axes: x, _softmax_numpy, vjp=_softmax_vjp, attrs=("axes",))
+)
+
+
+@public
+def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+    """log Σ exp(x) over axes, without overflow; -inf of no elements.
+
+    >>> logsumexp(as_expr([1000.0, 1000.0])).eval()
+    np.float64(1000.6931471805599)
+    """
+    return reduce_with(LOGSUMEXP, as_float(x), axis, keepdims)
+
+
+@public
+def softmax(x: Any, axis: Axis = -1) -> Expr:
+    """exp(x) / Σ exp(x) along an axis, without overflow.
+
+    >>> softmax(as_expr([0.0, 0.0])).eval()
+    array([0.5, 0.5])
+    """
+    x = as_float(x)
+    try:
+        axes = normalize_axes(axis, x.ndim)
+    except ShapeError as error:
+        raise explain(error, "softmax", (x,)) from None
+    return make(SOFTMAX, (x,), (axes,))
+
+
+@public
+def log_softmax(x: Any, axis: Axis = -1) -> Expr:
+    """log(softmax(x)), without underflow.
+
+    >>> log_softmax(as_expr([0.0, -2000.0])).eval()
+    array([    0., -2000.])
+    """
+    x = as_float(x)
+    return x - logsumexp(x, axis, keepdims=True)
+
+
+# --- searching and sorting ---------------------------------------------------------------------
+
+
+def _arg_type(x: TensorType, axis: int) -> TensorType:
+    if x.shape[axis] == 0:
+        raise ShapeError(f"no extreme of no elements: shape {x.shape}, axis {axis}")
+    return TensorType(drop_axes(x.shape, (axis,)), INT64)
+
+
+ARGMAX = register(
+    Op("argmax", _arg_type, lambda x, axis: np.argmax(x, axis), no_gradient=True, attrs=("axis",))
+)
+ARGMIN = register(
+    Op("argmin", _arg_type, lambda x, axis: np.argmin(x, axis), no_gradient=True, attrs=("axis",))
+)
+ARGSORT = register(
+    Op(
+        "argsort",
+        lambda x, axis: x.with_dtype(INT64),
+        lambda x, axis: np.argsort(x, axis, kind="stable"),
+        no_gradient=True,
+        attrs=("axis",),
+    )
+)
+
+
+def _arg(op: Op, x: Any, axis: int | None, keepdims: bool) -> Expr:
+    x = as_expr(x)
+    y, k = _one_axis(x, axis, op.name)
+    out = make(op, (y,), (k,))
+    if not keepdims:
+        return out
+    return reshape(out, (1,) * x.ndim if axis is None else keep_axes(x.shape, (k,)))
+
+
+@public
+def argmax(x: Any, axis: int | None = None, *, keepdims: bool = False) -> Expr:
+    """Index of the (first) largest element, of all or along an axis.
+
+    >>> argmax(as_expr([3, 9, 4])).eval()
+    np.int64(1)
+    """
+    return _arg(ARGMAX, x, axis, keepdims)
+
+
+@public
+def argmin(x: Any, axis: int | None = None, *, keepdims: bool = False) -> Expr:
+    """Index of the (first) smallest element, of all or along an axis."""
+    return _arg(ARGMIN, x, axis, keepdims)
+
+
+@public
+def argsort(x: Any, axis: int = -1, *, descending: bool = False) -> Expr:
+    """Indices that sort along an axis, keeping the order of equal elements.
+
+    >>> argsort(as_expr([3, 1, 2])).eval()
+    array([1, 2, 0])
+    """
+    x, k = _one_axis(x, axis, "argsort")
+    if not descending:
+        return make(ARGSORT, (x,), (k,))
+    # Sorting the reverse and counting from its end keeps equal elements in order.
+    return flip(x.shape[k] - 1 - make(ARGSORT, (flip(x, k),), (k,)), k)
+
+
+@public
+def sort(x: Any, axis: int = -1, *, descending: bool = False) -> Expr:
+    """Elements sorted along an axis; the derivative follows each element to its place.
+
+    >>> sort(as_expr([3, 1, 2])).eval()
+    array([1, 2, 3])
+    """
+    x = as_expr(x)
+    return take_along_axis(x, argsort(x, axis, descending=descending), axis)

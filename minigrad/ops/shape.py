@@ -1,0 +1,363 @@
+"""Ops that move elements without changing them: permute, concat, and compositions of indexing.
+
+Also the functions that make constant tensors of a shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.errors import DTypeError, ShapeError
+from minigrad.graph import Expr, Op, as_expr, const, explain, make, register
+from minigrad.operators import public
+from minigrad.ops.core import astype, broadcast_to, reshape
+from minigrad.ops.core import full as number
+from minigrad.ops.index import take
+from minigrad.ops.pointwise import where
+from minigrad.types import (
+    TensorType,
+    as_dtype,
+    as_shape,
+    broadcast_shapes,
+    normalize_axes,
+    normalize_axis,
+    promote,
+)
+
+# --- permute_dims ------------------------------------------------------------------------------
+
+
+def _permute_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    if sorted(axes) != list(range(x.ndim)):
+        raise ShapeError(f"axes {axes} are not a permutation of the {x.ndim} axes of the operand")
+    return x.with_shape(x.shape[a] for a in axes)
+
+
+PERMUTE = register(
+    Op(
+        "permute_dims",
+        _permute_type,
+        np.transpose,
+        transpose=lambda ct, out, i: permute_dims(ct, tuple(np.argsort(out.attrs[0]).tolist())),
+        jointly=True,
+        attrs=("axes",),
+        symbol="ᵀ",
+        view=True,
+    )
+)
+
+
+@public
+def permute_dims(x: Any, axes: Sequence[int] | None = None) -> Expr:
+    """The axes in another order; reversed when none is given.
+
+    >>> permute_dims(const([[1, 2], [3, 4]])).eval()
+    array([[1, 3],
+           [2, 4]])
+    """
+    x = as_expr(x)
+    try:
+        order = tuple(normalize_axis(a, x.ndim) for a in axes) if axes is not None else None
+    except ShapeError as error:
+        raise explain(error, "permute_dims", (x,)) from None
+    order = tuple(range(x.ndim))[::-1] if order is None else order
+    return x if order == tuple(range(x.ndim)) else make(PERMUTE, (x,), (order,))
+
+
+# --- concat ------------------------------------------------------------------------------------
+
+
+def _concat_type(*rest: Any) -> TensorType:
+    *types, axis = rest
+    first = types[0]
+    normalize_axis(axis, first.ndim)
+    for t in types:
+        if t.dtype != first.dtype:
+            raise DTypeError(f"cannot concatenate {first.dtype} and {t.dtype}")
+        if t.ndim != first.ndim or any(
+            k != axis and n != m for k, (n, m) in enumerate(zip(t.shape, first.shape, strict=True))
+        ):
+            raise ShapeError(
+                f"shapes {first.shape} and {t.shape} differ off axis {axis}; they must agree there"
+            )
+    total = sum(t.shape[axis] for t in types)
+    return first.with_shape((*first.shape[:axis], total, *first.shape[axis + 1 :]))
+
+
+def _concat_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
+    (axis,) = out.attrs
+    start = sum(a.shape[axis] for a in out.args[:i])
+    return cotangent[(slice(None),) * axis + (slice(start, start + out.args[i].shape[axis]),)]
+
+
+CONCAT = register(
+    Op(
+        "concat",
+        _concat_type,
+        lambda *rest, out=None: np.concatenate(rest[:-1], axis=rest[-1], out=out),
+        transpose=_concat_transpose,
+        jointly=True,
+        attrs=("axis",),
+        symbol="[ , ]",
+        out=True,
+    )
+)
+
+
+@public
+def concat(arrays: Sequence[Any], axis: int | None = 0) -> Expr:
+    """Join along an axis that exists; None joins all elements along one axis.
+
+    >>> concat([const([1, 2]), [3]]).eval()
+    array([1, 2, 3])
+    """
+    given = _sequence(arrays, "concat")
+    dtype = promote(*[a.dtype for a in given])
+    given = [astype(a, dtype) for a in given]
+    if axis is None:
+        given, axis = [reshape(a, -1) for a in given], 0
+    try:
+        k = normalize_axis(axis, given[0].ndim)
+    except ShapeError as error:
+        raise explain(error, "concat", given) from None
+    if any(a.ndim != given[0].ndim for a in given):
+        raise explain(ShapeError("the operands differ in their number of axes"), "concat", given)
+    return given[0] if len(given) == 1 else make(CONCAT, tuple(given), (k,))
+
+
+def _sequence(arrays: Sequence[Any], name: str) -> list[Expr]:
+    given = [as_expr(a) for a in arrays]
+    if not given:
+        raise ShapeError(f"{name} needs at least one operand")
+    return given
+
+
+@public
+def stack(arrays: Sequence[Any], axis: int = 0) -> Expr:
+    """Join along a new axis.
+
+    >>> stack([const(1), const(2)]).eval()
+    array([1, 2])
+    """
+    given = _sequence(arrays, "stack")
+    if any(a.shape != given[0].shape for a in given):
+        raise explain(ShapeError("the operands differ in shape"), "stack", given)
+    return concat([expand_dims(a, axis) for a in given], normalize_axis(axis, given[0].ndim + 1))
+
+
+@public
+def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Expr:
+    """New axes of length 1 at the given places of the result.
+
+    >>> expand_dims(const([1, 2]), 1).shape
+    (2, 1)
+    """
+    x = as_expr(x)
+    count = 1 if isinstance(axis, int) else len(axis)
+    new = normalize_axes(axis, x.ndim + count)
+    dims = iter(x.shape)
+    return reshape(x, [1 if k in new else next(dims) for k in range(x.ndim + count)])
+
+
+@public
+def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Expr:
+    """Without the given axes, which must have length 1 (all such axes by default).
+
+    >>> squeeze(const([[1, 2]]), 0).shape
+    (2,)
+    """
+    x = as_expr(x)
+    if axis is None:
+        return reshape(x, [n for n in x.shape if n != 1])
+    axes = normalize_axes(axis, x.ndim)
+    if any(x.shape[a] != 1 for a in axes):
+        raise explain(ShapeError(f"axes {axes} are not all of length 1"), "squeeze", (x,))
+    return reshape(x, [n for k, n in enumerate(x.shape) if k not in axes])
+
+
+@public
+def matrix_transpose(x: Any) -> Expr:
+    """The last two axes swapped; also x.mT."""
+    return swapaxes(x, -1, -2)
+
+
+@public
+def swapaxes(x: Any, axis1: int, axis2: int) -> Expr:
+    """Two axes swapped."""
+    x = as_expr(x)
+    a, b = normalize_axis(axis1, x.ndim), normalize_axis(axis2, x.ndim)
+    order = list(range(x.ndim))
+    order[a], order[b] = b, a
+    return permute_dims(x, order)
+
+
+@public
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Expr:
+    """Axes moved to other places, the rest in their order.
+
+    >>> moveaxis(const(np.zeros((2, 3, 4))), 0, -1).shape
+    (3, 4, 2)
+    """
+    x = as_expr(x)
+    given = [source] if isinstance(source, int) else list(source)
+    places = [destination] if isinstance(destination, int) else list(destination)
+    if len(given) != len(places):
+        raise explain(ShapeError("as many destinations as sources"), "moveaxis", (x,))
+    pairs = {
+        normalize_axis(d, x.ndim): normalize_axis(s, x.ndim)
+        for s, d in zip(given, places, strict=True)
+    }
+    rest = iter(k for k in range(x.ndim) if k not in pairs.values())
+    return permute_dims(x, [pairs[k] if k in pairs else next(rest) for k in range(x.ndim)])
+
+
+@public
+def roll(x: Any, shift: int, axis: int | None = None) -> Expr:
+    """Elements shifted along an axis (all elements when none is given), coming round at the end.
+
+    >>> roll(const([1, 2, 3]), 1).eval()
+    array([3, 1, 2])
+    """
+    x = as_expr(x)
+    if axis is None:
+        return reshape(roll(reshape(x, -1), shift, 0), x.shape)
+    k = normalize_axis(axis, x.ndim)
+    n = x.shape[k]
+    return take(x, (np.arange(n) - shift) % max(n, 1), k)
+
+
+@public
+def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Expr:
+    """Each element repeated, a fixed number of times.
+
+    >>> repeat(const([1, 2]), 2).eval()
+    array([1, 1, 2, 2])
+    """
+    x = as_expr(x)
+    if axis is None:
+        x, axis = reshape(x, -1), 0
+    return take(x, np.repeat(np.arange(x.shape[axis]), repeats), axis)
+
+
+@public
+def tile(x: Any, repetitions: int | Sequence[int]) -> Expr:
+    """The whole tensor repeated along each axis.
+
+    >>> tile(const([1, 2]), 2).eval()
+    array([1, 2, 1, 2])
+    """
+    x = as_expr(x)
+    reps = as_shape(repetitions)
+    ndim = max(x.ndim, len(reps))
+    dims = (1,) * (ndim - x.ndim) + x.shape
+    reps = (1,) * (ndim - len(reps)) + reps
+    split = [k for n in dims for k in (1, n)]
+    wide = [k for r, n in zip(reps, dims, strict=True) for k in (r, n)]
+    total = [r * n for r, n in zip(reps, dims, strict=True)]
+    return reshape(broadcast_to(reshape(x, split), wide), total)
+
+
+@public
+def unstack(x: Any, axis: int = 0) -> tuple[Expr, ...]:
+    """The slices along an axis, without it."""
+    return tuple(moveaxis(x, axis, 0))
+
+
+@public
+def broadcast_arrays(*arrays: Any) -> list[Expr]:
+    """The operands broadcast to their common shape."""
+    given = [as_expr(a) for a in arrays]
+    shape = broadcast_shapes(*[a.shape for a in given])
+    return [broadcast_to(a, shape) for a in given]
+
+
+@public
+def tril(x: Any, k: int = 0) -> Expr:
+    """The lower triangle of the last two axes; zero above diagonal k."""
+    x = as_expr(x)
+    return where(np.tri(*x.shape[-2:], k, dtype=np.bool_), x, 0)
+
+
+@public
+def triu(x: Any, k: int = 0) -> Expr:
+    """The upper triangle of the last two axes; zero below diagonal k."""
+    x = as_expr(x)
+    return where(~np.tri(*x.shape[-2:], k - 1, dtype=np.bool_), x, 0)
+
+
+@public
+def diff(x: Any, axis: int = -1, n: int = 1) -> Expr:
+    """n-th difference of neighbours along an axis.
+
+    >>> diff(const([1, 4, 9])).eval()
+    array([3, 5])
+    """
+    x = as_expr(x)
+    k = (slice(None),) * normalize_axis(axis, x.ndim)
+    for _ in range(n):
+        x = x[(*k, slice(1, None))] - x[(*k, slice(None, -1))]
+    return x
+
+
+# --- constant tensors --------------------------------------------------------------------------
+
+
+def full(
+    shape: int | Iterable[int], value: Any, dtype: npt.DTypeLike | None = None
+) -> Expr:
+    """A tensor of one value."""
+    x = as_expr(value) if dtype is None else astype(value, dtype)
+    return broadcast_to(x, as_shape(shape))
+
+
+def zeros(shape: int | Iterable[int], dtype: npt.DTypeLike = np.float64) -> Expr:
+    """A tensor of zeros."""
+    return number(0, TensorType(shape, dtype))
+
+
+def ones(shape: int | Iterable[int], dtype: npt.DTypeLike = np.float64) -> Expr:
+    """A tensor of ones."""
+    return number(1, TensorType(shape, dtype))
+
+
+@public
+def zeros_like(x: Any, dtype: npt.DTypeLike | None = None) -> Expr:
+    """Zeros of the shape and dtype of x."""
+    x = as_expr(x)
+    return zeros(x.shape, x.dtype if dtype is None else dtype)
+
+
+@public
+def ones_like(x: Any, dtype: npt.DTypeLike | None = None) -> Expr:
+    """Ones of the shape and dtype of x."""
+    x = as_expr(x)
+    return ones(x.shape, x.dtype if dtype is None else dtype)
+
+
+@public
+def full_like(x: Any, value: Any, dtype: npt.DTypeLike | None = None) -> Expr:
+    """One value in the shape and dtype of x."""
+    x = as_expr(x)
+    return full(x.shape, value, x.dtype if dtype is None else dtype)
+
+
+def arange(
+    start: float, stop: float | None = None, step: float = 1, dtype: npt.DTypeLike | None = None
+) -> Expr:
+    """Evenly spaced numbers, the end excluded, as a constant."""
+    bounds = (0, start) if stop is None else (start, stop)
+    return const(np.arange(*bounds, step, dtype=dtype))
+
+
+def linspace(start: float, stop: float, num: int, dtype: npt.DTypeLike = np.float64) -> Expr:
+    """Evenly spaced numbers, both ends included, as a constant."""
+    return const(np.linspace(start, stop, num, dtype=as_dtype(dtype)))
+
+
+def eye(rows: int, columns: int | None = None, dtype: npt.DTypeLike = np.float64) -> Expr:
+    """Ones on the diagonal, zeros elsewhere, as a constant."""
+    return const(np.eye(rows, columns, dtype=as_dtype(dtype)))

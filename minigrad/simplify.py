@@ -1,0 +1,321 @@
+"""The rule tables: algebra, stability, constants; and the functions that apply them.
+
+EXACT rules change no value; STABILITY rules keep the mathematics and mend its floating point;
+REAL rules are the algebra of real numbers, for reading (0·x is 0, x/x is 1). `simplify` applies
+all; a compiled function applies EXACT and STABILITY; a derivative is taken of what STABILITY makes,
+so that it is stable too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from minigrad.graph import CONST, Expr, const
+from minigrad.operators import public
+from minigrad.ops.core import (
+    ASTYPE,
+    BROADCAST,
+    RESHAPE,
+    SUM,
+    broadcast_to,
+    full,
+    full_like,
+    keep_axes,
+    reshape,
+    uniform_value,
+)
+from minigrad.ops.pointwise import (
+    WHERE,
+    abs,
+    exp,
+    log,
+    log1p,
+    logaddexp,
+    negative,
+    sigmoid,
+    softplus,
+    sqrt,
+    square,
+    where,
+)
+from minigrad.ops.reduce import SOFTMAX, log_softmax, logsumexp, softmax
+from minigrad.ops.shape import PERMUTE, permute_dims
+from minigrad.rewrite import Rewriter, Rule, rule
+
+_FOLD_LIMIT = 1 << 16  # elements: larger constants are cheaper to compute than to keep
+
+
+# --- exact -------------------------------------------------------------------------------------
+
+
+def _fold(node: Expr) -> Expr | None:
+    """Evaluate a node all of whose arguments are constants."""
+    if not node.args or node.op is BROADCAST or node.op is RESHAPE or node.size > _FOLD_LIMIT:
+        return None
+    if node.op.pointwise:
+        values = [uniform_value(a) for a in node.args]
+        if None not in values:
+            data = [np.asarray(v, a.dtype) for v, a in zip(values, node.args, strict=True)]
+            return _evaluate(node, data, ())
+    if all(a.op is CONST for a in node.args):
+        return _evaluate(node, [a.value for a in node.args], node.shape)
+    return None
+
+
+def _evaluate(node: Expr, data: Sequence[Any], shape: tuple[int, ...]) -> Expr | None:
+    try:
+        with np.errstate(all="ignore"):
+            value = node.op.numpy(*data, *node.attrs)
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+        return None  # left for evaluation to report
+    return broadcast_to(const(np.reshape(value, shape), node.dtype), node.shape)
+
+
+def _reshape_twice(node: Expr) -> Expr | None:
+    inner = node.args[0]
+    return reshape(inner.args[0], node.shape) if inner.op is RESHAPE else None
+
+
+def _broadcast_twice(node: Expr) -> Expr | None:
+    inner = node.args[0]
+    return broadcast_to(inner.args[0], node.shape) if inner.op is BROADCAST else None
+
+
+def _moved_number(node: Expr) -> Expr | None:
+    """A number, however broadcast and reshaped, is a scalar broadcast once."""
+    value = uniform_value(node)
+    return None if value is None else full(value, node.type)
+
+
+def _permute_twice(node: Expr) -> Expr | None:
+    inner = node.args[0]
+    if inner.op is not PERMUTE:
+        return None
+    return permute_dims(inner.args[0], [inner.attrs[0][k] for k in node.attrs[0]])
+
+
+def _where_known(node: Expr) -> Expr | None:
+    condition, a, b = node.args
+    if a is b:
+        return a
+    known = uniform_value(condition)
+    return None if known is None else a if known else b
+
+
+def _sum_of_nothing(node: Expr) -> Expr | None:
+    x, (axes,) = node.args[0], node.attrs
+    if x.dtype == node.dtype and all(x.shape[k] == 1 for k in axes):
+        return reshape(x, node.shape)
+    return None
+
+
+def _same_astype(node: Expr) -> Expr | None:
+    x = node.args[0]
+    return x if x.dtype == node.dtype else None
+
+
+EXACT: tuple[Rule, ...] = (
+    Rule("fold constants", None, _fold, True),
+    rule("a + 0", lambda a: a + 0.0, lambda a: a, exact=True),
+    rule("a - 0", lambda a: a - 0.0, lambda a: a, exact=True),
+    rule("0 - a", lambda a: 0.0 - a, lambda a: -a, exact=True),
+    rule("a * 1", lambda a: a * 1.0, lambda a: a, exact=True),
+    rule("a * -1", lambda a: a * -1.0, lambda a: -a, exact=True),
+    rule("a / 1", lambda a: a / 1.0, lambda a: a, exact=True),
+    rule("a / -1", lambda a: a / -1.0, lambda a: -a, exact=True),
+    rule("a ** 1", lambda a: a**1.0, lambda a: a, exact=True),
+    rule("a ** 0", lambda a: a**0.0, lambda a: full_like(a, 1), exact=True),
+    rule("-(-a)", lambda a: -(-a), lambda a: a, exact=True),
+    rule("a + (-b)", lambda a, b: a + (-b), lambda a, b: a - b, exact=True),
+    rule("a - (-b)", lambda a, b: a - (-b), lambda a, b: a + b, exact=True),
+    rule("(-a) * b", lambda a, b: (-a) * b, lambda a, b: -(a * b), exact=True),
+    rule("(-a) / b", lambda a, b: (-a) / b, lambda a, b: -(a / b), exact=True),
+    rule("a / (-b)", lambda a, b: a / (-b), lambda a, b: -(a / b), exact=True),
+    rule("-(a - b)", lambda a, b: -(a - b), lambda a, b: b - a, exact=True),
+    rule("|-a|", lambda a: abs(-a), lambda a: abs(a), exact=True),
+    rule("| |a| |", lambda a: abs(abs(a)), lambda a: abs(a), exact=True),
+    Rule("reshape of reshape", RESHAPE, _reshape_twice, True, RESHAPE),
+    Rule("broadcast of broadcast", BROADCAST, _broadcast_twice, True, BROADCAST),
+    *(
+        Rule("number in a shape", op, _moved_number, True, needs_number=True)
+        for op in (BROADCAST, RESHAPE)
+    ),
+    Rule("permute of permute", PERMUTE, _permute_twice, True, PERMUTE),
+    Rule("where of a known condition", WHERE, _where_known, True),
+    Rule("sum over axes of length 1", SUM, _sum_of_nothing, True),
+    Rule("astype to the same", ASTYPE, _same_astype, True),
+)
+
+
+# --- stability ---------------------------------------------------------------------------------
+
+
+def _log_of_sum(node: Expr) -> Expr | None:
+    """log(Σ exp(v)), with the kept axes of keepdims between."""
+    inner = node.args[0]
+    total = inner.args[0] if inner.op is RESHAPE else inner
+    if total.op is not SUM or total.args[0].op.name != "exp":
+        return None
+    return reshape(logsumexp(total.args[0].args[0], total.attrs[0]), node.shape)
+
+
+def _log_of_softmax(node: Expr) -> Expr | None:
+    inner = node.args[0]
+    return log_softmax(inner.args[0], inner.attrs[0]) if inner.op is SOFTMAX else None
+
+
+def _softmax_by_hand(node: Expr) -> Expr | None:
+    """exp(v) / Σ exp(v), broadcast back along the summed axes."""
+    top, bottom = node.args
+    while bottom.op is BROADCAST or bottom.op is RESHAPE:
+        bottom = bottom.args[0]
+    if bottom.op is not SUM or bottom.args[0] is not top or top.op.name != "exp":
+        return None
+    (axes,) = bottom.attrs
+    back = broadcast_to(reshape(bottom, keep_axes(top.shape, axes)), top.shape)
+    return softmax(top.args[0], axes) if back is node.args[1] else None
+
+
+def _masked(x: Expr) -> bool:
+    return x.op is WHERE and (uniform_value(x.args[1]) == 0 or uniform_value(x.args[2]) == 0)
+
+
+def _move_into_mask(node: Expr) -> Expr | None:
+    """where(c, a, 0) * b = where(c, a * b, 0): b may be inf or NaN where c does not hold."""
+    for k, masked in enumerate(node.args):
+        if not _masked(masked) or (node.op.name == "divide" and k == 1):
+            continue
+        condition, a, b = masked.args
+        sides = []
+        for side in (a, b):
+            args = (*node.args[:k], side, *node.args[k + 1 :])
+            zero = uniform_value(side) == 0
+            sides.append(full_like(node, 0) if zero else _again(node, args))
+        return where(condition, *sides)
+    return None
+
+
+def _again(node: Expr, args: Sequence[Expr]) -> Expr:
+    from_args = {"multiply": lambda a, b: a * b, "divide": lambda a, b: a / b}
+    return from_args[node.op.name](*args) if len(args) == 2 else -args[0]
+
+
+def _broadcast_mask(node: Expr) -> Expr | None:
+    """A broadcast or reshaped mask: what it masks is masked after, so that products move in."""
+    inner = node.args[0]
+    if not _masked(inner):
+        return None
+    move = broadcast_to if node.op is BROADCAST else reshape
+    return where(*[move(x, node.shape) for x in inner.args])
+
+
+STABILITY: tuple[Rule, ...] = (
+    rule("log(sigmoid(a))", lambda a: log(sigmoid(a)), lambda a: -softplus(-a)),
+    rule("log(1 - sigmoid(a))", lambda a: log(1.0 - sigmoid(a)), lambda a: -softplus(a)),
+    rule("log1p(-sigmoid(a))", lambda a: log1p(-sigmoid(a)), lambda a: -softplus(a)),
+    rule("log(1 + exp(a))", lambda a: log(1.0 + exp(a)), lambda a: softplus(a)),
+    rule("log1p(exp(a))", lambda a: log1p(exp(a)), lambda a: softplus(a)),
+    rule("log(exp(a))", lambda a: log(exp(a)), lambda a: a),
+    rule("log(exp(a) + exp(b))", lambda a, b: log(exp(a) + exp(b)), lambda a, b: logaddexp(a, b)),
+    rule("1 / (1 + exp(-a))", lambda a: 1.0 / (1.0 + exp(-a)), lambda a: sigmoid(a)),
+    rule("exp(a) / (1 + exp(a))", lambda a: exp(a) / (1.0 + exp(a)), lambda a: sigmoid(a)),
+    rule("sqrt(a * a)", lambda a: sqrt(a * a), lambda a: abs(a)),
+    rule("sqrt(square(a))", lambda a: sqrt(square(a)), lambda a: abs(a)),
+    rule("sqrt(a ** 2)", lambda a: sqrt(a**2.0), lambda a: abs(a)),
+    Rule("log(sum(exp))", log(const(1.0)).op, _log_of_sum, False),
+    Rule("log(softmax)", log(const(1.0)).op, _log_of_softmax, False, SOFTMAX),
+    Rule("softmax by hand", (const(1.0) / const(2.0)).op, _softmax_by_hand, False,
+         exp(const(1.0)).op),
+    *(
+        Rule("move into a mask", op, _move_into_mask, False, WHERE)
+        for op in (
+            (const(1.0) * const(1.0)).op,
+            (const(1.0) / const(1.0)).op,
+            negative(const(1.0)).op,
+        )
+    ),
+    *(
+        Rule("broadcast a mask", op, _broadcast_mask, False, WHERE)
+        for op in (BROADCAST, RESHAPE)
+    ),
+)  # fmt: skip
+
+
+# --- algebra of the reals ----------------------------------------------------------------------
+
+
+def _is_number(*args: Expr) -> bool:
+    return all(uniform_value(a) is not None for a in args)
+
+
+REAL: tuple[Rule, ...] = (
+    rule("a * 0", lambda a: a * 0.0, lambda a: full_like(a, 0)),
+    rule("0 / a", lambda a: 0.0 / a, lambda a: full_like(a, 0)),
+    rule("a - a", lambda a: a - a, lambda a: full_like(a, 0)),
+    rule("a / a", lambda a: a / a, lambda a: full_like(a, 1)),
+    rule("a + a", lambda a: a + a, lambda a: 2.0 * a, when=lambda a: a.type.is_float),
+    rule("(a / b) * b", lambda a, b: (a / b) * b, lambda a, b: a),
+    rule("(a * b) / b", lambda a, b: (a * b) / b, lambda a, b: a),
+    rule("a * (1 / b)", lambda a, b: a * (1.0 / b), lambda a, b: a / b),
+    rule(
+        "c * (d * a)",
+        lambda c, d, a: c * (d * a),
+        lambda c, d, a: (c * d) * a,
+        when=lambda c, d, a: _is_number(c, d) and not _is_number(a),
+    ),
+    rule(
+        "c * a + d * a",
+        lambda c, d, a: c * a + d * a,
+        lambda c, d, a: (c + d) * a,
+        when=lambda c, d, a: _is_number(c, d) and not _is_number(a),
+    ),
+    rule(
+        "c * a + a",
+        lambda c, a: c * a + a,
+        lambda c, a: (c + 1.0) * a,
+        when=lambda c, a: _is_number(c) and not _is_number(a),
+    ),
+    rule("exp(log(a))", lambda a: exp(log(a)), lambda a: a),
+    rule("square(sqrt(a))", lambda a: square(sqrt(a)), lambda a: a),
+    rule("sqrt(a) * sqrt(a)", lambda a: sqrt(a) * sqrt(a), lambda a: a),
+)
+
+RULES: Mapping[str, tuple[Rule, ...]] = {"exact": EXACT, "stability": STABILITY, "real": REAL}
+
+_all = Rewriter(EXACT + STABILITY + REAL)
+_safe = Rewriter(EXACT + STABILITY)
+_stable = Rewriter(STABILITY)
+
+
+@overload
+def simplify(y: Expr, rules: Iterable[Rule] | None = None) -> Expr: ...
+@overload
+def simplify(y: Sequence[Expr], rules: Iterable[Rule] | None = None) -> list[Expr]: ...
+@public
+def simplify(y: Any, rules: Iterable[Rule] | None = None) -> Any:
+    """Expressions rewritten until no rule fits: all tables, or the rules given.
+
+    The result has the same type and, where the mathematics is finite, the same value.
+    `minigrad.RULES` lists the rules by table. Raises RewriteLoopError when given rules
+    do not end.
+
+    >>> from minigrad.graph import var
+    >>> x = var("x")
+    >>> simplify(x * 1 + 0) is x, str(simplify(log(sigmoid(x))))
+    (True, '-softplus(-x)')
+    """
+    driver = _all if rules is None else Rewriter(rules)
+    return driver([y])[0] if isinstance(y, Expr) else driver(list(y))
+
+
+def simplify_safely(outputs: Sequence[Expr]) -> list[Expr]:
+    """What a compiled function runs: EXACT and STABILITY rules only."""
+    return _safe(outputs)
+
+
+def stabilise(outputs: Sequence[Expr]) -> list[Expr]:
+    """What a derivative is taken of: STABILITY rules only."""
+    return _stable(outputs)

@@ -1,0 +1,178 @@
+"""Tensor types: shape and dtype, and the rules by which they promote and broadcast.
+
+The rules are the Python array API standard's, with weak Python scalars; where the standard leaves
+mixed kinds open (int64 with float32), the answer is NumPy's. Nothing here knows of graphs.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.errors import DTypeError, ShapeError
+
+Shape: TypeAlias = tuple[int, ...]
+Array: TypeAlias = npt.NDArray[np.generic]
+
+BOOL = np.dtype(np.bool_)
+INT64 = np.dtype(np.int64)
+FLOAT32 = np.dtype(np.float32)
+FLOAT64 = np.dtype(np.float64)
+DTYPES = (
+    BOOL,
+    *(np.dtype(f"{kind}{bits}") for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+    FLOAT32,
+    FLOAT64,
+)
+
+
+class TensorType:
+    """Shape and dtype of an expression. Interned: equal types are one object.
+
+    >>> TensorType((2, 3), np.float64)
+    float64(2, 3)
+    >>> TensorType((), "float32") is TensorType((), np.float32)
+    True
+    """
+
+    __slots__ = ("dtype", "shape")
+    shape: Shape
+    dtype: np.dtype[np.generic]
+    _interned: dict[tuple[Shape, np.dtype[np.generic]], TensorType] = {}
+
+    def __new__(cls, shape: Iterable[int], dtype: npt.DTypeLike) -> TensorType:
+        try:  # mostly the type is known, and its shape and dtype are as they must be
+            return cls._interned[shape, dtype]  # type: ignore[index]
+        except (KeyError, TypeError):
+            key = as_shape(shape), as_dtype(dtype)
+        found = cls._interned.get(key)
+        if found is None:
+            found = object.__new__(cls)
+            object.__setattr__(found, "shape", key[0])
+            object.__setattr__(found, "dtype", key[1])
+            found = cls._interned.setdefault(key, found)
+        return found
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a TensorType cannot be changed; make a new one")
+
+    def __reduce__(self) -> tuple[type[TensorType], tuple[Shape, str]]:
+        return TensorType, (self.shape, self.dtype.name)
+
+    def __repr__(self) -> str:
+        return f"{self.dtype}{self.shape}" if self.shape else str(self.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether derivatives exist for this type."""
+        return self.dtype.kind == "f"
+
+    def with_shape(self, shape: Iterable[int]) -> TensorType:
+        """The same dtype in another shape."""
+        return TensorType(shape, self.dtype)
+
+    def with_dtype(self, dtype: npt.DTypeLike) -> TensorType:
+        """The same shape in another dtype."""
+        return TensorType(self.shape, dtype)
+
+
+def as_shape(shape: Iterable[int] | int) -> Shape:
+    """Normalise a shape; an int means one axis. Raises ShapeError.
+
+    >>> as_shape(3), as_shape([2, np.int64(3)])
+    ((3,), (2, 3))
+    """
+    try:
+        dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        result = tuple(operator.index(d) for d in dims)
+    except TypeError:
+        raise ShapeError(f"a shape is a tuple of integers, not {shape!r}") from None
+    if any(d < 0 for d in result):
+        raise ShapeError(f"a shape has no negative dimension: {result}")
+    return result
+
+
+def as_dtype(dtype: npt.DTypeLike) -> np.dtype[np.generic]:
+    """Normalise a dtype; only bool, the integers, float32 and float64. Raises DTypeError."""
+    try:
+        result = np.dtype(dtype)
+    except TypeError:
+        raise DTypeError(f"not a dtype: {dtype!r}; use one of {_dtype_names()}") from None
+    if result not in DTYPES:
+        raise DTypeError(f"dtype {result} is not supported; use one of {_dtype_names()}")
+    return result.newbyteorder("=")
+
+
+def _dtype_names() -> str:
+    return ", ".join(d.name for d in DTYPES)
+
+
+def promote(*operands: np.dtype[np.generic] | bool | int | float) -> np.dtype[np.generic]:
+    """The dtype in which operands meet; Python scalars are weak.
+
+    >>> promote(np.dtype("float32"), 2.5), promote(np.dtype("int8"), np.dtype("int16"))
+    (dtype('float32'), dtype('int16'))
+    """
+    return as_dtype(np.result_type(*operands))
+
+
+def broadcast_shapes(*shapes: Shape) -> Shape:
+    """The shape that all broadcast to. Raises ShapeError.
+
+    >>> broadcast_shapes((3, 1), (4,), ())
+    (3, 4)
+    """
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = " and ".join(str(s) for s in shapes)
+        raise ShapeError(
+            f"shapes {listed} do not broadcast: counted from the right, "
+            "each pair of dimensions must be equal or 1"
+        ) from None
+
+
+def normalize_axis(axis: int, ndim: int) -> int:
+    """An axis in 0..ndim-1. Raises ShapeError.
+
+    >>> normalize_axis(-1, 3)
+    2
+    """
+    try:
+        index = operator.index(axis)
+    except TypeError:
+        raise ShapeError(f"an axis is an integer, not {axis!r}") from None
+    if not -ndim <= index < ndim:
+        has = f"axes {-ndim} to {ndim - 1}" if ndim else "no axes (it is a scalar)"
+        raise ShapeError(f"axis {index} is out of range: the operand has {has}")
+    return index % ndim
+
+
+def normalize_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Sorted distinct axes; None means all. Raises ShapeError.
+
+    >>> normalize_axes(None, 2), normalize_axes((-1, 0), 3)
+    ((0, 1), (0, 2))
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    given = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    axes = sorted(normalize_axis(a, ndim) for a in given)
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"axis {axis} names an axis twice")
+    return tuple(axes)
