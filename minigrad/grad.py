@@ -28,6 +28,7 @@ from minigrad.graph import (
 from minigrad.operators import public
 from minigrad.ops.custom import BARRIER, barrier
 from minigrad.ops.core import full_like, reshape, sum, uniform_value
+from minigrad.ops.pointwise import multiply
 from minigrad.ops.shape import ones_like, stack, zeros, zeros_like
 from minigrad.simplify import stabilise
 
@@ -45,7 +46,7 @@ def _times(factor: Expr, partial: Expr | int | None) -> Expr | None:
         return factor if partial == 1 else -factor
     if uniform_value(partial) == 1:
         return factor
-    return partial if uniform_value(factor) == 1 else factor * partial
+    return partial if uniform_value(factor) == 1 else multiply(factor, partial)
 
 
 def _partial(node: Expr, i: int) -> Expr | int | None:
@@ -54,7 +55,7 @@ def _partial(node: Expr, i: int) -> Expr | int | None:
     return partial(node, *node.args) if callable(partial) else partial
 
 
-def _edge_term(cotangent: Expr, node: Expr, i: int) -> Expr | None:
+def edge_term(cotangent: Expr, node: Expr, i: int) -> Expr | None:
     """What the i-th argument of a node gets of the node's cotangent."""
     op = node.op
     if op.partials is not None:
@@ -91,7 +92,7 @@ def _transposed_vjp(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
     u = fresh_var("cotangent", node.type)
     pieces = []
     for i, tangent in enumerate(tangents):
-        if tangent is not None and (term := _edge_term(u, node, i)) is not None:
+        if tangent is not None and (term := edge_term(u, node, i)) is not None:
             pieces.append(sum(term * tangent))
     total = _sum_or_none(pieces)
     return None if total is None else Adjoints(total, wrt=[u]).get(u)
@@ -145,7 +146,7 @@ class Adjoints:
                     continue
                 mark(node)
                 for i, arg in enumerate(node.args):
-                    if arg in active and (term := _edge_term(cotangent, node, i)) is not None:
+                    if arg in active and (term := edge_term(cotangent, node, i)) is not None:
                         terms[node, i] = term
                         before = adjoint.get(arg)
                         adjoint[arg] = term if before is None else before + term
@@ -185,23 +186,36 @@ class Adjoints:
 
         The two sum to the adjoint. Both ends of a path count as passed.
         """
+        return self.splits([node], through)[node]
+
+    def splits(
+        self, nodes: Iterable[Expr], through: Iterable[Expr]
+    ) -> dict[Expr, tuple[Expr, Expr]]:
+        """`split` for several nodes and one set, in one sweep: linear in the graph."""
+        wanted = dict.fromkeys(nodes)
         gates = set(through)
         passed: dict[Expr, Expr] = {}
         around: dict[Expr, Expr] = {}
+        left = len(wanted)
         if self.y in self._active:
             around[self.y] = self._seed
         for n in reversed(self.order):
             if n in gates and n in around:
                 _add_term(passed, n, around.pop(n))
-            if n is node:
+            left -= n in wanted
+            if not left:
                 break
             for part in (passed, around):
                 if n in part:
                     for i, arg in enumerate(n.args):
                         if (n, i) in self._terms:
-                            _add_term(part, arg, _edge_term(part[n], n, i))
-        zero = zeros_like(node)
-        return passed.get(node, zero), around.get(node, zero)
+                            _add_term(part, arg, edge_term(part[n], n, i))
+        return {n: (_or_zeros(passed, n), _or_zeros(around, n)) for n in wanted}
+
+
+def _or_zeros(sums: Mapping[Expr, Expr], node: Expr) -> Expr:
+    found = sums.get(node)
+    return zeros_like(node) if found is None else found
 
 
 def _add_term(sums: dict[Expr, Expr], node: Expr, term: Expr | None) -> None:

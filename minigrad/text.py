@@ -7,7 +7,7 @@ million-node graph is as quick as of a small one. Broadcasts and reshapes of num
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,16 @@ def to_latex(y: Expr, limit: int = LIMIT) -> str:
     \frac{1}{1 + x}
     """
     return _render(y, limit, _LATEX)
+
+
+def op_text(node: Expr, operands: Sequence[str]) -> str:
+    """One op as `to_str` writes it, with the given texts for its operands.
+
+    >>> from minigrad.graph import var
+    >>> op_text(var("x") + 1.0, ["·", "1"])
+    '· + 1'
+    """
+    return _plain_op(node, [(text, _ATOM) for text in operands])[0]
 
 
 def _render(root: Expr, limit: int, style: _Style) -> str:

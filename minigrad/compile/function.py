@@ -217,11 +217,12 @@ def eval(node: Any, bindings: Mapping[Any, Any] | None = None) -> Any:
     """
     leaves, _ = flatten(node)
     variables = free_variables([as_expr(e) for e in leaves])
-    values = _resolve(variables, bindings or {})
+    values = resolve(variables, bindings or {})
     return function(variables, node)(*[values[v] for v in variables])
 
 
-def _resolve(variables: Sequence[Expr], bindings: Mapping[Any, Any]) -> dict[Expr, Any]:
+def resolve(variables: Sequence[Expr], bindings: Mapping[Any, Any]) -> dict[Expr, Any]:
+    """The value of each variable, from bindings by variable or by name. Raises GraphError."""
     by_name = {v.name: v for v in variables}
     values: dict[Expr, Any] = {}
     for key, value in bindings.items():
