@@ -1,0 +1,33 @@
+"""Toy tasks with a known baseline, by name. A new one is a file here and a line below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from lstm.errors import ConfigError
+from lstm.tasks.adding import Adding
+from lstm.tasks.base import Task
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Adding,)}
+
+__all__ = ["TASKS", "Adding", "Task", "make_task"]
+
+
+def make_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
+    """The task of that name. Raises ConfigError for an unknown name or setting.
+
+    >>> make_task("adding", {"length": 50})
+    Adding(length=50, variant='halves')
+    """
+    if not isinstance(name, str) or name not in TASKS:
+        raise ConfigError(f"there is no task {name!r}; there are: {', '.join(TASKS)}")
+    known = {f.name for f in fields(TASKS[name])}
+    unknown = set(settings or {}) - known
+    if unknown:
+        raise ConfigError(
+            f"task {name} has no setting {', '.join(sorted(map(repr, unknown)))}; "
+            f"it has {', '.join(sorted(known))}"
+        )
+    return TASKS[name](**(settings or {}))

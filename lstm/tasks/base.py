@@ -1,0 +1,65 @@
+"""What a task states about itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad import Expr
+
+
+class Batch(NamedTuple):
+    """Sequences, time first, and what to predict from each."""
+
+    xs: NDArray[np.float32]
+    """(T, B, I)"""
+    ys: NDArray[Any]
+    """(B, ...), as the task's `target_shape` and `target_dtype` say."""
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """A seeded generator of batches with a loss, a baseline and a criterion of success."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    input_size: ClassVar[int]
+    output_size: ClassVar[int]
+    target_dtype: ClassVar[str]
+    baseline: ClassVar[float]
+    """The loss of the best prediction that does not look at the sequence."""
+    criterion: ClassVar[str]
+    """When the task counts as solved, in words."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> int:
+        """T, the number of time steps of a sequence."""
+
+    @abstractmethod
+    def target_shape(self, batch: int) -> tuple[int, ...]:
+        """The shape of `ys` for that many sequences."""
+
+    @abstractmethod
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        """That many new sequences."""
+
+    @abstractmethod
+    def loss(self, prediction: Expr, target: Expr) -> Expr:
+        """A scalar; prediction is (B, output_size)."""
+
+    @abstractmethod
+    def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
+        """For each sequence, whether it counts as processed correctly."""
+
+    @abstractmethod
+    def solved(self, prediction: NDArray[Any], target: NDArray[Any]) -> bool:
+        """Whether predictions for these test sequences meet the criterion."""
+
+    def config(self) -> dict[str, Any]:
+        """Name and settings, as a model file keeps them."""
+        return {"name": self.name, "settings": asdict(self)}

@@ -1,0 +1,182 @@
+"""Training: loss, gradients, clipping and the optimiser's update as one compiled function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import minigrad as mg
+from lstm.errors import ConfigError, TrainingError
+from lstm.model import Model
+from lstm.optim import Optimizer, adam, clip_by_global_norm, cosine, global_norm
+from lstm.tasks import Task
+from minigrad import Expr, NonFiniteError
+
+TEST_SEQUENCES = 2000  # as many as the adding problem's criterion asks for
+TEST_BATCH = 500
+
+
+class Report(NamedTuple):
+    """What one training step saw, before it changed anything."""
+
+    step: int
+    """Counted from one."""
+    loss: float
+    grad_norm: float
+    """The global norm of the gradient, before clipping."""
+
+
+class Trainer:
+    """One compiled training step over `inputs`, which writes `params` in place.
+
+    loss: a scalar expression. clip: the largest global norm of the gradient, or None.
+    The step count and what the optimiser remembers are parameters too, so that nothing of the
+    arithmetic is outside the graph. One step that meets a loss or a gradient that is not finite
+    changes nothing, and raises TrainingError.
+
+    >>> from lstm.optim import sgd
+    >>> w, x = mg.param("w", 1.0), mg.var("x")
+    >>> trainer = Trainer(mg.square(w * x), [x], {"w": w}, sgd(0.1))
+    >>> trainer.step(2.0), float(w.value)  # w - 0.1 · 2 w x²
+    (Report(step=1, loss=4.0, grad_norm=8.0), 0.2)
+    """
+
+    def __init__(
+        self,
+        loss: Expr,
+        inputs: Sequence[Expr],
+        params: Mapping[str, Expr],
+        optimizer: Optimizer,
+        clip: float | None = None,
+        backend: str = "numpy",
+    ) -> None:
+        self._count = mg.param("step", 0.0)
+        grads = mg.grad(loss, params)
+        norm = global_norm(grads)
+        clipped = grads if clip is None else clip_by_global_norm(grads, clip)
+        state = {name: mg.param(name, value) for name, value in optimizer.init(params).items()}
+        steps, new_state = optimizer.update(clipped, state, params, self._count)
+        updates = {p: p + steps[name] for name, p in params.items()}
+        updates |= {p: new_state[name] for name, p in state.items()}
+        updates[self._count] = self._count + 1
+        sound = mg.isfinite(loss) & mg.isfinite(norm)
+        kept = {p: mg.where(sound, new, p) for p, new in updates.items()}
+        self._inputs, self._watched = list(inputs), [loss, norm]
+        self._run = mg.function(self._inputs, self._watched, updates=kept, backend=backend)
+
+    def step(self, *values: Any) -> Report:
+        """One step on one batch. Raises TrainingError, which names the op where a NaN was born."""
+        loss, norm = (float(x) for x in self._run(*values))
+        report = Report(int(self._count.value), loss, norm)
+        if not np.isfinite([loss, norm]).all():
+            raise TrainingError(self._diagnosis(report, values))
+        return report
+
+    def _diagnosis(self, report: Report, values: Sequence[Any]) -> str:
+        what = "loss" if not np.isfinite(report.loss) else "gradient"
+        head = f"the {what} is not finite in step {report.step + 1} of training"
+        try:  # the same once more, slowly; the parameters are still those of the bad step
+            mg.function(self._inputs, self._watched, check_finite=True)(*values)
+        except NonFiniteError as error:
+            return f"{head}: {error}"
+        return head
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train: Adam with a rate that falls to zero along a cosine, and clipped gradients."""
+
+    steps: int = 500
+    batch: int = 32
+    rate: float = 0.03
+    clip: float | None = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not (self.rate > 0 and np.isfinite(self.rate)):
+            raise ConfigError(f"the learning rate must be positive, not {self.rate}")
+        if self.clip is not None and not self.clip > 0:
+            raise ConfigError(f"the clipping norm must be positive, not {self.clip}")
+        if self.seed < 0:
+            raise ConfigError(f"the seed must not be negative: {self.seed}")
+
+
+def random_streams(seed: int) -> tuple[np.random.Generator, ...]:
+    """Independent generators for (parameters, training batches, test batches).
+
+    Two models with one seed see the same batches, whatever else they draw.
+    """
+    return tuple(np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
+
+
+def inputs_of(task: Task, batch: int, dtype: str) -> tuple[Expr, Expr]:
+    """Variables for one batch of a task: xs (T, B, I) and ys."""
+    xs = mg.var("xs", (task.steps, batch, task.input_size), dtype)
+    target_dtype = dtype if task.target_dtype.startswith("float") else task.target_dtype
+    return xs, mg.var("ys", task.target_shape(batch), target_dtype)
+
+
+def train(model: Model[Any], task: Task, settings: Settings) -> Iterator[Report]:
+    """Train in place on fresh batches; yields a report after each step.
+
+    >>> from lstm.cells import RNN
+    >>> from lstm.tasks import Adding
+    >>> model = Model.create(RNN(input_size=2, hidden_size=4), output_size=1, seed=0)
+    >>> reports = list(train(model, Adding(length=5), Settings(steps=3)))
+    >>> [report.step for report in reports]
+    [1, 2, 3]
+    """
+    xs, ys = inputs_of(task, settings.batch, model.cell.dtype)
+    loss = task.loss(model.unroll(xs).output, ys)
+    optimizer = adam(cosine(settings.rate, settings.steps))
+    trainer = Trainer(loss, [xs, ys], model.params, optimizer, settings.clip)
+    _, batches, _ = random_streams(settings.seed)
+    for _ in range(settings.steps):
+        yield trainer.step(*task.batch(batches, settings.batch))
+
+
+class Score(NamedTuple):
+    """How a model does on test sequences that it never saw."""
+
+    loss: float
+    correct: float
+    """The fraction of sequences that the task counts as processed correctly."""
+    solved: bool
+    """Whether the task's own criterion is met."""
+
+
+def evaluate(model: Model[Any], task: Task, seed: int) -> Score:
+    """Test a model on 2000 new sequences, the same for every model of one seed."""
+    xs, ys = inputs_of(task, TEST_BATCH, model.cell.dtype)
+    output = model.unroll(xs).output
+    run = mg.function([xs, ys], [output, task.loss(output, ys)], backend="numpy")
+    _, _, rng = random_streams(seed)
+    found = []
+    for _ in range(TEST_SEQUENCES // TEST_BATCH):
+        batch = task.batch(rng, TEST_BATCH)
+        prediction, loss = run(*batch)
+        found.append((prediction, batch.ys, float(loss)))
+    predictions, targets, losses = zip(*found, strict=True)
+    prediction, target = np.concatenate(predictions), np.concatenate(targets)
+    return Score(
+        float(np.mean(losses)),
+        float(task.correct(prediction, target).mean()),
+        task.solved(prediction, target),
+    )
+
+
+def gradient_at_start(model: Model[Any], task: Task, xs: Any, ys: Any) -> dict[str, float]:
+    """The norm of ∂loss/∂s₁ for each part s of the state after the first step: h₁, and C₁."""
+    xs_var, ys_var = inputs_of(task, np.shape(xs)[1], model.cell.dtype)
+    unrolled = model.unroll(xs_var)
+    first = unrolled.states[1]._asdict()
+    grads = mg.grad(task.loss(unrolled.output, ys_var), first)
+    found = mg.function([xs_var, ys_var], grads, backend="numpy")(xs, ys)
+    # Squares of what vanished underflow in float32, so the norm is taken in float64.
+    return {part: float(np.linalg.norm(g.astype(np.float64))) for part, g in found.items()}
