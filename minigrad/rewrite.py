@@ -28,17 +28,21 @@ class Rule:
 
     exact: the result is the same for every input, infinities and NaN included (the sign of a zero
     aside). Otherwise it is the same in real arithmetic, and as accurate or more so in floats.
+
+    The rest tells the driver where a try is worth its while; None asks nothing of the node.
     """
 
     name: str
     root: Op | None
-    """The op of the nodes it may fit; None for any."""
+    """The op of the node."""
     apply: Apply
     exact: bool
-    needs: Op | None = None
-    """An op of which the node must have an argument: a quick test before `apply`."""
-    needs_number: bool = False
-    """Whether one argument must be a constant of equal elements."""
+    child: Op | None = None
+    """An op of which the node has an argument."""
+    number: float | None = None
+    """A number that is an argument of the node."""
+    twins: bool = False
+    """Whether the node's two arguments are the same."""
 
 
 class RewriteLoopError(GraphError):
@@ -54,13 +58,13 @@ def rule(
     replacement: Callable[..., Any],
     *,
     exact: bool = False,
-    when: Callable[..., bool] | None = None,
+    numbers: str = "",
 ) -> Rule:
     """A rule from two functions of the same wildcards: what to find, and what to put there.
 
-    A wildcard fits any expression, the same one wherever it stands; a number fits a constant all
-    of whose elements equal it; operands of commutative ops fit in either order. `when` is a further
-    condition on what the wildcards stand for.
+    A wildcard fits any expression, the same one wherever it stands; those listed in `numbers` fit
+    only constants whose elements are all equal. A number in the pattern fits a constant all of
+    whose elements equal it. Operands of commutative ops fit in either order.
 
     >>> from minigrad.graph import var
     >>> from minigrad.ops.pointwise import log, exp
@@ -70,76 +74,102 @@ def rule(
     (True, True)
     """
     scalar = TensorType((), FLOAT64)
-    wildcards = [fresh_var(n, scalar) for n in signature(pattern).parameters]
+    names = list(signature(pattern).parameters)
+    wildcards = [fresh_var(n, scalar) for n in names]
     shape = pattern(*wildcards)
+    only_numbers = frozenset(
+        w for w, n in zip(wildcards, names, strict=True) if n in numbers.split()
+    )
 
     def apply(node: Expr) -> Expr | None:
-        for binding in _match(shape, node, {}):
-            found = [binding[w] for w in wildcards]
-            if when is None or when(*found):
-                result = replacement(*found)
-                return result if isinstance(result, Expr) else None
+        for binding in _match(shape, node, {}, only_numbers):
+            result = replacement(*[binding[w] for w in wildcards])
+            return result if isinstance(result, Expr) else None
         return None
 
-    needs = next((a.op for a in shape.args if a.op not in (VAR, CONST)), None)
-    number = any(a.op is CONST for a in shape.args)
-    return Rule(name, shape.op, apply, exact, needs, number)
+    args = shape.args
+    child = next((a.op for a in args if a.op not in (VAR, CONST)), None)
+    number = next((uniform_value(a) for a in args if a.op is CONST), None)
+    twins = len(args) == 2 and args[0] is args[1] and args[0].op is VAR
+    return Rule(name, shape.op, apply, exact, child, number, twins)
 
 
-def _match(pattern: Expr, node: Expr, bound: Binding) -> Iterator[Binding]:
+def _match(
+    pattern: Expr, node: Expr, bound: Binding, numbers: frozenset[Expr]
+) -> Iterator[Binding]:
     """All ways in which a node fits a pattern. Recursion is over the pattern, a few levels deep."""
     if pattern.op is VAR:
-        if pattern not in bound:
+        if pattern in bound:
+            if bound[pattern] is node:
+                yield bound
+        elif pattern not in numbers or uniform_value(node) is not None:
             yield {**bound, pattern: node}
-        elif bound[pattern] is node:
-            yield bound
     elif pattern.op is CONST:
         if (value := uniform_value(node)) is not None and value == uniform_value(pattern):
             yield bound
     elif node.op is pattern.op:
-        yield from _match_args(pattern.args, node.args, bound)
+        yield from _match_args(pattern.args, node.args, bound, numbers)
         if node.op.name in _COMMUTATIVE:
-            yield from _match_args(pattern.args, node.args[::-1], bound)
+            yield from _match_args(pattern.args, node.args[::-1], bound, numbers)
 
 
 def _match_args(
-    patterns: Sequence[Expr], nodes: Sequence[Expr], bound: Binding
+    patterns: Sequence[Expr], nodes: Sequence[Expr], bound: Binding, numbers: frozenset[Expr]
 ) -> Iterator[Binding]:
     if not patterns:
         yield bound
         return
-    for partial in _match(patterns[0], nodes[0], bound):
-        yield from _match_args(patterns[1:], nodes[1:], partial)
+    for partial in _match(patterns[0], nodes[0], bound, numbers):
+        yield from _match_args(patterns[1:], nodes[1:], partial, numbers)
 
 
 # --- the driver --------------------------------------------------------------------------------
 
 
+class _Index:
+    """The rules for one op, found by what they ask of its arguments.
+
+    Most nodes fit no rule: finding that out by lookup instead of by trying each rule made
+    simplifying a 300,000-node gradient three times as fast.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.free: list[Rule] = []
+        self.twins: list[Rule] = []
+        self.by_child: dict[Op, list[Rule]] = {}
+        self.by_number: dict[float, list[Rule]] = {}
+        for r in rules:
+            if r.child is not None:
+                self.by_child.setdefault(r.child, []).append(r)
+            elif r.number is not None:
+                self.by_number.setdefault(r.number, []).append(r)
+            else:
+                (self.twins if r.twins else self.free).append(r)
+        self.none = not rules
+
+    def candidates(self, args: Sequence[Expr]) -> Sequence[Rule]:
+        if self.none:
+            return ()
+        found = self.free.copy()
+        for arg in args:
+            if arg.op in self.by_child:
+                found += self.by_child[arg.op]
+            if self.by_number and (value := uniform_value(arg)) is not None:
+                found += self.by_number.get(value, ())
+        if self.twins and args[0] is args[1]:
+            found += self.twins
+        return found
+
+
 class Rewriter:
-    """A table of rules, indexed by the op of their root."""
+    """A table of rules, and the loop that applies them."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
-        self._by_op: dict[Op, list[Rule]] = {}
-        self._any = [r for r in self.rules if r.root is None]
-
-    def _rules_for(self, op: Op) -> list[Rule]:
-        found = self._by_op.get(op)
-        if found is None:
-            found = [r for r in self.rules if r.root is op] + self._any
-            self._by_op[op] = found
-        return found
+        self._by_op: dict[Op, _Index] = {}
 
     def _once(self, node: Expr) -> tuple[Expr, Rule] | None:
-        number: bool | None = None
-        for r in self._rules_for(node.op):
-            if r.needs is not None and not any(a.op is r.needs for a in node.args):
-                continue
-            if r.needs_number:
-                if number is None:
-                    number = any(uniform_value(a) is not None for a in node.args)
-                if not number:
-                    continue
+        for r in self._index(node.op).candidates(node.args):
             new = r.apply(node)
             if new is not None and new is not node:
                 if new.type is not node.type:
@@ -149,24 +179,43 @@ class Rewriter:
                 return new, r
         return None
 
+    def _index(self, op: Op) -> _Index:
+        index = self._by_op.get(op)
+        if index is None:
+            fitting = [r for r in self.rules if r.root is op or r.root is None]
+            index = self._by_op[op] = _Index(fitting)
+        return index
+
     def __call__(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The outputs with every rule applied until none fits. Raises RewriteLoopError."""
+        order = toposort(outputs)
+        if not any(self._index(node.op).candidates(node.args) for node in order):
+            return list(outputs)  # a quarter of the time of the loop below, and often enough
         state = _Progress()
         done = state.done
         with origins() as mark, gc_paused():
-            for node in toposort(outputs):
-                new = rebuild(node, tuple([done[a] for a in node.args])) if node.args else node
-                if new not in done:
-                    if self._rules_for(new.op):
-                        mark(new)
-                        self._settle(new, state, mark)
-                    else:
-                        done[new] = new
-                done[node] = keep_label(node, done[new])
+            for node in order:
+                self._visit(node, state, mark)
+                if node not in done:
+                    self._settle(node, state, mark)
         return [done[e] for e in outputs]
 
+    def _visit(self, node: Expr, state: _Progress, mark: Callable[[Expr], None]) -> None:
+        """One look at a node whose arguments are done: it is done too, or it becomes another."""
+        done = state.done
+        new = rebuild(node, tuple([done[a] for a in node.args])) if node.args else node
+        if new in done:
+            done[node] = keep_label(node, done[new])
+            return
+        mark(new)
+        step = self._once(new)
+        if step is None:
+            done[new] = done[node] = new
+        else:
+            state.note(node, *step)
+
     def _settle(self, root: Expr, state: _Progress, mark: Callable[[Expr], None]) -> None:
-        """Rewrite one node whose arguments are done, and all that its rewriting makes."""
+        """Finish a node that became another, and all that its rewriting made."""
         done, becomes = state.done, state.becomes
         stack = [root]
         while stack:
@@ -182,15 +231,7 @@ class Rewriter:
             elif waiting := [a for a in node.args if a not in done]:
                 stack.extend(reversed(waiting))
             else:
-                new = rebuild(node, tuple([done[a] for a in node.args]))
-                if new in done:
-                    done[node] = done[new]
-                    continue
-                step = self._once(new)
-                if step is None:
-                    done[new] = done[node] = new
-                else:
-                    state.note(node, *step)
+                self._visit(node, state, mark)
 
 
 class _Progress:

@@ -53,6 +53,9 @@ _FOLD_LIMIT = 1 << 16  # elements: larger constants are cheaper to compute than 
 
 def _fold(node: Expr) -> Expr | None:
     """Evaluate a node all of whose arguments are constants."""
+    for a in node.args:
+        if a.op is not CONST and a.op is not BROADCAST and a.op is not RESHAPE:
+            return None
     if not node.args or node.op is BROADCAST or node.op is RESHAPE or node.size > _FOLD_LIMIT:
         return None
     if node.op.pointwise:
@@ -140,7 +143,7 @@ EXACT: tuple[Rule, ...] = (
     Rule("reshape of reshape", RESHAPE, _reshape_twice, True, RESHAPE),
     Rule("broadcast of broadcast", BROADCAST, _broadcast_twice, True, BROADCAST),
     *(
-        Rule("number in a shape", op, _moved_number, True, needs_number=True)
+        Rule("number in a shape", op, _moved_number, True)
         for op in (BROADCAST, RESHAPE)
     ),
     Rule("permute of permute", PERMUTE, _permute_twice, True, PERMUTE),
@@ -247,16 +250,12 @@ STABILITY: tuple[Rule, ...] = (
 # --- algebra of the reals ----------------------------------------------------------------------
 
 
-def _is_number(*args: Expr) -> bool:
-    return all(uniform_value(a) is not None for a in args)
-
-
 REAL: tuple[Rule, ...] = (
     rule("a * 0", lambda a: a * 0.0, lambda a: full_like(a, 0)),
     rule("0 / a", lambda a: 0.0 / a, lambda a: full_like(a, 0)),
     rule("a - a", lambda a: a - a, lambda a: full_like(a, 0)),
     rule("a / a", lambda a: a / a, lambda a: full_like(a, 1)),
-    rule("a + a", lambda a: a + a, lambda a: 2.0 * a, when=lambda a: a.type.is_float),
+    rule("a + a", lambda a: a + a, lambda a: full_like(a, 2) * a),
     rule("(a / b) * b", lambda a, b: (a / b) * b, lambda a, b: a),
     rule("(a * b) / b", lambda a, b: (a * b) / b, lambda a, b: a),
     rule("a * (1 / b)", lambda a, b: a * (1.0 / b), lambda a, b: a / b),
@@ -264,19 +263,19 @@ REAL: tuple[Rule, ...] = (
         "c * (d * a)",
         lambda c, d, a: c * (d * a),
         lambda c, d, a: (c * d) * a,
-        when=lambda c, d, a: _is_number(c, d) and not _is_number(a),
+        numbers="c d",
     ),
     rule(
         "c * a + d * a",
         lambda c, d, a: c * a + d * a,
         lambda c, d, a: (c + d) * a,
-        when=lambda c, d, a: _is_number(c, d) and not _is_number(a),
+        numbers="c d",
     ),
     rule(
         "c * a + a",
         lambda c, a: c * a + a,
         lambda c, a: (c + 1.0) * a,
-        when=lambda c, a: _is_number(c) and not _is_number(a),
+        numbers="c",
     ),
     rule("exp(log(a))", lambda a: exp(log(a)), lambda a: a),
     rule("square(sqrt(a))", lambda a: square(sqrt(a)), lambda a: a),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,11 @@ import numpy.typing as npt
 from minigrad.errors import DTypeError, ShapeError
 
 Shape: TypeAlias = tuple[int, ...]
-Array: TypeAlias = npt.NDArray[np.generic]
+Array: TypeAlias = npt.NDArray[Any]
 
 BOOL = np.dtype(np.bool_)
 INT64 = np.dtype(np.int64)
+UINT64 = np.dtype(np.uint64)
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 DTYPES = (
@@ -40,12 +41,14 @@ class TensorType:
     True
     """
 
-    __slots__ = ("dtype", "shape")
+    __slots__ = ("dtype", "is_float", "shape")
     shape: Shape
-    dtype: np.dtype[np.generic]
-    _interned: dict[tuple[Shape, np.dtype[np.generic]], TensorType] = {}
+    dtype: np.dtype[Any]
+    is_float: bool
+    """Whether derivatives exist for this type."""
+    _interned: ClassVar[dict[tuple[Shape, np.dtype[Any]], TensorType]] = {}
 
-    def __new__(cls, shape: Iterable[int], dtype: npt.DTypeLike) -> TensorType:
+    def __new__(cls, shape: Iterable[int] | int, dtype: npt.DTypeLike) -> TensorType:
         try:  # mostly the type is known, and its shape and dtype are as they must be
             return cls._interned[shape, dtype]  # type: ignore[index]
         except (KeyError, TypeError):
@@ -55,6 +58,7 @@ class TensorType:
             found = object.__new__(cls)
             object.__setattr__(found, "shape", key[0])
             object.__setattr__(found, "dtype", key[1])
+            object.__setattr__(found, "is_float", key[1].kind == "f")
             found = cls._interned.setdefault(key, found)
         return found
 
@@ -76,11 +80,6 @@ class TensorType:
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
-
-    @property
-    def is_float(self) -> bool:
-        """Whether derivatives exist for this type."""
-        return self.dtype.kind == "f"
 
     def with_shape(self, shape: Iterable[int]) -> TensorType:
         """The same dtype in another shape."""
@@ -107,22 +106,22 @@ def as_shape(shape: Iterable[int] | int) -> Shape:
     return result
 
 
-def as_dtype(dtype: npt.DTypeLike) -> np.dtype[np.generic]:
+def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     """Normalise a dtype; only bool, the integers, float32 and float64. Raises DTypeError."""
     try:
-        result = np.dtype(dtype)
+        result = np.dtype(dtype).newbyteorder("=")
     except TypeError:
         raise DTypeError(f"not a dtype: {dtype!r}; use one of {_dtype_names()}") from None
     if result not in DTYPES:
         raise DTypeError(f"dtype {result} is not supported; use one of {_dtype_names()}")
-    return result.newbyteorder("=")
+    return result
 
 
 def _dtype_names() -> str:
     return ", ".join(d.name for d in DTYPES)
 
 
-def promote(*operands: np.dtype[np.generic] | bool | int | float) -> np.dtype[np.generic]:
+def promote(*operands: np.dtype[Any] | bool | int | float) -> np.dtype[Any]:
     """The dtype in which operands meet; Python scalars are weak.
 
     >>> promote(np.dtype("float32"), 2.5), promote(np.dtype("int8"), np.dtype("int16"))

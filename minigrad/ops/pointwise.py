@@ -125,6 +125,8 @@ def _binary(
     op = _declare(name, numpy, partials, takes, test, symbol, infix, latex)
 
     def function(a: Any, b: Any) -> Expr:
+        if type(a) is Expr and type(b) is Expr and a.type is b.type and a.type.is_float:
+            return make(op, (a, b))  # what every op takes: most of the nodes of a gradient
         a, b = meet(name, a, b, dtype=_float_dtype(a, b) if takes == "f" else None)
         if takes == "l" and a.dtype.kind == "f":
             raise explain(DTypeError(f"{name} takes booleans or integers"), name, (a, b))
