@@ -39,9 +39,7 @@ def check_grad(
     leaves = [wrt] if isinstance(wrt, Expr) else list(wrt)
     for leaf in leaves:
         if leaf.dtype != np.float64 or leaf.op.name not in ("var", "param"):
-            raise DTypeError(
-                f"check_grad needs float64 variables or params, not {describe(leaf)}"
-            )
+            raise DTypeError(f"check_grad needs float64 variables or params, not {describe(leaf)}")
     rng = np.random.default_rng(seed)
     values = {v: np.asarray(x, v.dtype) for v, x in (at or {}).items()}
     worst = 0.0

@@ -16,7 +16,7 @@ class DTypeError(MinigradError, TypeError):
 
 
 class GraphError(MinigradError, ValueError):
-    """A graph used in a way its structure does not allow (unbound variable, non-scalar grad ...)."""
+    """A graph used in a way that its structure does not allow (an unbound variable ...)."""
 
 
 class OpenGraphError(MinigradError, TypeError):

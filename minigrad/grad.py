@@ -14,7 +14,6 @@ import numpy as np
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph import (
     Expr,
-    as_expr,
     const,
     describe,
     fresh_var,
@@ -26,8 +25,8 @@ from minigrad.graph import (
     toposort,
 )
 from minigrad.operators import public
-from minigrad.ops.custom import BARRIER, barrier
 from minigrad.ops.core import full_like, reshape, sum, uniform_value
+from minigrad.ops.custom import BARRIER, barrier
 from minigrad.ops.pointwise import multiply
 from minigrad.ops.shape import ones_like, stack, zeros, zeros_like
 from minigrad.simplify import stabilise

@@ -180,7 +180,7 @@ class Expr(_Fields):
 
     def named(self, label: str) -> Expr:
         """Note a name to show in text, pictures and errors; returns the same expression."""
-        _SET_LABEL(self, _as_name(label))
+        object.__setattr__(self, "label", _as_name(label))
         return self
 
     @property
@@ -203,7 +203,6 @@ class Expr(_Fields):
         return FUNCTIONS["loads"], (FUNCTIONS["dumps"](self),)
 
 
-_SET_LABEL = _Fields.label.__set__  # type: ignore[attr-defined]
 _TYPE_OF = attrgetter("type")
 
 
@@ -343,7 +342,7 @@ def rebuild(node: Expr, args: tuple[Expr, ...]) -> Expr:
 def keep_label(old: Expr, new: Expr) -> Expr:
     """Carry the label of a node over to the one that takes its place; returns the latter."""
     if old.label is not None and new.label is None and new.args:
-        _SET_LABEL(new, old.label)
+        object.__setattr__(new, "label", old.label)
     return new
 
 
@@ -424,8 +423,6 @@ PARAM = register(
     Op("param", lambda name, cell: cell.type, lambda name, cell: cell.array, no_gradient=True)
 )
 CONST = register(Op("const", lambda data: data.type, lambda data: data.array, no_gradient=True))
-
-
 
 
 def _as_name(name: str) -> str:
@@ -533,9 +530,7 @@ def walk(
     return found
 
 
-def substitute(
-    outputs: Any, replacements: dict[Expr, Any]
-) -> Any:
+def substitute(outputs: Any, replacements: dict[Expr, Any]) -> Any:
     """Expressions with nodes replaced, all at once; `outputs` is one expression or a sequence.
 
     A replacement must have the type of what it replaces (numbers are converted); what is inside

@@ -131,7 +131,7 @@ EXACT: tuple[Rule, ...] = (
     rule("a / -1", lambda a: a / -1.0, lambda a: -a, exact=True),
     rule("a ** 1", lambda a: a**1.0, lambda a: a, exact=True),
     rule("a ** 0", lambda a: a**0.0, lambda a: full_like(a, 1), exact=True),
-    rule("-(-a)", lambda a: -(-a), lambda a: a, exact=True),
+    rule("-(-a)", lambda a: negative(negative(a)), lambda a: a, exact=True),
     rule("a + (-b)", lambda a, b: a + (-b), lambda a, b: a - b, exact=True),
     rule("a - (-b)", lambda a, b: a - (-b), lambda a, b: a + b, exact=True),
     rule("(-a) * b", lambda a, b: (-a) * b, lambda a, b: -(a * b), exact=True),
@@ -142,10 +142,7 @@ EXACT: tuple[Rule, ...] = (
     rule("| |a| |", lambda a: abs(abs(a)), lambda a: abs(a), exact=True),
     Rule("reshape of reshape", RESHAPE, _reshape_twice, True, RESHAPE),
     Rule("broadcast of broadcast", BROADCAST, _broadcast_twice, True, BROADCAST),
-    *(
-        Rule("number in a shape", op, _moved_number, True)
-        for op in (BROADCAST, RESHAPE)
-    ),
+    *(Rule("number in a shape", op, _moved_number, True) for op in (BROADCAST, RESHAPE)),
     Rule("permute of permute", PERMUTE, _permute_twice, True, PERMUTE),
     Rule("where of a known condition", WHERE, _where_known, True),
     Rule("sum over axes of length 1", SUM, _sum_of_nothing, True),
