@@ -237,4 +237,3 @@ def _latex_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
 
 _PLAIN = _Style("...", lambda name: name, _number, _plain_op)
 _LATEX = _Style(r"\cdots ", _latex_name, _number, _latex_op)
-

@@ -59,8 +59,7 @@ class Function:
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Run; raises GraphError, ShapeError or DTypeError for inputs that do not fit."""
         arrays = [
-            bind(v, x)
-            for v, x in zip(self.inputs, self._in_order(values, named), strict=True)
+            bind(v, x) for v, x in zip(self.inputs, self._in_order(values, named), strict=True)
         ]
         found = self._run(arrays)
         for cell, new in zip(self._written, found[self._count :], strict=True):

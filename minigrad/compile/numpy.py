@@ -70,7 +70,9 @@ def _check_leaves(plan: Plan, slots: Sequence[Any]) -> None:
     for slot in [*plan.inputs, *(s for s, _ in plan.params)]:
         if what := _fault(slots[slot]):
             node = plan.nodes[slot]
-            raise NonFiniteError(f"{what} in {node.op.name} {describe(node)}: it came with the data")
+            raise NonFiniteError(
+                f"{what} in {node.op.name} {describe(node)}: it came with the data"
+            )
 
 
 def _check_step(step: Step, slots: Sequence[Any], operands: Sequence[Any]) -> None:

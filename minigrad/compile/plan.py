@@ -60,9 +60,7 @@ def make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr]) -> Plan:
         [(slot[n], n.attrs[1]) for n in nodes if n.op is PARAM],
         steps,
         output_slots,
-        frozenset(
-            s for s in output_slots if not nodes[s].args or nodes[s].op.view
-        ),
+        frozenset(s for s in output_slots if not nodes[s].args or nodes[s].op.view),
     )
     _assign_buffers(plan)
     return plan
@@ -134,5 +132,3 @@ def _release(
         if s in held:
             free.setdefault(plan.nodes[s].type, []).append(held.pop(s))
             dead.discard(s)
-
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from minigrad.types import (
     BOOL,
     FLOAT64,
     INT64,
+    UINT64,
     Array,
     Shape,
     TensorType,
@@ -30,6 +32,30 @@ from minigrad.types import (
     normalize_axes,
     promote,
 )
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+class explaining:  # noqa: N801 - read as a verb: `with explaining("sum", x):`
+    """Inside, an error is given the operation's name and its operands before it goes on."""
+
+    __slots__ = ("name", "operands")
+
+    def __init__(self, name: str, *operands: object) -> None:
+        self.name, self.operands = name, operands
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if isinstance(error, MinigradError):
+            raise explain(error, self.name, self.operands) from None
+
 
 # --- astype ------------------------------------------------------------------------------------
 
@@ -98,15 +124,15 @@ def reshape(x: Any, shape: int | Iterable[int]) -> Expr:
 def _resolve_shape(x: Expr, shape: int | Iterable[int]) -> Shape:
     dims = [shape] if isinstance(shape, (int, np.integer)) else list(shape)
     unknown = [k for k, d in enumerate(dims) if d == -1]
-    if len(unknown) == 1:
-        known = math.prod(d for d in dims if d != -1)
-        if known > 0 and x.size % known == 0:
+    with explaining("reshape", x):
+        if len(unknown) > 1:
+            raise ShapeError(f"only one dimension may be -1, not {tuple(dims)}")
+        if unknown:
+            known = math.prod(d for d in dims if d != -1)
+            if known <= 0 or x.size % known:
+                raise ShapeError(f"{x.size} elements do not divide into {tuple(dims)}")
             dims[unknown[0]] = x.size // known
-        else:
-            raise explain(
-                ShapeError(f"{x.size} elements do not divide into {tuple(dims)}"), "reshape", (x,)
-            )
-    return as_shape(dims)
+        return as_shape(dims)
 
 
 # --- broadcast_to and sum, each the other's transpose ------------------------------------------
@@ -139,22 +165,26 @@ def broadcast_to(x: Any, shape: int | Iterable[int]) -> Expr:
     array([[1, 2],
            [1, 2]])
     """
-    x, target = as_expr(x), as_shape(shape)
+    x = as_expr(x)
+    with explaining("broadcast_to", x):
+        target = as_shape(shape)
     return x if x.shape == target else make(BROADCAST, (x,), (target,))
 
 
 def sum_to(x: Expr, shape: Shape) -> Expr:
     """Sum over what broadcasting `shape` to x.shape would repeat."""
     new = x.ndim - len(shape)
-    axes = tuple(
-        k for k, n in enumerate(x.shape) if k < new or (shape[k - new] == 1 and n != 1)
-    )
+    axes = tuple(k for k, n in enumerate(x.shape) if k < new or (shape[k - new] == 1 and n != 1))
     return reshape(make(SUM, (x,), (axes,)) if axes else x, shape)
 
 
+def summed_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which sums and products of a dtype are kept: the widest of its kind."""
+    return UINT64 if dtype.kind == "u" else INT64 if dtype.kind in "bi" else dtype
+
+
 def _sum_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
-    dtype = np.dtype(np.uint64) if x.dtype.kind == "u" else INT64 if x.dtype.kind in "bi" else x.dtype
-    return TensorType(drop_axes(x.shape, axes), dtype)
+    return TensorType(drop_axes(x.shape, axes), summed_dtype(x.dtype))
 
 
 def _sum_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
@@ -176,7 +206,9 @@ SUM = register(
 
 
 def drop_axes(shape: Shape, axes: Sequence[int]) -> Shape:
-    """A shape without some axes."""
+    """A shape without some axes. Raises ShapeError unless they are sorted, and axes of it."""
+    if tuple(axes) != normalize_axes(tuple(axes), len(shape)):
+        raise ShapeError(f"{axes} are not the sorted axes of an operand of shape {shape}")
     return tuple(n for k, n in enumerate(shape) if k not in axes)
 
 
@@ -195,18 +227,14 @@ def reduce_with(
 ) -> Expr:
     """Make a reduction with NumPy's axis and keepdims; the op itself always drops its axes."""
     x = as_expr(x)
-    try:
+    with explaining(op.name, x):
         axes = normalize_axes(axis, x.ndim)
-    except ShapeError as error:
-        raise explain(error, op.name, (x,)) from None
     out = make(op, (x,), (axes, *attrs))
     return reshape(out, keep_axes(x.shape, axes)) if keepdims else out
 
 
 @public
-def sum(
-    x: Any, axis: int | Sequence[int] | None = None, *, keepdims: bool = False
-) -> Expr:
+def sum(x: Any, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Expr:
     """Sum over axes (all by default). Booleans and integers sum to int64, unsigned to uint64.
 
     >>> sum(const([[1.0, 2.0], [3.0, 4.0]]), axis=0).eval()
@@ -239,7 +267,7 @@ def meet(name: str, *operands: Any, dtype: np.dtype[Any] | None = None) -> tuple
                 return a, full(b, a.type)
         elif isinstance(b, Expr) and b.type.is_float and type(a) in (float, int):
             return full(a, b.type), b
-    try:
+    with explaining(name, *operands):
         values = [x if isinstance(x, Expr) or is_python_number(x) else const(x) for x in operands]
         if dtype is None:
             dtype = promote(*[x.dtype if isinstance(x, Expr) else x for x in values])
@@ -247,8 +275,6 @@ def meet(name: str, *operands: Any, dtype: np.dtype[Any] | None = None) -> tuple
             astype(x, dtype) if isinstance(x, Expr) else _weak_scalar(x, dtype) for x in values
         ]
         shape = broadcast_shapes(*[x.shape for x in exprs])
-    except MinigradError as error:
-        raise explain(error, name, operands) from None
     return tuple([broadcast_to(x, shape) for x in exprs])
 
 

@@ -79,9 +79,7 @@ CUSTOM = register(
 )
 
 
-def custom_vjp(
-    forward: Callable[..., Any], backward: Callable[..., Any]
-) -> Callable[..., Expr]:
+def custom_vjp(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Expr]:
     """A function of expressions with a gradient of your own.
 
     `forward(*inputs)` builds the value. `backward(cotangent, output, *inputs)` returns the adjoint

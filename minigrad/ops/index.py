@@ -13,12 +13,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.errors import DTypeError, MinigradError, ShapeError
-from minigrad.graph import CONST, Expr, Op, as_expr, const, explain, make, register
+from minigrad.errors import DTypeError, ShapeError
+from minigrad.graph import CONST, Expr, Op, as_expr, const, make, register
 from minigrad.operators import public
-from minigrad.ops.core import broadcast_to, full_like, meet
+from minigrad.ops.core import broadcast_to, explaining, full_like, is_python_number, meet
 from minigrad.ops.pointwise import where
-from minigrad.types import Array, Shape, TensorType, normalize_axis
+from minigrad.types import Array, Shape, TensorType, normalize_axis, promote
 
 Entry: TypeAlias = tuple[Any, ...]
 Spec: TypeAlias = tuple[Entry, ...]
@@ -49,7 +49,7 @@ def _numpy_index(spec: Spec, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     if not arrays:
         return index
     waiting = iter(arrays)
-    return tuple(next(waiting) if e is _ARRAY or e == _ARRAY else i for e, i in zip(spec, index, strict=True))
+    return tuple([next(waiting) if e == _ARRAY else i for e, i in zip(spec, index, strict=True)])
 
 
 def _indexed_shape(shape: Shape, spec: Spec, indices: tuple[TensorType, ...]) -> Shape:
@@ -69,7 +69,8 @@ def _indexed_shape(shape: Shape, spec: Spec, indices: tuple[TensorType, ...]) ->
     stand_in = np.broadcast_to(np.zeros((), np.bool_), dims)
     zeros = tuple(np.broadcast_to(np.zeros((), np.intp), t.shape) for t in indices)
     try:
-        return stand_in[_numpy_index(spec, zeros)].shape
+        found: Shape = stand_in[_numpy_index(spec, zeros)].shape
+        return found
     except IndexError as error:
         raise ShapeError(str(error)) from None
 
@@ -230,9 +231,10 @@ def _is_mask(entry: Any) -> bool:
 def _as_entry(entry: Any) -> Any:
     if entry is None or entry is Ellipsis or isinstance(entry, slice):
         return entry
+    if isinstance(entry, Expr) and entry.op is CONST:
+        entry = entry.value
     if isinstance(entry, Expr):
-        entry = entry.value if entry.op is CONST else entry
-        if entry.dtype == np.bool_ and isinstance(entry, Expr):
+        if entry.dtype == np.bool_:
             raise DTypeError(
                 "indexing with a symbolic boolean array would give a shape known only later; "
                 "use minigrad.where(mask, x, 0), or a NumPy mask"
@@ -293,15 +295,12 @@ def getitem(x: Any, index: Any) -> Expr:
     >>> getitem(x, (slice(None), -1)).eval()
     array([3, 6])
     """
-    x = as_expr(x)
-    try:
-        spec, arrays = _parse(x, index)
-    except MinigradError as error:
-        raise explain(error, "indexing", (x,)) from None
-    if not arrays and all(e == ("s", 0, n, 1) for e, n in zip(spec, x.shape, strict=False)):
-        if len(spec) == x.ndim:
-            return x
-    return make(GETITEM, (x, *arrays), (spec,))
+    operand = as_expr(x)
+    with explaining("indexing", operand):
+        spec, arrays = _parse(operand, index)
+    if spec == tuple([("s", 0, n, 1) for n in operand.shape]):
+        return operand
+    return make(GETITEM, (operand, *arrays), (spec,))
 
 
 class _At:
@@ -309,16 +308,19 @@ class _At:
 
     def __init__(self, x: Expr, index: Any) -> None:
         self._x = x
-        try:
+        with explaining("indexing", x):
             self._spec, self._arrays = _parse(x, index)
-        except MinigradError as error:
-            raise explain(error, "indexing", (x,)) from None
 
     def _values(self, values: Any) -> Expr:
         shape = _indexed_shape(self._x.shape, self._spec, tuple(a.type for a in self._arrays))
         dtype = self._x.dtype
-        (values,) = meet("at", values, dtype=dtype)
-        return broadcast_to(values, shape)
+        weak = is_python_number(values)
+        with explaining("at", self._x, values):
+            given = promote(dtype, values) if weak else as_expr(values).dtype
+            if not np.can_cast(given, dtype, "same_kind"):
+                raise DTypeError(f"cannot put {given} into {dtype}")
+        (fitting,) = meet("at", values, dtype=dtype)
+        return broadcast_to(fitting, shape)
 
     def get(self) -> Expr:
         """The elements there: x[index]."""
@@ -330,9 +332,7 @@ class _At:
 
     def add(self, values: Any) -> Expr:
         """x with values added there; where an index occurs twice both are added."""
-        added = make(
-            SCATTER, (self._values(values), *self._arrays), (self._spec, self._x.shape)
-        )
+        added = make(SCATTER, (self._values(values), *self._arrays), (self._spec, self._x.shape))
         return self._x + added
 
 
@@ -357,11 +357,22 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Expr:
     >>> take(const([10, 20, 30]), [2, 0]).eval()
     array([30, 10])
     """
-    x = as_expr(x)
-    if axis is None and x.ndim != 1:
-        raise explain(ShapeError("say which axis to take along"), "take", (x,))
-    k = normalize_axis(axis or 0, x.ndim)
-    return getitem(x, (slice(None),) * k + (indices if isinstance(indices, Expr) else np.asarray(indices, np.int64),))
+    x, indices = as_expr(x), _as_indices(indices)
+    with explaining("take", x, indices):
+        if axis is None and x.ndim != 1:
+            raise ShapeError("say which axis to take along")
+        k = normalize_axis(axis or 0, x.ndim)
+        if indices.dtype.kind not in "iu":
+            raise DTypeError(f"indices are integers, not {indices.dtype}")
+        return getitem(x, ((slice(None),) * k) + (indices,))
+
+
+def _as_indices(indices: Any) -> Expr:
+    """Indices as an expression; of no elements, they are integers."""
+    if isinstance(indices, Expr):
+        return indices
+    array = np.asarray(indices)
+    return const(array if array.size else array.astype(np.int64))
 
 
 @public
@@ -372,15 +383,15 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Expr:
     array([[1, 2, 3]])
     """
     x, indices = as_expr(x), as_expr(indices)
-    k = normalize_axis(axis, x.ndim)
-    if indices.ndim != x.ndim:
-        error = ShapeError("the indices need as many axes as the operand")
-        raise explain(error, "take_along_axis", (x, indices))
     grid = [
-        np.arange(n).reshape([-1 if j == d else 1 for j in range(x.ndim)])
+        np.arange(n).reshape([n if j == d else 1 for j in range(x.ndim)])
         for d, n in enumerate(x.shape)
     ]
-    return getitem(x, tuple(indices if d == k else g for d, g in enumerate(grid)))
+    with explaining("take_along_axis", x, indices):
+        k = normalize_axis(axis, x.ndim)
+        if indices.ndim != x.ndim:
+            raise ShapeError("the indices need as many axes as the operand")
+        return getitem(x, tuple([indices if d == k else g for d, g in enumerate(grid)]))
 
 
 @public
@@ -392,5 +403,6 @@ def flip(x: Any, axis: int | tuple[int, ...] | None = None) -> Expr:
     """
     x = as_expr(x)
     axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    flipped = {normalize_axis(a, x.ndim) for a in axes}
-    return x[tuple(slice(None, None, -1 if d in flipped else 1) for d in range(x.ndim))]
+    with explaining("flip", x):
+        flipped = {normalize_axis(a, x.ndim) for a in axes}
+    return getitem(x, tuple([slice(None, None, -1 if d in flipped else 1) for d in range(x.ndim)]))

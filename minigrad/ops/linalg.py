@@ -1,7 +1,8 @@
 """Linear algebra: matmul, einsum, solve, inv, det, cholesky, and what is made of them.
 
 Derivatives of the matrix functions: Giles, "Collected matrix derivative results for forward and
-reverse mode AD" (2008); of Cholesky: Murray, "Differentiation of the Cholesky decomposition" (2016).
+reverse mode AD" (2008); of Cholesky: Murray, "Differentiation of the Cholesky decomposition"
+(2016).
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.errors import DTypeError, MinigradError, ShapeError
-from minigrad.graph import Expr, Op, as_expr, explain, make, register
+from minigrad.errors import DTypeError, ShapeError
+from minigrad.graph import Expr, Op, as_expr, make, register
 from minigrad.operators import public
-from minigrad.ops.core import as_float, astype, broadcast_to, reshape, sum
-from minigrad.ops.pointwise import abs, multiply, sqrt
+from minigrad.ops.core import as_float, astype, broadcast_to, explaining, reshape, sum
+from minigrad.ops.index import getitem
+from minigrad.ops.pointwise import abs, multiply, negative, subtract
 from minigrad.ops.reduce import max as max_of
 from minigrad.ops.reduce import min as min_of
+from minigrad.ops.reduce import root
 from minigrad.ops.shape import (
     eye,
     matrix_transpose,
@@ -70,18 +73,15 @@ def matmul(a: Any, b: Any) -> Expr:
     array([3, 7])
     """
     a, b = as_expr(a), as_expr(b)
-    dtype = promote(a.dtype, b.dtype)
-    left, right = astype(a, dtype), astype(b, dtype)
-    try:
+    with explaining("matmul", a, b):
         if not a.ndim or not b.ndim:
             raise ShapeError("matmul takes no scalars; use * to scale")
         if a.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
             raise ShapeError(
                 f"inner dimensions differ: {a.shape[-1]} and {b.shape[max(b.ndim - 2, 0)]}"
             )
-        return _matmul_shaped(left, right)
-    except ShapeError as error:
-        raise explain(error, "matmul", (a, b)) from None
+        dtype = promote(a.dtype, b.dtype)
+        return _matmul_shaped(astype(a, dtype), astype(b, dtype))
 
 
 def _matmul_shaped(a: Expr, b: Expr) -> Expr:
@@ -113,7 +113,8 @@ def _drop(x: Expr, axis: int) -> Shape:
 
 
 def _einsum_type(*rest: Any) -> TensorType:
-    *types, spec = rest
+    types: tuple[TensorType, ...] = rest[:-1]
+    spec: str = rest[-1]
     inputs, output = _einsum_terms(spec)
     if len(inputs) != len(types):
         raise ShapeError(f"einsum '{spec}' names {len(inputs)} operands; there are {len(types)}")
@@ -121,7 +122,7 @@ def _einsum_type(*rest: Any) -> TensorType:
     for labels, t in zip(inputs, types, strict=True):
         if t.dtype != types[0].dtype:
             raise DTypeError(f"einsum of {types[0].dtype} and {t.dtype}")
-        if len(labels) != t.ndim or len(set(labels)) != len(labels):
+        if len(labels) != t.ndim or len(set(labels)) != len(labels) or not _are_letters(labels):
             raise ShapeError(f"einsum labels '{labels}' do not fit an operand of shape {t.shape}")
         for label, n in zip(labels, t.shape, strict=True):
             if sizes.setdefault(label, n) != n:
@@ -136,6 +137,17 @@ def _einsum_terms(spec: str) -> tuple[list[str], str]:
     if not arrow:
         raise ShapeError(f"einsum '{spec}' has no output after '->'")
     return left.split(","), output
+
+
+def _are_letters(labels: str) -> bool:
+    return labels == "" or (labels.isascii() and labels.isalpha())
+
+
+def _einsum_numpy(*rest: Any) -> Array:
+    *arrays, spec = rest
+    # Of one operand NumPy may return a view; a step must own its result.
+    found = np.einsum(spec, *arrays, optimize=len(arrays) > 1)
+    return np.array(found) if len(arrays) == 1 else np.asarray(found)
 
 
 def _einsum_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
@@ -155,7 +167,7 @@ EINSUM = register(
     Op(
         "einsum",
         _einsum_type,
-        lambda *rest: np.einsum(rest[-1], *rest[:-1], optimize=len(rest) > 2),
+        _einsum_numpy,
         transpose=_einsum_transpose,
         attrs=("spec",),
         symbol="einsum",
@@ -172,7 +184,7 @@ def einsum(spec: str, *operands: Any) -> Expr:
     array([3., 7.])
     """
     given = [as_expr(x) for x in operands]
-    try:
+    with explaining("einsum", spec, *given):
         inputs, output = _parse_einsum(spec, given)
         dtype = promote(*[x.dtype for x in given])
         pairs = [
@@ -180,9 +192,7 @@ def einsum(spec: str, *operands: Any) -> Expr:
             for x, labels in zip(given, inputs, strict=True)
         ]
         explicit = ",".join(labels for _, labels in pairs) + "->" + output
-        return make(EINSUM, tuple(x for x, _ in pairs), (explicit,))
-    except MinigradError as error:
-        raise explain(error, "einsum", (spec, *given)) from None
+        return make(EINSUM, tuple([x for x, _ in pairs]), (explicit,))
 
 
 def _parse_einsum(spec: str, operands: Sequence[Expr]) -> tuple[list[str], str]:
@@ -206,7 +216,7 @@ def _parse_einsum(spec: str, operands: Sequence[Expr]) -> tuple[list[str], str]:
         counts = Counter("".join(inputs))
         named = sorted(c for c, n in counts.items() if n == 1 and c not in free[:most])
         output = "".join(free[:most]) + "".join(named)
-    if not all(c.isalpha() for c in "".join(inputs) + output):
+    if not _are_letters("".join(inputs) + output):
         raise ShapeError(f"'{spec}' has more than letters, ',', '->' and '...'")
     for labels, x in zip(inputs, operands, strict=True):
         if len(labels) != x.ndim:
@@ -237,14 +247,10 @@ def tensordot(a: Any, b: Any, axes: int | Sequence[Sequence[int]] = 2) -> Expr:
     np.float64(11.0)
     """
     a, b = as_expr(a), as_expr(b)
-    pairs = (range(a.ndim - axes, a.ndim), range(axes)) if isinstance(axes, int) else axes
-    try:
-        left = [normalize_axis(k, a.ndim) for k in pairs[0]]
-        right = [normalize_axis(k, b.ndim) for k in pairs[1]]
+    with explaining("tensordot", a, b):
+        left, right = _paired_axes(a, b, axes)
         if [a.shape[k] for k in left] != [b.shape[k] for k in right]:
             raise ShapeError("the paired axes differ in length")
-    except ShapeError as error:
-        raise explain(error, "tensordot", (a, b)) from None
     rest_a = [k for k in range(a.ndim) if k not in left]
     rest_b = [k for k in range(b.ndim) if k not in right]
     shape = [a.shape[k] for k in rest_a], [b.shape[k] for k in rest_b]
@@ -253,6 +259,19 @@ def tensordot(a: Any, b: Any, axes: int | Sequence[Sequence[int]] = 2) -> Expr:
     flat_a = reshape(permute_dims(a, rest_a + left), (rows, inner))
     flat_b = reshape(permute_dims(b, right + rest_b), (inner, columns))
     return reshape(matmul(flat_a, flat_b), shape[0] + shape[1])
+
+
+def _paired_axes(a: Expr, b: Expr, axes: Any) -> tuple[list[int], list[int]]:
+    if isinstance(axes, int):
+        if not 0 <= axes <= min(a.ndim, b.ndim):
+            raise ShapeError(f"cannot sum over {axes} axes: the operands have {a.ndim}, {b.ndim}")
+        axes = range(a.ndim - axes, a.ndim), range(axes)
+    first, second = ([k] if isinstance(k, int) else k for k in axes)
+    left = [normalize_axis(k, a.ndim) for k in first]
+    right = [normalize_axis(k, b.ndim) for k in second]
+    if len(set(left)) != len(left) or len(set(right)) != len(right):
+        raise ShapeError(f"axes {axes} name an axis twice")
+    return left, right
 
 
 @public
@@ -266,15 +285,14 @@ def dot(a: Any, b: Any) -> Expr:
     """NumPy's dot: product of scalars, inner product of vectors, matrix product."""
     a, b = as_expr(a), as_expr(b)
     if not a.ndim or not b.ndim:
-        return a * b
+        return multiply(a, b)
     return matmul(a, b) if b.ndim <= 2 else tensordot(a, b, ((-1,), (-2,)))
 
 
 @public
 def outer(a: Any, b: Any) -> Expr:
     """All products of elements of two vectors."""
-    a, b = reshape(a, (-1, 1)), reshape(b, (1, -1))
-    return a * b
+    return multiply(reshape(a, (-1, 1)), reshape(b, (1, -1)))
 
 
 @public
@@ -285,10 +303,14 @@ def cross(a: Any, b: Any, axis: int = -1) -> Expr:
     array([0, 0, 1])
     """
     a, b = moveaxis(a, axis, -1), moveaxis(b, axis, -1)
-    if a.shape[-1] != 3 or b.shape[-1] != 3:
-        raise explain(ShapeError("cross takes vectors of three elements"), "cross", (a, b))
-    ahead, behind = np.array([1, 2, 0]), np.array([2, 0, 1])
-    product = a[..., ahead] * b[..., behind] - a[..., behind] * b[..., ahead]
+    with explaining("cross", a, b):
+        if a.shape[-1] != 3 or b.shape[-1] != 3:
+            raise ShapeError("cross takes vectors of three elements")
+    ahead, behind = (..., np.array([1, 2, 0])), (..., np.array([2, 0, 1]))
+    product = subtract(
+        multiply(a[ahead], b[behind]),
+        multiply(a[behind], b[ahead]),
+    )
     return moveaxis(product, -1, axis)
 
 
@@ -300,11 +322,12 @@ def diagonal(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Expr:
     array([1, 4])
     """
     x = as_expr(x)
-    x = moveaxis(x, (axis1, axis2), (-2, -1))
+    with explaining("diagonal", x):
+        x = moveaxis(x, (axis1, axis2), (-2, -1))
     rows, columns = x.shape[-2:]
     n = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
     k = np.arange(n)
-    return x[..., k - min(offset, 0), k + max(offset, 0)]
+    return getitem(x, (..., k - min(offset, 0), k + max(offset, 0)))
 
 
 @public
@@ -317,14 +340,16 @@ def trace(x: Any, offset: int = 0) -> Expr:
 def vector_norm(
     x: Any, axis: int | Sequence[int] | None = None, *, keepdims: bool = False, ord: float = 2
 ) -> Expr:
-    """The norm (Σ|x|^ord)^(1/ord) over axes; ord may be ±inf, 1, 2 or another number.
+    """The norm (Σ|x|^ord)^(1/ord) over axes; ord may be ±inf, 0, 1, 2 or another number.
+
+    The derivative of the 2-norm of zeros is 0.
 
     >>> vector_norm(as_expr([3.0, 4.0])).eval()
     np.float64(5.0)
     """
     x = as_float(x)
     if ord == 2:
-        return sqrt(sum(x * x, axis, keepdims=keepdims))
+        return root(sum(x * x, axis, keepdims=keepdims))
     size = abs(x)
     if ord == np.inf:
         return max_of(size, axis, keepdims=keepdims)
@@ -333,7 +358,7 @@ def vector_norm(
     if ord == 1:
         return sum(size, axis, keepdims=keepdims)
     if ord == 0:
-        return sum((x != 0).astype(x.dtype), axis, keepdims=keepdims)
+        return sum(astype(x != 0, x.dtype), axis, keepdims=keepdims)
     return sum(size**ord, axis, keepdims=keepdims) ** (1 / ord)
 
 
@@ -365,18 +390,19 @@ def _solve_type(a: TensorType, b: TensorType) -> TensorType:
 
 
 def _scale(cotangent: Expr, matrix: Expr) -> Expr:
-    return broadcast_to(reshape(cotangent, (*cotangent.shape, 1, 1)), matrix.shape) * matrix
+    column = reshape(cotangent, (*cotangent.shape, 1, 1))
+    return multiply(broadcast_to(column, matrix.shape), matrix)
 
 
 def _inv_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
     turned = matrix_transpose(out)
-    return -(turned @ cotangent @ turned)
+    return negative(matmul(matmul(turned, cotangent), turned))
 
 
 def _solve_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
     a, _ = out.args
     towards_b = make(SOLVE, (matrix_transpose(a), cotangent))
-    return towards_b if i == 1 else -(towards_b @ matrix_transpose(out))
+    return towards_b if i == 1 else negative(matmul(towards_b, matrix_transpose(out)))
 
 
 def _cholesky_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
@@ -388,14 +414,6 @@ def _cholesky_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
     left = make(SOLVE, (turned, phi))
     s = matrix_transpose(make(SOLVE, (turned, matrix_transpose(left))))
     return 0.5 * (s + matrix_transpose(s))
-
-
-def _slogdet_sign(x: Array) -> Any:
-    return np.linalg.slogdet(x)[0]
-
-
-def _slogdet_log(x: Array) -> Any:
-    return np.linalg.slogdet(x)[1]
 
 
 INV = register(Op("inv", _square_type, np.linalg.inv, vjp=_inv_vjp, latex="{{{0}}}^{{-1}}"))
@@ -412,11 +430,13 @@ LOGABSDET = register(
     Op(
         "logabsdet",
         _determinant_type,
-        _slogdet_log,
+        lambda x: np.linalg.slogdet(x)[1],
         vjp=lambda ct, out, i: _scale(ct, matrix_transpose(inv(out.args[0]))),
     )
 )
-SIGNDET = register(Op("signdet", _determinant_type, _slogdet_sign, no_gradient=True))
+SIGNDET = register(
+    Op("signdet", _determinant_type, lambda x: np.linalg.slogdet(x)[0], no_gradient=True)
+)
 CHOLESKY = register(Op("cholesky", _square_type, np.linalg.cholesky, vjp=_cholesky_vjp))
 
 
@@ -434,15 +454,13 @@ def solve(a: Any, b: Any) -> Expr:
     array([1., 1.])
     """
     a, b = as_float(a), as_float(b)
-    dtype = promote(a.dtype, b.dtype)
-    a, b = astype(a, dtype), astype(b, dtype)
-    columns = reshape(b, (*b.shape, 1)) if b.ndim == 1 else b
-    try:
+    with explaining("solve", a, b):
+        dtype = promote(a.dtype, b.dtype)
+        a, b = astype(a, dtype), astype(b, dtype)
+        columns = reshape(b, (*b.shape, 1)) if b.ndim == 1 else b
         stack = broadcast_shapes(a.shape[:-2], columns.shape[:-2])
         wide_a = broadcast_to(a, (*stack, *a.shape[-2:]))
         out = make(SOLVE, (wide_a, broadcast_to(columns, (*stack, *columns.shape[-2:]))))
-    except ShapeError as error:
-        raise explain(error, "solve", (a, b)) from None
     return reshape(out, out.shape[:-1]) if b.ndim == 1 else out
 
 
@@ -466,6 +484,8 @@ def cholesky(x: Any, *, upper: bool = False) -> Expr:
     Of an x that is not symmetric, the symmetric part (x + x.mT) / 2 is taken.
     """
     x = as_float(x)
+    with explaining("cholesky", x):
+        _square_type(x.type)
     lower = make(CHOLESKY, (0.5 * (x + matrix_transpose(x)),))
     return matrix_transpose(lower) if upper else lower
 
@@ -474,8 +494,14 @@ def cholesky(x: Any, *, upper: bool = False) -> Expr:
 def matrix_power(x: Any, n: int) -> Expr:
     """x multiplied by itself n times; the inverse for negative n."""
     x = as_float(x)
-    base = inv(x) if n < 0 else x
-    result = broadcast_to(eye(x.shape[-1], dtype=x.dtype), x.shape)
-    for _ in range(max(n, -n)):
-        result = result @ base
+    with explaining("matrix_power", x):
+        _square_type(x.type)
+    base, left = (inv(x), -n) if n < 0 else (x, n)
+    result = broadcast_to(eye(x.shape[-1], dtype=x.dtype), x.shape) if n == 0 else None
+    while left:
+        if left & 1:
+            result = base if result is None else matmul(result, base)
+        left >>= 1
+        base = matmul(base, base)
+    assert result is not None
     return result

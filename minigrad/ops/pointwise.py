@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.errors import DTypeError, ShapeError
+from minigrad.errors import DTypeError
 from minigrad.graph import Expr, Op, Partial, as_expr, explain, make, register
 from minigrad.operators import public
 from minigrad.ops.core import (
@@ -21,6 +21,7 @@ from minigrad.ops.core import (
     astype,
     bool_type,
     broadcast_to,
+    explaining,
     full_like,
     meet,
     same_type,
@@ -256,7 +257,7 @@ abs = _unary(
     symbol="|·|",
     latex=r"\left|{0}\right|",
 )
-sign = _unary(
+sign: UnaryFunction = _unary(
     "sign", "-1, 0 or 1, elementwise. Derivative 0.", np.sign, takes="n", steps=True
 )
 floor = _unary("floor", "Largest integer <= x, as a float. Derivative 0.", np.floor, steps=True)
@@ -307,17 +308,15 @@ logaddexp = _binary(
 # --- trigonometric and hyperbolic --------------------------------------------------------------
 
 sin = _unary("sin", "Sine.", np.sin, lambda y, x: cos(x), latex=r"\sin {0}")
-cos = _unary("cos", "Cosine.", np.cos, lambda y, x: -sin(x), latex=r"\cos {0}")
+cos: UnaryFunction = _unary("cos", "Cosine.", np.cos, lambda y, x: -sin(x), latex=r"\cos {0}")
 tan = _unary("tan", "Tangent.", np.tan, lambda y, x: 1.0 + y * y, latex=r"\tan {0}")
 asin = _unary("asin", "Inverse sine.", np.arcsin, lambda y, x: 1.0 / sqrt(1.0 - x * x))
 acos = _unary("acos", "Inverse cosine.", np.arccos, lambda y, x: -1.0 / sqrt(1.0 - x * x))
 atan = _unary("atan", "Inverse tangent.", np.arctan, lambda y, x: 1.0 / (1.0 + x * x))
 sinh = _unary("sinh", "Hyperbolic sine.", np.sinh, lambda y, x: cosh(x))
-cosh = _unary("cosh", "Hyperbolic cosine.", np.cosh, lambda y, x: sinh(x))
-tanh = _unary(
-    "tanh", "Hyperbolic tangent.", np.tanh, lambda y, x: 1.0 - y * y, latex=r"\tanh {0}"
-)
-asinh = _unary("asinh", "Inverse sinh.", np.arcsinh, lambda y, x: 1.0 / sqrt(x * x + 1.0))
+cosh: UnaryFunction = _unary("cosh", "Hyperbolic cosine.", np.cosh, lambda y, x: sinh(x))
+tanh = _unary("tanh", "Hyperbolic tangent.", np.tanh, lambda y, x: 1.0 - y * y, latex=r"\tanh {0}")
+asinh = _unary("asinh", "Inverse sinh.", np.arcsinh, lambda y, x: 1.0 / hypot(x, 1.0))
 acosh = _unary(
     "acosh", "Inverse cosh.", np.arccosh, lambda y, x: 1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0))
 )
@@ -329,11 +328,11 @@ atan2 = _binary(
     (lambda y, a, b: b / (a * a + b * b), lambda y, a, b: -a / (a * a + b * b)),
     takes="f",
 )
-hypot = _binary(
+hypot: BinaryFunction = _binary(
     "hypot",
-    "sqrt(a² + b²) without overflow.",
+    "sqrt(a² + b²) without overflow. Derivative 0 at (0, 0).",
     np.hypot,
-    (lambda y, a, b: a / y, lambda y, a, b: b / y),
+    (lambda y, a, b: a / where(y == 0, 1.0, y), lambda y, a, b: b / where(y == 0, 1.0, y)),
     takes="f",
 )
 
@@ -366,7 +365,7 @@ def _relu_numpy(x: Array, out: Array | None = None) -> Array:
     return np.maximum(x, x.dtype.type(0), out=out)  # type: ignore[no-any-return]
 
 
-sigmoid = _unary(
+sigmoid: UnaryFunction = _unary(
     "sigmoid",
     "1 / (1 + exp(-x)), without overflow.",
     _sigmoid_numpy,
@@ -411,7 +410,7 @@ minimum = _binary(
     np.minimum,
     (lambda y, a, b: _larger(b, a), lambda y, a, b: _larger(a, b)),
 )
-copysign = _binary(
+copysign: BinaryFunction = _binary(
     "copysign",
     "|a| with the sign of b.",
     np.copysign,
@@ -436,7 +435,9 @@ less = _binary("less", "a < b.", np.less, test=True, symbol="<", infix=3, latex=
 less_equal = _binary(
     "less_equal", "a <= b.", np.less_equal, test=True, symbol="<=", infix=3, latex=r"{0} \le {1}"
 )
-greater = _binary("greater", "a > b.", np.greater, test=True, symbol=">", infix=3, latex="{0} > {1}")
+greater = _binary(
+    "greater", "a > b.", np.greater, test=True, symbol=">", infix=3, latex="{0} > {1}"
+)
 greater_equal = _binary(
     "greater_equal",
     "a >= b.",
@@ -450,9 +451,7 @@ isnan = _unary("isnan", "Whether x is NaN.", np.isnan, test=True)
 isinf = _unary("isinf", "Whether x is infinite.", np.isinf, test=True)
 isfinite = _unary("isfinite", "Whether x is neither NaN nor infinite.", np.isfinite, test=True)
 signbit = _unary("signbit", "Whether the sign bit is set.", np.signbit, test=True)
-logical_not = _unary(
-    "logical_not", "Whether x is false (0).", np.logical_not, takes="a", test=True
-)
+logical_not = _unary("logical_not", "Whether x is false (0).", np.logical_not, takes="a", test=True)
 logical_and = _binary("logical_and", "Whether both are true.", np.logical_and, test=True)
 logical_or = _binary("logical_or", "Whether either is true.", np.logical_or, test=True)
 logical_xor = _binary("logical_xor", "Whether just one is true.", np.logical_xor, test=True)
@@ -499,7 +498,9 @@ def _where_transpose(cotangent: Expr, out: Expr, i: int) -> Expr | None:
     return make(WHERE, (condition, cotangent, zero) if i == 1 else (condition, zero, cotangent))
 
 
-WHERE = register(Op("where", _where_type, np.where, transpose=_where_transpose, jointly=True, pointwise=True))
+WHERE = register(
+    Op("where", _where_type, np.where, transpose=_where_transpose, jointly=True, pointwise=True)
+)
 
 
 @public
@@ -511,10 +512,8 @@ def where(condition: Any, a: Any, b: Any) -> Expr:
     """
     a, b = meet("where", a, b)
     condition = astype(condition, BOOL)
-    try:
+    with explaining("where", condition, a, b):
         shape = broadcast_shapes(condition.shape, a.shape)
-    except ShapeError as error:
-        raise explain(error, "where", (condition, a, b)) from None
     return make(WHERE, tuple(broadcast_to(x, shape) for x in (condition, a, b)))
 
 

@@ -11,22 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.errors import ShapeError
-from minigrad.graph import Expr, Op, as_expr, explain, make, register
+from minigrad.errors import DTypeError, ShapeError
+from minigrad.graph import Expr, Op, as_expr, make, register
 from minigrad.operators import public
 from minigrad.ops.core import (
     as_float,
+    astype,
     drop_axes,
     expand_back,
+    explaining,
     keep_axes,
     reduce_with,
     reshape,
     sum,
+    summed_dtype,
 )
 from minigrad.ops.index import flip, take_along_axis
-from minigrad.ops.pointwise import sqrt, where
+from minigrad.ops.pointwise import sqrt, subtract, where
 from minigrad.ops.shape import concat, moveaxis, ones
-from minigrad.types import BOOL, INT64, Array, TensorType, normalize_axes, normalize_axis
+from minigrad.types import BOOL, INT64, Array, Shape, TensorType, normalize_axes, normalize_axis
 
 Axis = int | Sequence[int] | None
 
@@ -35,9 +38,10 @@ Axis = int | Sequence[int] | None
 
 
 def _extreme_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
-    if any(x.shape[a] == 0 for a in axes):
+    kept = drop_axes(x.shape, axes)
+    if 0 in [x.shape[a] for a in axes]:
         raise ShapeError(f"no extreme of no elements: shape {x.shape}, axes {axes}")
-    return x.with_shape(drop_axes(x.shape, axes))
+    return x.with_shape(kept)
 
 
 def _extreme_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
@@ -138,9 +142,7 @@ def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
 
 
 @public
-def variance(
-    x: Any, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False
-) -> Expr:
+def variance(x: Any, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Expr:
     """Variance over axes: Σ(x - mean)² / (n - correction). NumPy's `var`.
 
     >>> variance(as_expr([1.0, 3.0])).eval()
@@ -151,13 +153,23 @@ def variance(
     return sum(centred * centred, axis, keepdims=keepdims) / (_count(x, axis) - correction)
 
 
+def root(x: Expr) -> Expr:
+    """sqrt(x) whose derivative at 0 is 0: of a norm or a deviation, which is least there."""
+    return where(x == 0, 0.0, sqrt(x))
+
+
 @public
 def std(x: Any, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Expr:
-    """Standard deviation over axes: the square root of `variance`."""
-    return sqrt(variance(x, axis, correction=correction, keepdims=keepdims))
+    """Standard deviation over axes: the square root of `variance`. Its derivative at 0 is 0."""
+    return root(variance(x, axis, correction=correction, keepdims=keepdims))
 
 
 # --- products ----------------------------------------------------------------------------------
+
+
+def _widened(x: Any) -> Expr:
+    x = as_expr(x)
+    return astype(x, summed_dtype(x.dtype))
 
 
 def _last(x: Expr, axis: Axis) -> Expr:
@@ -174,15 +186,9 @@ def prod(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
     >>> prod(as_expr([2.0, 3.0, 4.0])).eval()
     np.float64(24.0)
     """
-    x = as_expr(x)
-    if x.dtype.kind in "bi":
-        x = x.astype(INT64)
-    elif x.dtype.kind == "u":
-        x = x.astype(np.uint64)
-    try:
+    x = _widened(x)
+    with explaining("prod", x):
         y = _last(x, axis)
-    except ShapeError as error:
-        raise explain(error, "prod", (x,)) from None
     n = y.shape[-1]
     if n == 0:
         y, n = ones((*y.shape[:-1], 1), y.dtype), 1
@@ -202,7 +208,7 @@ def cumulative_prod(x: Any, axis: int | None = None) -> Expr:
     >>> cumulative_prod(as_expr([1, 2, 3, 4])).eval()
     array([ 1,  2,  6, 24])
     """
-    y, k = _one_axis(x, axis, "cumulative_prod")
+    y, k = _one_axis(_widened(x), axis, "cumulative_prod")
     y = moveaxis(y, k, -1)
     shift = 1
     while shift < y.shape[-1]:
@@ -215,18 +221,28 @@ def _one_axis(x: Any, axis: int | None, name: str) -> tuple[Expr, int]:
     x = as_expr(x)
     if axis is None:
         x = reshape(x, -1)
-    try:
+    with explaining(name, x):
         return x, normalize_axis(axis or 0, x.ndim)
-    except ShapeError as error:
-        raise explain(error, name, (x,)) from None
 
 
 # --- cumulative sum ----------------------------------------------------------------------------
 
 
+def _along(x: TensorType, axis: int) -> Shape:
+    """The shape without an axis; raises ShapeError for one that is not an axis of x."""
+    return drop_axes(x.shape, (axis,))
+
+
 def _cumsum_type(x: TensorType, axis: int) -> TensorType:
-    normalize_axis(axis, x.ndim)
+    _along(x, axis)
+    if x.dtype != summed_dtype(x.dtype):
+        raise DTypeError(f"cumulative sums are kept in {summed_dtype(x.dtype)}, not {x.dtype}")
     return x
+
+
+def _cumsum_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
+    (axis,) = out.attrs
+    return flip(make(out.op, (flip(cotangent, axis),), (axis,)), axis)
 
 
 CUMSUM = register(
@@ -234,9 +250,7 @@ CUMSUM = register(
         "cumulative_sum",
         _cumsum_type,
         lambda x, axis, out=None: np.add.accumulate(x, axis=axis, out=out),
-        transpose=lambda ct, out, i: flip(
-            make(CUMSUM, (flip(ct, out.attrs[0]),), out.attrs), out.attrs[0]
-        ),
+        transpose=_cumsum_transpose,
         jointly=True,
         attrs=("axis",),
         out=True,
@@ -251,9 +265,7 @@ def cumulative_sum(x: Any, axis: int | None = None) -> Expr:
     >>> cumulative_sum(as_expr([1, 2, 3])).eval()
     array([1, 3, 6])
     """
-    x, k = _one_axis(x, axis, "cumulative_sum")
-    if x.dtype.kind in "bi":
-        x = x.astype(INT64)
+    x, k = _one_axis(_widened(x), axis, "cumulative_sum")
     return make(CUMSUM, (x,), (k,))
 
 
@@ -261,6 +273,8 @@ def cumulative_sum(x: Any, axis: int | None = None) -> Expr:
 
 
 def _float_reduction(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    if not x.is_float:
+        raise DTypeError(f"floats are needed, not {x.dtype}")
     return x.with_shape(drop_axes(x.shape, axes))
 
 
@@ -272,12 +286,12 @@ def _top(x: Array, axes: tuple[int, ...]) -> Array:
 
 def _logsumexp_numpy(x: Array, axes: tuple[int, ...]) -> Array:
     top = _top(x, axes)
-    total = np.add.reduce(np.exp(x - top), axis=axes)  # type: ignore[operator]
+    total = np.add.reduce(np.exp(x - top), axis=axes)
     return np.log(total) + top.reshape(total.shape)  # type: ignore[no-any-return]
 
 
 def _softmax_numpy(x: Array, axes: tuple[int, ...]) -> Array:
-    e = np.exp(x - _top(x, axes))  # type: ignore[operator]
+    e = np.exp(x - _top(x, axes))
     return e / np.add.reduce(e, axis=axes, keepdims=True)  # type: ignore[no-any-return]
 
 
@@ -287,20 +301,27 @@ def _softmax_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
     return weighted - out * expand_back(sum(weighted, axes), out.shape, axes)
 
 
+def _softmax_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    _float_reduction(x, axes)
+    return x
+
+
+SOFTMAX = register(Op("softmax", _softmax_type, _softmax_numpy, vjp=_softmax_vjp, attrs=("axes",)))
+
+
+def _logsumexp_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
+    (x,), (axes,) = out.args, out.attrs
+    return expand_back(cotangent, x.shape, axes) * make(SOFTMAX, (x,), (axes,))
+
+
 LOGSUMEXP = register(
     Op(
         "logsumexp",
         _float_reduction,
         _logsumexp_numpy,
-        vjp=lambda ct, out, i: (
-            expand_back(ct, out.args[0].shape, out.attrs[0])
-            * make(SOFTMAX, out.args, out.attrs)
-        ),
+        vjp=_logsumexp_vjp,
         attrs=("axes",),
     )
-)
-SOFTMAX = register(
-    Op("softmax", lambda x, axes: x, _softmax_numpy, vjp=_softmax_vjp, attrs=("axes",))
 )
 
 
@@ -322,10 +343,8 @@ def softmax(x: Any, axis: Axis = -1) -> Expr:
     array([0.5, 0.5])
     """
     x = as_float(x)
-    try:
+    with explaining("softmax", x):
         axes = normalize_axes(axis, x.ndim)
-    except ShapeError as error:
-        raise explain(error, "softmax", (x,)) from None
     return make(SOFTMAX, (x,), (axes,))
 
 
@@ -337,16 +356,23 @@ def log_softmax(x: Any, axis: Axis = -1) -> Expr:
     array([    0., -2000.])
     """
     x = as_float(x)
-    return x - logsumexp(x, axis, keepdims=True)
+    with explaining("log_softmax", x):
+        return subtract(x, logsumexp(x, axis, keepdims=True))
 
 
 # --- searching and sorting ---------------------------------------------------------------------
 
 
 def _arg_type(x: TensorType, axis: int) -> TensorType:
+    kept = _along(x, axis)
     if x.shape[axis] == 0:
         raise ShapeError(f"no extreme of no elements: shape {x.shape}, axis {axis}")
-    return TensorType(drop_axes(x.shape, (axis,)), INT64)
+    return TensorType(kept, INT64)
+
+
+def _argsort_type(x: TensorType, axis: int) -> TensorType:
+    _along(x, axis)
+    return x.with_dtype(INT64)
 
 
 ARGMAX = register(
@@ -358,7 +384,7 @@ ARGMIN = register(
 ARGSORT = register(
     Op(
         "argsort",
-        lambda x, axis: x.with_dtype(INT64),
+        _argsort_type,
         lambda x, axis: np.argsort(x, axis, kind="stable"),
         no_gradient=True,
         attrs=("axis",),

@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, Op, as_expr, const, explain, make, register
+from minigrad.graph import Expr, Op, as_expr, const, make, register
 from minigrad.operators import public
-from minigrad.ops.core import astype, broadcast_to, reshape
+from minigrad.ops.core import astype, broadcast_to, explaining, reshape
 from minigrad.ops.core import full as number
 from minigrad.ops.index import take
-from minigrad.ops.pointwise import where
+from minigrad.ops.pointwise import subtract, where
 from minigrad.types import (
+    Array,
     TensorType,
     as_dtype,
     as_shape,
@@ -60,11 +61,9 @@ def permute_dims(x: Any, axes: Sequence[int] | None = None) -> Expr:
            [2, 4]])
     """
     x = as_expr(x)
-    try:
-        order = tuple(normalize_axis(a, x.ndim) for a in axes) if axes is not None else None
-    except ShapeError as error:
-        raise explain(error, "permute_dims", (x,)) from None
-    order = tuple(range(x.ndim))[::-1] if order is None else order
+    with explaining("permute_dims", x):
+        given = range(x.ndim)[::-1] if axes is None else axes
+        order = tuple([normalize_axis(a, x.ndim) for a in given])
     return x if order == tuple(range(x.ndim)) else make(PERMUTE, (x,), (order,))
 
 
@@ -73,8 +72,9 @@ def permute_dims(x: Any, axes: Sequence[int] | None = None) -> Expr:
 
 def _concat_type(*rest: Any) -> TensorType:
     *types, axis = rest
-    first = types[0]
-    normalize_axis(axis, first.ndim)
+    first: TensorType = types[0]
+    if axis != normalize_axis(axis, first.ndim):
+        raise ShapeError(f"{axis} is not the number of an axis, counted from 0")
     for t in types:
         if t.dtype != first.dtype:
             raise DTypeError(f"cannot concatenate {first.dtype} and {t.dtype}")
@@ -116,16 +116,14 @@ def concat(arrays: Sequence[Any], axis: int | None = 0) -> Expr:
     array([1, 2, 3])
     """
     given = _sequence(arrays, "concat")
-    dtype = promote(*[a.dtype for a in given])
-    given = [astype(a, dtype) for a in given]
-    if axis is None:
-        given, axis = [reshape(a, -1) for a in given], 0
-    try:
+    with explaining("concat", *given):
+        dtype = promote(*[a.dtype for a in given])
+        given = [astype(a, dtype) for a in given]
+        if axis is None:
+            given, axis = [reshape(a, -1) for a in given], 0
+        if any(a.ndim != given[0].ndim for a in given):
+            raise ShapeError("the operands differ in their number of axes")
         k = normalize_axis(axis, given[0].ndim)
-    except ShapeError as error:
-        raise explain(error, "concat", given) from None
-    if any(a.ndim != given[0].ndim for a in given):
-        raise explain(ShapeError("the operands differ in their number of axes"), "concat", given)
     return given[0] if len(given) == 1 else make(CONCAT, tuple(given), (k,))
 
 
@@ -144,9 +142,11 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Expr:
     array([1, 2])
     """
     given = _sequence(arrays, "stack")
-    if any(a.shape != given[0].shape for a in given):
-        raise explain(ShapeError("the operands differ in shape"), "stack", given)
-    return concat([expand_dims(a, axis) for a in given], normalize_axis(axis, given[0].ndim + 1))
+    with explaining("stack", *given):
+        if any(a.shape != given[0].shape for a in given):
+            raise ShapeError("the operands differ in shape")
+        k = normalize_axis(axis, given[0].ndim + 1)
+    return concat([expand_dims(a, k) for a in given], k)
 
 
 @public
@@ -157,10 +157,11 @@ def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Expr:
     (2, 1)
     """
     x = as_expr(x)
-    count = 1 if isinstance(axis, int) else len(axis)
-    new = normalize_axes(axis, x.ndim + count)
+    ndim = x.ndim + (len(axis) if isinstance(axis, Sequence) else 1)
+    with explaining("expand_dims", x):
+        new = normalize_axes(axis, ndim)
     dims = iter(x.shape)
-    return reshape(x, [1 if k in new else next(dims) for k in range(x.ndim + count)])
+    return reshape(x, [1 if k in new else next(dims) for k in range(ndim)])
 
 
 @public
@@ -173,9 +174,10 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Expr:
     x = as_expr(x)
     if axis is None:
         return reshape(x, [n for n in x.shape if n != 1])
-    axes = normalize_axes(axis, x.ndim)
-    if any(x.shape[a] != 1 for a in axes):
-        raise explain(ShapeError(f"axes {axes} are not all of length 1"), "squeeze", (x,))
+    with explaining("squeeze", x):
+        axes = normalize_axes(axis, x.ndim)
+        if any(x.shape[a] != 1 for a in axes):
+            raise ShapeError(f"axes {axes} are not all of length 1")
     return reshape(x, [n for k, n in enumerate(x.shape) if k not in axes])
 
 
@@ -189,7 +191,8 @@ def matrix_transpose(x: Any) -> Expr:
 def swapaxes(x: Any, axis1: int, axis2: int) -> Expr:
     """Two axes swapped."""
     x = as_expr(x)
-    a, b = normalize_axis(axis1, x.ndim), normalize_axis(axis2, x.ndim)
+    with explaining("swapaxes", x):
+        a, b = normalize_axis(axis1, x.ndim), normalize_axis(axis2, x.ndim)
     order = list(range(x.ndim))
     order[a], order[b] = b, a
     return permute_dims(x, order)
@@ -203,16 +206,18 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     (3, 4, 2)
     """
     x = as_expr(x)
-    given = [source] if isinstance(source, int) else list(source)
-    places = [destination] if isinstance(destination, int) else list(destination)
-    if len(given) != len(places):
-        raise explain(ShapeError("as many destinations as sources"), "moveaxis", (x,))
-    pairs = {
-        normalize_axis(d, x.ndim): normalize_axis(s, x.ndim)
-        for s, d in zip(given, places, strict=True)
-    }
+    with explaining("moveaxis", x):
+        taken = [normalize_axis(a, x.ndim) for a in _listed(source)]
+        places = [normalize_axis(a, x.ndim) for a in _listed(destination)]
+        if not len(set(taken)) == len(set(places)) == len(taken) == len(places):
+            raise ShapeError("give as many destinations as sources, each axis once")
+    pairs = dict(zip(places, taken, strict=True))
     rest = iter(k for k in range(x.ndim) if k not in pairs.values())
     return permute_dims(x, [pairs[k] if k in pairs else next(rest) for k in range(x.ndim)])
+
+
+def _listed(axis: int | Sequence[int]) -> list[int]:
+    return list(axis) if isinstance(axis, Sequence) else [axis]
 
 
 @public
@@ -225,7 +230,8 @@ def roll(x: Any, shift: int, axis: int | None = None) -> Expr:
     x = as_expr(x)
     if axis is None:
         return reshape(roll(reshape(x, -1), shift, 0), x.shape)
-    k = normalize_axis(axis, x.ndim)
+    with explaining("roll", x):
+        k = normalize_axis(axis, x.ndim)
     n = x.shape[k]
     return take(x, (np.arange(n) - shift) % max(n, 1), k)
 
@@ -240,7 +246,14 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Exp
     x = as_expr(x)
     if axis is None:
         x, axis = reshape(x, -1), 0
-    return take(x, np.repeat(np.arange(x.shape[axis]), repeats), axis)
+    with explaining("repeat", x):
+        k = normalize_axis(axis, x.ndim)
+        counts = np.asarray(repeats)
+        if counts.dtype.kind not in "iu" or counts.shape not in ((), (1,), (x.shape[k],)):
+            raise ShapeError(f"repeats is an integer, or one for each of {x.shape[k]} elements")
+        if (counts < 0).any():
+            raise ShapeError(f"an element cannot be repeated {counts.min()} times")
+    return take(x, np.repeat(np.arange(x.shape[k]), counts), k)
 
 
 @public
@@ -251,7 +264,8 @@ def tile(x: Any, repetitions: int | Sequence[int]) -> Expr:
     array([1, 2, 1, 2])
     """
     x = as_expr(x)
-    reps = as_shape(repetitions)
+    with explaining("tile", x):
+        reps = as_shape(repetitions)
     ndim = max(x.ndim, len(reps))
     dims = (1,) * (ndim - x.ndim) + x.shape
     reps = (1,) * (ndim - len(reps)) + reps
@@ -264,14 +278,16 @@ def tile(x: Any, repetitions: int | Sequence[int]) -> Expr:
 @public
 def unstack(x: Any, axis: int = 0) -> tuple[Expr, ...]:
     """The slices along an axis, without it."""
-    return tuple(moveaxis(x, axis, 0))
+    moved = moveaxis(x, axis, 0)
+    return tuple([moved[k] for k in range(moved.shape[0])])
 
 
 @public
 def broadcast_arrays(*arrays: Any) -> list[Expr]:
     """The operands broadcast to their common shape."""
     given = [as_expr(a) for a in arrays]
-    shape = broadcast_shapes(*[a.shape for a in given])
+    with explaining("broadcast_arrays", *given):
+        shape = broadcast_shapes(*[a.shape for a in given])
     return [broadcast_to(a, shape) for a in given]
 
 
@@ -279,36 +295,43 @@ def broadcast_arrays(*arrays: Any) -> list[Expr]:
 def tril(x: Any, k: int = 0) -> Expr:
     """The lower triangle of the last two axes; zero above diagonal k."""
     x = as_expr(x)
-    return where(np.tri(*x.shape[-2:], k, dtype=np.bool_), x, 0)
+    return where(_triangle(x, k, "tril"), x, 0)
 
 
 @public
 def triu(x: Any, k: int = 0) -> Expr:
     """The upper triangle of the last two axes; zero below diagonal k."""
     x = as_expr(x)
-    return where(~np.tri(*x.shape[-2:], k - 1, dtype=np.bool_), x, 0)
+    return where(~_triangle(x, k - 1, "triu"), x, 0)
+
+
+def _triangle(x: Expr, k: int, name: str) -> Array:
+    with explaining(name, x):
+        if x.ndim < 2:
+            raise ShapeError("a triangle needs an operand of at least two axes")
+    rows, columns = x.shape[-2:]
+    return np.tri(rows, columns, k, dtype=np.bool_)
 
 
 @public
-def diff(x: Any, axis: int = -1, n: int = 1) -> Expr:
+def diff(x: Any, *, axis: int = -1, n: int = 1) -> Expr:
     """n-th difference of neighbours along an axis.
 
     >>> diff(const([1, 4, 9])).eval()
     array([3, 5])
     """
-    x = as_expr(x)
-    k = (slice(None),) * normalize_axis(axis, x.ndim)
+    y = as_expr(x)
+    with explaining("diff", y):
+        before = (slice(None),) * normalize_axis(axis, y.ndim)
     for _ in range(n):
-        x = x[(*k, slice(1, None))] - x[(*k, slice(None, -1))]
-    return x
+        y = subtract(y[(*before, slice(1, None))], y[(*before, slice(None, -1))])
+    return y
 
 
 # --- constant tensors --------------------------------------------------------------------------
 
 
-def full(
-    shape: int | Iterable[int], value: Any, dtype: npt.DTypeLike | None = None
-) -> Expr:
+def full(shape: int | Iterable[int], value: Any, dtype: npt.DTypeLike | None = None) -> Expr:
     """A tensor of one value."""
     x = as_expr(value) if dtype is None else astype(value, dtype)
     return broadcast_to(x, as_shape(shape))
@@ -349,8 +372,8 @@ def arange(
     start: float, stop: float | None = None, step: float = 1, dtype: npt.DTypeLike | None = None
 ) -> Expr:
     """Evenly spaced numbers, the end excluded, as a constant."""
-    bounds = (0, start) if stop is None else (start, stop)
-    return const(np.arange(*bounds, step, dtype=dtype))
+    first, last = (0, start) if stop is None else (start, stop)
+    return const(np.arange(first, last, step), dtype)
 
 
 def linspace(start: float, stop: float, num: int, dtype: npt.DTypeLike = np.float64) -> Expr:
