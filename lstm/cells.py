@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log
+from math import inf, isfinite, log
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -117,7 +117,7 @@ class Cell(ABC, Generic[S]):
 def _memory_bias(memory: float) -> float:
     # Tallec & Ollivier 2018, section 3.1: a gate at σ(b) forgets with a time scale of 1 + e^b
     # steps, so ln(T-1) remembers for T. They draw T at random up to a maximum; here it is that.
-    if not memory > 2:
+    if not 2 < memory < inf:
         raise ConfigError(f"memory must be more than 2 steps, not {memory!r}")
     return log(memory - 1)
 
@@ -157,6 +157,8 @@ class _Gated(Cell[S]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isfinite(self.forget_bias):
+            raise ConfigError(f"forget_bias must be finite, not {self.forget_bias!r}")
         self._biases()  # raises now for a memory that cannot be
 
     def _biases(self) -> dict[str, float]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
 
 from lstm.errors import OutputError
 
@@ -38,15 +40,43 @@ def check_file(path: str | Path) -> None:
     _probe(path.parent)
 
 
-def make_folder(path: str | Path) -> Path:
-    """The folder, made if need be, and known to be writable. Raises OutputError."""
+@contextmanager
+def output_folder(path: str | Path) -> Iterator[Path]:
+    """A hidden folder inside `path` to write to; what is in it moves to `path` at the end.
+
+    `path` is made if need be. When the block raises, or `path` cannot be written, nothing is left
+    behind, not even folders that were made for it. Raises OutputError, before the block runs.
+    """
     path = Path(path)
+    made = [p for p in (path, *path.parents) if not p.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
+        part = path / f".{os.getpid()}.part"
+        part.mkdir()
     except OSError as error:
-        raise OutputError(f"cannot make the folder {path}: {error.strerror or error}") from None
-    _probe(path)
-    return path
+        _remove_empty(made)
+        raise OutputError(f"cannot write into {path}: {error.strerror or error}") from None
+    try:
+        yield part
+        _move_files(part, path)
+    except OSError as error:
+        raise OutputError(f"cannot write into {path}: {error.strerror or error}") from None
+    finally:
+        rmtree(part, ignore_errors=True)
+        _remove_empty(made)  # succeeds for those only in which nothing was written
+
+
+def _move_files(source: Path, target: Path) -> None:
+    for file in sorted(p for p in source.rglob("*") if p.is_file()):
+        place = target / file.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(place)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _probe(folder: Path) -> None:

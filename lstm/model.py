@@ -103,6 +103,11 @@ class Model(Generic[S]):
         """A copy of what the parameters hold now."""
         return {name: p.value.copy() for name, p in self.params.items()}
 
+    def config(self) -> dict[str, Any]:
+        """Everything but the numbers, as plain values."""
+        cell = {"name": self.cell.name} | asdict(self.cell)
+        return {"cell": cell, "output_size": self.output_size, "task": self.task}
+
     def copy(self) -> Model[S]:
         """A model of its own with the same values: what training does to one, the other keeps."""
         return Model.of(self.cell, self.output_size, self.values(), self.task)
@@ -134,9 +139,7 @@ class Model(Generic[S]):
 
         The file is there whole or not at all. Raises OutputError when it cannot be written.
         """
-        header = {"format": FORMAT, "version": VERSION, "output_size": self.output_size}
-        header |= {"cell": {"name": self.cell.name} | asdict(self.cell), "task": self.task}
-        text = json.dumps(header, ensure_ascii=False, sort_keys=True)
+        text = json.dumps({"version": VERSION} | self.config(), ensure_ascii=False)
         write_atomically(path, save(self.values(), metadata={FORMAT: text}))
 
     @staticmethod
@@ -144,9 +147,13 @@ class Model(Generic[S]):
         """Read what `save` wrote. Raises ModelFileError, which says what is wrong with the file."""
         try:
             return _load(Path(path))
-        except (OSError, SafetensorError, ConfigError, _MalformedError) as error:
-            reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-            raise ModelFileError(f"cannot load the model {path}: {reason}") from None
+        except SafetensorError as error:
+            reason = f"it is no sound safetensors file ({error})"
+        except OSError as error:
+            reason = error.strerror or str(error)
+        except (ConfigError, _MalformedError) as error:
+            reason = str(error)
+        raise ModelFileError(f"cannot load the model {path}: {reason}")
 
 
 class _MalformedError(Exception):

@@ -39,9 +39,9 @@ class Trainer:
 
     >>> from lstm.optim import sgd
     >>> w, x = mg.param("w", 1.0), mg.var("x")
-    >>> trainer = Trainer(mg.square(w * x), [x], {"w": w}, sgd(0.1))
-    >>> trainer.step(2.0), float(w.value)  # w - 0.1 · 2 w x²
-    (Report(step=1, loss=4.0, grad_norm=8.0), 0.2)
+    >>> trainer = Trainer(mg.square(w * x), [x], {"w": w}, sgd(0.125))
+    >>> trainer.step(2.0), float(w.value)  # w - 0.125 · 2 w x²
+    (Report(step=1, loss=4.0, grad_norm=8.0), 0.0)
     """
 
     def __init__(

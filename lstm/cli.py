@@ -1,0 +1,392 @@
+"""The command `lstm`: what it asks for, what it prints, how it fails. The work is done elsewhere.
+
+Tables and results go to standard output, progress and errors to standard error. An error is one
+line and exit status 2; Ctrl-C is one line and 130. Nothing is left half-written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, fields
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lstm.cells import CELLS, LSTM, RNN, AnyCell
+from lstm.errors import ConfigError, LstmError, ModelFileError
+from lstm.files import check_file, output_folder
+from lstm.model import Model
+from lstm.tasks import TASKS, Adding, Task, make_task
+from lstm.train import (
+    Report,
+    Score,
+    Settings,
+    evaluate,
+    gradient_at_start,
+    random_streams,
+    train,
+)
+from minigrad import MinigradError
+
+SHOWN_SEQUENCES = 32  # how many sequences a gradient is measured on
+SMALLEST = "< 1e-45"  # what float32 cannot tell from zero
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # argparse would print its usage too; one line is what an error is here.
+        raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that cannot show ∂ shows ?
+            stream.reconfigure(errors="replace")
+    try:
+        args = _parser().parse_args(argv)
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except (LstmError, MinigradError) as error:
+        return _fail(str(error), 2)
+    except MemoryError:
+        return _fail("not enough memory; try a smaller --length, --batch or --hidden", 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:  # `lstm tasks | head -1`: whoever read has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _fail(message: str, status: int) -> int:
+    line = " ".join(part.strip() for part in message.splitlines())
+    print(f"lstm: {line}", file=sys.stderr)
+    return status
+
+
+# --- what can be asked -------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="lstm", description="Recurrent nets from the textbook's equations, and their gradients"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    demo = commands.add_parser("demo", help="train an RNN and an LSTM, and draw their gradients")
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--out", type=Path, default=Path("lstm-demo"), help="folder for the pictures")
+    demo.add_argument("--length", type=_whole(3), default=100, help="time steps (default: 100)")
+    _common(demo, steps=500)
+
+    training = commands.add_parser("train", help="train a model on a task")
+    training.set_defaults(run=_train)
+    training.add_argument("task", metavar="TASK", help="one of those that `lstm tasks` lists")
+    training.add_argument("--cell", choices=list(CELLS), default="lstm", help="default: lstm")
+    training.add_argument("--length", type=_whole(1), help="time steps (default: the task's)")
+    training.add_argument("--hidden", type=_whole(1), default=16, help="units (default: 16)")
+    training.add_argument("--batch", type=_whole(1), default=32, help="sequences (default: 32)")
+    training.add_argument("--lr", type=_positive, default=0.03, help="rate (default: 0.03)")
+    training.add_argument(
+        "--memory",
+        type=_whole(0),
+        help="steps that the gates are set to remember at first (default: the task's length; "
+        "0: the usual bias, a forget gate of σ(1))",
+    )
+    training.add_argument("--out", type=Path, help="where to write the model (*.safetensors)")
+    _common(training, steps=500)
+
+    flow = commands.add_parser("flow", help="measure and draw how a model's gradient flows")
+    flow.set_defaults(run=_flow)
+    flow.add_argument("model", type=Path, metavar="MODEL", help="a file that `lstm train` wrote")
+    flow.add_argument("--out", type=Path, default=Path("lstm-flow"), help="folder for the pictures")
+    flow.add_argument("--length", type=_whole(1), help="time steps (default: as trained)")
+    _common(flow)
+
+    tasks = commands.add_parser("tasks", help="list the tasks")
+    tasks.set_defaults(run=_tasks)
+    tasks.add_argument("--json", action="store_true", help="results as JSON")
+
+    info = commands.add_parser("info", help="what a model file holds")
+    info.set_defaults(run=_info)
+    info.add_argument("model", type=Path, metavar="MODEL", help="a file that `lstm train` wrote")
+    info.add_argument("--json", action="store_true", help="results as JSON")
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, steps: int | None = None) -> None:
+    if steps is not None:
+        text = f"training steps (default: {steps})"
+        parser.add_argument("--steps", type=_whole(1), default=steps, help=text)
+    parser.add_argument("--seed", type=_whole(0), default=0, help="of all that is random")
+    parser.add_argument("--json", action="store_true", help="results as JSON, no progress")
+
+
+def _whole(least: int) -> Any:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {least}")
+        return number
+
+    return parse
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return number
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from lstm.figures import write_demo  # drawing is loaded by those who draw
+
+    task = Adding(length=args.length)
+    settings = Settings(steps=args.steps, seed=args.seed)
+    cells: list[AnyCell] = [RNN(2, 16), LSTM(2, 16, memory=args.length)]
+    xs, ys = _shown_batch(task, args.seed)
+    results: dict[str, Any] = _about(task, settings) | {"models": {}}
+    models: dict[str, tuple[Model[Any], Model[Any]]] = {}
+    with output_folder(args.out) as part:
+        for cell in cells:
+            before, after, score, reports = _trained(cell, task, settings, args.json)
+            models[cell.name] = before, after
+            results["models"][cell.name] = _scored(score) | {
+                "gradient_before": gradient_at_start(before, task, xs, ys),
+                "gradient_after": gradient_at_start(after, task, xs, ys),
+                "curve": [r.loss for r in reports],
+            }
+        with _status("drawing", args.json):
+            written = write_demo(part, models, xs, ys, results)
+        results["files"] = [str(args.out / p.relative_to(part)) for p in written]
+    if args.json:
+        return _print_json(results)
+    out = _console()
+    out.print(_demo_table(task, results))
+    out.print(
+        f"The LSTM's gate biases are set for a memory of {args.length} steps (Tallec & Ollivier "
+        "2018); without that it does not learn in this budget either."
+    )
+    page = next((f for f in results["files"] if f.endswith("index.html")), str(args.out))
+    out.print(f"Open {page}", soft_wrap=True)
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    given = {} if args.length is None else {"length": args.length}
+    task = make_task(args.task, given)
+    settings = Settings(args.steps, args.batch, args.lr, seed=args.seed)
+    cell = _cell(args, task)
+    if args.out is not None:
+        check_file(args.out)
+    start = time.perf_counter()
+    _, model, score, reports = _trained(cell, task, settings, args.json)
+    results = _about(task, settings) | {"cell": {"name": cell.name} | asdict(cell)}
+    results |= _scored(score) | {"train_loss": reports[-1].loss}
+    results["seconds"] = round(time.perf_counter() - start, 3)
+    if args.out is not None:
+        model.save(args.out)
+        results["model"] = str(args.out)
+    if args.json:
+        return _print_json(results)
+    out = _console()
+    out.print(_score_table(task, {cell.name: score}))
+    out.print(f"Solved is: {task.criterion}.")
+    if args.out is not None:
+        out.print(f"Wrote {args.out}", soft_wrap=True)
+    return 0
+
+
+def _flow(args: argparse.Namespace) -> int:
+    from lstm.figures import write_flow
+
+    model = Model.load(args.model)
+    task = _task_of(model, args)
+    xs, ys = _shown_batch(task, args.seed)
+    with output_folder(args.out) as part, _status("measuring and drawing", args.json):
+        written = write_flow(part, model, xs, ys)
+        files = [str(args.out / p.relative_to(part)) for p in written]
+    gradient = gradient_at_start(model, task, xs, ys)
+    if args.json:
+        return _print_json({"gradient": gradient, "task": task.config(), "files": files})
+    out = _console()
+    for part_name, norm in gradient.items():
+        out.print(f"‖∂L/∂{part_name}₁‖ = {_norm(norm)}")
+    for file in files:
+        out.print(f"Wrote {file}", soft_wrap=True)
+    return 0
+
+
+def _tasks(args: argparse.Namespace) -> int:
+    if args.json:
+        return _print_json(
+            {
+                name: {"summary": t.summary, "baseline": t.baseline, "criterion": t.criterion}
+                for name, t in TASKS.items()
+            }
+        )
+    table = Table("task", "what is asked", "baseline loss", "solved when")
+    for name, t in TASKS.items():
+        table.add_row(name, t.summary, f"{t.baseline:.4f}", t.criterion)
+    _console().print(table)
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    model = Model.load(args.model)
+    if args.json:
+        tensors = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in model.params.items()}
+        return _print_json(model.config() | {"tensors": tensors})
+    about = Table("setting", "value", title=str(args.model))
+    cell = model.config()["cell"]
+    for key, value in [*cell.items(), ("output_size", model.output_size)]:
+        about.add_row("cell" if key == "name" else key, str(value))
+    about.add_row("task", str(model.task.get("name", "-")))
+    for key, value in model.task.get("settings", {}).items():
+        about.add_row(f"task's {key}", str(value))
+    tensors_table = Table("tensor", "shape", "dtype", "norm")
+    for name, p in model.params.items():
+        norm = f"{float((p.value.astype(float) ** 2).sum() ** 0.5):.4g}"
+        tensors_table.add_row(name, str(p.shape), str(p.dtype), norm)
+    out = _console()
+    out.print(about, tensors_table)
+    return 0
+
+
+# --- parts of commands -------------------------------------------------------------------------
+
+
+def _cell(args: argparse.Namespace, task: Task) -> AnyCell:
+    kind = CELLS[args.cell]
+    sizes = {"input_size": task.input_size, "hidden_size": args.hidden}
+    if not any(f.name == "memory" for f in fields(kind)):
+        if args.memory is not None:
+            raise ConfigError(f"a cell of kind {args.cell} has no gates for --memory to set")
+        return kind(**sizes)
+    memory = max(task.steps, 3) if args.memory is None else args.memory or None
+    settings: dict[str, Any] = sizes | {"memory": memory}
+    return kind(**settings)
+
+
+def _task_of(model: Model[Any], args: argparse.Namespace) -> Task:
+    try:
+        given = {} if args.length is None else {"length": args.length}
+        task = make_task(model.task.get("name", ""), model.task.get("settings", {}) | given)
+    except (ConfigError, TypeError) as error:
+        raise ModelFileError(f"the model {args.model} has no task to show it: {error}") from None
+    if (model.cell.input_size, model.output_size) != (task.input_size, task.output_size):
+        raise ModelFileError(f"the model {args.model} does not fit its task {task.name}")
+    return task
+
+
+def _shown_batch(task: Task, seed: int) -> tuple[Any, Any]:
+    _, _, rng = random_streams(seed)
+    return task.batch(rng, SHOWN_SEQUENCES)
+
+
+def _trained(
+    cell: AnyCell, task: Task, settings: Settings, quiet: bool
+) -> tuple[Model[Any], Model[Any], Score, list[Report]]:
+    rng, _, _ = random_streams(settings.seed)
+    model: Model[Any] = Model.create(cell, task.output_size, rng, task.config())
+    before = model.copy()
+    reports = list(_progress(cell.name, train(model, task, settings), settings.steps, quiet))
+    return before, model, evaluate(model, task, settings.seed), reports
+
+
+def _progress(name: str, reports: Iterable[Report], steps: int, quiet: bool) -> Iterator[Report]:
+    columns = (
+        TextColumn(f"{name:>8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+        job = progress.add_task(name, total=steps, loss="  -   ")
+        for report in reports:
+            progress.update(job, completed=report.step, loss=f"{report.loss:.4f}")
+            yield report
+
+
+def _status(what: str, quiet: bool) -> Any:
+    console = Console(stderr=True, quiet=quiet)
+    return console.status(f"{what} ...")
+
+
+# --- what is printed ---------------------------------------------------------------------------
+
+
+def _about(task: Task, settings: Settings) -> dict[str, Any]:
+    return {"task": task.config(), "baseline": task.baseline, "training": asdict(settings)}
+
+
+def _scored(score: Score) -> dict[str, Any]:
+    return {"test_loss": score.loss, "correct": score.correct, "solved": score.solved}
+
+
+def _demo_table(task: Task, results: dict[str, Any]) -> Table:
+    table = Table(
+        "",
+        "test error",
+        "÷ baseline",
+        "gradient at t=1",
+        "before training",
+        "after training",
+        title=f"Adding problem, {task.steps} steps",
+    )
+    table.add_row("always 1", f"{task.baseline:.4f}", "1.00", "", "", "")
+    for name, found in results["models"].items():
+        first = [name.upper(), f"{found['test_loss']:.4f}"]
+        first.append(f"{found['test_loss'] / task.baseline:.2f}")
+        for part in found["gradient_before"]:
+            norms = [_norm(found[f"gradient_{when}"][part]) for when in ("before", "after")]
+            table.add_row(*first, f"‖∂L/∂{part}₁‖", *norms)
+            first = ["", "", ""]
+    return table
+
+
+def _score_table(task: Task, scores: dict[str, Score]) -> Table:
+    table = Table("", "test loss", "correct", "solved", title=f"{task.name}, {task.steps} steps")
+    table.add_row("baseline", f"{task.baseline:.4f}", "", "")
+    for name, score in scores.items():
+        solved = "yes" if score.solved else "no"
+        table.add_row(name, f"{score.loss:.4f}", f"{score.correct:.1%}", solved)
+    return table
+
+
+def _console() -> Console:
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def _norm(norm: float) -> str:
+    return f"{norm:.1e}" if norm else SMALLEST
+
+
+def _print_json(results: Any) -> int:
+    print(json.dumps(results, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
