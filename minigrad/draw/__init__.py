@@ -1,0 +1,82 @@
+"""Pictures of graphs, with measured values on the nodes and measured gradients on the edges.
+
+The module itself can be called, as `minigrad.draw(y)`: it is both the function and its home.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from minigrad.draw.diagram import Diagram
+from minigrad.draw.picture import LIMIT, Options, Picture, make_picture
+from minigrad.draw.render import RenderError
+from minigrad.draw.theme import Scale
+from minigrad.graph import Expr
+
+__all__ = ["Diagram", "Picture", "RenderError", "Scale", "draw"]
+
+
+def draw(
+    y: Expr | Sequence[Expr],
+    at: Mapping[Any, Any] | None = None,
+    grad: bool = False,
+    *,
+    names: Mapping[Expr, str] | None = None,
+    groups: Mapping[str, Iterable[Expr]] | None = None,
+    lanes: Mapping[str, Iterable[Expr]] | None = None,
+    inline: Iterable[Expr] = (),
+    scale: Scale | None = None,
+    direction: str = "LR",
+    limit: int | None = LIMIT,
+    title: str | None = None,
+    timeout: float = 60.0,
+) -> Diagram:
+    """Draw the graph of an expression; the result saves itself, and shows itself in a notebook.
+
+    at: {variable or its name: value}; every node then shows its value.
+    grad: every node shows its adjoint ∂y/∂node, and every edge is coloured and weighted by its own
+        term of it, by 2-norm, so that a node's adjoint is the sum of the terms on its way out. For
+        y that is no scalar the cotangent is all ones. Needs `at` where y has free variables.
+    names: names to show, before those that the nodes have.
+    groups: {title: nodes}, drawn as one box each.
+    lanes: {key: nodes} to lay out along one straight line, such as a cell state over time.
+    inline: leaves to write into the ops that use them, as constants always are.
+    scale: the colour scale; share one to compare pictures. By default it covers what is drawn.
+    direction: "LR" (left to right), "TB", "RL" or "BT".
+    limit: graphs with more nodes are refused; None draws any.
+    timeout: seconds that Graphviz may take for one format.
+
+    All numbers come from one compiled function of the graph as it is drawn. Broadcasts are not
+    drawn; their edge shows the term that arrives at the source. Raises GraphError.
+
+    >>> from minigrad.graph import var
+    >>> x = var("x")
+    >>> picture = draw(x * x + 1.0, at={x: 3.0}, grad=True)
+    >>> print(picture.description)
+    Gradients of x * x + 1: 3 nodes, 3 edges
+      x, value 3, adjoint 6
+      · + 1, value 10, adjoint 1
+    """
+    options = Options(
+        names=names or {},
+        groups=groups or {},
+        lanes=lanes or {},
+        inline=tuple(inline),
+        scale=scale,
+        direction=direction,
+        limit=limit,
+        title=title,
+    )
+    return Diagram.of(make_picture(y, at, grad, options), timeout)
+
+
+class _CallableModule(ModuleType):
+    # The package minigrad has one attribute `draw`: the import system makes it this module.
+    def __call__(self, *args: Any, **options: Any) -> Diagram:
+        return draw(*args, **options)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -1,0 +1,163 @@
+"""A `Picture` as DOT text. Shapes, colours and words are chosen here; Graphviz places them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import graphviz
+
+from minigrad.draw.html import INK, MUTED, PAGE, cell, chip, esc, legend, table, tooltip
+from minigrad.draw.measure import Amount
+from minigrad.draw.picture import Edge, Node, Picture, adjoint_text
+from minigrad.draw.theme import FONT, EdgeStyle, Scale, fmt, special_style
+
+NUMBERED = 40  # edges; a picture with more keeps its numbers in the tooltips
+_WIRE = "#6b737c"
+_SHAPES = {"input": "ellipse", "param": "cylinder", "const": "note", "op": "box"}
+_FILLS = {"input": "#e3edfb", "param": "#f6ecd2", "const": "#f1f1f1", "op": PAGE}
+
+
+def to_dot(picture: Picture) -> str:
+    """The DOT text of a picture; the same picture gives the same text."""
+    graph = graphviz.Digraph("minigrad")
+    graph.attr(
+        "graph",
+        rankdir=picture.direction,
+        bgcolor=PAGE,
+        fontname=FONT,
+        nodesep="0.22",
+        ranksep="0.35",
+        pad="0.2",
+        labelloc="b",
+        labeljust="l",
+        tooltip=" ",
+        id="graph",
+        label=f"<{_caption(picture)}>",
+    )
+    graph.attr("node", fontname=FONT, fontsize="10", margin="0.06,0.03", height="0.3", width="0.3")
+    graph.attr("edge", fontname=FONT, fontsize="8", arrowsize="0.6")
+    _clusters(graph, picture)
+    for node in picture.nodes:
+        if node.group is None:
+            _add_node(graph, node, picture)
+    lanes = {n.id: n.lane for n in picture.nodes if n.lane is not None}
+    for edge in picture.edges:
+        _add_edge(graph, edge, picture, lanes)
+    return str(graph.source)
+
+
+def _clusters(graph: graphviz.Digraph, picture: Picture) -> None:
+    for k, name in enumerate(picture.groups):
+        with graph.subgraph(name=f"cluster_{k}") as cluster:
+            label = f"<{table([cell(name, bold=True, size=11)])}>"
+            cluster.attr(
+                label=label,
+                id=f"cluster{k}",
+                tooltip=tooltip([name]) or " ",
+                style="rounded,filled",
+                fillcolor="#f5f6f8",
+                color="#c9ced6",
+                labeljust="l",
+                labelloc="t",
+            )
+            for node in picture.nodes:
+                if node.group == name:
+                    _add_node(cluster, node, picture)
+
+
+def edge_style(amount: Amount, scale: Scale) -> EdgeStyle:
+    """The look of a measured amount; its kind may know more than its norm tells."""
+    if amount.kind in ("underflow", "disconnected"):
+        return special_style(amount.kind)
+    return scale.style(amount.norm)
+
+
+def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
+    attributes = {
+        "shape": _SHAPES[node.role],
+        "style": "filled" if node.role != "op" else "rounded,filled",
+        "fillcolor": _FILLS[node.role],
+        "color": _WIRE,
+        "penwidth": "1",
+        "id": node.id,
+        "tooltip": tooltip([node.name or node.title, *node.notes]),
+    }
+    if node.is_root:
+        attributes["peripheries"] = "2"
+    if node.adjoint is not None:
+        style = edge_style(node.adjoint, picture.scale)
+        attributes["color"] = style.color
+        attributes["penwidth"] = f"{min(style.width, 3.0):g}"
+    if node.lane is not None:
+        attributes["group"] = node.lane
+    graph.node(node.id, label=f"<{_label(node, picture.scale)}>", **attributes)
+
+
+def _label(node: Node, scale: Scale) -> str:
+    rows = []
+    if node.name:
+        rows.append(
+            f'<TD><FONT COLOR="{INK}"><B>{esc(node.name)}</B></FONT>'
+            f'<FONT COLOR="{MUTED}" POINT-SIZE="10">  {esc(node.title)}</FONT></TD>'
+        )
+    else:
+        rows.append(cell(node.title, size=12 if len(node.title) < 3 else 10, bold=True))
+    if node.value is not None:
+        rows.append(cell(value_text(node.value), color=MUTED, size=9))
+    if node.adjoint is not None:
+        rows.append(chip(f"∂ {adjoint_text(node.adjoint)}", edge_style(node.adjoint, scale)))
+    for name, term in node.inlined:
+        rows.append(chip(f"∂{name} {adjoint_text(term)}", edge_style(term, scale), 8.0))
+    return table(rows)
+
+
+def value_text(amount: Amount) -> str:
+    """A value in a few characters: a number, a few numbers, or shape, norm and range."""
+    if amount.is_scalar or amount.elements:
+        return amount.short(lambda x: f"{x:.4g}")
+    if not amount.size:
+        return f"{_shape(amount)} empty"
+    low, high = amount.low or 0.0, amount.high or 0.0
+    return f"{_shape(amount)} {fmt(low)} … {fmt(high)}"
+
+
+def _shape(amount: Amount) -> str:
+    return "×".join(map(str, amount.shape))
+
+
+def _add_edge(graph: graphviz.Digraph, edge: Edge, picture: Picture, lanes: dict[str, str]) -> None:
+    attributes = {"id": edge.id, "color": _WIRE, "penwidth": "1.1"}
+    if edge.term is not None:
+        style = edge_style(edge.term, picture.scale)
+        attributes |= {"color": style.color, "penwidth": f"{style.width:g}", "style": style.dash}
+        attributes["tooltip"] = tooltip(_edge_notes(edge, picture))
+        if len(picture.edges) <= NUMBERED:
+            text = adjoint_text(edge.term)
+            attributes["label"] = f'<<FONT COLOR="{MUTED}">{esc(text)}</FONT>>'
+            attributes["labeltooltip"] = attributes["tooltip"]
+    if edge.source in lanes and lanes.get(edge.target) == lanes[edge.source]:
+        attributes["weight"] = "100"
+    graph.edge(edge.source, edge.target, **attributes)
+
+
+def _edge_notes(edge: Edge, picture: Picture) -> Iterable[str]:
+    assert edge.term is not None
+    names = {n.id: n.name or n.title for n in picture.nodes}
+    yield f"{names[edge.source]} → {names[edge.target]}, operand {edge.position + 1}"
+    if edge.term.kind == "disconnected":
+        yield "no derivative passes here"
+    else:
+        note = " (underflow: nonzero factors, product 0)" * (edge.term.kind == "underflow")
+        yield f"term of the adjoint of {names[edge.source]}: {edge.term.long()}{note}"
+
+
+def _caption(picture: Picture) -> str:
+    rows = [cell(picture.title, size=11, bold=True, align="left")]
+    if picture.has_gradients:
+        amounts = [n.adjoint for n in picture.nodes] + [e.term for e in picture.edges]
+        kinds = {edge_style(a, picture.scale).kind for a in amounts if a is not None}
+        words = (
+            "Gradient that flows back along an arrow (norm of its own term); ∂ in a node: their sum"
+        )
+        rows.append(f'<TD ALIGN="LEFT">{legend(picture.scale, words, kinds)}</TD>')
+    return table(rows, cellpadding="2")

@@ -1,0 +1,354 @@
+"""What a picture of a graph shows, as plain records: nodes, edges, their words and their numbers.
+
+Every view (DOT today; text or HTML tomorrow) is made from a `Picture` alone. Nothing here knows of
+files, formats or layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any, Literal
+
+import numpy as np
+
+from minigrad.draw.measure import Amount, EdgeKey, Measured, measure, source_of
+from minigrad.draw.theme import Scale, fmt
+from minigrad.errors import DTypeError, GraphError
+from minigrad.grad import adjoints
+from minigrad.graph import CONST, PARAM, VAR, Expr, free_variables, toposort
+from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
+from minigrad.text import op_text, to_str
+
+Role = Literal["input", "param", "const", "op"]
+LIMIT = 2000
+_SYMBOLS = {"negative": "−", "subtract": "−", "matmul": "@", "sum": "Σ"}
+_LISTED = 4  # constants of so many elements are written into the op that reads them
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node of the picture; `title` is the op or the name, `name` what the user calls it."""
+
+    id: str
+    role: Role
+    title: str
+    name: str
+    value: Amount | None
+    adjoint: Amount | None
+    notes: tuple[str, ...]
+    inlined: tuple[tuple[str, Amount], ...]
+    """Terms that this node's use contributes to leaves that are written into it, by their names."""
+    is_root: bool
+    group: str | None
+    lane: str | None
+    """Nodes of one lane are laid out on one straight line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One use of a value: `term` is what this use contributes to the adjoint of the source."""
+
+    id: str
+    source: str
+    target: str
+    position: int
+    term: Amount | None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything that is drawn, in an order in which sources come before targets."""
+
+    title: str
+    nodes: Sequence[Node]
+    edges: Sequence[Edge]
+    groups: Sequence[str]
+    scale: Scale
+    has_values: bool
+    has_gradients: bool
+    direction: str = "LR"
+
+    def summary(self) -> str:
+        """A few lines of text that say what the picture says."""
+        lines = [f"{self.title}: {len(self.nodes)} nodes, {len(self.edges)} edges"]
+        shown = [n for n in self.nodes if n.role in ("input", "param") or n.is_root or n.name]
+        for node in shown[:12]:
+            words = [f"  {node.name or node.title}"]
+            if node.value is not None:
+                words.append(f"value {node.value.short()}")
+            if node.adjoint is not None:
+                words.append(f"adjoint {adjoint_text(node.adjoint)}")
+            if len(words) > 1:
+                lines.append(", ".join(words))
+        return "\n".join(lines)
+
+
+def adjoint_text(amount: Amount) -> str:
+    """A gradient in a few characters; the kinds of nothing differ in words too.
+
+    >>> adjoint_text(Amount.of(np.array(0.0))), adjoint_text(Amount.of(np.array([0.5])))
+    ('0', '‖0.5‖')
+    """
+    words = {"disconnected": "not connected", "underflow": "underflow (≈0)"}
+    if amount.kind in words:
+        return words[amount.kind]
+    return amount.short() if amount.is_scalar else f"‖{fmt(amount.norm)}‖"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to make a picture; see `minigrad.draw`, whose arguments these are."""
+
+    names: Mapping[Expr, str] = field(default_factory=dict)
+    groups: Mapping[str, Iterable[Expr]] = field(default_factory=dict)
+    lanes: Mapping[str, Iterable[Expr]] = field(default_factory=dict)
+    inline: Iterable[Expr] = ()
+    scale: Scale | None = None
+    direction: str = "LR"
+    limit: int | None = LIMIT
+    title: str | None = None
+
+
+def make_picture(
+    y: Expr | Sequence[Expr], at: Mapping[Any, Any] | None, grad: bool, options: Options
+) -> Picture:
+    """Measure a graph and put it into words. Raises GraphError, or what the evaluation raises."""
+    roots = [y] if isinstance(y, Expr) else list(y)
+    _check(roots, at, grad, options)
+    order = toposort(roots)
+    _check_size(len(order), options.limit)
+    inline = set(options.inline)
+    parts = _Parts(roots, inline, set(options.names))
+    drawn = _reachable(order, roots, parts)
+    edges = {(n, i): parts.between(n, i) for n in drawn for i in range(len(n.args))}
+    wants_values = at is not None or grad
+    numbers = (
+        measure(roots, at or {}, adjoints(roots[0]) if grad else None, edges)
+        if wants_values
+        else Measured({}, {}, {})
+    )
+    return _Builder(roots, drawn, edges, parts, numbers, options, grad).picture()
+
+
+def _check(
+    roots: Sequence[Expr], at: Mapping[Any, Any] | None, grad: bool, options: Options
+) -> None:
+    if not roots or not all(isinstance(r, Expr) for r in roots):
+        wrong = next((r for r in roots if not isinstance(r, Expr)), roots)
+        raise DTypeError(f"draw needs an expression or a list of them, not {wrong!r:.60}")
+    if grad and len(roots) > 1:
+        raise GraphError(
+            "draw(grad=True) shows the gradient of one expression; draw them one by one"
+        )
+    if grad and at is None and (free := free_variables(roots)):
+        names = ", ".join(str(v.name) for v in free[:5])
+        raise GraphError(
+            f"draw(grad=True) shows measured gradients, so it needs values for {names}: "
+            "pass at={x: value, ...}"
+        )
+    if options.direction not in ("LR", "TB", "RL", "BT"):
+        raise GraphError(f"direction is 'LR', 'RL', 'TB' or 'BT', not {options.direction!r}")
+
+
+def _check_size(count: int, limit: int | None) -> None:
+    if limit is not None and count > limit:
+        raise GraphError(
+            f"this graph has {count:,} nodes, and nobody can read a picture of more than "
+            f"{limit:,}. Draw an inner expression, or fewer steps of an unrolled loop; str(y) and "
+            "adjoints(y) show any size; limit=None draws everything"
+        )
+
+
+# --- what is folded away and what is written into its user --------------------------------------
+
+
+class _Parts:
+    """Which nodes are drawn, which only move elements, and which are written into their users."""
+
+    def __init__(self, roots: Sequence[Expr], inline: set[Expr], named: set[Expr]) -> None:
+        self._kept = {*roots, *named}
+        self._inline = inline
+
+    def is_plumbing(self, node: Expr, user: Expr) -> bool:
+        """A broadcast, or the axis that a vector gets for a matmul: no arithmetic of its own."""
+        if node in self._kept or node.label is not None or not node.args:
+            return False
+        if node.op is BROADCAST:
+            return True
+        inner = node.args[0]
+        return node.op is RESHAPE and (
+            (user.op.name == "matmul" and inner.ndim == 1)
+            or (inner.op.name == "matmul" and node.ndim < 2)
+        )
+
+    def between(self, user: Expr, position: int) -> tuple[Expr, ...]:
+        """The plumbing from a node to the source of one of its edges, from the node outwards."""
+        found: list[Expr] = []
+        node = user.args[position]
+        while self.is_plumbing(node, user):
+            found.append(node)
+            node = node.args[0]
+        return tuple(found)
+
+    def written(self, node: Expr) -> str | None:
+        """The text of a leaf that is written into its users; None for a node of its own."""
+        if node in self._inline:
+            return display_name(node)
+        value = uniform_value(node)
+        if value is not None:
+            return _number(value)
+        if node.op is CONST and node.size <= _LISTED:
+            return str(node.value.tolist())
+        return None
+
+
+def _reachable(order: Sequence[Expr], roots: Sequence[Expr], parts: _Parts) -> list[Expr]:
+    """The nodes that get a shape of their own, sources first."""
+    wanted = set(roots)
+    for node in reversed(order):
+        if node in wanted:
+            for i in range(len(node.args)):
+                source = source_of(node, i, parts.between(node, i))
+                if parts.written(source) is None:
+                    wanted.add(source)
+    return [n for n in order if n in wanted]
+
+
+def display_name(node: Expr, names: Mapping[Expr, str] | None = None) -> str:
+    """The name of a node in pictures, '' for none; what derivatives append after a NUL is cut."""
+    given = (names or {}).get(node)
+    return given if given is not None else (node.name or "").partition("\0")[0]
+
+
+def _number(value: float | int | bool) -> str:
+    if isinstance(value, (bool, int)) or not np.isfinite(value):
+        return str(value)
+    return str(int(value)) if value == int(value) and abs(value) < 1e6 else f"{value:.4g}"
+
+
+# --- words and numbers ---------------------------------------------------------------------------
+
+
+class _Builder:
+    def __init__(
+        self,
+        roots: Sequence[Expr],
+        drawn: Sequence[Expr],
+        edges: Mapping[EdgeKey, Sequence[Expr]],
+        parts: _Parts,
+        numbers: Measured,
+        options: Options,
+        grad: bool,
+    ) -> None:
+        self.roots, self.drawn, self.parts = roots, drawn, parts
+        self.root_set = set(roots)
+        self.numbers, self.options, self.grad = numbers, options, grad
+        self.ids = {n: f"n{k}" for k, n in enumerate(drawn)}
+        self.sources = {key: source_of(*key, between) for key, between in edges.items()}
+        self.group = _membership(options.groups)
+        self.lane = _membership(options.lanes)
+        self.terms_of: dict[Expr, list[Amount]] = {}
+        for key, source in self.sources.items():
+            if key in numbers.terms:
+                self.terms_of.setdefault(source, []).append(numbers.terms[key])
+
+    def picture(self) -> Picture:
+        nodes = [self._node(n) for n in self.drawn]
+        pairs = [key for key, source in self.sources.items() if source in self.ids]
+        edges = [self._edge(k, key) for k, key in enumerate(pairs)]
+        present = {n.group for n in nodes}
+        return Picture(
+            title=self.options.title or self._title(),
+            nodes=nodes,
+            edges=edges,
+            groups=[g for g in self.options.groups if g in present],
+            scale=self.options.scale or self.numbers.scale(),
+            has_values=bool(self.numbers.values),
+            has_gradients=self.grad,
+            direction=self.options.direction,
+        )
+
+    def _title(self) -> str:
+        names = [display_name(r, self.options.names) or to_str(r, 12) for r in self.roots]
+        what = "Gradients of " if self.grad else "Graph of "
+        return what + ", ".join(names)
+
+    def _edge(self, k: int, key: EdgeKey) -> Edge:
+        user, position = key
+        source, target = self.ids[self.sources[key]], self.ids[user]
+        return Edge(f"e{k}", source, target, position, self.numbers.terms.get(key))
+
+    def _node(self, node: Expr) -> Node:
+        name = display_name(node, self.options.names)
+        return Node(
+            id=self.ids[node],
+            role=_role(node),
+            title=self._op_title(node) if node.args else name or "const",
+            name=name if node.args else "",
+            value=self.numbers.values.get(node),
+            adjoint=self.numbers.adjoints.get(node),
+            notes=tuple(self._notes(node)),
+            inlined=tuple(self._inlined(node)),
+            is_root=node in self.root_set,
+            group=self.group.get(node),
+            lane=self.lane.get(node),
+        )
+
+    def _op_title(self, node: Expr) -> str:
+        """The op's symbol; with `·` for what is drawn where another operand is written inside."""
+        texts = [self.parts.written(self.sources[node, i]) for i in range(len(node.args))]
+        if any(t is not None for t in texts) or node.op.name == "getitem":
+            return op_text(node, [t or "·" for t in texts]).replace(" * ", " × ")
+        return _SYMBOLS.get(node.op.name) or node.op.symbol or node.op.name
+
+    def _inlined(self, node: Expr) -> Iterable[tuple[str, Amount]]:
+        for i in range(len(node.args)):
+            source = self.sources[node, i]
+            term = self.numbers.terms.get((node, i))
+            if source not in self.ids and source.op is not CONST and term is not None:
+                text = self.parts.written(source)
+                if text is not None and uniform_value(source) is None:
+                    yield text, term
+
+    def _notes(self, node: Expr) -> Iterable[str]:
+        """The lines of the tooltip."""
+        yield f"{node.op.name}: {node.type!r}"
+        if node.args:
+            yield to_str(node, 8)
+        if node.origin:
+            # The folder is nobody's business once the picture is published.
+            yield f"made at {PurePath(node.origin).name}"
+        value = self.numbers.values.get(node)
+        if value is not None:
+            yield f"value: {value.long()}"
+        adjoint = self.numbers.adjoints.get(node)
+        if adjoint is None:
+            return
+        if adjoint.kind == "disconnected":
+            yield "adjoint: none, no differentiable path leads here"
+            return
+        yield f"adjoint: {adjoint.long()}" + (" (underflow)" * (adjoint.kind == "underflow"))
+        terms = [t for t in self.terms_of.get(node, ()) if t.kind != "disconnected"]
+        if len(terms) > 1:
+            norms = ", ".join(fmt(t.norm) for t in terms[:8])
+            yield f"the sum of {len(terms)} terms, norms {norms}"
+            if (left := _left_over(adjoint, terms)) is not None:
+                yield f"|sum of terms| / sum of |terms|: {fmt(left)}"
+
+
+def _left_over(adjoint: Amount, terms: Sequence[Amount]) -> float | None:
+    """1 where all terms pull one way, near 0 where they cancel."""
+    total = sum(t.norm for t in terms)
+    return adjoint.norm / total if 0.0 < total < np.inf else None
+
+
+def _role(node: Expr) -> Role:
+    if node.op is VAR:
+        return "input"
+    return "param" if node.op is PARAM else "const" if node.op is CONST else "op"
+
+
+def _membership(sets: Mapping[str, Iterable[Expr]]) -> dict[Expr, str]:
+    return {node: name for name, nodes in sets.items() for node in nodes}

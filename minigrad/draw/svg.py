@@ -1,0 +1,95 @@
+"""Finish an SVG of Graphviz: title and description, ids of its own, tooltips, and a dark dress.
+
+So that several pictures can stand in one page, and a screen reader has something to say.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+_SVG = "http://www.w3.org/2000/svg"
+_XLINK = "http://www.w3.org/1999/xlink"
+_REFERENCE = re.compile(r"url\(#|^#")
+
+# Colours of light pages and what they become in dark ones; colours that mean a number stay.
+_DARK_FILL = {
+    "white": "#1e1e1e",
+    "#e3edfb": "#22344f",
+    "#f6ecd2": "#43381d",
+    "#f1f1f1": "#333333",
+    "#f5f6f8": "#282b30",
+}
+_DARK_STROKE = {"#c9ced6": "#4d545e", "#6b737c": "#8d959e"}
+_DARK_TEXT = {"#1b1f24": "#e8e8e8", "#57606a": "#aab2bb"}
+
+
+def finish(svg: bytes, *, title: str, description: str, prefix: str, dark: bool = True) -> str:
+    """The SVG as text, without XML declaration, fit to stand alone or inside an HTML page.
+
+    Every id starts with `prefix`. With `dark` it follows the reader's colour scheme.
+    """
+    root = ET.fromstring(svg)
+    _describe(root, title, description, prefix)
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if key == "id":
+                element.set(key, f"{prefix}-{value}")
+            elif _REFERENCE.search(value):
+                element.set(key, value.replace("#", f"#{prefix}-", 1))
+    _tooltips(root)
+    if dark:
+        style = ET.Element(f"{{{_SVG}}}style")
+        style.text = dark_css(f"#{prefix}", "@media (prefers-color-scheme: dark)")
+        root.insert(2, style)
+    root.set("id", prefix)
+    ET.register_namespace("", _SVG)
+    ET.register_namespace("xlink", _XLINK)
+    return ET.tostring(root, encoding="unicode")
+
+
+def dark_css(selector: str, condition: str = "") -> str:
+    """The CSS rules that turn a finished picture dark, for those that the selector matches."""
+    rules = [
+        f"{selector} polygon[fill={_q(a)}],{selector} path[fill={_q(a)}],"
+        f"{selector} ellipse[fill={_q(a)}]{{fill:{b}}}"
+        for a, b in _DARK_FILL.items()
+    ]
+    rules += [f"{selector} [stroke={_q(a)}]{{stroke:{b}}}" for a, b in _DARK_STROKE.items()]
+    rules += [f"{selector} text[fill={_q(a)}]{{fill:{b}}}" for a, b in _DARK_TEXT.items()]
+    inside = "".join(rules)
+    return f"{condition}{{{inside}}}" if condition else inside
+
+
+def _q(value: str) -> str:
+    return f"'{value}'"
+
+
+def _describe(root: ET.Element, title: str, description: str, prefix: str) -> None:
+    for k, (tag, text) in enumerate((("title", title), ("desc", description))):
+        element = ET.Element(f"{{{_SVG}}}{tag}", {"id": tag})
+        element.text = text
+        root.insert(k, element)
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{prefix}-title {prefix}-desc")
+
+
+def _tooltips(root: ET.Element) -> None:
+    """Graphviz's <a title> becomes the <title> that all viewers show; its "n1" and "n1->n2" go."""
+    for group in root.iter(f"{{{_SVG}}}g"):
+        own = group.find(f"{{{_SVG}}}title")
+        words = None
+        for child in list(group):
+            if child.tag == f"{{{_SVG}}}g" and child.find(f"{{{_SVG}}}a") is not None:
+                link = child.find(f"{{{_SVG}}}a")
+                assert link is not None
+                words = words or link.get(f"{{{_XLINK}}}title")
+                at = list(group).index(child)
+                group.remove(child)
+                for k, shape in enumerate(link):
+                    group.insert(at + k, shape)
+        if own is not None:
+            if words and words.strip():
+                own.text = words
+            else:
+                group.remove(own)
