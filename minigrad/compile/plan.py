@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from minigrad.errors import ShapeError
-from minigrad.graph import CONST, PARAM, Expr, ParamCell, walk
+from minigrad.graph import CONST, PARAM, Expr, ParamCell, gc_paused, walk
 from minigrad.ops.core import BROADCAST
 from minigrad.types import Array, TensorType, broadcast_shapes
 
@@ -48,6 +48,11 @@ class Plan:
 
 def make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr]) -> Plan:
     """Order the graph, drop broadcasts that ops do by themselves, and assign buffers."""
+    with gc_paused():
+        return _make_plan(inputs, outputs)
+
+
+def _make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr]) -> Plan:
     reads = walk(outputs, _reads)
     nodes = [*reads, *(v for v in dict.fromkeys(inputs) if v not in reads)]
     slot = {n: k for k, n in enumerate(nodes)}
