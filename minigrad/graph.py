@@ -196,7 +196,7 @@ class Expr(_Fields):
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Expr:
-        return FUNCTIONS["copy_graph"](self)  # type: ignore[no-any-return]
+        return FUNCTIONS["copy_graph"](self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # One flat text for the whole graph: pickle itself would recurse along a chain.
@@ -515,7 +515,8 @@ def walk(
     """What each node under the roots reads, in an order in which it comes after what it reads."""
     found: dict[Expr, tuple[Expr, ...]] = {}
     # A node stands on the stack with None until it is looked at, then with what it waits for.
-    stack: list[tuple[Expr, tuple[Expr, ...] | None]] = [(r, None) for r in roots][::-1]
+    stack: list[tuple[Expr, tuple[Expr, ...] | None]] = []
+    stack.extend((r, None) for r in reversed(list(roots)))
     while stack:
         node, needs = stack.pop()
         if needs is None:

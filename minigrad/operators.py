@@ -7,7 +7,7 @@ define the functions fill in. So this file knows the names, and nothing about gr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from minigrad.graph import Expr
     from minigrad.types import Array, Shape
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
+FUNCTIONS: dict[str, Callable[..., Expr]] = {}
+# The same table, for the functions in it that return something else than an expression.
+_OTHERS = cast("dict[str, Callable[..., Any]]", FUNCTIONS)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -86,120 +88,120 @@ class Operators:
 
     # Arithmetic.
     def __add__(self, other: Any) -> Expr:
-        return FUNCTIONS["add"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["add"](self, other)
 
     def __radd__(self, other: Any) -> Expr:
-        return FUNCTIONS["add"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["add"](other, self)
 
     def __sub__(self, other: Any) -> Expr:
-        return FUNCTIONS["subtract"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["subtract"](self, other)
 
     def __rsub__(self, other: Any) -> Expr:
-        return FUNCTIONS["subtract"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["subtract"](other, self)
 
     def __mul__(self, other: Any) -> Expr:
-        return FUNCTIONS["multiply"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["multiply"](self, other)
 
     def __rmul__(self, other: Any) -> Expr:
-        return FUNCTIONS["multiply"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["multiply"](other, self)
 
     def __truediv__(self, other: Any) -> Expr:
-        return FUNCTIONS["divide"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["divide"](self, other)
 
     def __rtruediv__(self, other: Any) -> Expr:
-        return FUNCTIONS["divide"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["divide"](other, self)
 
     def __floordiv__(self, other: Any) -> Expr:
-        return FUNCTIONS["floor_divide"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["floor_divide"](self, other)
 
     def __rfloordiv__(self, other: Any) -> Expr:
-        return FUNCTIONS["floor_divide"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["floor_divide"](other, self)
 
     def __mod__(self, other: Any) -> Expr:
-        return FUNCTIONS["remainder"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["remainder"](self, other)
 
     def __rmod__(self, other: Any) -> Expr:
-        return FUNCTIONS["remainder"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["remainder"](other, self)
 
     def __pow__(self, other: Any) -> Expr:
-        return FUNCTIONS["pow"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["pow"](self, other)
 
     def __rpow__(self, other: Any) -> Expr:
-        return FUNCTIONS["pow"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["pow"](other, self)
 
     def __matmul__(self, other: Any) -> Expr:
-        return FUNCTIONS["matmul"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["matmul"](self, other)
 
     def __rmatmul__(self, other: Any) -> Expr:
-        return FUNCTIONS["matmul"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["matmul"](other, self)
 
     def __and__(self, other: Any) -> Expr:
-        return FUNCTIONS["bitwise_and"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["bitwise_and"](self, other)
 
     def __rand__(self, other: Any) -> Expr:
-        return FUNCTIONS["bitwise_and"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["bitwise_and"](other, self)
 
     def __or__(self, other: Any) -> Expr:
-        return FUNCTIONS["bitwise_or"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["bitwise_or"](self, other)
 
     def __ror__(self, other: Any) -> Expr:
-        return FUNCTIONS["bitwise_or"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["bitwise_or"](other, self)
 
     def __xor__(self, other: Any) -> Expr:
-        return FUNCTIONS["bitwise_xor"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["bitwise_xor"](self, other)
 
     def __rxor__(self, other: Any) -> Expr:
-        return FUNCTIONS["bitwise_xor"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["bitwise_xor"](other, self)
 
     def __lshift__(self, other: Any) -> Expr:
-        return FUNCTIONS["bitwise_left_shift"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["bitwise_left_shift"](self, other)
 
     def __rlshift__(self, other: Any) -> Expr:
-        return FUNCTIONS["bitwise_left_shift"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["bitwise_left_shift"](other, self)
 
     def __rshift__(self, other: Any) -> Expr:
-        return FUNCTIONS["bitwise_right_shift"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["bitwise_right_shift"](self, other)
 
     def __rrshift__(self, other: Any) -> Expr:
-        return FUNCTIONS["bitwise_right_shift"](other, self)  # type: ignore[no-any-return]
+        return FUNCTIONS["bitwise_right_shift"](other, self)
 
     def __neg__(self) -> Expr:
-        return FUNCTIONS["negative"](self)  # type: ignore[no-any-return]
+        return FUNCTIONS["negative"](self)
 
     def __pos__(self) -> Expr:
-        return FUNCTIONS["positive"](self)  # type: ignore[no-any-return]
+        return FUNCTIONS["positive"](self)
 
     def __abs__(self) -> Expr:
-        return FUNCTIONS["abs"](self)  # type: ignore[no-any-return]
+        return FUNCTIONS["abs"](self)
 
     def __invert__(self) -> Expr:
-        return FUNCTIONS["bitwise_invert"](self)  # type: ignore[no-any-return]
+        return FUNCTIONS["bitwise_invert"](self)
 
     # Comparison is elementwise, as for arrays; identity of expressions is `is`.
 
     def __lt__(self, other: Any) -> Expr:
-        return FUNCTIONS["less"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["less"](self, other)
 
     def __le__(self, other: Any) -> Expr:
-        return FUNCTIONS["less_equal"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["less_equal"](self, other)
 
     def __gt__(self, other: Any) -> Expr:
-        return FUNCTIONS["greater"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["greater"](self, other)
 
     def __ge__(self, other: Any) -> Expr:
-        return FUNCTIONS["greater_equal"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["greater_equal"](self, other)
 
     def __eq__(self, other: Any) -> Expr:  # type: ignore[override]
-        return FUNCTIONS["equal"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["equal"](self, other)
 
     def __ne__(self, other: Any) -> Expr:  # type: ignore[override]
-        return FUNCTIONS["not_equal"](self, other)  # type: ignore[no-any-return]
+        return FUNCTIONS["not_equal"](self, other)
 
     __hash__ = object.__hash__
 
     # Containers.
     def __getitem__(self, index: Any) -> Expr:
-        return FUNCTIONS["getitem"](self, index)  # type: ignore[no-any-return]
+        return FUNCTIONS["getitem"](self, index)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -214,7 +216,7 @@ class Operators:
     @property
     def at(self) -> Any:
         """Functional update: `x.at[index].set(value)`, `.add(value)`, `.get()`."""
-        return FUNCTIONS["at"](self)
+        return _OTHERS["at"](self)
 
     # Conversion to a concrete value.
     def eval(self, bindings: Mapping[Any, Any] | None = None) -> Any:
@@ -224,27 +226,27 @@ class Operators:
         Raises GraphError for a missing or unknown variable, ShapeError and DTypeError for a value
         that does not fit.
         """
-        return FUNCTIONS["eval"](self, bindings)
+        return _OTHERS["eval"](self, bindings)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        return np.asarray(FUNCTIONS["concrete"](self, "np.asarray(expr)"), dtype=dtype)
+        return np.asarray(_OTHERS["concrete"](self, "np.asarray(expr)"), dtype=dtype)
 
     def __float__(self) -> float:
-        return float(FUNCTIONS["concrete"](self, "float(expr)"))
+        return float(_OTHERS["concrete"](self, "float(expr)"))
 
     def __int__(self) -> int:
-        return int(FUNCTIONS["concrete"](self, "int(expr)"))
+        return int(_OTHERS["concrete"](self, "int(expr)"))
 
     def __bool__(self) -> bool:
-        return bool(FUNCTIONS["concrete"](self, "bool(expr)"))
+        return bool(_OTHERS["concrete"](self, "bool(expr)"))
 
     # Text and pictures.
     def __str__(self) -> str:
-        return FUNCTIONS["to_str"](self)  # type: ignore[no-any-return]
+        return str(_OTHERS["to_str"](self))
 
     def latex(self) -> str:
         """The expression as LaTeX source (shortened when it is long)."""
-        return FUNCTIONS["to_latex"](self)  # type: ignore[no-any-return]
+        return str(_OTHERS["to_latex"](self))
 
     # NumPy's functions on expressions.
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -273,71 +275,72 @@ class Operators:
     @property
     def T(self) -> Expr:
         """The transpose: axes in reverse order."""
-        return FUNCTIONS["permute_dims"](self)  # type: ignore[no-any-return]
+        return FUNCTIONS["permute_dims"](self)
 
     @property
     def mT(self) -> Expr:
         """The matrix transpose: the last two axes swapped."""
-        return FUNCTIONS["matrix_transpose"](self)  # type: ignore[no-any-return]
+        return FUNCTIONS["matrix_transpose"](self)
 
     def sum(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
         """Sum over axes; see minigrad.sum."""
-        return FUNCTIONS["sum"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return FUNCTIONS["sum"](self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
         """Mean over axes; see minigrad.mean."""
-        return FUNCTIONS["mean"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return FUNCTIONS["mean"](self, axis=axis, keepdims=keepdims)
 
     def prod(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
         """Product over axes; see minigrad.prod."""
-        return FUNCTIONS["prod"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return FUNCTIONS["prod"](self, axis=axis, keepdims=keepdims)
 
     def max(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
         """Maximum over axes; see minigrad.max."""
-        return FUNCTIONS["max"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return FUNCTIONS["max"](self, axis=axis, keepdims=keepdims)
 
     def min(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
         """Minimum over axes; see minigrad.min."""
-        return FUNCTIONS["min"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return FUNCTIONS["min"](self, axis=axis, keepdims=keepdims)
 
     def all(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
         """Whether all are true; see minigrad.all."""
-        return FUNCTIONS["all"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return FUNCTIONS["all"](self, axis=axis, keepdims=keepdims)
 
     def any(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Expr:
         """Whether any is true; see minigrad.any."""
-        return FUNCTIONS["any"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return FUNCTIONS["any"](self, axis=axis, keepdims=keepdims)
 
     def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Expr:
         """Index of an extreme; see minigrad.argmax."""
-        return FUNCTIONS["argmax"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return FUNCTIONS["argmax"](self, axis=axis, keepdims=keepdims)
 
     def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Expr:
         """Index of an extreme; see minigrad.argmin."""
-        return FUNCTIONS["argmin"](self, axis=axis, keepdims=keepdims)  # type: ignore[no-any-return]
+        return FUNCTIONS["argmin"](self, axis=axis, keepdims=keepdims)
 
     def reshape(self, *shape: Any) -> Expr:
         """The same elements in another shape; one dimension may be -1."""
         given = shape[0] if len(shape) == 1 else shape
-        return FUNCTIONS["reshape"](self, given)  # type: ignore[no-any-return]
+        return FUNCTIONS["reshape"](self, given)
 
     def transpose(self, *axes: Any) -> Expr:
         """Axes permuted; reversed when none are given."""
         given = axes[0] if len(axes) == 1 else axes
-        return FUNCTIONS["permute_dims"](self, given or None)  # type: ignore[no-any-return]
+        return FUNCTIONS["permute_dims"](self, given or None)
 
     def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Expr:
         """Without axes of length 1; see minigrad.squeeze."""
-        return FUNCTIONS["squeeze"](self, axis)  # type: ignore[no-any-return]
+        return FUNCTIONS["squeeze"](self, axis)
 
     def ravel(self) -> Expr:
         """All elements along one axis."""
-        return FUNCTIONS["reshape"](self, -1)  # type: ignore[no-any-return]
+        return FUNCTIONS["reshape"](self, -1)
 
     def astype(self, dtype: npt.DTypeLike) -> Expr:
         """The elements converted; see minigrad.astype."""
-        return FUNCTIONS["astype"](self, dtype)  # type: ignore[no-any-return]
+        return FUNCTIONS["astype"](self, dtype)
 
     def item(self) -> bool | int | float:
         """The value of a closed one-element expression as a Python number."""
-        return FUNCTIONS["concrete"](self, "expr.item()").item()  # type: ignore[no-any-return]
+        value: bool | int | float = _OTHERS["concrete"](self, "expr.item()").item()
+        return value
