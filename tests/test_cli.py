@@ -1,0 +1,247 @@
+"""The command line: what it prints and writes, and that every error is one line and status 2."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lstm.cells import LSTM
+from lstm.cli import main
+from lstm.model import Model
+from lstm.tasks import Adding
+from lstm.train import Report
+
+QUICK = ["--steps", "3", "--length", "5", "--hidden", "3", "--batch", "4"]
+drawn = pytest.mark.skipif(
+    importlib.util.find_spec("lstm.figures") is None, reason="nothing draws yet"
+)
+
+
+def run(capsys, *args):
+    status = main([str(a) for a in args])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def saved(path, task=None):
+    task = Adding(5).config() if task is None else task
+    Model.create(LSTM(2, 3), 1, seed=0, task=task).save(path)
+    return path
+
+
+def test_tasks(capsys):
+    status, out, err = run(capsys, "tasks")
+    assert (status, err) == (0, "")
+    assert "adding" in out
+    found = json.loads(run(capsys, "tasks", "--json")[1])
+    assert found["adding"]["baseline"] == pytest.approx(1 / 6)
+
+
+def test_train_prints_a_table_and_writes_a_model(capsys, tmp_path):
+    path = tmp_path / "m.safetensors"
+    status, out, _ = run(capsys, "train", "adding", *QUICK, "--out", path)
+    assert status == 0
+    assert "baseline" in out
+    assert "0.1667" in out
+    model = Model.load(path)
+    assert model.cell == LSTM(2, 3, memory=5)
+    assert model.task == {"name": "adding", "settings": {"length": 5, "variant": "halves"}}
+    assert os.listdir(tmp_path) == ["m.safetensors"]
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "peephole", "coupled"])
+def test_train_json_is_all_of_stdout_and_repeats_by_seed(capsys, cell):
+    status, out, err = run(capsys, "train", "adding", *QUICK, "--cell", cell, "--json")
+    assert (status, err) == (0, "")
+    first = json.loads(out)
+    second = json.loads(run(capsys, "train", "adding", *QUICK, "--cell", cell, "--json")[1])
+    assert first.pop("seconds") > 0
+    assert second.pop("seconds") > 0
+    assert first == second
+    assert first["cell"]["name"] == cell
+    assert first["test_loss"] > 0
+    assert first["solved"] is False
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"), [([], 5), (["--memory", "40"], 40), (["--memory", "0"], None)]
+)
+def test_memory(capsys, option, expected):
+    out = run(capsys, "train", "adding", *QUICK, "--json", *option)[1]
+    assert json.loads(out)["cell"]["memory"] == expected
+
+
+def test_info(capsys, tmp_path):
+    path = saved(tmp_path / "[bold]m.safetensors")  # a name that is no markup
+    status, out, err = run(capsys, "info", path)
+    assert (status, err) == (0, "")
+    assert all(word in out for word in ("lstm", "hidden_size", "W_f", "(5, 3)", "float32"))
+    found = json.loads(run(capsys, "info", path, "--json")[1])
+    assert found["tensors"]["W_y"] == {"shape": [3, 1], "dtype": "float32"}
+    assert found["task"]["name"] == "adding"
+
+
+@drawn
+def test_demo_writes_its_pictures_and_prints_both_errors(capsys, tmp_path):
+    out_dir = tmp_path / "new" / "demo"
+    status, out, _ = run(capsys, "demo", "--steps", 2, "--length", 4, "--out", out_dir)
+    assert status == 0
+    assert all(word in out for word in ("always 1", "0.1667", "RNN", "LSTM", "∂L/∂C₁", "memory"))
+    assert (out_dir / "index.html").is_file()
+    assert not [name for name in os.listdir(out_dir) if name.startswith(".")]
+
+
+@drawn
+def test_demo_json(capsys, tmp_path):
+    args = ["--steps", 2, "--length", 4, "--out", tmp_path, "--json"]
+    status, out, err = run(capsys, "demo", *args)
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert set(found["models"]) == {"rnn", "lstm"}
+    assert set(found["models"]["lstm"]["gradient_after"]) == {"h", "C"}
+    assert all(os.path.isfile(name) for name in found["files"])
+
+
+@drawn
+def test_flow(capsys, tmp_path):
+    path = saved(tmp_path / "m.safetensors")
+    status, out, _ = run(capsys, "flow", path, "--out", tmp_path / "flow")
+    assert status == 0
+    assert "∂L/∂C₁" in out
+    assert os.listdir(tmp_path / "flow")
+    args = ["--out", tmp_path / "flow2", "--length", 7, "--json"]
+    found = json.loads(run(capsys, "flow", path, *args)[1])
+    assert found["task"]["settings"]["length"] == 7
+    assert set(found["gradient"]) == {"h", "C"}
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+ERRORS = [
+    ([], "the following arguments are required: COMMAND (see lstm --help)"),
+    (["trian"], "invalid choice: 'trian'"),
+    (["train"], "the following arguments are required: TASK (see lstm train --help)"),
+    (["train", "copying"], "there is no task 'copying'; there are: adding"),
+    (["train", "adding", "--cell", "mlp"], "argument --cell: invalid choice: 'mlp'"),
+    (["train", "adding", "--length", "x"], "'x' is no whole number of at least 1"),
+    (["train", "adding", "--length", "1"], "length must be at least 2, not 1"),
+    (["train", "adding", "--steps", "0"], "'0' is no whole number of at least 1"),
+    (["train", "adding", "--steps", "1.5"], "'1.5' is no whole number of at least 1"),
+    (["train", "adding", "--lr", "-1"], "'-1' is no positive number"),
+    (["train", "adding", "--lr", "nan"], "'nan' is no positive number"),
+    (["train", "adding", "--seed", "-1"], "'-1' is no whole number of at least 0"),
+    (["train", "adding", "--sed", "1"], "unrecognized arguments: --sed"),
+    (["train", "adding", "--memory", "1"], "memory must be more than 2 steps, not 1"),
+    (["train", "adding", "--cell", "rnn", "--memory", "9"], "has no gates for --memory to set"),
+    (["train", "adding", "--out", "{tmp}/absent/m"], "cannot write {tmp}/absent/m: there is no"),
+    (["train", "adding", "--out", "{tmp}"], "cannot write {tmp}: it is no regular file"),
+    (["info", "{tmp}/absent"], "cannot load the model {tmp}/absent: No such file"),
+    (["info", "{tmp}/noise"], "cannot load the model {tmp}/noise: it is no sound safetensors"),
+    (["info", "{tmp}"], "cannot load the model {tmp}: Is a directory"),
+]
+DRAWING_ERRORS = [
+    (["demo", "--length", "2"], "'2' is no whole number of at least 3"),
+    (["demo", "--out", "{tmp}/noise"], "cannot write into {tmp}/noise"),
+    (["demo", "--out", "{tmp}/noise/demo"], "cannot write into {tmp}/noise/demo"),
+    (["flow", "{tmp}/noise"], "cannot load the model {tmp}/noise: it is no sound safetensors"),
+    (["flow", "{tmp}/good", "--length", "0"], "'0' is no whole number of at least 1"),
+    (["flow", "{tmp}/good", "--length", "1"], "length must be at least 2"),
+    (["flow", "{tmp}/good", "--out", "{tmp}/noise/x"], "cannot write into {tmp}/noise/x"),
+    (["flow", "{tmp}/taskless"], "the model {tmp}/taskless has no task to show it"),
+    (["flow", "{tmp}/odd"], "the model {tmp}/odd has no task to show it"),
+]
+
+
+def check_error(capsys, tmp_path, args, message):
+    (tmp_path / "noise").write_bytes(b"\0" * 64)
+    saved(tmp_path / "good")
+    saved(tmp_path / "taskless", task={})
+    saved(tmp_path / "odd", task={"name": "adding", "settings": {"size": 3}})
+    before = sorted(os.listdir(tmp_path))
+    status, out, err = run(capsys, *[a.replace("{tmp}", str(tmp_path)) for a in args])
+    assert status == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("lstm: ")
+    assert message.replace("{tmp}", str(tmp_path)) in err
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize(("args", "message"), ERRORS)
+def test_errors(capsys, tmp_path, args, message):
+    check_error(capsys, tmp_path, args, message)
+
+
+@drawn
+@pytest.mark.parametrize(("args", "message"), DRAWING_ERRORS)
+def test_errors_of_drawing_commands(capsys, tmp_path, args, message):
+    check_error(capsys, tmp_path, args, message)
+
+
+def test_a_folder_without_permission_is_found_before_training(capsys, tmp_path):
+    if os.name == "nt" or os.geteuid() == 0:
+        pytest.skip("permission bits do not stop this user")
+    tmp_path.chmod(0o500)
+    path = tmp_path / "m.safetensors"
+    status, _, err = run(capsys, "train", "adding", "--steps", 10**6, "--out", path)
+    tmp_path.chmod(0o700)
+    assert status == 2
+    assert "cannot write into" in err
+
+
+@drawn
+def test_nothing_is_left_of_a_demo_that_fails(capsys, tmp_path, monkeypatch):
+    def fail(folder, *_):
+        (folder / "half.svg").write_text("<svg")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lstm.figures.write_demo", fail)
+    args = ["demo", "--steps", 1, "--length", 4, "--out", tmp_path / "a" / "b", "--json"]
+    status, out, err = run(capsys, *args)
+    assert (status, out) == (2, "")
+    assert "No space left on device" in err
+    assert os.listdir(tmp_path) == []
+
+
+def test_training_that_diverges_says_so_in_one_line(capsys, tmp_path, monkeypatch):
+    def poisoned(self, rng, size):
+        return np.full((5, size, 2), np.nan, np.float32), np.zeros((size, 1), np.float32)
+
+    monkeypatch.setattr(Adding, "batch", poisoned)
+    path = tmp_path / "m.safetensors"
+    status, out, err = run(capsys, "train", "adding", *QUICK, "--json", "--out", path)
+    assert (status, out) == (2, "")
+    assert err.startswith("lstm: the loss is not finite in step 1 of training")
+    assert err.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+
+
+def test_help_of_every_command(capsys):
+    for args in ([], ["demo"], ["train"], ["flow"], ["tasks"], ["info"]):
+        with pytest.raises(SystemExit) as caught:
+            main([*args, "--help"])
+        assert caught.value.code == 0
+        assert "usage: lstm" in capsys.readouterr().out
+
+
+def test_ctrl_c_is_one_line_and_130(capsys, tmp_path, monkeypatch):
+    def interrupted(model, task, settings):
+        yield Report(1, 0.5, 0.5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lstm.cli.train", interrupted)
+    path = tmp_path / "m.safetensors"
+    status, out, err = run(capsys, "train", "adding", *QUICK, "--json", "--out", path)
+    assert (status, out, err) == (130, "", "lstm: interrupted\n")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are POSIX's")
+def test_a_reader_that_leaves_early_sees_no_traceback():
+    command = f"{sys.executable} -m lstm.cli tasks --json | head -c 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30)
+    assert done.stderr == ""
