@@ -188,19 +188,22 @@ def bind(v: Expr, value: Any) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ShapeError(f"the value of {describe(v)} is no array: {error}") from None
-    weak = isinstance(value, (int, float)) or (array.dtype == np.int64 and v.type.is_float)
-    if not np.can_cast(array.dtype, v.dtype, "same_kind") and not (
-        weak and _keeps_kind(array.dtype, v.dtype)
-    ):
+    if not _keeps_kind(array.dtype, v.dtype):
         raise DTypeError(f"a value of dtype {array.dtype} was given for {describe(v)}")
     if array.shape != v.shape:
         raise ShapeError(f"a value of shape {array.shape} was given for {describe(v)}")
-    return array.astype(v.dtype, copy=False)
+    if array.dtype == v.dtype:
+        return array
+    converted = array.astype(v.dtype)
+    if v.dtype.kind in "iu" and not np.array_equal(converted, array):
+        raise DTypeError(f"a value that does not fit in {v.dtype} was given for {describe(v)}")
+    return converted
 
 
 def _keeps_kind(given: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
-    order = "biuf"
-    return given.kind in order and order.index(given.kind) <= order.index(wanted.kind)
+    """Whether a value may become one of the wanted dtype: a bool an integer, an integer a float."""
+    ranks = {"b": 0, "i": 1, "u": 1, "f": 2}
+    return given.kind in ranks and ranks[given.kind] <= ranks[wanted.kind]
 
 
 @public

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from minigrad.ops.shape import (
     permute_dims,
     tril,
 )
-from minigrad.types import Array, Shape, TensorType, broadcast_shapes, normalize_axis, promote
+from minigrad.types import Array, TensorType, broadcast_shapes, normalize_axis, promote
 
 # --- matmul ------------------------------------------------------------------------------------
 
@@ -85,10 +86,12 @@ def matmul(a: Any, b: Any) -> Expr:
 
 
 def _matmul_shaped(a: Expr, b: Expr) -> Expr:
-    if a.ndim == 1:
-        return reshape(out := _matmul_shaped(reshape(a, (1, -1)), b), _drop(out, -2))
-    if b.ndim == 1:
-        return reshape(out := _matmul_shaped(a, reshape(b, (-1, 1))), _drop(out, -1))
+    if a.ndim == 1 or b.ndim == 1:
+        rows = reshape(a, (1, -1)) if a.ndim == 1 else a
+        columns = reshape(b, (-1, 1)) if b.ndim == 1 else b
+        out = _matmul_shaped(rows, columns)
+        kept = (out.shape[-2],) * (a.ndim > 1) + (out.shape[-1],) * (b.ndim > 1)
+        return reshape(out, (*out.shape[:-2], *kept))
     if b.ndim == 2 and a.ndim > 2:
         # One large product, where a stack of products would also repeat b in its gradient.
         rows = reshape(a, (-1, a.shape[-1])) if a.size else reshape(a, (_rows(a), a.shape[-1]))
@@ -101,12 +104,6 @@ def _matmul_shaped(a: Expr, b: Expr) -> Expr:
 
 def _rows(a: Expr) -> int:
     return int(np.prod(a.shape[:-1]))
-
-
-def _drop(x: Expr, axis: int) -> Shape:
-    dims = list(x.shape)
-    del dims[axis]
-    return tuple(dims)
 
 
 # --- einsum ------------------------------------------------------------------------------------
@@ -191,6 +188,7 @@ def einsum(spec: str, *operands: Any) -> Expr:
             _take_diagonals(astype(x, dtype), labels)
             for x, labels in zip(given, inputs, strict=True)
         ]
+        pairs = _drop_ones(pairs)
         explicit = ",".join(labels for _, labels in pairs) + "->" + output
         return make(EINSUM, tuple([x for x, _ in pairs]), (explicit,))
 
@@ -234,6 +232,19 @@ def _take_diagonals(x: Expr, labels: str) -> tuple[Expr, str]:
             rest = labels[:first] + labels[first + 1 : second] + labels[second + 1 :]
             labels = rest + label
     return x, labels
+
+
+def _drop_ones(pairs: list[tuple[Expr, str]]) -> list[tuple[Expr, str]]:
+    """Without the axes of length 1 along which an operand is broadcast to the others."""
+    longest: dict[str, int] = {}
+    for x, labels in pairs:
+        for label, n in zip(labels, x.shape, strict=True):
+            longest[label] = n if longest.get(label, 1) == 1 else longest[label]
+    kept = []
+    for x, labels in pairs:
+        stays = [n == longest[label] or n != 1 for label, n in zip(labels, x.shape, strict=True)]
+        kept.append((reshape(x, compress(x.shape, stays)), "".join(compress(labels, stays))))
+    return kept
 
 
 # --- compositions of products ------------------------------------------------------------------
