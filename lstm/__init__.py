@@ -15,7 +15,7 @@ from lstm.errors import ConfigError, LstmError, ModelFileError, OutputError, Tra
 from lstm.losses import binary_cross_entropy, cross_entropy, mse
 from lstm.model import Model, Unrolled
 from lstm.tasks import TASKS, Adding, Task, make_task
-from lstm.train import Report, Score, Settings, Trainer, evaluate, gradient_at_start, train
+from lstm.train import Report, Score, Settings, Trainer, evaluate, train
 
 __all__ = [
     "CELLS",
@@ -44,7 +44,6 @@ __all__ = [
     "binary_cross_entropy",
     "cross_entropy",
     "evaluate",
-    "gradient_at_start",
     "make_task",
     "mse",
     "train",

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -31,11 +31,13 @@ from lstm.train import (
     Score,
     Settings,
     evaluate,
-    gradient_at_start,
     random_streams,
     train,
 )
 from minigrad import MinigradError
+
+if TYPE_CHECKING:
+    from lstm.flow import Flow
 
 SHOWN_SEQUENCES = 32  # how many sequences a gradient is measured on
 SMALLEST = "< 1e-45"  # what float32 cannot tell from zero
@@ -160,6 +162,7 @@ def _positive(text: str) -> float:
 
 def _demo(args: argparse.Namespace) -> int:
     from lstm.figures import write_demo  # drawing is loaded by those who draw
+    from lstm.flow import measure
 
     task = Adding(length=args.length)
     settings = Settings(steps=args.steps, seed=args.seed)
@@ -172,8 +175,8 @@ def _demo(args: argparse.Namespace) -> int:
             before, after, score, reports = _trained(cell, task, settings, args.json)
             models[cell.name] = before, after
             results["models"][cell.name] = _scored(score) | {
-                "gradient_before": gradient_at_start(before, task, xs, ys),
-                "gradient_after": gradient_at_start(after, task, xs, ys),
+                "gradient_before": _at_start(measure(before, xs, ys)),
+                "gradient_after": _at_start(measure(after, xs, ys)),
                 "curve": [r.loss for r in reports],
             }
         with _status("drawing", args.json):
@@ -183,10 +186,7 @@ def _demo(args: argparse.Namespace) -> int:
         return _print_json(results)
     out = _console()
     out.print(_demo_table(task, results))
-    out.print(
-        f"The LSTM's gate biases are set for a memory of {args.length} steps (Tallec & Ollivier "
-        "2018); without that it does not learn in this budget either."
-    )
+    out.print(_about_biases(args.length, args.steps))
     page = next((f for f in results["files"] if f.endswith("index.html")), str(args.out))
     out.print(f"Open {page}", soft_wrap=True)
     return 0
@@ -219,6 +219,7 @@ def _train(args: argparse.Namespace) -> int:
 
 def _flow(args: argparse.Namespace) -> int:
     from lstm.figures import write_flow
+    from lstm.flow import measure
 
     model = Model.load(args.model)
     task = _task_of(model, args)
@@ -226,12 +227,12 @@ def _flow(args: argparse.Namespace) -> int:
     with output_folder(args.out) as part, _status("measuring and drawing", args.json):
         written = write_flow(part, model, xs, ys)
         files = [str(args.out / p.relative_to(part)) for p in written]
-    gradient = gradient_at_start(model, task, xs, ys)
+        flow = measure(model, xs, ys)
     if args.json:
-        return _print_json({"gradient": gradient, "task": task.config(), "files": files})
+        return _print_json({"task": task.config(), "flow": flow.to_json(), "files": files})
     out = _console()
-    for part_name, norm in gradient.items():
-        out.print(f"‖∂L/∂{part_name}₁‖ = {_norm(norm)}")
+    for sentence in flow.diagnosis:
+        out.print(sentence)
     for file in files:
         out.print(f"Wrote {file}", soft_wrap=True)
     return 0
@@ -366,6 +367,13 @@ def _demo_table(task: Task, results: dict[str, Any]) -> Table:
     return table
 
 
+def _about_biases(length: int, steps: int) -> str:
+    text = f"The LSTM's gate biases are set for a memory of {length} steps (Tallec & Ollivier 2018)"
+    # Seen at 30, 50 and 100 steps: with b_f = 1 the error stays at 0.171 to 0.176.
+    measured = length >= 30 and steps <= 500
+    return text + ("; without that it does not learn in this budget either." if measured else ".")
+
+
 def _score_table(task: Task, scores: dict[str, Score]) -> Table:
     table = Table("", "test loss", "correct", "solved", title=f"{task.name}, {task.steps} steps")
     table.add_row("baseline", f"{task.baseline:.4f}", "", "")
@@ -379,8 +387,13 @@ def _console() -> Console:
     return Console(markup=False, emoji=False, highlight=False)
 
 
-def _norm(norm: float) -> str:
-    return f"{norm:.1e}" if norm else SMALLEST
+def _at_start(flow: Flow) -> dict[str, dict[str, Any]]:
+    """The norm of the gradient to each part of the state at t = 1, and what kind of number it is."""
+    return {name: {"norm": s.first, "kind": s.kinds[0]} for name, s in flow.series.items()}
+
+
+def _norm(found: dict[str, Any]) -> str:
+    return SMALLEST if found["kind"] == "underflow" else f"{found['norm']:.1e}"
 
 
 def _print_json(results: Any) -> int:

@@ -169,14 +169,3 @@ def evaluate(model: Model[Any], task: Task, seed: int) -> Score:
         float(task.correct(prediction, target).mean()),
         task.solved(prediction, target),
     )
-
-
-def gradient_at_start(model: Model[Any], task: Task, xs: Any, ys: Any) -> dict[str, float]:
-    """The norm of ∂loss/∂s₁ for each part s of the state after the first step: h₁, and C₁."""
-    xs_var, ys_var = inputs_of(task, np.shape(xs)[1], model.cell.dtype)
-    unrolled = model.unroll(xs_var)
-    first = unrolled.states[1]._asdict()
-    grads = mg.grad(task.loss(unrolled.output, ys_var), first)
-    found = mg.function([xs_var, ys_var], grads, backend="numpy")(xs, ys)
-    # Squares of what vanished underflow in float32, so the norm is taken in float64.
-    return {part: float(np.linalg.norm(g.astype(np.float64))) for part, g in found.items()}

@@ -111,12 +111,12 @@ def test_flow(capsys, tmp_path):
     path = saved(tmp_path / "m.safetensors")
     status, out, _ = run(capsys, "flow", path, "--out", tmp_path / "flow")
     assert status == 0
-    assert "∂L/∂C₁" in out
+    assert "∂L/∂C reaches t=1" in out
     assert os.listdir(tmp_path / "flow")
     args = ["--out", tmp_path / "flow2", "--length", 7, "--json"]
     found = json.loads(run(capsys, "flow", path, *args)[1])
     assert found["task"]["settings"]["length"] == 7
-    assert set(found["gradient"]) == {"h", "C"}
+    assert set(found["flow"]["series"]) == {"h", "C"}
 
 
 # --- errors ------------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ def test_saving_keeps_the_old_file_when_it_fails(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.replace", full)
-    with pytest.raises(OutputError, match="cannot write .*No space left"):
+    with pytest.raises(OutputError, match=r"cannot write .*No space left"):
         small(1).save(path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["m.safetensors"]

@@ -9,7 +9,7 @@ from lstm.errors import ConfigError, TrainingError
 from lstm.model import Model
 from lstm.optim import adam, sgd
 from lstm.tasks import Adding
-from lstm.train import Settings, Trainer, evaluate, gradient_at_start, random_streams, train
+from lstm.train import Settings, Trainer, evaluate, random_streams, train
 
 TASK = Adding(length=10)
 
@@ -91,18 +91,6 @@ def test_data_that_is_not_finite_is_called_that():
     trainer = Trainer(mg.square(w * x), [x], {"w": w}, sgd(0.1))
     with pytest.raises(TrainingError, match="it came with the data"):
         trainer.step(float("nan"))
-
-
-def test_gradient_at_start_is_the_adjoint_of_the_first_state():
-    model = Model.create(LSTM(2, 3, "float64"), 1, seed=0)
-    batch = TASK.batch(np.random.default_rng(0), 4)
-    found = gradient_at_start(model, TASK, batch.xs, batch.ys)
-    xs, ys = mg.var("xs", (10, 4, 2)), mg.var("ys", (4, 1))
-    unrolled = model.unroll(xs)
-    adjoints = mg.adjoints(TASK.loss(unrolled.output, ys))
-    for part, norm in found.items():
-        adjoint = adjoints[getattr(unrolled.states[1], part)].eval({xs: batch.xs, ys: batch.ys})
-        np.testing.assert_allclose(norm, np.linalg.norm(adjoint), rtol=1e-10)
 
 
 @pytest.mark.parametrize(
