@@ -28,6 +28,8 @@ def draw(
     groups: Mapping[str, Iterable[Expr]] | None = None,
     lanes: Mapping[str, Iterable[Expr]] | None = None,
     inline: Iterable[Expr] = (),
+    places: Mapping[Expr, tuple[float, float]] | None = None,
+    shapes: bool = True,
     scale: Scale | None = None,
     direction: str = "LR",
     limit: int | None = LIMIT,
@@ -43,6 +45,9 @@ def draw(
     names: names to show, before those that the nodes have.
     groups: {title: nodes}, drawn as one box each.
     lanes: {key: nodes} to lay out along one straight line, such as a cell state over time.
+    places: {node: (x, y)} in points, y downwards, for a layout of your own; it is used where every
+        node that is drawn has a place.
+    shapes: write the shapes of tensors beside their values (they are in the tooltips anyway).
     inline: leaves to write into the ops that use them, as constants always are.
     scale: the colour scale; share one to compare pictures. By default it covers what is drawn.
     direction: "LR" (left to right), "TB", "RL" or "BT".
@@ -64,6 +69,8 @@ def draw(
         names=names or {},
         groups=groups or {},
         lanes=lanes or {},
+        places=places or {},
+        shapes=shapes,
         inline=tuple(inline),
         scale=scale,
         direction=direction,

@@ -36,9 +36,12 @@ def to_dot(picture: Picture) -> str:
     )
     graph.attr("node", fontname=FONT, fontsize="10", margin="0.06,0.03", height="0.3", width="0.3")
     graph.attr("edge", fontname=FONT, fontsize="8", arrowsize="0.6")
+    if picture.is_placed:
+        graph.attr("graph", layout="nop", splines="line", outputorder="nodesfirst")
+        _bands(graph, picture)
     _clusters(graph, picture)
     for node in picture.nodes:
-        if node.group is None:
+        if node.group is None or picture.is_placed:
             _add_node(graph, node, picture)
     lanes = {n.id: n.lane for n in picture.nodes if n.lane is not None}
     for edge in picture.edges:
@@ -47,7 +50,7 @@ def to_dot(picture: Picture) -> str:
 
 
 def _clusters(graph: graphviz.Digraph, picture: Picture) -> None:
-    for k, name in enumerate(picture.groups):
+    for k, name in enumerate([] if picture.is_placed else picture.groups):
         with graph.subgraph(name=f"cluster_{k}") as cluster:
             label = f"<{table([cell(name, bold=True, size=11)])}>"
             cluster.attr(
@@ -63,6 +66,45 @@ def _clusters(graph: graphviz.Digraph, picture: Picture) -> None:
             for node in picture.nodes:
                 if node.group == name:
                     _add_node(cluster, node, picture)
+
+
+def _bands(graph: graphviz.Digraph, picture: Picture) -> None:
+    """Where places are given: boxes behind groups and lanes, which Graphviz then leaves to us."""
+    for k, name in enumerate(picture.groups):
+        _band(graph, f"group{k}", name, [n for n in picture.nodes if n.group == name], (58, 44))
+    lanes = dict.fromkeys(n.lane for n in picture.nodes if n.lane is not None)
+    for k, name in enumerate(lanes):
+        _band(graph, f"lane{k}", name, [n for n in picture.nodes if n.lane == name], (52, 29))
+
+
+def _band(
+    graph: graphviz.Digraph, id: str, label: str, nodes: Iterable[Node], margin: tuple[float, float]
+) -> None:
+    places = [n.place for n in nodes if n.place is not None]
+    if not places:
+        return
+    (left, right), (top, bottom) = [
+        (min(c) - m, max(c) + m) for c, m in zip(zip(*places, strict=True), margin, strict=True)
+    ]
+    is_lane = id.startswith("lane")
+    right += 90 * is_lane  # room for its label at the end
+    graph.node(
+        id,
+        id=id,
+        shape="box",
+        style="filled" if is_lane else "rounded,filled",
+        fillcolor="#f7edd0" if is_lane else "#f5f6f8",
+        color="#f7edd0" if is_lane else "#c9ced6",
+        fixedsize="true",
+        width=f"{(right - left) / 72:.4f}",
+        height=f"{(bottom - top) / 72:.4f}",
+        pos=f"{(left + right) / 2:g},{-(top + bottom) / 2:g}",
+        tooltip=tooltip([label]) or " ",
+        labelloc="t",
+        fontsize="11",
+        fontcolor=INK,
+        label=tooltip([label]) + ("\\r" if is_lane else "\\l"),
+    )
 
 
 def edge_style(amount: Amount, scale: Scale) -> EdgeStyle:
@@ -88,12 +130,15 @@ def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
         style = edge_style(node.adjoint, picture.scale)
         attributes["color"] = style.color
         attributes["penwidth"] = f"{min(style.width, 3.0):g}"
+    if picture.is_placed and node.place is not None:
+        attributes["pos"] = f"{node.place[0]:g},{-node.place[1]:g}"
     if node.lane is not None:
         attributes["group"] = node.lane
-    graph.node(node.id, label=f"<{_label(node, picture.scale)}>", **attributes)
+    graph.node(node.id, label=f"<{_label(node, picture)}>", **attributes)
 
 
-def _label(node: Node, scale: Scale) -> str:
+def _label(node: Node, picture: Picture) -> str:
+    scale = picture.scale
     rows = []
     if node.name:
         rows.append(
@@ -103,7 +148,7 @@ def _label(node: Node, scale: Scale) -> str:
     else:
         rows.append(cell(node.title, size=12 if len(node.title) < 3 else 10, bold=True))
     if node.value is not None:
-        rows.append(cell(value_text(node.value), color=MUTED, size=9))
+        rows.append(cell(value_text(node.value, picture.shows_shapes), color=MUTED, size=9))
     if node.adjoint is not None:
         rows.append(chip(f"∂ {adjoint_text(node.adjoint)}", edge_style(node.adjoint, scale)))
     for name, term in node.inlined:
@@ -111,14 +156,14 @@ def _label(node: Node, scale: Scale) -> str:
     return table(rows)
 
 
-def value_text(amount: Amount) -> str:
-    """A value in a few characters: a number, a few numbers, or shape, norm and range."""
+def value_text(amount: Amount, shapes: bool = True) -> str:
+    """A value in a few characters: a number, a few numbers, or shape and range."""
     if amount.is_scalar or amount.elements:
         return amount.short(lambda x: f"{x:.4g}")
     if not amount.size:
         return f"{_shape(amount)} empty"
-    low, high = amount.low or 0.0, amount.high or 0.0
-    return f"{_shape(amount)} {fmt(low)} … {fmt(high)}"
+    span = f"{fmt(amount.low or 0.0)} … {fmt(amount.high or 0.0)}"
+    return f"{_shape(amount)} {span}" if shapes else span
 
 
 def _shape(amount: Amount) -> str:
@@ -131,9 +176,12 @@ def _add_edge(graph: graphviz.Digraph, edge: Edge, picture: Picture, lanes: dict
         style = edge_style(edge.term, picture.scale)
         attributes |= {"color": style.color, "penwidth": f"{style.width:g}", "style": style.dash}
         attributes["tooltip"] = tooltip(_edge_notes(edge, picture))
-        if len(picture.edges) <= NUMBERED:
+        if len(picture.edges) <= NUMBERED or edge.source in lanes:
             text = adjoint_text(edge.term)
-            attributes["label"] = f'<<FONT COLOR="{MUTED}">{esc(text)}</FONT>>'
+            # Where places are given, a label lies on its line: it needs a ground of its own.
+            ground = {"bgcolor": PAGE} if picture.is_placed else {}
+            label = table([cell(text, color=MUTED, size=8, **ground)], cellpadding="0")
+            attributes["label"] = f"<{label}>"
             attributes["labeltooltip"] = attributes["tooltip"]
     if edge.source in lanes and lanes.get(edge.target) == lanes[edge.source]:
         attributes["weight"] = "100"
@@ -152,7 +200,7 @@ def _edge_notes(edge: Edge, picture: Picture) -> Iterable[str]:
 
 
 def _caption(picture: Picture) -> str:
-    rows = [cell(picture.title, size=11, bold=True, align="left")]
+    rows = [cell(picture.title, size=11, bold=True, limit=200, align="left")]
     if picture.has_gradients:
         amounts = [n.adjoint for n in picture.nodes] + [e.term for e in picture.edges]
         kinds = {edge_style(a, picture.scale).kind for a in amounts if a is not None}

@@ -48,10 +48,16 @@ def tooltip(lines: Iterable[str]) -> str:
 
 
 def cell(
-    text: str, *, color: str = INK, size: float = 10.0, bold: bool = False, **attributes: str
+    text: str,
+    *,
+    color: str = INK,
+    size: float = 10.0,
+    bold: bool = False,
+    limit: int | None = _WIDEST,
+    **attributes: str,
 ) -> str:
     """A table cell of escaped text."""
-    inner = f'<FONT COLOR="{color}" POINT-SIZE="{size:g}">{esc(text) or " "}</FONT>'
+    inner = f'<FONT COLOR="{color}" POINT-SIZE="{size:g}">{esc(text, limit) or " "}</FONT>'
     listed = "".join(f' {key.upper()}="{value}"' for key, value in attributes.items())
     return f"<TD{listed}>{f'<B>{inner}</B>' if bold else inner}</TD>"
 
@@ -84,7 +90,5 @@ def legend(scale: Scale, caption: str, kinds: Iterable[str]) -> str:
             swatches.append(f'<TD CELLPADDING="0">  {look}  </TD>')
             ticks.append(cell(label, color=MUTED, size=8))
     across = str(len(swatches))
-    head = cell(caption, color=INK, size=9, colspan=across, align="left").replace(
-        esc(caption), esc(caption, None)
-    )
+    head = cell(caption, size=9, limit=None, colspan=across, align="left")
     return table([head, "".join(swatches), "".join(ticks)])

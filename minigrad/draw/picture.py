@@ -39,11 +39,13 @@ class Node:
     adjoint: Amount | None
     notes: tuple[str, ...]
     inlined: tuple[tuple[str, Amount], ...]
-    """Terms that this node's use contributes to leaves that are written into it, by their names."""
+    """Terms that this node's use contributes to the params that are written into it, by name."""
     is_root: bool
     group: str | None
     lane: str | None
     """Nodes of one lane are laid out on one straight line."""
+    place: tuple[float, float] | None
+    """Its centre in points, y downwards, where the caller chose one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,12 @@ class Picture:
     has_values: bool
     has_gradients: bool
     direction: str = "LR"
+    shows_shapes: bool = True
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether every node has a place, so that nothing is left to lay out."""
+        return all(n.place is not None for n in self.nodes)
 
     def summary(self) -> str:
         """A few lines of text that say what the picture says."""
@@ -104,6 +112,8 @@ class Options:
     names: Mapping[Expr, str] = field(default_factory=dict)
     groups: Mapping[str, Iterable[Expr]] = field(default_factory=dict)
     lanes: Mapping[str, Iterable[Expr]] = field(default_factory=dict)
+    places: Mapping[Expr, tuple[float, float]] = field(default_factory=dict)
+    shapes: bool = True
     inline: Iterable[Expr] = ()
     scale: Scale | None = None
     direction: str = "LR"
@@ -268,6 +278,7 @@ class _Builder:
             has_values=bool(self.numbers.values),
             has_gradients=self.grad,
             direction=self.options.direction,
+            shows_shapes=self.options.shapes,
         )
 
     def _title(self) -> str:
@@ -294,6 +305,7 @@ class _Builder:
             is_root=node in self.root_set,
             group=self.group.get(node),
             lane=self.lane.get(node),
+            place=self.options.places.get(node),
         )
 
     def _op_title(self, node: Expr) -> str:
@@ -307,10 +319,8 @@ class _Builder:
         for i in range(len(node.args)):
             source = self.sources[node, i]
             term = self.numbers.terms.get((node, i))
-            if source not in self.ids and source.op is not CONST and term is not None:
-                text = self.parts.written(source)
-                if text is not None and uniform_value(source) is None:
-                    yield text, term
+            if source.op is PARAM and source not in self.ids and term is not None:
+                yield display_name(source, self.options.names), term
 
     def _notes(self, node: Expr) -> Iterable[str]:
         """The lines of the tooltip."""
