@@ -7,7 +7,6 @@ line and exit status 2; Ctrl-C is one line and 130. Nothing is left half-written
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -25,6 +24,7 @@ from lstm.cells import CELLS, LSTM, RNN, AnyCell
 from lstm.errors import ConfigError, LstmError, ModelFileError
 from lstm.files import check_file, output_folder
 from lstm.model import Model
+from lstm.tables import about_biases, console, demo_table, print_json, score_table
 from lstm.tasks import TASKS, Adding, Task, make_task
 from lstm.train import (
     Report,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from lstm.flow import Flow
 
 SHOWN_SEQUENCES = 32  # how many sequences a gradient is measured on
-SMALLEST = "< 1e-45"  # what float32 cannot tell from zero
 
 
 class _Parser(argparse.ArgumentParser):
@@ -183,10 +182,10 @@ def _demo(args: argparse.Namespace) -> int:
             written = write_demo(part, models, xs, ys, results)
         results["files"] = [str(args.out / p.relative_to(part)) for p in written]
     if args.json:
-        return _print_json(results)
-    out = _console()
-    out.print(_demo_table(task, results))
-    out.print(_about_biases(args.length, args.steps))
+        return print_json(results)
+    out = console()
+    out.print(demo_table(task, results))
+    out.print(about_biases(args.length, args.steps))
     page = next((f for f in results["files"] if f.endswith("index.html")), str(args.out))
     out.print(f"Open {page}", soft_wrap=True)
     return 0
@@ -208,9 +207,9 @@ def _train(args: argparse.Namespace) -> int:
         model.save(args.out)
         results["model"] = str(args.out)
     if args.json:
-        return _print_json(results)
-    out = _console()
-    out.print(_score_table(task, {cell.name: score}))
+        return print_json(results)
+    out = console()
+    out.print(score_table(task, {cell.name: score}))
     out.print(f"Solved is: {task.criterion}.")
     if args.out is not None:
         out.print(f"Wrote {args.out}", soft_wrap=True)
@@ -229,8 +228,8 @@ def _flow(args: argparse.Namespace) -> int:
         files = [str(args.out / p.relative_to(part)) for p in written]
         flow = measure(model, xs, ys)
     if args.json:
-        return _print_json({"task": task.config(), "flow": flow.to_json(), "files": files})
-    out = _console()
+        return print_json({"task": task.config(), "flow": flow.to_json(), "files": files})
+    out = console()
     for sentence in flow.diagnosis:
         out.print(sentence)
     for file in files:
@@ -240,7 +239,7 @@ def _flow(args: argparse.Namespace) -> int:
 
 def _tasks(args: argparse.Namespace) -> int:
     if args.json:
-        return _print_json(
+        return print_json(
             {
                 name: {"summary": t.summary, "baseline": t.baseline, "criterion": t.criterion}
                 for name, t in TASKS.items()
@@ -249,7 +248,7 @@ def _tasks(args: argparse.Namespace) -> int:
     table = Table("task", "what is asked", "baseline loss", "solved when")
     for name, t in TASKS.items():
         table.add_row(name, t.summary, f"{t.baseline:.4f}", t.criterion)
-    _console().print(table)
+    console().print(table)
     return 0
 
 
@@ -257,7 +256,7 @@ def _info(args: argparse.Namespace) -> int:
     model = Model.load(args.model)
     if args.json:
         tensors = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in model.params.items()}
-        return _print_json(model.config() | {"tensors": tensors})
+        return print_json(model.config() | {"tensors": tensors})
     about = Table("setting", "value", title=str(args.model))
     cell = model.config()["cell"]
     for key, value in [*cell.items(), ("output_size", model.output_size)]:
@@ -269,7 +268,7 @@ def _info(args: argparse.Namespace) -> int:
     for name, p in model.params.items():
         norm = f"{float((p.value.astype(float) ** 2).sum() ** 0.5):.4g}"
         tensors_table.add_row(name, str(p.shape), str(p.dtype), norm)
-    out = _console()
+    out = console()
     out.print(about, tensors_table)
     return 0
 
@@ -331,11 +330,10 @@ def _progress(name: str, reports: Iterable[Report], steps: int, quiet: bool) -> 
 
 
 def _status(what: str, quiet: bool) -> Any:
-    console = Console(stderr=True, quiet=quiet)
-    return console.status(f"{what} ...")
+    return Console(stderr=True, quiet=quiet).status(f"{what} ...")
 
 
-# --- what is printed ---------------------------------------------------------------------------
+# --- results -----------------------------------------------------------------------------------
 
 
 def _about(task: Task, settings: Settings) -> dict[str, Any]:
@@ -346,59 +344,9 @@ def _scored(score: Score) -> dict[str, Any]:
     return {"test_loss": score.loss, "correct": score.correct, "solved": score.solved}
 
 
-def _demo_table(task: Task, results: dict[str, Any]) -> Table:
-    table = Table(
-        "",
-        "test error",
-        "÷ baseline",
-        "gradient at t=1",
-        "before training",
-        "after training",
-        title=f"Adding problem, {task.steps} steps",
-    )
-    table.add_row("always 1", f"{task.baseline:.4f}", "1.00", "", "", "")
-    for name, found in results["models"].items():
-        first = [name.upper(), f"{found['test_loss']:.4f}"]
-        first.append(f"{found['test_loss'] / task.baseline:.2f}")
-        for part in found["gradient_before"]:
-            norms = [_norm(found[f"gradient_{when}"][part]) for when in ("before", "after")]
-            table.add_row(*first, f"‖∂L/∂{part}₁‖", *norms)
-            first = ["", "", ""]
-    return table
-
-
-def _about_biases(length: int, steps: int) -> str:
-    text = f"The LSTM's gate biases are set for a memory of {length} steps (Tallec & Ollivier 2018)"
-    # Seen at 30, 50 and 100 steps: with b_f = 1 the error stays at 0.171 to 0.176.
-    measured = length >= 30 and steps <= 500
-    return text + ("; without that it does not learn in this budget either." if measured else ".")
-
-
-def _score_table(task: Task, scores: dict[str, Score]) -> Table:
-    table = Table("", "test loss", "correct", "solved", title=f"{task.name}, {task.steps} steps")
-    table.add_row("baseline", f"{task.baseline:.4f}", "", "")
-    for name, score in scores.items():
-        solved = "yes" if score.solved else "no"
-        table.add_row(name, f"{score.loss:.4f}", f"{score.correct:.1%}", solved)
-    return table
-
-
-def _console() -> Console:
-    return Console(markup=False, emoji=False, highlight=False)
-
-
 def _at_start(flow: Flow) -> dict[str, dict[str, Any]]:
-    """The norm of the gradient to each part of the state at t = 1, and what kind of number it is."""
+    """The norm of the gradient to each part of the state at t = 1, and its kind."""
     return {name: {"norm": s.first, "kind": s.kinds[0]} for name, s in flow.series.items()}
-
-
-def _norm(found: dict[str, Any]) -> str:
-    return SMALLEST if found["kind"] == "underflow" else f"{found['norm']:.1e}"
-
-
-def _print_json(results: Any) -> int:
-    print(json.dumps(results, indent=2))
-    return 0
 
 
 if __name__ == "__main__":

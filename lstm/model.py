@@ -193,6 +193,9 @@ def _header(metadata: dict[str, str] | None) -> dict[str, Any]:
     for key, kind in {"cell": dict, "output_size": int, "task": dict}.items():
         if not isinstance(header.get(key), kind):
             raise _MalformedError(f"its header has no proper {key!r}")
+    task = header["task"]
+    if task and not (isinstance(task.get("name"), str) and isinstance(task.get("settings"), dict)):
+        raise _MalformedError("its header has no proper 'task'")
     return header
 
 

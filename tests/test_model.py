@@ -118,6 +118,8 @@ MALFORMED = [
     ({"version": 1}, TENSORS, "its header has no proper 'cell'"),
     (HEADER | {"cell": "rnn"}, TENSORS, "its header has no proper 'cell'"),
     (HEADER | {"task": None}, TENSORS, "its header has no proper 'task'"),
+    (HEADER | {"task": {"name": "adding"}}, TENSORS, "its header has no proper 'task'"),
+    (HEADER | {"task": {"name": 1, "settings": {}}}, TENSORS, "no proper 'task'"),
     (HEADER | {"output_size": 0}, TENSORS, "an output size of 0"),
     (HEADER | {"output_size": True}, TENSORS, "an output size of True"),
     (cell_with(name="mlp"), TENSORS, "there is no cell 'mlp'; there are rnn, lstm"),
