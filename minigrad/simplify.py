@@ -43,6 +43,7 @@ from minigrad.ops.pointwise import (
 )
 from minigrad.ops.reduce import SOFTMAX, log_softmax, logsumexp, softmax
 from minigrad.ops.shape import PERMUTE, permute_dims
+from minigrad.types import TupleType
 from minigrad.rewrite import Rewriter, Rule, rule
 
 _FOLD_LIMIT = 1 << 16  # elements: larger constants are cheaper to compute than to keep
@@ -56,7 +57,9 @@ def _fold(node: Expr) -> Expr | None:
     for a in node.args:
         if a.op is not CONST and a.op is not BROADCAST and a.op is not RESHAPE:
             return None
-    if not node.args or node.op is BROADCAST or node.op is RESHAPE or node.size > _FOLD_LIMIT:
+    if not node.args or node.op is BROADCAST or node.op is RESHAPE:
+        return None
+    if isinstance(node.type, TupleType) or node.size > _FOLD_LIMIT:
         return None
     if node.op.pointwise:
         values = [uniform_value(a) for a in node.args]
@@ -175,8 +178,10 @@ def _softmax_by_hand(node: Expr) -> Expr | None:
     if bottom.op is not SUM or bottom.args[0] is not top or top.op.name != "exp":
         return None
     (axes,) = bottom.attrs
-    back = broadcast_to(reshape(bottom, keep_axes(top.shape, axes)), top.shape)
-    return softmax(top.args[0], axes) if back is node.args[1] else None
+    backs = [broadcast_to(reshape(bottom, keep_axes(top.shape, axes)), top.shape)]
+    if axes == tuple(range(len(axes))):  # leading axes come back without keepdims
+        backs.append(broadcast_to(bottom, top.shape))
+    return softmax(top.args[0], axes) if any(b is node.args[1] for b in backs) else None
 
 
 def _masked(x: Expr) -> bool:
@@ -203,6 +208,18 @@ def _again(node: Expr, args: Sequence[Expr]) -> Expr:
     return from_args[node.op.name](*args) if len(args) == 2 else -args[0]
 
 
+def _add_masks(node: Expr) -> Expr | None:
+    """where(c, a, 0) + where(c, b, 0) = where(c, a + b, 0)."""
+    first, second = node.args
+    if not (_masked(first) and _masked(second)) or first.args[0] is not second.args[0]:
+        return None
+    sides = []
+    for pair in zip(first.args[1:], second.args[1:], strict=True):
+        zero = all(uniform_value(side) == 0 for side in pair)
+        sides.append(full_like(node, 0) if zero else pair[0] + pair[1])
+    return where(first.args[0], *sides)
+
+
 def _broadcast_mask(node: Expr) -> Expr | None:
     """A broadcast or reshaped mask: what it masks is masked after, so that products move in."""
     inner = node.args[0]
@@ -221,6 +238,7 @@ STABILITY: tuple[Rule, ...] = (
     rule("log(exp(a))", lambda a: log(exp(a)), lambda a: a),
     rule("log(exp(a) + exp(b))", lambda a, b: log(exp(a) + exp(b)), lambda a, b: logaddexp(a, b)),
     rule("1 / (1 + exp(-a))", lambda a: 1.0 / (1.0 + exp(-a)), lambda a: sigmoid(a)),
+    rule("1 / (1 + exp(a))", lambda a: 1.0 / (1.0 + exp(a)), lambda a: sigmoid(-a)),
     rule("exp(a) / (1 + exp(a))", lambda a: exp(a) / (1.0 + exp(a)), lambda a: sigmoid(a)),
     rule("sqrt(a * a)", lambda a: sqrt(a * a), lambda a: abs(a)),
     rule("sqrt(square(a))", lambda a: sqrt(square(a)), lambda a: abs(a)),
@@ -237,6 +255,7 @@ STABILITY: tuple[Rule, ...] = (
             negative(const(1.0)).op,
         )
     ),
+    Rule("add masks", (const(1.0) + const(1.0)).op, _add_masks, False, WHERE),
     *(
         Rule("broadcast a mask", op, _broadcast_mask, False, WHERE)
         for op in (BROADCAST, RESHAPE)
