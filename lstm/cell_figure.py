@@ -1,4 +1,4 @@
-"""The cell unrolled over a few steps: every op of the real graph, placed as the textbook draws it."""
+"""The cell unrolled over a few steps: every op of the real graph, placed as the textbook does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from lstm.flow import detours, loss_of
+from lstm.flow import loss_of
 from lstm.model import Model, Unrolled, subscript
 from minigrad import Expr
 from minigrad.draw import Diagram, Scale, draw

@@ -30,7 +30,6 @@ OPEN, CLOSED = 0.9, 0.1
 understanding recurrent networks", 2015, section 4.2."""
 TOO_SMALL = 1e-6
 EXPLODED = 1e3
-_STEADY = 0.005  # factors closer to 1 are called steady
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ class Flow:
 
     def rows(self) -> tuple[list[str], list[list[float]]]:
         """All numbers as a table, one row a step: the heads of its columns, and the rows."""
-        columns: dict[str, Sequence[float]] = {"t": range(1, self.steps + 1)}
+        columns: dict[str, Sequence[float]] = {"t": list(range(1, self.steps + 1))}
         for name, series in self.series.items():
             columns[f"|dL/d{name}|"] = series.norms
         if self.split is not None:
@@ -350,7 +349,7 @@ def describe(series: Series) -> str:
     arrives = f"{name} reaches t=1 at {series.first:.1e}"
     if steps == 1:
         return f"{arrives}."
-    rate = f"×{series.factor:.3g} a step"
+    rate = f"×{_factor(series.factor)} a step"
     if series.first == 0.0:
         end = max(t for t, x in enumerate(norms, 1) if x == 0.0)
         why = "underflows to 0" if series.kinds[end - 1] == "underflow" else "is exactly 0"
@@ -362,6 +361,10 @@ def describe(series: Series) -> str:
     if series.first > EXPLODED and series.first > 10 * series.last:
         return f"{name} explodes: {rate}, {series.first:.1e} at t=1."
     return f"{arrives} ({rate})."
+
+
+def _factor(x: float) -> str:
+    return f"{x:.3f}" if 0.1 < x < 10.0 else f"{x:.2g}"
 
 
 def _last_crossing(norms: Sequence[float]) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from minigrad.draw.theme import EdgeStyle, Scale, fmt, legend_rows, text_on
 
 INK, MUTED, FAINT, PAGE = "#1b1f24", "#57606a", "#c9ced6", "#ffffff"
+BOLD = " Bold"  # what Pango takes for a weight at the end of a list of families
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\\": "&#92;"}
 _WIDEST = 48  # characters of a label before it is cut; tooltips hold all of it
 _GLYPHS = {"solid": "━━", "dashed": "╍╍", "dotted": "····"}

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
+from minigrad.draw.html import BOLD
+
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _REFERENCE = re.compile(r"url\(#|^#")
@@ -19,6 +21,7 @@ _DARK_FILL = {
     "#f6ecd2": "#43381d",
     "#f1f1f1": "#333333",
     "#f5f6f8": "#282b30",
+    "#f7edd0": "#3b3420",
 }
 _DARK_STROKE = {"#c9ced6": "#4d545e", "#6b737c": "#8d959e"}
 _DARK_TEXT = {"#1b1f24": "#e8e8e8", "#57606a": "#aab2bb"}
@@ -38,6 +41,7 @@ def finish(svg: bytes, *, title: str, description: str, prefix: str, dark: bool 
             elif _REFERENCE.search(value):
                 element.set(key, value.replace("#", f"#{prefix}-", 1))
     _tooltips(root)
+    _tidy(root)
     if dark:
         style = ET.Element(f"{{{_SVG}}}style")
         style.text = dark_css(f"#{prefix}", "@media (prefers-color-scheme: dark)")
@@ -72,6 +76,22 @@ def _describe(root: ET.Element, title: str, description: str, prefix: str) -> No
         root.insert(k, element)
     root.set("role", "img")
     root.set("aria-labelledby", f"{prefix}-title {prefix}-desc")
+
+
+def _tidy(root: ET.Element) -> None:
+    """Weights as SVG has them, and no outlines that nobody sees."""
+    for parent in list(root.iter()):
+        family = parent.get("font-family", "")
+        if family.endswith(BOLD):
+            parent.set("font-family", family.removesuffix(BOLD))
+            parent.set("font-weight", "bold")
+        for child in list(parent):
+            if child.get("stroke-width") == "0":
+                if child.get("fill") == "none":
+                    parent.remove(child)
+                else:
+                    child.set("stroke", "none")
+                    del child.attrib["stroke-width"]
 
 
 def _tooltips(root: ET.Element) -> None:
