@@ -62,12 +62,12 @@ def _check_once(
     rtol: float,
     atol: float,
 ) -> float:
-    start = {x: x.value.copy() if x.op.name == "param" else values[x] for x in leaves}
-    direction = {x: np.asarray(rng.standard_normal(x.shape)) for x in leaves}
     inputs = free_variables([y, *leaves])
     missing = [describe(v) for v in inputs if v not in values]
     if missing:
         raise GraphError("no value for " + "; ".join(missing))
+    start = {x: x.value.copy() if x.op.name == "param" else values[x] for x in leaves}
+    direction = {x: np.asarray(rng.standard_normal(x.shape)) for x in leaves}
     moved = {x: x if x.op is VAR else None for x in leaves}
     f = function(inputs, y)
     slope = function(inputs, _directional(y, leaves, direction))

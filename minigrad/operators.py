@@ -203,6 +203,11 @@ class Operators:
     def __getitem__(self, index: Any) -> Expr:
         return FUNCTIONS["getitem"](self, index)
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise DTypeError(
+            "expressions are immutable; for a changed copy write x = x.at[index].set(value)"
+        )
+
     def __len__(self) -> int:
         if not self.shape:
             raise ShapeError("a scalar expression has no len()")

@@ -71,21 +71,16 @@ class Function:
         if len(values) + len(named) == len(names) and not named:
             return list(values)
         given = dict(zip(names, values, strict=False))
-        twice = sorted(set(given) & set(named))
-        unknown = sorted(set(named) - set(names))
+        wrong = {
+            "missing": [n for n in names if n not in given and n not in named],
+            "unknown": [n for n in named if n not in names],
+            "given twice": [n for n in named if n in given],
+            "too many": [repr(x)[:20] for x in values[len(names) :]],
+        }
+        if any(wrong.values()):
+            problems = "; ".join(f"{what}: {', '.join(n)}" for what, n in wrong.items() if n)
+            raise GraphError(f"this function takes ({', '.join(names)}); {problems}")
         given.update(named)
-        missing = [n for n in names if n not in given]
-        if len(values) > len(names) or twice or unknown or missing:
-            problem = (
-                f"missing {', '.join(missing)}"
-                if missing
-                else f"unknown {', '.join(unknown)}"
-                if unknown
-                else f"{', '.join(twice)} given twice"
-                if twice
-                else f"{len(values)} values for {len(names)} inputs"
-            )
-            raise GraphError(f"this function takes ({', '.join(names)}): {problem}")
         return [given[n] for n in names]
 
     def __repr__(self) -> str:
@@ -161,10 +156,12 @@ def _check_inputs(inputs: Sequence[Expr]) -> list[Expr]:
 
 
 def _check_updates(updates: Mapping[Expr, Any]) -> dict[Expr, Expr]:
+    if not isinstance(updates, Mapping):
+        raise GraphError("updates is a dict {param: the expression it becomes}")
     written = {}
     for p, value in updates.items():
         if not isinstance(p, Expr) or p.op is not PARAM:
-            raise GraphError(f"only params can be updated, not {p!r}")
+            raise GraphError(f"only params can be updated, not {p!r}; make one with minigrad.param")
         new = as_expr(value)
         if new.type is not p.type:
             kind = ShapeError if new.shape != p.shape else DTypeError

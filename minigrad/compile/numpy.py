@@ -38,14 +38,15 @@ def compile_plan(plan: Plan, check_finite: bool = False) -> Runner:
             slots[slot] = value
         for slot, cell in plan.params:
             slots[slot] = cell.array
+        if check_finite:
+            _check_leaves(plan, slots)
         try:
             buffers = workspaces.pop()  # atomic: no two calls take the same one
         except IndexError:
             buffers = [np.empty(t.shape, t.dtype) for t in plan.buffers]
+        k = 0
         try:
             with np.errstate(all="ignore"):
-                if check_finite:
-                    _check_leaves(plan, slots)
                 for k, (call, args, attrs, slot, buffer, frees) in enumerate(program):
                     operands = [slots[a] for a in args]
                     if buffer is None:
@@ -56,12 +57,16 @@ def compile_plan(plan: Plan, check_finite: bool = False) -> Runner:
                         _check_step(plan.steps[k], slots, operands)
                     for dead in frees:
                         slots[dead] = None
-            return [
-                np.array(slots[s]) if s in plan.copied else np.asarray(slots[s])
-                for s in plan.outputs
-            ]
+        except NonFiniteError:
+            raise
+        except Exception as error:  # an index out of range, a singular matrix ...
+            error.add_note(f"while computing {_made(plan.steps[k].node)}")
+            raise
         finally:
             workspaces.append(buffers)
+        return [
+            np.array(slots[s]) if s in plan.copied else np.asarray(slots[s]) for s in plan.outputs
+        ]
 
     return run
 
@@ -79,9 +84,14 @@ def _check_step(step: Step, slots: Sequence[Any], operands: Sequence[Any]) -> No
     if what := _fault(slots[step.slot]):
         lines = [f"{what} born at {_made(step.node)}"]
         for arg, value in zip(step.node.args, operands, strict=True):
-            low, high = (np.min(value), np.max(value)) if np.size(value) else ("-", "-")
-            lines.append(f"  operand {describe(arg)}, values {low:.6g} to {high:.6g}")
+            lines.append(f"  operand {describe(arg)}, {_range(value)}")
         raise NonFiniteError("\n".join(lines))
+
+
+def _range(value: Any) -> str:
+    if not np.size(value):
+        return "no values"
+    return f"values {float(np.min(value)):.6g} to {float(np.max(value)):.6g}"
 
 
 def _made(node: Expr) -> str:

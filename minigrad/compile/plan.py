@@ -6,6 +6,7 @@ taken by one value after another while none of them is needed any more.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -65,10 +66,14 @@ def _make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr]) -> Plan:
         [(slot[n], n.attrs[1]) for n in nodes if n.op is PARAM],
         steps,
         output_slots,
-        frozenset(s for s in output_slots if not nodes[s].args or nodes[s].op.view),
+        frozenset(s for s, n in Counter(output_slots).items() if n > 1 or _may_alias(nodes[s])),
     )
     _assign_buffers(plan)
     return plan
+
+
+def _may_alias(node: Expr) -> bool:
+    return not node.args or node.op.view
 
 
 def _reads(node: Expr) -> tuple[Expr, ...]:
@@ -113,8 +118,8 @@ def _assign_buffers(plan: Plan) -> None:
         # A pointwise op reads each element before it writes it: it may write over an operand.
         if node.op.pointwise:
             _release(dead, held, free, plan)
-        large = node.size * node.dtype.itemsize >= BUFFER_BYTES
-        if large and node.op.out and step.slot not in kept:
+        large = node.op.out and node.size * node.dtype.itemsize >= BUFFER_BYTES
+        if large and step.slot not in kept:
             waiting = free.get(node.type)
             if waiting:
                 step.buffer = waiting.pop()

@@ -18,7 +18,14 @@ from minigrad.graph import CONST, Expr, Op, as_expr, const, make, register
 from minigrad.operators import public
 from minigrad.ops.core import broadcast_to, explaining, full_like, is_python_number, meet
 from minigrad.ops.pointwise import where
-from minigrad.types import Array, Shape, TensorType, normalize_axis, promote
+from minigrad.types import (
+    Array,
+    Shape,
+    TensorType,
+    broadcast_shapes,
+    normalize_axis,
+    promote,
+)
 
 Entry: TypeAlias = tuple[Any, ...]
 Spec: TypeAlias = tuple[Entry, ...]
@@ -319,7 +326,9 @@ class _At:
             given = promote(dtype, values) if weak else as_expr(values).dtype
             if not np.can_cast(given, dtype, "same_kind"):
                 raise DTypeError(f"cannot put {given} into {dtype}")
-        (fitting,) = meet("at", values, dtype=dtype)
+            (fitting,) = meet("at", values, dtype=dtype)
+            if broadcast_shapes(fitting.shape, shape) != shape:
+                raise ShapeError(f"values of shape {fitting.shape} do not fit {shape}")
         return broadcast_to(fitting, shape)
 
     def get(self) -> Expr:

@@ -334,7 +334,8 @@ def diagonal(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Expr:
     """
     x = as_expr(x)
     with explaining("diagonal", x):
-        x = moveaxis(x, (axis1, axis2), (-2, -1))
+        axes = normalize_axis(axis1, x.ndim), normalize_axis(axis2, x.ndim)
+    x = moveaxis(x, axes, (-2, -1))
     rows, columns = x.shape[-2:]
     n = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
     k = np.arange(n)
@@ -469,6 +470,8 @@ def solve(a: Any, b: Any) -> Expr:
         dtype = promote(a.dtype, b.dtype)
         a, b = astype(a, dtype), astype(b, dtype)
         columns = reshape(b, (*b.shape, 1)) if b.ndim == 1 else b
+        if columns.ndim < 2 or a.shape[-1:] != columns.shape[-2:-1]:
+            raise ShapeError(f"a of shape {a.shape} does not go with b of shape {b.shape}")
         stack = broadcast_shapes(a.shape[:-2], columns.shape[:-2])
         wide_a = broadcast_to(a, (*stack, *a.shape[-2:]))
         out = make(SOLVE, (wide_a, broadcast_to(columns, (*stack, *columns.shape[-2:]))))
