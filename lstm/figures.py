@@ -1,145 +1,259 @@
-"""The figures of gradient flow, each made by one function, and the files of a command.
+"""The figures of gradient flow, and the files that `lstm demo` and `lstm flow` write.
 
-Every number comes from `lstm.flow` or from the graph that is drawn. Layout only; what the numbers
-mean in words is in flow.py.
+Pictures, one page that holds them all, and the numbers as CSV. How a figure looks is said in
+flow_figures.py and cell_figure.py, how the page looks in page.py.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from lstm.flow import Flow, compare
-from lstm.panels import (
-    Axis,
-    Curve,
-    curves_of,
-    decades,
-    draw_axis,
-    draw_curve,
-    draw_legend,
-    draw_strip,
-    draw_time,
-    scale_of,
-)
-from minigrad.draw import Diagram, Scale
-from minigrad.draw.canvas import Canvas
-from minigrad.draw.html import INK, MUTED
+from lstm.cell_figure import STEPS, cell_unrolled
+from lstm.flow_figures import compare_flows, paths
+from lstm.files import write_atomically
+from lstm.flow import Flow, compare, measure
+from lstm.model import Model, subscript
+from lstm.page import Section, Table, flow_table, page
+from minigrad.draw import Diagram
+from minigrad.draw.render import render_many
 
-_LEFT, _PANEL, _GAP = 168.0, 360.0, 130.0
-_TOP, _CURVES, _ROW, _LINE = 62.0, 230.0, 21.0, 17.0
+__all__ = ["cell_unrolled", "compare_flows", "flow_csv", "paths", "write_demo", "write_flow"]
+
+Pair = tuple[Model[Any], Model[Any]]
+WHEN = ("before training", "after training")
 
 
-def compare_flows(
-    flows: Mapping[str, Sequence[Flow]], title: str = "", scale: Scale | None = None
-) -> Diagram:
-    """RNN beside LSTM, panel after panel, on one scale: which gradient reaches step 1?
+def write_demo(
+    out_dir: str | Path,
+    models: Mapping[str, Pair],
+    xs: Any,
+    ys: Any,
+    results: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Write what the demonstration shows into a folder that exists; returns the files' paths.
 
-    flows: {title of a panel, such as "before training": the flows to draw in it, one a model}.
-    Each panel has a curve for every part of the state, a heat strip for each curve with its first
-    and last value, and the diagnosis in words.
-
-    >>> from lstm.flow import measure
-    >>> import numpy as np, lstm
-    >>> model = lstm.Model.create(lstm.RNN(2, 4), output_size=1, seed=0)
-    >>> flow = measure(model, np.ones((6, 3, 2)), np.ones((3, 1)))
-    >>> compare_flows({"untrained": [flow]}).title
-    'How much of the gradient reaches step 1'
+    models: {name: (before training, after training)}, all of one task; xs (T, B, I) and ys are one
+    batch to measure on. results: "baseline" and, under "models", the scores of each by its name,
+    as `lstm demo --json` prints them; scores that are missing are left out.
+    Files: index.html, compare, paths and cell as .svg and .png, and flow.csv. Each is there whole
+    or not at all. Raises OutputError or RenderError.
     """
-    rows = {panel: [c for flow in found for c in curves_of(flow)] for panel, found in flows.items()}
-    words = {panel: _diagnosis(found) for panel, found in flows.items()}
-    head = title or "How much of the gradient reaches step 1"
-    return _figure(head, rows, words, scale)
-
-
-def paths(flow: Flow, title: str = "") -> Diagram:
-    """By which path the gradient came: along the cell line, or through h and the gates.
-
-    Raises ValueError for a cell without a line.
-    """
-    if flow.split is None:
-        raise ValueError(f"a cell of kind {flow.cell} has no cell line to split the gradient by")
-    symbol = flow.split.symbol
-    whole = flow.series[symbol]
-    factor = "∏ f" if symbol == "C" else "∏ (1 − z)"
-    curves = [
-        Curve.of(f"all of |∂L/∂{symbol}ₜ|", whole),
-        Curve.plain(f"along the line ({factor})", flow.split.line),
-        Curve.plain("through h and gates", flow.split.gates, "dashed"),
+    found = {name: [measure(m, xs, ys) for m in pair] for name, pair in models.items()}
+    panels = {when: [flows[k] for flows in found.values()] for k, when in enumerate(WHEN)}
+    steps = len(xs)
+    figures = {
+        "compare": compare_flows(
+            panels, f"How much of the gradient reaches step 1: {_listed(found)}, {steps} steps"
+        )
+    }
+    lined = [name for name, flows in found.items() if flows[1].split is not None]
+    if lined:
+        figures["paths"] = paths(found[lined[-1]][1], _paths_title(found[lined[-1]][1], WHEN[1]))
+    chosen = (lined or list(models))[-1]
+    figures["cell"] = cell_unrolled(models[chosen][1], xs, ys)
+    pictures = _draw(figures)
+    tables = [
+        flow_table(flow, f"{name.upper()}, {when}")
+        for name, flows in found.items()
+        for flow, when in zip(flows, WHEN, strict=True)
     ]
-    head = title or f"By which path ∂L/∂{symbol}ₜ came, {flow.cell.upper()}"
-    words = [w for w in flow.diagnosis if "line" in w or "saturated" in w]
-    if "f" in flow.gates:
-        gate = flow.gates["f"]
-        mean = sum(gate.mean) / len(gate.mean)
-        words.append(f"The forget gate is {mean:.3g} on average: what one step keeps.")
-    return _figure(head, {"": curves}, {"": words}, None)
+    sections = [
+        _results_section(found, results or {}),
+        Section("In words", points=_findings(found)),
+        Section(
+            "Does the gradient reach step 1?",
+            picture=pictures.svg["compare"],
+            caption="Read from right to left: the loss is at the last step, and the gradient "
+            "travels back to the first. Both models and both moments share one scale; the axis "
+            "counts powers of ten.",
+        ),
+        *_path_sections(pictures, chosen),
+        _cell_section(pictures, chosen),
+        _caveats([f for flows in found.values() for f in flows], models[chosen][1]),
+        Section("All numbers", text=["Also in flow.csv."], folded=tables),
+    ]
+    title = f"{_listed(found)}: how the gradient flows through {steps} steps"
+    flows = {
+        (name, when): f for name, fs in found.items() for f, when in zip(fs, WHEN, strict=True)
+    }
+    return _write(Path(out_dir), page(title, _INTRO, sections), pictures, flows)
 
 
-def _diagnosis(flows: Sequence[Flow]) -> list[str]:
-    words = [f"{flow.cell.upper()}: {line}" for flow in flows for line in flow.diagnosis[:2]]
-    if len(flows) == 2:
-        words.append(compare(*flows))
-    return words
+def write_flow(out_dir: str | Path, model: Model[Any], xs: Any, ys: Any) -> list[Path]:
+    """Write how the gradient of one batch flows through one model; returns the files' paths.
+
+    xs is (T, B, I). Files: index.html, flow, cell and (where the cell has a line) paths as .svg and
+    .png, flow.csv and flow.json. Raises OutputError or RenderError.
+    """
+    flow = measure(model, xs, ys)
+    name = flow.cell
+    figures = {"flow": compare_flows({"": [flow]}, f"{name.upper()}: how the gradient flows back")}
+    if flow.split is not None:
+        figures["paths"] = paths(flow, _paths_title(flow))
+    figures["cell"] = cell_unrolled(model, xs, ys)
+    pictures = _draw(figures)
+    sections = [
+        Section("In words", points=flow.diagnosis),
+        Section("Does the gradient reach step 1?", picture=pictures.svg["flow"]),
+        *_path_sections(pictures, name),
+        _cell_section(pictures, name),
+        _caveats([flow], model),
+        Section("All numbers", text=["Also in flow.csv."], folded=[flow_table(flow, name.upper())]),
+    ]
+    title = f"{name.upper()}: how the gradient flows through {flow.steps} steps"
+    written = _write(Path(out_dir), page(title, _INTRO, sections), pictures, {(name, ""): flow})
+    path = Path(out_dir) / "flow.json"
+    write_atomically(path, json.dumps(flow.to_json(), indent=1, allow_nan=False))
+    return [*written, path]
 
 
-def _figure(
-    head: str,
-    rows: Mapping[str, Sequence[Curve]],
-    words: Mapping[str, Sequence[str]],
-    scale: Scale | None,
-) -> Diagram:
-    """Panels side by side, strips under them, and words and legend at the bottom."""
-    curves = [c for found in rows.values() for c in found]
-    locked = scale or scale_of(curves)
-    lo, hi = decades(curves)
-    strips_top = _TOP + _CURVES + 18
-    words_top = strips_top + max(map(len, rows.values())) * _ROW + 52
-    count = max(len(w) for w in words.values()) + 2
-    width = _LEFT + len(rows) * (_PANEL + _GAP)
-    sheet = Canvas(max(width, 860.0), words_top + count * _LINE + 64)
-    sheet.text(0, 14, head, align="l", size=15, bold=True)
-    for k, (panel, found) in enumerate(rows.items()):
-        steps = len(found[0].norms)
-        left = _LEFT + k * (_PANEL + _GAP)
-        axis = Axis(left, _TOP, _PANEL, _CURVES, lo, hi, steps)
-        draw_axis(sheet, axis, panel, labels=True)
-        for curve in found:
-            draw_curve(sheet, axis, curve, locked)
-        _name_ends(sheet, axis, found)
-        for r, curve in enumerate(found):
-            y = strips_top + r * _ROW
-            if not k:
-                sheet.text(0, y + 8, curve.label, align="l", size=9, color=INK)
-            draw_strip(sheet, axis, y, curve, locked)
-        draw_time(sheet, axis, strips_top + len(found) * _ROW + 1)
-    for k, lines in enumerate(words.values()):
-        left = k * (_LEFT - 36 + _PANEL + _GAP)
-        for r, line in enumerate(lines):
-            sheet.text(left, words_top + r * _LINE, line, align="l", size=9.5)
-    draw_legend(sheet, 4, words_top + (count - 1) * _LINE + 8, locked, curves)
-    said = "\n".join(line for lines in words.values() for line in lines)
-    return Diagram(sheet.dot, title=head, description=f"{head}\n{said}")
+_INTRO = (
+    "A recurrent net learns what happened at step 1 only if the gradient of its loss gets back "
+    "there. These pictures show how much of it does, by which path, and where the rest is lost. "
+    "Every number is evaluated from the graph that was trained.",
+)
 
 
-def _name_ends(sheet: Canvas, axis: Axis, curves: Sequence[Curve]) -> None:
-    """Each curve's name at its start, clear of the others' and, where it rises, of the curve."""
-    taken: list[float] = []
-    for curve in sorted(curves, key=lambda c: axis.y(c.norms[0])):
-        y = axis.y(curve.norms[0])
-        soon = axis.y(curve.norms[min(len(curve.norms) - 1, len(curve.norms) // 6)])
-        rises = y - soon > 8.0
-        floor = axis.top + axis.height + 2.0
-        place = min(y + 9.0, floor) if rises else y - 9.0
-        if _is_taken(place, taken):
-            place = y + 10.0
-        while _is_taken(place, taken):
-            place += 2.0
-        taken.append(place)
-        dash = "╌ " if curve.dash == "dashed" else ""
-        left = axis.left + (24.0 if rises else 5.0)
-        words = dash + " ".join(curve.label.split())
-        sheet.text(left, place, words, align="l", size=8.5, color=MUTED)
+def _listed(names: Mapping[str, Any]) -> str:
+    return " beside ".join(name.upper() for name in names)
 
 
-def _is_taken(y: float, others: Sequence[float]) -> bool:
-    return any(abs(y - other) < 11.0 for other in others)
+def _paths_title(flow: Flow, when: str = "") -> str:
+    symbol = flow.split.symbol if flow.split else "h"
+    return f"By which path ∂L/∂{symbol}ₜ came back: {flow.cell.upper()} {when}".rstrip()
+
+
+# --- sections ------------------------------------------------------------------------------------
+
+
+def _results_section(found: Mapping[str, Sequence[Flow]], results: Mapping[str, Any]) -> Section:
+    baseline = results.get("baseline")
+    heads = ["", "test error", "÷ baseline", "solved", "gradient at t=1", *WHEN]
+    rows: list[list[str]] = []
+    if baseline is not None:
+        rows.append(["always predict the mean", f"{baseline:.4f}", "1.00", "", "", "", ""])
+    for name, (before, after) in found.items():
+        score = results.get("models", {}).get(name, {})
+        error = score.get("test_loss")
+        first = [name.upper(), "" if error is None else f"{error:.4f}"]
+        first.append(f"{error / baseline:.3f}" if error is not None and baseline else "")
+        first.append({True: "yes", False: "no"}.get(score.get("solved"), ""))
+        for symbol, series in after.series.items():
+            norms = [f"{s.first:.1e}" for s in (before.series[symbol], series)]
+            rows.append([*first, f"|∂L/∂{subscript(symbol, 1)}|", *norms])
+            first = [""] * 4
+    return Section("Results", tables=[Table(heads, rows, "Test errors and gradients")])
+
+
+def _findings(found: Mapping[str, Sequence[Flow]]) -> list[str]:
+    words: list[str] = []
+    if len(found) == 2:
+        both = zip(*found.values(), WHEN, strict=True)
+        words = [f"{when.capitalize()}: {compare(a, b)}" for a, b, when in both]
+    return words + [
+        f"{name.upper()}, {when}: {line}"
+        for name, flows in found.items()
+        for flow, when in zip(flows, WHEN, strict=True)
+        for line in flow.diagnosis
+    ]
+
+
+def _path_sections(pictures: _Pictures, name: str) -> list[Section]:
+    if "paths" not in pictures.svg:
+        return []
+    return [
+        Section(
+            "By which path?",
+            picture=pictures.svg["paths"],
+            caption=f"The {name.upper()}'s gradient in two parts that sum to the whole at every "
+            "step: what only ever travelled along the line, multiplied by the forget gate at each "
+            "step, and what went through a gate or a hidden state at least once. The norms of "
+            "two parts need not sum to the norm of the whole.",
+        )
+    ]
+
+
+def _cell_section(pictures: _Pictures, name: str) -> Section:
+    return Section(
+        f"The {name.upper()} cell, op by op",
+        picture=pictures.svg["cell"],
+        is_wide=True,
+        caption=f"The first {STEPS} steps alone, with their own loss. An arrow's colour and width "
+        "are the norm of the gradient that flows back along it; point at a node or an arrow for "
+        "the exact numbers. Scroll to the right to follow time.",
+    )
+
+
+def _caveats(flows: Sequence[Flow], model: Model[Any]) -> Section:
+    flow = flows[0]
+    points = [
+        f"Measured on one batch of {flow.batch} sequences in {flow.dtype}, from one seed; norms "
+        "are 2-norms over the whole batch.",
+        "A gradient that arrives is needed for learning, and is not enough: it must also point "
+        "somewhere useful. A vanished gradient after training says little of one before.",
+    ]
+    if len({f.main.symbol for f in flows}) > 1:
+        points.append(
+            "∂L/∂C and ∂L/∂h are gradients towards different things; the LSTM's ∂L/∂h is drawn as "
+            "well, so that like can be compared with like."
+        )
+    memory = getattr(model.cell, "memory", None)
+    if memory is not None:
+        points.append(
+            f"The gates' biases start at a memory of {memory:g} steps (Tallec & Ollivier 2018). "
+            "With the usual bias of 1 the forget gate starts near 0.73, and the gradient along the line "
+            "fades too."
+        )
+    return Section("What this does not show", points=points)
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    svg: dict[str, str]
+    png: dict[str, bytes]
+
+
+def _draw(figures: Mapping[str, Diagram]) -> _Pictures:
+    """All pictures, from one process of Graphviz."""
+    jobs = [(d.dot, format) for d in figures.values() for format in ("svg", "png")]
+    drawn = iter(render_many(jobs))
+    svg, png = {}, {}
+    for name, diagram in figures.items():
+        diagram.prefix = name
+        svg[name], png[name] = diagram.finish_svg(next(drawn)), next(drawn)
+    return _Pictures(svg, png)
+
+
+def _write(
+    folder: Path, html: str, pictures: _Pictures, flows: Mapping[tuple[str, str], Flow]
+) -> list[Path]:
+    files: dict[str, str | bytes] = {"index.html": html}
+    for name, svg in pictures.svg.items():
+        files[f"{name}.svg"] = f'<?xml version="1.0" encoding="UTF-8"?>\n{svg}'
+        files[f"{name}.png"] = pictures.png[name]
+    files["flow.csv"] = flow_csv(flows)
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+    return [folder / name for name in files]
+
+
+def flow_csv(flows: Mapping[tuple[str, str], Flow]) -> str:
+    """All numbers at full precision, one a line: model, when, t, quantity, value."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["model", "when", "t", "quantity", "value"])
+    for (name, when), flow in flows.items():
+        heads, rows = flow.rows()
+        for row in rows:
+            for head, value in zip(heads[1:], row[1:], strict=True):
+                writer.writerow([name, when, int(row[0]), head, repr(float(value))])
+    return text.getvalue()

@@ -125,7 +125,7 @@ def ticks(steps: int) -> list[int]:
     """
     choices = (n * m for m in (1, 10, 100, 1000, 10**4, 10**5) for n in (1, 2, 5))
     every = next(n for n in choices if n * 6 >= steps)
-    inner = [t for t in range(every, steps, every) if 1 < t and steps - t > every / 2]
+    inner = [t for t in range(every, steps, every) if t > 1 and steps - t > every / 2]
     return [1, *inner, steps] if steps > 1 else [1]
 
 

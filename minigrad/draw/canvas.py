@@ -83,6 +83,8 @@ class Canvas:
         bold: bool = False,
     ) -> None:
         """One line of text; (x, y) is its left, middle or right end, half-way up."""
+        if not words.strip():
+            return  # Graphviz 14.1 crashes on a label of nothing but a line's end
         width = _WIDTH * size * max(1, len(words)) + 8.0
         shift = {"l": width / 2, "c": 0.0, "r": -width / 2}[align]
         shown = plain(words).replace("\\", "\\\\")

@@ -179,8 +179,9 @@ def _add_edge(graph: graphviz.Digraph, edge: Edge, picture: Picture, lanes: dict
         if len(picture.edges) <= NUMBERED or edge.source in lanes:
             text = adjoint_text(edge.term)
             # Where places are given, a label lies on its line: it needs a ground of its own.
-            ground = {"bgcolor": PAGE} if picture.is_placed else {}
-            label = table([cell(text, color=MUTED, size=8, **ground)], cellpadding="0")
+            ground = PAGE if picture.is_placed else "transparent"
+            shown = cell(text, color=MUTED, size=8, bgcolor=ground)
+            label = table([shown], cellpadding="0")
             attributes["label"] = f"<{label}>"
             attributes["labeltooltip"] = attributes["tooltip"]
     if edge.source in lanes and lanes.get(edge.target) == lanes[edge.source]:

@@ -5,14 +5,12 @@ So that several pictures can stand in one page, and a screen reader has somethin
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 
 from minigrad.draw.html import BOLD
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
-_REFERENCE = re.compile(r"url\(#|^#")
 
 # Colours of light pages and what they become in dark ones; colours that mean a number stay.
 _DARK_FILL = {
@@ -38,8 +36,8 @@ def finish(svg: bytes, *, title: str, description: str, prefix: str, dark: bool 
         for key, value in element.attrib.items():
             if key == "id":
                 element.set(key, f"{prefix}-{value}")
-            elif _REFERENCE.search(value):
-                element.set(key, value.replace("#", f"#{prefix}-", 1))
+            elif "url(#" in value:
+                element.set(key, value.replace("url(#", f"url(#{prefix}-"))
     _tooltips(root)
     _tidy(root)
     if dark:

@@ -1,0 +1,144 @@
+"""The figures of a gradient over time: curves, heat strips and words, side by side on one scale.
+
+Layout only: the numbers and what they mean come from flow.py, the parts from panels.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lstm.flow import Flow, compare
+from lstm.panels import (
+    Axis,
+    Curve,
+    curves_of,
+    decades,
+    draw_axis,
+    draw_curve,
+    draw_legend,
+    draw_strip,
+    draw_time,
+    scale_of,
+)
+from minigrad.draw import Diagram, Scale
+from minigrad.draw.canvas import Canvas
+from minigrad.draw.html import INK, MUTED
+
+_LEFT, _PANEL, _GAP = 168.0, 360.0, 130.0
+_TOP, _CURVES, _ROW, _LINE = 62.0, 230.0, 21.0, 17.0
+
+
+def compare_flows(
+    flows: Mapping[str, Sequence[Flow]], title: str = "", scale: Scale | None = None
+) -> Diagram:
+    """RNN beside LSTM, panel after panel, on one scale: which gradient reaches step 1?
+
+    flows: {title of a panel, such as "before training": the flows to draw in it, one a model}.
+    Each panel has a curve for every part of the state, a heat strip for each curve with its first
+    and last value, and the diagnosis in words.
+
+    >>> from lstm.flow import measure
+    >>> import numpy as np, lstm
+    >>> model = lstm.Model.create(lstm.RNN(2, 4), output_size=1, seed=0)
+    >>> flow = measure(model, np.ones((6, 3, 2)), np.ones((3, 1)))
+    >>> compare_flows({"untrained": [flow]}).title
+    'How much of the gradient reaches step 1'
+    """
+    rows = {panel: [c for flow in found for c in curves_of(flow)] for panel, found in flows.items()}
+    words = {panel: _diagnosis(found) for panel, found in flows.items()}
+    head = title or "How much of the gradient reaches step 1"
+    return _figure(head, rows, words, scale)
+
+
+def paths(flow: Flow, title: str = "") -> Diagram:
+    """By which path the gradient came: along the cell line, or through h and the gates.
+
+    Raises ValueError for a cell without a line.
+    """
+    if flow.split is None:
+        raise ValueError(f"a cell of kind {flow.cell} has no cell line to split the gradient by")
+    symbol = flow.split.symbol
+    whole = flow.series[symbol]
+    factor = "∏ f" if symbol == "C" else "∏ (1 − z)"
+    curves = [
+        Curve.of(f"all of |∂L/∂{symbol}ₜ|", whole),
+        Curve.plain(f"along the line ({factor})", flow.split.line),
+        Curve.plain("through h and gates", flow.split.gates, "dashed"),
+    ]
+    head = title or f"By which path ∂L/∂{symbol}ₜ came, {flow.cell.upper()}"
+    words = [w for w in flow.diagnosis if "line" in w or "saturated" in w]
+    if "f" in flow.gates:
+        gate = flow.gates["f"]
+        mean = sum(gate.mean) / len(gate.mean)
+        words.append(f"The forget gate is {mean:.3g} on average: what one step keeps.")
+    return _figure(head, {"": curves}, {"": words}, None)
+
+
+def _diagnosis(flows: Sequence[Flow]) -> list[str]:
+    words = [f"{flow.cell.upper()}: {line}" for flow in flows for line in flow.diagnosis[:2]]
+    if len(flows) == 2:
+        words.append(compare(*flows))
+    return words
+
+
+def _figure(
+    head: str,
+    rows: Mapping[str, Sequence[Curve]],
+    words: Mapping[str, Sequence[str]],
+    scale: Scale | None,
+) -> Diagram:
+    """Panels side by side, strips under them, and words and legend at the bottom."""
+    curves = [c for found in rows.values() for c in found]
+    locked = scale or scale_of(curves)
+    lo, hi = decades(curves)
+    strips_top = _TOP + _CURVES + 18
+    words_top = strips_top + max(map(len, rows.values())) * _ROW + 52
+    count = max(len(w) for w in words.values()) + 2
+    width = _LEFT + len(rows) * (_PANEL + _GAP)
+    sheet = Canvas(max(width, 860.0), words_top + count * _LINE + 64)
+    sheet.text(0, 14, head, align="l", size=15, bold=True)
+    for k, (panel, found) in enumerate(rows.items()):
+        steps = len(found[0].norms)
+        left = _LEFT + k * (_PANEL + _GAP)
+        axis = Axis(left, _TOP, _PANEL, _CURVES, lo, hi, steps)
+        draw_axis(sheet, axis, panel, labels=True)
+        for curve in found:
+            draw_curve(sheet, axis, curve, locked)
+        _name_ends(sheet, axis, found)
+        for r, curve in enumerate(found):
+            y = strips_top + r * _ROW
+            if not k:
+                sheet.text(0, y + 8, curve.label, align="l", size=9, color=INK)
+            draw_strip(sheet, axis, y, curve, locked)
+        draw_time(sheet, axis, strips_top + len(found) * _ROW + 1)
+    for k, lines in enumerate(words.values()):
+        left = k * (_LEFT - 36 + _PANEL + _GAP)
+        for r, line in enumerate(lines):
+            sheet.text(left, words_top + r * _LINE, line, align="l", size=9.5)
+    draw_legend(sheet, 4, words_top + (count - 1) * _LINE + 8, locked, curves)
+    said = "\n".join(line for lines in words.values() for line in lines)
+    return Diagram(sheet.dot, title=head, description=f"{head}\n{said}")
+
+
+def _name_ends(sheet: Canvas, axis: Axis, curves: Sequence[Curve]) -> None:
+    """Each curve's name at its start, clear of the others' and, where it rises, of the curve."""
+    taken: list[float] = []
+    for curve in sorted(curves, key=lambda c: axis.y(c.norms[0])):
+        y = axis.y(curve.norms[0])
+        soon = axis.y(curve.norms[min(len(curve.norms) - 1, len(curve.norms) // 6)])
+        rises = y - soon > 8.0
+        floor = axis.top + axis.height + 2.0
+        place = min(y + 9.0, floor) if rises else y - 9.0
+        if _is_taken(place, taken):
+            place = y + 10.0
+        while _is_taken(place, taken):
+            place += 2.0
+        taken.append(place)
+        dash = "╌ " if curve.dash == "dashed" else ""
+        left = axis.left + (24.0 if rises else 5.0)
+        words = dash + " ".join(curve.label.split())
+        sheet.text(left, place, words, align="l", size=8.5, color=MUTED)
+
+
+def _is_taken(y: float, others: Sequence[float]) -> bool:
+    return any(abs(y - other) < 11.0 for other in others)
