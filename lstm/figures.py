@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from lstm.cell_figure import STEPS, cell_unrolled
-from lstm.flow_figures import compare_flows, paths
 from lstm.files import write_atomically
 from lstm.flow import Flow, compare, measure
+from lstm.flow_figures import compare_flows, paths
 from lstm.model import Model, subscript
 from lstm.page import Section, Table, flow_table, page
 from minigrad.draw import Diagram
@@ -54,7 +54,8 @@ def write_demo(
     }
     lined = [name for name, flows in found.items() if flows[1].split is not None]
     if lined:
-        figures["paths"] = paths(found[lined[-1]][1], _paths_title(found[lined[-1]][1], WHEN[1]))
+        both = found[lined[-1]]
+        figures["paths"] = paths(dict(zip(WHEN, both, strict=True)), _paths_title(both[0]))
     chosen = (lined or list(models))[-1]
     figures["cell"] = cell_unrolled(models[chosen][1], xs, ys)
     pictures = _draw(figures)
@@ -95,7 +96,7 @@ def write_flow(out_dir: str | Path, model: Model[Any], xs: Any, ys: Any) -> list
     name = flow.cell
     figures = {"flow": compare_flows({"": [flow]}, f"{name.upper()}: how the gradient flows back")}
     if flow.split is not None:
-        figures["paths"] = paths(flow, _paths_title(flow))
+        figures["paths"] = paths({"": flow}, _paths_title(flow))
     figures["cell"] = cell_unrolled(model, xs, ys)
     pictures = _draw(figures)
     sections = [
@@ -124,9 +125,9 @@ def _listed(names: Mapping[str, Any]) -> str:
     return " beside ".join(name.upper() for name in names)
 
 
-def _paths_title(flow: Flow, when: str = "") -> str:
+def _paths_title(flow: Flow) -> str:
     symbol = flow.split.symbol if flow.split else "h"
-    return f"By which path ∂L/∂{symbol}ₜ came back: {flow.cell.upper()} {when}".rstrip()
+    return f"By which path ∂L/∂{symbol}ₜ came back: {flow.cell.upper()}"
 
 
 # --- sections ------------------------------------------------------------------------------------
@@ -207,8 +208,8 @@ def _caveats(flows: Sequence[Flow], model: Model[Any]) -> Section:
     if memory is not None:
         points.append(
             f"The gates' biases start at a memory of {memory:g} steps (Tallec & Ollivier 2018). "
-            "With the usual bias of 1 the forget gate starts near 0.73, and the gradient along the line "
-            "fades too."
+            "With the usual bias of 1 the forget gate starts near 0.73, and the gradient along the "
+            "line fades too."
         )
     return Section("What this does not show", points=points)
 

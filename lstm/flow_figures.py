@@ -50,28 +50,37 @@ def compare_flows(
     return _figure(head, rows, words, scale)
 
 
-def paths(flow: Flow, title: str = "") -> Diagram:
+def paths(flows: Mapping[str, Flow], title: str = "", scale: Scale | None = None) -> Diagram:
     """By which path the gradient came: along the cell line, or through h and the gates.
 
-    Raises ValueError for a cell without a line.
+    flows: {title of a panel: flow}. Raises ValueError for a cell without a line.
     """
+    rows, words = {}, {}
+    for panel, flow in flows.items():
+        rows[panel], words[panel] = _path_curves(flow), _path_words(flow)
+    return _figure(title or "By which path the gradient came back", rows, words, scale)
+
+
+def _path_curves(flow: Flow) -> list[Curve]:
     if flow.split is None:
         raise ValueError(f"a cell of kind {flow.cell} has no cell line to split the gradient by")
     symbol = flow.split.symbol
-    whole = flow.series[symbol]
     factor = "∏ f" if symbol == "C" else "∏ (1 − z)"
-    curves = [
-        Curve.of(f"all of |∂L/∂{symbol}ₜ|", whole),
+    return [
+        Curve.of(f"all of |∂L/∂{symbol}ₜ|", flow.series[symbol]),
         Curve.plain(f"along the line ({factor})", flow.split.line),
         Curve.plain("through h and gates", flow.split.gates, "dashed"),
     ]
-    head = title or f"By which path ∂L/∂{symbol}ₜ came, {flow.cell.upper()}"
+
+
+def _path_words(flow: Flow) -> list[str]:
     words = [w for w in flow.diagnosis if "line" in w or "saturated" in w]
     if "f" in flow.gates:
-        gate = flow.gates["f"]
-        mean = sum(gate.mean) / len(gate.mean)
-        words.append(f"The forget gate is {mean:.3g} on average: what one step keeps.")
-    return _figure(head, {"": curves}, {"": words}, None)
+        mean = flow.gates["f"].mean
+        words.append(
+            f"One step keeps {sum(mean) / len(mean):.3g} of the cell state: the mean of f."
+        )
+    return words
 
 
 def _diagnosis(flows: Sequence[Flow]) -> list[str]:

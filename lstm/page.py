@@ -26,7 +26,8 @@ p, li { max-width: 48rem; } .muted { color: var(--muted); font-size: .9rem; }
 a { color: inherit; }
 :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
 .scroll { overflow: auto; border: 1px solid var(--line); border-radius: 6px; max-width: 100%; }
-.scroll:has(> table) { width: fit-content; } .scroll.tall { max-height: 28rem; } figure { margin: 1rem 0; }
+.scroll:has(> table) { width: fit-content; }
+.scroll.tall { max-height: 28rem; } figure { margin: 1rem 0; }
 .fit svg { display: block; width: 100%; height: auto; min-width: 46rem; }
 .wide svg { display: block; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }

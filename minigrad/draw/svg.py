@@ -15,6 +15,7 @@ _XLINK = "http://www.w3.org/1999/xlink"
 # Colours of light pages and what they become in dark ones; colours that mean a number stay.
 _DARK_FILL = {
     "white": "#1e1e1e",
+    "#ffffff": "#1e1e1e",
     "#e3edfb": "#22344f",
     "#f6ecd2": "#43381d",
     "#f1f1f1": "#333333",
