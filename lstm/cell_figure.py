@@ -48,7 +48,7 @@ def cell_unrolled(
         grad=True,
         groups=_groups(unrolled),
         lanes=_lanes(unrolled),
-        places=_places(unrolled, loss) if model.cell.name == "lstm" else None,
+        places=_places(unrolled, loss) if model.cell.name in ("lstm", "coupled") else None,
         inline=[*model.params.values(), xs_var, ys_var],
         shapes=False,
         scale=scale,
@@ -59,7 +59,13 @@ def cell_unrolled(
     )
 
 
-_TITLES = {"lstm": "The LSTM", "rnn": "The RNN", "gru": "The GRU"}
+_TITLES = {
+    "lstm": "The LSTM",
+    "rnn": "The RNN",
+    "gru": "The GRU",
+    "peephole": "The LSTM with peepholes",
+    "coupled": "The LSTM with i = 1 − f",
+}
 
 
 def _start(model: Model[Any], batch: int) -> Any:
@@ -107,9 +113,10 @@ def _step_places(values: Mapping[str, Expr], C_before: Expr, left: float) -> dic
     places: dict[Expr, Place] = {}
     for k, gate in enumerate(("f", "i", "C̃", "o")):
         x = left + k * _COLUMN
-        biased = values[gate].args[0]
-        product = biased.args[0]
-        places |= {values[gate]: (x, _GATE), biased: (x, _BIAS), product: (x, _WEIGHT)}
+        places[values[gate]] = (x, _GATE)
+        if values[gate].op.name in ("sigmoid", "tanh"):  # i = 1 - f has nothing below it
+            biased = values[gate].args[0]
+            places |= {biased: (x, _BIAS), biased.args[0]: (x, _WEIGHT)}
     middle = left + 1.5 * _COLUMN
     kept, added = values["C"].args
     joined = values["f"].args[0].args[0].args[0]

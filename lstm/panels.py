@@ -132,11 +132,21 @@ def ticks(steps: int) -> list[int]:
 def draw_curve(sheet: Canvas, axis: Axis, curve: Curve, scale: Scale) -> None:
     """One curve; each stretch of one magnitude has its colour and width."""
     points = list(_extremes(curve))
-    for style, stretch in _stretches(points, curve, scale):
-        place = [(axis.x(t + 1), axis.y(x)) for t, x in stretch]
+    places = [(axis.x(t + 1), axis.y(x)) for t, x in points]
+    start = 0
+    for style, end in _stretches([t for t, _ in points], curve, scale):
+        # Neighbours of two looks meet half-way.
+        path = [_between(places, start - 1), *places[start:end], _between(places, end - 1)]
         dash = style.dash if style.kind != "normal" else curve.dash
-        hint = f"{curve.label}: {_range(stretch, style)}"
-        sheet.line(place, style.color, min(style.width, 4.0), dash, hint)
+        hint = f"{curve.label}: {_range(points[start:end], style)}"
+        sheet.line(path, style.color, min(style.width, 4.0), dash, hint)
+        start = end
+
+
+def _between(places: Sequence[tuple[float, float]], k: int) -> tuple[float, float]:
+    """Half-way from one place to the next, or the end of the row."""
+    a, b = places[max(k, 0)], places[min(k + 1, len(places) - 1)]
+    return (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
 
 
 def _extremes(curve: Curve) -> Iterator[tuple[int, float]]:
@@ -163,16 +173,12 @@ def bins(steps: int, most: int = BINS) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def _stretches(
-    points: list[tuple[int, float]], curve: Curve, scale: Scale
-) -> Iterator[tuple[EdgeStyle, list[tuple[int, float]]]]:
-    """Neighbours of one look together; each stretch reaches the first point of the next."""
-    start = 0
-    for k in range(1, len(points) + 1):
-        style = curve.style(points[start][0], scale)
-        if k == len(points) or curve.style(points[k][0], scale) != style:
-            yield style, points[start : k + 1]
-            start = k
+def _stretches(steps: Sequence[int], curve: Curve, scale: Scale) -> Iterator[tuple[EdgeStyle, int]]:
+    """Neighbours of one look together: the look, and the index after the last of them."""
+    styles = [curve.style(t, scale) for t in steps]
+    for k, style in enumerate(styles, 1):
+        if k == len(styles) or styles[k] != style:
+            yield style, k
 
 
 def _range(points: Sequence[tuple[int, float]], style: EdgeStyle) -> str:
@@ -216,15 +222,12 @@ def _draw_row(
 ) -> None:
     edges = [*(first for first, _ in bins(len(curve.norms))), len(curve.norms)]
     start = 0
-    for k in range(1, len(chosen) + 1):
-        style = curve.style(chosen[start], scale)
-        if k < len(chosen) and curve.style(chosen[k], scale) == style:
-            continue
+    for style, end in _stretches(chosen, curve, scale):
         left = axis.left + edges[start] / axis.steps * axis.width
-        right = axis.left + edges[k] / axis.steps * axis.width
-        hint = f"{curve.label}: " + _range([(t, curve.norms[t]) for t in chosen[start:k]], style)
+        right = axis.left + edges[end] / axis.steps * axis.width
+        hint = f"{curve.label}: " + _range([(t, curve.norms[t]) for t in chosen[start:end]], style)
         _draw_piece(sheet, left, right, y, height, style, hint)
-        start = k
+        start = end
 
 
 def _draw_piece(

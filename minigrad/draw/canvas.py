@@ -16,6 +16,7 @@ from minigrad.draw.theme import FONT, Dash
 
 Point = tuple[float, float]
 Align = Literal["l", "c", "r"]
+_PIECES = 200  # of a line in one attribute: Graphviz takes 16,384 characters
 _WIDTH = 0.62  # of a character of the font, in its size: wide enough for any text
 
 
@@ -110,8 +111,12 @@ class Canvas:
         hint: str = "",
     ) -> None:
         """A line through the points."""
-        if len(points) < 2:
-            return
+        for start in range(0, len(points) - 1, _PIECES):
+            self._piece(points[start : start + _PIECES + 1], color, width, dash, hint)
+
+    def _piece(
+        self, points: Sequence[Point], color: str, width: float, dash: Dash, hint: str
+    ) -> None:
         path = [points[0]]
         for a, b in pairwise(points):
             path += [a, b, b]  # a straight piece of a Bézier curve

@@ -22,7 +22,7 @@ _DARK_FILL = {
     "#f5f6f8": "#282b30",
     "#f7edd0": "#3b3420",
 }
-_DARK_STROKE = {"#c9ced6": "#4d545e", "#6b737c": "#8d959e"}
+_DARK_STROKE = {"#c9ced6": "#4d545e", "#6b737c": "#8d959e", "#f7edd0": "#3b3420"}
 _DARK_TEXT = {"#1b1f24": "#e8e8e8", "#57606a": "#aab2bb"}
 
 
