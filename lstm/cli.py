@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields
 from io import TextIOWrapper
 from pathlib import Path
@@ -39,6 +40,7 @@ from minigrad import MinigradError
 if TYPE_CHECKING:
     from lstm.flow import Flow
 
+LONGEST = 10_000  # sequences are written out step by step, at some 70 ops a step
 SHOWN_SEQUENCES = 32  # how many sequences a gradient is measured on
 
 
@@ -65,8 +67,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # `lstm tasks | head -1`: whoever read has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
+    except OSError as error:  # a full disk behind `lstm tasks > file`, say
+        _drop_output()
+        return _fail(f"cannot write: {error.strerror or error}", 2)
+
+
+def _drop_output() -> None:
+    # Python tries once more to write what is left when it ends, and would complain.
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, status: int) -> int:
@@ -87,14 +98,18 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="train an RNN and an LSTM, and draw their gradients")
     demo.set_defaults(run=_demo)
     demo.add_argument("--out", type=Path, default=Path("lstm-demo"), help="folder for the pictures")
-    demo.add_argument("--length", type=_whole(3), default=100, help="time steps (default: 100)")
+    demo.add_argument(
+        "--length", type=_whole(3, LONGEST), default=100, help="time steps (default: 100)"
+    )
     _common(demo, steps=500)
 
     training = commands.add_parser("train", help="train a model on a task")
     training.set_defaults(run=_train)
     training.add_argument("task", metavar="TASK", help="one of those that `lstm tasks` lists")
     training.add_argument("--cell", choices=list(CELLS), default="lstm", help="default: lstm")
-    training.add_argument("--length", type=_whole(1), help="time steps (default: the task's)")
+    training.add_argument(
+        "--length", type=_whole(1, LONGEST), help="time steps (default: the task's)"
+    )
     training.add_argument("--hidden", type=_whole(1), default=16, help="units (default: 16)")
     training.add_argument("--batch", type=_whole(1), default=32, help="sequences (default: 32)")
     training.add_argument("--lr", type=_positive, default=0.03, help="rate (default: 0.03)")
@@ -111,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     flow.set_defaults(run=_flow)
     flow.add_argument("model", type=Path, metavar="MODEL", help="a file that `lstm train` wrote")
     flow.add_argument("--out", type=Path, default=Path("lstm-flow"), help="folder for the pictures")
-    flow.add_argument("--length", type=_whole(1), help="time steps (default: as trained)")
+    flow.add_argument("--length", type=_whole(1, LONGEST), help="time steps (default: as trained)")
     _common(flow)
 
     tasks = commands.add_parser("tasks", help="list the tasks")
@@ -133,7 +148,7 @@ def _common(parser: argparse.ArgumentParser, steps: int | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="results as JSON, no progress")
 
 
-def _whole(least: int) -> Any:
+def _whole(least: int, most: int = 2**31 - 1) -> Any:
     def parse(text: str) -> int:
         try:
             number = int(text)
@@ -141,6 +156,8 @@ def _whole(least: int) -> Any:
             number = least - 1
         if number < least:
             raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {least}")
+        if number > most:
+            raise argparse.ArgumentTypeError(f"{text!r} is more than {most}")
         return number
 
     return parse

@@ -27,7 +27,7 @@ def demo_table(task: Task, results: dict[str, Any]) -> Table:
     )
     table.add_row("always 1", f"{task.baseline:.4f}", "1.00", "", "", "")
     for name, found in results["models"].items():
-        first = [name.upper(), f"{found['test_loss']:.4f}"]
+        first = [name.upper(), _loss_text(found["test_loss"])]
         first.append(f"{found['test_loss'] / task.baseline:.2f}")
         for part in found["gradient_before"]:
             norms = [norm_text(found[f"gradient_{when}"][part]) for when in ("before", "after")]
@@ -50,13 +50,17 @@ def score_table(task: Task, scores: dict[str, Score]) -> Table:
     table.add_row("baseline", f"{task.baseline:.4f}", "", "")
     for name, score in scores.items():
         solved = "yes" if score.solved else "no"
-        table.add_row(name, f"{score.loss:.4f}", f"{score.correct:.1%}", solved)
+        table.add_row(name, _loss_text(score.loss), f"{score.correct:.1%}", solved)
     return table
 
 
 def console() -> Console:
     """Standard output, on which a file's name is never taken for markup."""
     return Console(markup=False, emoji=False, highlight=False)
+
+
+def _loss_text(loss: float) -> str:
+    return f"{loss:.4f}" if loss >= 0.001 else f"{loss:.1e}"
 
 
 def norm_text(found: dict[str, Any]) -> str:

@@ -128,6 +128,8 @@ ERRORS = [
     (["train", "copying"], "there is no task 'copying'; there are: adding"),
     (["train", "adding", "--cell", "mlp"], "argument --cell: invalid choice: 'mlp'"),
     (["train", "adding", "--length", "x"], "'x' is no whole number of at least 1"),
+    (["train", "adding", "--length", "10001"], "argument --length: '10001' is more than 10000"),
+    (["train", "adding", "--steps", "9" * 5000], "is no whole number of at least 1"),
     (["train", "adding", "--length", "1"], "length must be at least 2, not 1"),
     (["train", "adding", "--steps", "0"], "'0' is no whole number of at least 1"),
     (["train", "adding", "--steps", "1.5"], "'1.5' is no whole number of at least 1"),
@@ -238,6 +240,16 @@ def test_ctrl_c_is_one_line_and_130(capsys, tmp_path, monkeypatch):
     status, out, err = run(capsys, "train", "adding", *QUICK, "--json", "--out", path)
     assert (status, out, err) == (130, "", "lstm: interrupted\n")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is full")
+def test_a_full_disk_behind_stdout_is_one_line():
+    for option in ([], ["--json"]):
+        with open("/dev/full", "w") as full:
+            command = [sys.executable, "-m", "lstm.cli", "tasks", *option]
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=30)
+        assert done.returncode == 2
+        assert done.stderr == b"lstm: cannot write: No space left on device\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes are POSIX's")
