@@ -167,6 +167,7 @@ from minigrad.ops.shape import (
     zeros_like,
 )
 from minigrad.rewrite import Rule, rule
+from minigrad.scan import scan, unroll
 from minigrad.serialise import dumps, load, loads, save
 from minigrad.simplify import RULES, simplify
 from minigrad.text import to_latex, to_str
@@ -309,6 +310,7 @@ __all__ = [
     "round",
     "rule",
     "save",
+    "scan",
     "sigmoid",
     "sign",
     "signbit",
@@ -343,6 +345,7 @@ __all__ = [
     "tril",
     "triu",
     "trunc",
+    "unroll",
     "unstack",
     "var",
     "variance",

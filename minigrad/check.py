@@ -13,7 +13,7 @@ from minigrad.grad import grad
 from minigrad.graph import VAR, Expr, describe, free_variables, get_op, make, toposort
 from minigrad.operators import public
 from minigrad.ops.core import sum
-from minigrad.types import Array, TensorType
+from minigrad.types import Array, TensorType, TupleType
 
 
 @public
@@ -145,7 +145,7 @@ def verify(outputs: Expr | Sequence[Expr]) -> None:
         if get_op(node.op.name) is not node.op:
             raise GraphError(f"{describe(node)}: its op is not the registered {node.op.name}")
         inferred = node.op.infer(*[a.type for a in node.args], *node.attrs)
-        if not isinstance(node.type, TensorType) or inferred is not node.type:
+        if not isinstance(node.type, (TensorType, TupleType)) or inferred is not node.type:
             raise GraphError(f"{describe(node)}: its type rule says {inferred!r}")
         if make(node.op, node.args, node.attrs) is not node:
             raise GraphError(f"{describe(node)}: it is not the interned node")

@@ -29,6 +29,7 @@ from minigrad.ops.core import full_like, reshape, sum, uniform_value
 from minigrad.ops.custom import BARRIER, barrier
 from minigrad.ops.pointwise import multiply
 from minigrad.ops.shape import ones_like, stack, zeros, zeros_like
+from minigrad.ops.tuples import TUPLE, is_zero, tuple_of
 from minigrad.simplify import stabilise
 
 Terms: TypeAlias = dict[tuple[Expr, int], Expr]
@@ -82,6 +83,8 @@ def _pushed_tangent(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
             for i, t in enumerate(tangents)
             if t is not None
         )
+    if op.jvp is not None:
+        return op.jvp(node, tangents)
     return None if op.vjp is None else _transposed_vjp(node, tangents)
 
 
@@ -100,8 +103,16 @@ def _transposed_vjp(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
 def _sum_or_none(terms: Iterable[Expr | None]) -> Expr | None:
     total: Expr | None = None
     for term in terms:
-        total = term if total is None else total if term is None else total + term
+        total = term if total is None else total if term is None else _added(total, term)
     return total
+
+
+def _added(a: Expr, b: Expr) -> Expr:
+    """a + b; of tuples item by item, where most items are zero."""
+    if a.op is not TUPLE:
+        return a + b
+    pairs = zip(a.args, b.args, strict=True)
+    return tuple_of([y if is_zero(x) else x if is_zero(y) else x + y for x, y in pairs])
 
 
 # --- the reverse sweep -------------------------------------------------------------------------
@@ -148,7 +159,7 @@ class Adjoints:
                     if arg in active and (term := edge_term(cotangent, node, i)) is not None:
                         terms[node, i] = term
                         before = adjoint.get(arg)
-                        adjoint[arg] = term if before is None else before + term
+                        adjoint[arg] = term if before is None else _added(before, term)
         return adjoint
 
     def __contains__(self, node: Expr) -> bool:
@@ -354,7 +365,8 @@ def jvp(y: Expr, wrt: Any, tangent: Any) -> Expr:
         seeds.append(_like(t, w, "tangent"))
 
     def derive(stable: Expr, by: Sequence[Expr]) -> list[Expr]:
-        return [_forward(stable, by, seeds)]
+        (found,) = push_forward([stable], dict(zip(by, seeds, strict=True)))
+        return [zeros_like(y) if found is None else found]
 
     return _with_stable(y, leaves, derive)[0]
 
@@ -376,19 +388,20 @@ def _like(value: Any, like: Expr, what: str) -> Expr:
     return x
 
 
-def _forward(y: Expr, wrt: Sequence[Expr], seeds: Sequence[Expr]) -> Expr:
-    order = toposort(y)
-    active = _active(order, wrt)
-    tangents = dict(zip(wrt, seeds, strict=True))
+def push_forward(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr | None]:
+    """The tangents of the outputs, given those of some nodes; None where there is no dependence."""
+    order = toposort(outputs)
+    active = _active(order, list(tangents))
+    known = dict(tangents)
     with origins() as mark, gc_paused():
         for node in order:
-            if node in tangents or node not in active:
+            if node in known or node not in active:
                 continue
             mark(node)
-            found = _pushed_tangent(node, [tangents.get(a) for a in node.args])
+            found = _pushed_tangent(node, [known.get(a) for a in node.args])
             if found is not None:
-                tangents[node] = found
-    return tangents.get(y, zeros_like(y))
+                known[node] = found
+    return [known.get(y) for y in outputs]
 
 
 # --- matrices of derivatives -------------------------------------------------------------------

@@ -13,7 +13,7 @@ import itertools
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter, is_
@@ -44,7 +44,8 @@ class Op:
                  whether the op is linear in its float arguments together (concat) or in each
                  (matmul). None for an argument without derivative (an index, a mask).
     vjp          anything else: (cotangent, out, i) -> the adjoint term of argument i, or None. It
-                 must be linear in the cotangent; forward mode is derived from it.
+                 must be linear in the cotangent; forward mode is derived from it, unless `jvp`,
+                 (out, tangents or None) -> tangent, says how to do better.
     no_gradient  declared: the output has no derivative (comparisons, argmax ...).
     """
 
@@ -57,6 +58,7 @@ class Op:
     transpose: Vjp | None = None
     jointly: bool = False
     vjp: Vjp | None = None
+    jvp: Callable[[Expr, Sequence[Expr | None]], Expr | None] | None = None
     no_gradient: bool = False
     pointwise: bool = False
     """Each element of the output comes from the same element of the arguments."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.body import Body
 from minigrad.errors import GraphError, GraphFileError, MinigradError
 from minigrad.graph import (
     CONST,
@@ -24,6 +25,7 @@ from minigrad.graph import (
     Expr,
     const,
     describe,
+    free_variables,
     get_op,
     make,
     param,
@@ -48,15 +50,17 @@ def dumps(outputs: Expr | Sequence[Expr]) -> str:
     True
     """
     roots = [outputs] if isinstance(outputs, Expr) else list(outputs)
+    head = {"minigrad": VERSION, "single": isinstance(outputs, Expr)}
+    return json.dumps(head | _encode_graph(roots), separators=(",", ":"))
+
+
+def _encode_graph(roots: Sequence[Expr]) -> dict[str, Any]:
     order = toposort(roots)
     number = {node: k for k, node in enumerate(order)}
-    document = {
-        "minigrad": VERSION,
-        "single": isinstance(outputs, Expr),
+    return {
         "outputs": [number[r] for r in roots],
         "nodes": [_encode_node(node, number) for node in order],
     }
-    return json.dumps(document, separators=(",", ":"))
 
 
 def _encode_node(node: Expr, number: dict[Expr, int]) -> dict[str, Any]:
@@ -94,6 +98,12 @@ def _encode_attr(value: Any, node: Expr) -> Any:
         return [_encode_attr(v, node) for v in value]
     if isinstance(value, np.dtype):
         return {"dtype": value.name}
+    if isinstance(value, Body):
+        # The inputs stand first among the outputs: some may be read by none of them.
+        graph = _encode_graph([*value.inputs, *value.outputs])
+        return {
+            "body": graph | {"carries": value.n_carry, "xs": value.n_x, "in": len(value.inputs)}
+        }
     if isinstance(value, (str, int)):
         return value
     raise GraphError(f"cannot save {describe(node)}: op {node.op.name} holds Python code")
@@ -147,18 +157,22 @@ def loads(text: str) -> Any:
         raise GraphFileError(
             f"a graph file of version {document['minigrad']!r:.20}; this minigrad reads {VERSION}"
         )
+    outputs = _decode_graph(document)
+    if document.get("single"):
+        if len(outputs) != 1:
+            raise GraphFileError(f"one output was announced; there are {len(outputs)}")
+        return outputs[0]
+    return outputs
+
+
+def _decode_graph(document: dict[str, Any]) -> list[Expr]:
     nodes: list[Expr] = []
     for k, encoded in enumerate(_list(document.get("nodes"), "'nodes'")):
         try:
             nodes.append(_decode_node(encoded, nodes))
         except Exception as error:  # type rules see values no constructor would give them
             raise GraphFileError(f"node {k} is malformed: {_first_line(error)}") from None
-    outputs = [_node(nodes, k) for k in _list(document.get("outputs"), "'outputs'")]
-    if document.get("single"):
-        if len(outputs) != 1:
-            raise GraphFileError(f"one output was announced; there are {len(outputs)}")
-        return outputs[0]
-    return outputs
+    return [_node(nodes, k) for k in _list(document.get("outputs"), "'outputs'")]
 
 
 def _first_line(error: Exception) -> str:
@@ -234,11 +248,33 @@ def _decode_array(value: Any) -> Array:
 def _decode_attr(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_decode_attr(v) for v in value)
+    if isinstance(value, dict) and "body" in value:
+        return _decode_body(value["body"])
     if isinstance(value, dict):
         return np.dtype(_text(value.get("dtype"), "a dtype"))
-    if type(value) not in (str, int):
+    if type(value) not in (str, int, bool):
         raise GraphFileError(f"{value!r:.20} is no attribute")
     return value
+
+
+def _decode_body(encoded: Any) -> Body:
+    if not isinstance(encoded, dict):
+        raise GraphFileError("the body of a loop must be an object")
+    found = _decode_graph(encoded)
+    counts = [encoded.get(name) for name in ("carries", "xs", "in")]
+    if any(type(n) is not int for n in counts):
+        raise GraphFileError("the body of a loop must say how many inputs it has")
+    n_carry, n_x, n_in = counts
+    inputs, outputs = found[:n_in], found[n_in:]
+    if not 0 <= n_carry <= n_carry + n_x <= len(inputs) == n_in or n_carry > len(outputs):
+        raise GraphFileError("the body of a loop has too few inputs or outputs")
+    if any(v.op is not VAR for v in inputs) or len(set(inputs)) != n_in:
+        raise GraphFileError("the inputs of a loop's body must be variables, each its own")
+    if set(free_variables(outputs)) - set(inputs):
+        raise GraphFileError("the body of a loop depends on a variable that is not its input")
+    if any(c.type is not v.type for c, v in zip(outputs, inputs[:n_carry], strict=False)):
+        raise GraphFileError("a carry of a loop's body changes its type")
+    return Body(inputs, outputs, n_carry, n_x)
 
 
 @public

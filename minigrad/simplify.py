@@ -43,8 +43,8 @@ from minigrad.ops.pointwise import (
 )
 from minigrad.ops.reduce import SOFTMAX, log_softmax, logsumexp, softmax
 from minigrad.ops.shape import PERMUTE, permute_dims
-from minigrad.types import TupleType
 from minigrad.rewrite import Rewriter, Rule, rule
+from minigrad.types import TupleType
 
 _FOLD_LIMIT = 1 << 16  # elements: larger constants are cheaper to compute than to keep
 

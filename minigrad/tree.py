@@ -30,6 +30,22 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Iterator[Any]], Any]]:
     return [tree], next
 
 
+def paths(tree: Any, root: str = "") -> list[str]:
+    """Where each leaf of a nesting stands, as Python writes it.
+
+    >>> paths({"a": 1, "b": (2, [3])}, "carry")
+    ["carry['a']", "carry['b'][0]", "carry['b'][1][0]"]
+    """
+    if isinstance(tree, Mapping):
+        return [p for k, v in tree.items() for p in paths(v, f"{root}[{k!r}]")]
+    if hasattr(tree, "_fields"):
+        named = zip(tree._fields, tree, strict=True)
+        return [p for name, v in named for p in paths(v, f"{root}.{name}")]
+    if isinstance(tree, (tuple, list)):
+        return [p for k, v in enumerate(tree) for p in paths(v, f"{root}[{k}]")]
+    return [root]
+
+
 def _maker(tree: Any) -> Callable[[list[Any]], Any]:
     if isinstance(tree, list):
         return list

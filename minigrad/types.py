@@ -90,6 +90,32 @@ class TensorType:
         return TensorType(self.shape, dtype)
 
 
+class TupleType:
+    """The type of a node with several results (a loop); only `item` reads such a node.
+
+    >>> TupleType((TensorType((2,), np.float64), TensorType((), np.int64)))
+    (float64(2,), int64)
+    """
+
+    __slots__ = ("is_float", "items")
+    items: tuple[TensorType, ...]
+    is_float: bool
+    _interned: dict[tuple[TensorType, ...], TupleType] = {}
+
+    def __new__(cls, items: Iterable[TensorType]) -> TupleType:
+        key = tuple(items)
+        found = cls._interned.get(key)
+        if found is None:
+            found = object.__new__(cls)
+            found.items = key
+            found.is_float = any(t.is_float for t in key)
+            found = cls._interned.setdefault(key, found)
+        return found
+
+    def __repr__(self) -> str:
+        return f"({', '.join(map(repr, self.items))})"
+
+
 def as_shape(shape: Iterable[int] | int) -> Shape:
     """Normalise a shape; an int means one axis. Raises ShapeError.
 

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
+from minigrad.graph import make
 from minigrad.ops.custom import barrier
+from minigrad.ops.tuples import ITEM, TUPLE
 
 Sampler = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
@@ -279,6 +281,18 @@ def _added(x: np.ndarray, index: Any, values: Any) -> np.ndarray:
 
 _TWICE = mg.custom_vjp(lambda x: x * x, lambda ct, y, x: 2.0 * x * ct)
 
+def _running(c: mg.Expr, x: mg.Expr, reverse: bool = False) -> mg.Expr:
+    return mg.scan(lambda c, x: (mg.tanh(c + x), c * x), c, x, reverse=reverse)[1]
+
+
+def _running_numpy(c: np.ndarray, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    ys = np.empty(xs.shape)
+    for t, x in enumerate(xs):
+        ys[t] = c * x
+        c = np.tanh(c + x)
+    return c, ys
+
+
 _STRUCTURAL: list[Case] = [
     case("astype", lambda x, k: x * mg.astype(k, x.dtype), np.multiply, [(2, 3), (3,)],
          [SMOOTH, integers(-3, 3)], empty=((0,), (0,))),
@@ -378,6 +392,12 @@ _STRUCTURAL: list[Case] = [
     case("stop_gradient", mg.stop_gradient, np.asarray, (2, 3), smooth=False, empty=((0,),)),
     case("barrier", lambda x: mg.sin(barrier(x)), np.sin, (2, 3), empty=((0,),)),
     case("custom_vjp", _TWICE, np.square, (2, 3), empty=((0,),)),
+    case("scan", _running, lambda c, x: _running_numpy(c, x)[1], [(2,), (3, 2)],
+         empty=((2,), (0, 2))),
+    case("item", lambda c, x: _running(c, x, reverse=True),
+         lambda c, x: _running_numpy(c, x[::-1])[1][::-1], [(2,), (3, 2)], note="backwards"),
+    case("tuple", lambda x: make(ITEM, (make(TUPLE, (x, mg.sin(x))),), (1,)), np.sin, (2, 3),
+         empty=((0,),)),
 ]  # fmt: skip
 
 CASES: list[Case] = _pointwise() + _STRUCTURAL

@@ -1,0 +1,118 @@
+"""The body of a loop: a closed graph from (carries, inputs of a step, constants) to results.
+
+Tracing a Python function makes one. Bodies are interned: the same step function traced twice gives
+the same body, and so the same loop node.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeVar
+
+from minigrad.graph import CONST, VAR, Expr, make, substitute, toposort, walk
+from minigrad.ops.core import uniform_value
+from minigrad.types import TensorType
+
+T = TypeVar("T")
+
+
+class Body:
+    """A step of a loop: `carries` + `ys` as functions of `inputs` = carries + xs + constants.
+
+    The inputs are variables that belong to bodies alone, numbered by kind, so that equal steps are
+    one graph. `derived` holds what passes make of a body (its compiled form, its derivative).
+    """
+
+    __slots__ = ("__weakref__", "derived", "inputs", "n_carry", "n_x", "outputs")
+    _interned: ClassVar[weakref.WeakValueDictionary[Any, Body]] = weakref.WeakValueDictionary()
+
+    def __new__(
+        cls, inputs: Sequence[Expr], outputs: Sequence[Expr], n_carry: int, n_x: int
+    ) -> Body:
+        # Keyed by identity: the body keeps its nodes alive, so their ids are theirs alone.
+        key = (tuple(map(id, inputs)), tuple(map(id, outputs)), n_carry, n_x)
+        found = cls._interned.get(key)
+        if found is None:
+            found = object.__new__(cls)
+            found.inputs = tuple(inputs)
+            found.outputs = tuple(outputs)
+            found.n_carry, found.n_x = n_carry, n_x
+            found.derived = {}
+            cls._interned[key] = found
+        return found
+
+    inputs: tuple[Expr, ...]
+    outputs: tuple[Expr, ...]
+    n_carry: int
+    n_x: int
+    derived: dict[Any, Any]
+
+    @property
+    def carries(self) -> tuple[Expr, ...]:
+        """The variables for what goes from step to step."""
+        return self.inputs[: self.n_carry]
+
+    @property
+    def xs(self) -> tuple[Expr, ...]:
+        """The variables for one step's slices of the inputs."""
+        return self.inputs[self.n_carry : self.n_carry + self.n_x]
+
+    @property
+    def constants(self) -> tuple[Expr, ...]:
+        """The variables for what is the same in every step."""
+        return self.inputs[self.n_carry + self.n_x :]
+
+    @property
+    def next_carries(self) -> tuple[Expr, ...]:
+        """What the carries become."""
+        return self.outputs[: self.n_carry]
+
+    @property
+    def ys(self) -> tuple[Expr, ...]:
+        """What each step gives out."""
+        return self.outputs[self.n_carry :]
+
+    def split(self, given: Sequence[T]) -> tuple[list[T], list[T], list[T]]:
+        """One thing for each input, by kind: carries, xs, constants."""
+        end = self.n_carry + self.n_x
+        return list(given[: self.n_carry]), list(given[self.n_carry : end]), list(given[end:])
+
+    def __repr__(self) -> str:
+        steps = sum(bool(n.args) for n in toposort(self.outputs))
+        return f"<body of {steps} ops, {self.n_carry} carries>"
+
+
+def close(
+    carries: Sequence[Expr], xs: Sequence[Expr], outputs: Sequence[Expr]
+) -> tuple[Body, list[Expr]]:
+    """A body from expressions of placeholder variables, and the constants that it reads.
+
+    What depends on no placeholder is computed once, outside: the largest such expressions become
+    constants of the loop. Numbers stay inside, where rewrites can see them.
+    """
+    placeholders = {*carries, *xs}
+    reads = walk(outputs, lambda node: () if node in placeholders else node.args)
+    moving: dict[Expr, bool] = {}
+    outside: dict[Expr, None] = {}
+    for node, args in reads.items():
+        moving[node] = node in placeholders or any(moving[a] for a in args)
+        if moving[node]:
+            outside.update((a, None) for a in args if not moving[a] and not _is_number(a))
+    outside.update((o, None) for o in outputs if not moving[o] and not _is_number(o))
+    constants = list(outside)
+    given = [*carries, *xs, *constants]
+    kinds = ["carry"] * len(carries) + ["x"] * len(xs) + ["const"] * len(constants)
+    numbered = enumerate(zip(kinds, given, strict=True))
+    inputs = [body_var(k, kind, v.type) for k, (kind, v) in numbered]
+    closed = substitute(outputs, dict(zip(given, inputs, strict=True)))
+    return Body(inputs, closed, len(carries), len(xs)), constants
+
+
+def _is_number(node: Expr) -> bool:
+    return node.op is CONST or uniform_value(node) is not None
+
+
+def body_var(k: int, kind: str, type_: TensorType) -> Expr:
+    """The k-th input of bodies: a name with a NUL, which no user's variable can have."""
+    return make(VAR, (), (f"{kind}{k}\0", type_))

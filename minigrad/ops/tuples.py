@@ -1,0 +1,67 @@
+"""Nodes with several results: `item` reads one of a tuple, `tuple_of` makes one of several tensors.
+
+Loops have several results. Users never meet a tuple: what they hold are its items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from minigrad.errors import ShapeError
+from minigrad.graph import Expr, Op, make, register
+from minigrad.ops.core import full, uniform_value
+from minigrad.types import TensorType, TupleType
+
+
+def _tuple_type(*items: TensorType) -> Any:
+    return TupleType(items)
+
+
+def _item_type(whole: Any, i: int) -> TensorType:
+    if not isinstance(whole, TupleType) or not 0 <= i < len(whole.items):
+        raise ShapeError(f"{whole!r} has no item {i}")
+    return whole.items[i]
+
+
+def _item_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
+    types = cast(TupleType, out.args[0].type).items
+    parts = [cotangent if k == out.attrs[0] else full(0, t) for k, t in enumerate(types)]
+    return tuple_of(parts)
+
+
+TUPLE = register(
+    Op(
+        "tuple",
+        _tuple_type,
+        lambda *items: items,
+        transpose=lambda ct, out, i: item(ct, i),
+        jointly=True,
+    )
+)
+ITEM = register(
+    Op(
+        "item",
+        _item_type,
+        lambda whole, i: whole[i],
+        transpose=_item_transpose,
+        jointly=True,
+        attrs=("index",),
+        view=True,
+    )
+)
+
+
+def tuple_of(items: Sequence[Expr]) -> Expr:
+    """Several tensors as one node."""
+    return make(TUPLE, tuple(items))
+
+
+def item(whole: Expr, i: int) -> Expr:
+    """One tensor of a tuple."""
+    return whole.args[i] if whole.op is TUPLE else make(ITEM, (whole,), (i,))
+
+
+def is_zero(x: Expr) -> bool:
+    """Whether every element is known to be zero."""
+    return uniform_value(x) == 0

@@ -1,0 +1,500 @@
+"""Loops in the graph: `scan`, its derivatives, and its unrolled form.
+
+A loop is one node that holds a body (see body.py): carries, inputs, outputs, and nothing more. Its
+derivative is a loop the other way round, whose body is the derivative of the body; what that reads
+of the forward pass, the forward loop gives out as extra outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from minigrad.body import Body, close
+from minigrad.compile.numpy import compile_plan
+from minigrad.compile.plan import make_plan
+from minigrad.errors import DTypeError, GraphError, ShapeError
+from minigrad.grad import Adjoints, push_forward
+from minigrad.graph import (
+    Expr,
+    Op,
+    as_expr,
+    describe,
+    fresh_var,
+    make,
+    rebuild,
+    register,
+    substitute,
+    toposort,
+)
+from minigrad.operators import public
+from minigrad.ops.core import full, reshape, sum
+from minigrad.ops.shape import concat, stack
+from minigrad.ops.tuples import ITEM, item, tuple_of
+from minigrad.simplify import simplify_safely, stabilise
+from minigrad.tree import flatten, paths
+from minigrad.types import Array, TensorType, TupleType
+
+# --- the op ------------------------------------------------------------------------------------
+
+
+def _scan_type(*rest: Any) -> Any:
+    *types, body, length, _reverse, _recompute = rest
+    if len(types) != len(body.inputs):
+        raise ShapeError(f"the body takes {len(body.inputs)} inputs; there are {len(types)}")
+    for k, (given, v) in enumerate(zip(types, body.inputs, strict=True)):
+        stacked = body.n_carry <= k < body.n_carry + body.n_x
+        expected = _stacked(v.type, length) if stacked else v.type
+        if given is not expected:
+            raise ShapeError(f"input {k} of the loop is {given!r}; its body takes {expected!r}")
+    ys = [_stacked(y.type, length) for y in body.ys]
+    return TupleType([*(c.type for c in body.carries), *ys])
+
+
+def _stacked(type_: TensorType, length: int) -> TensorType:
+    return type_.with_shape((length, *type_.shape))
+
+
+def _scan_numpy(*rest: Any) -> tuple[Array, ...]:
+    *arrays, body, length, reverse, _recompute = rest
+    run = _compiled(body)
+    carries, xs, constants = body.split(arrays)
+    ys = [np.empty((length, *y.shape), y.dtype) for y in body.ys]
+    for t in range(length - 1, -1, -1) if reverse else range(length):
+        found = run([*carries, *[x[t] for x in xs], *constants])
+        carries = found[: body.n_carry]
+        for y, value in zip(ys, found[body.n_carry :], strict=True):
+            y[t] = value
+    return (*carries, *ys)
+
+
+def _compiled(body: Body) -> Callable[[Sequence[Array]], list[Array]]:
+    run = body.derived.get("numpy")
+    if run is None:
+        run = compile_plan(make_plan(body.inputs, simplify_safely(body.outputs)))
+        body.derived["numpy"] = run
+    return cast(Callable[[Sequence[Array]], list[Array]], run)
+
+
+def run_loop(
+    body: Body,
+    init: Sequence[Expr],
+    xs: Sequence[Expr],
+    constants: Sequence[Expr],
+    length: int,
+    reverse: bool,
+    recompute: bool,
+) -> list[Expr]:
+    """The results of a loop: the last carries, then the stacked outputs."""
+    whole = make(SCAN, (*init, *xs, *constants), (body, length, reverse, recompute))
+    return [item(whole, k) for k in range(len(body.outputs))]
+
+
+# --- reverse mode ------------------------------------------------------------------------------
+
+
+class _Backward:
+    """The derivative of a body: what a step of the reverse loop computes, and what it reads.
+
+    Placeholders stand for the cotangents of the outputs; a reverse step maps those of the next
+    carries and ys to those of the carries (`by_carry`), the inputs (`by_x`) and its summands for
+    the constants (`by_const`); None where there is no dependence.
+    """
+
+    def __init__(self, body: Body, recompute: bool) -> None:
+        self.body = body
+        outputs = stabilise(body.outputs)
+        self.cotangents = [
+            fresh_var("cotangent", o.type) if o.type.is_float else None for o in outputs
+        ]
+        pairs = zip(outputs, self.cotangents, strict=True)
+        terms = [sum(o * u) for o, u in pairs if u is not None]
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        adjoint = Adjoints(total, wrt=[v for v in body.inputs if v.type.is_float])
+        found = [adjoint.get(v) for v in body.inputs]
+        split = body.n_carry + body.n_x
+        self.by_carry = found[: body.n_carry]
+        self.by_x = found[body.n_carry : split]
+        self.by_const = found[split:]
+        self.residuals = _residuals(body, [] if recompute else outputs, found)
+
+
+def _residuals(body: Body, outputs: Sequence[Expr], found: Sequence[Expr | None]) -> list[Expr]:
+    """The forward values that a reverse step reads and the reverse loop cannot have otherwise.
+
+    Of no outputs given: the carries alone, from which all else is computed again.
+    """
+    moving = set(body.carries)
+    for node in toposort(outputs):
+        if any(a in moving for a in node.args):
+            moving.add(node)
+    kept: dict[Expr, None] = {}
+    seen: set[Expr] = set()
+    stack = [g for g in found if g is not None]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        # What follows from the step's inputs and the constants alone is at hand there too, and a
+        # view is read again from what it views.
+        if node in moving and not node.op.view:
+            kept[node] = None
+        else:
+            stack.extend(node.args)
+    return list(kept)
+
+
+def _backward(body: Body, recompute: bool) -> _Backward:
+    key = ("backward", recompute)
+    if key not in body.derived:
+        body.derived[key] = _Backward(body, recompute)
+    return cast(_Backward, body.derived[key])
+
+
+def _scan_vjp(cotangent: Expr, out: Expr, i: int) -> Expr | None:
+    return _scan_terms(cotangent, out)[i]
+
+
+def _scan_terms(cotangent: Expr, out: Expr) -> list[Expr | None]:
+    """The adjoint terms of all arguments, by one loop the other way round."""
+    body, length, reverse, recompute = out.attrs
+    back = _backward(body, recompute)
+    init, xs, constants = body.split(out.args)
+    outputs = [item(cotangent, k) for k in range(len(body.outputs))]
+
+    # The forward loop once more, giving out the residuals too. Loops that differ in their outputs
+    # only are merged when the graph is compiled.
+    kept = back.residuals
+    wide = Body(body.inputs, (*body.outputs, *kept), body.n_carry, body.n_x)
+    before = run_loop(wide, init, xs, constants, length, reverse, recompute)[len(body.outputs) :]
+
+    # A step of the reverse loop: cotangents and sums for the constants are carried.
+    by_const = [(fresh_var("sum", g.type), g) for g in back.by_const if g is not None]
+    carried = [
+        (u, ct, full(0, u.type) if g is None else g)
+        for u, ct, g in zip(back.cotangents, outputs, back.by_carry, strict=False)
+        if u is not None
+    ]
+    ys = zip(back.cotangents[body.n_carry :], outputs[body.n_carry :], strict=True)
+    step_xs = [(u, ct) for u, ct in ys if u is not None]
+    reverse_body, outside = close(
+        [*(u for u, _, _ in carried), *(total for total, _ in by_const)],
+        [*(u for u, _ in step_xs), *kept, *body.xs],
+        [
+            *(g for _, _, g in carried),
+            *(total + g for total, g in by_const),
+            *(g for g in back.by_x if g is not None),
+        ],
+    )
+    results = iter(
+        run_loop(
+            reverse_body,
+            [*(ct for _, ct, _ in carried), *(full(0, total.type) for total, _ in by_const)],
+            [*(ct for _, ct in step_xs), *before, *xs],
+            substitute(outside, dict(zip(body.constants, constants, strict=True))),
+            length,
+            not reverse,
+            False,
+        )
+    )
+    towards_init = [None if u is None else next(results) for u in back.cotangents[: body.n_carry]]
+    towards_const = [None if g is None else next(results) for g in back.by_const]
+    towards_xs = [None if g is None else next(results) for g in back.by_x]
+    return [*towards_init, *towards_xs, *towards_const]
+
+
+# --- forward mode ------------------------------------------------------------------------------
+
+
+def _scan_jvp(out: Expr, tangents: Sequence[Expr | None]) -> Expr:
+    """One loop that carries the tangents beside the values."""
+    body, length, reverse, recompute = out.attrs
+    init, xs, constants = body.split(out.args)
+    split = body.n_carry + body.n_x
+    # A carry may get a tangent from an input later on: all float carries carry one.
+    seeds = [
+        fresh_var("tangent", v.type)
+        if v.type.is_float and (k < body.n_carry or tangents[k] is not None)
+        else None
+        for k, v in enumerate(body.inputs)
+    ]
+    values = stabilise(body.outputs)
+    pushed = push_forward(
+        values, {v: s for v, s in zip(body.inputs, seeds, strict=True) if s is not None}
+    )
+    next_tangents = [
+        full(0, v.type) if p is None else p
+        for p, v in zip(pushed, body.carries, strict=False)
+        if v.type.is_float
+    ]
+    wide, outside = close(
+        [*body.carries, *(s for s in seeds[: body.n_carry] if s is not None)],
+        [*body.xs, *(s for s in seeds[body.n_carry : split] if s is not None)],
+        [
+            *values[: body.n_carry],
+            *next_tangents,
+            *(p for p in pushed[body.n_carry :] if p is not None),
+        ],
+    )
+    inside = dict(zip(body.constants, constants, strict=True))
+    pairs = zip(seeds[split:], tangents[split:], strict=True)
+    inside |= {s: t for s, t in pairs if s is not None and t is not None}
+    results = iter(
+        run_loop(
+            wide,
+            [*init, *_started(seeds[: body.n_carry], tangents)],
+            [*xs, *(t for t in tangents[body.n_carry : split] if t is not None)],
+            substitute(outside, inside),
+            length,
+            reverse,
+            recompute,
+        )[body.n_carry :]
+    )
+    items = cast(TupleType, out.type).items
+    moved = [v.type.is_float for v in body.carries]
+    moved += [p is not None for p in pushed[body.n_carry :]]
+    return tuple_of([next(results) if m else full(0, t) for m, t in zip(moved, items, strict=True)])
+
+
+def _started(seeds: Sequence[Expr | None], tangents: Sequence[Expr | None]) -> list[Expr]:
+    """The tangents that carries start with; zeros where none is given."""
+    pairs = zip(seeds, tangents, strict=False)
+    return [full(0, s.type) if t is None else t for s, t in pairs if s is not None]
+
+
+SCAN = register(
+    Op(
+        "scan",
+        _scan_type,
+        _scan_numpy,
+        vjp=_scan_vjp,
+        jvp=_scan_jvp,
+        attrs=("body", "length", "reverse", "recompute"),
+        symbol="↻",
+    )
+)
+
+
+# --- the user's side ---------------------------------------------------------------------------
+
+
+@public
+def scan(
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    *,
+    reverse: bool = False,
+    unroll: bool = False,
+    checkpoint: bool | int | None = None,
+) -> tuple[Any, Any]:
+    """A loop: step(carry, x) -> (next carry, y), over the first axis of xs.
+
+    init: any nesting of tuples, lists and dicts of tensors; each step must give back the same
+        nesting of the same types.
+    xs: a nesting of tensors with one first axis, or None with `length`.
+    reverse: from the last element to the first; ys keep the places of their xs.
+    unroll: plain nodes instead of a loop node, for drawing.
+    checkpoint: derivatives keep one carry a segment and compute the rest again. True takes
+        segments of √length steps, an int its own number of steps.
+
+    Returns (last carry, ys), the ys stacked along a new first axis. `step` is called once, with
+    variables; expressions of the surroundings that it uses become constants of the loop.
+    Raises ShapeError or DTypeError, naming the carry, when its type changes.
+
+    >>> from minigrad.graph import const
+    >>> last, sums = scan(lambda c, x: (c + x, c + x), const(0.0), const([1.0, 2.0, 3.0]))
+    >>> last.eval(), sums.eval()
+    (np.float64(6.0), array([1., 3., 6.]))
+    """
+    carries, build_carry = flatten(init)
+    carries = [as_expr(c) for c in carries]
+    inputs, build_x = flatten(xs) if xs is not None else ([], lambda it: None)
+    inputs = [as_expr(x) for x in inputs]
+    length = _length(inputs, paths(xs, "xs"), length)
+    names = paths(init, "carry")
+    if unroll:
+        return _plain(step, carries, build_carry, inputs, build_x, length, reverse, names)
+    inside = [fresh_var(name, c.type) for name, c in zip(names, carries, strict=True)]
+    slices = [fresh_var("x", x.type.with_shape(x.shape[1:])) for x in inputs]
+    carry, x = build_carry(iter(inside)), build_x(iter(slices))
+    after, ys, build_y = _call(step, carry, x, carries, names)
+    body, constants = close(inside, slices, [*after, *ys])
+    run = run_loop if not checkpoint else _segmented(length, checkpoint)
+    results = run(body, carries, inputs, constants, length, reverse, False)
+    return build_carry(iter(results[: len(carries)])), build_y(iter(results[len(carries) :]))
+
+
+def _length(inputs: Sequence[Expr], names: Sequence[str], length: int | None) -> int:
+    if any(not x.shape for x in inputs):
+        raise ShapeError("scan runs over the first axis of xs; a scalar has none")
+    lengths = {x.shape[0] for x in inputs} | ({length} if length is not None else set())
+    if not lengths:
+        raise GraphError("scan without xs needs length=")
+    if len(lengths) > 1 or min(lengths) < 0:
+        listed = [f"{n}: {x.shape[0]}" for n, x in zip(names, inputs, strict=True)]
+        listed += [f"length: {length}"] if length is not None else []
+        raise ShapeError(f"scan needs one number of steps; there are {', '.join(listed)}")
+    return int(lengths.pop())
+
+
+def _call(
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    carry: Any,
+    x: Any,
+    before: Sequence[Expr],
+    names: Sequence[str],
+) -> tuple[list[Expr], list[Expr], Callable[[Any], Any]]:
+    """One call of the step function, its results checked: carries, ys, and how to build the ys."""
+    result = step(carry, x)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise GraphError(f"the step function must return (carry, y), not {result!r:.80}")
+    after, _ = flatten(result[0])
+    if paths(result[0], "carry") != list(names):
+        raise GraphError(
+            f"the carry must keep its nesting: it starts as ({', '.join(names)}) and comes back "
+            f"as ({', '.join(paths(result[0], 'carry'))})"
+        )
+    after = [as_expr(c) for c in after]
+    for name, old, new in zip(names, before, after, strict=True):
+        if new.type is not old.type:
+            kind = ShapeError if new.shape != old.shape else DTypeError
+            fix = (
+                "start with a value of the shape that the step gives back"
+                if new.shape != old.shape
+                else f"start with {new.dtype}, or give back minigrad.astype(..., '{old.dtype}')"
+            )
+            raise kind(
+                f"{name} changes its type from {old.type!r} to {new.type!r} in a step; it must "
+                f"stay the same: {fix}. It comes back as {describe(new)}"
+            )
+    if result[1] is None:
+        return after, [], lambda it: None
+    ys, build_y = flatten(result[1])
+    return after, [as_expr(y) for y in ys], build_y
+
+
+def _plain(
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    carries: list[Expr],
+    build_carry: Callable[[Any], Any],
+    inputs: Sequence[Expr],
+    build_x: Callable[[Any], Any],
+    length: int,
+    reverse: bool,
+    names: Sequence[str],
+) -> tuple[Any, Any]:
+    """The loop as plain nodes."""
+    if length == 0:
+        raise ShapeError("cannot unroll a loop of no steps: the type of its ys is unknown")
+    rows: dict[int, list[Expr]] = {}
+    build_y: Callable[[Any], Any] = lambda it: None  # noqa: E731
+    current = carries
+    for t in reversed(range(length)) if reverse else range(length):
+        x = build_x(iter([x[t] for x in inputs]))
+        current, rows[t], build_y = _call(step, build_carry(iter(current)), x, carries, names)
+    ys = [stack([rows[t][k] for t in range(length)]) for k in range(len(rows[0]))]
+    return build_carry(iter(current)), build_y(iter(ys))
+
+
+# --- segments that are computed again -----------------------------------------------------------
+
+
+def _segmented(length: int, checkpoint: bool | int) -> Callable[..., list[Expr]]:
+    size = math.isqrt(length - 1) + 1 if checkpoint is True and length else int(checkpoint)
+    if size < 1:
+        raise ShapeError(f"checkpoint= is a positive number of steps, not {checkpoint!r}")
+
+    def run(
+        body: Body,
+        init: Sequence[Expr],
+        xs: Sequence[Expr],
+        constants: Sequence[Expr],
+        length: int,
+        reverse: bool,
+        recompute: bool,
+    ) -> list[Expr]:
+        whole = length // size * size
+        spans = [(0, whole), (whole, length)]
+        ys: dict[int, list[Expr]] = {}
+        carries = list(init)
+        for start, stop in reversed(spans) if reverse else spans:
+            part = [x[start:stop] for x in xs]
+            results = _segments(body, carries, part, constants, size, reverse, stop - start)
+            carries, ys[start] = results[: body.n_carry], results[body.n_carry :]
+        if whole == length:
+            return [*carries, *ys[0]]
+        return [*carries, *(concat(pair) for pair in zip(ys[0], ys[whole], strict=True))]
+
+    return run
+
+
+def _segments(
+    body: Body,
+    init: Sequence[Expr],
+    xs: Sequence[Expr],
+    constants: Sequence[Expr],
+    size: int,
+    reverse: bool,
+    length: int,
+) -> list[Expr]:
+    """A loop over segments, each a loop over its steps; derivatives keep what goes between them."""
+    size = min(size, max(length, 1))
+    count = length // size
+    carries = [fresh_var("carry", c.type) for c in init]
+    segment = [fresh_var("x", _stacked(v.type, size)) for v in body.xs]
+    inner = run_loop(body, carries, segment, constants, size, reverse, False)
+    outer, outside = close(carries, segment, inner)
+    split = [reshape(x, (count, size, *x.shape[1:])) for x in xs]
+    results = run_loop(outer, init, split, outside, count, reverse, True)
+    ys = [reshape(y, (length, *y.shape[2:])) for y in results[body.n_carry :]]
+    return [*results[: body.n_carry], *ys]
+
+
+# --- unrolling ---------------------------------------------------------------------------------
+
+
+@public
+def unroll(outputs: Any) -> Any:
+    """The same expressions with every loop, nested ones too, as plain nodes.
+
+    >>> from minigrad.graph import var
+    >>> x = var("x")
+    >>> last, _ = scan(lambda c, _: (c * x, None), x, length=2)
+    >>> unroll(last) is x * x * x
+    True
+    """
+    single = isinstance(outputs, Expr)
+    roots = [outputs] if single else list(outputs)
+    while any(n.op is SCAN for n in toposort(roots)):
+        new: dict[Expr, Expr] = {}
+        for node in toposort(roots):
+            args = tuple([new[a] for a in node.args])
+            if node.op is SCAN:
+                new[node] = _unrolled(node, args)
+            else:
+                new[node] = item(args[0], node.attrs[0]) if node.op is ITEM else rebuild(node, args)
+        roots = [new[r] for r in roots]
+    return roots[0] if single else roots
+
+
+def _unrolled(node: Expr, args: Sequence[Expr]) -> Expr:
+    body, length, reverse, _ = node.attrs
+    carries, xs, constants = body.split(args)
+    rows: dict[int, list[Expr]] = {}
+    for t in reversed(range(length)) if reverse else range(length):
+        given = [*carries, *(x[t] for x in xs), *constants]
+        found = substitute(body.outputs, dict(zip(body.inputs, given, strict=True)))
+        carries, rows[t] = found[: body.n_carry], found[body.n_carry :]
+    ys = [
+        stack([rows[t][k] for t in range(length)]) if length else full(0, _stacked(y.type, 0))
+        for k, y in enumerate(body.ys)
+    ]
+    return tuple_of([*carries, *ys])
