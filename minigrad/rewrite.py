@@ -202,7 +202,7 @@ class Rewriter:
         order = toposort(outputs)
         if not any(self._index(node.op).candidates(node.args) for node in order):
             return list(outputs)  # a quarter of the time of the loop below, and often enough
-        state = _Progress()
+        state = _Progress(len(order))
         done = state.done
         with origins() as mark, gc_paused():
             for node in order:
@@ -229,18 +229,22 @@ class Rewriter:
         """Finish a node that became another, and all that its rewriting made."""
         done, becomes = state.done, state.becomes
         stack = [root]
+        opened: set[tuple[Expr, bool]] = set()
         while stack:
             node = stack[-1]
             if node in done:
                 stack.pop()
-            elif node in becomes:
-                end = done.get(becomes[node])
-                if end is None:
-                    stack.append(becomes[node])
-                else:
-                    done[node] = keep_label(node, end)
-            elif waiting := [a for a in node.args if a not in done]:
+                continue
+            rewritten = node in becomes
+            needs = (becomes[node],) if rewritten else node.args
+            waiting = [a for a in needs if a not in done]
+            if waiting and (node, rewritten) in opened:
+                raise state.endless()  # it waits for what waits for it
+            if waiting:
+                opened.add((node, rewritten))
                 stack.extend(reversed(waiting))
+            elif rewritten:
+                done[node] = keep_label(node, done[becomes[node]])
             else:
                 self._visit(node, state, mark)
 
@@ -248,26 +252,21 @@ class Rewriter:
 class _Progress:
     """What one run of the driver has found out."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        # Rules that shrink or reorder fire a few times a node; those that grow, without end.
+        self.limit = 1000 + 20 * size
         self.done: dict[Expr, Expr] = {}
         self.becomes: dict[Expr, Expr] = {}  # rewritten once, the result not finished yet
         self.fired: list[str] = []
 
     def note(self, node: Expr, new: Expr, fired: Rule) -> None:
-        """Remember a rewrite; raise RewriteLoopError when there are too many, or they go round."""
+        """Remember a rewrite; raise RewriteLoopError when there are too many."""
         self.becomes[node] = new
         self.fired.append(fired.name)
-        if len(self.fired) > 1000 + 20 * len(self.done) or _is_loop(self.becomes, node):
-            last = ", ".join(repr(name) for name in self.fired[-4:])
-            raise RewriteLoopError(f"rewriting does not end; the last rules to fire were {last}")
+        if len(self.fired) > self.limit:
+            raise self.endless()
 
-
-def _is_loop(becomes: dict[Expr, Expr], start: Expr) -> bool:
-    node = becomes[start]
-    for _ in range(100):
-        if node is start:
-            return True
-        if node not in becomes:
-            return False
-        node = becomes[node]
-    return True
+    def endless(self) -> RewriteLoopError:
+        """The error for rules that go round, or grow."""
+        last = ", ".join(repr(name) for name in self.fired[-4:])
+        return RewriteLoopError(f"rewriting does not end; the last rules to fire were {last}")

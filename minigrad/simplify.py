@@ -141,7 +141,8 @@ EXACT: tuple[Rule, ...] = (
     rule("(-a) / b", lambda a, b: (-a) / b, lambda a, b: -(a / b), exact=True),
     rule("a / (-b)", lambda a, b: a / (-b), lambda a, b: -(a / b), exact=True),
     rule("-(a - b)", lambda a, b: -(a - b), lambda a, b: b - a, exact=True),
-    rule("|-a|", lambda a: abs(-a), lambda a: abs(a), exact=True),
+    # -a of an unsigned integer wraps round.
+    rule("|-a|", lambda a: abs(-a), lambda a: None if a.dtype.kind == "u" else abs(a), exact=True),
     rule("| |a| |", lambda a: abs(abs(a)), lambda a: abs(a), exact=True),
     Rule("reshape of reshape", RESHAPE, _reshape_twice, True, RESHAPE),
     Rule("broadcast of broadcast", BROADCAST, _broadcast_twice, True, BROADCAST),
@@ -290,7 +291,7 @@ REAL: tuple[Rule, ...] = (
     rule(
         "c * a + a",
         lambda c, a: c * a + a,
-        lambda c, a: (c + 1.0) * a,
+        lambda c, a: (c + full_like(c, 1)) * a,
         numbers="c",
     ),
     rule("exp(log(a))", lambda a: exp(log(a)), lambda a: a),

@@ -1,0 +1,356 @@
+"""Rewriting: every rule's form, value and end; the driver; patterns; loops of rules."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import minigrad as mg
+from minigrad.graph import make
+from minigrad.ops.core import ASTYPE
+from minigrad.rewrite import RewriteLoopError
+
+INF, NAN = np.inf, np.nan
+SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, 0.5, 1000.0, -1000.0, 1e-310, 1e308])
+PAIRS = np.array(list(itertools.product(SPECIAL, SPECIAL))).T
+
+N = PAIRS.shape[1]
+a, b = mg.var("a", (N,)), mg.var("b", (N,))
+m = mg.var("m", (2, 3))
+s = mg.var("s")
+mask = a > b
+zero = mg.zeros_like(a)
+
+
+def twice(x):
+    return make(ASTYPE, (x,), (x.dtype,))  # the public astype never makes this node
+
+
+# rule: pairs of what is written and what it becomes under that rule alone
+FORMS = {
+    "fold constants": [
+        (mg.const(2.0) * 3.0, mg.const(6.0)),
+        (a * (mg.const(2.0) + 3.0), a * 5.0),
+        (mg.const([1.0, 2.0])[::-1], mg.const([2.0, 1.0])),
+        (a * mg.exp(mg.zeros_like(a)), a * mg.ones_like(a)),
+        (mg.const(-0.0) * 1.0, mg.const(-0.0)),
+    ],
+    "a + 0": [(a + 0, a), (0.0 + a, a), (a + mg.zeros(N), a), (a + -0.0, a)],
+    "a - 0": [(a - 0, a)],
+    "0 - a": [(0 - a, -a)],
+    "a * 1": [(a * 1, a), (1.0 * a, a)],
+    "a * -1": [(a * -1, -a), (-1.0 * a, -a)],
+    "a / 1": [(a / 1, a)],
+    "a / -1": [(a / -1, -a)],
+    "a ** 1": [(a**1, a)],
+    "a ** 0": [(a**0, mg.ones_like(a))],
+    "-(-a)": [(mg.negative(-a), a)],
+    "a + (-b)": [(a + -b, a - b), (-b + a, a - b)],
+    "a - (-b)": [(a - -b, a + b)],
+    "(-a) * b": [(-a * b, -(a * b)), (a * -b, -(b * a))],
+    "(-a) / b": [(-a / b, -(a / b))],
+    "a / (-b)": [(a / -b, -(a / b))],
+    "-(a - b)": [(-(a - b), b - a)],
+    "|-a|": [(abs(-a), abs(a))],
+    "| |a| |": [(abs(abs(a)), abs(a))],
+    "reshape of reshape": [(m.reshape(6).reshape(3, 2), m.reshape(3, 2)),
+                           (m.reshape(6).reshape(2, 3), m)],
+    "broadcast of broadcast": [
+        (mg.broadcast_to(mg.broadcast_to(s, (3,)), (2, 3)), mg.broadcast_to(s, (2, 3)))],
+    "number in a shape": [
+        (mg.const([[2.0]]).reshape(1), mg.full(1, 2.0)),
+        (mg.broadcast_to(mg.const([2.0]), (2, 3)), mg.full((2, 3), 2.0)),
+    ],
+    "permute of permute": [
+        (mg.permute_dims(mg.permute_dims(mg.var("t", (2, 3, 4)), (2, 0, 1)), (0, 2, 1)),
+         mg.permute_dims(mg.var("t", (2, 3, 4)), (2, 1, 0))),
+        (m.T.T, m),
+    ],
+    "where of a known condition": [(mg.where(True, a, b), a), (mg.where(False, a, b), b),
+                                   (mg.where(mask, a, a), a)],
+    "sum over axes of length 1": [(mg.sum(m[:, :1], 1), m[:, :1].reshape(2)),
+                                  (mg.sum(s, keepdims=True), s)],
+    "astype to the same": [(twice(a), a)],
+    "log(sigmoid(a))": [(mg.log(mg.sigmoid(a)), -mg.softplus(-a))],
+    "log(1 - sigmoid(a))": [(mg.log(1 - mg.sigmoid(a)), -mg.softplus(a))],
+    "log1p(-sigmoid(a))": [(mg.log1p(-mg.sigmoid(a)), -mg.softplus(a))],
+    "log(1 + exp(a))": [(mg.log(1 + mg.exp(a)), mg.softplus(a)),
+                        (mg.log(mg.exp(a) + 1), mg.softplus(a))],
+    "log1p(exp(a))": [(mg.log1p(mg.exp(a)), mg.softplus(a))],
+    "log(exp(a))": [(mg.log(mg.exp(a)), a)],
+    "log(exp(a) + exp(b))": [(mg.log(mg.exp(a) + mg.exp(b)), mg.logaddexp(a, b))],
+    "1 / (1 + exp(-a))": [(1 / (1 + mg.exp(-a)), mg.sigmoid(a)),
+                          (1 / (mg.exp(-a) + 1), mg.sigmoid(a))],
+    "1 / (1 + exp(a))": [(1 / (1 + mg.exp(a)), mg.sigmoid(-a))],
+    "exp(a) / (1 + exp(a))": [(mg.exp(a) / (1 + mg.exp(a)), mg.sigmoid(a))],
+    "sqrt(a * a)": [(mg.sqrt(a * a), abs(a))],
+    "sqrt(square(a))": [(mg.sqrt(mg.square(a)), abs(a))],
+    "sqrt(a ** 2)": [(mg.sqrt(a**2), abs(a))],
+    "log(sum(exp))": [
+        (mg.log(mg.sum(mg.exp(m), 1)), mg.logsumexp(m, 1)),
+        (mg.log(mg.sum(mg.exp(m), 0, keepdims=True)), mg.logsumexp(m, 0, keepdims=True)),
+        (mg.log(mg.sum(mg.exp(m))), mg.logsumexp(m)),
+    ],
+    "log(softmax)": [(mg.log(mg.softmax(m, 0)), mg.log_softmax(m, 0))],
+    "softmax by hand": [
+        (mg.exp(m) / mg.sum(mg.exp(m), 1, keepdims=True), mg.softmax(m, 1)),
+        (mg.exp(m) / mg.sum(mg.exp(m), 0, keepdims=True), mg.softmax(m, 0)),
+        (mg.exp(m) / mg.sum(mg.exp(m), 0), mg.softmax(m, 0)),
+        (mg.exp(m) / mg.sum(mg.exp(m)), mg.softmax(m, (0, 1))),
+    ],
+    "move into a mask": [
+        (mg.where(mask, a, 0) * b, mg.where(mask, a * b, zero)),
+        (b * mg.where(mask, 0, a), mg.where(mask, zero, b * a)),
+        (mg.where(mask, a, 0) / b, mg.where(mask, a / b, zero)),
+        (-mg.where(mask, a, 0), mg.where(mask, -a, zero)),
+    ],
+    "add masks": [(mg.where(mask, a, 0) + mg.where(mask, b, 0), mg.where(mask, a + b, zero))],
+    "broadcast a mask": [
+        (mg.broadcast_to(mg.where(s > 0, s, 0), (3,)),
+         mg.where(mg.broadcast_to(s > 0, (3,)), mg.broadcast_to(s, (3,)), mg.zeros(3))),
+        (mg.where(m > 0, m, 0).reshape(6),
+         mg.where((m > 0).reshape(6), m.reshape(6), mg.zeros((2, 3)).reshape(6))),
+    ],
+    "a * 0": [(a * 0, zero), (0 * a, zero)],
+    "0 / a": [(0 / a, zero)],
+    "a - a": [(a - a, zero)],
+    "a / a": [(a / a, mg.ones_like(a))],
+    "a + a": [(a + a, 2 * a)],
+    "(a / b) * b": [(a / b * b, a), (b * (a / b), a)],
+    "(a * b) / b": [(a * b / b, a), (b * a / b, a)],
+    "a * (1 / b)": [(a * (1 / b), a / b), (1 / b * a, a / b)],
+    "c * (d * a)": [(2 * (3 * a), mg.full_like(a, 2.0) * 3.0 * a)],
+    "c * a + d * a": [(2 * a + a * 3, (mg.full_like(a, 2.0) + 3.0) * a)],
+    "c * a + a": [(2 * a + a, (mg.full_like(a, 2.0) + 1.0) * a)],
+    "exp(log(a))": [(mg.exp(mg.log(a)), a)],
+    "square(sqrt(a))": [(mg.square(mg.sqrt(a)), a)],
+    "sqrt(a) * sqrt(a)": [(mg.sqrt(a) * mg.sqrt(a), a)],
+}  # fmt: skip
+
+ALL_RULES = [r for table in mg.RULES.values() for r in table]
+EXACT = {r.name for r in ALL_RULES if r.exact}
+PAIRS_OF_FORMS = [
+    pytest.param(name, old, new, id=f"{name}-{k}")
+    for name, forms in FORMS.items()
+    for k, (old, new) in enumerate(forms)
+]
+
+
+def named(name):
+    return [r for r in ALL_RULES if r.name == name]
+
+
+def values(outputs, at):
+    variables = mg.free_variables(outputs)
+    return mg.function(variables, outputs, simplify=False)(*[at[v] for v in variables])
+
+
+def test_every_rule_is_tested():
+    # The tables of loops have tests of their own, in test_scan.py.
+    tables = [mg.RULES[t] for t in ("exact", "stability", "real")]
+    assert {r.name for table in tables for r in table} == set(FORMS)
+
+
+def test_every_variant_of_a_rule_is_tested():
+    for name in FORMS:
+        roots = {r.root for r in named(name)} - {None}
+        found = {n.op for old, _ in FORMS[name] for n in mg.toposort(old)}
+        assert roots <= found, name
+
+
+@pytest.mark.parametrize(("name", "old", "new"), PAIRS_OF_FORMS)
+def test_form(name, old, new):
+    assert old is not new
+    assert mg.simplify(old, named(name)) is new
+
+
+@pytest.mark.parametrize(("name", "old", "new"), PAIRS_OF_FORMS)
+def test_the_tables_together_do_no_worse(name, old, new):
+    everything = mg.simplify(old)
+    assert len(mg.toposort(everything)) <= len(mg.toposort(mg.simplify(new)))
+    assert mg.simplify(everything) is everything
+    mg.verify(everything)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"), [p for p in PAIRS_OF_FORMS if p.values[0] in EXACT]
+)
+def test_exact_rules_keep_every_value(name, old, new, rng):
+    at = {
+        a: PAIRS[0],
+        b: PAIRS[1],
+        m: rng.choice(SPECIAL, m.shape),
+        s: NAN,
+        mg.var("t", (2, 3, 4)): rng.choice(SPECIAL, (2, 3, 4)),
+    }
+    before, after = values([old, mg.simplify(old, named(name))], at)
+    assert_array_equal(before, after, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"), [p for p in PAIRS_OF_FORMS if p.values[0] not in EXACT]
+)
+def test_other_rules_keep_the_mathematics(name, old, new, rng):
+    at = {
+        a: rng.uniform(0.3, 3, N),
+        b: rng.uniform(0.3, 3, N),
+        m: rng.standard_normal(m.shape),
+        s: 0.7,
+    }
+    before, after = values([old, mg.simplify(old, named(name))], at)
+    assert_allclose(before, after, rtol=1e-13, atol=1e-15)
+
+
+INTEGER_RULES = {
+    "a + 0": lambda a, b: a + 0,
+    "a - 0": lambda a, b: a - 0,
+    "0 - a": lambda a, b: 0 - a,
+    "a * 1": lambda a, b: a * 1,
+    "a ** 1": lambda a, b: a**1,
+    "a ** 0": lambda a, b: a**0,
+    "-(-a)": lambda a, b: mg.negative(-a),
+    "a + (-b)": lambda a, b: a + -b,
+    "a - (-b)": lambda a, b: a - -b,
+    "(-a) * b": lambda a, b: -a * b,
+    "-(a - b)": lambda a, b: -(a - b),
+    "|-a|": lambda a, b: abs(-a),
+    "a - a": lambda a, b: a - a,
+    "a * 0": lambda a, b: a * 0,
+    "a + a": lambda a, b: a + a,
+    "c * a + a": lambda a, b: 2 * a + a,
+    "c * a + d * a": lambda a, b: 2 * a + 3 * a,
+    "c * (d * a)": lambda a, b: 2 * (3 * a),
+}
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int64", "uint8", "uint64"])
+@pytest.mark.parametrize("name", INTEGER_RULES)
+def test_rules_on_integers_keep_every_value(name, dtype):
+    info = np.iinfo(dtype)
+    data = np.array(list(itertools.product([0, 1, 5, info.min, info.max], repeat=2)), dtype).T
+    i, j = mg.var("i", data[0].shape, dtype), mg.var("j", data[0].shape, dtype)
+    old = INTEGER_RULES[name](i, j)
+    new = mg.simplify(old, named(name))
+    assert (new is old) == (name == "|-a|" and dtype.startswith("u"))
+    before, after = values([old, new], {i: data[0], j: data[1]})
+    assert_array_equal(before, after, strict=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bool", "int32"])
+def test_simplify_keeps_the_type(dtype):
+    x = mg.var("x", (3,), dtype)
+    for y in (x + x, x * 1, mg.maximum(x, x), mg.where(x == x, x, x)):
+        assert mg.simplify(y).type is y.type
+
+
+# --- what simplifying is for --------------------------------------------------------------------
+
+
+def test_derivatives_read_like_a_textbook():
+    x = mg.var("x")
+    assert str(mg.simplify(mg.grad(x**3 + 2 * x, x))) == "2 + 3 * x ^ 2"
+    assert str(mg.simplify(mg.grad(mg.log(mg.sigmoid(x)), x))) == "sigmoid(-x)"
+    assert str(mg.simplify(mg.grad(mg.tanh(x), x))) == "1 - tanh(x) * tanh(x)"
+    assert mg.simplify(mg.grad(x * 5 - x * 5, x)) is mg.const(0.0)
+
+
+def test_several_outputs_share_what_they_share():
+    x = mg.var("x")
+    first, second = mg.simplify([mg.exp(x * 1) + 0, mg.exp(x + 0) * 2])
+    assert second.args[0] is first or second.args[1] is first
+
+
+def test_labels_survive():
+    x = mg.var("x")
+    inner = (mg.sin(x) * 1.0).named("wave")
+    y = mg.simplify(inner + 2.0)
+    assert "wave" in {n.label for n in mg.toposort(y)}
+
+
+def test_parameters_are_no_constants():
+    p = mg.param("p", 0.0)
+    y = mg.simplify(p * 2.0 + 3.0)
+    p.value = 5.0
+    assert y.eval() == 13.0
+
+
+def test_rules_may_be_left_out():
+    x = mg.var("x")
+    y = x * 1.0 + 0.0
+    assert mg.simplify(y, []) is y
+    assert mg.simplify(y, [r for r in mg.RULES["exact"] if r.name != "a + 0"]) is not x
+    raw = mg.function([x], y, simplify=False)
+    cooked = mg.function([x], y)
+    assert len(raw.plan.steps) == 2
+    assert len(cooked.plan.steps) == 0
+
+
+def test_what_python_computes_wrongly_is_left_to_run_time():
+    y = mg.inv(mg.zeros((2, 2))) + 0
+    assert mg.simplify(y).op.name == "inv"
+
+
+# --- the driver ---------------------------------------------------------------------------------
+
+x = mg.var("x")
+
+
+def test_a_rule_of_ones_own():
+    double = mg.rule("double", lambda t: mg.sin(t) * mg.cos(t), lambda t: 0.5 * mg.sin(2.0 * t))
+    y = mg.simplify(mg.cos(x + 1) * mg.sin(x + 1), [double])
+    assert y is 0.5 * mg.sin(2.0 * (x + 1))
+    assert isinstance(double, mg.Rule)
+
+
+def test_a_wildcard_is_the_same_everywhere():
+    difference = mg.rule("difference", lambda t: t - t, lambda t: 0.0 * t)
+    y = mg.sin(x) - mg.cos(x)
+    assert mg.simplify(y, [difference]) is y
+
+
+def test_rewriting_reaches_a_fixpoint_in_one_call():
+    y = x
+    for _ in range(50):
+        y = mg.negative(-(y * 1 + 0)) / 1
+    assert mg.simplify(y) is x
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [mg.rule("there", lambda t: mg.sin(t), lambda t: mg.cos(t)),
+         mg.rule("back", lambda t: mg.cos(t), lambda t: mg.sin(t))],
+        [mg.rule("turn", lambda p, q: p - q, lambda p, q: q - p)],
+        [mg.rule("one", lambda t: mg.sin(t), lambda t: mg.cos(t)),
+         mg.rule("two", lambda t: mg.cos(t), lambda t: mg.tan(t)),
+         mg.rule("three", lambda t: mg.tan(t), lambda t: mg.sin(t))],
+    ],
+    ids=["pair", "itself", "three"],
+)  # fmt: skip
+def test_rules_that_undo_each_other_are_told(rules):
+    y = mg.sin(x) - x
+    with pytest.raises(RewriteLoopError, match="rewriting does not end; the last rules to fire"):
+        mg.simplify(y, rules)
+
+
+@pytest.mark.parametrize(
+    "grow",
+    [
+        mg.rule("outwards", lambda t: mg.sin(t), lambda t: mg.sin(t) + 1.0),
+        mg.rule("inwards", lambda t: mg.sin(t), lambda t: mg.sin(t + 1.0)),
+        mg.rule("doubling", lambda t: mg.sin(t), lambda t: mg.sin(t * t) * mg.sin(t * 2.0)),
+    ],
+    ids=lambda r: r.name,
+)
+def test_rules_that_grow_are_told(grow):
+    with pytest.raises(RewriteLoopError, match=grow.name):
+        mg.simplify(mg.sin(x), [grow])
+
+
+def test_a_rule_that_changes_the_type_is_told():
+    wrong = mg.rule("wrong", lambda t: mg.sin(t), lambda t: t > 0)
+    with pytest.raises(mg.GraphError, match=r"rule 'wrong' turned .* the type must stay"):
+        mg.simplify(mg.sin(x), [wrong])
