@@ -107,3 +107,15 @@ def test_data_that_is_not_finite_is_called_that():
 def test_settings_that_cannot_be(settings, message):
     with pytest.raises(ConfigError, match=message):
         Settings(**settings)
+
+
+def test_the_lstm_learns_what_the_rnn_does_not():
+    """The demonstration in small: 50 steps; one below a tenth of the baseline, the other at it."""
+    task, settings = Adding(length=50), Settings(steps=400)
+    ratio = {}
+    for cell in (RNN(2, 16), LSTM(2, 16, memory=50)):
+        model = Model.create(cell, 1, random_streams(0)[0])
+        assert len(list(train(model, task, settings))) == 400
+        ratio[cell.name] = evaluate(model, task, 0).loss / task.baseline
+    assert ratio["lstm"] < 0.1
+    assert ratio["rnn"] > 0.9
