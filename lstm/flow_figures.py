@@ -134,12 +134,12 @@ def _name_ends(sheet: Canvas, axis: Axis, curves: Sequence[Curve]) -> None:
     taken: list[float] = []
     for curve in sorted(curves, key=lambda c: axis.y(c.norms[0])):
         y = axis.y(curve.norms[0])
-        soon = axis.y(curve.norms[min(len(curve.norms) - 1, len(curve.norms) // 6)])
-        rises = y - soon > 8.0
+        near = [axis.y(x) for x in curve.norms[: len(curve.norms) // 5 + 1]]
+        rises = y - near[-1] > 8.0
         floor = axis.top + axis.height + 2.0
-        place = min(y + 9.0, floor) if rises else y - 9.0
+        place = min(y + 9.0, floor) if rises else min(near) - 9.0
         if _is_taken(place, taken):
-            place = y + 10.0
+            place = max(near) + 10.0
         while _is_taken(place, taken):
             place += 2.0
         taken.append(place)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import graphviz
 
-from minigrad.draw.html import BOLD, INK, PAGE, plain, tooltip
+from minigrad.draw.html import BOLD, INK, PAGE, tooltip
 from minigrad.draw.theme import FONT, Dash
 
 Point = tuple[float, float]
@@ -69,7 +69,7 @@ class Canvas:
             width=_inches(width),
             height=_inches(height),
             pos=_point((x + width / 2, y + height / 2)),
-            tooltip=tooltip([hint]) or " ",
+            tooltip=tooltip([hint]),
         )
 
     def text(
@@ -88,10 +88,9 @@ class Canvas:
             return  # Graphviz 14.1 crashes on a label of nothing but a line's end
         width = _WIDTH * size * max(1, len(words)) + 8.0
         shift = {"l": width / 2, "c": 0.0, "r": -width / 2}[align]
-        shown = plain(words).replace("\\", "\\\\")
         self._graph.node(
             self._id(),
-            label=shown + {"l": "\\l", "c": "", "r": "\\r"}[align],
+            label=tooltip([words], {"l": "\\l", "c": "", "r": "\\r"}[align]),
             style="",
             fontsize=f"{size:g}",
             fontcolor=color,
@@ -129,7 +128,7 @@ class Canvas:
             color=color,
             penwidth=f"{width:g}",
             style=dash,
-            tooltip=tooltip([hint]) or " ",
+            tooltip=tooltip([hint]),
         )
 
     def _id(self) -> str:

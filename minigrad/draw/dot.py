@@ -56,7 +56,7 @@ def _clusters(graph: graphviz.Digraph, picture: Picture) -> None:
             cluster.attr(
                 label=label,
                 id=f"cluster{k}",
-                tooltip=tooltip([name]) or " ",
+                tooltip=tooltip([name]),
                 style="rounded,filled",
                 fillcolor="#f5f6f8",
                 color="#c9ced6",
@@ -99,11 +99,11 @@ def _band(
         width=f"{(right - left) / 72:.4f}",
         height=f"{(bottom - top) / 72:.4f}",
         pos=f"{(left + right) / 2:g},{-(top + bottom) / 2:g}",
-        tooltip=tooltip([label]) or " ",
+        tooltip=tooltip([label]),
         labelloc="t",
         fontsize="11",
         fontcolor=INK,
-        label=tooltip([label]) + ("\\r" if is_lane else "\\l"),
+        label=tooltip([label], "\\r" if is_lane else "\\l"),
     )
 
 

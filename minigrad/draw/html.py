@@ -8,6 +8,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
+import graphviz
+
 from minigrad.draw.theme import EdgeStyle, Scale, fmt, legend_rows, text_on
 
 INK, MUTED, FAINT, PAGE = "#1b1f24", "#57606a", "#c9ced6", "#ffffff"
@@ -43,9 +45,14 @@ def esc(text: str, limit: int | None = _WIDEST) -> str:
     return "".join(_ENTITIES.get(c, c) for c in plain(text, limit))
 
 
-def tooltip(lines: Iterable[str]) -> str:
-    """Lines as a DOT escString: Graphviz's backslash sequences are taken literally."""
-    return "\\n".join(plain(line, 2000).replace("\\", "\\\\") for line in lines)
+def tooltip(lines: Iterable[str], end: str = "") -> str:
+    """Lines as a DOT escString that is no HTML-like label; `end` may say how they are justified.
+
+    Backslashes in them mean nothing to Graphviz.
+    """
+    shown = "\\n".join(plain(line, 2000).replace("\\", "\\\\") for line in lines)
+    text: str = graphviz.nohtml(shown + end or " ")
+    return text
 
 
 def cell(

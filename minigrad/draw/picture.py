@@ -121,11 +121,9 @@ class Options:
     title: str | None = None
 
 
-def make_picture(
-    y: Expr | Sequence[Expr], at: Mapping[Any, Any] | None, grad: bool, options: Options
-) -> Picture:
+def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Options) -> Picture:
     """Measure a graph and put it into words. Raises GraphError, or what the evaluation raises."""
-    roots = [y] if isinstance(y, Expr) else list(y)
+    roots = list(y) if isinstance(y, (list, tuple)) else [y]
     _check(roots, at, grad, options)
     order = toposort(roots)
     _check_size(len(order), options.limit)

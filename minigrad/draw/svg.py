@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from minigrad.draw.html import BOLD
+from minigrad.draw.html import BOLD, plain
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -71,7 +71,7 @@ def _q(value: str) -> str:
 def _describe(root: ET.Element, title: str, description: str, prefix: str) -> None:
     for k, (tag, text) in enumerate((("title", title), ("desc", description))):
         element = ET.Element(f"{{{_SVG}}}{tag}", {"id": tag})
-        element.text = text
+        element.text = "\n".join(map(plain, text.split("\n")))
         root.insert(k, element)
     root.set("role", "img")
     root.set("aria-labelledby", f"{prefix}-title {prefix}-desc")

@@ -1,0 +1,194 @@
+"""The figures of gradient flow and the files of a command."""
+
+from __future__ import annotations
+
+import csv
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from lstm.cells import CELLS, LSTM, RNN
+from lstm.figures import cell_unrolled, compare_flows, paths, write_demo, write_flow
+from lstm.flow import measure
+from lstm.model import Model
+from lstm.panels import BINS, Curve, bins, decades, number, scale_of, ticks
+from lstm.tasks import Adding
+from minigrad.draw.measure import norm
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def _data(steps: int = 12, batch: int = 4):
+    return Adding(length=max(steps, 2)).batch(np.random.default_rng(2), batch)
+
+
+def _model(kind, seed: int = 0, hidden: int = 4) -> Model:
+    return Model.create(kind(2, hidden), 1, seed, Adding(length=12).config())
+
+
+def _words(svg: str) -> str:
+    return " ".join("".join(t.itertext()) for t in ET.fromstring(svg).iter(f"{SVG}text"))
+
+
+@pytest.fixture(scope="module")
+def flows():
+    xs, ys = _data()
+    return {kind.name: measure(_model(kind), xs, ys) for kind in (RNN, LSTM)}
+
+
+# --- the cell ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", CELLS.values())
+def test_every_cell_is_drawn_with_every_op(kind) -> None:
+    xs, ys = _data()
+    model = _model(kind)
+    figure = cell_unrolled(model, xs, ys, steps=2)
+    picture = figure.picture
+    assert list(picture.groups) == ["step t = 1", "step t = 2"]
+    symbols = {"i", "f", "o"} & set(model.unroll(mg.var("x", (1, 1, 2), "float32")).values[0])
+    names = {n.name for n in picture.nodes}
+    assert {f"{s}{t}" for s in symbols | {"h"} for t in "₁₂"} <= names
+    assert picture.is_placed == (kind.name in ("lstm", "coupled"))
+    assert "step t = 2" in _words(figure.svg)
+
+
+def test_the_cell_shows_the_gradients_of_its_graph() -> None:
+    xs, ys = _data()
+    model = _model(LSTM)
+    picture = cell_unrolled(model, xs, ys, steps=3).picture
+    flow = measure(model, xs[:3], ys)
+    for symbol, series in flow.series.items():
+        for t, expected in enumerate(series.norms, 1):
+            (node,) = [n for n in picture.nodes if n.name == f"{symbol}{'₁₂₃'[t - 1]}"]
+            assert node.adjoint.norm == pytest.approx(expected, rel=1e-5)
+    lane = [n for n in picture.nodes if n.lane == "the cell line"]
+    assert len(lane) == 7  # C₀, and a product and a sum for each step
+    assert len({n.place[1] for n in lane}) == 1
+
+
+def test_the_initial_states_are_two_nodes() -> None:
+    names = [n.name or n.title for n in cell_unrolled(_model(LSTM), *_data()).picture.nodes]
+    assert names.count("h₀") == names.count("C₀") == 1
+
+
+# --- curves and strips ---------------------------------------------------------------------------
+
+
+def test_panels_show_names_ends_and_words(flows) -> None:
+    figure = compare_flows({"before": [*flows.values()], "after": [*flows.values()]})
+    words = _words(figure.svg)
+    for flow in flows.values():
+        for symbol, series in flow.series.items():
+            assert f"|∂L/∂{symbol}ₜ|" in words
+            assert f"{series.first:.1e}" in words
+            assert f"{series.last:.1e}" in words
+        assert flow.diagnosis[0] in words
+    assert "decades" in words
+    assert "before" in words
+    assert figure.description.count("RNN") >= 2
+
+
+def test_everything_compared_has_one_scale(flows) -> None:
+    curves = [Curve.of(n, s) for n, f in flows.items() for s in f.series.values()]
+    scale = scale_of(curves)
+    values = [x for c in curves for x in c.norms]
+    assert 10**scale.hi_exp >= max(values) * (1 - 1e-9)
+    lo, hi = decades(curves)
+    assert 10.0**lo <= min(values)
+    assert 10.0**hi >= max(values)
+
+
+def test_paths_need_a_line(flows) -> None:
+    words = _words(paths({"": flows["lstm"]}).svg)
+    assert "along the line (∏ f)" in words
+    assert "through h and gates" in words
+    with pytest.raises(ValueError, match="no cell line"):
+        paths({"": flows["rnn"]})
+
+
+@pytest.mark.parametrize(
+    "norms",
+    [[0.0] * 5, [np.nan] * 5, [np.inf, 1.0, 0.0, np.nan, 1e-300], [0.5], [1e300, 1e-300]],
+)
+def test_odd_curves_are_drawn(norms) -> None:
+    from lstm.flow import Flow, Series
+
+    kinds = [Curve.plain("", [x]).kinds[0] for x in norms]
+    series = Series("h", list(norms), kinds)
+    flow = Flow("rnn", len(norms), 1, "float64", 0.0, {"h": series}, None, {}, ["words"])
+    assert "words" in _words(compare_flows({"": [flow]}).svg)
+
+
+def test_bins_keep_spikes() -> None:
+    assert len(bins(5000)) == BINS
+    assert [b for a, _ in bins(5000) for b in [a]] == sorted({a for a, _ in bins(5000)})
+    norms = [1e-3] * 5000
+    norms[2345] = 1.0
+    curve = Curve.plain("c", norms)
+    from lstm.panels import _extremes
+
+    assert max(x for _, x in _extremes(curve)) == 1.0
+    assert len(list(_extremes(curve))) <= 2 * BINS
+
+
+def test_ticks_and_numbers() -> None:
+    assert ticks(1) == [1]
+    assert ticks(1000) == [1, 200, 400, 600, 800, 1000]
+    curve = Curve("c", [0.0, 0.0, 2e-5], ["underflow", "zero", "normal"])
+    assert [number(curve, t) for t in range(3)] == ["underflow", "0", "2.0e-05"]
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    xs, ys = _data()
+    models = {kind.name: (_model(kind, 0), _model(kind, 1)) for kind in (RNN, LSTM)}
+    scores = {"test_loss": 0.01, "solved": True, "correct": 1.0}
+    results = {"baseline": 1 / 6, "models": dict.fromkeys(models, scores)}
+    return folder, write_demo(folder, models, xs, ys, results), models, (xs, ys)
+
+
+def test_the_demo_writes_all_its_files(demo) -> None:
+    folder, written, _, _ = demo
+    names = {"index.html", "flow.csv"}
+    names |= {f"{n}.{s}" for n in ("compare", "paths", "cell") for s in ("svg", "png")}
+    assert {p.name for p in written} == names
+    assert {p.name for p in folder.iterdir()} == names
+    assert all(p.stat().st_size > 500 for p in written)
+    for path in folder.glob("*.svg"):
+        ET.parse(path)
+
+
+def test_the_csv_holds_the_numbers(demo) -> None:
+    folder, _, models, (xs, ys) = demo
+    with (folder / "flow.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    (row,) = [
+        r
+        for r in rows
+        if (r["model"], r["when"], r["t"], r["quantity"])
+        == ("lstm", "after training", "1", "|dL/dC|")
+    ]
+    assert float(row["value"]) == measure(models["lstm"][1], xs, ys).series["C"].first
+
+
+def test_flow_writes_its_files_for_a_cell_without_line(tmp_path: Path) -> None:
+    written = write_flow(tmp_path, _model(RNN), *_data())
+    names = {"index.html", "flow.csv", "flow.json", "flow.svg", "flow.png", "cell.svg", "cell.png"}
+    assert {p.name for p in written} == names
+
+
+def test_one_step_is_enough(tmp_path: Path) -> None:
+    xs, ys = _data()
+    assert write_flow(tmp_path, _model(LSTM), xs[:1], ys)
+
+
+def test_the_measured_norm_is_the_pictures(flows) -> None:
+    assert norm(np.array(flows["lstm"].series["C"].norms)) > 0

@@ -1,0 +1,177 @@
+"""How the gradient flows back: numbers against independent ones, words against numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import lstm
+import minigrad as mg
+from lstm.cells import CELLS, GRU, LSTM, RNN, CoupledLSTM, PeepholeLSTM
+from lstm.flow import Series, compare, describe, detours, measure, trace
+from lstm.model import Model
+from lstm.tasks import Adding
+
+LINED = [LSTM, CoupledLSTM, PeepholeLSTM, GRU]
+
+
+def _data(steps: int = 7, batch: int = 3):
+    return Adding(length=max(steps, 2)).batch(np.random.default_rng(5), batch)
+
+
+def _model(kind, hidden: int = 4, **options) -> Model:
+    return Model.create(kind(2, hidden, "float64", **options), 1, 3, Adding(length=7).config())
+
+
+def _graph(model, xs, ys):
+    xs_var, ys_var = mg.var("xs", xs.shape), mg.var("ys", ys.shape)
+    unrolled = model.unroll(xs_var)
+    return unrolled, lstm.mse(unrolled.output, ys_var), {xs_var: xs, ys_var: ys}
+
+
+@pytest.mark.parametrize("kind", CELLS.values())
+def test_norms_are_those_of_grad(kind) -> None:
+    xs, ys = _data()
+    model = _model(kind)
+    flow = measure(model, xs, ys)
+    unrolled, loss, at = _graph(model, xs, ys)
+    assert flow.loss == pytest.approx(float(loss.eval(at)), rel=1e-12)
+    for symbol, series in flow.series.items():
+        for t, norm in enumerate(series.norms, 1):
+            gradient = mg.grad(loss, getattr(unrolled.states[t], symbol)).eval(at)
+            assert norm == pytest.approx(np.linalg.norm(gradient), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", LINED)
+def test_the_parts_sum_to_the_whole_and_are_those_of_split(kind) -> None:
+    xs, ys = _data()
+    model = _model(kind)
+    found = trace(model, xs, ys)
+    symbol = "h" if kind is GRU else "C"
+    np.testing.assert_allclose(
+        found.line + found.gates_part, found.adjoints[symbol], rtol=1e-9, atol=1e-15
+    )
+    unrolled, loss, at = _graph(model, xs, ys)
+    adjoints = mg.adjoints(loss)
+    gates = detours(unrolled, symbol)
+    for t in (1, 4, 7):
+        through, around = adjoints.split(getattr(unrolled.states[t], symbol), gates)
+        np.testing.assert_allclose(found.gates_part[t - 1], through.eval(at), rtol=1e-9, atol=1e-15)
+        np.testing.assert_allclose(found.line[t - 1], around.eval(at), rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", [LSTM, CoupledLSTM, PeepholeLSTM])
+def test_the_line_is_the_product_of_the_forget_gates(kind) -> None:
+    xs, ys = _data()
+    found = trace(_model(kind), xs, ys)
+    f = found.gates["f"]
+    expected = found.adjoints["C"][-1]
+    for t in range(len(xs) - 1, 0, -1):
+        expected = expected * f[t]
+        np.testing.assert_allclose(found.line[t - 1], expected, rtol=1e-12)
+
+
+def test_an_rnn_has_no_line() -> None:
+    assert measure(_model(RNN), *_data()).split is None
+
+
+def test_work_grows_linearly_with_the_steps() -> None:
+    def nodes(steps: int) -> int:
+        model = _model(LSTM)
+        xs = mg.var("xs", (steps, 3, 2))
+        unrolled = model.unroll(xs)
+        adjoints = mg.adjoints(mg.sum(unrolled.output))
+        cells = [s.C for s in unrolled.states[1:]]
+        parts = adjoints.splits(cells, detours(unrolled, "C"))
+        return len(mg.toposort([e for pair in parts.values() for e in pair]))
+
+    few, some, many = nodes(10), nodes(20), nodes(40)
+    assert many - some == 2 * (some - few)
+
+
+def test_underflow_is_told_from_zero() -> None:
+    xs, ys = _data(steps=400, batch=2)
+    model = Model.create(RNN(2, 4, "float32"), 1, 0)
+    for value in (model.params["W_h"],):
+        value.value = value.value * 0.3
+    series = measure(model, xs, ys).series["h"]
+    assert series.first == 0.0
+    assert series.kinds[0] == "underflow"
+    assert "underflows to 0" in describe(series)
+    model.params["W_h"].value = model.params["W_h"].value * 0.0
+    series = measure(model, xs, ys).series["h"]
+    assert series.kinds[:-1] == ["zero"] * 399
+    assert series.kinds[-1] == "normal"
+    assert "exactly 0 from t=399" in describe(series)
+
+
+def test_exploding_and_not_finite() -> None:
+    xs, ys = _data(steps=30)
+    model = Model.create(RNN(2, 4, "float64"), 1, 0)
+    model.params["W_h"].value = np.eye(6, 4) * 3.0
+    model.params["b_h"].value = np.zeros(4)
+    flow = measure(model, xs * 0.0, ys)
+    assert "explodes" in flow.diagnosis[0]
+    model.params["W_h"].value = np.full((6, 4), np.nan)
+    flow = measure(model, xs, ys)
+    assert flow.diagnosis[0] == "∂L/∂h is not finite from t=30 down."
+    assert (
+        json.loads(json.dumps(flow.to_json(), allow_nan=False))["series"]["h"]["norms"][0] == "nan"
+    )
+
+
+def _series(norms) -> Series:
+    return Series("C", list(norms), ["normal" if x else "underflow" for x in norms])
+
+
+@pytest.mark.parametrize(
+    ("norms", "words"),
+    [
+        ([2.3e-3, 2.3e-3], "∂L/∂C reaches t=1 at 2.3e-03 (×1.000 a step)."),
+        ([1e-8, 1e-7, 1e-5, 1e-2], "below 1e-06 from t=2 down, 1.0e-08 at t=1."),
+        ([1e9, 1e5, 1.0], "explodes"),
+        ([0.0, 0.0, 1e-30, 1.0], "underflows to 0 from t=2 down"),
+        ([math.nan, 1.0], "not finite from t=1 down"),
+        ([math.inf, math.inf, 1.0], "not finite from t=2 down"),
+        ([0.0, 0.0], "0 at every step"),
+        ([0.5], "reaches t=1 at 5.0e-01."),
+    ],
+)
+def test_words_follow_the_numbers(norms, words) -> None:
+    assert words in describe(_series(norms))
+
+
+def test_factors() -> None:
+    series = _series([0.125, 0.25, 1.0])
+    assert series.factors == [0.5, 0.25]
+    assert series.factor == pytest.approx(8**-0.5)
+
+
+def test_saturated_gates_are_counted() -> None:
+    flow = measure(_model(LSTM, memory=1000), *_data())
+    assert flow.gates["f"].open == 1.0
+    assert flow.gates["i"].closed == 1.0
+    assert "Of the forget gates, 100% are saturated open (above 0.9)." in flow.diagnosis
+
+
+def test_two_models_are_compared_in_decades() -> None:
+    xs, ys = _data(steps=60)
+    rnn, cell = measure(_model(RNN), xs, ys), measure(_model(LSTM, memory=60), xs, ys)
+    decades = math.log10(cell.main.first / rnn.main.first)
+    assert f"{decades:.1f} decades larger" in compare(rnn, cell)
+
+
+def test_rows_and_json_hold_every_step() -> None:
+    flow = measure(_model(LSTM), *_data())
+    heads, rows = flow.rows()
+    assert len(rows) == 7
+    assert heads[:3] == ["t", "|dL/dh|", "|dL/dC|"]
+    assert json.loads(json.dumps(flow.to_json(), allow_nan=False))["steps"] == 7
+
+
+def test_wrong_shapes_are_refused() -> None:
+    with pytest.raises(lstm.ConfigError, match="T, B, I"):
+        measure(_model(RNN), np.ones((3, 2)), np.ones((3, 1)))

@@ -1,0 +1,84 @@
+"""The page: one file, no request, well-formed, every text escaped."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstm.cells import LSTM, RNN
+from lstm.figures import write_demo
+from lstm.model import Model
+from lstm.page import Section, Table, page
+from lstm.tasks import Adding
+
+HTML = "{http://www.w3.org/1999/xhtml}"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory) -> str:
+    folder: Path = tmp_path_factory.mktemp("page")
+    xs, ys = Adding(length=8).batch(np.random.default_rng(0), 3)
+    models = {}
+    for kind in (RNN, LSTM):
+        models[kind.name] = tuple(
+            Model.create(kind(2, 3), 1, seed, Adding(length=8).config()) for seed in (0, 1)
+        )
+    results = {
+        "baseline": 1 / 6,
+        "models": {"lstm": {"test_loss": 0.001, "solved": True}, "rnn": {"test_loss": 0.16}},
+    }
+    write_demo(folder, models, xs, ys, results)
+    return (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_is_well_formed_and_asks_for_nothing(html: str) -> None:
+    root = ET.fromstring(html)
+    tags = {e.tag.rpartition("}")[2] for e in root.iter()}
+    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "image", "use"}
+    attributes = [(k.rpartition("}")[2], v) for e in root.iter() for k, v in e.attrib.items()]
+    assert not [k for k, _ in attributes if k in ("src", "href", "srcset") or k.startswith("on")]
+    styles = " ".join(e.text or "" for e in root.iter() if e.tag.endswith("style"))
+    assert not re.search(r"@import|url\(", styles)
+    assert "prefers-color-scheme: dark" in styles
+
+
+def test_ids_are_unique_over_all_pictures(html: str) -> None:
+    ids = [e.get("id") for e in ET.fromstring(html).iter() if e.get("id")]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_answers_the_questions(html: str) -> None:
+    root = ET.fromstring(html)
+    words = " ".join("".join(e.itertext()) for e in root.iter() if e.tag.startswith(HTML))
+    for wanted in (
+        "0.0010",
+        "÷ baseline",
+        "gradient at t=1",
+        "along the line",
+        "What this does not",
+    ):
+        assert wanted in words
+    assert len(list(root.iter(f"{SVG}svg"))) == 3
+    assert sum(1 for _ in root.iter(f"{HTML}details")) == 4
+
+
+def test_what_scrolls_can_be_reached_by_keyboard(html: str) -> None:
+    for element in ET.fromstring(html).iter(f"{HTML}div"):
+        if "scroll" in element.get("class", ""):
+            assert element.get("tabindex") == "0"
+            assert element.get("aria-label")
+
+
+def test_every_text_is_escaped() -> None:
+    evil = "<script>alert('1')</script> & \"q\" \x00\x1b\u202e"
+    table = Table([evil], [[evil]], evil)
+    text = page(evil, [evil], [Section(evil, [evil], [evil], [table], "", evil, folded=[table])])
+    root = ET.fromstring(text)
+    assert not list(root.iter(f"{HTML}script"))
+    assert "<script" not in text
+    assert root.find(f".//{HTML}h1").text.startswith("<script>alert")
