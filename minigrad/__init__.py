@@ -14,6 +14,7 @@ from minigrad.errors import (
 )
 from minigrad.grad import Adjoints, adjoints, grad, hessian, hvp, jacobian, jvp, vjp
 from minigrad.graph import Expr, Op, const, free_variables, param, substitute, toposort, var
+from minigrad.loops import LOOPS
 from minigrad.ops.core import (
     astype,
     broadcast_to,
@@ -176,6 +177,7 @@ from minigrad.types import TensorType
 __version__ = "0.1.0"
 
 __all__ = [
+    "LOOPS",
     "RULES",
     "Adjoints",
     "DTypeError",

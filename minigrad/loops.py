@@ -65,10 +65,17 @@ class Loop(NamedTuple):
         inputs = dict(zip(self.body.xs, self.xs, strict=True)) if xs is None else xs
         body, outside = close(list(starts), list(inputs), outputs)
         constants = substitute(outside, self.surroundings())
+        if not starts and not inputs and not constants:  # nothing to loop over but numbers
+            return [broadcast_to(y, (self.length, *y.shape)) for y in outputs]
         return run_loop(
-            body, [*starts.values()], [*inputs.values()], constants, self.length, self.reverse,
+            body,
+            [*starts.values()],
+            [*inputs.values()],
+            constants,
+            self.length,
+            self.reverse,
             self.recompute,
-        )  # fmt: skip
+        )
 
     def surroundings(self) -> dict[Expr, Expr]:
         """What the body's constants are outside."""
@@ -554,4 +561,10 @@ def optimise_loops(
         if any(a is not b for a, b in zip(changed, current, strict=True)):
             fired.append(name)
             current = simplify_safely(changed)
-    return current, fired
+
+    def within(loop: Loop, node: Expr) -> list[Expr] | None:
+        found, more = optimise_loops(loop.body.outputs, skip)
+        fired.extend(name for name in more if name not in fired)
+        return loop.with_outputs(found) if more else None
+
+    return _change_loops(current, within), fired

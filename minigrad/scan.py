@@ -318,7 +318,7 @@ def scan(
     carries = [as_expr(c) for c in carries]
     inputs, build_x = flatten(xs) if xs is not None else ([], lambda it: None)
     inputs = [as_expr(x) for x in inputs]
-    length = _length(inputs, paths(xs, "xs"), length)
+    length = _length(carries, inputs, paths(xs, "xs"), length)
     names = paths(init, "carry")
     if unroll:
         return _plain(step, carries, build_carry, inputs, build_x, length, reverse, names)
@@ -332,7 +332,11 @@ def scan(
     return build_carry(iter(results[: len(carries)])), build_y(iter(results[len(carries) :]))
 
 
-def _length(inputs: Sequence[Expr], names: Sequence[str], length: int | None) -> int:
+def _length(
+    carries: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str], length: int | None
+) -> int:
+    if not carries and not inputs:
+        raise GraphError("scan needs a carry or xs: without either it has nothing to compute")
     if any(not x.shape for x in inputs):
         raise ShapeError("scan runs over the first axis of xs; a scalar has none")
     lengths = {x.shape[0] for x in inputs} | ({length} if length is not None else set())
@@ -422,16 +426,16 @@ def _segmented(length: int, checkpoint: bool | int) -> Callable[..., list[Expr]]
         recompute: bool,
     ) -> list[Expr]:
         whole = length // size * size
-        spans = [(0, whole), (whole, length)]
-        ys: dict[int, list[Expr]] = {}
+        spans = [(a, b) for a, b in ((0, whole), (whole, length)) if a < b] or [(0, 0)]
+        ys: list[list[Expr]] = []
         carries = list(init)
         for start, stop in reversed(spans) if reverse else spans:
             part = [x[start:stop] for x in xs]
             results = _segments(body, carries, part, constants, size, reverse, stop - start)
-            carries, ys[start] = results[: body.n_carry], results[body.n_carry :]
-        if whole == length:
-            return [*carries, *ys[0]]
-        return [*carries, *(concat(pair) for pair in zip(ys[0], ys[whole], strict=True))]
+            carries = results[: body.n_carry]
+            ys.append(results[body.n_carry :])
+        pieces = zip(*(reversed(ys) if reverse else ys), strict=True)
+        return [*carries, *(concat(piece) for piece in pieces)]
 
     return run
 

@@ -100,7 +100,7 @@ class TupleType:
     __slots__ = ("is_float", "items")
     items: tuple[TensorType, ...]
     is_float: bool
-    _interned: dict[tuple[TensorType, ...], TupleType] = {}
+    _interned: ClassVar[dict[tuple[TensorType, ...], TupleType]] = {}
 
     def __new__(cls, items: Iterable[TensorType]) -> TupleType:
         key = tuple(items)

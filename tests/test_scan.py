@@ -231,6 +231,8 @@ def test_errors_of_the_lengths():
         mg.scan(step, 0.0, mg.zeros(3), length=5)
     with pytest.raises(mg.ShapeError, match="a scalar has none"):
         mg.scan(step, 0.0, 1.0)
+    with pytest.raises(mg.GraphError, match="nothing to compute"):
+        mg.scan(lambda c, x: (c, 1.0), (), length=3)
     with pytest.raises(mg.ShapeError, match="no steps"):
         mg.scan(step, 0.0, mg.zeros(0), unroll=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -20,6 +20,7 @@ from minigrad.graph import (
     free_variables,
     require_closed,
 )
+from minigrad.loops import optimise_loops
 from minigrad.operators import public
 from minigrad.simplify import simplify_safely
 from minigrad.tree import flatten
@@ -43,6 +44,7 @@ class Function:
         backend: str,
         simplify: bool,
         check_finite: bool,
+        without: Collection[str],
     ) -> None:
         self.inputs = _check_inputs(inputs)
         leaves, self._build = flatten(outputs)
@@ -51,7 +53,10 @@ class Function:
         self._count = len(leaves)
         self._written = [cast(ParamCell, p.attrs[1]) for p in written]
         _check_bound(roots, self.inputs)
-        self.outputs = simplify_safely(roots) if simplify else roots
+        self.outputs = roots
+        self.rewritten: list[str] = []
+        if simplify:
+            self.outputs, self.rewritten = optimise_loops(simplify_safely(roots), without)
         self.backend = _choose(backend)
         self.plan = make_plan(self.inputs, self.outputs)
         self._run = BACKENDS[self.backend](self.plan, check_finite)
@@ -88,7 +93,7 @@ class Function:
         return f"<minigrad function ({names}), {len(self.plan.steps)} steps, {self.backend}>"
 
     def report(self) -> str:
-        """What was compiled: steps, buffers and their memory, by op."""
+        """What was compiled: buffers and their memory, loop rewrites that fired, steps by op."""
         counts: dict[str, int] = {}
         for step in self.plan.steps:
             counts[step.node.op.name] = counts.get(step.node.op.name, 0) + 1
@@ -97,6 +102,7 @@ class Function:
             f"backend {self.backend}: {len(self.plan.steps)} steps, "
             f"{len(self.plan.buffers)} buffers of {held} bytes in all"
         ]
+        lines += [f"  loops: {name}" for name in self.rewritten]
         ranked = sorted(counts.items(), key=lambda item: -item[1])
         return "\n".join(lines + [f"  {n:6d} × {name}" for name, n in ranked])
 
@@ -110,6 +116,7 @@ def function(
     backend: str = "auto",
     simplify: bool = True,
     check_finite: bool = False,
+    without: Collection[str] = (),
 ) -> Function:
     """Compile a graph to a function of its variables.
 
@@ -120,6 +127,7 @@ def function(
     backend: "numpy", or "auto" for the fastest that is there.
     simplify: apply the rewrites that keep values (exact and stability tables) first.
     check_finite: raise NonFiniteError at the op where a NaN or an infinity is born (slower).
+    without: names of loop rewrites (minigrad.LOOPS) to leave out, to see what each is worth.
 
     Raises GraphError for a variable that is not among the inputs.
 
@@ -129,7 +137,7 @@ def function(
     >>> f(2.0, y=3.0)
     {'sum': np.float64(5.0), 'product': np.float64(6.0)}
     """
-    return Function(inputs, outputs, updates, backend, simplify, check_finite)
+    return Function(inputs, outputs, updates, backend, simplify, check_finite, without)
 
 
 def _choose(backend: str) -> str:

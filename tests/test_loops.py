@@ -1,0 +1,166 @@
+"""Rewrites of loops: each for its form, all for their value, and each can be left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from test_scan import B, H, K, T, leaves, random_body
+
+import minigrad as mg
+
+
+def bodies(f):
+    """The bodies of the loops that a compiled function runs, in order."""
+    return [n.attrs[0] for n in mg.toposort(f.outputs) if n.op.name == "scan"]
+
+
+def ops(nodes):
+    return Counter(n.op.name for n in mg.toposort(nodes))
+
+
+def lstm():
+    """An LSTM as the textbook writes it, its loss, its parameters and values of its inputs."""
+    rng = np.random.default_rng(3)
+    P = {f"W{g}": mg.param(f"W{g}", rng.uniform(-0.5, 0.5, (H + K, H))) for g in "fico"}
+    P |= {f"b{g}": mg.param(f"b{g}", rng.uniform(-0.5, 0.5, H)) for g in "fico"}
+    xs = mg.var("xs", (T, B, K))
+
+    def step(state, x):
+        h, C = state
+        z = mg.concat([h, x], -1)
+        f, i, o = (mg.sigmoid(z @ P["W" + g] + P["b" + g]) for g in "fio")
+        C = f * C + i * mg.tanh(z @ P["Wc"] + P["bc"])
+        h = o * mg.tanh(C)
+        return (h, C), h
+
+    zero = mg.zeros((B, H))
+    (h, _), hs = mg.scan(step, (zero, zero), xs)
+    loss = mg.sum(h * h) + 0 * mg.sum(hs[-1])
+    return loss, P, xs, {xs: rng.standard_normal((T, B, K))}
+
+
+def training_step(**options):
+    loss, P, xs, at = lstm()
+    return mg.function([xs], [loss, mg.grad(loss, P)], **options), at
+
+
+def test_the_textbook_cell_becomes_the_packed_one():
+    f, _ = training_step()
+    forward, backward = bodies(f)
+    assert ops(forward.outputs)["matmul"] == 1  # four gates, and h alone: x is projected before
+    assert ops(backward.outputs)["matmul"] == 1
+    assert all(c.shape == (B, H) for c in backward.carries)  # no weight gradient is carried
+    assert {(H, 4 * H), (4 * H, H)} <= {v.shape for b in (forward, backward) for v in b.constants}
+    outside = [n for n in mg.toposort(f.outputs) if n.op.name == "matmul"]
+    assert sorted(n.shape for n in outside) == sorted([(T * B, 4 * H), (H + K, 4 * H)])
+
+
+def test_every_pass_fires_on_it_and_is_reported():
+    f, _ = training_step()
+    assert set(f.rewritten) == set(mg.LOOPS) - {"drop what nobody reads, again"}
+    assert all(name in f.report() for name in f.rewritten)
+
+
+@pytest.mark.parametrize("name", list(mg.LOOPS))
+def test_each_pass_can_be_left_out(name):
+    every, at = training_step()
+    f, _ = training_step(without=[name])
+    assert name not in f.rewritten
+    plain, _ = training_step(simplify=False)
+    (value, grads), (expected, wanted) = f(*at.values()), plain(*at.values())
+    assert_allclose(value, expected, rtol=1e-12)
+    assert_allclose(every(*at.values())[0], expected, rtol=1e-12)
+    for key, g in grads.items():
+        assert_allclose(g, wanted[key], rtol=1e-10, atol=1e-14)
+
+
+def test_leaving_out_an_unknown_pass_is_an_error():
+    with pytest.raises(mg.GraphError, match=r"no loop pass 'magic'; there are 'merge loops"):
+        training_step(without=["magic"])
+
+
+@given(st.data())
+def test_rewritten_loops_compute_the_same(data):
+    body = random_body(data.draw)
+    reverse = data.draw(st.booleans())
+    checkpoint = data.draw(st.sampled_from([None, 2]))
+    v, at = leaves()
+    start = {"a": v["h0"], "b": mg.zeros((B, H))}
+    last, (y, z) = mg.scan(body(v), start, v["xs"], reverse=reverse, checkpoint=checkpoint)
+    loss = mg.sum(last["a"]) + mg.sum(y * y) + mg.sum(z[-1])
+    outputs = [loss, *mg.grad(loss, list(v.values()))]
+    fast, plain = (mg.function(list(at), outputs, simplify=s) for s in (True, False))
+    for a, b in zip(fast(*at.values()), plain(*at.values()), strict=True):
+        assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def compiled(outputs, inputs):
+    return mg.function(inputs, outputs)
+
+
+def test_what_nobody_reads_is_dropped():
+    x = mg.var("x", (4,))
+
+    def step(carry, x):
+        return (carry[0] + x, carry[1] * mg.exp(x), carry[2] + carry[0]), (x, mg.sin(x))
+
+    (_, _, total), _ = mg.scan(step, (0.0, 1.0, 0.0), x)
+    (body,) = bodies(compiled(total, [x]))
+    assert body.n_carry == 2 - 1  # the sum of sums is taken after the loop
+    assert not {"exp", "sin"} & set(ops(body.outputs))
+
+
+def test_an_input_that_does_not_meet_the_carry_is_computed_before():
+    x = mg.var("x", (4, 3))
+    w = mg.var("w", (3, 3))
+    last, _ = mg.scan(lambda c, x: (mg.tanh(c * (mg.exp(x @ w))), None), mg.ones(3), x)
+    f = compiled(last, [x, w])
+    (body,) = bodies(f)
+    assert not {"exp", "matmul"} & set(ops(body.outputs))
+    assert f.rewritten == ["compute before the loop", "drop what nobody reads, again"]
+
+
+def test_only_the_last_output_reads_the_carry():
+    x = mg.var("x", (4, 3))
+    for reverse, last in ((False, -1), (True, 0)):
+        _, ys = mg.scan(lambda c, x: (mg.tanh(c + x),) * 2, mg.zeros(3), x, reverse=reverse)
+        f = compiled(ys[last, 1:], [x])
+        (body,) = bodies(f)
+        assert len(body.ys) == 0
+        at = np.arange(12.0).reshape(4, 3) / 10
+        assert_allclose(f(at), mg.function([x], ys[last, 1:], simplify=False)(at))
+
+
+def test_sums_of_products_are_one_product_after_the_loop():
+    a, b = mg.var("a", (4, 2, 3)), mg.var("b", (4, 2, 5))
+    total, _ = mg.scan(lambda c, ab: (c + ab[0].T @ ab[1], None), mg.ones((3, 5)), (a, b))
+    f = compiled(total, [a, b])
+    assert "matmul" not in ops([o for body in bodies(f) for o in body.outputs])
+    assert ops(f.outputs)["matmul"] == 1
+    x, y = np.arange(24.0).reshape(4, 2, 3), np.arange(40.0).reshape(4, 2, 5)
+    assert_allclose(f(x, y), 1 + np.einsum("tbi,tbj->ij", x, y))
+
+
+def test_loops_within_loops_are_rewritten_too():
+    x, w = mg.var("x", (6, 2, 3)), mg.var("w", (6, 3))
+
+    def step(c, x):
+        return mg.tanh(mg.concat([c, x], -1) @ w), None
+
+    last, _ = mg.scan(step, mg.zeros((2, 3)), x, checkpoint=3)
+    f = compiled(last, [x, w])
+    (outer,) = bodies(f)
+    (inner,) = [n.attrs[0] for n in mg.toposort(outer.outputs) if n.op.name == "scan"]
+    assert "concat" not in ops(inner.outputs)
+
+
+def test_a_graph_without_loops_is_left_alone():
+    x = mg.var("x", (2, 2))
+    f = compiled(x @ x + x @ mg.tanh(x), [x])
+    assert f.rewritten == []
+    assert ops(f.outputs)["matmul"] == 2
