@@ -21,7 +21,8 @@ def main(path: str = "pendulum.svg") -> None:
     now = {angle: 0.5, speed: 1.2, length: 2.0}
     print(f"energy = {energy} = {float(energy.eval(now)):.4f}")
     for name, gradient in mg.grad(energy, by).items():
-        print(f"d energy / d {name} = {gradient} = {float(gradient.eval(now)):.4f}")
+        simple = mg.simplify(gradient)
+        print(f"d energy / d {name} = {simple} = {float(simple.eval(now)):.4f}")
 
     mg.draw(energy, at=now, grad=True).save(path)
     print(f"wrote {path}")

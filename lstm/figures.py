@@ -138,7 +138,9 @@ def _results_section(found: Mapping[str, Sequence[Flow]], results: Mapping[str, 
     heads = ["", "test error", "÷ baseline", "solved", "gradient at t=1", *WHEN]
     rows: list[list[str]] = []
     if baseline is not None:
-        rows.append(["always predict the mean", f"{baseline:.4f}", "1.00", "", "", "", ""])
+        adding = results.get("task", {}).get("name") == "adding"
+        name = "always predicting 1" if adding else "baseline"
+        rows.append([name, f"{baseline:.4f}", "1.00", "", "", "", ""])
     for name, (before, after) in found.items():
         score = results.get("models", {}).get(name, {})
         error = score.get("test_loss")
