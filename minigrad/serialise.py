@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -114,14 +114,12 @@ def save(path: str | os.PathLike[str], outputs: Expr | Sequence[Expr]) -> None:
     """Write expressions to a JSON file; the file appears whole or not at all."""
     text = dumps(outputs)
     target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -153,7 +151,7 @@ def loads(text: str) -> Any:
         raise GraphFileError(f"not a graph file: {error}") from None
     if not isinstance(document, dict) or "minigrad" not in document:
         raise GraphFileError("not a graph file: there is no 'minigrad' version in it")
-    if document["minigrad"] != VERSION:
+    if type(document["minigrad"]) is not int or document["minigrad"] != VERSION:
         raise GraphFileError(
             f"a graph file of version {document['minigrad']!r:.20}; this minigrad reads {VERSION}"
         )
@@ -214,7 +212,9 @@ def _decode_node(encoded: Any, nodes: Sequence[Expr]) -> Expr:
         if len(attrs) != len(op.attrs) or "backward" in op.attrs:
             raise GraphFileError(f"op {op.name} does not take these attributes")
         node = make(op, args, tuple(_decode_attr(a) for a in attrs))
-    return node.named(encoded["label"]) if "label" in encoded else node
+    if "label" in encoded and node.label is None:  # a node that is known here keeps its own
+        node.named(_text(encoded["label"], "'label'"))
+    return node
 
 
 def _text(value: Any, what: str) -> str:
@@ -224,7 +224,7 @@ def _text(value: Any, what: str) -> str:
 
 
 def _decode_type(value: Any) -> TensorType:
-    dtype, shape = _list(value, "'type'")
+    dtype, shape = _fields(value, "'type'", "dtype, shape")
     return TensorType(_dims(shape), _text(dtype, "a dtype"))
 
 
@@ -236,13 +236,25 @@ def _dims(shape: Any) -> tuple[int, ...]:
 
 
 def _decode_array(value: Any) -> Array:
-    dtype, shape, data = _list(value, "'value'")
+    dtype, shape, data = _fields(value, "'value'", "dtype, shape, data")
     type_ = TensorType(_dims(shape), _text(dtype, "a dtype"))
-    raw = base64.b64decode(_text(data, "data") if type_.size else data, validate=True)
+    if not isinstance(data, str):
+        raise GraphFileError("the data of an array must be text in base64")
+    raw = base64.b64decode(data, validate=True)
+    expected = type_.size * type_.dtype.itemsize
+    if len(raw) != expected:
+        raise GraphFileError(f"{len(raw)} bytes of data, where {type_!r} has {expected}")
+    if type_.dtype == np.bool_ and raw.strip(b"\0\1"):
+        raise GraphFileError("the data of booleans holds other bytes than 0 and 1")
     array = np.frombuffer(raw, type_.dtype.newbyteorder("<"))
-    if array.size != type_.size:
-        raise GraphFileError(f"{array.size} elements for shape {type_.shape}")
     return array.reshape(type_.shape).astype(type_.dtype)
+
+
+def _fields(value: Any, what: str, names: str) -> list[Any]:
+    fields = _list(value, what)
+    if len(fields) != names.count(",") + 1:
+        raise GraphFileError(f"{what} must be [{names}]")
+    return fields
 
 
 def _decode_attr(value: Any) -> Any:
@@ -261,10 +273,7 @@ def _decode_body(encoded: Any) -> Body:
     if not isinstance(encoded, dict):
         raise GraphFileError("the body of a loop must be an object")
     found = _decode_graph(encoded)
-    counts = [encoded.get(name) for name in ("carries", "xs", "in")]
-    if any(type(n) is not int for n in counts):
-        raise GraphFileError("the body of a loop must say how many inputs it has")
-    n_carry, n_x, n_in = counts
+    n_carry, n_x, n_in = (_count(encoded.get(name)) for name in ("carries", "xs", "in"))
     inputs, outputs = found[:n_in], found[n_in:]
     if not 0 <= n_carry <= n_carry + n_x <= len(inputs) == n_in or n_carry > len(outputs):
         raise GraphFileError("the body of a loop has too few inputs or outputs")
@@ -275,6 +284,12 @@ def _decode_body(encoded: Any) -> Body:
     if any(c.type is not v.type for c, v in zip(outputs, inputs[:n_carry], strict=False)):
         raise GraphFileError("a carry of a loop's body changes its type")
     return Body(inputs, outputs, n_carry, n_x)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int:
+        raise GraphFileError("the body of a loop must say how many inputs it has")
+    return value
 
 
 @public
