@@ -1,0 +1,167 @@
+"""The LLVM side of the native backend: the host's CPU, and modules of IR made into callable code.
+
+Nothing here knows of graphs. llvmlite is optional, so it is imported on first use.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+NativeFunction = Callable[..., None]
+
+# One module at a time. llvmlite locks each of its calls, but modules share LLVM's global context
+# between calls.
+_compiling = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Llvm:
+    """llvmlite's two halves: `ir` builds modules, `binding` compiles them."""
+
+    ir: Any
+    binding: Any
+
+
+@functools.cache
+def llvm() -> Llvm:
+    """llvmlite, made ready for this CPU. Raises ImportError, saying what to install."""
+    try:
+        import llvmlite.binding as binding
+        from llvmlite import ir
+    except ImportError as error:
+        raise ImportError(
+            "the native backend needs llvmlite, which is not installed: "
+            "pip install 'minigrad-lstm[native]', or take backend='numpy'"
+        ) from error
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return Llvm(ir, binding)
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """What code generation needs to know of a CPU."""
+
+    name: str
+    features: str
+    vector_bytes: int
+    vector_registers: int
+
+    def lanes(self, dtype: npt.DTypeLike) -> int:
+        """How many values of a dtype one vector register holds."""
+        return self.vector_bytes // np.dtype(dtype).itemsize
+
+
+@functools.cache
+def host() -> Cpu:
+    """The CPU that this process runs on."""
+    binding = llvm().binding
+    architecture = binding.get_process_triple().split("-")[0]
+    try:
+        features = binding.get_host_cpu_features()
+    except RuntimeError:  # not every platform can say
+        return Cpu("", "", 16, _baseline_registers(architecture))
+    return _describe(architecture, binding.get_host_cpu_name(), features)
+
+
+def _describe(architecture: str, name: str, features: Any) -> Cpu:
+    text = features.flatten()
+    if features.get("avx512f"):
+        # LLVM prefers half vectors on early AVX-512 CPUs, whose clock full ones used to lower
+        return Cpu(name, f"{text},-prefer-256-bit", 64, 32)
+    if features.get("avx"):
+        return Cpu(name, text, 32, 16)
+    # SVE's width is not known at compile time; its CPUs have NEON too
+    return Cpu(name, text, 16, _baseline_registers(architecture))
+
+
+def _baseline_registers(architecture: str) -> int:
+    return 32 if architecture in ("aarch64", "arm64") else 16
+
+
+class NativeCode:
+    """Loaded machine code. It lives as long as this object or any function taken from it."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine  # frees the code when it is collected
+
+    def function(self, name: str, arguments: int, restype: Any = None) -> NativeFunction:
+        """The named function, of so many pointers, as a ctypes function.
+
+        It takes addresses (`array.ctypes.data`). The GIL is released while it runs. What it
+        reads and writes is the caller's to keep alive, aligned and contiguous.
+        """
+        address = self._engine.get_function_address(name)
+        if not address:
+            raise KeyError(f"no function {name!r} in the compiled module")
+        prototype = ctypes.CFUNCTYPE(restype, *[ctypes.c_void_p] * arguments)
+        function = prototype(address)
+        function.code = self  # type: ignore[attr-defined]  # keeps the code from being freed
+        return function
+
+
+def new_module(name: str = "minigrad") -> Any:
+    """An empty `ir.Module` for this CPU."""
+    module = llvm().ir.Module(name)
+    module.triple = llvm().binding.get_process_triple()
+    return module
+
+
+def compile_module(module: Any, cpu: Cpu | None = None) -> NativeCode:
+    """Verify, optimise (loops vectorised) and load an `ir.Module`.
+
+    Raises RuntimeError, with LLVM's own words, for IR that is not well formed.
+    """
+    with _compiling:
+        parsed, machine = _optimised(str(module), cpu or host())
+        # The engine takes over both the module and the target machine, and frees them with
+        # itself: a machine that two engines share is freed twice, so each has its own.
+        engine = llvm().binding.create_mcjit_compiler(parsed, machine)
+        engine.finalize_object()
+        return NativeCode(engine)
+
+
+def assembly(module: Any, cpu: Cpu | None = None) -> str:
+    """The machine code of a module as text, for people."""
+    with _compiling:
+        parsed, machine = _optimised(str(module), cpu or host())
+        return str(machine.emit_assembly(parsed))
+
+
+def _optimised(text: str, cpu: Cpu) -> tuple[Any, Any]:
+    """The parsed and optimised module, and the target machine that it was optimised for."""
+    binding = llvm().binding
+    parsed = binding.parse_assembly(text)
+    parsed.verify()
+    target = binding.Target.from_triple(binding.get_process_triple())
+    machine = target.create_target_machine(
+        cpu=cpu.name, features=cpu.features, opt=3, jit=True, reloc="default"
+    )
+    parsed.data_layout = str(machine.target_data)
+    tuning = binding.create_pipeline_tuning_options(speed_level=3)
+    tuning.loop_vectorization = True
+    tuning.slp_vectorization = True
+    builder = binding.create_pass_builder(machine, tuning)
+    builder.getModulePassManager().run(parsed, builder)
+    return parsed, machine
+
+
+__all__ = [
+    "Cpu",
+    "Llvm",
+    "NativeCode",
+    "NativeFunction",
+    "assembly",
+    "compile_module",
+    "host",
+    "llvm",
+    "new_module",
+]
