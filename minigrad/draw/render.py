@@ -278,7 +278,8 @@ def _folder_of_pygraphviz() -> str:
 
 
 def _draw(child: "subprocess.Popen[bytes]", job: _Job, timeout: float, log: IO[bytes]) -> bytes:
-    assert child.stdin is not None and child.stdout is not None
+    assert child.stdin is not None
+    assert child.stdout is not None
     answer = None
     with _deadline(child, timeout) as expired, contextlib.suppress(OSError):
         source = job.source

@@ -210,8 +210,10 @@ def legend_rows(scale: Scale) -> list[tuple[str, EdgeStyle]]:
     """
     edges, top = scale.edges, scale.classes - 1
     rows = [(f"{fmt(edges[top])} or more", scale.class_style(top))]
-    for i in range(top - 1, -1, -1):
-        rows.append((f"{fmt(edges[i])} to {fmt(edges[i + 1])}", scale.class_style(i)))
+    rows += [
+        (f"{fmt(edges[i])} to {fmt(edges[i + 1])}", scale.class_style(i))
+        for i in range(top - 1, -1, -1)
+    ]
     rows.append((f"below {fmt(edges[0])}", _SPECIAL["underflow"]))
     rows.append(("0", _SPECIAL["zero"]))
     rows.append(("not connected", _SPECIAL["disconnected"]))
