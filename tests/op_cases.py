@@ -281,6 +281,7 @@ def _added(x: np.ndarray, index: Any, values: Any) -> np.ndarray:
 
 _TWICE = mg.custom_vjp(lambda x: x * x, lambda ct, y, x: 2.0 * x * ct)
 
+
 def _running(c: mg.Expr, x: mg.Expr, reverse: bool = False) -> mg.Expr:
     return mg.scan(lambda c, x: (mg.tanh(c + x), c * x), c, x, reverse=reverse)[1]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.errors import DTypeError
+from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, Op, Partial, as_expr, explain, make, register
 from minigrad.operators import public
 from minigrad.ops.core import (
@@ -42,6 +42,7 @@ _TAKES = {
 
 
 def _declare(
+    arity: int,
     name: str,
     numpy: Callable[..., Any],
     partials: tuple[Partial, ...] | None,
@@ -59,6 +60,8 @@ def _declare(
     def infer(*types: TensorType) -> TensorType:
         found = known.get(types)
         if found is None:
+            if len(types) != arity:
+                raise ShapeError(f"{name} takes {arity} operands, not {len(types)}")
             for t in types:
                 if t.dtype.kind not in kinds:
                     raise DTypeError(f"{name} takes {what}, not {t.dtype}")
@@ -103,7 +106,7 @@ def _unary(
 ) -> UnaryFunction:
     # steps: flat wherever it is smooth, so its derivative is declared, not forgotten.
     partials = None if test or steps else (partial,)
-    op = _declare(name, numpy, partials, takes, test, symbol, infix, latex)
+    op = _declare(1, name, numpy, partials, takes, test, symbol, infix, latex)
 
     def function(x: Any) -> Expr:
         return make(op, (as_float(x) if takes == "f" else as_expr(x),))
@@ -123,7 +126,7 @@ def _binary(
     infix: int = 0,
     latex: str = "",
 ) -> BinaryFunction:
-    op = _declare(name, numpy, partials, takes, test, symbol, infix, latex)
+    op = _declare(2, name, numpy, partials, takes, test, symbol, infix, latex)
 
     def function(a: Any, b: Any) -> Expr:
         if type(a) is Expr and type(b) is Expr and a.type is b.type and a.type.is_float:
