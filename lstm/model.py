@@ -74,7 +74,7 @@ class Model(Generic[S]):
     def create(
         cls, cell: Cell[S], output_size: int, seed: Seed, task: Mapping[str, Any] | None = None
     ) -> Model[S]:
-        """A model with new parameters; the readout's are U(-1/√H, 1/√H) like the cell's.
+        """A model with new parameters; those of the readout start as the cell's do.
 
         Raises ConfigError for an output size below one.
         """
@@ -83,8 +83,9 @@ class Model(Generic[S]):
         rng = np.random.default_rng(seed)
         values = cell.init(rng)
         bound = cell.hidden_size**-0.5
-        for name, shape in _readout_shapes(cell.hidden_size, output_size).items():
-            values[name] = rng.uniform(-bound, bound, shape).astype(cell.dtype)
+        shapes = _readout_shapes(cell.hidden_size, output_size)
+        values["W_y"] = rng.uniform(-bound, bound, shapes["W_y"]).astype(cell.dtype)
+        values["b_y"] = np.zeros(shapes["b_y"], cell.dtype)
         return cls.of(cell, output_size, values, task)
 
     @classmethod
