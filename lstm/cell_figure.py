@@ -11,7 +11,7 @@ import minigrad as mg
 from lstm.flow import loss_of
 from lstm.model import Model, Unrolled, subscript
 from minigrad import Expr
-from minigrad.draw import Diagram, Scale, draw
+from minigrad.drawing import Diagram, Scale, draw
 
 STEPS = 3
 _STEP = 624.0  # points from one step to the next

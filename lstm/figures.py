@@ -20,8 +20,8 @@ from lstm.flow import Flow, compare, measure
 from lstm.flow_figures import compare_flows, paths
 from lstm.model import Model, subscript
 from lstm.page import Section, Table, flow_table, page
-from minigrad.draw import Diagram
-from minigrad.draw.render import render_many
+from minigrad.drawing import Diagram
+from minigrad.drawing.render import render_many
 
 __all__ = ["cell_unrolled", "compare_flows", "flow_csv", "paths", "write_demo", "write_flow"]
 

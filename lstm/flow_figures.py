@@ -20,9 +20,9 @@ from lstm.panels import (
     draw_time,
     scale_of,
 )
-from minigrad.draw import Diagram, Scale
-from minigrad.draw.canvas import Canvas
-from minigrad.draw.html import INK, MUTED
+from minigrad.drawing import Diagram, Scale
+from minigrad.drawing.canvas import Canvas
+from minigrad.drawing.html import INK, MUTED
 
 _LEFT, _PANEL, _GAP = 168.0, 360.0, 130.0
 _TOP, _CURVES, _ROW, _LINE = 62.0, 230.0, 21.0, 17.0

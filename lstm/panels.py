@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lstm.flow import Flow, Kind, Series
-from minigrad.draw.canvas import Canvas
-from minigrad.draw.html import FAINT, INK, MUTED
-from minigrad.draw.theme import Dash, EdgeStyle, Scale, fmt, legend_rows, special_style
+from minigrad.drawing.canvas import Canvas
+from minigrad.drawing.html import FAINT, INK, MUTED
+from minigrad.drawing.theme import Dash, EdgeStyle, Scale, fmt, legend_rows, special_style
 
 BINS = 256
 _STRIP = 15.0

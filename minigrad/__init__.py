@@ -1,5 +1,7 @@
 """minigrad: symbolic automatic differentiation of scalars and tensors, in graphs you can draw."""
 
+from typing import TYPE_CHECKING, Any
+
 from minigrad.check import check_grad, verify
 from minigrad.compile.function import Function, eval, function
 from minigrad.errors import (
@@ -174,6 +176,9 @@ from minigrad.simplify import RULES, simplify
 from minigrad.text import to_latex, to_str
 from minigrad.types import TensorType
 
+if TYPE_CHECKING:
+    from minigrad.drawing import draw
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -237,6 +242,7 @@ __all__ = [
     "diff",
     "divide",
     "dot",
+    "draw",
     "dumps",
     "einsum",
     "equal",
@@ -359,3 +365,12 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Pictures are loaded when they are asked for: importing minigrad loads NumPy and no more.
+    if name == "draw":
+        from minigrad.drawing import draw
+
+        return draw
+    raise AttributeError(f"module 'minigrad' has no attribute {name!r}")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.draw import Diagram, Scale, draw
-from minigrad.draw.canvas import Canvas
-from minigrad.draw.html import esc, plain, tooltip
-from minigrad.draw.measure import Amount, norm
-from minigrad.draw.picture import Node
-from minigrad.draw.render import RenderError, render_many
+from minigrad.drawing import Diagram, Scale, draw
+from minigrad.drawing.canvas import Canvas
+from minigrad.drawing.html import esc, plain, tooltip
+from minigrad.drawing.measure import Amount, norm
+from minigrad.drawing.picture import Node
+from minigrad.drawing.render import RenderError, render_many
 from minigrad.errors import GraphError
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -338,7 +338,7 @@ def test_a_notebook_without_renderer_gets_the_dot(monkeypatch) -> None:
     def fail(*args, **kwargs):
         raise RenderError("no Graphviz here")
 
-    monkeypatch.setattr("minigrad.draw.diagram.render", fail)
+    monkeypatch.setattr("minigrad.drawing.diagram.render", fail)
     x = mg.var("x")
     bundle = draw(mg.tanh(x))._repr_mimebundle_()
     assert set(bundle) == {"text/plain"}
@@ -348,7 +348,7 @@ def test_a_notebook_without_renderer_gets_the_dot(monkeypatch) -> None:
 
 def test_the_engine_does_not_load_the_drawing() -> None:
     code = (
-        "import sys, minigrad; assert 'graphviz' not in sys.modules; import minigrad.draw;"
+        "import sys, minigrad; assert 'graphviz' not in sys.modules; import minigrad.drawing;"
         "x = minigrad.var('x'); print(minigrad.draw(x).title)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

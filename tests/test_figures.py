@@ -16,7 +16,7 @@ from lstm.flow import measure
 from lstm.model import Model
 from lstm.panels import BINS, Curve, bins, decades, number, scale_of, ticks
 from lstm.tasks import Adding
-from minigrad.draw.measure import norm
+from minigrad.drawing.measure import norm
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from minigrad.draw import render as module
-from minigrad.draw import render_child
-from minigrad.draw.render import RenderError, render, render_many
+from minigrad.drawing import render as module
+from minigrad.drawing import render_child
+from minigrad.drawing.render import RenderError, render, render_many
 
 SVG = "{http://www.w3.org/2000/svg}"
 BIG = "digraph {" + ";".join(f"n{i} -> n{(i * 7919 + 13) % 3000}" for i in range(6000)) + "}"

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from minigrad.draw import theme
-from minigrad.draw.theme import RAMP, Scale, contrast, fmt, legend_rows, special_style, text_on
+from minigrad.drawing import theme
+from minigrad.drawing.theme import RAMP, Scale, contrast, fmt, legend_rows, special_style, text_on
 
 WHITE, DARK = "#ffffff", "#1e1e1e"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import graphviz
 
-from minigrad.draw.theme import EdgeStyle, Scale, fmt, legend_rows, text_on
+from minigrad.drawing.theme import EdgeStyle, Scale, fmt, legend_rows, text_on
 
 INK, MUTED, FAINT, PAGE = "#1b1f24", "#57606a", "#c9ced6", "#ffffff"
 BOLD = " Bold"  # what Pango takes for a weight at the end of a list of families

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import graphviz
 
-from minigrad.draw.html import INK, MUTED, PAGE, cell, chip, esc, legend, table, tooltip
-from minigrad.draw.measure import Amount
-from minigrad.draw.picture import Edge, Node, Picture, adjoint_text
-from minigrad.draw.theme import FONT, EdgeStyle, Scale, fmt, special_style
+from minigrad.drawing.html import INK, MUTED, PAGE, cell, chip, esc, legend, table, tooltip
+from minigrad.drawing.measure import Amount
+from minigrad.drawing.picture import Edge, Node, Picture, adjoint_text
+from minigrad.drawing.theme import FONT, EdgeStyle, Scale, fmt, special_style
 
 NUMBERED = 40  # edges; a picture with more keeps its numbers in the tooltips
 _WIRE = "#6b737c"

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO
 from xml.sax.saxutils import escape
 
-from minigrad.draw import render_child
-from minigrad.draw.theme import FONT
+from minigrad.drawing import render_child
+from minigrad.drawing.theme import FONT
 from minigrad.errors import MinigradError
 
 FORMATS = ("svg", "png", "pdf")

@@ -1,19 +1,17 @@
 """Pictures of graphs, with measured values on the nodes and measured gradients on the edges.
 
-The module itself can be called, as `minigrad.draw(y)`: it is both the function and its home.
+The package is not called `draw`: that name of minigrad is its function.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
-from minigrad.draw.diagram import Diagram
-from minigrad.draw.picture import LIMIT, Options, Picture, make_picture
-from minigrad.draw.render import RenderError
-from minigrad.draw.theme import Scale
+from minigrad.drawing.diagram import Diagram
+from minigrad.drawing.picture import LIMIT, Options, Picture, make_picture
+from minigrad.drawing.render import RenderError
+from minigrad.drawing.theme import Scale
 from minigrad.graph import Expr
 
 __all__ = ["Diagram", "Picture", "RenderError", "Scale", "draw"]
@@ -78,12 +76,3 @@ def draw(
         title=title,
     )
     return Diagram.of(make_picture(y, at, grad, options), timeout)
-
-
-class _CallableModule(ModuleType):
-    # The package minigrad has one attribute `draw`: the import system makes it this module.
-    def __call__(self, *args: Any, **options: Any) -> Diagram:
-        return draw(*args, **options)
-
-
-sys.modules[__name__].__class__ = _CallableModule

@@ -11,8 +11,8 @@ from typing import Literal
 
 import graphviz
 
-from minigrad.draw.html import BOLD, INK, PAGE, tooltip
-from minigrad.draw.theme import FONT, Dash
+from minigrad.drawing.html import BOLD, INK, PAGE, tooltip
+from minigrad.drawing.theme import FONT, Dash
 
 Point = tuple[float, float]
 Align = Literal["l", "c", "r"]

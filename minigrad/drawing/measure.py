@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.function import function, resolve
-from minigrad.draw.theme import Kind, Scale, fmt
+from minigrad.drawing.theme import Kind, Scale, fmt
 from minigrad.grad import Adjoints, edge_term
 from minigrad.graph import Expr, const, free_variables, toposort
 from minigrad.types import Array, Shape

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minigrad.draw.measure import Amount, EdgeKey, Measured, measure, source_of
-from minigrad.draw.theme import Scale, fmt
+from minigrad.drawing.measure import Amount, EdgeKey, Measured, measure, source_of
+from minigrad.drawing.theme import Scale, fmt
 from minigrad.errors import DTypeError, GraphError
 from minigrad.grad import adjoints
 from minigrad.graph import CONST, PARAM, VAR, Expr, free_variables, toposort
@@ -107,7 +107,7 @@ def adjoint_text(amount: Amount) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to make a picture; see `minigrad.draw`, whose arguments these are."""
+    """How to make a picture; see `minigrad.drawing`, whose arguments these are."""
 
     names: Mapping[Expr, str] = field(default_factory=dict)
     groups: Mapping[str, Iterable[Expr]] = field(default_factory=dict)

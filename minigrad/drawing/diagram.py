@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from minigrad.draw.dot import to_dot
-from minigrad.draw.picture import Picture
-from minigrad.draw.render import RenderError, render
-from minigrad.draw.svg import finish
+from minigrad.drawing.dot import to_dot
+from minigrad.drawing.picture import Picture
+from minigrad.drawing.render import RenderError, render
+from minigrad.drawing.svg import finish
 from minigrad.errors import GraphError
 
 
