@@ -1,0 +1,239 @@
+"""Nodes: leaves, interning, immutability, origins, walks, substitution, verification, types."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.graph import CONST, OPS, VAR, make, register
+
+x = mg.var("x")
+v = mg.var("v", (3,))
+
+
+# --- leaves -------------------------------------------------------------------------------------
+
+
+def test_variables_are_one_by_name_and_type():
+    assert mg.var("x") is x
+    assert mg.var("x", (), "float64") is mg.var("x", [], np.float64)
+    assert mg.var("x", 3) is mg.var("x", (3,)) is not x
+    assert mg.var("x", (), "float32") is not x
+    assert (x.name, x.shape, x.dtype, x.ndim, x.size) == ("x", (), np.float64, 0, 1)
+    assert isinstance(x.type, mg.TensorType)
+    assert isinstance(x.op, mg.Op)
+
+
+def test_constants_are_one_by_dtype_and_bits():
+    assert mg.const(2) is mg.const(np.int64(2))
+    assert mg.const(2) is not mg.const(2.0)
+    assert mg.const(0.0) is not mg.const(-0.0)
+    assert mg.const(np.nan) is mg.const(np.nan)
+    assert mg.const(1) is not mg.const(True)
+    assert mg.const([1.0, 2.0]) is mg.const(np.array([2.0, 1.0])[::-1])
+    assert mg.const([[1.0], [2.0]]) is not mg.const([1.0, 2.0])
+    long = np.arange(1000.0)
+    assert mg.const(long) is mg.const(long.copy())
+    assert mg.const(long) is not mg.const(long + 1)
+
+
+def test_zeros_of_both_signs_stay_themselves_in_ops():
+    assert np.signbit((x * -0.0).eval({x: 1.0}))
+    assert not np.signbit((x * 0.0).eval({x: 1.0}))
+    assert (x * -0.0) is not (x * 0.0)
+
+
+def test_params_are_each_their_own():
+    p, q = mg.param("p", 1.0), mg.param("p", 1.0)
+    assert p is not q
+    assert p * 2 is not q * 2
+    assert p * 2 is p * 2
+    p.value = 3
+    assert p.value.dtype == np.float64
+    assert (p.value, q.value) == (3, 1)
+
+
+# --- interning ----------------------------------------------------------------------------------
+
+
+def test_equal_expressions_are_one_object():
+    assert x * 2 + 1 is x * 2 + 1
+    assert mg.sum(v, 0) is mg.sum(v) is v.sum(axis=-1)
+    assert v[0] is v[-3]
+    assert mg.grad(mg.sin(x) * x, x) is mg.grad(mg.sin(x) * x, x)
+    assert x + v[0] is not v[0] + x
+
+
+def test_a_node_lives_as_long_as_someone_holds_it():
+    y = mg.sin(x * 12345.5)
+    ref = weakref.ref(y)
+    inner = weakref.ref(y.args[0])
+    del y
+    gc.collect()
+    assert ref() is None
+    assert inner() is None
+
+
+def test_nodes_are_immutable():
+    y = x * 2
+    for name in ("op", "args", "attrs", "type", "label", "anything"):
+        with pytest.raises(AttributeError):
+            setattr(y, name, None)
+    with pytest.raises(AttributeError):
+        y.type.dtype = np.dtype("int8")
+
+
+def test_nodes_are_hashable_and_compare_elementwise():
+    table = {x: 1, v: 2}
+    assert table[x] == 1
+    assert table[v] == 2
+    y = v == v
+    assert y.dtype == np.bool_
+    assert y.shape == (3,)
+
+
+# --- names and origins --------------------------------------------------------------------------
+
+
+def test_labels_and_repr():
+    y = (x * 77).named("heat")
+    assert y.name == "heat"
+    assert repr(y) == "<Expr multiply 'heat' float64>"
+    assert repr(x) == "<Expr var 'x' float64>"
+    assert repr(mg.sum(v)) == "<Expr sum float64>"
+    assert repr(x.op) == "<op var>"
+
+
+def test_origins_are_the_users_lines():
+    y = mg.sin(x * 31337.0)
+    file, line = y.origin.rsplit(":", 1)
+    assert file == __file__
+    with open(__file__) as source:
+        assert "31337.0" in source.readlines()[int(line) - 1]
+
+
+def test_a_gradient_comes_from_where_its_function_was_made():
+    y = mg.exp(x * 271828.0) * x
+    made = {n for n in mg.toposort(mg.grad(y, x)) if n.args} - set(mg.toposort(y))
+    assert {n.origin for n in made} == {y.origin}
+
+
+# --- walks --------------------------------------------------------------------------------------
+
+
+def test_toposort_has_each_node_once_and_arguments_first():
+    a = mg.sin(x)
+    y = a * a + mg.cos(a)
+    order = mg.toposort([y, a])
+    assert len(set(order)) == len(order)
+    place = {n: k for k, n in enumerate(order)}
+    assert all(place[arg] < place[n] for n in order for arg in n.args)
+    assert order[-1] is y
+
+
+def test_free_variables_in_order_of_use():
+    p = mg.param("p", 1.0)
+    assert list(map(id, mg.free_variables(v * x + p))) == [id(v), id(x)]
+    assert mg.free_variables(p * 2) == []
+
+
+def test_substitute_replaces_all_at_once():
+    y = mg.var("y")
+    swapped = mg.substitute(x - y, {x: y, y: x})
+    assert swapped is y - x
+    assert mg.substitute(mg.sin(x) * x, {mg.sin(x): mg.cos(x)}) is mg.cos(x) * x
+    assert mg.substitute([x, y], {x: 2})[0] is mg.const(2.0)
+    assert mg.substitute(y, {x: 2.0}) is y
+
+
+# --- verification and the registry --------------------------------------------------------------
+
+
+def test_verify_accepts_what_the_engine_makes():
+    y = mg.sum(mg.softmax(v) * x)
+    mg.verify([y, *mg.grad(y, [x, v])])
+
+
+def test_verify_finds_a_node_that_is_not_the_interned_one():
+    y = mg.sin(x)
+    twin = object.__new__(mg.Expr)
+    for slot in ("op", "args", "attrs", "type", "label", "_origin"):
+        getattr(mg.Expr, slot).__set__(twin, getattr(y, slot))
+    with pytest.raises(mg.GraphError, match="it is not the interned node"):
+        mg.verify(twin * 2)
+
+
+def test_verify_finds_a_wrong_type():
+    y = mg.sin(x * 1618.0)
+    mg.Expr.type.__set__(y, mg.TensorType((7,), "float32"))
+    with pytest.raises(mg.GraphError, match="its type rule says float64"):
+        mg.verify(y)
+
+
+def test_an_op_states_its_derivative_in_one_way():
+    for stated in ({}, {"partials": (1,), "no_gradient": True}):
+        with pytest.raises(TypeError, match="op odd must state its derivative in exactly one way"):
+            mg.Op("odd", lambda t: t, np.sin, **stated)
+
+
+def test_a_new_op_needs_one_record():
+    op = register(
+        mg.Op("test_cube", lambda t: t, lambda a: a**3, partials=(lambda y, a: 3 * a * a,),
+              pointwise=True)
+    )  # fmt: skip
+    try:
+        with pytest.raises(mg.GraphError, match="an op named 'test_cube' is registered already"):
+            register(op)
+        y = make(op, (v,))
+        mg.check_grad(y, v, {v: [0.5, -1.0, 2.0]}, order=2)
+        assert str(y) == "test_cube(v)"
+        assert mg.loads(mg.dumps(y)) is y
+        assert np.array_equal(mg.jvp(y, v, [1.0, 0, 0]).eval({v: [2.0, 1, 1]}), [12, 0, 0])
+    finally:
+        del OPS["test_cube"]
+
+
+# --- types --------------------------------------------------------------------------------------
+
+
+def test_tensor_types_are_interned_and_immutable():
+    t = mg.TensorType((2, 3), "float32")
+    assert t is mg.TensorType([2, np.int64(3)], np.dtype("float32"))
+    assert (t.ndim, t.size, t.is_float) == (2, 6, True)
+    assert t.with_shape(4) is mg.TensorType((4,), "float32")
+    assert t.with_dtype("int8") is mg.TensorType((2, 3), "int8")
+    assert not t.with_dtype("int8").is_float
+    assert copy.deepcopy(t) is t
+    assert repr(mg.TensorType((), "bool")) == "bool"
+
+
+# --- values of closed graphs --------------------------------------------------------------------
+
+
+def test_closed_graphs_have_values():
+    p = mg.param("p", 2.0)
+    y = p * 3 + 0.5
+    assert float(y) == 6.5
+    assert int(y) == 6
+    assert bool(y)
+    assert not (p > 3)
+    assert y.item() == 6.5
+    assert isinstance((p > 3).item(), bool)
+    assert np.asarray(y) == 6.5
+    assert np.asarray(mg.const([1, 2]) * 2, dtype=float).dtype == np.float64
+    assert f"{float(y):.1f}" == "6.5"
+    assert (1 if p > 1 else 2) == 1
+
+
+def test_leaves_are_what_they_say():
+    assert x.op is VAR
+    assert mg.const(1).op is CONST
+    assert len(v) == 3
+    assert [e.shape for e in v] == [()] * 3
+    _, second, _ = v
+    assert second is v[1]
