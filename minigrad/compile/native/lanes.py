@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.native import coefficients
-from minigrad.compile.native.jit import llvm
+from minigrad.compile.native.jit import call_intrinsic, llvm
 
 Value = Any  # an ir.Value: float32, float64 or a vector of them
 
@@ -33,7 +33,6 @@ class Lanes:
         bits = ir.IntType(32 if self.single else 64)
         self.bits_kind = ir.VectorType(bits, kind.count) if element is not kind else bits
         self._constant = ir.Constant
-        self._function = ir.FunctionType
 
     # constants
 
@@ -84,9 +83,7 @@ class Lanes:
         return self._intrinsic("llvm.copysign", magnitude, sign)
 
     def _intrinsic(self, name: str, *operands: Value) -> Value:
-        signature = self._function(self.kind, [self.kind] * len(operands))
-        function = self.builder.module.declare_intrinsic(name, [self.kind], signature)
-        return self.builder.call(function, operands)
+        return call_intrinsic(self.builder, name, [self.kind], self.kind, list(operands))
 
     def less(self, a: Value, b: Value) -> Value:
         """a < b; false for NaN."""
