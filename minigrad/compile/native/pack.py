@@ -13,7 +13,7 @@ from minigrad.compile.native.irtools import (
     store_lanes,
 )
 from minigrad.compile.native.jit import Cpu, host, llvm
-from minigrad.compile.native.matmul import Matmul, Panels, panels
+from minigrad.compile.native.panels import Matmul, Panels, panels
 
 
 def packed_size(product: Matmul, cpu: Cpu | None = None) -> int:
