@@ -6,6 +6,7 @@ million-node graph is as quick as of a small one. Broadcasts and reshapes of num
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
 
 LIMIT = 60  # occurrences of ops shown; what is deeper becomes an ellipsis
 _ATOM = 100  # binding strength of a name or a call
+_ARITHMETIC = 4  # of + and -, the weakest of their kind
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def _leaf(node: Expr, style: _Style) -> tuple[str, int]:
     value = uniform_value(node)
     if value is not None:
         shown = style.number(value)
-        return shown, 6 if shown.startswith("-") else _ATOM
+        return shown, 5 if r"\times" in shown else 6 if shown.startswith("-") else _ATOM
     if node.op is CONST:
         data = node.value
         listed = str(data.tolist()) if data.size <= 4 else f"array{node.type.shape}"
@@ -127,6 +129,16 @@ def _number(value: float) -> str:
     return str(int(value)) if value == value // 1 and -1e6 < value < 1e6 else f"{value:.6g}"
 
 
+def _latex_number(value: float) -> str:
+    if math.isinf(value):
+        return r"\infty" if value > 0 else r"-\infty"
+    shown = _number(value)
+    if isinstance(value, bool) or "e" not in shown:
+        return shown
+    digits, exponent = shown.split("e")
+    return rf"{digits} \times 10^{{{int(exponent)}}}"
+
+
 def _wrapped(part: tuple[str, int], strength: int, brackets: tuple[str, str]) -> str:
     text, own = part
     return text if own >= strength else f"{brackets[0]}{text}{brackets[1]}"
@@ -137,9 +149,10 @@ def _operands(node: Expr, parts: list[tuple[str, int]], brackets: tuple[str, str
     strength = node.op.infix
     if len(parts) == 1:
         return [_wrapped(parts[0], strength, brackets)]
-    powers = node.op.name == "pow"  # the only op that nests to the right
+    # Arithmetic nests to the left, a - b - c; powers to the right; tests and bits not at all.
+    powers, loose = node.op.name == "pow", strength < _ARITHMETIC
     return [
-        _wrapped(parts[0], strength + powers, brackets),
+        _wrapped(parts[0], strength + (powers or loose), brackets),
         _wrapped(parts[1], strength + (not powers), brackets),
     ]
 
@@ -221,19 +234,22 @@ def _latex_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
     op = node.op
     brackets = (r"\left(", r"\right)")
     if op.name in ("divide", "sqrt"):  # their notation brackets by itself
-        return op.latex.format(*[text for text, _ in parts]), 6
+        return op.latex.format(*[text for text, _ in parts]), 7
+    if op.name == "pow":  # an exponent needs no brackets: it stands above
+        return op.latex.format(_wrapped(parts[0], 9, brackets), parts[1][0]), op.infix
     if op.infix:
         return op.latex.format(*_operands(node, parts, brackets)) if op.latex else (
             f" {op.symbol} ".join(_operands(node, parts, brackets))
         ), op.infix
     if op.latex:
-        delimited = op.latex.count(r"\left") > 0 or "^{{{0}}}" in op.latex
+        # Where the notation itself delimits the operand it needs no brackets.
+        delimited = r"\left" in op.latex or "^{{{0}}}" in op.latex
         shown = [text if delimited else _wrapped((text, own), 9, brackets) for text, own in parts]
-        return op.latex.format(*shown), 8 if "^" in op.latex else 6
+        return op.latex.format(*shown), 8 if "^" in op.latex else _ATOM
     name = op.name.replace("_", r"\_")
     listed = ", ".join(text for text, _ in parts)
     return rf"\operatorname{{{name}}}\left({listed}\right)", _ATOM
 
 
 _PLAIN = _Style("...", lambda name: name, _number, _plain_op)
-_LATEX = _Style(r"\cdots ", _latex_name, _number, _latex_op)
+_LATEX = _Style(r"\cdots ", _latex_name, _latex_number, _latex_op)

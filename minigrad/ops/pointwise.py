@@ -273,11 +273,13 @@ round = _unary(
 # --- exponentials and logarithms ---------------------------------------------------------------
 
 exp = _unary("exp", "e to the x, elementwise.", np.exp, lambda y, x: y, latex="e^{{{0}}}")
-expm1 = _unary(
-    "expm1", "exp(x) - 1, accurate near 0.", np.expm1, lambda y, x: exp(x), latex="e^{{{0}}} - 1"
-)
+expm1 = _unary("expm1", "exp(x) - 1, accurate near 0.", np.expm1, lambda y, x: exp(x))
 log = _unary(
-    "log", "Natural logarithm, elementwise.", np.log, lambda y, x: 1.0 / x, latex=r"\log {0}"
+    "log",
+    "Natural logarithm, elementwise.",
+    np.log,
+    lambda y, x: 1.0 / x,
+    latex=r"\log\left({0}\right)",
 )
 log1p = _unary(
     "log1p",
@@ -291,14 +293,14 @@ log2 = _unary(
     "Logarithm to base 2.",
     np.log2,
     lambda y, x: (1 / math.log(2)) / x,
-    latex=r"\log_2 {0}",
+    latex=r"\log_2\left({0}\right)",
 )
 log10 = _unary(
     "log10",
     "Logarithm to base 10.",
     np.log10,
     lambda y, x: (1 / math.log(10)) / x,
-    latex=r"\log_{{10}} {0}",
+    latex=r"\log_{{10}}\left({0}\right)",
 )
 logaddexp = _binary(
     "logaddexp",
@@ -310,15 +312,19 @@ logaddexp = _binary(
 
 # --- trigonometric and hyperbolic --------------------------------------------------------------
 
-sin = _unary("sin", "Sine.", np.sin, lambda y, x: cos(x), latex=r"\sin {0}")
-cos: UnaryFunction = _unary("cos", "Cosine.", np.cos, lambda y, x: -sin(x), latex=r"\cos {0}")
-tan = _unary("tan", "Tangent.", np.tan, lambda y, x: 1.0 + y * y, latex=r"\tan {0}")
+sin = _unary("sin", "Sine.", np.sin, lambda y, x: cos(x), latex=r"\sin\left({0}\right)")
+cos: UnaryFunction = _unary(
+    "cos", "Cosine.", np.cos, lambda y, x: -sin(x), latex=r"\cos\left({0}\right)"
+)
+tan = _unary("tan", "Tangent.", np.tan, lambda y, x: 1.0 + y * y, latex=r"\tan\left({0}\right)")
 asin = _unary("asin", "Inverse sine.", np.arcsin, lambda y, x: 1.0 / sqrt(1.0 - x * x))
 acos = _unary("acos", "Inverse cosine.", np.arccos, lambda y, x: -1.0 / sqrt(1.0 - x * x))
 atan = _unary("atan", "Inverse tangent.", np.arctan, lambda y, x: 1.0 / (1.0 + x * x))
 sinh = _unary("sinh", "Hyperbolic sine.", np.sinh, lambda y, x: cosh(x))
 cosh: UnaryFunction = _unary("cosh", "Hyperbolic cosine.", np.cosh, lambda y, x: sinh(x))
-tanh = _unary("tanh", "Hyperbolic tangent.", np.tanh, lambda y, x: 1.0 - y * y, latex=r"\tanh {0}")
+tanh = _unary(
+    "tanh", "Hyperbolic tangent.", np.tanh, lambda y, x: 1.0 - y * y, latex=r"\tanh\left({0}\right)"
+)
 asinh = _unary("asinh", "Inverse sinh.", np.arcsinh, lambda y, x: 1.0 / hypot(x, 1.0))
 acosh = _unary(
     "acosh", "Inverse cosh.", np.arccosh, lambda y, x: 1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0))
@@ -391,7 +397,7 @@ erf = _unary(
     "Error function, 2/√π ∫₀ˣ exp(-t²) dt.",
     _erf_numpy,
     lambda y, x: (2 / math.sqrt(math.pi)) * exp(-(x * x)),
-    latex=r"\operatorname{{erf}} {0}",
+    latex=r"\operatorname{{erf}}\left({0}\right)",
 )
 
 # --- extremes and signs ------------------------------------------------------------------------
@@ -430,16 +436,16 @@ nextafter = _binary(
 
 # --- tests, without derivative -----------------------------------------------------------------
 
-equal = _binary("equal", "a == b.", np.equal, test=True, symbol="==", infix=3, latex="{0} = {1}")
+equal = _binary("equal", "a == b.", np.equal, test=True, symbol="==", infix=1, latex="{0} = {1}")
 not_equal = _binary(
-    "not_equal", "a != b.", np.not_equal, test=True, symbol="!=", infix=3, latex=r"{0} \ne {1}"
+    "not_equal", "a != b.", np.not_equal, test=True, symbol="!=", infix=1, latex=r"{0} \ne {1}"
 )
-less = _binary("less", "a < b.", np.less, test=True, symbol="<", infix=3, latex="{0} < {1}")
+less = _binary("less", "a < b.", np.less, test=True, symbol="<", infix=1, latex="{0} < {1}")
 less_equal = _binary(
-    "less_equal", "a <= b.", np.less_equal, test=True, symbol="<=", infix=3, latex=r"{0} \le {1}"
+    "less_equal", "a <= b.", np.less_equal, test=True, symbol="<=", infix=1, latex=r"{0} \le {1}"
 )
 greater = _binary(
-    "greater", "a > b.", np.greater, test=True, symbol=">", infix=3, latex="{0} > {1}"
+    "greater", "a > b.", np.greater, test=True, symbol=">", infix=1, latex="{0} > {1}"
 )
 greater_equal = _binary(
     "greater_equal",
@@ -447,7 +453,7 @@ greater_equal = _binary(
     np.greater_equal,
     test=True,
     symbol=">=",
-    infix=3,
+    infix=1,
     latex=r"{0} \ge {1}",
 )
 isnan = _unary("isnan", "Whether x is NaN.", np.isnan, test=True)
@@ -462,16 +468,16 @@ bitwise_and = _binary(
     "bitwise_and", "a & b.", np.bitwise_and, takes="l", symbol="&", infix=2, latex=r"{0} \wedge {1}"
 )
 bitwise_or = _binary(
-    "bitwise_or", "a | b.", np.bitwise_or, takes="l", symbol="|", infix=1, latex=r"{0} \vee {1}"
+    "bitwise_or", "a | b.", np.bitwise_or, takes="l", symbol="|", infix=2, latex=r"{0} \vee {1}"
 )
 bitwise_xor = _binary(
-    "bitwise_xor", "a ^ b.", np.bitwise_xor, takes="l", symbol="^", infix=1, latex=r"{0} \oplus {1}"
+    "bitwise_xor", "a ^ b.", np.bitwise_xor, takes="l", symbol="⊕", infix=2, latex=r"{0} \oplus {1}"
 )
 bitwise_left_shift = _binary(
-    "bitwise_left_shift", "a << b.", np.left_shift, takes="i", symbol="<<", infix=3
+    "bitwise_left_shift", "a << b.", np.left_shift, takes="i", symbol="<<", infix=2
 )
 bitwise_right_shift = _binary(
-    "bitwise_right_shift", "a >> b.", np.right_shift, takes="i", symbol=">>", infix=3
+    "bitwise_right_shift", "a >> b.", np.right_shift, takes="i", symbol=">>", infix=2
 )
 bitwise_invert = _unary(
     "bitwise_invert",
