@@ -212,8 +212,9 @@ def _decode_node(encoded: Any, nodes: Sequence[Expr]) -> Expr:
         if len(attrs) != len(op.attrs) or "backward" in op.attrs:
             raise GraphFileError(f"op {op.name} does not take these attributes")
         node = make(op, args, tuple(_decode_attr(a) for a in attrs))
-    if "label" in encoded and node.label is None:  # a node that is known here keeps its own
-        node.named(_text(encoded["label"], "'label'"))
+    if "label" in encoded:
+        label = _text(encoded["label"], "'label'")
+        return node if node.label else node.named(label)  # a known node keeps its own
     return node
 
 

@@ -38,7 +38,7 @@ WRONG = {
     # shapes
     "shapes of +": (lambda: v + u, mg.ShapeError,
         ["in add", "(3,) and (4,) do not broadcast", "operand 1 is v: float64(3,), made at",
-         "test_errors.py", "operand 2 is u: float64(4,)", "at ", "test_errors.py"]),
+         ".py:", "operand 2 is u: float64(4,)", "at ", "test_errors.py"]),
     "shapes of @": (lambda: W @ u, mg.ShapeError,
         ["in matmul: inner dimensions differ: 3 and 4", "operand 1 is W: float64(4, 3)"]),
     "@ of a scalar": (lambda: v @ x, mg.ShapeError, ["in matmul", "use * to scale"]),
@@ -245,7 +245,7 @@ WRONG = {
     "infinity in a param": (lambda: finite([], mg.param("Q", [np.inf]) * 2), mg.NonFiniteError,
         ["infinity in param Q"]),
     "NaN born": (lambda: finite([v], mg.sum(mg.log(v) * 2), [1, -1, 2]), mg.NonFiniteError,
-        ["NaN born at op log, the result of log: float64(3,), made at", "test_errors.py",
+        ["NaN born at op log, the result of log: float64(3,), made at", ".py:",
          "operand v: float64(3,)", "values -1 to 2"]),
     "infinity born in an unused branch": (
         lambda: finite([v], mg.where(v > 0, 1 / v, 0.0), [1, 0, 2]), mg.NonFiniteError,
@@ -335,7 +335,7 @@ def test_errors_of_values_name_the_op(y, at, kind, note):
         y.eval(at)
     (found,) = caught.value.__notes__
     assert found.startswith(note)
-    assert "test_errors.py" in found
+    assert ".py:" in found
 
 
 def test_an_error_leaves_a_function_usable():

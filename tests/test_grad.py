@@ -391,6 +391,7 @@ def test_adjoints_of_nodes_and_edges():
     assert adj.edge(product, 0).eval(at) == adj.edge(product, 1).eval(at) == s
     assert adj.edge(y, 1).eval(at) == 1
     assert adj[a].eval(at) == pytest.approx(2 * s + 1)
+    assert isinstance(adj, mg.Adjoints)
     assert x in adj
     assert p not in adj
     assert adj.get(p) is None

@@ -264,7 +264,7 @@ def test_several_outputs_share_what_they_share():
 
 
 def test_labels_survive():
-    x = mg.var("x")
+    x = mg.var("labelled")
     inner = (mg.sin(x) * 1.0).named("wave")
     y = mg.simplify(inner + 2.0)
     assert "wave" in {n.label for n in mg.toposort(y)}
