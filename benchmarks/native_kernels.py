@@ -1,0 +1,139 @@
+"""What the native backend's kernels reach: matrix products against NumPy's BLAS, and functions.
+
+    OPENBLAS_NUM_THREADS=1 python benchmarks/native_kernels.py [float32|float64]
+
+GFLOP/s of C = A @ B on one thread: B read where it lies, B packed beforehand, the two with packing
+counted in, and NumPy, in turn within one run; then nanoseconds an element of each elementary
+function, as a loop over 4096 numbers, and NumPy's. Best of many, since machines are noisy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads it
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from minigrad.compile.native import jit, vecmath
+from minigrad.compile.native.irtools import counted, float_type, pointer_function
+from minigrad.compile.native.matmul import Matmul, emit_matmul, emit_pack, packed_size
+
+SHAPES = [
+    (16, 32, 128),
+    (32, 64, 256),
+    (32, 256, 64),
+    (32, 128, 512),
+    (64, 256, 1024),
+    (64, 512, 2048),
+]
+COUNT = 4096
+
+
+def best(calls: list[Callable[[], Any]], seconds: float = 0.4) -> list[float]:
+    """The least time of each call, in turn, so that a noisy moment meets all of them."""
+    least = [float("inf")] * len(calls)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        for i, call in enumerate(calls):
+            start = time.perf_counter()
+            call()
+            least[i] = min(least[i], time.perf_counter() - start)
+    return least
+
+
+def peak(dtype: str) -> float:
+    """GFLOP/s of multiply-adds on registers alone: a product whose operands stay in L1."""
+    row = matmul_row((24, 96, 4 * jit.host().lanes(dtype)), dtype)
+    return float(row[2])
+
+
+def matmul_row(shape: tuple[int, int, int], dtype: str) -> list[str]:
+    """One shape's figures."""
+    m, k, n = shape
+    direct, product = Matmul(m, k, n, dtype), Matmul(m, k, n, dtype, packed=True)
+    start = time.perf_counter()
+    module = jit.new_module()
+    emit_matmul(module, "direct", direct)
+    emit_matmul(module, "packed", product)
+    emit_pack(module, "pack", product)
+    code = jit.compile_module(module)
+    compiling = time.perf_counter() - start
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+    c, panels = np.empty((m, n), dtype), np.empty(packed_size(product), dtype)
+    at_a, at_b, at_c, at_panels = (x.ctypes.data for x in (a, b, c, panels))
+    run_direct, run_packed = code.function("direct", 3), code.function("packed", 3)
+    pack = code.function("pack", 2)
+    times = best(
+        [
+            lambda: run_direct(at_c, at_a, at_b),
+            lambda: pack(at_panels, at_b),
+            lambda: run_packed(at_c, at_a, at_panels),
+            lambda: np.matmul(a, b, out=c),
+        ]
+    )
+    operations = 2e-9 * m * k * n
+    in_place, packing, packed, numpy = times
+    speeds = [operations / t for t in (in_place, packed, packing + packed, numpy)]
+    return [f"{m}, {k}, {n}", *(f"{s:.0f}" for s in speeds), f"{compiling * 1e3:.0f}"]
+
+
+def function_row(name: str, dtype: str) -> list[str]:
+    """One elementary function's figures."""
+    start = time.perf_counter()
+    module = jit.new_module()
+    function, builder = pointer_function(module, name, 2)
+    kind = float_type(dtype)
+    with counted(builder, COUNT) as i:
+        y, x = (builder.gep(p, [i], source_etype=kind) for p in function.args)
+        builder.store(vecmath.emit(builder, name, builder.load(x, typ=kind)), y)
+    builder.ret_void()
+    run = jit.compile_module(module).function(name, 2)
+    compiling = time.perf_counter() - start
+    xs = np.random.default_rng(0).uniform(0.1, 5, COUNT).astype(dtype)
+    ys = np.empty_like(xs)
+    at_y, at_x = ys.ctypes.data, xs.ctypes.data
+    calls: list[Callable[[], Any]] = [lambda: run(at_y, at_x)]
+    numpys = getattr(np, name, None)
+    if numpys is not None:
+        calls.append(lambda: numpys(xs, out=ys))
+    figures = [f"{t / COUNT * 1e9:.2f}" for t in best(calls, 0.1)]
+    return [name, figures[0], figures[1] if numpys is not None else "", f"{compiling * 1e3:.0f}"]
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print figures under their headings."""
+    result = Table(title=title)
+    for i, column in enumerate(columns):
+        result.add_column(column, justify="right" if i else "left")
+    for row in rows:
+        result.add_row(*row)
+    Console(width=120).print(result)
+
+
+def main() -> None:
+    """Print both tables."""
+    dtype = sys.argv[1] if len(sys.argv) > 1 else "float32"
+    cpu = jit.host()
+    print(f"{cpu.name}: vectors of {cpu.vector_bytes} bytes; all in L1: {peak(dtype):.0f} GFLOP/s")
+    table(
+        f"C = A @ B, {dtype}, GFLOP/s on one thread",
+        ["M, K, N", "B in place", "B packed before", "and now", "NumPy", "compile, ms (all three)"],
+        [matmul_row(shape, dtype) for shape in SHAPES],
+    )
+    table(
+        f"functions, {dtype}, ns an element",
+        ["function", "native", "NumPy", "compile, ms"],
+        [function_row(name, dtype) for name in sorted(vecmath.FUNCTIONS)],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Emitted matrix products: every shape and variant against NumPy in float64, and no more touched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
+
+from minigrad.compile.native import jit
+from minigrad.compile.native.matmul import Matmul, emit_matmul, emit_pack, packed_size
+
+GUARD = 64  # elements of NaN before, after and between the rows of every array
+# vectors of 16, 32 and 64 bytes and both register counts; a CPU runs those that it has
+CPUS = {
+    "host": jit.host(),
+    "baseline": jit.Cpu("", "", 16, 16),
+    "many registers": jit.Cpu(jit.host().name, jit.host().features, 16, 32),
+    "wide vectors": jit.Cpu(jit.host().name, jit.host().features, 64, 16),
+}
+
+
+class Guarded:
+    """A matrix amid NaN, its rows `stride` apart."""
+
+    def __init__(self, values, stride):
+        rows, columns = values.shape
+        self.memory = np.full(2 * GUARD + rows * stride, np.nan, values.dtype)
+        body = self.memory[GUARD : GUARD + rows * stride].reshape(rows, stride)
+        self.view = body[:, :columns]
+        self.view[...] = values
+        self.address = body.ctypes.data
+
+    def outside(self):
+        """A copy in which the matrix is NaN too: all of it should be."""
+        inside, kept = self.view, self.view.copy()
+        inside[...] = np.nan
+        copy = self.memory.copy()
+        inside[...] = kept
+        return copy
+
+
+def check_all(products, rng, cpu=None):
+    """Compile the products in one module, run each, compare, look at the guards."""
+    module = jit.new_module()
+    for i, product in enumerate(products):
+        emit_matmul(module, f"matmul{i}", product, cpu)
+        if product.packed:
+            emit_pack(module, f"pack{i}", product, cpu)
+    code = jit.compile_module(module, cpu)
+    for i, product in enumerate(products):
+        check(code, i, product, rng, cpu)
+
+
+def check(code, i, product, rng, cpu):
+    m, k, n = product.m, product.k, product.n
+    a, b, c = (rng.standard_normal(s).astype(product.dtype) for s in ((m, k), (k, n), (m, n)))
+    in_a = Guarded(a.T if product.transpose_a else a, product.stride_a)
+    in_b = Guarded(b.T if product.transpose_b else b, product.stride_b)
+    out = Guarded(c, product.stride_c)
+    b_address = in_b.address
+    if product.packed:
+        packed = Guarded(
+            np.full((1, packed_size(product, cpu)), np.nan, product.dtype),
+            packed_size(product, cpu),
+        )
+        code.function(f"pack{i}", 2)(packed.address, in_b.address)
+        assert not np.isnan(packed.view).any()  # padding included
+        assert np.isnan(packed.outside()).all()
+        b_address = packed.address
+    code.function(f"matmul{i}", 3)(out.address, in_a.address, b_address)
+    wide_a, wide_b = a.astype(float), b.astype(float)
+    exact = wide_a @ wide_b + (c if product.accumulate else 0)
+    sizes = np.abs(wide_a) @ np.abs(wide_b) + np.abs(c)
+    bound = (k + 2) * np.finfo(product.dtype).eps * sizes
+    assert (np.abs(out.view - exact) <= bound).all(), product
+    assert np.isnan(out.outside()).all(), product
+
+
+def variants(m, k, n, rng):
+    """One of each way to lay out B, the rest drawn."""
+    for packed, transpose_b in ((False, False), (True, False), (True, True)):
+        dtype = str(rng.choice(["float32", "float64"]))
+        transpose_a, accumulate = (bool(x) for x in rng.integers(0, 2, 2))
+        pads = rng.integers(0, 2, 3) * rng.integers(1, 9, 3)
+        lda, ldb, ldc = (
+            int(size + pad) if pad else 0
+            for size, pad in zip(
+                (m if transpose_a else k, k if transpose_b else n, n), pads, strict=True
+            )
+        )
+        yield Matmul(m, k, n, dtype, lda, ldb, ldc, transpose_a, transpose_b, accumulate, packed)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("seed", range(4))
+def test_small_shapes(seed, cpu):
+    rng = np.random.default_rng(seed)
+    shapes = rng.integers(1, 21, (6, 3)).tolist()
+    products = [p for m, k, n in shapes for p in variants(m, k, n, rng)]
+    check_all(products, rng, None if cpu == "host" else CPUS[cpu])
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 1, 1),
+        (1, 40, 64),
+        (40, 1, 64),
+        (40, 64, 1),
+        (16, 32, 128),
+        (37, 41, 75),
+        (33, 70, 129),
+        (7, 31, 200),
+        (50, 1100, 70),  # K is cut, the last cut shorter
+        (300, 17, 33),
+    ],
+)
+def test_larger_shapes(shape, rng):
+    check_all(list(variants(*shape, rng)) + list(variants(*shape, rng)), rng)
+
+
+def test_infinite_and_nan_entries_reach_only_their_own_sums(rng):
+    product = Matmul(9, 8, 21, packed=True)
+    module = jit.new_module()
+    emit_matmul(module, "matmul", product)
+    emit_pack(module, "pack", product)
+    code = jit.compile_module(module)
+    a, b = (rng.standard_normal(s).astype("float32") for s in ((9, 8), (8, 21)))
+    b[3, 20], a[2, 1], a[8, 7] = np.inf, np.nan, -np.inf
+    packed, c = np.empty(packed_size(product), "float32"), np.empty((9, 21), "float32")
+    code.function("pack", 2)(packed.ctypes.data, b.ctypes.data)
+    code.function("matmul", 3)(c.ctypes.data, a.ctypes.data, packed.ctypes.data)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(c, a @ b, rtol=1e-4, atol=1e-5)
+
+
+def test_products_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        Matmul(0, 2, 3)
+    with pytest.raises(TypeError, match="int32"):
+        Matmul(1, 2, 3, "int32")
+    with pytest.raises(ValueError, match="must be packed"):
+        Matmul(1, 2, 3, transpose_b=True)
