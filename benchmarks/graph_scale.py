@@ -37,21 +37,19 @@ def measure(n: int) -> dict[str, float]:
     seconds: dict[str, float] = {}
     kept: dict[str, Any] = {}
 
-    def timed(name: str, step: Callable[[], Any]) -> Any:
+    def timed(name: str, step: Callable[[], Any]) -> None:
         gc.collect()
         start = time.perf_counter()
         kept[name] = step()
         seconds[name] = time.perf_counter() - start
-        return kept[name]
 
     x = mg.var("x")
-    y = timed("build", lambda: chain(x, n))
-    g = timed("grad", lambda: mg.grad(y, x))
-    timed("simplify", lambda: mg.simplify([y, g]))
-    f = timed("compile", lambda: mg.function([x], [y, g]))
-    timed("evaluate", lambda: f(0.5))
-    timed("str", lambda: str(g))
-    del y, g, f
+    timed("build", lambda: chain(x, n))
+    timed("grad", lambda: mg.grad(kept["build"], x))
+    timed("simplify", lambda: mg.simplify([kept["build"], kept["grad"]]))
+    timed("compile", lambda: mg.function([x], [kept["build"], kept["grad"]]))
+    timed("evaluate", lambda: kept["compile"](0.5))
+    timed("str", lambda: str(kept["grad"]))
     timed("free", kept.clear)
     return seconds
 

@@ -49,9 +49,8 @@ def best(calls: list[Callable[[], Any]], seconds: float = 0.4) -> list[float]:
 
 
 def peak(dtype: str) -> float:
-    """GFLOP/s of multiply-adds on registers alone: a product whose operands stay in L1."""
-    row = matmul_row((24, 96, 4 * jit.host().lanes(dtype)), dtype)
-    return float(row[2])
+    """GFLOP/s of a long product whose B stays in L1: what the kernel itself can do here."""
+    return float(matmul_row((1200, 64, 4 * jit.host().lanes(dtype)), dtype)[2])
 
 
 def matmul_row(shape: tuple[int, int, int], dtype: str) -> list[str]:
@@ -122,7 +121,9 @@ def main() -> None:
     """Print both tables."""
     dtype = sys.argv[1] if len(sys.argv) > 1 else "float32"
     cpu = jit.host()
-    print(f"{cpu.name}: vectors of {cpu.vector_bytes} bytes; all in L1: {peak(dtype):.0f} GFLOP/s")
+    print(
+        f"{cpu.name}: vectors of {cpu.vector_bytes} bytes; with B in L1 {peak(dtype):.0f} GFLOP/s"
+    )
     table(
         f"C = A @ B, {dtype}, GFLOP/s on one thread",
         ["M, K, N", "B in place", "B packed before", "and now", "NumPy", "compile, ms (all three)"],

@@ -198,7 +198,12 @@ class Expr(_Fields):
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Expr:
-        return FUNCTIONS["copy_graph"](self)
+        # Only params can change: a copy is the same graph of new ones, shared as they were.
+        params = [n for n in toposort(self) if n.op is PARAM]
+        for p in params:
+            if id(p) not in memo:
+                memo[id(p)] = param(p.attrs[0], p.value)
+        return cast(Expr, substitute(self, {p: memo[id(p)] for p in params}))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # One flat text for the whole graph: pickle itself would recurse along a chain.
@@ -342,8 +347,11 @@ def rebuild(node: Expr, args: tuple[Expr, ...]) -> Expr:
 
 
 def keep_label(old: Expr, new: Expr) -> Expr:
-    """Carry the label of a node over to the one that takes its place; returns the latter."""
-    if old.label is not None and new.label is None and new.args:
+    """Carry the label of a node over to one made to take its place; returns the latter.
+
+    A node that was there before keeps the name it has, or has not: it is other people's too.
+    """
+    if old.label is not None and new.label is None and new._origin is old._origin:
         object.__setattr__(new, "label", old.label)
     return new
 

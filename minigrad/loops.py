@@ -361,7 +361,7 @@ def _cut_products(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Exp
 
 
 def hoist(outputs: Sequence[Expr]) -> list[Expr]:
-    """What depends on a loop's inputs but on no carry is computed for all steps at once, before."""
+    """Products of a loop's inputs that meet no carry are computed for all steps at once, before."""
 
     def change(loop: Loop, node: Expr) -> list[Expr] | None:
         body = loop.body
@@ -372,11 +372,9 @@ def hoist(outputs: Sequence[Expr]) -> list[Expr]:
         for n in toposort(body.outputs):
             if n in reads and n not in moving and n not in stacked:
                 stacked[n] = _at_all_steps(n, stacked, surroundings, loop.length)
-        edge = [
-            n for n in stacked
-            if stacked[n] is not None and n.args and not n.op.view
-        ]  # fmt: skip
-        lifted = set(edge)
+        # Worth it where a product is saved from being cut into steps; the rest is as cheap inside.
+        products = _depend_on((n for n in stacked if n.op is MATMUL), body.outputs)
+        lifted = {n for n in stacked if stacked[n] is not None and n in products and not n.op.view}
         # Of what can leave, only the outermost is handed to the loop.
         needed: dict[Expr, None] = {}
         for n in toposort(body.outputs):

@@ -46,7 +46,6 @@ _NUMPY_NAMES = {
     "conjugate": "positive",
     "cumprod": "cumulative_prod",
     "cumsum": "cumulative_sum",
-    "float_power": "pow",
     "invert": "bitwise_invert",
     "left_shift": "bitwise_left_shift",
     "power": "pow",
@@ -274,7 +273,15 @@ class Operators:
     def __array_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
-        return FUNCTIONS[_numpy_name(func.__name__)](*args, **kwargs)
+        name = func.__name__
+        if func in (np.shape, np.ndim, np.size):
+            return getattr(self, name)
+        if func in (np.trace, np.diagonal) and len(self.shape) > 2:
+            raise DTypeError(
+                f"np.{name} takes the first two axes of a stack, minigrad.{name} and "
+                f"np.linalg.{name} the last two: say which by calling one of these"
+            )
+        return FUNCTIONS[_numpy_name(name)](*args, **kwargs)
 
     # Methods that ndarray has too.
     @property

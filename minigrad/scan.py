@@ -93,6 +93,28 @@ def run_loop(
     return [item(whole, k) for k in range(len(body.outputs))]
 
 
+# A block is a graph as one node: what a backend compiles as one. Backends make them, of graphs that
+# are differentiated already.
+
+
+def _block_type(*rest: Any) -> Any:
+    *types, body = rest
+    if [v.type for v in body.inputs] != types:
+        raise ShapeError(f"a block of {len(body.inputs)} inputs got {types}")
+    return TupleType([o.type for o in body.outputs])
+
+
+BLOCK = register(
+    Op(
+        "block",
+        _block_type,
+        lambda *rest: tuple(_compiled(rest[-1])(rest[:-1])),
+        no_gradient=True,
+        attrs=("body",),
+    )
+)
+
+
 # --- reverse mode ------------------------------------------------------------------------------
 
 

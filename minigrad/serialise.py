@@ -291,11 +291,3 @@ def _count(value: Any) -> int:
     if type(value) is not int:
         raise GraphFileError("the body of a loop must say how many inputs it has")
     return value
-
-
-@public
-def copy_graph(y: Expr) -> Expr:
-    """A graph that shares nothing mutable with y: the same nodes, new params of equal value."""
-    copied = loads(dumps(y))
-    assert isinstance(copied, Expr)
-    return copied

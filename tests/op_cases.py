@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
+from minigrad.body import Body, body_var
 from minigrad.graph import make
 from minigrad.ops.custom import barrier
-from minigrad.ops.tuples import ITEM, TUPLE
+from minigrad.ops.tuples import ITEM, TUPLE, item
+from minigrad.scan import BLOCK
 
 Sampler = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
@@ -282,6 +284,11 @@ def _added(x: np.ndarray, index: Any, values: Any) -> np.ndarray:
 _TWICE = mg.custom_vjp(lambda x: x * x, lambda ct, y, x: 2.0 * x * ct)
 
 
+def _doubling(x: mg.Expr) -> Body:
+    v = body_var(0, "const", x.type)
+    return Body([v], [v + v], 0, 0)
+
+
 def _running(c: mg.Expr, x: mg.Expr, reverse: bool = False) -> mg.Expr:
     return mg.scan(lambda c, x: (mg.tanh(c + x), c * x), c, x, reverse=reverse)[1]
 
@@ -397,6 +404,8 @@ _STRUCTURAL: list[Case] = [
          empty=((2,), (0, 2))),
     case("item", lambda c, x: _running(c, x, reverse=True),
          lambda c, x: _running_numpy(c, x[::-1])[1][::-1], [(2,), (3, 2)], note="backwards"),
+    case("block", lambda x: item(make(BLOCK, (x,), (_doubling(x),)), 0), lambda x: 2 * x, (2, 3),
+         smooth=False),
     case("tuple", lambda x: make(ITEM, (make(TUPLE, (x, mg.sin(x))),), (1,)), np.sin, (2, 3),
          empty=((0,),)),
 ]  # fmt: skip

@@ -1,12 +1,13 @@
-"""Recurrent cells in plain NumPy, forward and backward by hand: the reference that tests hold `lstm` against.
+"""Recurrent cells in plain NumPy, forward and backward by hand: the reference that tests hold
+`lstm` against.
 
-Written straight from the papers' equations. Nothing here comes from `minigrad` or `lstm`, nothing is derived
-automatically, and nothing is clever.
+Written straight from the papers' equations. Nothing here comes from `minigrad` or `lstm`, nothing
+is derived automatically, and nothing is clever.
 
-Conventions: batch first. x is (B, I); every part of a state is (B, H), a state is a tuple of parts, and the hidden
-state h is its first part. A weight matrix acts on z = concat([h, x], axis=1) from the right, so W is (H + I, H) and
-b is (H,). A backward pass takes the adjoint of the new state and returns those of the parameters, of the previous
-state and of x.
+Conventions: batch first. x is (B, I); every part of a state is (B, H), a state is a tuple of
+parts, and the hidden state h is its first part. A weight matrix acts on z = concat([h, x],
+axis=1) from the right, so W is (H + I, H) and b is (H,). A backward pass takes the adjoint of the
+new state and returns those of the parameters, of the previous state and of x.
 """
 
 from collections.abc import Callable, Sequence
@@ -78,8 +79,8 @@ def lstm_shapes(input_size: int, hidden_size: int) -> dict[str, Shape]:
 
 
 def lstm_forward(params: Params, state: State, x: Array) -> tuple[State, Cache]:
-    """Hochreiter & Schmidhuber, "Long short-term memory", 1997, with the forget gate of Gers, Schmidhuber & Cummins,
-    "Learning to forget", 2000."""
+    """Hochreiter & Schmidhuber, "Long short-term memory", 1997, with the forget gate of Gers,
+    Schmidhuber & Cummins, "Learning to forget", 2000."""
     h, C = state
     z = np.concatenate([h, x], axis=1)
     f = sigmoid(z @ params["W_f"] + params["b_f"])
@@ -97,13 +98,20 @@ def lstm_backward(params: Params, cache: Cache, d_state: State) -> tuple[Params,
     d_h_new, d_C_new = d_state
     tanh_C = np.tanh(C_new)
 
-    d_C = d_C_new + d_h_new * o * (1 - tanh_C**2)  # what reaches C' from the next step, and through h'
+    d_C = d_C_new + d_h_new * o * (
+        1 - tanh_C**2
+    )  # what reaches C' from the next step, and through h'
     d_a_o = d_h_new * tanh_C * o * (1 - o)
     d_a_f = d_C * C * f * (1 - f)
     d_a_i = d_C * C_tilde * i * (1 - i)
     d_a_C = d_C * i * (1 - C_tilde**2)
 
-    d_z = d_a_f @ params["W_f"].T + d_a_i @ params["W_i"].T + d_a_C @ params["W_C"].T + d_a_o @ params["W_o"].T
+    d_z = (
+        d_a_f @ params["W_f"].T
+        + d_a_i @ params["W_i"].T
+        + d_a_C @ params["W_C"].T
+        + d_a_o @ params["W_o"].T
+    )
     d_params = {
         "W_f": z.T @ d_a_f, "b_f": d_a_f.sum(axis=0),
         "W_i": z.T @ d_a_i, "b_i": d_a_i.sum(axis=0),
@@ -122,8 +130,9 @@ def gru_shapes(input_size: int, hidden_size: int) -> dict[str, Shape]:
 
 
 def gru_forward(params: Params, state: State, x: Array) -> tuple[State, Cache]:
-    """Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation",
-    2014, in the textbook's form: z = 1 takes the candidate (the paper's own z = 1 keeps h), r acts on h before W_h."""
+    """Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical
+    machine translation", 2014, in the textbook's form: z = 1 takes the candidate (the paper's own
+    z = 1 keeps h), r acts on h before W_h."""
     (h,) = state
     z_in = np.concatenate([h, x], axis=1)
     z = sigmoid(z_in @ params["W_z"] + params["b_z"])
@@ -160,13 +169,17 @@ def gru_backward(params: Params, cache: Cache, d_state: State) -> tuple[Params, 
 
 
 def peephole_shapes(input_size: int, hidden_size: int) -> dict[str, Shape]:
-    peepholes: dict[str, Shape] = {"p_f": (hidden_size,), "p_i": (hidden_size,), "p_o": (hidden_size,)}
+    peepholes: dict[str, Shape] = {
+        "p_f": (hidden_size,),
+        "p_i": (hidden_size,),
+        "p_o": (hidden_size,),
+    }
     return lstm_shapes(input_size, hidden_size) | peepholes
 
 
 def peephole_forward(params: Params, state: State, x: Array) -> tuple[State, Cache]:
-    """Gers & Schmidhuber, "Recurrent nets that time and count", 2000: the gates f and i also see C, and o sees C',
-    each through a vector of weights, one a cell."""
+    """Gers & Schmidhuber, "Recurrent nets that time and count", 2000: the gates f and i also see
+    C, and o sees C', each through a vector of weights, one a cell."""
     h, C = state
     z = np.concatenate([h, x], axis=1)
     f = sigmoid(z @ params["W_f"] + params["p_f"] * C + params["b_f"])
@@ -185,12 +198,19 @@ def peephole_backward(params: Params, cache: Cache, d_state: State) -> tuple[Par
     tanh_C = np.tanh(C_new)
 
     d_a_o = d_h_new * tanh_C * o * (1 - o)
-    d_C = d_C_new + d_h_new * o * (1 - tanh_C**2) + d_a_o * params["p_o"]  # the output gate sees C' too
+    d_C = (
+        d_C_new + d_h_new * o * (1 - tanh_C**2) + d_a_o * params["p_o"]
+    )  # the output gate sees C' too
     d_a_f = d_C * C * f * (1 - f)
     d_a_i = d_C * C_tilde * i * (1 - i)
     d_a_C = d_C * i * (1 - C_tilde**2)
 
-    d_z = d_a_f @ params["W_f"].T + d_a_i @ params["W_i"].T + d_a_C @ params["W_C"].T + d_a_o @ params["W_o"].T
+    d_z = (
+        d_a_f @ params["W_f"].T
+        + d_a_i @ params["W_i"].T
+        + d_a_C @ params["W_C"].T
+        + d_a_o @ params["W_o"].T
+    )
     d_params = {
         "W_f": z.T @ d_a_f, "b_f": d_a_f.sum(axis=0), "p_f": (d_a_f * C).sum(axis=0),
         "W_i": z.T @ d_a_i, "b_i": d_a_i.sum(axis=0), "p_i": (d_a_i * C).sum(axis=0),
@@ -210,7 +230,8 @@ def coupled_shapes(input_size: int, hidden_size: int) -> dict[str, Shape]:
 
 
 def coupled_forward(params: Params, state: State, x: Array) -> tuple[State, Cache]:
-    """Greff et al., "LSTM: a search space odyssey", 2017 (their CIFG), with i = 1 - f: what is let go makes room."""
+    """Greff et al., "LSTM: a search space odyssey", 2017 (their CIFG), with i = 1 - f: what is
+    let go makes room."""
     h, C = state
     z = np.concatenate([h, x], axis=1)
     f = sigmoid(z @ params["W_f"] + params["b_f"])
@@ -254,9 +275,13 @@ CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru, "peephole": peephole, "coupled": 
 
 
 def init(cell: Cell, input_size: int, hidden_size: int, seed: int, scale: float = 0.5) -> Params:
-    """Normal random parameters, biases included, so that no term of a gradient is zero by chance."""
+    """Normal random parameters, biases included, so that no term of a gradient is zero by
+    chance."""
     rng = np.random.default_rng(seed)
-    return {name: scale * rng.standard_normal(shape) for name, shape in cell.shapes(input_size, hidden_size).items()}
+    return {
+        name: scale * rng.standard_normal(shape)
+        for name, shape in cell.shapes(input_size, hidden_size).items()
+    }
 
 
 def zero_state(cell: Cell, batch_size: int, hidden_size: int) -> State:
@@ -278,10 +303,12 @@ def run(cell: Cell, params: Params, xs: Array, state: State) -> tuple[list[State
 def bptt(
     cell: Cell, params: Params, caches: Sequence[Cache], d_states: Sequence[State]
 ) -> tuple[Params, list[State], Array]:
-    """Back-propagation through time (Werbos, "Backpropagation through time: what it does and how to do it", 1990).
+    """Back-propagation through time (Werbos, "Backpropagation through time: what it does and how
+    to do it", 1990).
 
-    `d_states[t]` is what the loss itself sends into the state after step t, without what comes back from later steps.
-    Returns the full adjoints of the parameters, of all T + 1 states (the initial one first), and of xs.
+    `d_states[t]` is what the loss itself sends into the state after step t, without what comes
+    back from later steps. Returns the full adjoints of the parameters, of all T + 1 states (the
+    initial one first), and of xs.
     """
     d_params = {name: np.zeros_like(value) for name, value in params.items()}
     d_state = tuple(np.zeros_like(part) for part in d_states[-1])  # no step after the last

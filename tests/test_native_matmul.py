@@ -1,4 +1,4 @@
-"""Emitted matrix products: every shape and variant against NumPy in float64, and no more touched."""
+"""Emitted matrix products: every shape and variant against NumPy in float64, guards untouched."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The NumPy reference itself: its backward passes against finite differences, its forward passes against what the
-equations say in the limit."""
+"""The NumPy reference itself: its backward passes against finite differences, its forward passes
+against what the equations say in the limit."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,8 @@ each_cell = pytest.mark.parametrize("cell", ref.CELLS.values(), ids=ref.CELLS.ke
 
 
 def finite_difference(loss: Callable[[], float], value: Array, eps: float = 1e-5) -> Array:
-    """The gradient of `loss` with respect to `value`, by central differences, writing to `value` in place."""
+    """The gradient of `loss` with respect to `value`, by central differences, writing to `value`
+    in place."""
     gradient = np.empty_like(value)
     for index in np.ndindex(value.shape):
         kept = value[index]
@@ -84,7 +85,8 @@ def test_bptt_is_the_derivative_of_run(cell: Cell) -> None:
 
 @each_cell
 def test_bptt_gives_the_adjoint_of_every_state(cell: Cell) -> None:
-    """The adjoint of the state after step t is that of an initial state from which the later steps are run."""
+    """The adjoint of the state after step t is that of an initial state from which the later
+    steps are run."""
     rng = np.random.default_rng(4)
     params = ref.init(cell, INPUT, HIDDEN, seed=5)
     xs = rng.standard_normal((STEPS, BATCH, INPUT))
@@ -147,7 +149,10 @@ def test_one_unit_written_out_in_scalars(cell: Cell) -> None:
 def test_an_open_forget_gate_carries_the_cell_and_its_adjoint_unchanged() -> None:
     """The constant error carousel: f = 1 and i = 0 leave C, and the adjoint of C, as they are."""
     rng = np.random.default_rng(9)
-    params = {name: np.zeros_like(value) for name, value in ref.init(ref.lstm, INPUT, HIDDEN, seed=0).items()}
+    params = {
+        name: np.zeros_like(value)
+        for name, value in ref.init(ref.lstm, INPUT, HIDDEN, seed=0).items()
+    }
     params["b_f"] += 100.0
     params["b_i"] -= 100.0
     state = random_state(ref.lstm, rng)
@@ -178,7 +183,9 @@ def test_without_peepholes_the_peephole_cell_is_the_lstm() -> None:
     params = ref.init(ref.lstm, INPUT, HIDDEN, seed=13)
     blind = params | {name: np.zeros(HIDDEN) for name in ("p_f", "p_i", "p_o")}
     state, x = random_state(ref.lstm, rng), rng.standard_normal((BATCH, INPUT))
-    pairs = zip(ref.peephole.forward(blind, state, x)[0], ref.lstm.forward(params, state, x)[0], strict=True)
+    pairs = zip(
+        ref.peephole.forward(blind, state, x)[0], ref.lstm.forward(params, state, x)[0], strict=True
+    )
     for with_peepholes, without in pairs:
         np.testing.assert_array_equal(with_peepholes, without)
 

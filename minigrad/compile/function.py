@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import numpy as np
 
-from minigrad.compile import numpy as numpy_backend
+from minigrad.compile.numpy import compile_plan
 from minigrad.compile.plan import make_plan
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph import (
@@ -26,7 +26,36 @@ from minigrad.simplify import simplify_safely
 from minigrad.tree import flatten
 from minigrad.types import Array
 
-BACKENDS = {"numpy": numpy_backend.compile_plan}
+
+class Backend(Protocol):
+    """What `function` needs of a backend, for one function."""
+
+    name: str
+    notes: list[str]
+    """What it could not do as it would, and why."""
+
+    def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
+        """The graph in the form that it runs."""
+
+    def call(self, node: Expr) -> Callable[..., Any]:
+        """What computes a node of that graph."""
+
+
+class Numpy:
+    """The reference backend: NumPy computes every node, and the graph is taken as it is."""
+
+    name = "numpy"
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
+        """The graph itself."""
+        return list(outputs)
+
+    def call(self, node: Expr) -> Callable[..., Any]:
+        """What computes a node."""
+        return node.op.numpy
 
 
 class Function:
@@ -57,9 +86,11 @@ class Function:
         self.rewritten: list[str] = []
         if simplify:
             self.outputs, self.rewritten = optimise_loops(simplify_safely(roots), without)
-        self.backend = _choose(backend)
-        self.plan = make_plan(self.inputs, self.outputs)
-        self._run = BACKENDS[self.backend](self.plan, check_finite)
+        chosen = _choose(backend)
+        self.backend = chosen.name
+        self.plan = make_plan(self.inputs, chosen.prepare(self.outputs))
+        self._run = compile_plan(self.plan, check_finite, chosen.call)
+        self.notes = chosen.notes
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Run; raises GraphError, ShapeError or DTypeError for inputs that do not fit."""
@@ -103,6 +134,7 @@ class Function:
             f"{len(self.plan.buffers)} buffers of {held} bytes in all"
         ]
         lines += [f"  loops: {name}" for name in self.rewritten]
+        lines += [f"  note: {note}" for note in self.notes]
         ranked = sorted(counts.items(), key=lambda item: -item[1])
         return "\n".join(lines + [f"  {n:6d} × {name}" for name, n in ranked])
 
@@ -140,13 +172,14 @@ def function(
     return Function(inputs, outputs, updates, backend, simplify, check_finite, without)
 
 
-def _choose(backend: str) -> str:
-    if backend == "auto":
-        return "numpy"
-    if backend not in BACKENDS:
-        names = ", ".join(repr(n) for n in ["auto", *BACKENDS])
-        raise GraphError(f"no backend {backend!r}; there are {names}")
-    return backend
+def _choose(backend: str) -> Backend:
+    if backend in ("auto", "numpy"):
+        return Numpy()
+    if backend == "native":
+        from minigrad.compile.native.backend import Native
+
+        return Native()
+    raise GraphError(f"no backend {backend!r}; there are 'auto', 'numpy' and 'native'")
 
 
 def _check_inputs(inputs: Sequence[Expr]) -> list[Expr]:

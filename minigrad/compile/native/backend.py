@@ -1,0 +1,141 @@
+"""The native backend: which parts of a graph run as machine code, and what runs on NumPy instead.
+
+Loops whose bodies it knows are one piece of code each; so are blocks: everything between two ops
+that are NumPy's. Large matrix products are: OpenBLAS is at the machine's limit there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minigrad.body import Body, body_var
+from minigrad.compile.native.pointwise import check
+from minigrad.compile.native.scans import NativeLoop, check_body
+from minigrad.compile.native.stages import VIEWS, source
+from minigrad.compile.native.views import UnsupportedError
+from minigrad.graph import Expr, make, rebuild, substitute, toposort, walk
+from minigrad.ops.core import uniform_value
+from minigrad.ops.index import GETITEM
+from minigrad.ops.linalg import MATMUL
+from minigrad.ops.shape import CONCAT
+from minigrad.ops.tuples import item
+from minigrad.scan import BLOCK, SCAN
+from minigrad.types import FLOAT32, FLOAT64, TupleType
+
+# A call of a block costs about this many calls of NumPy, or elements of a NumPy call.
+CALL_OPS, CALL_ELEMENTS = 8, 8_000
+# Multiplications from which a product outside a loop is left to BLAS.
+BLAS = 1 << 18
+
+
+class Native:
+    """One function's use of the backend; `notes` says what did not qualify, and why."""
+
+    name = "native"
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
+        """The graph with blocks in the place of what they compute."""
+        return make_blocks(outputs)
+
+    def call(self, node: Expr) -> Callable[..., Any]:
+        """What computes a node of a prepared graph."""
+        if node.op is SCAN:
+            body, length, reverse, _ = node.attrs
+            return self._compiled(body, length, reverse) or node.op.numpy
+        if node.op is BLOCK:
+            run = self._compiled(node.attrs[0], None, False)
+            return run or node.op.numpy
+        return node.op.numpy
+
+    def _compiled(self, body: Body, length: int | None, reverse: bool) -> NativeLoop | None:
+        # Kept with the body, which is interned: the same loop is compiled once in a process.
+        key = ("native", length, reverse)
+        if key not in body.derived:
+            try:
+                body.derived[key] = NativeLoop(body, length, reverse)
+            except UnsupportedError as reason:
+                body.derived[key] = str(reason)
+        found = body.derived[key]
+        if isinstance(found, NativeLoop):
+            return found
+        self.notes.append(f"a loop runs on numpy: {found} has no native code")
+        return None
+
+
+# --- blocks ------------------------------------------------------------------------------------
+
+
+def _qualifies(node: Expr) -> bool:
+    if isinstance(node.type, TupleType) or node.size == 0:
+        return False
+    if node.op.pointwise:
+        try:
+            check(node)
+        except UnsupportedError:
+            return False
+        return True
+    if node.op is MATMUL:
+        a, b = (source(x) for x in node.args)
+        small = node.size * node.args[0].shape[-1] < BLAS
+        return node.ndim == 2 and small and node.dtype in (FLOAT32, FLOAT64) and a.size * b.size > 0
+    return node.op is CONCAT and node.dtype in (FLOAT32, FLOAT64)
+
+
+def _is_view(node: Expr) -> bool:
+    return node.op in VIEWS and not (node.op is GETITEM and len(node.args) > 1)
+
+
+def make_blocks(outputs: Sequence[Expr]) -> list[Expr]:
+    """Cut the graph into levels: what can be one block once the blocks before it have run."""
+    levels: dict[Expr, int] = {}
+    native: dict[Expr, bool] = {}
+    members: dict[int, list[Expr]] = {}
+    order = toposort(outputs)
+    for node in order:
+        if not node.args or uniform_value(node) is not None:
+            levels[node], native[node] = 0, True
+            continue
+        if _is_view(node):
+            levels[node], native[node] = levels[node.args[0]], native[node.args[0]]
+            continue
+        native[node] = _qualifies(node)
+        levels[node] = max(levels[a] + (native[node] and not native[a]) for a in node.args)
+        if native[node]:
+            members.setdefault(levels[node], []).append(node)
+    blocks: dict[Expr, tuple[tuple[Expr, ...], Body, int]] = {}
+    for nodes in members.values():
+        if len(nodes) / CALL_OPS + sum(n.size for n in nodes) / CALL_ELEMENTS > 1 < len(nodes):
+            blocks |= _block(nodes, order, outputs)
+    reads = walk(outputs, lambda n: blocks[n][0] if n in blocks else n.args)
+    new: dict[Expr, Expr] = {}
+    for node, needs in reads.items():
+        args = tuple([new[a] for a in needs])
+        if node in blocks:
+            _, body, k = blocks[node]
+            new[node] = item(make(BLOCK, args, (body,)), k)
+        else:
+            new[node] = rebuild(node, args)
+    return [new[o] for o in outputs]
+
+
+def _block(
+    nodes: Sequence[Expr], order: Sequence[Expr], outputs: Sequence[Expr]
+) -> dict[Expr, tuple[tuple[Expr, ...], Body, int]]:
+    """For each node that others read: what its block reads, the block's body, and its place."""
+    inside = set(nodes)
+    readers = [n for n in order if n not in inside and not _is_view(n)]
+    seen = [source(o) for o in outputs] + [source(a) for n in readers for a in n.args]
+    results = [n for n in dict.fromkeys(seen) if n in inside]
+    sources = dict.fromkeys(source(a) for n in nodes for a in n.args)
+    inputs = [s for s in sources if s not in inside and uniform_value(s) is None]
+    variables = [body_var(k, "const", s.type) for k, s in enumerate(inputs)]
+    body = Body(variables, substitute(results, dict(zip(inputs, variables, strict=True))), 0, 0)
+    try:
+        check_body(body)
+    except UnsupportedError:
+        return {}
+    return {n: (tuple(inputs), body, k) for k, n in enumerate(results)}
