@@ -53,22 +53,29 @@ def check_all(products, rng, cpu=None):
 
 
 def check(code, i, product, rng, cpu):
+    """Run one product of a module, its B packed first where it wants that."""
+
+    def run(c, a, b):
+        if product.packed:
+            size = packed_size(product, cpu)
+            packed = Guarded(np.full((1, size), np.nan, product.dtype), size)
+            code.function(f"pack{i}", 2)(packed.address, b)
+            assert not np.isnan(packed.view).any()  # padding included
+            assert np.isnan(packed.outside()).all()
+            b = packed.address
+        code.function(f"matmul{i}", 3)(c, a, b)
+
+    compare(run, product, rng)
+
+
+def compare(run, product, rng):
+    """Let run(C, A, B) compute the product; compare with float64, and look at C's guards."""
     m, k, n = product.m, product.k, product.n
     a, b, c = (rng.standard_normal(s).astype(product.dtype) for s in ((m, k), (k, n), (m, n)))
     in_a = Guarded(a.T if product.transpose_a else a, product.stride_a)
     in_b = Guarded(b.T if product.transpose_b else b, product.stride_b)
     out = Guarded(c, product.stride_c)
-    b_address = in_b.address
-    if product.packed:
-        packed = Guarded(
-            np.full((1, packed_size(product, cpu)), np.nan, product.dtype),
-            packed_size(product, cpu),
-        )
-        code.function(f"pack{i}", 2)(packed.address, in_b.address)
-        assert not np.isnan(packed.view).any()  # padding included
-        assert np.isnan(packed.outside()).all()
-        b_address = packed.address
-    code.function(f"matmul{i}", 3)(out.address, in_a.address, b_address)
+    run(out.address, in_a.address, in_b.address)
     wide_a, wide_b = a.astype(float), b.astype(float)
     exact = wide_a @ wide_b + (c if product.accumulate else 0)
     sizes = np.abs(wide_a) @ np.abs(wide_b) + np.abs(c)
@@ -118,6 +125,24 @@ def test_small_shapes(seed, cpu):
 )
 def test_larger_shapes(shape, rng):
     check_all(list(variants(*shape, rng)) + list(variants(*shape, rng)), rng)
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 3), (13, 300, 20), (20, 1030, 140), (3, 1537, 70)])
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_b_packed_in_blocks(shape, transpose_b, rng):
+    for product in variants(*shape, rng):
+        if product.packed and product.transpose_b == transpose_b:
+            module = jit.new_module()
+            emit_blocked_matmul(module, "blocked", product)
+            size = workspace_size(product)
+            workspace = Guarded(np.full((1, size), np.nan, product.dtype), size)
+            blocked = jit.compile_module(module).function("blocked", 4)
+
+            def run(c, a, b, blocked=blocked, workspace=workspace):
+                blocked(c, a, b, workspace.address)
+
+            compare(run, product, rng)
+            assert np.isnan(workspace.outside()).all()
 
 
 def test_infinite_and_nan_entries_reach_only_their_own_sums(rng):
