@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import sys
+
 import numpy as np
 import pytest
 
@@ -168,3 +172,41 @@ def test_products_that_make_no_sense_are_refused():
         Matmul(1, 2, 3, "int32")
     with pytest.raises(ValueError, match="must be packed"):
         Matmul(1, 2, 3, transpose_b=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="guard pages are made with mprotect")
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_nothing_beyond_an_array_is_read(transpose_b, rng):
+    """Each array ends where a page ends, and the next page may not be touched."""
+    page = mmap.PAGESIZE
+    protect = ctypes.CDLL(None).mprotect
+    protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    held = []
+
+    def at_end_of_page(values):
+        pages = mmap.mmap(-1, (-(-values.nbytes // page) + 1) * page)
+        everything = np.frombuffer(pages, np.uint8)
+        body = everything[len(pages) - page - values.nbytes : len(pages) - page]
+        body[...] = np.frombuffer(values.tobytes(), np.uint8)
+        assert protect(everything.ctypes.data + len(pages) - page, page, mmap.PROT_NONE) == 0
+        held.append((pages, everything, page))
+        return body.view(values.dtype).reshape(values.shape)
+
+    for dtype in ("float32", "float64"):
+        product = Matmul(7, 11, 21, dtype, packed=transpose_b, transpose_b=transpose_b)
+        module = jit.new_module()
+        emit_matmul(module, "matmul", product)
+        emit_pack(module, "pack", product)
+        code = jit.compile_module(module)
+        a, b = (rng.standard_normal(s).astype(dtype) for s in ((7, 11), (11, 21)))
+        c = at_end_of_page(np.zeros((7, 21), dtype))
+        in_a = at_end_of_page(a)
+        in_b = at_end_of_page(np.ascontiguousarray(b.T) if transpose_b else b)
+        packed = at_end_of_page(np.zeros(packed_size(product), dtype))
+        code.function("pack", 2)(packed.ctypes.data, in_b.ctypes.data)
+        read = packed if transpose_b else in_b
+        code.function("matmul", 3)(c.ctypes.data, in_a.ctypes.data, read.ctypes.data)
+        np.testing.assert_allclose(c, a @ b, rtol=1e-4, atol=1e-5)
+    for pages, everything, size in held:  # freed memory must be accessible again
+        start = everything.ctypes.data + len(pages) - size
+        assert protect(start, size, mmap.PROT_READ | mmap.PROT_WRITE) == 0
