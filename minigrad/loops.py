@@ -252,27 +252,31 @@ def _in_parts(left: Expr, right: Expr, new: Mapping[Expr, Expr], moving: Collect
 def _merge_products(outputs: Sequence[Expr], moving: Collection[Expr] | None) -> list[Expr]:
     """a · U, a · V, ... = a · [U, V, ...], one product cut in columns.
 
-    In a body only constants are put side by side, outside a loop anything.
+    In a body, constants are put side by side, and what moves; outside a loop (`moving` None) all.
     """
-    groups: dict[Expr, list[Expr]] = {}
+    groups: dict[tuple[Expr, bool], list[Expr]] = {}
     order = toposort(outputs)
     for node in order:
-        if node.op is MATMUL and node.ndim == 2 and (moving is None or node.args[1] not in moving):
-            groups.setdefault(node.args[0], []).append(node)
+        if _is_product(node):
+            moves = moving is not None and node.args[1] in moving
+            groups.setdefault((node.args[0], moves), []).append(node)
     wide = {n: group for group in groups.values() if len(group) > 1 for n in group}
-    if not wide or (moving is None and _entangled(wide, order)):
+    if not wide or _entangled(wide, order):
         return list(outputs)
+    joined = {frozenset(n.args): n for n in order if n.op is CONCAT and n.attrs[0] == n.ndim - 1}
     new: dict[Expr, Expr] = {}
     for node in order:
         new[node] = rebuild(node, tuple([new[a] for a in node.args]))
         if node in wide:
-            group = wide[node]
+            rights = [n.args[1] for n in wide[node]]
+            there = joined.get(frozenset(rights))  # put side by side already, in some order
+            rights = rights if there is None else list(there.args)
             start = 0
-            for other in group:
-                if other is node:
+            for right in rights:
+                if right is node.args[1]:
                     break
-                start += other.shape[-1]
-            right = concat([new.get(n.args[1], n.args[1]) for n in group], -1)
+                start += right.shape[-1]
+            right = concat([new.get(r, r) for r in rights], -1)
             product = make(MATMUL, (new[node.args[0]], right))
             new[node] = product[:, start : start + node.shape[-1]]
     return [new[o] for o in outputs]
@@ -493,15 +497,30 @@ def _left_factor(term: Expr) -> Expr:
     return left.args[0] if left.op is PERMUTE else left
 
 
+def _core(term: Expr) -> Expr:
+    """What a summand is a slice of."""
+    while term.op is GETITEM and len(term.args) == 1:
+        term = term.args[0]
+    return term
+
+
+def _parts(wholes: Iterable[Expr]) -> dict[Expr, Expr]:
+    """What can be read from concatenations, and from which."""
+    return {part: whole for whole in wholes if whole.op is CONCAT for part in whole.args}
+
+
 def _factors(terms: Sequence[Expr]) -> list[Expr]:
     """What each step has to give out so that the terms can be summed over all steps."""
     found: dict[Expr, None] = {}
     for term in terms:
-        if _is_product(term):
-            found.update({_left_factor(term): None, term.args[1]: None})
+        if _is_product(core := _core(term)):
+            found.update({_left_factor(core): None, core.args[1]: None})
+    parts = _parts(found)
     for term in terms:
+        core = _core(term)
         # A sum over an axis of what is given out already can wait as well.
-        if not _is_product(term) and not (term.op is SUM and term.args[0] in found):
+        waits = core.op is SUM and (core.args[0] in found or core.args[0] in parts)
+        if not _is_product(core) and not waits:
             found[term] = None
     return list(found)
 
@@ -509,9 +528,11 @@ def _factors(terms: Sequence[Expr]) -> list[Expr]:
 def _sum_over_steps(term: Expr, stacks: Mapping[Expr, Expr]) -> Expr:
     if term in stacks:
         return sum(stacks[term], 0)
+    if term.op is GETITEM:
+        return make(GETITEM, (_sum_over_steps(term.args[0], stacks),), term.attrs)
     if term.op is SUM:
         axes = tuple(a + 1 for a in term.attrs[0])
-        return sum(stacks[term.args[0]], (0, *axes))
+        return sum(_stack_of(term.args[0], stacks), (0, *axes))
     right = stacks[term.args[1]]
     rows = reshape(right, (right.shape[0] * right.shape[1], right.shape[2]))
     left = stacks[_left_factor(term)]
@@ -519,6 +540,21 @@ def _sum_over_steps(term: Expr, stacks: Mapping[Expr, Expr]) -> Expr:
         left = permute_dims(left, (0, 2, 1))
     columns = reshape(left, (left.shape[0] * left.shape[1], left.shape[2]))
     return make(MATMUL, (permute_dims(columns), rows))
+
+
+def _stack_of(value: Expr, stacks: Mapping[Expr, Expr]) -> Expr:
+    """All steps of a value: given out as it is, or as a part of a concatenation."""
+    if value in stacks:
+        return stacks[value]
+    whole = _parts(stacks)[value]
+    axis = whole.attrs[0]
+    start = 0
+    for part in whole.args:
+        if part is value:
+            break
+        start += part.shape[axis]
+    span = slice(start, start + value.shape[axis])
+    return stacks[whole][(slice(None),) * (axis + 1) + (span,)]
 
 
 # --- the table ---------------------------------------------------------------------------------

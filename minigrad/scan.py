@@ -58,11 +58,15 @@ def _stacked(type_: TensorType, length: int) -> TensorType:
     return type_.with_shape((length, *type_.shape))
 
 
-def _scan_numpy(*rest: Any) -> tuple[Array, ...]:
+def _scan_numpy(*rest: Any, out: Sequence[Array] | None = None) -> tuple[Array, ...]:
     *arrays, body, length, reverse, _recompute = rest
     run = _compiled(body)
     carries, xs, constants = body.split(arrays)
-    ys = [np.empty((length, *y.shape), y.dtype) for y in body.ys]
+    ys = (
+        [np.empty((length, *y.shape), y.dtype) for y in body.ys]
+        if out is None
+        else out[body.n_carry :]
+    )
     for t in range(length - 1, -1, -1) if reverse else range(length):
         found = run([*carries, *[x[t] for x in xs], *constants])
         carries = found[: body.n_carry]
@@ -108,9 +112,10 @@ BLOCK = register(
     Op(
         "block",
         _block_type,
-        lambda *rest: tuple(_compiled(rest[-1])(rest[:-1])),
+        lambda *rest, out=None: tuple(_compiled(rest[-1])(rest[:-1])),
         no_gradient=True,
         attrs=("body",),
+        out=True,
     )
 )
 
@@ -299,6 +304,7 @@ SCAN = register(
         jvp=_scan_jvp,
         attrs=("body", "length", "reverse", "recompute"),
         symbol="↻",
+        out=True,
     )
 )
 

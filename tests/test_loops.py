@@ -60,10 +60,25 @@ def test_the_textbook_cell_becomes_the_packed_one():
     assert sorted(n.shape for n in outside) == sorted([(T * B, 4 * H), (H + K, 4 * H)])
 
 
+OUTSIDE = "merge matmuls of one operand, outside"
+
+
 def test_every_pass_fires_on_it_and_is_reported():
     f, _ = training_step()
-    assert set(f.rewritten) == set(mg.LOOPS) - {"drop what nobody reads, again"}
+    assert set(f.rewritten) | {OUTSIDE, "drop what nobody reads, again"} == set(mg.LOOPS)
     assert all(name in f.report() for name in f.rewritten)
+
+
+def test_products_of_one_operand_outside_a_loop():
+    x = mg.var("x", (4, 3))
+    a = mg.scan(lambda c, x: (mg.tanh(c + x), c), mg.zeros(3), x)[1]
+    f = compiled([a @ mg.exp(a.T), a @ mg.sin(a.T)], [x])
+    assert f.rewritten == [OUTSIDE]
+    assert ops(f.outputs)["matmul"] == 1
+    at = np.arange(12.0).reshape(4, 3) / 10
+    plain = mg.function([x], [a @ mg.exp(a.T), a @ mg.sin(a.T)], simplify=False)
+    for u, v in zip(f(at), plain(at), strict=True):
+        assert_allclose(u, v)
 
 
 @pytest.mark.parametrize("name", list(mg.LOOPS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, cast
 
@@ -19,9 +20,11 @@ from minigrad.graph import (
     describe,
     free_variables,
     require_closed,
+    toposort,
 )
 from minigrad.loops import optimise_loops
 from minigrad.operators import public
+from minigrad.scan import SCAN
 from minigrad.simplify import simplify_safely
 from minigrad.tree import flatten
 from minigrad.types import Array
@@ -86,7 +89,7 @@ class Function:
         self.rewritten: list[str] = []
         if simplify:
             self.outputs, self.rewritten = optimise_loops(simplify_safely(roots), without)
-        chosen = _choose(backend)
+        chosen = _choose(backend, self.outputs, check_finite)
         self.backend = chosen.name
         self.plan = make_plan(self.inputs, chosen.prepare(self.outputs))
         self._run = compile_plan(self.plan, check_finite, chosen.call)
@@ -156,7 +159,9 @@ def function(
     outputs: an expression, or any nesting of tuples, lists and dicts of them.
     updates: {param: expression}; after a call each param holds the value its expression had with
         the params as they were before it.
-    backend: "numpy", or "auto" for the fastest that is there.
+    backend: "numpy", the reference; "native", machine code in process, which needs llvmlite and
+        leaves to NumPy what it has no code for (`report()` says so); or "auto", which is native
+        for graphs with loops where llvmlite is there.
     simplify: apply the rewrites that keep values (exact and stability tables) first.
     check_finite: raise NonFiniteError at the op where a NaN or an infinity is born (slower).
     without: names of loop rewrites (minigrad.LOOPS) to leave out, to see what each is worth.
@@ -172,8 +177,13 @@ def function(
     return Function(inputs, outputs, updates, backend, simplify, check_finite, without)
 
 
-def _choose(backend: str) -> Backend:
-    if backend in ("auto", "numpy"):
+def _choose(backend: str, outputs: Sequence[Expr], check_finite: bool) -> Backend:
+    if backend == "auto":
+        # Machine code costs tenths of a second to make: a loop is worth that, a lone formula not.
+        loops = any(n.op is SCAN for n in toposort(outputs))
+        able = loops and not check_finite and importlib.util.find_spec("llvmlite") is not None
+        backend = "native" if able else "numpy"
+    if backend == "numpy":
         return Numpy()
     if backend == "native":
         from minigrad.compile.native.backend import Native
@@ -258,7 +268,7 @@ def eval(node: Any, bindings: Mapping[Any, Any] | None = None) -> Any:
     leaves, _ = flatten(node)
     variables = free_variables([as_expr(e) for e in leaves])
     values = resolve(variables, bindings or {})
-    return function(variables, node)(*[values[v] for v in variables])
+    return function(variables, node, backend="numpy")(*[values[v] for v in variables])
 
 
 def resolve(variables: Sequence[Expr], bindings: Mapping[Any, Any]) -> dict[Expr, Any]:

@@ -56,8 +56,11 @@ def compile_plan(
                     operands = [slots[a] for a in args]
                     if buffer is None:
                         slots[slot] = call(*operands, *attrs)
-                    else:
+                    elif isinstance(buffer, int):
                         slots[slot] = call(*operands, *attrs, out=buffers[buffer])
+                    else:
+                        out = [buffers[b] for b in buffer]
+                        slots[slot] = call(*operands, *attrs, out=out)
                     if check_finite:
                         _check_step(plan.steps[k], slots, operands)
                     for dead in frees:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from minigrad.errors import ShapeError
 from minigrad.graph import CONST, PARAM, Expr, ParamCell, gc_paused, walk
 from minigrad.ops.core import BROADCAST
-from minigrad.types import Array, TensorType, broadcast_shapes
+from minigrad.types import Array, TensorType, TupleType, broadcast_shapes
 
 # Values under this many bytes get no buffer: NumPy's own small-block cache hands them out faster
 # than passing out= costs (0.1 µs a call).
@@ -27,7 +27,8 @@ class Step:
     node: Expr
     args: tuple[int, ...]
     slot: int
-    buffer: int | None = None
+    buffer: int | tuple[int, ...] | None = None
+    """A number, or one for each result of a node that has several."""
     frees: tuple[int, ...] = ()
     """Slots without buffer whose value nobody needs after this step."""
 
@@ -118,6 +119,14 @@ def _assign_buffers(plan: Plan) -> None:
         # A pointwise op reads each element before it writes it: it may write over an operand.
         if node.op.pointwise:
             _release(dead, held, free, plan)
+        if isinstance(node.type, TupleType):
+            # Several results are read through views of one slot; each keeps a buffer to itself.
+            if node.op.out:
+                step.buffer = tuple(
+                    range(len(plan.buffers), len(plan.buffers) + len(node.type.items))
+                )
+                plan.buffers.extend(node.type.items)
+            continue
         large = node.op.out and node.size * node.dtype.itemsize >= BUFFER_BYTES
         if large and step.slot not in kept:
             waiting = free.get(node.type)

@@ -12,11 +12,10 @@ from typing import Any
 from minigrad.body import Body, body_var
 from minigrad.compile.native.pointwise import check
 from minigrad.compile.native.scans import NativeLoop, check_body
-from minigrad.compile.native.stages import VIEWS, source
+from minigrad.compile.native.stages import is_view, source
 from minigrad.compile.native.views import UnsupportedError
 from minigrad.graph import Expr, make, rebuild, substitute, toposort, walk
 from minigrad.ops.core import uniform_value
-from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT
 from minigrad.ops.tuples import item
@@ -80,13 +79,10 @@ def _qualifies(node: Expr) -> bool:
         return True
     if node.op is MATMUL:
         a, b = (source(x) for x in node.args)
-        small = node.size * node.args[0].shape[-1] < BLAS
+        depth = node.args[0].shape[-1]
+        small = node.size * depth < BLAS or depth < 16
         return node.ndim == 2 and small and node.dtype in (FLOAT32, FLOAT64) and a.size * b.size > 0
     return node.op is CONCAT and node.dtype in (FLOAT32, FLOAT64)
-
-
-def _is_view(node: Expr) -> bool:
-    return node.op in VIEWS and not (node.op is GETITEM and len(node.args) > 1)
 
 
 def make_blocks(outputs: Sequence[Expr]) -> list[Expr]:
@@ -99,7 +95,7 @@ def make_blocks(outputs: Sequence[Expr]) -> list[Expr]:
         if not node.args or uniform_value(node) is not None:
             levels[node], native[node] = 0, True
             continue
-        if _is_view(node):
+        if is_view(node):
             levels[node], native[node] = levels[node.args[0]], native[node.args[0]]
             continue
         native[node] = _qualifies(node)
@@ -127,7 +123,7 @@ def _block(
 ) -> dict[Expr, tuple[tuple[Expr, ...], Body, int]]:
     """For each node that others read: what its block reads, the block's body, and its place."""
     inside = set(nodes)
-    readers = [n for n in order if n not in inside and not _is_view(n)]
+    readers = [n for n in order if n not in inside and not is_view(n)]
     seen = [source(o) for o in outputs] + [source(a) for n in readers for a in n.args]
     results = [n for n in dict.fromkeys(seen) if n in inside]
     sources = dict.fromkeys(source(a) for n in nodes for a in n.args)

@@ -30,7 +30,7 @@ from minigrad.compile.native.pointwise import (
 from minigrad.compile.native.stages import Schedule, Stage, is_leaf, schedule, source
 from minigrad.compile.native.views import UnsupportedError, View
 from minigrad.graph import CONST, Expr
-from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
+from minigrad.ops.core import BROADCAST, RESHAPE, SUM, uniform_value
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT, PERMUTE
@@ -112,7 +112,7 @@ def check_body(body: Body) -> None:
             elif node.op is MATMUL:
                 if node.ndim != 2 or 0 in (*node.shape, node.args[0].shape[1]):
                     raise UnsupportedError("a stack of matrix products, or an empty one")
-            elif node.op is not CONCAT:
+            elif node.op is not CONCAT and node.op is not SUM:
                 raise UnsupportedError(f"op {node.op.name}")
     for node in plan.in_memory:
         if node.dtype not in (FLOAT32, FLOAT64):
@@ -136,22 +136,30 @@ class NativeLoop:
         _emit_loop(module, body, 1 if length is None else length, reverse, self._memory)
         self._run = compile_module(module).function("loop", 2)
         self._scratch: list[Array] = []
+        self._table = ctypes.c_void_p * (len(body.inputs) + len(body.outputs))
 
-    def __call__(self, *arrays: Array) -> tuple[Array, ...]:
+    def __call__(self, *arrays: Any, out: Sequence[Array] | None = None) -> Sequence[Array]:
+        """The results, in `out` where given. Safe to call from several threads at once."""
         given = [np.ascontiguousarray(a) for a in arrays[: len(self.body.inputs)]]
-        results = [np.empty(t.shape, t.dtype) for t in self._results]
-        pointers = [a.ctypes.data for a in (*given, *results)]
-        table = (ctypes.c_void_p * len(pointers))(*pointers)
+        results = [np.empty(t.shape, t.dtype) for t in self._results] if out is None else out
+        addresses = [a.__array_interface__["data"][0] for a in (*given, *results)]
+        table = self._table(*addresses)
         try:
             scratch = self._scratch.pop()  # atomic: no two calls take the same one
         except IndexError:
-            scratch = np.empty(self._memory.size + ALIGN, np.uint8)
+            scratch = _aligned(self._memory.size)
         try:
-            start = -scratch.ctypes.data % ALIGN
-            self._run(ctypes.addressof(table), scratch.ctypes.data + start)
+            self._run(table, scratch.ctypes.data)
         finally:
             self._scratch.append(scratch)
-        return tuple(results)
+        return results
+
+
+def _aligned(size: int) -> Array:
+    """Uninitialised bytes that start at a cache line."""
+    block = np.empty(size + ALIGN, np.uint8)
+    start = -block.ctypes.data % ALIGN
+    return block[start : start + size]
 
 
 # --- the loop ----------------------------------------------------------------------------------
@@ -302,6 +310,8 @@ def _emit_stage(code: _Code, stage: Stage) -> None:
         _emit_group(code, stage)
     elif node.op is MATMUL:
         _emit_product(code, node)
+    elif node.op is SUM:
+        _emit_sum(code, node)
     else:
         _emit_concat(code, node)
 
@@ -369,6 +379,27 @@ def _emit_product(code: _Code, node: Expr) -> None:
     b = code.packed[node] if node in code.packed else _pointer(code, code.view(right), node)
     operands = [_pointer(code, out, node), _pointer(code, a, node), b]
     code.builder.call(function, operands)
+    for target in code.copies.get(node, ()):
+        _copy(code, node.type, out, [target])
+
+
+def _emit_sum(code: _Code, node: Expr) -> None:
+    """Add the operand's elements, in order, onto zeros."""
+    (term,), (axes,), out = node.args, node.attrs, code.home[node]
+    for_each(
+        code.builder, node.shape, node.dtype, [], lambda lanes, values: [lanes.const(0.0)], [out]
+    )
+    waiting = iter(out.strides)
+    strides = tuple(0 if k in axes else next(waiting) for k in range(term.ndim))
+    total = View(out.base, term.shape, strides, out.offset)
+    for_each(
+        code.builder,
+        term.shape,
+        node.dtype,
+        [code.view(term), total],
+        lambda lanes, values: [lanes.add(*values)],
+        [total],
+    )
     for target in code.copies.get(node, ()):
         _copy(code, node.type, out, [target])
 

@@ -18,7 +18,7 @@ from minigrad.ops.index import GETITEM
 from minigrad.ops.shape import PERMUTE
 from minigrad.types import BOOL, FLOAT64
 
-VIEWS = frozenset({BROADCAST, RESHAPE, PERMUTE, GETITEM})
+_VIEWS = frozenset({BROADCAST, RESHAPE, PERMUTE, GETITEM})
 
 
 @dataclass(slots=True)
@@ -43,9 +43,14 @@ def is_leaf(node: Expr) -> bool:
     return node.op is VAR or node.op is CONST or uniform_value(node) is not None
 
 
+def is_view(node: Expr) -> bool:
+    """Whether the node reads the memory of another; indexing with arrays does not."""
+    return node.op in _VIEWS and len(node.args) == 1
+
+
 def source(node: Expr) -> Expr:
     """What a chain of views is a view of."""
-    while node.op in VIEWS and uniform_value(node) is None:
+    while is_view(node) and uniform_value(node) is None:
         node = node.args[0]
     return node
 
@@ -57,7 +62,7 @@ def schedule(outputs: Sequence[Expr]) -> Schedule:
     in_memory = {source(o) for o in outputs}
     dtypes: dict[Expr, np.dtype[Any]] = {}  # of tests, the dtype of what they compare
     for node in toposort(outputs):
-        if is_leaf(node) or node.op in VIEWS:
+        if is_leaf(node) or is_view(node):
             continue
         if not node.op.pointwise:
             in_memory.update(source(a) for a in node.args)

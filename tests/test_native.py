@@ -1,0 +1,274 @@
+"""The native backend against the reference: loops, blocks, threads, what it leaves to NumPy."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from test_scan import leaves, random_body
+
+import lstm
+import minigrad as mg
+
+pytest.importorskip("llvmlite", reason="the native backend is an extra: llvmlite is not here")
+
+
+def both(inputs, outputs, **options):
+    """The same function on both backends."""
+    return [mg.function(inputs, outputs, backend=b, **options) for b in ("native", "numpy")]
+
+
+def ops_of(f):
+    return [s.node.op.name for s in f.plan.steps]
+
+
+def agree(inputs, outputs, values, rtol=1e-12, atol=1e-13):
+    native, reference = both(inputs, outputs)
+    for a, b in zip(native(*values), reference(*values), strict=True):
+        assert a.dtype == b.dtype
+        assert_allclose(a, b, rtol=rtol, atol=atol)
+    return native
+
+
+@given(st.data())
+def test_random_loops_and_their_gradients(data):
+    body = random_body(data.draw)
+    options = {"reverse": data.draw(st.booleans())}
+    v, at = leaves()
+    start = {"a": v["h0"], "b": mg.zeros(v["h0"].shape)}
+    last, (y, z) = mg.scan(body(v), start, v["xs"], **options)
+    loss = mg.sum(last["a"]) + mg.sum(y * y) + mg.sum(z[-1])
+    outputs = [loss, y, *mg.grad(loss, list(v.values()))]
+    agree(list(at), outputs, list(at.values()), rtol=1e-10, atol=1e-11)
+
+
+CELLS = [lstm.RNN, lstm.LSTM, lstm.GRU, lstm.PeepholeLSTM, lstm.CoupledLSTM]
+
+
+def training(cell, T, B, dtype):
+    """Loss and gradients of a cell over T steps, and values for its inputs."""
+    rng = np.random.default_rng(1)
+    params = {name: mg.param(name, value) for name, value in cell.init(0).items()}
+    xs, target = mg.var("xs", (T, B, cell.input_size), dtype), mg.var("y", (B,), dtype)
+
+    def step(state, x):
+        state = cell.step(params, state, x)
+        return state, mg.sum(state.h, axis=1)
+
+    last, ys = mg.scan(step, cell.initial_state(B), xs)
+    loss = mg.mean((ys[-1] - target) ** 2) + mg.sum(last.h * last.h)
+    values = [rng.standard_normal(v.shape).astype(dtype) for v in (xs, target)]
+    return [xs, target], [loss, *mg.grad(loss, list(params.values()))], values
+
+
+@pytest.mark.parametrize("kind", CELLS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    ("inputs", "hidden", "B", "T"), [(2, 16, 5, 7), (1, 1, 1, 1), (3, 17, 2, 4)]
+)
+def test_every_cell_in_float64(kind, inputs, hidden, B, T):
+    cell = kind(inputs, hidden, dtype="float64")
+    native = agree(*training(cell, T, B, "float64"), rtol=1e-10, atol=1e-12)
+    assert native.notes == []
+    assert native.backend == "native"
+
+
+@pytest.mark.parametrize("kind", CELLS, ids=lambda c: c.__name__)
+def test_every_cell_in_float32(kind):
+    cell = kind(2, 33, dtype="float32")
+    inputs, outputs, values = training(cell, 12, 4, "float32")
+    exact_inputs, exact, _ = training(kind(2, 33, dtype="float64"), 12, 4, "float64")
+    found = mg.function(inputs, outputs, backend="native")(*values)
+    wanted = mg.function(exact_inputs, exact)(*[v.astype(np.float64) for v in values])
+    for a, b in zip(found, wanted, strict=True):
+        assert np.abs(a - b).max() <= 4e-6 * max(np.abs(b).max(), 1e-3)
+
+
+def test_the_textbook_cell_has_no_loop_left_on_numpy():
+    inputs, outputs, _ = training(lstm.LSTM(2, 8), 5, 3, "float32")
+    f = mg.function(inputs, outputs, backend="native")
+    assert "backend native" in f.report()
+    assert "note" not in f.report()
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3])
+def test_carries_that_swap_stay_and_start_from_inputs(length):
+    x, a, b, c = (mg.var(n, s) for n, s in (("x", (length, 3)), ("a", 3), ("b", 3), ("c", 3)))
+
+    def step(carry, x):
+        a, b, c, _ = carry
+        return (b, a, c, x), (x, c, a + x)
+
+    last, ys = mg.scan(step, (a, b, c, mg.zeros(3)), x)
+    rng = np.random.default_rng(0)
+    values = [rng.standard_normal(v.shape) for v in (x, a, b, c)]
+    agree([x, a, b, c], [*last, *ys], values)
+
+
+def test_numbers_views_and_concatenations_as_results():
+    x, a = mg.var("x", (4, 2, 6)), mg.var("a", (2, 3))
+
+    def step(c, x):
+        wide = mg.concat([c, x[:, :3] * c, mg.zeros((2, 2))], -1)
+        turned = mg.reshape(mg.permute_dims(c * 2.0), (3, 2))
+        return mg.tanh(wide[:, 1:4]), (wide, turned, mg.ones((2, 2)), x[:, ::2], wide[:, :1] + c)
+
+    last, ys = mg.scan(step, a, x)
+    rng = np.random.default_rng(0)
+    agree([x, a], [last, *ys], [rng.standard_normal(v.shape) for v in (x, a)])
+
+
+def test_products_of_every_layout():
+    x, w, c0 = mg.var("x", (4, 3, 5)), mg.var("w", (5, 5)), mg.var("c", (5, 3))
+
+    def step(c, x):
+        a = c.T @ w  # transposed, moving left side
+        b = x @ w.T  # transposed constant
+        return mg.sin(a + b).T * 0.5 + (w @ c), c.T @ (c @ x)
+
+    def smooth(c, x):
+        return mg.tanh((c.T @ w + x @ w.T).T * 0.1 + 0.1 * (w @ c)), mg.sum(c * 1.0)
+
+    values = [np.random.default_rng(k).standard_normal(v.shape) for k, v in enumerate((x, w, c0))]
+    for body in (step, smooth):
+        last, ys = mg.scan(body, c0, x)
+        agree([x, w, c0], [last, ys], values, rtol=1e-10)
+
+
+def test_what_has_no_native_code_runs_on_numpy_and_is_said():
+    x = mg.var("x", (5, 3))
+    last, ys = mg.scan(lambda c, x: (mg.sort(c + x), mg.cumulative_sum(c)), mg.zeros(3), x)
+    values = [np.random.default_rng(0).standard_normal((5, 3))]
+    f = agree([x], [last, ys], values)
+    assert "a loop runs on numpy: op argsort has no native code" in f.report()
+
+
+def test_integers_run_on_numpy():
+    x = mg.var("x", (5,), "int64")
+    last, _ = mg.scan(lambda c, x: (c + x, None), mg.const(0), x)
+    f, _ = both([x], last)
+    assert f(np.arange(5)) == 10
+    assert f.notes == ["a loop runs on numpy: int64 in a loop has no native code"]
+
+
+def test_auto_takes_native_where_there_is_a_loop():
+    x = mg.var("x", (5,))
+    last, _ = mg.scan(lambda c, x: (c * x, None), 1.0, x)
+    assert mg.function([x], last).backend == "native"
+    assert mg.function([x], last, check_finite=True).backend == "numpy"
+    assert mg.function([x], mg.sum(x)).backend == "numpy"
+
+
+# --- blocks ------------------------------------------------------------------------------------
+
+
+def test_a_block_is_one_step():
+    x, y = mg.var("x", (40, 50)), mg.var("y", (50,))
+    z = mg.tanh(x * y + 1.0) * mg.sigmoid(x) - mg.maximum(x, 0.25) / (1.0 + x * x)
+    rng = np.random.default_rng(0)
+    f = agree([x, y], [z, mg.exp(z) * 2.0], [rng.standard_normal(v.shape) for v in (x, y)])
+    assert ops_of(f).count("block") == 1
+    assert set(ops_of(f)) == {"block", "item"}
+
+
+def test_blocks_around_what_is_numpys():
+    x = mg.var("x", (64, 64))
+    a = mg.exp(x * 0.1) + x
+    b = mg.sort(a, axis=0)
+    c = mg.tanh(b + a) * mg.sum(b) + mg.where(b > 0, x, a[::-1])
+    f = agree([x], [c, b], [np.random.default_rng(0).standard_normal((64, 64))], rtol=1e-10)
+    assert ops_of(f).count("block") == 2
+
+
+def test_mixed_dtypes_in_one_block():
+    x, y = mg.var("x", (30, 30)), mg.var("y", (30, 30), "float32")
+    rng = np.random.default_rng(0)
+    values = [rng.standard_normal((30, 30)), rng.standard_normal((30, 30)).astype("float32")]
+    agree([x, y], [mg.exp(x) * x, mg.exp(y) * y], values, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["add", "subtract", "multiply", "divide", "maximum", "minimum", "copysign", "less",
+     "less_equal", "greater", "greater_equal", "equal", "not_equal"],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_pointwise_ops_bit_for_bit(function, dtype):
+    special = np.array([0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan, 1e-40, 3e38], dtype)
+    a, b = (v.ravel() for v in np.meshgrid(np.tile(special, 12), np.tile(special, 12)))
+    x, y = (mg.var(n, a.shape, dtype) for n in "xy")
+    op = getattr(mg, function)
+    z = mg.where(op(x, y), x, y) if op(x, y).dtype == np.bool_ else op(x, y)
+    native, reference = both([x, y], [z, mg.negative(z) * 1.0])
+    assert "block" in ops_of(native)
+    for u, v in zip(native(a, b), reference(a, b), strict=True):
+        assert_array_equal(u, v)
+
+
+@pytest.mark.parametrize("function", ["abs", "square", "sqrt", "sign", "relu"])
+def test_unary_ops_bit_for_bit(function):
+    a = np.tile(np.array([0.0, -0.0, 2.0, -2.5, np.inf, -np.inf, np.nan, 1e-320]), 1500)
+    x = mg.var("x", a.shape)
+    y = getattr(mg, function)(x)
+    native, reference = both([x], [y, y * 3.0])
+    assert "block" in ops_of(native)
+    for u, v in zip(native(a), reference(a), strict=True):
+        assert_array_equal(u, v)
+
+
+# --- memory and threads ------------------------------------------------------------------------
+
+
+def test_results_handed_out_are_not_overwritten():
+    inputs, outputs, values = training(lstm.LSTM(2, 8, dtype="float64"), 6, 3, "float64")
+    f = mg.function(inputs, outputs, backend="native")
+    first = f(*values)
+    kept = [np.array(a) for a in first]
+    f(*[v * 2 for v in values])
+    for a, b in zip(first, kept, strict=True):
+        assert_array_equal(a, b)
+
+
+def test_two_threads_call_one_function():
+    inputs, outputs, values = training(lstm.LSTM(2, 16, dtype="float64"), 20, 4, "float64")
+    f = mg.function(inputs, outputs, backend="native")
+    batches = [[v * k for v in values] for k in (1.0, 0.5)]
+    expected = [f(*b) for b in batches]
+    wrong = []
+
+    def call(k):
+        for _ in range(50):
+            for a, b in zip(f(*batches[k]), expected[k], strict=True):
+                if not np.array_equal(a, b):
+                    wrong.append(k)
+
+    threads = [threading.Thread(target=call, args=(k,)) for k in (0, 1)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert wrong == []
+
+
+def test_strided_and_read_only_inputs():
+    x = mg.var("x", (6, 4))
+    last, ys = mg.scan(lambda c, x: (c + x, c * x), mg.zeros(4), x)
+    a = np.arange(96.0).reshape(12, 8)[::2, ::2]
+    a.flags.writeable = False
+    native, reference = both([x], [last, ys])
+    for u, v in zip(native(a), reference(a), strict=True):
+        assert_allclose(u, v)
+
+
+def test_equal_loops_are_compiled_once():
+    x = mg.var("x", (5, 3))
+    last, _ = mg.scan(lambda c, x: (mg.tanh(c - x * 3.0), None), mg.zeros(3), x)
+    bodies = []
+    for _ in range(2):
+        f = mg.function([x], last, backend="native")
+        bodies += [s.node.attrs[0] for s in f.plan.steps if s.node.op.name == "scan"]
+    assert bodies[0] is bodies[1]
+    assert [k for k in bodies[0].derived if k[0] == "native"] == [("native", 5, False)]
