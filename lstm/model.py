@@ -113,17 +113,34 @@ class Model(Generic[S]):
         """A model of its own with the same values: what training does to one, the other keeps."""
         return Model.of(self.cell, self.output_size, self.values(), self.task)
 
+    def output(self, xs: Expr, state: S | None = None) -> Expr:
+        """The readout (B, O) after xs (T, B, I), as one loop: what trains and runs.
+
+        Its mathematics is that of `unroll`, whose every value has a name, for pictures.
+        Raises ConfigError as `unroll` does.
+        """
+        start = self._start(xs) if state is None else state
+        last, _ = mg.scan(lambda s, x: (self.cell.step(self.params, s, x), None), start, xs)
+        return self._read(last)
+
+    def _start(self, xs: Expr) -> S:
+        if xs.ndim != 3 or xs.shape[2] != self.cell.input_size:
+            raise ConfigError(
+                f"xs must be (T, B, {self.cell.input_size}), time first, not {xs.shape}"
+            )
+        return self.cell.initial_state(xs.shape[1])
+
+    def _read(self, state: S) -> Expr:
+        return state.h @ self.params["W_y"] + self.params["b_y"]
+
     def unroll(self, xs: Expr, state: S | None = None) -> Unrolled[S]:
         """Write the model out over xs (T, B, I); each value is named with its step, as in f₁.
 
         Raises ConfigError when xs has another number of axes, or an input size that is not the
         cell's.
         """
-        if xs.ndim != 3 or xs.shape[2] != self.cell.input_size:
-            raise ConfigError(
-                f"xs must be (T, B, {self.cell.input_size}), time first, not {xs.shape}"
-            )
-        states = [self.cell.initial_state(xs.shape[1]) if state is None else state]
+        start = self._start(xs)
+        states = [start if state is None else state]
         values: list[Values] = []
         inputs = [xs[t].named(subscript("x", t + 1)) for t in range(xs.shape[0])]
         for t, x in enumerate(inputs, 1):
@@ -132,8 +149,7 @@ class Model(Generic[S]):
                 value.named(subscript(symbol, t))
             values.append(step)
             states.append(self.cell.state_of(step))
-        output = states[-1].h @ self.params["W_y"] + self.params["b_y"]
-        return Unrolled(states, values, inputs, output.named("y"))
+        return Unrolled(states, values, inputs, self._read(states[-1]).named("y"))
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, whose header says everything but the numbers.

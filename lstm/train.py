@@ -51,7 +51,7 @@ class Trainer:
         params: Mapping[str, Expr],
         optimizer: Optimizer,
         clip: float | None = None,
-        backend: str = "numpy",
+        backend: str = "auto",
     ) -> None:
         self._count = mg.param("step", 0.0)
         grads = mg.grad(loss, params)
@@ -133,7 +133,7 @@ def train(model: Model[Any], task: Task, settings: Settings) -> Iterator[Report]
     [1, 2, 3]
     """
     xs, ys = inputs_of(task, settings.batch, model.cell.dtype)
-    loss = task.loss(model.unroll(xs).output, ys)
+    loss = task.loss(model.output(xs), ys)
     optimizer = adam(cosine(settings.rate, settings.steps))
     trainer = Trainer(loss, [xs, ys], model.params, optimizer, settings.clip)
     _, batches, _ = random_streams(settings.seed)
@@ -154,8 +154,8 @@ class Score(NamedTuple):
 def evaluate(model: Model[Any], task: Task, seed: int) -> Score:
     """Test a model on 2000 new sequences, the same for every model of one seed."""
     xs, ys = inputs_of(task, TEST_BATCH, model.cell.dtype)
-    output = model.unroll(xs).output
-    run = mg.function([xs, ys], [output, task.loss(output, ys)], backend="numpy")
+    output = model.output(xs)
+    run = mg.function([xs, ys], [output, task.loss(output, ys)])
     _, _, rng = random_streams(seed)
     found = []
     for _ in range(TEST_SEQUENCES // TEST_BATCH):

@@ -14,9 +14,9 @@ from typing import Any, cast
 import numpy as np
 
 from minigrad.body import Body, close
-from minigrad.compile.numpy import compile_plan
+from minigrad.compile.numpy import Runner, compile_plan
 from minigrad.compile.plan import make_plan
-from minigrad.errors import DTypeError, GraphError, ShapeError
+from minigrad.errors import DTypeError, GraphError, NonFiniteError, ShapeError
 from minigrad.grad import Adjoints, push_forward
 from minigrad.graph import (
     Expr,
@@ -59,8 +59,16 @@ def _stacked(type_: TensorType, length: int) -> TensorType:
 
 
 def _scan_numpy(*rest: Any, out: Sequence[Array] | None = None) -> tuple[Array, ...]:
+    return _steps(_compiled(rest[-4]), *rest, out=out)
+
+
+def checked(*rest: Any, out: Sequence[Array] | None = None) -> tuple[Array, ...]:
+    """The loop on NumPy, stopped by NonFiniteError in the step and at the op of its first NaN."""
+    return _steps(_compiled(rest[-4], check_finite=True), *rest, out=out)
+
+
+def _steps(run: Runner, *rest: Any, out: Sequence[Array] | None) -> tuple[Array, ...]:
     *arrays, body, length, reverse, _recompute = rest
-    run = _compiled(body)
     carries, xs, constants = body.split(arrays)
     ys = (
         [np.empty((length, *y.shape), y.dtype) for y in body.ys]
@@ -68,19 +76,32 @@ def _scan_numpy(*rest: Any, out: Sequence[Array] | None = None) -> tuple[Array, 
         else out[body.n_carry :]
     )
     for t in range(length - 1, -1, -1) if reverse else range(length):
-        found = run([*carries, *[x[t] for x in xs], *constants])
+        try:
+            found = run([*carries, *[x[t] for x in xs], *constants])
+        except NonFiniteError as error:
+            raise NonFiniteError(f"in step {t} of a loop: {error}") from None
         carries = found[: body.n_carry]
         for y, value in zip(ys, found[body.n_carry :], strict=True):
             y[t] = value
     return (*carries, *ys)
 
 
-def _compiled(body: Body) -> Callable[[Sequence[Array]], list[Array]]:
-    run = body.derived.get("numpy")
-    if run is None:
-        run = compile_plan(make_plan(body.inputs, simplify_safely(body.outputs)))
-        body.derived["numpy"] = run
-    return cast(Callable[[Sequence[Array]], list[Array]], run)
+def _compiled(body: Body, check_finite: bool = False) -> Runner:
+    key = ("numpy", check_finite)
+    if key not in body.derived:
+        plan = make_plan(body.inputs, simplify_safely(body.outputs))
+        body.derived[key] = compile_plan(plan, check_finite, checked_call if check_finite else call)
+    return cast(Runner, body.derived[key])
+
+
+def call(node: Expr) -> Callable[..., Any]:
+    """What computes a node on NumPy."""
+    return node.op.numpy
+
+
+def checked_call(node: Expr) -> Callable[..., Any]:
+    """What computes a node on NumPy when the first NaN is looked for: within loops too."""
+    return checked if node.op is SCAN else node.op.numpy
 
 
 def run_loop(

@@ -14,7 +14,7 @@ from test_scan import leaves, random_body
 import lstm
 import minigrad as mg
 
-pytest.importorskip("llvmlite", reason="the native backend is an extra: llvmlite is not here")
+pytest.importorskip("llvmlite", reason="llvmlite, which the native backend needs, is not here")
 
 
 def both(inputs, outputs, **options):

@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from minigrad import scan
 from minigrad.compile.numpy import compile_plan
 from minigrad.compile.plan import make_plan
 from minigrad.errors import DTypeError, GraphError, ShapeError
@@ -24,7 +25,6 @@ from minigrad.graph import (
 )
 from minigrad.loops import optimise_loops
 from minigrad.operators import public
-from minigrad.scan import SCAN
 from minigrad.simplify import simplify_safely
 from minigrad.tree import flatten
 from minigrad.types import Array
@@ -49,16 +49,13 @@ class Numpy:
 
     name = "numpy"
 
-    def __init__(self) -> None:
+    def __init__(self, check_finite: bool) -> None:
         self.notes: list[str] = []
+        self.call = scan.checked_call if check_finite else scan.call
 
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph itself."""
         return list(outputs)
-
-    def call(self, node: Expr) -> Callable[..., Any]:
-        """What computes a node."""
-        return node.op.numpy
 
 
 class Function:
@@ -180,11 +177,13 @@ def function(
 def _choose(backend: str, outputs: Sequence[Expr], check_finite: bool) -> Backend:
     if backend == "auto":
         # Machine code costs tenths of a second to make: a loop is worth that, a lone formula not.
-        loops = any(n.op is SCAN for n in toposort(outputs))
+        loops = any(n.op is scan.SCAN for n in toposort(outputs))
         able = loops and not check_finite and importlib.util.find_spec("llvmlite") is not None
         backend = "native" if able else "numpy"
+    if backend == "native" and check_finite:
+        raise GraphError("check_finite looks at every op, so it runs on backend='numpy' only")
     if backend == "numpy":
-        return Numpy()
+        return Numpy(check_finite)
     if backend == "native":
         from minigrad.compile.native.backend import Native
 

@@ -107,6 +107,8 @@ def _made(node: Expr) -> str:
 
 
 def _fault(value: Any) -> str:
+    if isinstance(value, tuple):
+        return next(filter(None, map(_fault, value)), "")
     if np.asarray(value).dtype.kind != "f" or np.isfinite(value).all():
         return ""
     return "NaN" if np.isnan(value).any() else "infinity"

@@ -39,7 +39,7 @@ def llvm() -> Llvm:
     except ImportError as error:
         raise ImportError(
             "the native backend needs llvmlite, which is not installed: "
-            "pip install 'minigrad-lstm[native]', or take backend='numpy'"
+            "pip install llvmlite, or take backend='numpy'"
         ) from error
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
