@@ -219,6 +219,78 @@ def test_unary_ops_bit_for_bit(function):
         assert_array_equal(u, v)
 
 
+# --- shares of the batch -----------------------------------------------------------------------
+
+
+def loops_of(f):
+    """The compiled loops of a function."""
+    found = [s.node.attrs[0].derived for s in f.plan.steps if s.node.op.name == "scan"]
+    return [v for d in found for k, v in d.items() if k[0] == "native" and k[3] > 1]
+
+
+@pytest.mark.parametrize("kind", CELLS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize(("B", "threads"), [(8, 2), (7, 3)])
+def test_rows_in_several_threads(kind, B, threads, monkeypatch):
+    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
+    inputs, outputs, values = training(kind(2, 16, dtype="float64"), 9, B, "float64")
+    alone, shared = (
+        mg.function(inputs, outputs, backend="native", threads=n) for n in (1, threads)
+    )
+    assert [loop.threads for loop in loops_of(shared)] == [threads, threads]
+    for a, b in zip(shared(*values), alone(*values), strict=True):
+        assert_allclose(a, b, rtol=1e-11, atol=1e-14)
+
+
+@given(st.data())
+def test_random_loops_in_two_threads(data):
+    body = random_body(data.draw)
+    v, at = leaves()
+    start = {"a": v["h0"], "b": mg.zeros(v["h0"].shape)}
+    last, (y, z) = mg.scan(body(v), start, v["xs"], reverse=data.draw(st.booleans()))
+    loss = mg.sum(last["a"]) + mg.sum(y * y) + mg.sum(z[-1])
+    outputs = [loss, *mg.grad(loss, list(v.values()))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minigrad.compile.native.backend.SHARED_WORK", -1)
+        f = mg.function(list(at), outputs, backend="native", threads=2)
+        found = f(*at.values())
+    for a, b in zip(
+        found, mg.function(list(at), outputs, backend="numpy")(*at.values()), strict=True
+    ):
+        assert_allclose(a, b, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda c, x: c - mg.mean(c, axis=0),
+        lambda c, x: c[::-1] * x,
+        lambda c, x: x @ c,
+        lambda c, x: mg.reshape(mg.reshape(c, (2, 8)), (4, 4)) + x,
+        lambda c, x: mg.permute_dims(c) + x,
+        lambda c, x: mg.concat([c[:2], x[2:]]),
+        lambda c, x: c * mg.sum(c),
+    ],
+)
+def test_rows_that_meet_are_not_shared_out(step, monkeypatch):
+    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
+    x, c0 = mg.var("x", (3, 4, 4)), mg.var("c", (4, 4))
+    last, _ = mg.scan(lambda c, x: (step(c, x), None), c0, x)
+    values = [np.random.default_rng(k).standard_normal(v.shape) for k, v in enumerate((x, c0))]
+    f = mg.function([x, c0], last, backend="native", threads=2)
+    assert [loop.threads for loop in loops_of(f)] in ([1], [])
+    assert_allclose(f(*values), mg.function([x, c0], last, backend="numpy")(*values))
+
+
+def test_the_environment_says_how_many_threads(monkeypatch):
+    x = mg.var("x", (5,))
+    last, _ = mg.scan(lambda c, x: (c * x, None), 1.0, x)
+    monkeypatch.setenv("MINIGRAD_THREADS", "none")
+    with pytest.raises(mg.GraphError, match="MINIGRAD_THREADS must be a positive number"):
+        mg.function([x], last, backend="native")
+    with pytest.raises(mg.GraphError, match="threads must be at least 1"):
+        mg.function([x], last, threads=0)
+
+
 # --- memory and threads ------------------------------------------------------------------------
 
 
@@ -271,4 +343,4 @@ def test_equal_loops_are_compiled_once():
         f = mg.function([x], last, backend="native")
         bodies += [s.node.attrs[0] for s in f.plan.steps if s.node.op.name == "scan"]
     assert bodies[0] is bodies[1]
-    assert [k for k in bodies[0].derived if k[0] == "native"] == [("native", 5, False)]
+    assert [k for k in bodies[0].derived if k[0] == "native"] == [("native", 5, False, 1)]

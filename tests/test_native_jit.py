@@ -151,7 +151,7 @@ def test_without_llvmlite_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "llvmlite", None)
     jit.llvm.cache_clear()
     try:
-        with pytest.raises(ImportError, match=r"pip install 'minigrad-lstm\[native\]'"):
+        with pytest.raises(ImportError, match=r"pip install llvmlite"):
             jit.llvm()
     finally:
         jit.llvm.cache_clear()

@@ -74,6 +74,7 @@ class Function:
         simplify: bool,
         check_finite: bool,
         without: Collection[str],
+        threads: int | None,
     ) -> None:
         self.inputs = _check_inputs(inputs)
         leaves, self._build = flatten(outputs)
@@ -86,7 +87,7 @@ class Function:
         self.rewritten: list[str] = []
         if simplify:
             self.outputs, self.rewritten = optimise_loops(simplify_safely(roots), without)
-        chosen = _choose(backend, self.outputs, check_finite)
+        chosen = _choose(backend, self.outputs, check_finite, threads)
         self.backend = chosen.name
         self.plan = make_plan(self.inputs, chosen.prepare(self.outputs))
         self._run = compile_plan(self.plan, check_finite, chosen.call)
@@ -149,6 +150,7 @@ def function(
     simplify: bool = True,
     check_finite: bool = False,
     without: Collection[str] = (),
+    threads: int | None = None,
 ) -> Function:
     """Compile a graph to a function of its variables.
 
@@ -161,6 +163,8 @@ def function(
         for graphs with loops where llvmlite is there.
     simplify: apply the rewrites that keep values (exact and stability tables) first.
     check_finite: raise NonFiniteError at the op where a NaN or an infinity is born (slower).
+    threads: how many the native backend may use for one call, where a loop is long enough and
+        its rows are independent; by default the environment's MINIGRAD_THREADS, or all CPUs.
     without: names of loop rewrites (minigrad.LOOPS) to leave out, to see what each is worth.
 
     Raises GraphError for a variable that is not among the inputs.
@@ -171,10 +175,14 @@ def function(
     >>> f(2.0, y=3.0)
     {'sum': np.float64(5.0), 'product': np.float64(6.0)}
     """
-    return Function(inputs, outputs, updates, backend, simplify, check_finite, without)
+    return Function(inputs, outputs, updates, backend, simplify, check_finite, without, threads)
 
 
-def _choose(backend: str, outputs: Sequence[Expr], check_finite: bool) -> Backend:
+def _choose(
+    backend: str, outputs: Sequence[Expr], check_finite: bool, threads: int | None
+) -> Backend:
+    if threads is not None and threads < 1:
+        raise GraphError(f"threads must be at least 1, not {threads}")
     if backend == "auto":
         # Machine code costs tenths of a second to make: a loop is worth that, a lone formula not.
         loops = any(n.op is scan.SCAN for n in toposort(outputs))
@@ -187,7 +195,7 @@ def _choose(backend: str, outputs: Sequence[Expr], check_finite: bool) -> Backen
     if backend == "native":
         from minigrad.compile.native.backend import Native
 
-        return Native()
+        return Native(threads)
     raise GraphError(f"no backend {backend!r}; there are 'auto', 'numpy' and 'native'")
 
 

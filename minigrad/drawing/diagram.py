@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -93,6 +94,14 @@ class Diagram:
         where the picture cannot be drawn, OSError where the file cannot be written.
         """
         target = Path(path)
+        if not target.suffix:
+            raise GraphError(
+                f"cannot save a picture as {str(path)!r}: end the name in .svg, .png, .pdf or .dot"
+            )
+        if not target.parent.is_dir():
+            raise FileNotFoundError(
+                errno.ENOENT, "cannot save the picture, there is no folder", str(target.parent)
+            )
         data = self.data(target.suffix.removeprefix(".").lower())
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:

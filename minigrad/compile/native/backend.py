@@ -6,6 +6,7 @@ that are NumPy's. Large matrix products are: OpenBLAS is at the machine's limit 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ from minigrad.body import Body, body_var
 from minigrad.compile.native.pointwise import check
 from minigrad.compile.native.scans import NativeLoop, check_body
 from minigrad.compile.native.stages import is_view, source
+from minigrad.compile.native.vecmath import FUNCTIONS
 from minigrad.compile.native.views import UnsupportedError
+from minigrad.errors import GraphError
 from minigrad.graph import Expr, make, rebuild, substitute, toposort, walk
 from minigrad.ops.core import uniform_value
 from minigrad.ops.linalg import MATMUL
@@ -27,14 +30,19 @@ CALL_OPS, CALL_ELEMENTS = 8, 8_000
 # Multiplications from which a product outside a loop is left to BLAS.
 BLAS = 1 << 18
 
+# Work of a call from which a second thread is worth waking (some 20 µs): about 0.2 ms alone.
+SHARED_WORK = 10_000_000
+FUNCTION_WORK = 20
+
 
 class Native:
     """One function's use of the backend; `notes` says what did not qualify, and why."""
 
     name = "native"
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int | None = None) -> None:
         self.notes: list[str] = []
+        self.threads = _threads() if threads is None else threads
 
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph with blocks in the place of what they compute."""
@@ -52,10 +60,11 @@ class Native:
 
     def _compiled(self, body: Body, length: int | None, reverse: bool) -> NativeLoop | None:
         # Kept with the body, which is interned: the same loop is compiled once in a process.
-        key = ("native", length, reverse)
+        threads = self.threads if length and length * _work(body) > SHARED_WORK else 1
+        key = ("native", length, reverse, threads)
         if key not in body.derived:
             try:
-                body.derived[key] = NativeLoop(body, length, reverse)
+                body.derived[key] = NativeLoop(body, length, reverse, threads)
             except UnsupportedError as reason:
                 body.derived[key] = str(reason)
         found = body.derived[key]
@@ -63,6 +72,27 @@ class Native:
             return found
         self.notes.append(f"a loop runs on numpy: {found} has no native code")
         return None
+
+
+def _threads() -> int:
+    """MINIGRAD_THREADS, or as many as there are CPUs for this process."""
+    given = os.environ.get("MINIGRAD_THREADS", "")
+    if given:
+        if not given.isdigit() or not int(given):
+            raise GraphError(f"MINIGRAD_THREADS must be a positive number, not {given!r}")
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _work(body: Body) -> int:
+    """About how many operations a step takes; an elementary function counts for many."""
+    total = 0
+    for node in toposort(body.outputs):
+        if node.op is MATMUL:
+            total += 2 * node.size * node.args[0].shape[-1]
+        elif node.op.pointwise:
+            total += node.size * (FUNCTION_WORK if node.op.name in FUNCTIONS else 1)
+    return total
 
 
 # --- blocks ------------------------------------------------------------------------------------

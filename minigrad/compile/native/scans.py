@@ -8,8 +8,10 @@ the loop.
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +29,7 @@ from minigrad.compile.native.pointwise import (
     for_each,
     index,
 )
+from minigrad.compile.native.rows import independent_rows, take_rows
 from minigrad.compile.native.stages import Schedule, Stage, is_leaf, schedule, source
 from minigrad.compile.native.views import UnsupportedError, View
 from minigrad.graph import CONST, Expr
@@ -122,37 +125,85 @@ def check_body(body: Body) -> None:
 class NativeLoop:
     """A compiled loop: (*init, *xs, *constants, *ignored) -> (*last carries, *stacked ys).
 
-    A length of None is one step whose outputs are not stacked: a block of ops.
+    A length of None is one step whose outputs are not stacked: a block of ops. With several
+    threads, a loop whose rows are independent is computed in as many shares of its batch.
     """
 
-    def __init__(self, body: Body, length: int | None, reverse: bool) -> None:
+    def __init__(self, body: Body, length: int | None, reverse: bool, threads: int = 1) -> None:
         check_body(body)
         self.body = body
         self._results = [c.type for c in body.carries]
         stack = () if length is None else (length,)
         self._results += [y.type.with_shape((*stack, *y.shape)) for y in body.ys]
-        self._memory = Memory()
-        module = new_module()
-        _emit_loop(module, body, 1 if length is None else length, reverse, self._memory)
-        self._run = compile_module(module).function("loop", 2)
-        self._scratch: list[Array] = []
-        self._table = ctypes.c_void_p * (len(body.inputs) + len(body.outputs))
+        rows = independent_rows(body) if threads > 1 else None
+        self._shares = _cut(body.carries[0].shape[0], threads) if rows else [(0, 0)]
+        steps = 1 if length is None else length
+        self._codes = {
+            count: _Compiled(take_rows(body, rows, count) if rows else body, body, steps, reverse)
+            for _, count in self._shares
+        }
+        self._moves = [
+            v.type.dtype.itemsize * (v.size // v.shape[0]) if rows and v in rows else 0
+            for v in (*body.inputs, *body.outputs)
+        ]
+
+    @property
+    def threads(self) -> int:
+        """How many threads a call uses."""
+        return len(self._shares)
 
     def __call__(self, *arrays: Any, out: Sequence[Array] | None = None) -> Sequence[Array]:
         """The results, in `out` where given. Safe to call from several threads at once."""
         given = [np.ascontiguousarray(a) for a in arrays[: len(self.body.inputs)]]
         results = [np.empty(t.shape, t.dtype) for t in self._results] if out is None else out
-        addresses = [a.__array_interface__["data"][0] for a in (*given, *results)]
-        table = self._table(*addresses)
+        places = [a.__array_interface__["data"][0] for a in (*given, *results)]
+        waiting = [
+            _pool().submit(self._codes[count], self._from(start, places))
+            for start, count in self._shares[1:]
+        ]
+        start, count = self._shares[0]
+        self._codes[count](self._from(start, places))
+        for share in waiting:
+            share.result()
+        return results
+
+    def _from(self, row: int, places: Sequence[int]) -> Sequence[int]:
+        if not row:
+            return places
+        return [p + row * move for p, move in zip(places, self._moves, strict=True)]
+
+
+def _cut(batch: int, threads: int) -> list[tuple[int, int]]:
+    """(first row, count) of even shares."""
+    bounds = [batch * k // min(threads, batch) for k in range(min(threads, batch) + 1)]
+    return [(a, b - a) for a, b in itertools.pairwise(bounds)]
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="minigrad")
+
+
+class _Compiled:
+    """The machine code of a loop, or of one share of its rows."""
+
+    def __init__(self, body: Body, whole: Body, length: int, reverse: bool) -> None:
+        self._memory = Memory()
+        module = new_module()
+        _emit_loop(module, body, whole, length, reverse, self._memory)
+        self._run = compile_module(module).function("loop", 2)
+        self._table = ctypes.c_void_p * (len(body.inputs) + len(body.outputs))
+        self._scratch: list[Array] = []
+
+    def __call__(self, places: Sequence[int]) -> None:
         try:
             scratch = self._scratch.pop()  # atomic: no two calls take the same one
         except IndexError:
             scratch = _aligned(self._memory.size)
         try:
-            self._run(table, scratch.ctypes.data)
+            self._run(self._table(*places), scratch.ctypes.data)
         finally:
             self._scratch.append(scratch)
-        return results
 
 
 def _aligned(size: int) -> Array:
@@ -165,7 +216,9 @@ def _aligned(size: int) -> Array:
 # --- the loop ----------------------------------------------------------------------------------
 
 
-def _emit_loop(module: Any, body: Body, length: int, reverse: bool, memory: Memory) -> None:
+def _emit_loop(
+    module: Any, body: Body, whole: Body, length: int, reverse: bool, memory: Memory
+) -> None:
     ir = llvm().ir
     pointer = ir.PointerType()
     signature = ir.FunctionType(ir.VoidType(), [pointer, pointer])
@@ -197,7 +250,7 @@ def _emit_loop(module: Any, body: Body, length: int, reverse: bool, memory: Memo
         for phi, first in zip([*now, *following], [*ping, *pong], strict=True):
             phi.add_incoming(first, before)
         t = builder.sub(index(length - 1), k) if reverse else k
-        _emit_step(code, body, t, xs, now, following, results, places)
+        _emit_step(code, body, whole, t, xs, now, following, results, places)
         end = builder.block
         more = builder.add(k, index(1))
         k.add_incoming(more, end)
@@ -216,11 +269,11 @@ def _entry(builder: Any, table: Any, k: int) -> Any:
     return builder.load(builder.gep(table, [index(k)], source_etype=pointer), typ=pointer)
 
 
-def _slice(code: _Code, base: Any, type_: TensorType, t: Any) -> View:
-    """Step t of a stacked array."""
-    offset = code.builder.mul(t, index(type_.size))
-    base = code.builder.gep(base, [offset], source_etype=float_type(type_.dtype))
-    return View.whole(base, type_.shape)
+def _slice(code: _Code, base: Any, part: Expr, whole: Expr, t: Any) -> View:
+    """Step t of a stacked array, from its first row in this share on."""
+    offset = code.builder.mul(t, index(whole.size))
+    base = code.builder.gep(base, [offset], source_etype=float_type(part.dtype))
+    return View.whole(base, part.shape)
 
 
 def _need_room(plan: Schedule, body: Body) -> list[Expr]:
@@ -240,6 +293,7 @@ def _concats(plan: Schedule) -> list[Expr]:
 def _emit_step(
     code: _Code,
     body: Body,
+    whole: Body,
     t: Any,
     xs: Sequence[Any],
     now: Sequence[Any],
@@ -249,12 +303,11 @@ def _emit_step(
 ) -> None:
     for v, p in zip(body.carries, now, strict=True):
         code.home[v] = View.whole(p, v.shape)
-    for v, p in zip(body.xs, xs, strict=True):
-        code.home[v] = _slice(code, p, v.type, t)
+    for v, full, p in zip(body.xs, whole.xs, xs, strict=True):
+        code.home[v] = _slice(code, p, v, full, t)
     targets = [View.whole(p, c.shape) for p, c in zip(following, body.carries, strict=True)]
-    targets += [
-        _slice(code, p, y.type, t) for y, p in zip(body.ys, results[body.n_carry :], strict=True)
-    ]
+    stacks = zip(body.ys, whole.ys, results[body.n_carry :], strict=True)
+    targets += [_slice(code, p, y, full, t) for y, full, p in stacks]
     late = _give_homes(code, body, targets, places)
     for stage in code.plan.stages:
         _emit_stage(code, stage)
