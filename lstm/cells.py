@@ -11,7 +11,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf, isfinite, log
+from math import isfinite, log
+from numbers import Real
+from sys import float_info
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -118,7 +120,7 @@ class Cell(ABC, Generic[S]):
 def _memory_bias(memory: float) -> float:
     # Tallec & Ollivier 2018, section 3.1: a gate at σ(b) forgets with a time scale of 1 + e^b
     # steps, so ln(T-1) remembers for T. They draw T at random up to a maximum; here it is that.
-    if not 2 < memory < inf:
+    if not isinstance(memory, Real) or not 2 < memory <= float_info.max:
         raise ConfigError(f"memory must be more than 2 steps, not {memory!r}")
     return log(memory - 1)
 

@@ -1,17 +1,20 @@
 """The command `lstm`: what it asks for, what it prints, how it fails. The work is done elsewhere.
 
 Tables and results go to standard output, progress and errors to standard error. An error is one
-line and exit status 2; Ctrl-C is one line and 130. Nothing is left half-written.
+line and exit status 2; Ctrl-C is one line and 130, SIGTERM one line and 143. Nothing is left
+half-written.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from io import TextIOWrapper
 from pathlib import Path
@@ -25,7 +28,7 @@ from lstm.cells import CELLS, LSTM, RNN, AnyCell
 from lstm.errors import ConfigError, LstmError, ModelFileError
 from lstm.files import check_file, output_folder
 from lstm.model import Model
-from lstm.tables import about_biases, console, demo_table, print_json, score_table
+from lstm.tables import about_biases, console, demo_table, print_json, printable, score_table
 from lstm.tasks import TASKS, Adding, Task, make_task
 from lstm.train import (
     Report,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from lstm.flow import Flow
 
 LONGEST = 10_000  # sequences are written out step by step, at some 70 ops a step
+LARGEST = 1_000_000  # units, or sequences in a batch; what memory allows is far less
 SHOWN_SEQUENCES = 32  # how many sequences a gradient is measured on
 
 
@@ -56,9 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show ∂ shows ?
             stream.reconfigure(errors="replace")
     try:
-        args = _parser().parse_args(argv)
-        status: int = args.run(args)
-        sys.stdout.flush()
+        with _cleaning_up():
+            args = _parser().parse_args(argv)
+            status: int = args.run(args)
+            sys.stdout.flush()
         return status
     except (LstmError, MinigradError) as error:
         return _fail(str(error), 2)
@@ -66,12 +71,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("not enough memory; try a smaller --length, --batch or --hidden", 2)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except _StoppedError as error:
+        return _fail("stopped from outside", 128 + error.signal)
     except BrokenPipeError:  # `lstm tasks | head -1`: whoever read has had enough
         _drop_output()
         return 1
     except OSError as error:  # a full disk behind `lstm tasks > file`, say
         _drop_output()
         return _fail(f"cannot write: {error.strerror or error}", 2)
+
+
+class _StoppedError(BaseException):
+    """SIGTERM, or the terminal was closed; no BaseException less would pass all that is caught."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
+@contextmanager
+def _cleaning_up() -> Iterator[None]:
+    """Signals that would end the process at once raise instead, so that what is begun is undone."""
+
+    def stop(signum: int, _: object) -> NoReturn:
+        raise _StoppedError(signum)
+
+    found = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
+    caught = [s for s in found if s is not None and signal.getsignal(s) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        caught = []
+    for s in caught:
+        signal.signal(s, stop)
+    try:
+        yield
+    finally:
+        for s in caught:
+            signal.signal(s, signal.SIG_DFL)
 
 
 def _drop_output() -> None:
@@ -81,7 +116,7 @@ def _drop_output() -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    line = " ".join(part.strip() for part in message.splitlines())
+    line = printable(" ".join(part.strip() for part in message.splitlines()))
     print(f"lstm: {line}", file=sys.stderr)
     return status
 
@@ -97,7 +132,9 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="train an RNN and an LSTM, and draw their gradients")
     demo.set_defaults(run=_demo)
-    demo.add_argument("--out", type=Path, default=Path("lstm-demo"), help="folder for the pictures")
+    demo.add_argument(
+        "--out", type=_path, default=Path("lstm-demo"), help="folder for the pictures"
+    )
     demo.add_argument(
         "--length", type=_whole(3, LONGEST), default=100, help="time steps (default: 100)"
     )
@@ -110,8 +147,12 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument(
         "--length", type=_whole(1, LONGEST), help="time steps (default: the task's)"
     )
-    training.add_argument("--hidden", type=_whole(1), default=16, help="units (default: 16)")
-    training.add_argument("--batch", type=_whole(1), default=32, help="sequences (default: 32)")
+    training.add_argument(
+        "--hidden", type=_whole(1, LARGEST), default=16, help="units (default: 16)"
+    )
+    training.add_argument(
+        "--batch", type=_whole(1, LARGEST), default=32, help="sequences (default: 32)"
+    )
     training.add_argument("--lr", type=_positive, default=0.03, help="rate (default: 0.03)")
     training.add_argument(
         "--memory",
@@ -119,13 +160,15 @@ def _parser() -> argparse.ArgumentParser:
         help="steps that the gates are set to remember at first (default: the task's length; "
         "0: the usual bias, a forget gate of σ(1))",
     )
-    training.add_argument("--out", type=Path, help="where to write the model (*.safetensors)")
+    training.add_argument("--out", type=_path, help="where to write the model (*.safetensors)")
     _common(training, steps=500)
 
     flow = commands.add_parser("flow", help="measure and draw how a model's gradient flows")
     flow.set_defaults(run=_flow)
-    flow.add_argument("model", type=Path, metavar="MODEL", help="a file that `lstm train` wrote")
-    flow.add_argument("--out", type=Path, default=Path("lstm-flow"), help="folder for the pictures")
+    flow.add_argument("model", type=_path, metavar="MODEL", help="a file that `lstm train` wrote")
+    flow.add_argument(
+        "--out", type=_path, default=Path("lstm-flow"), help="folder for the pictures"
+    )
     flow.add_argument("--length", type=_whole(1, LONGEST), help="time steps (default: as trained)")
     _common(flow)
 
@@ -135,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
 
     info = commands.add_parser("info", help="what a model file holds")
     info.set_defaults(run=_info)
-    info.add_argument("model", type=Path, metavar="MODEL", help="a file that `lstm train` wrote")
+    info.add_argument("model", type=_path, metavar="MODEL", help="a file that `lstm train` wrote")
     info.add_argument("--json", action="store_true", help="results as JSON")
     return parser
 
@@ -161,6 +204,12 @@ def _whole(least: int, most: int = 2**31 - 1) -> Any:
         return number
 
     return parse
+
+
+def _path(text: str) -> Path:
+    if not text:  # Path("") is the folder one is in, which nobody means
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
 
 
 def _positive(text: str) -> float:
@@ -278,9 +327,9 @@ def _info(args: argparse.Namespace) -> int:
     cell = model.config()["cell"]
     for key, value in [*cell.items(), ("output_size", model.output_size)]:
         about.add_row("cell" if key == "name" else key, str(value))
-    about.add_row("task", str(model.task.get("name", "-")))
+    about.add_row("task", printable(str(model.task.get("name", "-"))))
     for key, value in model.task.get("settings", {}).items():
-        about.add_row(f"task's {key}", str(value))
+        about.add_row(printable(f"task's {key}"), printable(str(value)))
     tensors_table = Table("tensor", "shape", "dtype", "norm")
     for name, p in model.params.items():
         norm = f"{float((p.value.astype(float) ** 2).sum() ** 0.5):.4g}"
@@ -306,11 +355,18 @@ def _cell(args: argparse.Namespace, task: Task) -> AnyCell:
 
 
 def _task_of(model: Model[Any], args: argparse.Namespace) -> Task:
+    name, settings = model.task.get("name", ""), model.task.get("settings", {})
     try:
-        given = {} if args.length is None else {"length": args.length}
-        task = make_task(model.task.get("name", ""), model.task.get("settings", {}) | given)
+        task = make_task(name, settings)
     except (ConfigError, TypeError) as error:
         raise ModelFileError(f"the model {args.model} has no task to show it: {error}") from None
+    if args.length is not None:
+        task = make_task(name, settings | {"length": args.length})
+    if task.steps > LONGEST:
+        raise ModelFileError(
+            f"the model {args.model} has a task of {task.steps} steps, more than {LONGEST}; "
+            "choose a --length"
+        )
     if (model.cell.input_size, model.output_size) != (task.input_size, task.output_size):
         raise ModelFileError(f"the model {args.model} does not fit its task {task.name}")
     return task

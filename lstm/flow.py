@@ -123,7 +123,7 @@ class Flow:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as JSON values; numbers that JSON lacks become "nan", "inf" and "-inf"."""
-        found: dict[str, Any] = _jsonable(asdict(self))
+        found: dict[str, Any] = jsonable(asdict(self))
         return found
 
     def rows(self) -> tuple[list[str], list[list[float]]]:
@@ -308,11 +308,12 @@ def _gate(name: str, values: Floats) -> Gate:
     )
 
 
-def _jsonable(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
+    """The same with "nan", "inf" and "-inf" for the numbers that JSON lacks."""
     if isinstance(value, Mapping):
-        return {k: _jsonable(v) for k, v in value.items()}
+        return {k: jsonable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_jsonable(v) for v in value]
+        return [jsonable(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

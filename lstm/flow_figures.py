@@ -5,7 +5,9 @@ Layout only: the numbers and what they mean come from flow.py, the parts from pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from lstm.flow import Flow, compare
 from lstm.panels import (
@@ -113,7 +115,7 @@ def _figure(
         draw_axis(sheet, axis, panel, labels=True)
         for curve in found:
             draw_curve(sheet, axis, curve, locked)
-        _name_ends(sheet, axis, found)
+        _name_curves(sheet, axis, found)
         for r, curve in enumerate(found):
             y = strips_top + r * _ROW
             if not k:
@@ -129,25 +131,73 @@ def _figure(
     return Diagram(sheet.dot, title=head, description=f"{head}\n{said}")
 
 
-def _name_ends(sheet: Canvas, axis: Axis, curves: Sequence[Curve]) -> None:
-    """Each curve's name at its start, clear of the others' and, where it rises, of the curve."""
-    taken: list[float] = []
+def _name_curves(sheet: Canvas, axis: Axis, curves: Sequence[Curve]) -> None:
+    for words, spot in name_spots(axis, curves):
+        sheet.text(spot.left, spot.y, words, align="l", size=8.5, color=MUTED)
+
+
+def name_spots(axis: Axis, curves: Sequence[Curve]) -> list[tuple[str, Spot]]:
+    """Each curve's name and where to write it: close to it, and where there is room clear of all
+    curves and other names. The name of a curve that fills the panel is left to its strip.
+    """
+    found: list[tuple[str, Spot]] = []
     for curve in sorted(curves, key=lambda c: axis.y(c.norms[0])):
-        y = axis.y(curve.norms[0])
-        near = [axis.y(x) for x in curve.norms[: len(curve.norms) // 5 + 1]]
-        rises = y - near[-1] > 8.0
-        floor = axis.top + axis.height + 2.0
-        place = min(y + 9.0, floor) if rises else min(near) - 9.0
-        if _is_taken(place, taken):
-            place = max(near) + 10.0
-        while _is_taken(place, taken):
-            place += 2.0
-        taken.append(place)
-        dash = "╌ " if curve.dash == "dashed" else ""
-        left = axis.left + (24.0 if rises else 5.0)
-        words = dash + " ".join(curve.label.split())
-        sheet.text(left, place, words, align="l", size=8.5, color=MUTED)
+        words = ("╌ " if curve.dash == "dashed" else "") + " ".join(curve.label.split())
+        spots = [s for s in _spots(axis, curve, 5.4 * len(words)) if s.is_within(axis)]
+        taken = [spot for _, spot in found]
+        others = [c for c in curves if c is not curve]
+        free = [s for s in spots if not s.hits(axis, curves, taken)]
+        # Best is a place that is nearer to this curve than to any other.
+        best = [s for s in free if not s.hits(axis, others, taken, _CLEAR + 3.0)]
+        if spots:
+            found.append((words, min(best or free or spots, key=lambda s: s.cost)))
+    return found
 
 
-def _is_taken(y: float, others: Sequence[float]) -> bool:
-    return any(abs(y - other) < 11.0 for other in others)
+_HALF = 7.0  # of a name's height, and some air
+_CLEAR = 9.0  # from the middle of a name to its curve
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place for a name: from `left`, so wide, around the height y; the less cost the better."""
+
+    left: float
+    wide: float
+    y: float
+    cost: float
+
+    def is_within(self, axis: Axis) -> bool:
+        top, right = axis.top - 2.0, axis.left + axis.width
+        return top <= self.y <= axis.top + axis.height + 2.0 and self.left + self.wide <= right
+
+    def hits(
+        self, axis: Axis, curves: Sequence[Curve], others: Sequence[Spot], air: float = _HALF
+    ) -> bool:
+        for curve in curves:
+            ys = _heights(axis, curve, self.left, self.wide)
+            if any(min(p) - air < self.y < max(p) + air for p in pairwise([ys[0], *ys])):
+                return True
+        return any(
+            abs(self.y - o.y) < 11.0
+            and self.left < o.left + o.wide
+            and o.left < self.left + self.wide
+            for o in others
+        )
+
+
+def _spots(axis: Axis, curve: Curve, wide: float) -> Iterator[Spot]:
+    """Above and below the curve, all along it; near its start and where it is flat are best."""
+    for k in range(9):
+        left = axis.left + 5.0 + k / 10 * axis.width
+        ys = _heights(axis, curve, left, wide)
+        for y in (min(ys) - _CLEAR, max(ys) + _CLEAR):
+            yield Spot(left, wide, y, max(abs(y - other) for other in ys) + 4.0 * k)
+
+
+def _heights(axis: Axis, curve: Curve, left: float, wide: float) -> list[float]:
+    """The curve's heights from `left` so far to the right, one step more at each end."""
+    steps = len(curve.norms)
+    first, last = ((x - axis.left) / axis.width * steps for x in (left, left + wide))
+    lo, hi = max(0, min(int(first) - 1, steps - 1)), int(last) + 2
+    return [axis.y(norm) for norm in curve.norms[lo:hi]]

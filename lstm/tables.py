@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from lstm.flow import jsonable
 from lstm.tasks import Task
 from lstm.train import Score
 
@@ -68,7 +69,16 @@ def norm_text(found: dict[str, Any]) -> str:
     return SMALLEST if found["kind"] == "underflow" else f"{found['norm']:.1e}"
 
 
+def printable(text: str) -> str:
+    """Text from a file or a name without what would steer a terminal.
+
+    >>> printable("a\\x1b[31mb")
+    'a\ufffd[31mb'
+    """
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 def print_json(results: Any) -> int:
     """Print results for a machine; returns the exit status."""
-    print(json.dumps(results, indent=2))
+    print(json.dumps(jsonable(results), indent=2, allow_nan=False))
     return 0

@@ -17,9 +17,9 @@ import numpy as np
 import minigrad as mg
 from minigrad.body import Body, body_var
 from minigrad.graph import make
+from minigrad.loop_op import BLOCK
 from minigrad.ops.custom import barrier
 from minigrad.ops.tuples import ITEM, TUPLE, item
-from minigrad.scan import BLOCK
 
 Sampler = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 

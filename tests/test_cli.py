@@ -3,8 +3,10 @@
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -131,6 +133,9 @@ ERRORS = [
     (["train", "adding", "--length", "10001"], "argument --length: '10001' is more than 10000"),
     (["train", "adding", "--steps", "9" * 5000], "is no whole number of at least 1"),
     (["train", "adding", "--length", "1"], "length must be at least 2, not 1"),
+    (["train", "adding", "--hidden", "2147483647"], "'2147483647' is more than 1000000"),
+    (["train", "adding", "--out", ""], "argument --out: the path is empty"),
+    (["info", ""], "argument MODEL: the path is empty"),
     (["train", "adding", "--steps", "0"], "'0' is no whole number of at least 1"),
     (["train", "adding", "--steps", "1.5"], "'1.5' is no whole number of at least 1"),
     (["train", "adding", "--lr", "-1"], "'-1' is no positive number"),
@@ -151,7 +156,9 @@ DRAWING_ERRORS = [
     (["demo", "--out", "{tmp}/noise/demo"], "cannot write into {tmp}/noise/demo"),
     (["flow", "{tmp}/noise"], "cannot load the model {tmp}/noise: it is no sound safetensors"),
     (["flow", "{tmp}/good", "--length", "0"], "'0' is no whole number of at least 1"),
-    (["flow", "{tmp}/good", "--length", "1"], "length must be at least 2"),
+    (["flow", "{tmp}/good", "--length", "1"], "lstm: length must be at least 2, not 1"),
+    (["flow", "{tmp}/long"], "the model {tmp}/long has a task of 20000 steps, more than 10000"),
+    (["demo", "--out", ""], "argument --out: the path is empty"),
     (["flow", "{tmp}/good", "--out", "{tmp}/noise/x"], "cannot write into {tmp}/noise/x"),
     (["flow", "{tmp}/taskless"], "the model {tmp}/taskless has no task to show it"),
     (["flow", "{tmp}/odd"], "the model {tmp}/odd has no task to show it"),
@@ -163,6 +170,7 @@ def check_error(capsys, tmp_path, args, message):
     saved(tmp_path / "good")
     saved(tmp_path / "taskless", task={})
     saved(tmp_path / "odd", task={"name": "adding", "settings": {"size": 3}})
+    saved(tmp_path / "long", task=Adding(20000).config())
     before = sorted(os.listdir(tmp_path))
     status, out, err = run(capsys, *[a.replace("{tmp}", str(tmp_path)) for a in args])
     assert status == 2
@@ -257,3 +265,37 @@ def test_a_reader_that_leaves_early_sees_no_traceback():
     command = f"{sys.executable} -m lstm.cli tasks --json | head -c 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30)
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals are POSIX's")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_demo_that_is_stopped_leaves_nothing(capsys, tmp_path, monkeypatch, name):
+    def stopped(model, task, settings):
+        yield Report(1, 0.5, 0.5)
+        assert os.listdir(tmp_path) == ["demo"]
+        os.kill(os.getpid(), getattr(signal, name))
+        time.sleep(30)
+
+    monkeypatch.setattr("lstm.cli.train", stopped)
+    before = signal.getsignal(getattr(signal, name))
+    status, out, err = run(capsys, "demo", "--length", 5, "--json", "--out", tmp_path / "demo")
+    expected = 128 + getattr(signal, name)
+    assert (status, out, err) == (expected, "", "lstm: stopped from outside\n")
+    assert os.listdir(tmp_path) == []
+    assert signal.getsignal(getattr(signal, name)) == before
+
+
+def test_json_of_a_loss_that_overflows_is_json(capsys):
+    status, out, _ = run(
+        capsys, "train", "adding", "--length", 10, "--steps", 1, "--lr", 1e30, "--json"
+    )
+    assert status == 0
+    assert json.loads(out, parse_constant=pytest.fail)["test_loss"] == "inf"
+
+
+def test_what_a_file_says_cannot_steer_the_terminal(capsys, tmp_path):
+    task = {"name": "adding", "settings": {"\x1b[31m": "\x1b[2J"}}
+    status, out, _ = run(capsys, "info", saved(tmp_path / "m", task))
+    assert (status, "\x1b" in out) == (0, False)
+    status, _, err = run(capsys, "info", f"{tmp_path}/\x1b[31m")
+    assert (status, "\x1b" in err) == (2, False)

@@ -13,8 +13,9 @@ import minigrad as mg
 from lstm.cells import CELLS, LSTM, RNN
 from lstm.figures import cell_unrolled, compare_flows, paths, write_demo, write_flow
 from lstm.flow import measure
+from lstm.flow_figures import name_spots
 from lstm.model import Model
-from lstm.panels import BINS, Curve, bins, decades, number, scale_of, ticks
+from lstm.panels import BINS, Axis, Curve, bins, decades, number, scale_of, ticks
 from lstm.tasks import Adding
 from minigrad.drawing.measure import norm
 
@@ -108,6 +109,23 @@ def test_paths_need_a_line(flows) -> None:
     assert "through h and gates" in words
     with pytest.raises(ValueError, match="no cell line"):
         paths({"": flows["rnn"]})
+
+
+def test_names_are_clear_of_curves_and_of_each_other() -> None:
+    steps = 100
+    norms = {
+        "first": [2e-2 - 5e-5 * t for t in range(steps)],
+        "second": [1.4e-2 * 0.98**t for t in range(steps)],
+        "third": [9e-3 + 6e-5 * t for t in range(steps)],
+    }
+    curves = [Curve.plain(name, values) for name, values in norms.items()]
+    axis = Axis(168.0, 62.0, 360.0, 230.0, *decades(curves), steps)
+    chosen = dict(name_spots(axis, curves))
+    assert set(chosen) == set(norms)
+    for name, spot in chosen.items():
+        others = [other for word, other in chosen.items() if word != name]
+        assert spot.is_within(axis)
+        assert not spot.hits(axis, curves, others), name
 
 
 @pytest.mark.parametrize(

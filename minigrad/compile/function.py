@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from minigrad import scan
+from minigrad import loop_op
 from minigrad.compile.numpy import compile_plan
 from minigrad.compile.plan import make_plan
 from minigrad.errors import DTypeError, GraphError, ShapeError
@@ -51,7 +51,7 @@ class Numpy:
 
     def __init__(self, check_finite: bool) -> None:
         self.notes: list[str] = []
-        self.call = scan.checked_call if check_finite else scan.call
+        self.call = loop_op.checked_call if check_finite else loop_op.call
 
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph itself."""
@@ -185,7 +185,7 @@ def _choose(
         raise GraphError(f"threads must be at least 1, not {threads}")
     if backend == "auto":
         # Machine code costs tenths of a second to make: a loop is worth that, a lone formula not.
-        loops = any(n.op is scan.SCAN for n in toposort(outputs))
+        loops = any(n.op is loop_op.SCAN for n in toposort(outputs))
         able = loops and not check_finite and importlib.util.find_spec("llvmlite") is not None
         backend = "native" if able else "numpy"
     if backend == "native" and check_finite:

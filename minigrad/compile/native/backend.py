@@ -18,11 +18,11 @@ from minigrad.compile.native.vecmath import FUNCTIONS
 from minigrad.compile.native.views import UnsupportedError
 from minigrad.errors import GraphError
 from minigrad.graph import Expr, make, rebuild, substitute, toposort, walk
+from minigrad.loop_op import BLOCK, SCAN
 from minigrad.ops.core import uniform_value
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT
 from minigrad.ops.tuples import item
-from minigrad.scan import BLOCK, SCAN
 from minigrad.types import FLOAT32, FLOAT64, TupleType
 
 # A call of a block costs about this many calls of NumPy, or elements of a NumPy call.

@@ -10,94 +10,28 @@ from __future__ import annotations
 import ctypes
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from minigrad.body import Body
+from minigrad.compile.native.emit import ALIGN, Code, Memory, copy, emit_stage, fill, pack_constants
 from minigrad.compile.native.jit import compile_module, llvm, new_module
-from minigrad.compile.native.matmul import Matmul, emit_matmul
-from minigrad.compile.native.pack import emit_pack, packed_size
 from minigrad.compile.native.pointwise import (
-    ROWS,
     check,
-    constant,
     float_type,
-    for_each,
     index,
 )
 from minigrad.compile.native.rows import independent_rows, take_rows
-from minigrad.compile.native.stages import Schedule, Stage, is_leaf, schedule, source
+from minigrad.compile.native.stages import Schedule, schedule
 from minigrad.compile.native.views import UnsupportedError, View
-from minigrad.graph import CONST, Expr
-from minigrad.ops.core import BROADCAST, RESHAPE, SUM, uniform_value
-from minigrad.ops.index import GETITEM
+from minigrad.graph import Expr
+from minigrad.ops.core import SUM, uniform_value
 from minigrad.ops.linalg import MATMUL
-from minigrad.ops.shape import CONCAT, PERMUTE
-from minigrad.types import FLOAT32, FLOAT64, Array, TensorType
-
-ALIGN = 64  # bytes: a cache line, and the widest vector
-
-
-@dataclass
-class Memory:
-    """One block of scratch memory, handed out in pieces while code is generated."""
-
-    size: int = 0
-
-    def take(self, type_: TensorType, elements: int | None = None) -> int:
-        """The byte offset of room for a tensor."""
-        start = self.size
-        count = type_.size if elements is None else elements
-        self.size += -(-count * type_.dtype.itemsize // ALIGN) * ALIGN
-        return start
-
-
-@dataclass
-class _Code:
-    """What the emitting functions share."""
-
-    module: Any
-    builder: Any
-    plan: Schedule
-    memory: Memory
-    scratch: Any
-    home: dict[Expr, View] = field(default_factory=dict)
-    """Where a node's value is read."""
-    copies: dict[Expr, list[View]] = field(default_factory=dict)
-    """Where else it is to be written."""
-    packed: dict[Expr, Any] = field(default_factory=dict)
-    names: itertools.count[int] = field(default_factory=itertools.count)
-
-    def room(self, type_: TensorType, elements: int | None = None) -> Any:
-        """A pointer to scratch memory."""
-        offset = index(self.memory.take(type_, elements))
-        return self.builder.gep(self.scratch, [offset], source_etype=llvm().ir.IntType(8))
-
-    def view(self, node: Expr) -> View:
-        """Where a node lies in memory, through reshapes, slices and the like."""
-        found = self.home.get(node)
-        if found is None:
-            found = self.home[node] = self._view_of(node)
-        return found
-
-    def _view_of(self, node: Expr) -> View:
-        inner = self.view(node.args[0])
-        if node.op is RESHAPE:
-            reshaped = inner.reshaped(node.shape)
-            if reshaped is None:
-                raise UnsupportedError("a reshape that moves elements")
-            return reshaped
-        if node.op is BROADCAST:
-            return inner.broadcast(node.shape)
-        if node.op is PERMUTE:
-            return inner.permuted(node.attrs[0])
-        if node.op is GETITEM and len(node.args) == 1:
-            return inner.indexed(node.attrs[0])
-        raise UnsupportedError(f"op {node.op.name}")
+from minigrad.ops.shape import CONCAT
+from minigrad.types import FLOAT32, FLOAT64, Array
 
 
 def check_body(body: Body) -> None:
@@ -225,17 +159,17 @@ def _emit_loop(
     function = ir.Function(module, signature, "loop")
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     table, scratch = function.args
-    code = _Code(module, builder, schedule(body.outputs), memory, scratch)
+    code = Code(module, builder, schedule(body.outputs), memory, scratch)
     given = [_entry(builder, table, k) for k in range(len(body.inputs) + len(body.outputs))]
     init, xs, constants = body.split(given[: len(body.inputs)])
     results = given[len(body.inputs) :]
     for v, p in zip(body.constants, constants, strict=True):
         code.home[v] = View.whole(p, v.shape)
-    _pack_constants(code, body)
+    pack_constants(code, body)
     ping = [code.room(c.type) for c in body.carries]
     pong = [code.room(c.type) for c in body.carries]
     for c, start, p in zip(body.carries, init, ping, strict=True):
-        _copy(code, c.type, View.whole(start, c.shape), [View.whole(p, c.shape)])
+        copy(code, c.type, View.whole(start, c.shape), [View.whole(p, c.shape)])
     # Scratch pointers do not change from step to step: they are made once, out here.
     places = {n: code.room(n.type) for n in _need_room(code.plan, body)}
     before = builder.block
@@ -260,7 +194,7 @@ def _emit_loop(
         builder.position_at_end(after)
         ping = following
     for c, last, out in zip(body.carries, ping, results, strict=False):
-        _copy(code, c.type, View.whole(last, c.shape), [View.whole(out, c.shape)])
+        copy(code, c.type, View.whole(last, c.shape), [View.whole(out, c.shape)])
     builder.ret_void()
 
 
@@ -269,7 +203,7 @@ def _entry(builder: Any, table: Any, k: int) -> Any:
     return builder.load(builder.gep(table, [index(k)], source_etype=pointer), typ=pointer)
 
 
-def _slice(code: _Code, base: Any, part: Expr, whole: Expr, t: Any) -> View:
+def _slice(code: Code, base: Any, part: Expr, whole: Expr, t: Any) -> View:
     """Step t of a stacked array, from its first row in this share on."""
     offset = code.builder.mul(t, index(whole.size))
     base = code.builder.gep(base, [offset], source_etype=float_type(part.dtype))
@@ -291,7 +225,7 @@ def _concats(plan: Schedule) -> list[Expr]:
 
 
 def _emit_step(
-    code: _Code,
+    code: Code,
     body: Body,
     whole: Body,
     t: Any,
@@ -310,16 +244,16 @@ def _emit_step(
     targets += [_slice(code, p, y, full, t) for y, full, p in stacks]
     late = _give_homes(code, body, targets, places)
     for stage in code.plan.stages:
-        _emit_stage(code, stage)
+        emit_stage(code, stage)
     for node, target in late:
         if uniform_value(node) is not None:
-            _fill(code, node, target)
+            fill(code, node, target)
         else:
-            _copy(code, node.type, code.view(node), [target])
+            copy(code, node.type, code.view(node), [target])
 
 
 def _give_homes(
-    code: _Code, body: Body, targets: Sequence[View], places: dict[Expr, Any]
+    code: Code, body: Body, targets: Sequence[View], places: dict[Expr, Any]
 ) -> list[tuple[Expr, View]]:
     """Decide where each computed value is written; outputs that are no computed value come late."""
     late: list[tuple[Expr, View]] = []
@@ -347,165 +281,8 @@ def _give_homes(
     return late
 
 
-def _add_home(code: _Code, node: Expr, view: View) -> None:
+def _add_home(code: Code, node: Expr, view: View) -> None:
     if node in code.home:
         code.copies.setdefault(node, []).append(view)
     else:
         code.home[node] = view
-
-
-# --- stages ------------------------------------------------------------------------------------
-
-
-def _emit_stage(code: _Code, stage: Stage) -> None:
-    (node,) = stage.nodes if not stage.pointwise else (stage.nodes[0],)
-    if stage.pointwise:
-        _emit_group(code, stage)
-    elif node.op is MATMUL:
-        _emit_product(code, node)
-    elif node.op is SUM:
-        _emit_sum(code, node)
-    else:
-        _emit_concat(code, node)
-
-
-def _emit_group(code: _Code, stage: Stage) -> None:
-    own = {n: k for k, n in enumerate(stage.nodes)}
-    reads: dict[Expr, int] = {}
-    for n in stage.nodes:
-        for a in n.args:
-            if a not in own and uniform_value(a) is None:
-                reads.setdefault(a, len(reads))
-    writes = [(n, v) for n in stage.nodes if n in code.plan.in_memory
-              for v in (code.home[n], *code.copies.get(n, ()))]  # fmt: skip
-
-    def compute(lanes: Any, values: list[Any]) -> list[Any]:
-        known: dict[Expr, Any] = {}
-        for n in stage.nodes:
-            operands = [
-                known[a] if a in own else values[reads[a]] if a in reads else constant(lanes, a)
-                for a in n.args
-            ]
-            known[n] = ROWS[n.op.name](lanes, operands)
-        return [known[n] for n, _ in writes]
-
-    shape = stage.nodes[0].shape
-    views = [code.view(a).broadcast(shape) for a in reads]
-    for_each(code.builder, shape, stage.dtype, views, compute, [v for _, v in writes])
-
-
-def _copy(code: _Code, type_: TensorType, view: View, targets: Sequence[View]) -> None:
-    same: Callable[..., list[Any]] = lambda lanes, values: values * len(targets)  # noqa: E731
-    for_each(code.builder, type_.shape, type_.dtype, [view], same, targets)
-
-
-def _fill(code: _Code, node: Expr, target: View) -> None:
-    number: Callable[..., list[Any]] = lambda lanes, values: [constant(lanes, node)]  # noqa: E731
-    for_each(code.builder, node.shape, node.dtype, [], number, [target])
-
-
-def _emit_concat(code: _Code, node: Expr) -> None:
-    """Copy the parts that were not computed in place already."""
-    whole = code.home[node]
-    (axis,) = node.attrs
-    start = 0
-    for part in node.args:
-        spec = [("s", 0, n, 1) for n in part.shape]
-        spec[axis] = ("s", start, part.shape[axis], 1)
-        target = whole.indexed(tuple(spec))
-        written = [code.home.get(part), *code.copies.get(part, ())]
-        if uniform_value(part) is not None:
-            _fill(code, part, target)
-        elif target not in written:
-            _copy(code, part.type, code.view(part), [target])
-        start += part.shape[axis]
-    for target in code.copies.get(node, ()):
-        _copy(code, node.type, whole, [target])
-
-
-def _emit_product(code: _Code, node: Expr) -> None:
-    left, right = node.args
-    a, out = _rows(code, left), code.home[node]
-    product = _product(node, a, None if node in code.packed else _rows(code, right), out)
-    name = f"matmul{next(code.names)}"
-    function = emit_matmul(code.module, name, product)
-    b = code.packed[node] if node in code.packed else _pointer(code, code.view(right), node)
-    operands = [_pointer(code, out, node), _pointer(code, a, node), b]
-    code.builder.call(function, operands)
-    for target in code.copies.get(node, ()):
-        _copy(code, node.type, out, [target])
-
-
-def _emit_sum(code: _Code, node: Expr) -> None:
-    """Add the operand's elements, in order, onto zeros."""
-    (term,), (axes,), out = node.args, node.attrs, code.home[node]
-    for_each(
-        code.builder, node.shape, node.dtype, [], lambda lanes, values: [lanes.const(0.0)], [out]
-    )
-    waiting = iter(out.strides)
-    strides = tuple(0 if k in axes else next(waiting) for k in range(term.ndim))
-    total = View(out.base, term.shape, strides, out.offset)
-    for_each(
-        code.builder,
-        term.shape,
-        node.dtype,
-        [code.view(term), total],
-        lambda lanes, values: [lanes.add(*values)],
-        [total],
-    )
-    for target in code.copies.get(node, ()):
-        _copy(code, node.type, out, [target])
-
-
-def _rows(code: _Code, node: Expr) -> View:
-    if (is_leaf(node) and node.op is CONST) or uniform_value(node) is not None:
-        raise UnsupportedError("a constant array in a matrix product")
-    return code.view(node)
-
-
-def _pointer(code: _Code, view: View, like: Expr) -> Any:
-    return code.builder.gep(view.base, [index(view.offset)], source_etype=float_type(like.dtype))
-
-
-def _product(node: Expr, a: View, b: View | None, out: View) -> Matmul:
-    m, n = node.shape
-    k = a.shape[1]
-    lda, turned_a = _leading(a)
-    ldc, turned_c = _leading(out)
-    if turned_c:
-        raise UnsupportedError("a matrix product written by columns")
-    if b is None:
-        return Matmul(m, k, n, node.dtype.name, lda=lda, ldc=ldc, transpose_a=turned_a, packed=True)
-    ldb, turned_b = _leading(b)
-    if turned_b:
-        raise UnsupportedError("a transposed right side that changes from step to step")
-    return Matmul(m, k, n, node.dtype.name, lda=lda, ldb=ldb, ldc=ldc, transpose_a=turned_a)
-
-
-def _leading(view: View) -> tuple[int, bool]:
-    """The row stride of a matrix, and whether it lies transposed."""
-    (rows, columns), (by_row, by_column) = view.shape, view.strides
-    if by_column == 1 or (columns == 1 and by_row >= 1):
-        return (by_row if rows > 1 else max(columns, 1)), False
-    if by_row == 1 or rows == 1:
-        return (by_column if columns > 1 else max(rows, 1)), True
-    raise UnsupportedError("a matrix whose rows and columns are both scattered")
-
-
-def _pack_constants(code: _Code, body: Body) -> None:
-    """Lay out the right sides that no step changes, once."""
-    constants = {*body.constants}
-    for stage in code.plan.stages:
-        node = stage.nodes[0]
-        if node.op is not MATMUL or source(node.args[1]) not in constants:
-            continue
-        right = code.view(node.args[1])
-        ldb, turned = _leading(right)
-        m, n = node.shape
-        product = Matmul(
-            m, right.shape[0], n, node.dtype.name, ldb=ldb, transpose_b=turned, packed=True
-        )
-        packed = code.room(node.type, packed_size(product))
-        pack = emit_pack(code.module, f"pack{next(code.names)}", product)
-        code.builder.call(pack, [packed, _pointer(code, right, node)])
-        code.packed[node] = packed

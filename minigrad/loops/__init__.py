@@ -1,0 +1,65 @@
+"""Rewrites of loops: what makes a textbook's step as fast as one packed by hand.
+
+Each pass is a function from output expressions to output expressions that compute the same; the
+table LOOPS lists them by name, in the order in which they run, and each can be left out. None knows
+of any cell: they see loops, matmuls, concatenations and sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from minigrad.errors import GraphError
+from minigrad.graph import Expr, toposort
+from minigrad.loop_op import SCAN
+from minigrad.loops.loop import Loop, Pass, change_loops
+from minigrad.loops.products import cut_products, distribute, in_bodies, merge_products, merge_sums
+from minigrad.loops.prune import drop_unused, merge_loops, take_last_carry
+from minigrad.loops.steps import hoist, sink_sums
+from minigrad.simplify import simplify_safely
+
+__all__ = ["LOOPS", "optimise_loops"]
+
+LOOPS: Mapping[str, Pass] = {
+    "merge loops that differ in their outputs": merge_loops,
+    "read the last output from the carry": take_last_carry,
+    "drop what nobody reads": drop_unused,
+    "distribute matmul over concat": in_bodies(distribute),
+    "sum of matmuls to one matmul": in_bodies(merge_sums),
+    "cut a matmul to what is read": in_bodies(cut_products),
+    "merge matmuls of one operand": in_bodies(merge_products),
+    "compute before the loop": hoist,
+    "sum after the loop": sink_sums,
+    "drop what nobody reads, again": drop_unused,
+    "merge matmuls of one operand, outside": lambda outputs: merge_products(outputs, None),
+}
+
+
+def optimise_loops(
+    outputs: Sequence[Expr], skip: Collection[str] = ()
+) -> tuple[list[Expr], list[str]]:
+    """The outputs with the passes of LOOPS applied, and the names of those that changed anything.
+
+    A graph without loops is left alone. Raises GraphError for a name in `skip` that is none.
+    """
+    unknown = [name for name in skip if name not in LOOPS]
+    if unknown:
+        raise GraphError(f"no loop pass {unknown[0]!r}; there are {', '.join(map(repr, LOOPS))}")
+    current = list(outputs)
+    fired: list[str] = []
+    if not any(n.op is SCAN for n in toposort(current)):
+        return current, fired
+    for name, run in LOOPS.items():
+        if name in skip:
+            continue
+        changed = run(current)
+        if any(a is not b for a, b in zip(changed, current, strict=True)):
+            fired.append(name)
+            current = simplify_safely(changed)
+
+    def within(loop: Loop, node: Expr) -> list[Expr] | None:
+        found, more = optimise_loops(loop.body.outputs, skip)
+        fired.extend(name for name in more if name not in fired)
+        return loop.with_outputs(found) if more else None
+
+    return change_loops(current, within), fired

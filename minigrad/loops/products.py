@@ -1,0 +1,176 @@
+"""Passes on matrix products within a loop: fewer and larger ones, and none larger than is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from minigrad.graph import Expr, make, rebuild, toposort
+from minigrad.loops.loop import Loop, Pass, change_loops, depend_on
+from minigrad.ops.index import GETITEM
+from minigrad.ops.linalg import MATMUL
+from minigrad.ops.pointwise import add
+from minigrad.ops.shape import CONCAT, concat
+
+
+def in_bodies(
+    change: Callable[[Sequence[Expr], Collection[Expr]], list[Expr]],
+) -> Pass:
+    """A pass that changes the bodies of loops: change(outputs, what moves with the loop)."""
+
+    def run(outputs: Sequence[Expr]) -> list[Expr]:
+        def change_one(loop: Loop, node: Expr) -> list[Expr] | None:
+            body = loop.body
+            new = change(body.outputs, depend_on(body.carries, body.outputs))
+            if all(a is b for a, b in zip(new, body.outputs, strict=True)):
+                return None
+            return loop.with_outputs(new)
+
+        return change_loops(outputs, change_one)
+
+    return run
+
+
+def distribute(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
+    """[h, x] · W = h · W_h + x · W_x where only a part moves: the rest can leave the loop."""
+    new: dict[Expr, Expr] = {}
+    for node in toposort(outputs):
+        changed = rebuild(node, tuple([new[a] for a in node.args]))
+        if node.op is MATMUL and node.args[1] not in moving:
+            left, right = node.args
+            if left.op is CONCAT and left.attrs[0] == left.ndim - 1:
+                fixed = [a for a in left.args if a not in moving]
+                if fixed and len(fixed) < len(left.args):
+                    changed = _in_parts(left, new[right], new, moving)
+        new[node] = changed
+    return [new[o] for o in outputs]
+
+
+def _in_parts(left: Expr, right: Expr, new: Mapping[Expr, Expr], moving: Collection[Expr]) -> Expr:
+    start = 0
+    parts: dict[bool, list[tuple[Expr, Expr]]] = {True: [], False: []}
+    for a in left.args:
+        width = a.shape[-1]
+        rows = right[..., start : start + width, :]
+        parts[a in moving].append((new[a], rows))
+        start += width
+    sides = []
+    for pairs in parts.values():
+        a = concat([p for p, _ in pairs], -1)
+        sides.append(make(MATMUL, (a, concat([w for _, w in pairs], -2))))
+    return sides[0] + sides[1]
+
+
+def merge_products(outputs: Sequence[Expr], moving: Collection[Expr] | None) -> list[Expr]:
+    """a · U, a · V, ... = a · [U, V, ...], one product cut in columns.
+
+    In a body, constants are put side by side, and what moves; outside a loop (`moving` None) all.
+    """
+    groups: dict[tuple[Expr, bool], list[Expr]] = {}
+    order = toposort(outputs)
+    for node in order:
+        if is_product(node):
+            moves = moving is not None and node.args[1] in moving
+            groups.setdefault((node.args[0], moves), []).append(node)
+    wide = {n: group for group in groups.values() if len(group) > 1 for n in group}
+    if not wide or _entangled(wide, order):
+        return list(outputs)
+    joined = {frozenset(n.args): n for n in order if n.op is CONCAT and n.attrs[0] == n.ndim - 1}
+    new: dict[Expr, Expr] = {}
+    for node in order:
+        new[node] = rebuild(node, tuple([new[a] for a in node.args]))
+        if node in wide:
+            rights = [n.args[1] for n in wide[node]]
+            there = joined.get(frozenset(rights))  # put side by side already, in some order
+            rights = rights if there is None else list(there.args)
+            start = 0
+            for right in rights:
+                if right is node.args[1]:
+                    break
+                start += right.shape[-1]
+            right = concat([new.get(r, r) for r in rights], -1)
+            product = make(MATMUL, (new[node.args[0]], right))
+            new[node] = product[:, start : start + node.shape[-1]]
+    return [new[o] for o in outputs]
+
+
+def _entangled(wide: Mapping[Expr, list[Expr]], order: Sequence[Expr]) -> bool:
+    """Whether a product of a group needs another one of it: then they cannot be one."""
+    for group in {id(g): g for g in wide.values()}.values():
+        reach = depend_on(group, order)
+        if any(n.args[1] in reach for n in group):
+            return True
+    return False
+
+
+def merge_sums(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
+    """a · U + b · V + ... = [a, b, ...] · [U; V; ...]: one product for a sum of them."""
+    users: dict[Expr, int] = {}
+    order = toposort(outputs)
+    for node in order:
+        for a in node.args:
+            users[a] = users.get(a, 0) + 1
+    inner = {
+        a for n in order if n.op.name == "add" for a in n.args
+        if a.op.name == "add" and users[a] == 1
+    }  # fmt: skip
+    new: dict[Expr, Expr] = {}
+    for node in order:
+        new[node] = rebuild(node, tuple([new[a] for a in node.args]))
+        if node.op.name == "add" and node not in inner:
+            terms = _summands(node, inner)
+            products = [
+                t for t in terms
+                if t.op is MATMUL and t.ndim == 2 and users[t] == 1 and t.args[1] not in moving
+                and t.args[0] in moving
+            ]  # fmt: skip
+            if len(products) > 1:
+                left = concat([new[t.args[0]] for t in products], -1)
+                right = concat([new[t.args[1]] for t in products], -2)
+                total = make(MATMUL, (left, right))
+                for t in terms:
+                    total = total if t in set(products) else add(total, new[t])
+                new[node] = total
+    return [new[o] for o in outputs]
+
+
+def _summands(node: Expr, inner: Collection[Expr]) -> list[Expr]:
+    found: list[Expr] = []
+    stack = [node]
+    while stack:
+        n = stack.pop()
+        if n is node or n in inner:
+            stack.extend(reversed(n.args))
+        else:
+            found.append(n)
+    return found
+
+
+def cut_products(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
+    """(a · U)[:, j:k] = a · U[:, j:k] where the product is read nowhere else."""
+    order = toposort(outputs)
+    users: dict[Expr, set[Expr]] = {}
+    for node in order:
+        for a in node.args:
+            users.setdefault(a, set()).add(node)
+    new: dict[Expr, Expr] = {}
+    for node in order:
+        new[node] = rebuild(node, tuple([new[a] for a in node.args]))
+        product = node.args[0] if node.op is GETITEM and len(node.args) == 1 else None
+        if (
+            product is not None
+            and product.op is MATMUL
+            and product.ndim == 2
+            and len(users[product]) == 1
+            and product not in set(outputs)
+            and node.attrs[0][0] == ("s", 0, product.shape[0], 1)
+            and node.attrs[0][1][0] == "s"
+        ):
+            a, u = (new[x] for x in product.args)
+            whole = ("s", 0, u.shape[0], 1)
+            columns = make(GETITEM, (u,), ((whole, node.attrs[0][1]),))
+            new[node] = make(MATMUL, (a, columns))
+    return [new[o] for o in outputs]
+
+
+def is_product(term: Expr) -> bool:
+    return term.op is MATMUL and term.ndim == 2
