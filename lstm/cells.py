@@ -121,7 +121,7 @@ def _memory_bias(memory: float) -> float:
     # Tallec & Ollivier 2018, section 3.1: a gate at σ(b) forgets with a time scale of 1 + e^b
     # steps, so ln(T-1) remembers for T. They draw T at random up to a maximum; here it is that.
     if not isinstance(memory, Real) or not 2 < memory <= float_info.max:
-        raise ConfigError(f"memory must be more than 2 steps, not {memory!r}")
+        raise ConfigError(f"memory must be more than 2 steps, and finite, not {memory!r:.40}")
     return log(memory - 1)
 
 

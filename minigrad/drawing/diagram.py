@@ -96,7 +96,8 @@ class Diagram:
         target = Path(path)
         if not target.suffix:
             raise GraphError(
-                f"cannot save a picture as {str(path)!r}: end the name in .svg, .png, .pdf or .dot"
+                f"cannot save a picture as {str(path)!r}, which has no suffix: the formats are "
+                "svg, png, pdf, dot"
             )
         if not target.parent.is_dir():
             raise FileNotFoundError(
