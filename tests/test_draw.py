@@ -296,6 +296,18 @@ def test_every_format_is_saved(diagram, tmp_path: Path, suffix: str, start: byte
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+def test_values_by_name_draw_the_same() -> None:
+    x, b = mg.var("x"), mg.var("b")
+    y = mg.relu(x) * b  # a zero is looked into again, by a graph that knows of no names
+    assert (
+        draw(y, {"x": -1.0, "b": 2.0}, grad=True).dot == draw(y, {x: -1.0, b: 2.0}, grad=True).dot
+    )
+    with pytest.raises(GraphError, match=r"no variable 'c' here; there are: .*x: float64"):
+        draw(y, {"c": 1.0, x: 1.0, b: 1.0}, grad=True)
+    with pytest.raises(GraphError, match="at is a dict of values"):
+        draw(y, "y.svg")
+
+
 def test_other_suffixes_are_refused_and_leave_nothing(diagram, tmp_path: Path) -> None:
     for name in ("picture.jpeg", "picture"):
         with pytest.raises(GraphError, match="svg, png, pdf, dot"):

@@ -15,6 +15,7 @@ import numpy as np
 
 from minigrad.compile.function import function, resolve
 from minigrad.drawing.theme import Kind, Scale, fmt
+from minigrad.errors import GraphError
 from minigrad.grad import Adjoints, edge_term
 from minigrad.graph import Expr, const, free_variables, toposort
 from minigrad.types import Array, Shape
@@ -149,6 +150,9 @@ def measure(
     from the user outwards, that lie between the user and the source that the picture draws; the
     term is carried back through them to that source.
     """
+    if not isinstance(at, Mapping):
+        raise GraphError(f"at is a dict of values, as in at={{x: 1.0}}, not {at!r}")
+    at = resolve(free_variables(roots), at)  # names mean variables of the graph that is drawn
     nodes = toposort(roots)
     around: dict[Expr, Expr] = {}
     terms: dict[EdgeKey, Expr] = {}
