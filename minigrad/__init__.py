@@ -15,7 +15,7 @@ from minigrad.errors import (
     ShapeError,
 )
 from minigrad.grad import Adjoints, adjoints, grad, hessian, hvp, jacobian, jvp, vjp
-from minigrad.graph import Expr, Op, const, free_variables, param, substitute, toposort, var
+from minigrad.graph import Expr, Op, const, param, var
 from minigrad.loops import LOOPS
 from minigrad.ops.core import (
     astype,
@@ -175,6 +175,7 @@ from minigrad.serialise import dumps, load, loads, save
 from minigrad.simplify import RULES, simplify
 from minigrad.text import to_latex, to_str
 from minigrad.types import TensorType
+from minigrad.walk import free_variables, substitute, toposort
 
 if TYPE_CHECKING:
     from minigrad.drawing import draw

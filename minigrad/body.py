@@ -10,9 +10,10 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 
-from minigrad.graph import CONST, VAR, Expr, make, substitute, toposort, walk
+from minigrad.graph import CONST, VAR, Expr, make
 from minigrad.ops.core import uniform_value
 from minigrad.types import TensorType
+from minigrad.walk import substitute, toposort, walk
 
 T = TypeVar("T")
 

@@ -10,10 +10,11 @@ import numpy as np
 from minigrad.compile.function import function
 from minigrad.errors import DTypeError, GradientError, GraphError
 from minigrad.grad import grad
-from minigrad.graph import VAR, Expr, describe, free_variables, get_op, make, toposort
+from minigrad.graph import VAR, Expr, describe, get_op, make
 from minigrad.operators import public
 from minigrad.ops.core import sum
 from minigrad.types import Array, TensorType, TupleType
+from minigrad.walk import free_variables, toposort
 
 
 @public

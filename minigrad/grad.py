@@ -22,7 +22,6 @@ from minigrad.graph import (
     make,
     origins,
     rebuild,
-    toposort,
 )
 from minigrad.operators import public
 from minigrad.ops.core import full_like, reshape, sum, uniform_value
@@ -31,6 +30,7 @@ from minigrad.ops.pointwise import multiply
 from minigrad.ops.shape import ones_like, stack, zeros, zeros_like
 from minigrad.ops.tuples import TUPLE, is_zero, tuple_of
 from minigrad.simplify import stabilise
+from minigrad.walk import toposort
 
 Terms: TypeAlias = dict[tuple[Expr, int], Expr]
 

@@ -17,19 +17,12 @@ from minigrad.compile.numpy import Runner, compile_plan
 from minigrad.compile.plan import make_plan
 from minigrad.errors import NonFiniteError, ShapeError
 from minigrad.grad import Adjoints, push_forward
-from minigrad.graph import (
-    Expr,
-    Op,
-    fresh_var,
-    make,
-    register,
-    substitute,
-    toposort,
-)
+from minigrad.graph import Expr, Op, fresh_var, make, register
 from minigrad.ops.core import full, sum
 from minigrad.ops.tuples import item, tuple_of
 from minigrad.simplify import simplify_safely, stabilise
 from minigrad.types import Array, TensorType, TupleType
+from minigrad.walk import substitute, toposort
 
 # --- the op ------------------------------------------------------------------------------------
 

@@ -12,20 +12,10 @@ from inspect import signature
 from typing import Any, TypeAlias
 
 from minigrad.errors import GraphError
-from minigrad.graph import (
-    CONST,
-    VAR,
-    Expr,
-    Op,
-    fresh_var,
-    gc_paused,
-    keep_label,
-    origins,
-    rebuild,
-    toposort,
-)
+from minigrad.graph import CONST, VAR, Expr, Op, fresh_var, gc_paused, keep_label, origins, rebuild
 from minigrad.ops.core import uniform_value
 from minigrad.types import FLOAT64, TensorType
+from minigrad.walk import toposort
 
 Binding: TypeAlias = dict[Expr, Expr]
 Apply: TypeAlias = Callable[[Expr], "Expr | None"]

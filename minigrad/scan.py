@@ -8,21 +8,14 @@ from typing import Any
 
 from minigrad.body import Body, close
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph import (
-    Expr,
-    as_expr,
-    describe,
-    fresh_var,
-    rebuild,
-    substitute,
-    toposort,
-)
+from minigrad.graph import Expr, as_expr, describe, fresh_var, rebuild
 from minigrad.loop_op import SCAN, run_loop, stacked
 from minigrad.operators import public
 from minigrad.ops.core import full, reshape
 from minigrad.ops.shape import concat, stack
 from minigrad.ops.tuples import ITEM, item, tuple_of
 from minigrad.tree import flatten, paths
+from minigrad.walk import substitute, toposort
 
 # --- the user's side ---------------------------------------------------------------------------
 

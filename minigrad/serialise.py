@@ -18,21 +18,10 @@ import numpy as np
 
 from minigrad.body import Body
 from minigrad.errors import GraphError, GraphFileError, MinigradError
-from minigrad.graph import (
-    CONST,
-    PARAM,
-    VAR,
-    Expr,
-    const,
-    describe,
-    free_variables,
-    get_op,
-    make,
-    param,
-    toposort,
-)
+from minigrad.graph import CONST, PARAM, VAR, Expr, const, describe, get_op, make, param
 from minigrad.operators import public
 from minigrad.types import Array, TensorType
+from minigrad.walk import free_variables, toposort
 
 VERSION = 1
 

@@ -12,22 +12,13 @@ from minigrad import loop_op
 from minigrad.compile.numpy import compile_plan
 from minigrad.compile.plan import make_plan
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph import (
-    PARAM,
-    VAR,
-    Expr,
-    ParamCell,
-    as_expr,
-    describe,
-    free_variables,
-    require_closed,
-    toposort,
-)
+from minigrad.graph import PARAM, VAR, Expr, ParamCell, as_expr, describe
 from minigrad.loops import optimise_loops
 from minigrad.operators import public
 from minigrad.simplify import simplify_safely
 from minigrad.tree import flatten
 from minigrad.types import Array
+from minigrad.walk import free_variables, require_closed, toposort
 
 
 class Backend(Protocol):

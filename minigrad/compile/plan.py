@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from minigrad.errors import ShapeError
-from minigrad.graph import CONST, PARAM, Expr, ParamCell, gc_paused, walk
+from minigrad.graph import CONST, PARAM, Expr, ParamCell, gc_paused
 from minigrad.ops.core import BROADCAST
 from minigrad.types import Array, TensorType, TupleType, broadcast_shapes
+from minigrad.walk import walk
 
 # Values under this many bytes get no buffer: NumPy's own small-block cache hands them out faster
 # than passing out= costs (0.1 µs a call).

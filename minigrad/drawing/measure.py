@@ -17,8 +17,9 @@ from minigrad.compile.function import function, resolve
 from minigrad.drawing.theme import Kind, Scale, fmt
 from minigrad.errors import GraphError
 from minigrad.grad import Adjoints, edge_term
-from minigrad.graph import Expr, const, free_variables, toposort
+from minigrad.graph import Expr, const
 from minigrad.types import Array, Shape
+from minigrad.walk import free_variables, toposort
 
 EdgeKey = tuple[Expr, int]
 

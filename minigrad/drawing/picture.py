@@ -17,9 +17,10 @@ from minigrad.drawing.measure import Amount, EdgeKey, Measured, measure, source_
 from minigrad.drawing.theme import Scale, fmt
 from minigrad.errors import DTypeError, GraphError
 from minigrad.grad import adjoints
-from minigrad.graph import CONST, PARAM, VAR, Expr, free_variables, toposort
+from minigrad.graph import CONST, PARAM, VAR, Expr
 from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
 from minigrad.text import op_text, to_str
+from minigrad.walk import free_variables, toposort
 
 Role = Literal["input", "param", "const", "op"]
 LIMIT = 2000

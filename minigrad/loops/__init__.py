@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from minigrad.errors import GraphError
-from minigrad.graph import Expr, toposort
+from minigrad.graph import Expr
 from minigrad.loop_op import SCAN
 from minigrad.loops.loop import Loop, Pass, change_loops
 from minigrad.loops.products import cut_products, distribute, in_bodies, merge_products, merge_sums
 from minigrad.loops.prune import drop_unused, merge_loops, take_last_carry
 from minigrad.loops.steps import hoist, sink_sums
 from minigrad.simplify import simplify_safely
+from minigrad.walk import toposort
 
 __all__ = ["LOOPS", "optimise_loops"]
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from minigrad.body import Body, close
-from minigrad.graph import Expr, rebuild, substitute, toposort
+from minigrad.graph import Expr, rebuild
 from minigrad.loop_op import SCAN, run_loop
 from minigrad.ops.core import broadcast_to
 from minigrad.ops.tuples import ITEM, item, tuple_of
+from minigrad.walk import substitute, toposort
 
 Pass: TypeAlias = Callable[[Sequence[Expr]], list[Expr]]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from minigrad.graph import Expr, make, rebuild, toposort
+from minigrad.graph import Expr, make, rebuild
 from minigrad.loops.loop import Loop, Pass, change_loops, depend_on
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.pointwise import add
 from minigrad.ops.shape import CONCAT, concat
+from minigrad.walk import toposort
 
 
 def in_bodies(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from minigrad.graph import Expr, make, rebuild, toposort
+from minigrad.graph import Expr, make, rebuild
 from minigrad.loop_op import SCAN
 from minigrad.loops.loop import Loop, change_loops, loops_in, used_items
 from minigrad.ops.core import full
 from minigrad.ops.index import GETITEM
 from minigrad.ops.tuples import ITEM, item
 from minigrad.types import TupleType
+from minigrad.walk import toposort
 
 
 def merge_loops(outputs: Sequence[Expr]) -> list[Expr]:

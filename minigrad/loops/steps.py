@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from minigrad.graph import Expr, make, substitute, toposort
+from minigrad.graph import Expr, make
 from minigrad.loops.loop import Loop, change_loops, depend_on
 from minigrad.loops.products import is_product
 from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, SUM, broadcast_to, reshape, sum
@@ -13,6 +13,7 @@ from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.reduce import CUMSUM, LOGSUMEXP, MAX, MIN, SOFTMAX
 from minigrad.ops.shape import CONCAT, PERMUTE, permute_dims
+from minigrad.walk import substitute, toposort
 
 
 def hoist(outputs: Sequence[Expr]) -> list[Expr]:

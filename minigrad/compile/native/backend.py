@@ -17,13 +17,14 @@ from minigrad.compile.native.stages import is_view, source
 from minigrad.compile.native.vecmath import FUNCTIONS
 from minigrad.compile.native.views import UnsupportedError
 from minigrad.errors import GraphError
-from minigrad.graph import Expr, make, rebuild, substitute, toposort, walk
+from minigrad.graph import Expr, make, rebuild
 from minigrad.loop_op import BLOCK, SCAN
 from minigrad.ops.core import uniform_value
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT
 from minigrad.ops.tuples import item
 from minigrad.types import FLOAT32, FLOAT64, TupleType
+from minigrad.walk import substitute, toposort, walk
 
 # A call of a block costs about this many calls of NumPy, or elements of a NumPy call.
 CALL_OPS, CALL_ELEMENTS = 8, 8_000

@@ -10,11 +10,12 @@ from collections.abc import Collection
 from typing import Any
 
 from minigrad.body import Body, body_var
-from minigrad.graph import VAR, Expr, make, toposort
+from minigrad.graph import VAR, Expr, make
 from minigrad.ops.core import BROADCAST, RESHAPE, SUM
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT, PERMUTE
+from minigrad.walk import toposort
 
 
 class _MixedRowsError(Exception):

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.graph import CONST, VAR, Expr, toposort
+from minigrad.graph import CONST, VAR, Expr
 from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.index import GETITEM
 from minigrad.ops.shape import PERMUTE
 from minigrad.types import BOOL, FLOAT64
+from minigrad.walk import toposort
 
 _VIEWS = frozenset({BROADCAST, RESHAPE, PERMUTE, GETITEM})
 

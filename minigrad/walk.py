@@ -1,0 +1,105 @@
+"""Walks over graphs: order, substitution, copies. All are loops; none recurses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from minigrad.errors import DTypeError, OpenGraphError, ShapeError
+from minigrad.graph import PARAM, VAR, Expr, const, describe, param, rebuild
+from minigrad.operators import public
+
+
+def toposort(outputs: Expr | Iterable[Expr]) -> list[Expr]:
+    """All nodes that the outputs depend on, each once, arguments before users.
+
+    >>> from minigrad.graph import var
+    >>> x = var("x")
+    >>> [node.op.name for node in toposort(x)]
+    ['var']
+    """
+    roots = [outputs] if isinstance(outputs, Expr) else outputs
+    return list(walk(roots, lambda node: node.args))
+
+
+def walk(
+    roots: Iterable[Expr], reads: Callable[[Expr], tuple[Expr, ...]]
+) -> dict[Expr, tuple[Expr, ...]]:
+    """What each node under the roots reads, in an order in which it comes after what it reads."""
+    found: dict[Expr, tuple[Expr, ...]] = {}
+    # A node stands on the stack with None until it is looked at, then with what it waits for.
+    stack: list[tuple[Expr, tuple[Expr, ...] | None]] = []
+    stack.extend((r, None) for r in reversed(list(roots)))
+    while stack:
+        node, needs = stack.pop()
+        if needs is None:
+            if node in found:
+                continue
+            needs = reads(node)
+            waiting = [(a, None) for a in needs if a not in found]
+            if waiting:
+                stack.append((node, needs))
+                stack.extend(reversed(waiting))
+                continue
+        found[node] = needs
+    return found
+
+
+def substitute(outputs: Any, replacements: dict[Expr, Any]) -> Any:
+    """Expressions with nodes replaced, all at once; `outputs` is one expression or a sequence.
+
+    A replacement must have the type of what it replaces (numbers are converted); what is inside
+    a replacement is not replaced again. Raises ShapeError or DTypeError.
+
+    >>> from minigrad.graph import var
+    >>> x = var("x")
+    >>> substitute(x, {x: 2.0}) is const(2.0)
+    True
+    """
+    single = isinstance(outputs, Expr)
+    roots = [outputs] if single else list(outputs)
+    new: dict[Expr, Expr] = {}
+    for old, value in replacements.items():
+        new[old] = _fit_replacement(old, value)
+    for node in toposort(roots):
+        if node not in new:
+            new[node] = rebuild(node, tuple([new[a] for a in node.args]))
+    result = [new[r] for r in roots]
+    return result[0] if single else result
+
+
+def _fit_replacement(old: Expr, value: Any) -> Expr:
+    fitted = value if isinstance(value, Expr) else const(value, old.dtype)
+    if fitted.type is not old.type:
+        kind = ShapeError if fitted.shape != old.shape else DTypeError
+        raise kind(
+            f"cannot put {describe(fitted)} in the place of {describe(old)}: the types differ"
+        )
+    return fitted
+
+
+def free_variables(outputs: Expr | Iterable[Expr]) -> list[Expr]:
+    """The variables that the outputs depend on, in the order in which they are first used."""
+    return [n for n in toposort(outputs) if n.op is VAR]
+
+
+def require_closed(node: Expr, asked: str) -> None:
+    """Raise OpenGraphError when a concrete value is asked of a graph with free variables."""
+    names = [cast(str, v.name) for v in free_variables(node)]
+    if names:
+        hint = {
+            "bool(expr)": "`if`, `and`, `or` and `while` need a value now; to choose within "
+            "the graph write minigrad.where(condition, a, b)",
+        }.get(asked, "bind them with expr.eval({...})")
+        listed = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+        raise OpenGraphError(f"{asked} of an expression that depends on {listed}: {hint}")
+
+
+@public
+def copy_graph(y: Expr, memo: dict[int, Any]) -> Expr:
+    """The same graph of new params, of equal value and shared as they were; for copy.deepcopy."""
+    params = [n for n in toposort(y) if n.op is PARAM]
+    for p in params:
+        if id(p) not in memo:
+            memo[id(p)] = param(p.attrs[0], p.value)
+    return cast(Expr, substitute(y, {p: memo[id(p)] for p in params}))
