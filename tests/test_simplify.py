@@ -263,11 +263,17 @@ def test_several_outputs_share_what_they_share():
     assert second.args[0] is first or second.args[1] is first
 
 
-def test_labels_survive():
+def test_labels_go_over_to_what_takes_a_node_s_place():
     x = mg.var("labelled")
-    inner = (mg.sin(x) * 1.0).named("wave")
-    y = mg.simplify(inner + 2.0)
+    y = mg.simplify(mg.log(mg.sigmoid(x)).named("wave") + 2.0)
     assert "wave" in {n.label for n in mg.toposort(y)}
+
+
+def test_labels_do_not_spread_to_nodes_that_were_there():
+    x = mg.var("labelled")
+    shared = mg.sin(x)
+    assert mg.simplify((shared * 1.0).named("wave")) is shared
+    assert shared.label is None
 
 
 def test_parameters_are_no_constants():

@@ -213,9 +213,38 @@ def _environment(folder: Path) -> dict[str, str]:
     return environment
 
 
+def _font_folder(folder: Path) -> Path:
+    """A copy of our fonts, kept in the user's cache where that can be written.
+
+    Fontconfig writes a file of its own beside fonts. Within an installed package nobody would
+    remove it, and a package's folder that outlives it hides the next installation.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    fonts = sorted(FONTS.glob("*.ttf"))
+    version = "-".join(str(f.stat().st_size) for f in fonts)
+    kept = home / "minigrad" / f"fonts-{version}"
+    if not kept.is_dir():
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            part = Path(tempfile.mkdtemp(dir=kept.parent))
+            _copy_all(fonts, part)
+            part.rename(kept)
+        except OSError:  # a read-only home, or another process was first
+            if not kept.is_dir():
+                kept = folder / "fonts"
+                kept.mkdir()
+                _copy_all(fonts, kept)
+    return kept
+
+
+def _copy_all(files: list[Path], folder: Path) -> None:
+    for file in files:
+        shutil.copy(file, folder)
+
+
 def _fonts_conf(folder: Path) -> str:
     """A fontconfig file: our fonts first, the system's for characters that ours lack."""
-    folders = [str(FONTS), *(os.path.expanduser(d) for d in _SYSTEM_FONTS)]
+    folders = [str(_font_folder(folder)), *(os.path.expanduser(d) for d in _SYSTEM_FONTS)]
     listed = "\n".join(f"  <dir>{escape(d)}</dir>" for d in folders)
     return f"""<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
