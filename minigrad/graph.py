@@ -14,7 +14,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from operator import attrgetter, is_
 from pathlib import Path
@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from minigrad.errors import DTypeError, GraphError, MinigradError, ShapeError
 from minigrad.operators import FUNCTIONS, Operators
+from minigrad.tree import flatten
 from minigrad.types import Array, Shape, TensorType, as_dtype, as_shape
 
 Partial: TypeAlias = "Callable[..., Expr | int | None] | int | None"
@@ -176,12 +177,16 @@ class Expr(_Fields):
     @property
     def name(self) -> str | None:
         """The name of a variable or parameter, or the label given with `named`."""
-        if self.label is None and self.op in (VAR, PARAM):
-            return cast(str, self.attrs[0])
-        return self.label
+        return cast(str, self.attrs[0]) if self.op in (VAR, PARAM) else self.label
 
     def named(self, label: str) -> Expr:
-        """Note a name to show in text, pictures and errors; returns the same expression."""
+        """Note a name to show in text, pictures and errors; returns the same expression.
+
+        Equal expressions are one, so they have one label: the last that was given. Variables and
+        params have their own names: naming one raises GraphError.
+        """
+        if self.op is VAR or self.op is PARAM:
+            raise GraphError(f"{self.op.name} {self.attrs[0]!r} has its name already")
         object.__setattr__(self, "label", _as_name(label))
         return self
 
@@ -280,14 +285,20 @@ class _Entry(weakref.ref[Expr]):
 
 
 _TABLE: dict[tuple[Any, ...], _Entry] = {}
-_LOCK = threading.Lock()
+# Reentrant: collecting garbage may run _forget in the thread that holds it.
+_LOCK = threading.RLock()
 
 
-def _forget(entry: weakref.ref[Expr], table: dict[tuple[Any, ...], _Entry] = _TABLE) -> None:
-    # A new node may already stand under the key: only the dead entry itself is removed.
+def _forget(
+    entry: weakref.ref[Expr],
+    table: dict[tuple[Any, ...], _Entry] = _TABLE,
+    lock: AbstractContextManager[bool] = _LOCK,
+) -> None:
     key = cast(_Entry, entry).key
-    if table.get(key) is entry:
-        del table[key]
+    with lock:
+        # A new node may already stand under the key: only the dead entry itself is removed.
+        if table.get(key) is entry:
+            del table[key]
 
 
 def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Expr:
@@ -317,13 +328,9 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
     node = cast(Expr, fields)
     new = _Entry(node, _forget)
     new.key = key
-    # setdefault is atomic: of two threads that make the same node, both get the first one's.
-    entry = _TABLE.setdefault(key, new)
-    if entry is new:
-        return node
     with _LOCK:
-        found = _TABLE.get(key, new)()
-        if found is not None:
+        entry = _TABLE.get(key)  # another thread may have been faster
+        if entry is not None and (found := entry()) is not None:
             return found
         _TABLE[key] = new
     return node
@@ -468,6 +475,11 @@ def const(value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Expr:
 
 
 def _const_data(value: npt.ArrayLike, dtype: npt.DTypeLike | None) -> ConstData:
+    if isinstance(value, (list, tuple)) and any(isinstance(x, Expr) for x in flatten(value)[0]):
+        raise DTypeError(
+            "a list of expressions is no tensor: NumPy would take their values and lose the "
+            "graph; write minigrad.stack([...]) or minigrad.concat([...])"
+        )
     try:
         return ConstData(value, None if dtype is None else as_dtype(dtype))
     except (ValueError, TypeError, OverflowError) as error:

@@ -13,7 +13,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from minigrad.graph import CONST, Expr, const
+from minigrad.graph import CONST, Expr, const, get_op, make
 from minigrad.operators import public
 from minigrad.ops.core import (
     ASTYPE,
@@ -34,6 +34,8 @@ from minigrad.ops.pointwise import (
     log,
     log1p,
     logaddexp,
+    logical_and,
+    logical_not,
     negative,
     sigmoid,
     softplus,
@@ -199,14 +201,27 @@ def _move_into_mask(node: Expr) -> Expr | None:
         for side in (a, b):
             args = (*node.args[:k], side, *node.args[k + 1 :])
             zero = uniform_value(side) == 0
-            sides.append(full_like(node, 0) if zero else _again(node, args))
+            sides.append(full_like(node, 0) if zero else make(node.op, args))
         return where(condition, *sides)
     return None
 
 
-def _again(node: Expr, args: Sequence[Expr]) -> Expr:
-    from_args = {"multiply": lambda a, b: a * b, "divide": lambda a, b: a / b}
-    return from_args[node.op.name](*args) if len(args) == 2 else -args[0]
+def _mask_of_mask(node: Expr) -> Expr | None:
+    """where(c, where(d, a, 0), 0) = where(c & d, a, 0).
+
+    Keeps masks one deep: each later factor moves into a mask, and through a hundred nested ones it
+    would do so a hundred times.
+    """
+    condition, *sides = node.args
+    for k, inner in enumerate(sides):
+        if not _masked(inner) or uniform_value(sides[1 - k]) != 0:
+            continue
+        outer = condition if k == 0 else logical_not(condition)
+        deeper, a, b = inner.args
+        if uniform_value(b) == 0:
+            return where(logical_and(outer, deeper), a, full_like(node, 0))
+        return where(logical_and(outer, logical_not(deeper)), b, full_like(node, 0))
+    return None
 
 
 def _add_masks(node: Expr) -> Expr | None:
@@ -244,19 +259,16 @@ STABILITY: tuple[Rule, ...] = (
     rule("sqrt(a * a)", lambda a: sqrt(a * a), lambda a: abs(a)),
     rule("sqrt(square(a))", lambda a: sqrt(square(a)), lambda a: abs(a)),
     rule("sqrt(a ** 2)", lambda a: sqrt(a**2.0), lambda a: abs(a)),
-    Rule("log(sum(exp))", log(const(1.0)).op, _log_of_sum, False),
-    Rule("log(softmax)", log(const(1.0)).op, _log_of_softmax, False, SOFTMAX),
-    Rule("softmax by hand", (const(1.0) / const(2.0)).op, _softmax_by_hand, False,
-         exp(const(1.0)).op),
+    Rule("log(sum(exp))", get_op("log"), _log_of_sum, False),
+    Rule("log(softmax)", get_op("log"), _log_of_softmax, False, SOFTMAX),
+    Rule("softmax by hand", get_op("divide"), _softmax_by_hand, False,
+         get_op("exp")),
     *(
         Rule("move into a mask", op, _move_into_mask, False, WHERE)
-        for op in (
-            (const(1.0) * const(1.0)).op,
-            (const(1.0) / const(1.0)).op,
-            negative(const(1.0)).op,
-        )
+        for op in map(get_op, ("multiply", "divide", "negative"))
     ),
-    Rule("add masks", (const(1.0) + const(1.0)).op, _add_masks, False, WHERE),
+    Rule("mask of a mask", WHERE, _mask_of_mask, False, WHERE),
+    Rule("add masks", get_op("add"), _add_masks, False, WHERE),
     *(
         Rule("broadcast a mask", op, _broadcast_mask, False, WHERE)
         for op in (BROADCAST, RESHAPE)

@@ -237,3 +237,43 @@ def test_leaves_are_what_they_say():
     assert [e.shape for e in v] == [()] * 3
     _, second, _ = v
     assert second is v[1]
+
+
+def test_a_list_of_expressions_is_no_constant():
+    W = mg.param("W", 2.0)
+    for wrong in (lambda: mg.sum([W * 2, W * W]), lambda: mg.const([[W], [W]])):
+        with pytest.raises(mg.DTypeError, match=r"a list of expressions .* minigrad.stack"):
+            wrong()
+
+
+def test_variables_and_params_keep_their_names():
+    for leaf in (mg.var("own"), mg.param("own", 1.0)):
+        with pytest.raises(mg.GraphError, match="has its name already"):
+            leaf.named("other")
+
+
+def test_threads_that_make_and_drop_get_one_node_each_time():
+    import sys
+    import threading
+
+    x = mg.var("raced")
+    different = []
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def work():
+        for _ in range(3000):
+            first = mg.sinh(x)
+            if first is not mg.sinh(x):
+                different.append(first)
+            del first
+
+    try:
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert different == []

@@ -128,3 +128,24 @@ def test_wide_sharing_costs_no_more_than_its_nodes():
     assert len(mg.toposort(mg.grad(y, x))) < 3000
     assert len(str(mg.grad(y, x))) < 3000
     mg.simplify(mg.grad(y, x))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        mg.relu,
+        mg.abs,
+        lambda h: mg.maximum(h, 0.1),
+        lambda h: mg.where(h > 0, h, 0.1 * h),
+        lambda h: mg.where(h > 0, h, 0) * 0.9,
+        lambda h: mg.clip(h, -1, 1),
+        lambda h: h / (1.0 + mg.abs(h)),
+    ],
+)
+def test_gradients_of_long_recurrences_with_kinks_compile(step):
+    h = x = mg.var("x")
+    for _ in range(1000):
+        h = step(h * 0.9 + 0.01)
+    f = mg.function([x], [h, mg.grad(h, x)])
+    plain = mg.function([x], [h, mg.grad(h, x)], simplify=False)
+    assert f(0.5) == pytest.approx(plain(0.5), rel=1e-12)
