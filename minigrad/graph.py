@@ -336,6 +336,12 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
     return node
 
 
+def is_known(op: Op, args: tuple[Expr, ...], attrs: tuple[Any, ...]) -> bool:
+    """Whether the node that `make` gives is there already."""
+    entry = _TABLE.get((op, attrs, *map(id, args)))
+    return entry is not None and entry() is not None
+
+
 def rebuild(node: Expr, args: tuple[Expr, ...]) -> Expr:
     """The node with other arguments; keeps its label and origin."""
     if all(map(is_, args, node.args)):

@@ -18,12 +18,25 @@ import numpy as np
 
 from minigrad.body import Body
 from minigrad.errors import GraphError, GraphFileError, MinigradError
-from minigrad.graph import CONST, PARAM, VAR, Expr, const, describe, get_op, make, param
+from minigrad.graph import (
+    CONST,
+    PARAM,
+    VAR,
+    ConstData,
+    Expr,
+    Op,
+    ParamCell,
+    describe,
+    get_op,
+    is_known,
+    make,
+)
 from minigrad.operators import public
 from minigrad.types import Array, TensorType
 from minigrad.walk import free_variables, toposort
 
 VERSION = 1
+_FLAGS = ("reverse", "recompute")  # the attributes that are booleans
 
 
 # --- writing -----------------------------------------------------------------------------------
@@ -131,7 +144,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 def loads(text: str) -> Any:
     """The expressions of a JSON text that `dumps` made.
 
-    Variables of a name and type are the ones this process has; params are new ones.
+    Variables of a name and type are the ones this process has; params are new ones. A label goes
+    to a node that this call makes; one that was there keeps the name it has, or has not.
     Raises GraphFileError, with the node that is wrong, for anything malformed.
     """
     try:
@@ -152,11 +166,11 @@ def loads(text: str) -> Any:
     return outputs
 
 
-def _decode_graph(document: dict[str, Any]) -> list[Expr]:
+def _decode_graph(document: dict[str, Any], in_body: bool = False) -> list[Expr]:
     nodes: list[Expr] = []
     for k, encoded in enumerate(_list(document.get("nodes"), "'nodes'")):
         try:
-            nodes.append(_decode_node(encoded, nodes))
+            nodes.append(_decode_node(encoded, nodes, in_body))
         except Exception as error:  # type rules see values no constructor would give them
             raise GraphFileError(f"node {k} is malformed: {_first_line(error)}") from None
     return [_node(nodes, k) for k in _list(document.get("outputs"), "'outputs'")]
@@ -180,31 +194,55 @@ def _node(nodes: Sequence[Expr], k: Any) -> Expr:
     return nodes[k]
 
 
-def _decode_node(encoded: Any, nodes: Sequence[Expr]) -> Expr:
+def _decode_node(encoded: Any, nodes: Sequence[Expr], in_body: bool) -> Expr:
     if not isinstance(encoded, dict):
         raise GraphFileError("it must be an object")
     op = get_op(encoded.get("op"))  # type: ignore[arg-type]
     args = tuple(_node(nodes, k) for k in _list(encoded.get("args", []), "'args'"))
-    if op in (VAR, PARAM, CONST) and args:
+    leaf = op in (VAR, PARAM, CONST)
+    if leaf and args:
         raise GraphFileError(f"a {op.name} has no arguments")
-    if op is VAR:
-        name = _text(encoded.get("name"), "'name'")
-        node = make(VAR, (), (name, _decode_type(encoded.get("type"))))
-    elif op is PARAM:
-        node = param(_text(encoded.get("name"), "'name'"), _decode_array(encoded.get("value")))
-    elif op is CONST:
-        node = const(_decode_array(encoded.get("value")))
-    else:
-        if not args:
-            raise GraphFileError(f"op {op.name} needs arguments")
-        attrs = _list(encoded.get("attrs", []), "'attrs'")
-        if len(attrs) != len(op.attrs) or "backward" in op.attrs:
-            raise GraphFileError(f"op {op.name} does not take these attributes")
-        node = make(op, args, tuple(_decode_attr(a) for a in attrs))
+    if not leaf and not args:
+        raise GraphFileError(f"op {op.name} needs arguments")
+    attrs = _leaf_attrs(op, encoded, in_body) if leaf else _op_attrs(op, encoded)
+    # The nodes of a process are shared: a file names the new ones and renames no others.
+    known = is_known(op, args, attrs)
+    node = make(op, args, attrs)
     if "label" in encoded:
         label = _text(encoded["label"], "'label'")
-        return node if node.label else node.named(label)  # a known node keeps its own
+        return node if known else node.named(label)  # named refuses variables and params
     return node
+
+
+def _leaf_attrs(op: Op, encoded: dict[str, Any], in_body: bool) -> tuple[Any, ...]:
+    if op is VAR:
+        if "label" in encoded:
+            raise GraphFileError("a var has its name, and no label")
+        name = _var_name(encoded.get("name"), in_body)
+        return name, _decode_type(encoded.get("type"))
+    array = _decode_array(encoded.get("value"))
+    if op is CONST:
+        return (ConstData(array),)
+    return _var_name(encoded.get("name"), False), ParamCell(array)
+
+
+def _var_name(value: Any, in_body: bool) -> str:
+    # Only the inputs of loops' bodies have a NUL, at the end. Elsewhere it marks what this process
+    # made for itself, which a file must not get hold of.
+    name = _text(value, "'name'")
+    if "\0" in (name[:-1] if in_body else name):
+        raise GraphFileError(f"the name {name!r:.40} holds a NUL: it is no user's variable")
+    return name
+
+
+def _op_attrs(op: Op, encoded: dict[str, Any]) -> tuple[Any, ...]:
+    given = _list(encoded.get("attrs", []), "'attrs'")
+    if len(given) != len(op.attrs) or "backward" in op.attrs:
+        raise GraphFileError(f"op {op.name} does not take these attributes")
+    return tuple(
+        a if isinstance(a, bool) and name in _FLAGS else _decode_attr(a)
+        for name, a in zip(op.attrs, given, strict=True)
+    )
 
 
 def _text(value: Any, what: str) -> str:
@@ -254,7 +292,7 @@ def _decode_attr(value: Any) -> Any:
         return _decode_body(value["body"])
     if isinstance(value, dict):
         return np.dtype(_text(value.get("dtype"), "a dtype"))
-    if type(value) not in (str, int, bool):
+    if type(value) not in (str, int):  # no bool: True == 1 would make it the node that 1 makes
         raise GraphFileError(f"{value!r:.20} is no attribute")
     return value
 
@@ -262,7 +300,7 @@ def _decode_attr(value: Any) -> Any:
 def _decode_body(encoded: Any) -> Body:
     if not isinstance(encoded, dict):
         raise GraphFileError("the body of a loop must be an object")
-    found = _decode_graph(encoded)
+    found = _decode_graph(encoded, in_body=True)
     n_carry, n_x, n_in = (_count(encoded.get(name)) for name in ("carries", "xs", "in"))
     inputs, outputs = found[:n_in], found[n_in:]
     if not 0 <= n_carry <= n_carry + n_x <= len(inputs) == n_in or n_carry > len(outputs):

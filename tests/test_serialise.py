@@ -81,6 +81,24 @@ def test_a_file_relabels_nothing_that_is_known():
     assert y.label == "mine"
 
 
+def test_a_file_labels_nothing_that_is_known():
+    y = mg.sin(x) * 1.75
+    text = mg.dumps((y * 3).named("gone"))
+    document = json.loads(text)
+    for node in document["nodes"]:
+        if node["op"] not in ("var", "param"):
+            node["label"] = "theirs"
+    loaded = mg.loads(json.dumps(document))
+    assert loaded.args[0] is y
+    assert y.label is None
+    assert loaded.label == "theirs"
+
+
+def test_a_loop_comes_back_with_its_flags():
+    carry, _ = mg.scan(lambda c, a: (c * a, c), x, v.astype("float64"), reverse=True)
+    assert mg.loads(mg.dumps(carry)) is carry
+
+
 def test_python_code_is_refused():
     y = mg.custom_vjp(lambda a: a * 2, lambda ct, out, a: ct)(x)
     with pytest.raises(mg.GraphError, match="op custom_vjp holds Python code"):
@@ -263,6 +281,16 @@ MALFORMED = {
     "too many entries": (graph(VECTOR, op("getitem", 0, attrs=[[["i", 0], ["i", 0]]])),
                          "does not fit an operand"),
     "array entry without array": (graph(VECTOR, op("getitem", 0, attrs=[[["a"]]])), "does not fit"),
+    "index true": (graph(VECTOR, op("getitem", 0, attrs=[[["i", True]]])), "True is no attribute"),
+    "axes true": (graph(MATRIX, op("sum", 0, attrs=[[True]])), "True is no attribute"),
+    "axis true": (graph(MATRIX, op("argmax", 0, attrs=[True])), "True is no attribute"),
+    "label of a variable": (graph(VAR | {"label": "y"}), "a var has its name, and no label"),
+    "label of a param": (graph({"op": "param", "name": "p", "value": data(1.0), "label": "q"}),
+                         "param 'p' has its name already"),
+    "derived variable": (graph(VAR | {"name": "cotangent\0000"}), "it is no user's variable"),
+    "input of a body": (graph(VAR | {"name": "carry0\0"}), "it is no user's variable"),
+    "param with a NUL": (graph({"op": "param", "name": "p\0", "value": data(1.0)}),
+                         "it is no user's variable"),
     "custom_vjp": (graph(VAR, op("custom_vjp", 0, 0, attrs=["os.system"])),
                    "op custom_vjp does not take these attributes"),
 }  # fmt: skip
