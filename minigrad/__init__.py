@@ -169,6 +169,7 @@ from minigrad.ops.shape import (
     zeros,
     zeros_like,
 )
+from minigrad.pickling import restore_graph as _restore_graph  # noqa: F401  (how pickle works)
 from minigrad.rewrite import Rule, rule
 from minigrad.scan import scan, unroll
 from minigrad.serialise import dumps, load, loads, save

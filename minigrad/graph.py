@@ -206,8 +206,7 @@ class Expr(_Fields):
         return FUNCTIONS["copy_graph"](self, memo)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # One flat text for the whole graph: pickle itself would recurse along a chain.
-        return FUNCTIONS["loads"], (FUNCTIONS["dumps"](self),)
+        return cast("tuple[Any, ...]", FUNCTIONS["reduce_graph"](self))
 
 
 _TYPE_OF = attrgetter("type")
@@ -307,13 +306,14 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
     Raises what the op's type rule raises, with the operands and their origin added.
     """
     # ids, not the nodes: a node's key must not keep its arguments alive, nor compare them with ==.
+    # Of ints alone, the key is also nothing for the garbage collector to walk.
     key: tuple[Any, ...]
     if len(args) == 1:  # spelled out for one and two arguments: 0.15 µs of 2.5 a node
-        key = (op, attrs, id(args[0]))
+        key = (id(op), attrs, id(args[0]))
     elif len(args) == 2:
-        key = (op, attrs, id(args[0]), id(args[1]))
+        key = (id(op), attrs, id(args[0]), id(args[1]))
     else:
-        key = (op, attrs, *map(id, args))
+        key = (id(op), attrs, *map(id, args))
     entry = _TABLE.get(key)
     if entry is not None and (found := entry()) is not None:
         return found

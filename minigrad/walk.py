@@ -27,21 +27,19 @@ def walk(
 ) -> dict[Expr, tuple[Expr, ...]]:
     """What each node under the roots reads, in an order in which it comes after what it reads."""
     found: dict[Expr, tuple[Expr, ...]] = {}
-    # A node stands on the stack with None until it is looked at, then with what it waits for.
-    stack: list[tuple[Expr, tuple[Expr, ...] | None]] = []
-    stack.extend((r, None) for r in reversed(list(roots)))
+    stack = list(roots)[::-1]
     while stack:
-        node, needs = stack.pop()
-        if needs is None:
-            if node in found:
-                continue
-            needs = reads(node)
-            waiting = [(a, None) for a in needs if a not in found]
-            if waiting:
-                stack.append((node, needs))
-                stack.extend(reversed(waiting))
-                continue
-        found[node] = needs
+        node = stack[-1]
+        if node in found:
+            stack.pop()
+            continue
+        needs = reads(node)
+        waiting = [a for a in needs if a not in found]
+        if waiting:
+            stack.extend(reversed(waiting))
+        else:
+            found[node] = needs
+            stack.pop()
     return found
 
 

@@ -277,3 +277,16 @@ def test_threads_that_make_and_drop_get_one_node_each_time():
     finally:
         sys.setswitchinterval(before)
     assert different == []
+
+
+def test_pickled_expressions_share_their_params():
+    import pickle
+
+    W = mg.param("W", [1.0, 2.0])
+    x = mg.var("param0", (2,))
+    loss, same, found = pickle.loads(pickle.dumps((mg.sum(W * x * W), W, {"W": W * 2.0})))
+    assert same is not W
+    assert mg.grad(loss, same).eval({x: [1.0, 1.0]}).tolist() == [2.0, 4.0]
+    same.value = [5.0, 5.0]
+    assert found["W"].eval().tolist() == [10.0, 10.0]
+    assert W.value.tolist() == [1.0, 2.0]

@@ -291,6 +291,16 @@ def test_the_environment_says_how_many_threads(monkeypatch):
         mg.function([x], last, threads=0)
 
 
+def test_loops_flush_what_is_too_small_and_leave_the_cpu_as_it_was():
+    x = mg.var("x", (200, 32), "float32")
+    last, ys = mg.scan(lambda c, x: (c * 0.5, c * x), mg.ones(32, "float32"), x)
+    native, reference = both([x], [last, ys])
+    ones = np.ones((200, 32), "float32")
+    for a, b in zip(native(ones), reference(ones), strict=True):
+        assert_allclose(a, b, rtol=1e-6, atol=float(np.finfo(np.float32).tiny))
+    assert np.float32(1e-30) * np.float32(1e-10) != 0  # this thread still has subnormal numbers
+
+
 # --- memory and threads ------------------------------------------------------------------------
 
 

@@ -91,3 +91,25 @@ def _mask(vector: Any, count: int) -> Any:
     boolean = ir.IntType(1)
     lanes = [boolean(int(lane < count)) for lane in range(vector.count)]
     return ir.VectorType(boolean, vector.count)(lanes)
+
+
+@contextmanager
+def subnormals_flushed(builder: Any) -> Iterator[None]:
+    """Code in which results too small for a normal number are 0, and such operands count as 0.
+
+    x86-64 only; elsewhere nothing changes. A gradient that dies away through a loop passes through
+    subnormal numbers, on which CPUs are slow: at 1000 steps they took nine tenths of the time.
+    """
+    if not llvm().binding.get_process_triple().startswith("x86_64"):
+        yield
+        return
+    ir = llvm().ir
+    word = ir.IntType(32)
+    void = ir.VoidType()
+    before, during = builder.alloca(word), builder.alloca(word)
+    call_intrinsic(builder, "llvm.x86.sse.stmxcsr", [], void, [before])
+    flags = builder.or_(builder.load(before, typ=word), ir.Constant(word, 0x8040))
+    builder.store(flags, during)
+    call_intrinsic(builder, "llvm.x86.sse.ldmxcsr", [], void, [during])
+    yield
+    call_intrinsic(builder, "llvm.x86.sse.ldmxcsr", [], void, [before])

@@ -18,6 +18,7 @@ import numpy as np
 
 from minigrad.body import Body
 from minigrad.compile.native.emit import ALIGN, Code, Memory, copy, emit_stage, fill, pack_constants
+from minigrad.compile.native.irtools import subnormals_flushed
 from minigrad.compile.native.jit import compile_module, llvm, new_module
 from minigrad.compile.native.pointwise import (
     check,
@@ -71,9 +72,8 @@ class NativeLoop:
         self._results += [y.type.with_shape((*stack, *y.shape)) for y in body.ys]
         rows = independent_rows(body) if threads > 1 else None
         self._shares = _cut(body.carries[0].shape[0], threads) if rows else [(0, 0)]
-        steps = 1 if length is None else length
         self._codes = {
-            count: _Compiled(take_rows(body, rows, count) if rows else body, body, steps, reverse)
+            count: _Compiled(take_rows(body, rows, count) if rows else body, body, length, reverse)
             for _, count in self._shares
         }
         self._moves = [
@@ -121,7 +121,7 @@ def _pool() -> ThreadPoolExecutor:
 class _Compiled:
     """The machine code of a loop, or of one share of its rows."""
 
-    def __init__(self, body: Body, whole: Body, length: int, reverse: bool) -> None:
+    def __init__(self, body: Body, whole: Body, length: int | None, reverse: bool) -> None:
         self._memory = Memory()
         module = new_module()
         _emit_loop(module, body, whole, length, reverse, self._memory)
@@ -151,8 +151,9 @@ def _aligned(size: int) -> Array:
 
 
 def _emit_loop(
-    module: Any, body: Body, whole: Body, length: int, reverse: bool, memory: Memory
+    module: Any, body: Body, whole: Body, length: int | None, reverse: bool, memory: Memory
 ) -> None:
+    """The function `loop` of a module; a block (no length) is one step, exact to the last bit."""
     ir = llvm().ir
     pointer = ir.PointerType()
     signature = ir.FunctionType(ir.VoidType(), [pointer, pointer])
@@ -160,6 +161,19 @@ def _emit_loop(
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     table, scratch = function.args
     code = Code(module, builder, schedule(body.outputs), memory, scratch)
+    if length is None:
+        _emit_steps(code, table, body, whole, 1, reverse)
+    else:
+        with subnormals_flushed(builder):
+            _emit_steps(code, table, body, whole, length, reverse)
+    builder.ret_void()
+
+
+def _emit_steps(
+    code: Code, table: Any, body: Body, whole: Body, length: int, reverse: bool
+) -> None:
+    ir = llvm().ir
+    builder, pointer = code.builder, ir.PointerType()
     given = [_entry(builder, table, k) for k in range(len(body.inputs) + len(body.outputs))]
     init, xs, constants = body.split(given[: len(body.inputs)])
     results = given[len(body.inputs) :]
@@ -174,7 +188,8 @@ def _emit_loop(
     places = {n: code.room(n.type) for n in _need_room(code.plan, body)}
     before = builder.block
     if length:
-        loop, after = builder.append_basic_block("step"), function.append_basic_block("last")
+        loop = builder.append_basic_block("step")
+        after = builder.append_basic_block("last")
         builder.branch(loop)
         builder.position_at_end(loop)
         k = builder.phi(ir.IntType(64))
@@ -195,7 +210,6 @@ def _emit_loop(
         ping = following
     for c, last, out in zip(body.carries, ping, results, strict=False):
         copy(code, c.type, View.whole(last, c.shape), [View.whole(out, c.shape)])
-    builder.ret_void()
 
 
 def _entry(builder: Any, table: Any, k: int) -> Any:
