@@ -97,7 +97,13 @@ def _transposed_vjp(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
         if tangent is not None and (term := edge_term(u, node, i)) is not None:
             pieces.append(sum(term * tangent))
     total = _sum_or_none(pieces)
-    return None if total is None else Adjoints(total, wrt=[u]).get(u)
+    found = None if total is None else Adjoints(total, wrt=[u]).get(u)
+    if found is not None and u in frozenset(toposort(found)):
+        raise GraphError(
+            f"the backward of {describe(node)} is not linear in its cotangent; "
+            "forward mode needs that"
+        )
+    return found
 
 
 def _sum_or_none(terms: Iterable[Expr | None]) -> Expr | None:
@@ -139,6 +145,7 @@ class Adjoints:
     ) -> None:
         self.y = y
         self.order = toposort(y)
+        self._nodes = frozenset(self.order)
         self._seed = ones_like(y) if cotangent is None else cotangent
         self._active = _active(self.order, wrt)
         self._terms: Terms = {}
@@ -184,9 +191,10 @@ class Adjoints:
 
         Raises GraphError for an edge that the graph of y does not have.
         """
+        _require_expr(user, "take the edge of")
         if not 0 <= position < len(user.args):
             raise GraphError(f"{describe(user)} has no argument {position}")
-        if user not in set(self.order):
+        if user not in self._nodes:
             raise GraphError(f"{describe(user)} is not part of the differentiated graph")
         term = self._terms.get((user, position))
         return zeros_like(user.args[position]) if term is None else term
@@ -253,9 +261,13 @@ def adjoints(y: Expr) -> Adjoints:
     return Adjoints(y)
 
 
-def _require_float(x: Any, what: str) -> None:
+def _require_expr(x: Any, what: str) -> None:
     if not isinstance(x, Expr):
         raise DTypeError(f"cannot {what} {x!r:.60}: it is no minigrad expression")
+
+
+def _require_float(x: Any, what: str) -> None:
+    _require_expr(x, what)
     if not x.type.is_float:
         raise DTypeError(
             f"cannot {what} {describe(x)}: derivatives need a float dtype; "
@@ -450,6 +462,7 @@ def hessian(y: Expr, wrt: Expr) -> Expr:
     array([[ 6.,  0.],
            [ 0., 12.]])
     """
+    _require_expr(wrt, "take the hessian by")  # one: of several it is a table of blocks
     return _jacobian(grad(y, wrt), wrt)
 
 

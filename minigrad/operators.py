@@ -6,7 +6,9 @@ define the functions fill in. So this file knows the names, and nothing about gr
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -67,15 +69,57 @@ _UFUNC_REDUCE = {
 }
 
 
-def _numpy_name(name: str) -> str:
-    # FUNCTIONS also holds what NumPy has no counterpart of (grad, eval ...): harmless, since the
-    # name comes from a NumPy function.
-    name = _NUMPY_NAMES.get(name, name)
-    if name not in FUNCTIONS:
+# NumPy's name of an argument -> ours, where they differ.
+_NUMPY_ARGUMENTS = {"a_max": "max", "a_min": "min", "ddof": "correction"}
+
+
+def _counterpart(module: str, name: str) -> Callable[..., Expr]:
+    """Our function for a NumPy function. Raises DTypeError where there is none."""
+    found = FUNCTIONS.get(_NUMPY_NAMES.get(name, name))
+    # Only what stands in minigrad.ops means what NumPy means by its name: np.save is not our save.
+    is_op = found is not None and found.__module__.startswith("minigrad.ops.")
+    if found is None or not is_op or module not in ("numpy", "numpy.linalg"):
         raise DTypeError(
-            f"np.{name} does not build minigrad expressions; see minigrad.__all__ for what does"
+            f"{_shown(module, name)} does not build minigrad expressions; see minigrad.__all__ "
+            "for what does"
         )
-    return name
+    return found
+
+
+def _shown(module: str, name: str) -> str:
+    return f"{module}.{name}".replace("numpy.", "np.", 1)
+
+
+@lru_cache(maxsize=256)
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
+
+
+def _call_as_numpy(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Expr:
+    """A call in NumPy's order of arguments, as one of our function: what is optional, by name."""
+    name = _shown(function.__module__, function.__name__)
+    ours = _counterpart(function.__module__, function.__name__)
+    takes = _signature(ours).parameters
+    operands: list[Any] = []
+    options: dict[str, Any] = {}
+    theirs = _signature(function)
+    for key, value in theirs.bind(*args, **kwargs).arguments.items():
+        parameter = theirs.parameters[key]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            operands += value
+        elif parameter.default is parameter.empty or parameter.kind is parameter.POSITIONAL_ONLY:
+            operands.append(value)
+        elif (renamed := _NUMPY_ARGUMENTS.get(key, key)) in takes:
+            options[renamed] = value
+        elif value is not parameter.default:
+            raise DTypeError(f"{name} of minigrad expressions takes no argument {key}")
+    try:
+        _signature(ours).bind(*operands, **options)
+    except TypeError as error:
+        raise DTypeError(f"{name} of minigrad expressions: {error}") from None
+    return ours(*operands, **options)
 
 
 class Operators:
@@ -261,7 +305,7 @@ class Operators:
                 "operator such as `array += expr`); write `array + expr`"
             )
         if method == "__call__" and not kwargs:
-            return FUNCTIONS[_numpy_name(name)](*inputs)
+            return _counterpart("numpy", name)(*inputs)
         if method == "reduce" and name in _UFUNC_REDUCE:
             axis = kwargs.pop("axis", 0)
             keepdims = kwargs.pop("keepdims", False)
@@ -281,7 +325,7 @@ class Operators:
                 f"np.{name} takes the first two axes of a stack, minigrad.{name} and "
                 f"np.linalg.{name} the last two: say which by calling one of these"
             )
-        return FUNCTIONS[_numpy_name(name)](*args, **kwargs)
+        return _call_as_numpy(func, args, kwargs)
 
     # Methods that ndarray has too.
     @property

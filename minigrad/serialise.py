@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.body import Body
-from minigrad.errors import GraphError, GraphFileError, MinigradError
+from minigrad.errors import DTypeError, GraphError, GraphFileError, MinigradError
 from minigrad.graph import (
     CONST,
     PARAM,
@@ -52,6 +52,9 @@ def dumps(outputs: Expr | Sequence[Expr]) -> str:
     True
     """
     roots = [outputs] if isinstance(outputs, Expr) else list(outputs)
+    for root in roots:
+        if not isinstance(root, Expr):
+            raise DTypeError(f"cannot save {root!r:.60}: it is no minigrad expression")
     head = {"minigrad": VERSION, "single": isinstance(outputs, Expr)}
     return json.dumps(head | _encode_graph(roots), separators=(",", ":"))
 
@@ -114,6 +117,8 @@ def _encode_attr(value: Any, node: Expr) -> Any:
 @public
 def save(path: str | os.PathLike[str], outputs: Expr | Sequence[Expr]) -> None:
     """Write expressions to a JSON file; the file appears whole or not at all."""
+    if isinstance(path, Expr):
+        raise DTypeError("save(path, outputs) takes the path first, then the expressions")
     text = dumps(outputs)
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minigrad.errors import DTypeError
 from minigrad.graph import CONST, Expr
 from minigrad.operators import public
 from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
@@ -64,6 +65,8 @@ def op_text(node: Expr, operands: Sequence[str]) -> str:
 
 
 def _render(root: Expr, limit: int, style: _Style) -> str:
+    if not isinstance(root, Expr):
+        raise DTypeError(f"{root!r:.60} has no notation: it is no minigrad expression")
     root = _seen(root)
     # Occurrences, not nodes: what is shared is written again, so the budget bounds the text.
     nodes: list[Expr] = [root]

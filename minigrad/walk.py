@@ -58,6 +58,8 @@ def substitute(outputs: Any, replacements: dict[Expr, Any]) -> Any:
     roots = [outputs] if single else list(outputs)
     new: dict[Expr, Expr] = {}
     for old, value in replacements.items():
+        if not isinstance(old, Expr):
+            raise DTypeError(f"cannot replace {old!r:.60}: it is no minigrad expression")
         new[old] = _fit_replacement(old, value)
     for node in toposort(roots):
         if node not in new:

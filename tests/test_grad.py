@@ -410,6 +410,15 @@ def test_split_by_the_paths_through_a_node():
     assert everything.eval(at) == pytest.approx(math.cos(0.8) + 1)
 
 
+def test_a_backward_that_is_not_linear_has_no_forward_mode():
+    limited = mg.custom_vjp(lambda a: a, lambda ct, y, a: mg.clip(ct, -1, 1))
+    assert mg.grad(5 * limited(x), x).eval({x: 3.0}) == 1.0
+    with pytest.raises(mg.GraphError, match=r"backward of .* is not linear in its cotangent"):
+        mg.jvp(limited(x), x, 1.0)
+    doubled = mg.custom_vjp(lambda a: a, lambda ct, y, a: 2 * ct)
+    assert mg.jvp(doubled(x), x, 1.0).eval({x: 3.0}) == 2.0
+
+
 # --- check_grad itself --------------------------------------------------------------------------
 
 
@@ -424,6 +433,29 @@ def test_check_grad_finds_a_wrong_second_derivative():
     mg.check_grad(flat(x), x, {x: 1.3})
     with pytest.raises(mg.GradientError, match="order 2"):
         mg.check_grad(flat(x), x, {x: 1.3}, order=2)
+
+
+def test_check_grad_refuses_differences_that_say_nothing():
+    rough = mg.stop_gradient(mg.sign(mg.sin(1e9 * x))) * 1e3 + mg.stop_gradient(x)
+    with pytest.raises(mg.GradientError, match="differences do not settle"):
+        mg.check_grad(rough + x * 0.0, x, {x: 1.3})
+
+
+def test_check_grad_trusts_no_rewrite(monkeypatch):
+    options = []
+    function = mg.check.function
+    monkeypatch.setattr(
+        mg.check, "function", lambda *a, **o: (options.append(o), function(*a, **o))[1]
+    )
+    mg.check_grad(mg.sin(x), x, {x: 1.3})
+    assert {"simplify": False} in options
+
+
+def test_check_grad_writes_to_no_param():
+    W = mg.param("W", [1.0, 2.0])
+    held = W.value
+    mg.check_grad(mg.sum(W**3), W, order=2)
+    assert W.value is held
 
 
 def test_check_grad_leaves_params_as_they_were():

@@ -21,6 +21,7 @@ from op_cases import (
 
 import minigrad as mg
 from minigrad.graph import OPS
+from minigrad.ops.shape import _concat_bounds
 
 INF, NAN = np.inf, np.nan
 LEAVES = {"var", "param", "const"}
@@ -600,3 +601,43 @@ def test_constant_tensors_are_numpys():
 def test_a_scalar_expression_can_fill_a_shape():
     x = mg.var("x")
     assert_array_equal(mg.full((2, 2), x * 2).eval({x: 3}), np.full((2, 2), 6.0))
+
+
+def test_numpys_arguments_by_their_meaning():
+    x = mg.var("x", (3,))
+    assert np.std(x, ddof=1) is mg.std(x, correction=1)
+    assert np.var(x, 0, ddof=1) is mg.variance(x, 0, correction=1)
+    assert np.clip(x, 0.0, 1.0) is mg.clip(x, 0.0, 1.0)
+    assert np.clip(x, a_min=0.0, a_max=None) is mg.clip(x, 0.0)
+    assert np.round(x, 0) is mg.round(x)
+    assert np.concatenate([x, x], 0) is mg.concat([x, x])
+    assert np.where(x > 0, x, 1.0) is mg.where(x > 0, x, 1.0)
+    assert np.einsum("i,i->i", x, x) is mg.einsum("i,i->i", x, x)
+    assert np.transpose(x) is x
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64"])
+def test_small_index_arrays_of_long_axes(dtype):
+    long = mg.const(np.arange(300))
+    assert_array_equal(long[np.array([1, 2], dtype)].eval(), [1, 2])
+    if dtype == "int8":
+        assert_array_equal(long[np.array([-1], dtype)].eval(), [299])
+
+
+def test_slopes_near_the_end_of_a_range_and_far_out():
+    s, t = mg.var("s"), mg.var("t")
+    e = 2.0**-52
+    assert mg.grad(mg.asin(s), s).eval({s: 1 - e}) == pytest.approx(1 / np.sqrt(2 * e), rel=1e-12)
+    assert mg.grad(mg.acos(s), s).eval({s: 1 - e}) == pytest.approx(-1 / np.sqrt(2 * e), rel=1e-12)
+    by_t, by_s = mg.grad(mg.atan2(t, s), [t, s])
+    for size in (1e-200, 1e200):
+        at = {t: 3 * size, s: 4 * size}
+        assert by_t.eval(at) == pytest.approx(0.16 / size)
+        assert by_s.eval(at) == pytest.approx(-0.12 / size)
+
+
+def test_the_offsets_of_a_long_stack_are_counted_once():
+    parts = [mg.var(f"part{k}") for k in range(50)]
+    before = _concat_bounds.cache_info().misses
+    mg.grad(mg.sum(mg.stack(parts) ** 2), parts)
+    assert _concat_bounds.cache_info().misses == before + 1

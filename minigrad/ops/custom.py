@@ -88,10 +88,10 @@ def custom_vjp(forward: Callable[..., Any], backward: Callable[..., Any]) -> Cal
     saved, since it holds Python code.
 
     >>> import minigrad as mg
-    >>> limited = custom_vjp(lambda x: x, lambda ct, y, x: mg.clip(ct, -1, 1))
+    >>> reversed_ = custom_vjp(lambda x: x, lambda ct, y, x: -2 * ct)
     >>> x = mg.var("x")
-    >>> mg.grad(5 * limited(x), x).eval({x: 3.0})
-    np.float64(1.0)
+    >>> mg.grad(5 * reversed_(x), x).eval({x: 3.0})
+    np.float64(-10.0)
     """
 
     def function(*inputs: Any) -> Expr:

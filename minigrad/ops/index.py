@@ -107,7 +107,8 @@ def normalize_index(index: int, length: int, axis: int) -> int:
 
 
 def _getitem_numpy(x: Array, *rest: Any) -> Any:
-    return x[_numpy_index(rest[-1], rest[:-1])]
+    # A NumPy scalar would index as a number does, which gives a view (see plan.is_view).
+    return x[_numpy_index(rest[-1], tuple(map(np.asarray, rest[:-1])))]
 
 
 def _scatter_numpy(values: Array, *rest: Any) -> Array:
@@ -272,6 +273,8 @@ def _parse_entry(entry: Any, length: int, axis: int) -> tuple[Entry, Expr | None
     if entry is None:
         return _NEW, None
     if isinstance(entry, slice):
+        if isinstance(entry.step, int) and entry.step == 0:
+            raise ShapeError("the step of a slice is not 0")
         try:
             taken = range(*entry.indices(length))
         except TypeError:
@@ -288,7 +291,8 @@ def _parse_entry(entry: Any, length: int, axis: int) -> tuple[Entry, Expr | None
             raise ShapeError(
                 f"index {bad.flat[0]} is out of range for axis {axis} of length {length}"
             )
-        entry = const(np.where(entry < 0, entry + length, entry).astype(np.int64))
+        signed = entry.astype(np.int64)  # a length may be too large for the dtype of indices
+        entry = const(np.where(signed < 0, signed + length, signed))
     return _ARRAY, entry
 
 

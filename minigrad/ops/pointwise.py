@@ -328,8 +328,15 @@ cos: UnaryFunction = _unary(
     "cos", "Cosine.", np.cos, lambda y, x: -sin(x), latex=r"\cos\left({0}\right)"
 )
 tan = _unary("tan", "Tangent.", np.tan, lambda y, x: 1.0 + y * y, latex=r"\tan\left({0}\right)")
-asin = _unary("asin", "Inverse sine.", np.arcsin, lambda y, x: 1.0 / sqrt(1.0 - x * x))
-acos = _unary("acos", "Inverse cosine.", np.arccos, lambda y, x: -1.0 / sqrt(1.0 - x * x))
+
+
+def _asin_slope(x: Expr) -> Expr:
+    # 1 - x * x loses all digits near ±1, where 1 - x and 1 + x are exact.
+    return 1.0 / sqrt((1.0 - x) * (1.0 + x))
+
+
+asin = _unary("asin", "Inverse sine.", np.arcsin, lambda y, x: _asin_slope(x))
+acos = _unary("acos", "Inverse cosine.", np.arccos, lambda y, x: -_asin_slope(x))
 atan = _unary("atan", "Inverse tangent.", np.arctan, lambda y, x: 1.0 / (1.0 + x * x))
 sinh = _unary("sinh", "Hyperbolic sine.", np.sinh, lambda y, x: cosh(x))
 cosh: UnaryFunction = _unary("cosh", "Hyperbolic cosine.", np.cosh, lambda y, x: sinh(x))
@@ -345,7 +352,8 @@ atan2 = _binary(
     "atan2",
     "Angle of the point (b, a): atan(a / b) in the right quadrant.",
     np.arctan2,
-    (lambda y, a, b: b / (a * a + b * b), lambda y, a, b: -a / (a * a + b * b)),
+    # By hypot, for a * a + b * b is infinite from 1e155 and 0 below 1e-162.
+    (lambda y, a, b: b / hypot(a, b) / hypot(a, b), lambda y, a, b: -a / hypot(a, b) / hypot(a, b)),
     takes="f",
 )
 hypot: BinaryFunction = _binary(

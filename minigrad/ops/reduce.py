@@ -439,4 +439,6 @@ def sort(x: Any, axis: int = -1, *, descending: bool = False) -> Expr:
     array([1, 2, 3])
     """
     x = as_expr(x)
+    with explaining("sort", x):
+        normalize_axis(axis, x.ndim)
     return take_along_axis(x, argsort(x, axis, descending=descending), axis)
