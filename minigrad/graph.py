@@ -338,7 +338,7 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
 
 def is_known(op: Op, args: tuple[Expr, ...], attrs: tuple[Any, ...]) -> bool:
     """Whether the node that `make` gives is there already."""
-    entry = _TABLE.get((op, attrs, *map(id, args)))
+    entry = _TABLE.get((id(op), attrs, *map(id, args)))  # as make says
     return entry is not None and entry() is not None
 
 
