@@ -62,6 +62,8 @@ def _steps(run: Runner, *rest: Any, out: Sequence[Array] | None) -> tuple[Array,
         if out is None
         else out[body.n_carry :]
     )
+    if not length:
+        carries = [np.array(c) for c in carries]  # results share no memory with operands
     for t in range(length - 1, -1, -1) if reverse else range(length):
         try:
             found = run([*carries, *[x[t] for x in xs], *constants])
@@ -76,7 +78,7 @@ def _steps(run: Runner, *rest: Any, out: Sequence[Array] | None) -> tuple[Array,
 def _compiled(body: Body, check_finite: bool = False) -> Runner:
     key = ("numpy", check_finite)
     if key not in body.derived:
-        plan = make_plan(body.inputs, simplify_safely(body.outputs))
+        plan = make_plan(body.inputs, simplify_safely(body.outputs), reuse=not check_finite)
         body.derived[key] = compile_plan(plan, check_finite, checked_call if check_finite else call)
     return cast(Runner, body.derived[key])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import tracemalloc
 
@@ -201,6 +202,112 @@ def test_repeated_calls_allocate_little():
     assert now - before < 4096, "something is kept from each call"
 
 
+def taken(y):
+    for k in range(30):
+        y = mg.take(y, np.roll(np.arange(N), k)) + 1
+    return y
+
+
+def reshaped(y):
+    for k in range(30):
+        y = mg.where(y > k, y, -y).reshape(64, -1).reshape(-1) + 1
+    return y
+
+
+def through_loops(y):
+    for _ in range(30):
+        _, ys = mg.scan(lambda c, r: (c * 0.5 + mg.sin(r) * 0.3, c), y[:64], y.reshape(64, 64))
+        y = (mg.tanh(ys) + ys * 0.5).reshape(-1)
+    return y
+
+
+@pytest.mark.parametrize("chain", [taken, reshaped, through_loops])
+def test_memory_is_let_go_of_with_its_last_view(chain):
+    y = mg.var("y", (N,))
+    data = np.linspace(0, 1, N)
+    f = mg.function([y], mg.sum(chain(y)), backend="numpy", simplify=False)
+    f(np.ones(N))  # what loops compile at their first call is no memory of a call
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        f(data)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    held = sum(t.size * t.dtype.itemsize for t in f.plan.buffers)
+    assert peak < 4 * data.nbytes
+    assert held < 6 * data.nbytes
+    assert_allclose(f(data), reference([mg.sum(chain(y))], {y: data})[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_buffers_of_loops_hold_the_right_values(backend):
+    if backend == "native":
+        pytest.importorskip("llvmlite")
+    y = mg.var("y", (N,))
+    data = np.linspace(0, 1, N)
+    middle = through_loops(y)
+    outputs = [mg.exp(-middle), middle[::-1], mg.grad(mg.sum(mg.tanh(middle)), y)]
+    f = mg.function([y], outputs, backend=backend)
+    expected = reference(outputs, {y: data})
+    for _ in range(2):
+        for found, want in zip(f(data), expected, strict=True):
+            assert_allclose(found, want, rtol=1e-8, atol=1e-9)
+
+
+def test_a_loop_of_no_steps_hands_out_arrays_of_its_own():
+    rows = mg.var("rows", (0, N))
+    last, _ = mg.scan(lambda c, r: (c + r, None), mg.exp(big), rows)
+    out = mg.sum(last * mg.cumulative_sum(mg.tanh(big)) - last)
+    f = mg.function([big, rows], out, backend="numpy", simplify=False)
+    data = {"big": np.linspace(0, 1, N), "rows": np.zeros((0, N))}
+    values = {big: data["big"], rows: data["rows"]}
+    assert_allclose(f(**data), reference([out], values)[0], rtol=1e-12)
+
+
+def test_what_index_arrays_pick_is_no_view():
+    f = mg.function([big], mg.take(big, np.arange(N)[::-1]), backend="numpy")
+    assert not f.plan.copied
+    row = mg.var("m", (64, 64))[mg.argmax(mg.var("key", (64,)))]
+    g = mg.function([*mg.free_variables([row])], row, backend="numpy")
+    data = {"m": np.ones((64, 64)), "key": np.arange(64.0)}
+    found = g(**data)
+    assert not np.shares_memory(found, data["m"])
+
+
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_the_report_of_a_nan_reads_operands_before_they_are_written_over(in_loop):
+    def bad(y):
+        return mg.log(mg.tanh(y) * 2)
+
+    if in_loop:
+        out = mg.scan(lambda c, r: (bad(c + r) + 1, None), big * 0.5, big.reshape(1, N))[0]
+    else:
+        out = mg.sum(bad(big))
+    f = mg.function([big], out, check_finite=True)
+    with pytest.raises(mg.NonFiniteError, match=r"operand .*, values -2 to -2"):
+        f(np.full(N, -40.0))
+
+
+def test_a_failing_pass_leaves_garbage_collection_as_it_was():
+    def fails(cotangent, out, y):
+        paused.append(not gc.isenabled())
+        raise ZeroDivisionError
+
+    paused = []
+    was_on = gc.isenabled()
+    try:
+        for state in (gc.enable, gc.disable):
+            state()
+            before = gc.isenabled()
+            with pytest.raises(ZeroDivisionError):
+                mg.grad(mg.custom_vjp(mg.sin, fails)(x), x)
+            assert gc.isenabled() == before
+        assert paused == [True, True], "the error came from inside the pass"
+    finally:
+        (gc.enable if was_on else gc.disable)()
+
+
 def test_reused_buffers_hold_the_right_values():
     rng = np.random.default_rng(0)
     m = mg.var("m", (64, 64))
@@ -217,15 +324,18 @@ def test_reused_buffers_hold_the_right_values():
             assert_allclose(found, want, rtol=1e-9, atol=1e-12)
 
 
+def copied(value):
+    return tuple(map(np.array, value)) if isinstance(value, tuple) else np.array(value)
+
+
 def reference(outputs, at):
     """Each op on fresh arrays that nobody shares: what a plan must equal."""
     value = {}
     with np.errstate(all="ignore"):
         for node in mg.toposort(outputs):
             if node.args:
-                value[node] = np.array(
-                    node.op.numpy(*[value[a].copy() for a in node.args], *node.attrs)
-                )
+                found = node.op.numpy(*[copied(value[a]) for a in node.args], *node.attrs)
+                value[node] = copied(found)
             elif node in at:
                 value[node] = np.asarray(at[node])
             else:

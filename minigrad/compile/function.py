@@ -80,7 +80,8 @@ class Function:
             self.outputs, self.rewritten = optimise_loops(simplify_safely(roots), without)
         chosen = _choose(backend, self.outputs, check_finite, threads)
         self.backend = chosen.name
-        self.plan = make_plan(self.inputs, chosen.prepare(self.outputs))
+        prepared = chosen.prepare(self.outputs)
+        self.plan = make_plan(self.inputs, prepared, reuse=not check_finite)
         self._run = compile_plan(self.plan, check_finite, chosen.call)
         self.notes = chosen.notes
 

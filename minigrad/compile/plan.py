@@ -7,12 +7,14 @@ taken by one value after another while none of them is needed any more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from minigrad.errors import ShapeError
 from minigrad.graph import CONST, PARAM, Expr, ParamCell, gc_paused
 from minigrad.ops.core import BROADCAST
+from minigrad.ops.index import GETITEM
+from minigrad.ops.tuples import ITEM
 from minigrad.types import Array, TensorType, TupleType, broadcast_shapes
 from minigrad.walk import walk
 
@@ -31,7 +33,7 @@ class Step:
     buffer: int | tuple[int, ...] | None = None
     """A number, or one for each result of a node that has several."""
     frees: tuple[int, ...] = ()
-    """Slots without buffer whose value nobody needs after this step."""
+    """Computed slots whose value, or what they view, nobody needs after this step."""
 
 
 @dataclass(slots=True)
@@ -49,13 +51,16 @@ class Plan:
     buffers: list[TensorType] = field(default_factory=list)
 
 
-def make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr]) -> Plan:
-    """Order the graph, drop broadcasts that ops do by themselves, and assign buffers."""
+def make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr], *, reuse: bool = True) -> Plan:
+    """Order the graph, drop broadcasts that ops do by themselves, and assign buffers.
+
+    reuse: let an op write over an operand; without it, operands are still there after their step.
+    """
     with gc_paused():
-        return _make_plan(inputs, outputs)
+        return _make_plan(inputs, outputs, reuse)
 
 
-def _make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr]) -> Plan:
+def _make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr], reuse: bool) -> Plan:
     reads = walk(outputs, _reads)
     nodes = [*reads, *(v for v in dict.fromkeys(inputs) if v not in reads)]
     slot = {n: k for k, n in enumerate(nodes)}
@@ -70,12 +75,18 @@ def _make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr]) -> Plan:
         output_slots,
         frozenset(s for s, n in Counter(output_slots).items() if n > 1 or _may_alias(nodes[s])),
     )
-    _assign_buffers(plan)
+    _assign_buffers(plan, reuse)
     return plan
 
 
 def _may_alias(node: Expr) -> bool:
-    return not node.args or node.op.view
+    return not node.args or is_view(node)
+
+
+def is_view(node: Expr) -> bool:
+    """Whether the node's array may share memory with its first argument's."""
+    # Index arrays pick elements one by one, into an array of their own.
+    return node.op.view and not (node.op is GETITEM and len(node.args) > 1)
 
 
 def _reads(node: Expr) -> tuple[Expr, ...]:
@@ -101,54 +112,69 @@ def _meet(args: Sequence[Expr]) -> tuple[int, ...] | None:
         return None
 
 
-def _assign_buffers(plan: Plan) -> None:
+def _takes_buffer(node: Expr) -> bool:
+    return node.op.out and node.size * node.dtype.itemsize >= BUFFER_BYTES
+
+
+def _assign_buffers(plan: Plan, reuse: bool) -> None:
     root = list(range(len(plan.nodes)))  # the slot whose memory a slot may share
+    members = [[s] for s in root]  # a root and its views
     last_use = [-1] * len(plan.nodes)
     for k, step in enumerate(plan.steps):
-        if step.node.op.view:
+        # A result of several has memory of its own: what was held for it passes to its item.
+        if is_view(step.node) and step.node.op is not ITEM:
             root[step.slot] = root[step.args[0]]
+            members[root[step.slot]].append(step.slot)
         for s in step.args:
             last_use[root[s]] = k
     for s in plan.outputs:
         last_use[root[s]] = len(plan.steps)
     kept = {root[s] for s in plan.outputs}
-    free: dict[TensorType, list[int]] = {}
-    held: dict[int, int] = {}  # root slot -> its buffer
+    memory = _Buffers(plan.buffers)
     for k, step in enumerate(plan.steps):
         dead = {r for s in step.args if last_use[r := root[s]] == k}
         node = step.node
         # A pointwise op reads each element before it writes it: it may write over an operand.
-        if node.op.pointwise:
-            _release(dead, held, free, plan)
+        if reuse and node.op.pointwise:
+            memory.release(dead)
         if isinstance(node.type, TupleType):
-            # Several results are read through views of one slot; each keeps a buffer to itself.
             if node.op.out:
-                step.buffer = tuple(
-                    range(len(plan.buffers), len(plan.buffers) + len(node.type.items))
-                )
-                plan.buffers.extend(node.type.items)
-            continue
-        large = node.op.out and node.size * node.dtype.itemsize >= BUFFER_BYTES
-        if large and step.slot not in kept:
-            waiting = free.get(node.type)
-            if waiting:
-                step.buffer = waiting.pop()
-            else:
-                step.buffer = len(plan.buffers)
-                plan.buffers.append(node.type)
-            held[step.slot] = step.buffer
-        _release(dead, held, free, plan)
-        step.frees = tuple(
-            s for s in dead if plan.nodes[s].args and s not in kept and s not in held
-        )
-        if last_use[root[step.slot]] < k:
-            last_use[root[step.slot]] = k
+                step.buffer = memory.take(step.slot, node.type.items)
+        elif node.op is ITEM:
+            memory.hand_over(step.args[0], node.attrs[0], step.slot)
+        elif _takes_buffer(node) and step.slot not in kept:
+            (step.buffer,) = memory.take(step.slot, [node.type])
+        memory.release(dead)
+        # A loop that NumPy runs makes arrays besides its buffers: those are let go of always.
+        step.frees = tuple([s for r in dead for s in members[r] if plan.nodes[s].args])
 
 
-def _release(
-    dead: set[int], held: dict[int, int], free: dict[TensorType, list[int]], plan: Plan
-) -> None:
-    for s in list(dead):
-        if s in held:
-            free.setdefault(plan.nodes[s].type, []).append(held.pop(s))
-            dead.discard(s)
+class _Buffers:
+    """Which buffers are held by which root slot, and which wait for another value of their type."""
+
+    def __init__(self, types: list[TensorType]) -> None:
+        self._types = types
+        self._waiting: dict[TensorType, list[int]] = {}
+        self._held: dict[int, dict[int, int]] = {}  # root slot -> {number of the result: buffer}
+
+    def take(self, slot: int, types: Sequence[TensorType]) -> tuple[int, ...]:
+        """A buffer of each type, held by a slot."""
+        taken = []
+        for t in types:
+            waiting = self._waiting.get(t)
+            if not waiting:
+                self._types.append(t)
+            taken.append(waiting.pop() if waiting else len(self._types) - 1)
+        self._held[slot] = dict(enumerate(taken))
+        return tuple(taken)
+
+    def hand_over(self, whole: int, number: int, slot: int) -> None:
+        """One of the buffers that a slot holds is held by another from now on."""
+        if whole in self._held:
+            self._held[slot] = {0: self._held[whole].pop(number)}
+
+    def release(self, dead: Iterable[int]) -> None:
+        """Nobody needs the values of these slots."""
+        for s in dead:
+            for buffer in self._held.pop(s, {}).values():
+                self._waiting.setdefault(self._types[buffer], []).append(buffer)
