@@ -395,3 +395,14 @@ def test_threads_building_the_same_get_the_same():
     ys, gradients = zip(*made.values(), strict=True)
     assert len(set(map(id, ys))) == 1
     assert len(set(map(id, gradients))) == 1
+
+
+def test_a_function_is_not_copied_in_silence():
+    import copy
+    import pickle
+
+    x = mg.var("x")
+    f = mg.function([x], x * 2.0)
+    for take in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="cannot be copied or pickled"):
+            take(f)

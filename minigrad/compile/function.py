@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from minigrad import loop_op
 from minigrad.compile.numpy import compile_plan
 from minigrad.compile.plan import make_plan
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph import PARAM, VAR, Expr, ParamCell, as_expr, describe
+from minigrad.graph import PARAM, VAR, Expr, ParamCell, as_expr, describe, gc_paused
 from minigrad.loops import optimise_loops
 from minigrad.operators import public
 from minigrad.simplify import simplify_safely
@@ -116,6 +116,12 @@ class Function:
         names = ", ".join(cast(str, v.name) for v in self.inputs)
         return f"<minigrad function ({names}), {len(self.plan.steps)} steps, {self.backend}>"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a compiled function cannot be copied or pickled; copy or save its expressions "
+            "(copy.deepcopy, minigrad.save) and compile them again"
+        )
+
     def report(self) -> str:
         """What was compiled: buffers and their memory, loop rewrites that fired, steps by op."""
         counts: dict[str, int] = {}
@@ -167,7 +173,8 @@ def function(
     >>> f(2.0, y=3.0)
     {'sum': np.float64(5.0), 'product': np.float64(6.0)}
     """
-    return Function(inputs, outputs, updates, backend, simplify, check_finite, without, threads)
+    with gc_paused():
+        return Function(inputs, outputs, updates, backend, simplify, check_finite, without, threads)
 
 
 def _choose(
