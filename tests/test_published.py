@@ -8,25 +8,6 @@ import pytest
 import minigrad as mg
 
 
-def test_micrograd_readme_example() -> None:
-    """The example of github.com/karpathy/micrograd's README, with the numbers that it prints."""
-    a, b = mg.var("a"), mg.var("b")
-    c = a + b
-    d = a * b + b**3
-    c = c + c + 1
-    c = c + 1 + c + (-a)
-    d = d + d * 2 + mg.relu(b + a)
-    d = d + 3 * d + mg.relu(b - a)
-    e = c - d
-    f = e**2
-    g = f / 2.0
-    g = g + 10.0 / f
-    value, by_a, by_b = mg.function([a, b], [g, *mg.grad(g, [a, b])])(-4.0, 2.0)
-    assert f"{value:.4f}" == "24.7041"
-    assert f"{by_a:.4f}" == "138.8338"
-    assert f"{by_b:.4f}" == "645.5773"
-
-
 def test_rosenbrock_at_its_minimum() -> None:
     """Rosenbrock (1960): f(1, 1) = 0, gradient 0, Hessian [[802, -400], [-400, 200]]."""
     x = mg.var("x", (2,))

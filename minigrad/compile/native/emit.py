@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minigrad.body import Body
+from minigrad.compile.native.irtools import int64 as index
 from minigrad.compile.native.jit import llvm
 from minigrad.compile.native.matmul import Matmul, emit_matmul
 from minigrad.compile.native.pack import emit_pack, packed_size
@@ -16,7 +17,6 @@ from minigrad.compile.native.pointwise import (
     constant,
     float_type,
     for_each,
-    index,
 )
 from minigrad.compile.native.stages import Schedule, Stage, is_leaf, source
 from minigrad.compile.native.views import UnsupportedError, View

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.native import vecmath
+from minigrad.compile.native.irtools import counted
+from minigrad.compile.native.irtools import int64 as index
 from minigrad.compile.native.jit import host, llvm
 from minigrad.compile.native.lanes import Lanes
 from minigrad.compile.native.views import UnsupportedError, View, common_axes
@@ -104,33 +106,6 @@ def float_type(dtype: np.dtype[Any]) -> Any:
     if dtype == FLOAT64:
         return ir.DoubleType()
     raise UnsupportedError(f"{dtype} in memory")
-
-
-def index(k: int) -> Any:
-    """An index constant."""
-    ir = llvm().ir
-    return ir.Constant(ir.IntType(64), k)
-
-
-@contextmanager
-def counted(builder: Any, count: int, step: int = 1) -> Iterator[Any]:
-    """A loop in the code being generated; yields its counter: 0, step, ... below count."""
-    if count <= step:
-        yield index(0)
-        return
-    ir = llvm().ir
-    before = builder.block
-    body = builder.append_basic_block("loop")
-    after = builder.function.append_basic_block("end")
-    builder.branch(body)
-    builder.position_at_end(body)
-    k = builder.phi(ir.IntType(64))
-    k.add_incoming(index(0), before)
-    yield k
-    following = builder.add(k, index(step))
-    k.add_incoming(following, builder.block)
-    builder.cbranch(builder.icmp_unsigned("<", following, index(count)), body, after)
-    builder.position_at_end(after)
 
 
 def element(

@@ -18,12 +18,12 @@ import numpy as np
 
 from minigrad.body import Body
 from minigrad.compile.native.emit import ALIGN, Code, Memory, copy, emit_stage, fill, pack_constants
+from minigrad.compile.native.irtools import int64 as index
 from minigrad.compile.native.irtools import subnormals_flushed
 from minigrad.compile.native.jit import compile_module, llvm, new_module
 from minigrad.compile.native.pointwise import (
     check,
     float_type,
-    index,
 )
 from minigrad.compile.native.rows import independent_rows, take_rows
 from minigrad.compile.native.stages import Schedule, schedule
