@@ -7,6 +7,7 @@ itself and know no op by name. What is structurally zero is None until somebody 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -29,7 +30,7 @@ from minigrad.ops.custom import BARRIER, barrier
 from minigrad.ops.pointwise import multiply
 from minigrad.ops.shape import ones_like, stack, zeros, zeros_like
 from minigrad.ops.tuples import TUPLE, is_zero, tuple_of
-from minigrad.simplify import stabilise
+from minigrad.simplify import may_be_unstable, stabilise
 from minigrad.walk import toposort
 
 Terms: TypeAlias = dict[tuple[Expr, int], Expr]
@@ -141,15 +142,22 @@ class Adjoints:
     """Every adjoint of one reverse sweep from y; see `adjoints`."""
 
     def __init__(
-        self, y: Expr, cotangent: Expr | None = None, wrt: Sequence[Expr] | None = None
+        self,
+        y: Expr,
+        cotangent: Expr | None = None,
+        wrt: Sequence[Expr] | None = None,
+        order: Sequence[Expr] | None = None,
     ) -> None:
         self.y = y
-        self.order = toposort(y)
-        self._nodes = frozenset(self.order)
+        self.order = toposort(y) if order is None else order
         self._seed = ones_like(y) if cotangent is None else cotangent
         self._active = _active(self.order, wrt)
         self._terms: Terms = {}
         self._adjoints = self._sweep()
+
+    @cached_property
+    def _nodes(self) -> frozenset[Expr]:
+        return frozenset(self.order)
 
     def _sweep(self) -> dict[Expr, Expr]:
         adjoint: dict[Expr, Expr] = {}
@@ -289,16 +297,21 @@ def _as_list(wrt: Any) -> tuple[list[Expr], Callable[[list[Expr]], Any]]:
     raise DTypeError(f"cannot differentiate with respect to {wrt!r:.60}: it is no expression")
 
 
-def _with_stable(
-    y: Expr, wrt: Sequence[Expr], derive: Callable[[Expr, Sequence[Expr]], list[Expr]]
-) -> list[Expr]:
-    """derive(y, wrt) on the stabilised y, in which inner nodes of `wrt` stay whole."""
+Derive: TypeAlias = "Callable[[Expr, Sequence[Expr], Sequence[Expr]], list[Expr]]"
+
+
+def _with_stable(y: Expr, wrt: Sequence[Expr], derive: Derive) -> list[Expr]:
+    """derive(y, wrt, order) on the stabilised y, in which inner nodes of `wrt` stay whole."""
+    order = toposort(y)
     if all(is_leaf(w) for w in wrt):
-        return derive(stabilise([y])[0], wrt)
+        if not may_be_unstable(order):  # one order for all: a tenth of the time of a gradient
+            return derive(y, wrt, order)
+        (changed,) = stabilise([y])
+        return derive(changed, wrt, toposort(changed))
     wanted = {w for w in wrt if not is_leaf(w)}
     cut = _rebuilt([y, *wrt], lambda old, new: barrier(new) if old in wanted else new)
     stable = stabilise(cut)
-    found = derive(stable[0], stable[1:])
+    found = derive(stable[0], stable[1:], toposort(stable[0]))
     return _rebuilt(found, lambda old, new: new.args[0] if new.op is BARRIER else new)
 
 
@@ -352,11 +365,12 @@ def vjp(y: Expr, wrt: Any, cotangent: Any) -> Any:
         _require_float(w, "differentiate with respect to")
     seed = _like(cotangent, y, "cotangent")
 
-    def derive(stable: Expr, by: Sequence[Expr]) -> list[Expr]:
-        found = Adjoints(stable, seed, by)
+    def derive(stable: Expr, by: Sequence[Expr], order: Sequence[Expr]) -> list[Expr]:
+        found = Adjoints(stable, seed, by, order)
         return [found[w] for w in by]
 
-    return pack(_with_stable(y, leaves, derive))
+    with gc_paused():
+        return pack(_with_stable(y, leaves, derive))
 
 
 @public
@@ -376,7 +390,7 @@ def jvp(y: Expr, wrt: Any, tangent: Any) -> Expr:
         _require_float(w, "differentiate with respect to")
         seeds.append(_like(t, w, "tangent"))
 
-    def derive(stable: Expr, by: Sequence[Expr]) -> list[Expr]:
+    def derive(stable: Expr, by: Sequence[Expr], order: Sequence[Expr]) -> list[Expr]:
         (found,) = push_forward([stable], dict(zip(by, seeds, strict=True)))
         return [zeros_like(y) if found is None else found]
 

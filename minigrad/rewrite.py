@@ -187,10 +187,18 @@ class Rewriter:
             index = self._by_op[op] = _Index(fitting)
         return index
 
+    def may_fit(self, nodes: Iterable[Expr]) -> bool:
+        """Whether there is a node that a rule may fit; a quick look, in which none is applied."""
+        for node in nodes:
+            index = self._by_op.get(node.op) or self._index(node.op)
+            if not index.none and index.candidates(node.args):
+                return True
+        return False
+
     def __call__(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The outputs with every rule applied until none fits. Raises RewriteLoopError."""
         order = toposort(outputs)
-        if not any(self._index(node.op).candidates(node.args) for node in order):
+        if not self.may_fit(order):
             return list(outputs)  # a quarter of the time of the loop below, and often enough
         state = _Progress(len(order))
         done = state.done

@@ -344,6 +344,11 @@ def simplify_safely(outputs: Sequence[Expr]) -> list[Expr]:
     return _safe(outputs)
 
 
+def may_be_unstable(nodes: Iterable[Expr]) -> bool:
+    """Whether `stabilise` may change a graph of these nodes."""
+    return _stable.may_fit(nodes)
+
+
 def stabilise(outputs: Sequence[Expr]) -> list[Expr]:
     """What a derivative is taken of: STABILITY rules only."""
     return _stable(outputs)
