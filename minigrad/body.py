@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
 
-from minigrad.graph import CONST, VAR, Expr, make
+from minigrad.graph import VAR, Expr, make
 from minigrad.ops.core import uniform_value
 from minigrad.types import TensorType
 from minigrad.walk import substitute, toposort, walk
@@ -111,7 +111,7 @@ def close(
 
 
 def _is_number(node: Expr) -> bool:
-    return node.op is CONST or uniform_value(node) is not None
+    return uniform_value(node) is not None
 
 
 def body_var(k: int, kind: str, type_: TensorType) -> Expr:

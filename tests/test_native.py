@@ -16,6 +16,11 @@ import minigrad as mg
 
 pytest.importorskip("llvmlite", reason="llvmlite, which the native backend needs, is not here")
 
+from minigrad.body import Body, body_var
+from minigrad.compile.native.scans import check_body
+from minigrad.compile.native.views import UnsupportedError
+from minigrad.types import TensorType
+
 
 def both(inputs, outputs, **options):
     """The same function on both backends."""
@@ -119,6 +124,21 @@ def test_numbers_views_and_concatenations_as_results():
     last, ys = mg.scan(step, a, x)
     rng = np.random.default_rng(0)
     agree([x, a], [last, *ys], [rng.standard_normal(v.shape) for v in (x, a)])
+
+
+def test_arrays_of_constants_are_constants_of_the_loop():
+    x, weights = mg.var("x", (4, 3)), np.array([1.0, 2.0, 0.5])
+    last, ys = mg.scan(lambda c, x: (c * weights + x, weights + mg.zeros(3)), mg.zeros(3), x)
+    values = [np.random.default_rng(0).standard_normal((4, 3))]
+    f = agree([x], [last, ys, mg.grad(mg.sum(last), x)], values)
+    assert f.notes == []
+
+
+def test_arrays_of_constants_that_stay_within_a_body_run_on_numpy():
+    v = body_var(0, "carry", TensorType((3,), "float64"))
+    body = Body([v], [v * mg.const([1.0, 2.0, 3.0])], 1, 0)
+    with pytest.raises(UnsupportedError, match="an array of constants"):
+        check_body(body)
 
 
 def test_products_of_every_layout():

@@ -28,11 +28,12 @@ from minigrad.compile.native.pointwise import (
 from minigrad.compile.native.rows import independent_rows, take_rows
 from minigrad.compile.native.stages import Schedule, schedule
 from minigrad.compile.native.views import UnsupportedError, View
-from minigrad.graph import Expr
+from minigrad.graph import CONST, Expr
 from minigrad.ops.core import SUM, uniform_value
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT
 from minigrad.types import FLOAT32, FLOAT64, Array
+from minigrad.walk import toposort
 
 
 def check_body(body: Body) -> None:
@@ -40,6 +41,8 @@ def check_body(body: Body) -> None:
     for t in {v.type for v in (*body.inputs, *body.outputs)}:
         if t.dtype not in (FLOAT32, FLOAT64):
             raise UnsupportedError(f"{t.dtype} in a loop")
+    if any(n.op is CONST and uniform_value(n) is None for n in toposort(body.outputs)):
+        raise UnsupportedError("an array of constants within a body")
     plan = schedule(body.outputs)
     for stage in plan.stages:
         if stage.pointwise and stage.dtype not in (FLOAT32, FLOAT64):
