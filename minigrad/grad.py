@@ -302,8 +302,8 @@ Derive: TypeAlias = "Callable[[Expr, Sequence[Expr], Sequence[Expr]], list[Expr]
 
 def _with_stable(y: Expr, wrt: Sequence[Expr], derive: Derive) -> list[Expr]:
     """derive(y, wrt, order) on the stabilised y, in which inner nodes of `wrt` stay whole."""
-    order = toposort(y)
     if all(is_leaf(w) for w in wrt):
+        order = toposort(y)
         if not may_be_unstable(order):  # one order for all: a tenth of the time of a gradient
             return derive(y, wrt, order)
         (changed,) = stabilise([y])
@@ -391,7 +391,7 @@ def jvp(y: Expr, wrt: Any, tangent: Any) -> Expr:
         seeds.append(_like(t, w, "tangent"))
 
     def derive(stable: Expr, by: Sequence[Expr], order: Sequence[Expr]) -> list[Expr]:
-        (found,) = push_forward([stable], dict(zip(by, seeds, strict=True)))
+        (found,) = push_forward([stable], dict(zip(by, seeds, strict=True)), order)
         return [zeros_like(y) if found is None else found]
 
     return _with_stable(y, leaves, derive)[0]
@@ -414,9 +414,13 @@ def _like(value: Any, like: Expr, what: str) -> Expr:
     return x
 
 
-def push_forward(outputs: Sequence[Expr], tangents: Mapping[Expr, Expr]) -> list[Expr | None]:
+def push_forward(
+    outputs: Sequence[Expr],
+    tangents: Mapping[Expr, Expr],
+    order: Sequence[Expr] | None = None,
+) -> list[Expr | None]:
     """The tangents of the outputs, given those of some nodes; None where there is no dependence."""
-    order = toposort(outputs)
+    order = toposort(outputs) if order is None else order
     active = _active(order, list(tangents))
     known = dict(tangents)
     with origins() as mark, gc_paused():
