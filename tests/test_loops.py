@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from test_scan import B, H, K, T, leaves, random_body
 
 import minigrad as mg
@@ -61,11 +62,12 @@ def test_the_textbook_cell_becomes_the_packed_one():
 
 
 OUTSIDE = "merge matmuls of one operand, outside"
+SLICES = "sum of slices to one concat"
 
 
 def test_every_pass_fires_on_it_and_is_reported():
     f, _ = training_step()
-    assert set(f.rewritten) | {OUTSIDE, "drop what nobody reads, again"} == set(mg.LOOPS)
+    assert set(f.rewritten) | {OUTSIDE, SLICES, "drop what nobody reads, again"} == set(mg.LOOPS)
     assert all(name in f.report() for name in f.rewritten)
 
 
@@ -159,6 +161,145 @@ def test_sums_of_products_are_one_product_after_the_loop():
     assert ops(f.outputs)["matmul"] == 1
     x, y = np.arange(24.0).reshape(4, 2, 3), np.arange(40.0).reshape(4, 2, 5)
     assert_allclose(f(x, y), 1 + np.einsum("tbi,tbj->ij", x, y))
+
+
+def packed():
+    """An LSTM packed by hand, its gradients, its inputs and values of them."""
+    rng = np.random.default_rng(4)
+    at = [rng.standard_normal((T, B, 4 * H)), rng.standard_normal((H, 4 * H)) / 2]
+    z, W = (mg.var(name, a.shape) for name, a in zip("zW", at, strict=True))
+
+    def step(state, z):
+        h, C = state
+        a = z + h @ W
+        f, i, o = (mg.sigmoid(a[:, k * H : (k + 1) * H]) for k in range(3))
+        C = f * C + i * mg.tanh(a[:, 3 * H :])
+        return (o * mg.tanh(C), C), None
+
+    (h, _), _ = mg.scan(step, (mg.zeros((B, H)), mg.zeros((B, H))), z)
+    return mg.grad(mg.sum(h * h), [z, W]), [z, W], at
+
+
+def test_gradients_of_slices_are_put_side_by_side():
+    grads, inputs, at = packed()
+    f = mg.function(inputs, grads)
+    assert SLICES in f.rewritten
+    _, backward = bodies(f)
+    found = ops(backward.outputs)
+    assert (found["scatter"], found["concat"], found["matmul"]) == (0, 1, 1)
+    kept = mg.function(inputs, grads, without=[SLICES])
+    assert ops(bodies(kept)[1].outputs)["scatter"] == 4
+    for a, b in zip(f(*at), mg.function(inputs, grads, simplify=False)(*at), strict=True):
+        assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_their_second_derivatives_are_those_of_the_graph_as_built():
+    grads, inputs, at = packed()
+    total = sum(mg.sum(mg.sin(g)) for g in grads)
+    second = mg.grad(total, inputs)
+    f, plain = (mg.function(inputs, second, simplify=s) for s in (True, False))
+    assert not any(ops(body.outputs)["scatter"] for body in bodies(f))
+    for a, b in zip(f(*at), plain(*at), strict=True):
+        assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def placed(x, cuts, values):
+    """What has each value at its cut of an array like x, and zeros elsewhere."""
+    return [mg.grad(mg.sum(x[c] * v), x) for c, v in zip(cuts, values, strict=True)]
+
+
+def scatters(f):
+    return ops(f.outputs)["scatter"]
+
+
+def added(draw, terms):
+    """The sum of the terms in some order, bracketed in some way."""
+    terms = draw(st.permutations(terms))
+    while len(terms) > 1:
+        k = draw(st.integers(0, len(terms) - 2))
+        terms[k : k + 2] = [terms[k] + terms[k + 1]]
+    return terms[0]
+
+
+@given(st.data())
+def test_slices_of_an_axis_in_any_order(data):
+    draw = data.draw
+    axis, n = draw(st.integers(0, 1)), draw(st.integers(2, 9))
+    shape = (n, 3) if axis == 0 else (3, n)
+    dtype = draw(st.sampled_from(["float32", "float64"]))
+    bounds = [0, *sorted(draw(st.sets(st.integers(1, n - 1)))), n]
+    every = draw(st.booleans())
+    ranges = [r for r in pairwise(bounds) if every or draw(st.booleans())]
+    whole = (slice(None),) * axis
+    cuts = [(*whole, a if b == a + 1 and draw(st.booleans()) else slice(a, b)) for a, b in ranges]
+    x, other = mg.var("x", shape, dtype), mg.var("other", shape, dtype)
+    # Exact in float32; what is not finite stays in its place.
+    number = st.sampled_from([-2.0, -0.0, 0.5, 3.0, np.inf, -np.inf, np.nan])
+    values = [mg.var(f"v{k}", x[c].shape, dtype) for k, c in enumerate(cuts)]
+    inputs = [other, *values]
+    at = [np.array(draw(st.lists(number, min_size=v.size, max_size=v.size))) for v in inputs]
+    at = [a.astype(dtype).reshape(v.shape) for a, v in zip(at, inputs, strict=True)]
+    summed = added(draw, [*placed(x, cuts, values), *[other] * draw(st.integers(0, 1))] or [other])
+    f, plain = (mg.function(inputs, summed, simplify=s) for s in (True, False))
+    assert scatters(f) <= (0 if every else 1)
+    assert f(*at).dtype == dtype
+    assert_array_equal(f(*at), plain(*at))
+
+
+def test_an_unrolled_net_puts_its_steps_side_by_side():
+    x, w = mg.var("x", (20, 2, 3)), mg.var("w", (3, 3))
+    h = mg.zeros((2, 3))
+    for k in range(20):
+        h = mg.tanh(x[k] + h @ w)
+    f = compiled(mg.grad(mg.sum(h), x), [x, w])
+    assert f.rewritten == [SLICES] and SLICES in f.report()
+    assert scatters(f) == 0 and ops(f.outputs)["concat"] == 1
+    plain = mg.function([x, w], mg.grad(mg.sum(h), x), without=[SLICES])
+    assert scatters(plain) == 20
+    at = np.arange(120.0).reshape(20, 2, 3) / 60, np.eye(3)
+    assert_array_equal(f(*at), plain(*at))
+
+
+def test_slices_that_overlap_take_as_many_arrays_as_lie_on_one_another():
+    x = mg.var("x", 12)
+    total = sum(mg.sum(mg.sin(x[k : k + 3]) * mg.cos(x[k + 1])) for k in range(10))
+    f, plain = (mg.function([x], mg.grad(total, x), simplify=s) for s in (True, False))
+    assert scatters(f) <= 3 < scatters(plain)
+    at = np.linspace(0, 1, 12)
+    assert_allclose(f(at), plain(at), rtol=1e-14)
+
+
+def test_only_ranges_of_one_axis_are_joined():
+    x = mg.var("x", (4, 6))
+    v, w = mg.var("v", (4, 3)), mg.var("w", (2, 6))
+    at = np.arange(12.0).reshape(4, 3), np.arange(12.0).reshape(2, 6)
+    every, rows = slice(None), [0, 2]
+    for cuts, values, left in (
+        ([(every, slice(0, 6, 2)), (every, slice(1, 6, 2))], [v, v], 2),  # a step
+        ([(every, [0, 2, 4]), (every, slice(3, 6))], [v, v], 2),  # an array
+        ([slice(0, 2), (every, slice(3, 6))], [w, v], 2),  # two axes
+        ([rows, slice(1, 3), slice(3, 4)], [w, w, w[:1]], 2),
+        ([(slice(0, 2), slice(0, 3)), (slice(0, 2), slice(3, 6))], [v[:2], v[2:]], 2),
+        ([(every, None, slice(0, 3)), (every, slice(3, 6))], [v[:, None], v], 2),
+        ([every], [mg.concat([v, v], 1)], 0),
+        ([(every, None)], [mg.concat([v, v], 1)[:, None]], 0),
+        ([slice(None, None, -1)], [mg.concat([v, v], 1)], 1),
+    ):
+        y = mg.sin(sum(placed(x, cuts, values)))
+        f, plain = (mg.function([v, w], y, simplify=s) for s in (True, False))
+        assert scatters(f) == left
+        assert_array_equal(f(*at), plain(*at))
+
+
+def test_a_part_of_a_sum_that_is_read_elsewhere_stays():
+    x, v = mg.var("x", 6), mg.var("v", 2)
+    a, b, c = placed(x, [slice(0, 2), slice(2, 4), slice(4, 6)], [v, 2 * v, 3 * v])
+    part = a + b
+    outputs = [part, part + c, mg.sin(part)]
+    f, plain = (mg.function([v], outputs, simplify=s) for s in (True, False))
+    assert scatters(f) == 1
+    for p, q in zip(f([1.0, 2.0]), plain([1.0, 2.0]), strict=True):
+        assert_array_equal(p, q)
 
 
 def test_loops_within_loops_are_rewritten_too():

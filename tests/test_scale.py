@@ -149,3 +149,20 @@ def test_gradients_of_long_recurrences_with_kinks_compile(step):
     f = mg.function([x], [h, mg.grad(h, x)])
     plain = mg.function([x], [h, mg.grad(h, x)], simplify=False)
     assert f(0.5) == pytest.approx(plain(0.5), rel=1e-12)
+
+
+def test_a_long_sum_of_slices_costs_as_much_as_it_is_long():
+    def cost(n):
+        x = mg.var(f"slices{n}", n)
+        total = mg.const(0.0)
+        for k in range(n):
+            total = total + mg.sin(x[k])
+        slope = mg.grad(total, x)
+        start = time.process_time()
+        f = mg.function([x], slope)
+        assert (f(np.zeros(n)) == 1).all()
+        assert not any(step.node.op.name == "scatter" for step in f.plan.steps)
+        return time.process_time() - start
+
+    cost(100)
+    assert cost(8_000) / min(cost(2_000), cost(2_001)) < 10

@@ -15,16 +15,20 @@ from minigrad.loop_op import SCAN
 from minigrad.loops.loop import Loop, Pass, change_loops
 from minigrad.loops.products import cut_products, distribute, in_bodies, merge_products, merge_sums
 from minigrad.loops.prune import drop_unused, merge_loops, take_last_carry
+from minigrad.loops.slices import join_slices
 from minigrad.loops.steps import hoist, sink_sums
+from minigrad.ops.index import SCATTER
 from minigrad.simplify import simplify_safely
 from minigrad.walk import toposort
 
 __all__ = ["LOOPS", "optimise_loops"]
 
+JOIN_SLICES = "sum of slices to one concat"
 LOOPS: Mapping[str, Pass] = {
     "merge loops that differ in their outputs": merge_loops,
     "read the last output from the carry": take_last_carry,
     "drop what nobody reads": drop_unused,
+    JOIN_SLICES: lambda outputs: in_bodies(lambda body, _: join_slices(body))(join_slices(outputs)),
     "distribute matmul over concat": in_bodies(distribute),
     "sum of matmuls to one matmul": in_bodies(merge_sums),
     "cut a matmul to what is read": in_bodies(cut_products),
@@ -41,17 +45,18 @@ def optimise_loops(
 ) -> tuple[list[Expr], list[str]]:
     """The outputs with the passes of LOOPS applied, and the names of those that changed anything.
 
-    A graph without loops is left alone. Raises GraphError for a name in `skip` that is none.
+    In a graph without loops only sums of slices are joined: what an unrolled net's gradient is full
+    of. Raises GraphError for a name in `skip` that is none.
     """
     unknown = [name for name in skip if name not in LOOPS]
     if unknown:
         raise GraphError(f"no loop pass {unknown[0]!r}; there are {', '.join(map(repr, LOOPS))}")
     current = list(outputs)
     fired: list[str] = []
-    if not any(n.op is SCAN for n in toposort(current)):
-        return current, fired
+    present = {n.op for n in toposort(current)}
+    looped = SCAN in present
     for name, run in LOOPS.items():
-        if name in skip:
+        if name in skip or not (looped or (name == JOIN_SLICES and SCATTER in present)):
             continue
         changed = run(current)
         if any(a is not b for a, b in zip(changed, current, strict=True)):
@@ -63,4 +68,4 @@ def optimise_loops(
         fired.extend(name for name in more if name not in fired)
         return loop.with_outputs(found) if more else None
 
-    return change_loops(current, within), fired
+    return (change_loops(current, within) if looped else current), fired

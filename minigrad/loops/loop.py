@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from minigrad.body import Body, close
@@ -102,4 +103,31 @@ def depend_on(roots: Iterable[Expr], outputs: Sequence[Expr]) -> set[Expr]:
     for node in toposort(outputs):
         if any(a in found for a in node.args):
             found.add(node)
+    return found
+
+
+def count_uses(order: Iterable[Expr], outputs: Iterable[Expr]) -> Counter[Expr]:
+    """How often each node of a graph is read; being an output counts."""
+    uses = Counter(a for n in order for a in n.args)
+    uses.update(outputs)
+    return uses
+
+
+def sums_in(order: Sequence[Expr], outputs: Iterable[Expr]) -> dict[Expr, list[Expr]]:
+    """The terms of each sum as large as it gets: of adds whose parts nothing else reads."""
+    uses = count_uses(order, outputs)
+    adds = [n for n in order if n.op.name == "add"]
+    inner = {a for n in adds for a in n.args if a.op.name == "add" and uses[a] == 1}
+    return {n: _terms(n, inner) for n in adds if n not in inner}
+
+
+def _terms(node: Expr, inner: Collection[Expr]) -> list[Expr]:
+    found: list[Expr] = []
+    stack = [node]
+    while stack:
+        n = stack.pop()
+        if n is node or n in inner:
+            stack.extend(reversed(n.args))
+        else:
+            found.append(n)
     return found

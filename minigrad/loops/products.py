@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import reduce
 
 from minigrad.graph import Expr, make, rebuild
-from minigrad.loops.loop import Loop, Pass, change_loops, depend_on
+from minigrad.loops.loop import Loop, Pass, change_loops, count_uses, depend_on, sums_in
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.pointwise import add
@@ -105,45 +106,22 @@ def _entangled(wide: Mapping[Expr, list[Expr]], order: Sequence[Expr]) -> bool:
 
 def merge_sums(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
     """a · U + b · V + ... = [a, b, ...] · [U; V; ...]: one product for a sum of them."""
-    users: dict[Expr, int] = {}
     order = toposort(outputs)
-    for node in order:
-        for a in node.args:
-            users[a] = users.get(a, 0) + 1
-    inner = {
-        a for n in order if n.op.name == "add" for a in n.args
-        if a.op.name == "add" and users[a] == 1
-    }  # fmt: skip
+    uses = count_uses(order, outputs)
+    sums = sums_in(order, outputs)
     new: dict[Expr, Expr] = {}
     for node in order:
         new[node] = rebuild(node, tuple([new[a] for a in node.args]))
-        if node.op.name == "add" and node not in inner:
-            terms = _summands(node, inner)
-            products = [
-                t for t in terms
-                if t.op is MATMUL and t.ndim == 2 and users[t] == 1 and t.args[1] not in moving
-                and t.args[0] in moving
-            ]  # fmt: skip
-            if len(products) > 1:
-                left = concat([new[t.args[0]] for t in products], -1)
-                right = concat([new[t.args[1]] for t in products], -2)
-                total = make(MATMUL, (left, right))
-                for t in terms:
-                    total = total if t in set(products) else add(total, new[t])
-                new[node] = total
+        products = dict.fromkeys(
+            t for t in sums.get(node, ())
+            if is_product(t) and uses[t] == 1 and t.args[1] not in moving and t.args[0] in moving
+        )  # fmt: skip
+        if len(products) > 1:
+            left = concat([new[t.args[0]] for t in products], -1)
+            right = concat([new[t.args[1]] for t in products], -2)
+            others = [new[t] for t in sums[node] if t not in products]
+            new[node] = reduce(add, others, make(MATMUL, (left, right)))
     return [new[o] for o in outputs]
-
-
-def _summands(node: Expr, inner: Collection[Expr]) -> list[Expr]:
-    found: list[Expr] = []
-    stack = [node]
-    while stack:
-        n = stack.pop()
-        if n is node or n in inner:
-            stack.extend(reversed(n.args))
-        else:
-            found.append(n)
-    return found
 
 
 def cut_products(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:

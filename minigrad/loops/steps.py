@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from minigrad.graph import Expr, make
-from minigrad.loops.loop import Loop, change_loops, depend_on
+from minigrad.loops.loop import Loop, change_loops, count_uses, depend_on
 from minigrad.loops.products import is_product
 from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, SUM, broadcast_to, reshape, sum
 from minigrad.ops.index import GETITEM
@@ -100,7 +100,7 @@ def sink_sums(outputs: Sequence[Expr]) -> list[Expr]:
 
     def change(loop: Loop, node: Expr) -> list[Expr] | None:
         body = loop.body
-        uses = _count_uses(body.outputs)
+        uses = count_uses(toposort(body.outputs), body.outputs)
         summed = {
             k: term
             for k, (c, after) in enumerate(zip(body.carries, body.next_carries, strict=True))
@@ -122,12 +122,6 @@ def sink_sums(outputs: Sequence[Expr]) -> list[Expr]:
         return [*(there[k] for k in range(body.n_carry)), *ys]
 
     return change_loops(outputs, change)
-
-
-def _count_uses(outputs: Sequence[Expr]) -> Counter[Expr]:
-    uses = Counter(a for n in toposort(outputs) for a in n.args)
-    uses.update(outputs)
-    return uses
 
 
 def _only_added(carry: Expr, after: Expr, uses: Counter[Expr]) -> Expr | None:
