@@ -293,7 +293,7 @@ def _forget(
     table: dict[tuple[Any, ...], _Entry] = _TABLE,
     lock: AbstractContextManager[bool] = _LOCK,
 ) -> None:
-    key = cast(_Entry, entry).key
+    key = entry.key  # type: ignore[attr-defined]  # no call: at exit, globals may be gone
     with lock:
         # A new node may already stand under the key: only the dead entry itself is removed.
         if table.get(key) is entry:

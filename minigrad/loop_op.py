@@ -45,23 +45,23 @@ def stacked(type_: TensorType, length: int) -> TensorType:
     return type_.with_shape((length, *type_.shape))
 
 
-def _scan_numpy(*rest: Any, out: Sequence[Array] | None = None) -> tuple[Array, ...]:
+def _scan_numpy(*rest: Any, out: Sequence[Array | None] | None = None) -> tuple[Array, ...]:
     return _steps(_compiled(rest[-4]), *rest, out=out)
 
 
-def checked(*rest: Any, out: Sequence[Array] | None = None) -> tuple[Array, ...]:
+def checked(*rest: Any, out: Sequence[Array | None] | None = None) -> tuple[Array, ...]:
     """The loop on NumPy, stopped by NonFiniteError in the step and at the op of its first NaN."""
     return _steps(_compiled(rest[-4], check_finite=True), *rest, out=out)
 
 
-def _steps(run: Runner, *rest: Any, out: Sequence[Array] | None) -> tuple[Array, ...]:
+def _steps(run: Runner, *rest: Any, out: Sequence[Array | None] | None) -> tuple[Array, ...]:
     *arrays, body, length, reverse, _recompute = rest
     carries, xs, constants = body.split(arrays)
-    ys = (
-        [np.empty((length, *y.shape), y.dtype) for y in body.ys]
-        if out is None
-        else out[body.n_carry :]
-    )
+    places = [None] * len(body.ys) if out is None else out[body.n_carry :]
+    ys = [
+        np.empty((length, *y.shape), y.dtype) if place is None else place
+        for y, place in zip(body.ys, places, strict=True)
+    ]
     if not length:
         carries = [np.array(c) for c in carries]  # results share no memory with operands
     for t in range(length - 1, -1, -1) if reverse else range(length):

@@ -27,6 +27,8 @@ class Backend(Protocol):
     name: str
     notes: list[str]
     """What it could not do as it would, and why."""
+    scratch: int
+    """Bytes that its code takes besides the plan's buffers, for one running call."""
 
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph in the form that it runs."""
@@ -42,6 +44,7 @@ class Numpy:
 
     def __init__(self, check_finite: bool) -> None:
         self.notes: list[str] = []
+        self.scratch = 0
         self.call = loop_op.checked_call if check_finite else loop_op.call
 
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
@@ -83,7 +86,7 @@ class Function:
         prepared = chosen.prepare(self.outputs)
         self.plan = make_plan(self.inputs, prepared, reuse=not check_finite)
         self._run = compile_plan(self.plan, check_finite, chosen.call)
-        self.notes = chosen.notes
+        self.notes, self._scratch = chosen.notes, chosen.scratch
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Run; raises GraphError, ShapeError or DTypeError for inputs that do not fit."""
@@ -127,10 +130,10 @@ class Function:
         counts: dict[str, int] = {}
         for step in self.plan.steps:
             counts[step.node.op.name] = counts.get(step.node.op.name, 0) + 1
-        held = sum(t.size * t.dtype.itemsize for t in self.plan.buffers)
+        held = sum(t.size * t.dtype.itemsize for t in self.plan.buffers) + self._scratch
         lines = [
             f"backend {self.backend}: {len(self.plan.steps)} steps, "
-            f"{len(self.plan.buffers)} buffers of {held} bytes in all"
+            f"{len(self.plan.buffers)} buffers, {held} bytes in all"
         ]
         lines += [f"  loops: {name}" for name in self.rewritten]
         lines += [f"  note: {note}" for note in self.notes]

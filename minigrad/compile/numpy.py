@@ -59,7 +59,7 @@ def compile_plan(
                     elif isinstance(buffer, int):
                         slots[slot] = call(*operands, *attrs, out=buffers[buffer])
                     else:
-                        out = [buffers[b] for b in buffer]
+                        out = [None if b is None else buffers[b] for b in buffer]
                         slots[slot] = call(*operands, *attrs, out=out)
                     if check_finite:
                         _check_step(plan.steps[k], slots, operands)

@@ -30,8 +30,8 @@ class Step:
     node: Expr
     args: tuple[int, ...]
     slot: int
-    buffer: int | tuple[int, ...] | None = None
-    """A number, or one for each result of a node that has several."""
+    buffer: int | tuple[int | None, ...] | None = None
+    """A number, or one for each result of a node that has several; None for memory of its own."""
     frees: tuple[int, ...] = ()
     """Computed slots whose value, or what they view, nobody needs after this step."""
 
@@ -80,6 +80,8 @@ def _make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr], reuse: bool) -> 
 
 
 def _may_alias(node: Expr) -> bool:
+    if node.op is ITEM and node.args[0].op.out:  # an output's result gets memory of its own
+        return False
     return not node.args or is_view(node)
 
 
@@ -130,6 +132,7 @@ def _assign_buffers(plan: Plan, reuse: bool) -> None:
     for s in plan.outputs:
         last_use[root[s]] = len(plan.steps)
     kept = {root[s] for s in plan.outputs}
+    items = {(s.args[0], s.node.attrs[0]): s.slot for s in plan.steps if s.node.op is ITEM}
     memory = _Buffers(plan.buffers)
     for k, step in enumerate(plan.steps):
         dead = {r for s in step.args if last_use[r := root[s]] == k}
@@ -139,7 +142,9 @@ def _assign_buffers(plan: Plan, reuse: bool) -> None:
             memory.release(dead)
         if isinstance(node.type, TupleType):
             if node.op.out:
-                step.buffer = memory.take(step.slot, node.type.items)
+                mine = [items.get((step.slot, k)) in kept for k in range(len(node.type.items))]
+                types = zip(node.type.items, mine, strict=True)
+                step.buffer = memory.take(step.slot, [None if own else t for t, own in types])
         elif node.op is ITEM:
             memory.hand_over(step.args[0], node.attrs[0], step.slot)
         elif _takes_buffer(node) and step.slot not in kept:
@@ -157,20 +162,20 @@ class _Buffers:
         self._waiting: dict[TensorType, list[int]] = {}
         self._held: dict[int, dict[int, int]] = {}  # root slot -> {number of the result: buffer}
 
-    def take(self, slot: int, types: Sequence[TensorType]) -> tuple[int, ...]:
-        """A buffer of each type, held by a slot."""
-        taken = []
+    def take(self, slot: int, types: Sequence[TensorType | None]) -> tuple[int | None, ...]:
+        """A buffer of each type, held by a slot; none for None."""
+        taken: list[int | None] = []
         for t in types:
-            waiting = self._waiting.get(t)
-            if not waiting:
+            waiting = self._waiting.get(t) if t else None
+            if t and not waiting:
                 self._types.append(t)
-            taken.append(waiting.pop() if waiting else len(self._types) - 1)
-        self._held[slot] = dict(enumerate(taken))
+            taken.append(waiting.pop() if waiting else len(self._types) - 1 if t else None)
+        self._held[slot] = {k: buffer for k, buffer in enumerate(taken) if buffer is not None}
         return tuple(taken)
 
     def hand_over(self, whole: int, number: int, slot: int) -> None:
         """One of the buffers that a slot holds is held by another from now on."""
-        if whole in self._held:
+        if number in self._held.get(whole, ()):
             self._held[slot] = {0: self._held[whole].pop(number)}
 
     def release(self, dead: Iterable[int]) -> None:

@@ -1,7 +1,7 @@
 """The native backend: which parts of a graph run as machine code, and what runs on NumPy instead.
 
-Loops whose bodies it knows are one piece of code each; so are blocks: everything between two ops
-that are NumPy's. Large matrix products are: OpenBLAS is at the machine's limit there.
+Everything between two ops that are NumPy's is one block, loops included: one call. Loops that
+are worth several threads stand alone, and large matrix products are left to BLAS.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigrad.body import Body, body_var
-from minigrad.compile.native.pointwise import check
-from minigrad.compile.native.scans import NativeLoop, check_body
+from minigrad.compile.native.program import Program, shared_loop
+from minigrad.compile.native.rows import independent_rows
 from minigrad.compile.native.stages import is_view, source
+from minigrad.compile.native.support import check_node
 from minigrad.compile.native.vecmath import FUNCTIONS
 from minigrad.compile.native.views import UnsupportedError
 from minigrad.errors import GraphError
@@ -21,18 +22,20 @@ from minigrad.graph import Expr, make, rebuild
 from minigrad.loop_op import BLOCK, SCAN
 from minigrad.ops.core import uniform_value
 from minigrad.ops.linalg import MATMUL
-from minigrad.ops.shape import CONCAT
-from minigrad.ops.tuples import item
-from minigrad.types import FLOAT32, FLOAT64, TupleType
+from minigrad.ops.tuples import ITEM, item
+from minigrad.types import FLOAT32, FLOAT64, TensorType, TupleType
 from minigrad.walk import substitute, toposort, walk
 
 # A call of a block costs about this many calls of NumPy, or elements of a NumPy call.
 CALL_OPS, CALL_ELEMENTS = 8, 8_000
-# Multiplications from which a product outside a loop is left to BLAS.
-BLAS = 1 << 18
+# Multiplications from which a product outside a loop is left to BLAS: with one thread, where ours
+# gets slower (104 GFLOP/s for 95 at 192×6400×512, 91 for 107 at 512×6400×1024), with more, where
+# they begin to pay there.
+BLAS_ALONE, BLAS = 1 << 30, 1 << 23
 
-# Work of a call from which a second thread is worth waking (some 20 µs): about 0.2 ms alone.
-SHARED_WORK = 10_000_000
+# Work of a call from which a second thread is worth waking (some 20 µs): about 0.6 ms alone. At a
+# third of it two threads took 0.6 to 1 ms, of which waking them was half, for the 0.5 of one.
+SHARED_WORK = 30_000_000
 FUNCTION_WORK = 20
 
 
@@ -43,36 +46,72 @@ class Native:
 
     def __init__(self, threads: int | None = None) -> None:
         self.notes: list[str] = []
+        self.scratch = 0
         self.threads = _threads() if threads is None else threads
 
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph with blocks in the place of what they compute."""
-        return make_blocks(outputs)
+        return _with_blocks(outputs, self)
 
     def call(self, node: Expr) -> Callable[..., Any]:
         """What computes a node of a prepared graph."""
         if node.op is SCAN:
-            body, length, reverse, _ = node.attrs
-            return self._compiled(body, length, reverse) or node.op.numpy
-        if node.op is BLOCK:
-            run = self._compiled(node.attrs[0], None, False)
-            return run or node.op.numpy
-        return node.op.numpy
+            threads = self.threads if self.is_shared(node) else 1
+            key = ("native", *node.attrs[1:], threads)
+            found = self._compiled(node.attrs[0], key, lambda: shared_loop(node, threads))
+        elif node.op is BLOCK:
+            found = self.block(node.attrs[0])
+        else:
+            return node.op.numpy
+        self.scratch += found.scratch if found else 0
+        return found or node.op.numpy
 
-    def _compiled(self, body: Body, length: int | None, reverse: bool) -> NativeLoop | None:
-        # Kept with the body, which is interned: the same loop is compiled once in a process.
-        threads = self.threads if length and length * _work(body) > SHARED_WORK else 1
-        key = ("native", length, reverse, threads)
+    def is_shared(self, loop: Expr) -> bool:
+        """Whether threads share a loop: its rows are independent, and it is worth waking them."""
+        worth = self.threads > 1 and _work(loop) > SHARED_WORK
+        return worth and independent_rows(loop.attrs[0]) is not None
+
+    def _is_for_blas(self, node: Expr) -> bool:
+        limit = BLAS if self.threads > 1 else BLAS_ALONE
+        return node.op is MATMUL and node.size * node.args[0].shape[-1] >= limit
+
+    def qualifies(self, node: Expr) -> bool:
+        """Whether a node may be part of a block."""
+        if node.op is SCAN:
+            if self.is_shared(node):
+                return False
+        elif isinstance(node.type, TupleType) or node.size == 0 or self._is_for_blas(node):
+            return False
+        try:
+            check_node(node)
+        except UnsupportedError as reason:
+            if node.op is SCAN:
+                self.note(reason)
+            return False
+        return True
+
+    def block(self, body: Body) -> Program | None:
+        """A block's program."""
+        return self._compiled(body, "native", lambda: Program(body))
+
+    def _compiled(self, body: Body, key: Any, build: Callable[[], Program]) -> Program | None:
+        # Kept with the body, which is interned: the same is compiled once in a process.
         if key not in body.derived:
             try:
-                body.derived[key] = NativeLoop(body, length, reverse, threads)
+                body.derived[key] = build()
             except UnsupportedError as reason:
                 body.derived[key] = str(reason)
         found = body.derived[key]
-        if isinstance(found, NativeLoop):
+        if isinstance(found, Program):
             return found
-        self.notes.append(f"a loop runs on numpy: {found} has no native code")
+        self.note(found)
         return None
+
+    def note(self, reason: Any) -> None:
+        """Something runs on NumPy, for this reason."""
+        said = f"a loop runs on numpy: {reason} has no native code"
+        if said not in self.notes:
+            self.notes.append(said)
 
 
 def _threads() -> int:
@@ -85,58 +124,33 @@ def _threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _work(body: Body) -> int:
-    """About how many operations a step takes; an elementary function counts for many."""
-    total = 0
-    for node in toposort(body.outputs):
+def _work(loop: Expr) -> int:
+    """About how many operations a loop takes; an elementary function counts for many."""
+    total, waiting = 0, [(loop, 1)]
+    while waiting:
+        node, times = waiting.pop()
         if node.op is MATMUL:
-            total += 2 * node.size * node.args[0].shape[-1]
+            total += times * 2 * node.size * node.args[0].shape[-1]
         elif node.op.pointwise:
-            total += node.size * (FUNCTION_WORK if node.op.name in FUNCTIONS else 1)
+            total += times * node.size * (FUNCTION_WORK if node.op.name in FUNCTIONS else 1)
+        elif node.op is SCAN:
+            body, length = node.attrs[:2]
+            waiting += [(n, times * length) for n in toposort(body.outputs)]
     return total
 
 
 # --- blocks ------------------------------------------------------------------------------------
 
-
-def _qualifies(node: Expr) -> bool:
-    if isinstance(node.type, TupleType) or node.size == 0:
-        return False
-    if node.op.pointwise:
-        try:
-            check(node)
-        except UnsupportedError:
-            return False
-        return True
-    if node.op is MATMUL:
-        a, b = (source(x) for x in node.args)
-        depth = node.args[0].shape[-1]
-        small = node.size * depth < BLAS or depth < 16
-        return node.ndim == 2 and small and node.dtype in (FLOAT32, FLOAT64) and a.size * b.size > 0
-    return node.op is CONCAT and node.dtype in (FLOAT32, FLOAT64)
+Blocks = dict[Expr, tuple[tuple[Expr, ...], Body, int]]
+"""For each node that others read: what its block reads, the block's body, and its place there."""
 
 
-def make_blocks(outputs: Sequence[Expr]) -> list[Expr]:
-    """Cut the graph into levels: what can be one block once the blocks before it have run."""
-    levels: dict[Expr, int] = {}
-    native: dict[Expr, bool] = {}
-    members: dict[int, list[Expr]] = {}
+def _with_blocks(outputs: Sequence[Expr], native: Native) -> list[Expr]:
+    blocks: Blocks = {}
     order = toposort(outputs)
-    for node in order:
-        if not node.args or uniform_value(node) is not None:
-            levels[node], native[node] = 0, True
-            continue
-        if is_view(node):
-            levels[node], native[node] = levels[node.args[0]], native[node.args[0]]
-            continue
-        native[node] = _qualifies(node)
-        levels[node] = max(levels[a] + (native[node] and not native[a]) for a in node.args)
-        if native[node]:
-            members.setdefault(levels[node], []).append(node)
-    blocks: dict[Expr, tuple[tuple[Expr, ...], Body, int]] = {}
-    for nodes in members.values():
-        if len(nodes) / CALL_OPS + sum(n.size for n in nodes) / CALL_ELEMENTS > 1 < len(nodes):
-            blocks |= _block(nodes, order, outputs)
+    for nodes in _levels(order, native).values():
+        if _gain(nodes) > 1:
+            blocks |= _block(nodes, order, outputs, native)
     reads = walk(outputs, lambda n: blocks[n][0] if n in blocks else n.args)
     new: dict[Expr, Expr] = {}
     for node, needs in reads.items():
@@ -149,20 +163,49 @@ def make_blocks(outputs: Sequence[Expr]) -> list[Expr]:
     return [new[o] for o in outputs]
 
 
+def _levels(order: Sequence[Expr], native: Native) -> dict[int, list[Expr]]:
+    """What can be one block once the blocks before it have run."""
+    level: dict[Expr, int] = {}
+    inside: dict[Expr, bool] = {}
+    members: dict[int, list[Expr]] = {}
+    for node in order:
+        if not node.args or uniform_value(node) is not None:
+            level[node], inside[node] = 0, True
+        elif is_view(node):
+            level[node], inside[node] = level[node.args[0]], inside[node.args[0]]
+        else:
+            followed = node.op is ITEM and inside[node.args[0]]
+            inside[node] = followed or native.qualifies(node)
+            level[node] = max(level[a] + (inside[node] and not inside[a]) for a in node.args)
+            if inside[node]:
+                members.setdefault(level[node], []).append(node)
+    return members
+
+
+def _gain(nodes: Sequence[Expr]) -> float:
+    """What a block saves, in calls of a block."""
+    if any(n.op is SCAN for n in nodes):
+        return float("inf")
+    if len(nodes) == 1 and nodes[0].op.name not in FUNCTIONS:
+        return 0.0
+    return len(nodes) / CALL_OPS + sum(n.size for n in nodes) / CALL_ELEMENTS
+
+
 def _block(
-    nodes: Sequence[Expr], order: Sequence[Expr], outputs: Sequence[Expr]
-) -> dict[Expr, tuple[tuple[Expr, ...], Body, int]]:
-    """For each node that others read: what its block reads, the block's body, and its place."""
+    nodes: Sequence[Expr], order: Sequence[Expr], outputs: Sequence[Expr], native: Native
+) -> Blocks:
     inside = set(nodes)
-    readers = [n for n in order if n not in inside and not is_view(n)]
-    seen = [source(o) for o in outputs] + [source(a) for n in readers for a in n.args]
-    results = [n for n in dict.fromkeys(seen) if n in inside]
+    # What the function gives out is written as it is given out; all else is read through views.
+    given = [o if uniform_value(o) is None else source(o) for o in outputs]
+    read = [source(a) for n in order if n not in inside and not is_view(n) for a in n.args]
+    results = [n for n in dict.fromkeys(given + read)
+               if source(n) in inside and isinstance(n.type, TensorType)]  # fmt: skip
     sources = dict.fromkeys(source(a) for n in nodes for a in n.args)
     inputs = [s for s in sources if s not in inside and uniform_value(s) is None]
     variables = [body_var(k, "const", s.type) for k, s in enumerate(inputs)]
+    if not inputs or any(n.dtype not in (FLOAT32, FLOAT64) for n in (*inputs, *results)):
+        return {}  # what depends on nothing is small; and memory holds floats
     body = Body(variables, substitute(results, dict(zip(inputs, variables, strict=True))), 0, 0)
-    try:
-        check_body(body)
-    except UnsupportedError:
+    if native.block(body) is None:
         return {}
     return {n: (tuple(inputs), body, k) for k, n in enumerate(results)}

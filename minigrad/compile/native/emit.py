@@ -1,84 +1,92 @@
-"""The code of single stages: groups of pointwise ops, products, sums, concatenations, copies."""
+"""The code of single stages that are no products: groups of pointwise ops, sums, copies, parts."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from minigrad.body import Body
+from minigrad.compile.native.irtools import float_type
 from minigrad.compile.native.irtools import int64 as index
 from minigrad.compile.native.jit import llvm
-from minigrad.compile.native.matmul import Matmul, emit_matmul
-from minigrad.compile.native.pack import emit_pack, packed_size
-from minigrad.compile.native.pointwise import (
-    ROWS,
-    constant,
-    float_type,
-    for_each,
-)
-from minigrad.compile.native.stages import Schedule, Stage, is_leaf, source
+from minigrad.compile.native.layout import bytes_of, parts
+from minigrad.compile.native.memory import Memory
+from minigrad.compile.native.pointwise import ROWS, constant, for_each
+from minigrad.compile.native.stages import Schedule, Stage
 from minigrad.compile.native.views import UnsupportedError, View
-from minigrad.graph import CONST, Expr
-from minigrad.ops.core import BROADCAST, RESHAPE, SUM, uniform_value
+from minigrad.graph import Expr
+from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.index import GETITEM
-from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import PERMUTE
 from minigrad.types import TensorType
-
-ALIGN = 64  # bytes: a cache line, and the widest vector
-
-
-@dataclass
-class Memory:
-    """One block of scratch memory, handed out in pieces while code is generated."""
-
-    size: int = 0
-
-    def take(self, type_: TensorType, elements: int | None = None) -> int:
-        """The byte offset of room for a tensor."""
-        start = self.size
-        count = type_.size if elements is None else elements
-        self.size += -(-count * type_.dtype.itemsize // ALIGN) * ALIGN
-        return start
 
 
 @dataclass
 class Code:
-    """What the emitting functions share."""
+    """What the emitting functions share while they make the code of one body."""
 
     module: Any
     builder: Any
     plan: Schedule
     memory: Memory
     scratch: Any
+    names: itertools.count[int] = field(default_factory=itertools.count)
+    in_loop: bool = False
     home: dict[Expr, View] = field(default_factory=dict)
     """Where a node's value is read."""
     copies: dict[Expr, list[View]] = field(default_factory=dict)
     """Where else it is to be written."""
     packed: dict[Expr, Any] = field(default_factory=dict)
-    names: itertools.count[int] = field(default_factory=itertools.count)
+    taken: list[int] = field(default_factory=list)
+    """Scratch memory that is given back when the body's code is complete."""
+
+    def within(self, plan: Schedule) -> Code:
+        """For the body of a loop that is a stage of this one."""
+        return Code(
+            self.module, self.builder, plan, self.memory, self.scratch, self.names, in_loop=True
+        )
+
+    def give_back(self) -> None:
+        """The body's code is complete."""
+        while self.taken:
+            self.memory.give_back(self.taken.pop())
+
+    def at(self, offset: int) -> Any:
+        """A pointer to scratch memory."""
+        return self.builder.gep(self.scratch, [index(offset)], source_etype=llvm().ir.IntType(8))
 
     def room(self, type_: TensorType, elements: int | None = None) -> Any:
-        """A pointer to scratch memory."""
-        offset = index(self.memory.take(type_, elements))
-        return self.builder.gep(self.scratch, [offset], source_etype=llvm().ir.IntType(8))
+        """A pointer to scratch memory of the body's own."""
+        self.taken.append(self.memory.take(bytes_of(type_, elements)))
+        return self.at(self.taken[-1])
+
+    @contextmanager
+    def borrowed(self, type_: TensorType, elements: int | None = None) -> Iterator[Any]:
+        """A pointer to scratch memory for a while."""
+        offset = self.memory.take(bytes_of(type_, elements))
+        yield self.at(offset)
+        self.memory.give_back(offset)
 
     def view(self, node: Expr) -> View:
         """Where a node lies in memory, through reshapes, slices and the like."""
-        found = self.home.get(node)
-        if found is None:
-            found = self.home[node] = self._view_of(node)
-        return found
+        chain = []
+        while node not in self.home and uniform_value(node) is None:
+            chain.append(node)
+            node = node.args[0]
+        if node not in self.home:  # a number: one element serves for all
+            number = View(self.room(node.type, 1), node.shape, (0,) * node.ndim)
+            fill(self, node, View(number.base, (1,) * node.ndim, number.strides))
+            self.home[node] = number
+        for outer in reversed(chain):
+            self.home[outer] = self._view_of(outer, self.home[outer.args[0]])
+        return self.home[chain[0] if chain else node]
 
-    def _view_of(self, node: Expr) -> View:
-        inner = self.view(node.args[0])
+    def _view_of(self, node: Expr, inner: View) -> View:
         if node.op is RESHAPE:
-            reshaped = inner.reshaped(node.shape)
-            if reshaped is None:
-                raise UnsupportedError("a reshape that moves elements")
-            return reshaped
+            moved = inner.reshaped(node.shape)
+            return moved or View.whole(self.straight(node.args[0]).base, node.shape)
         if node.op is BROADCAST:
             return inner.broadcast(node.shape)
         if node.op is PERMUTE:
@@ -87,23 +95,18 @@ class Code:
             return inner.indexed(node.attrs[0])
         raise UnsupportedError(f"op {node.op.name}")
 
+    def straight(self, node: Expr) -> View:
+        """A row-major copy of a node."""
+        target = View.whole(self.room(node.type), node.shape)
+        copy(self, node.type, self.home[node], [target])
+        return target
+
 
 # --- stages ------------------------------------------------------------------------------------
 
 
-def emit_stage(code: Code, stage: Stage) -> None:
-    (node,) = stage.nodes if not stage.pointwise else (stage.nodes[0],)
-    if stage.pointwise:
-        _emit_group(code, stage)
-    elif node.op is MATMUL:
-        _emit_product(code, node)
-    elif node.op is SUM:
-        _emit_sum(code, node)
-    else:
-        _emit_concat(code, node)
-
-
-def _emit_group(code: Code, stage: Stage) -> None:
+def emit_group(code: Code, stage: Stage) -> None:
+    """Pointwise ops of one shape as one loop over the elements."""
     own = {n: k for k, n in enumerate(stage.nodes)}
     reads: dict[Expr, int] = {}
     for n in stage.nodes:
@@ -129,117 +132,73 @@ def _emit_group(code: Code, stage: Stage) -> None:
 
 
 def copy(code: Code, type_: TensorType, view: View, targets: Sequence[View]) -> None:
+    """Write what lies in one place to others."""
     same: Callable[..., list[Any]] = lambda lanes, values: values * len(targets)  # noqa: E731
-    for_each(code.builder, type_.shape, type_.dtype, [view], same, targets)
+    if targets:
+        for_each(code.builder, type_.shape, type_.dtype, [view], same, targets)
+
+
+def copy_or_fill(code: Code, node: Expr, target: View) -> None:
+    """Write a node that lies somewhere, or is a number, to a place."""
+    if uniform_value(node) is None:
+        copy(code, node.type, code.view(node), [target])
+    else:
+        fill(code, node, target)
 
 
 def fill(code: Code, node: Expr, target: View) -> None:
+    """Write a number to all of a place."""
     number: Callable[..., list[Any]] = lambda lanes, values: [constant(lanes, node)]  # noqa: E731
-    for_each(code.builder, node.shape, node.dtype, [], number, [target])
+    for_each(code.builder, target.shape, node.dtype, [], number, [target])
 
 
-def _emit_concat(code: Code, node: Expr) -> None:
+def write_copies(code: Code, node: Expr) -> None:
+    """Write a value that is at its home to wherever else it is wanted."""
+    copy(code, node.type, code.home[node], code.copies.get(node, []))
+
+
+def emit_concat(code: Code, node: Expr) -> None:
     """Copy the parts that were not computed in place already."""
     whole = code.home[node]
-    (axis,) = node.attrs
-    start = 0
-    for part in node.args:
-        spec = [("s", 0, n, 1) for n in part.shape]
-        spec[axis] = ("s", start, part.shape[axis], 1)
-        target = whole.indexed(tuple(spec))
-        written = [code.home.get(part), *code.copies.get(part, ())]
-        if uniform_value(part) is not None:
-            fill(code, part, target)
-        elif target not in written:
-            copy(code, part.type, code.view(part), [target])
-        start += part.shape[axis]
-    for target in code.copies.get(node, ()):
-        copy(code, node.type, whole, [target])
+    for part, spec in parts(node):
+        target = whole.indexed(spec)
+        if target not in [code.home.get(part), *code.copies.get(part, ())]:
+            copy_or_fill(code, part, target)
+    write_copies(code, node)
 
 
-def _emit_product(code: Code, node: Expr) -> None:
-    left, right = node.args
-    a, out = _rows(code, left), code.home[node]
-    product = _product(node, a, None if node in code.packed else _rows(code, right), out)
-    name = f"matmul{next(code.names)}"
-    function = emit_matmul(code.module, name, product)
-    b = code.packed[node] if node in code.packed else _pointer(code, code.view(right), node)
-    operands = [_pointer(code, out, node), _pointer(code, a, node), b]
-    code.builder.call(function, operands)
-    for target in code.copies.get(node, ()):
-        copy(code, node.type, out, [target])
+def emit_scatter(code: Code, node: Expr) -> None:
+    """The operand within zeros."""
+    fill_zero(code, node, code.home[node])
+    copy_or_fill(code, node.args[0], code.home[node].indexed(node.attrs[0]))
+    write_copies(code, node)
 
 
-def _emit_sum(code: Code, node: Expr) -> None:
+def fill_zero(code: Code, node: Expr, target: View) -> None:
+    """Write zeros to all of a place."""
+    zero: Callable[..., list[Any]] = lambda lanes, values: [lanes.const(0.0)]  # noqa: E731
+    for_each(code.builder, target.shape, node.dtype, [], zero, [target])
+
+
+def emit_sum(code: Code, node: Expr) -> None:
     """Add the operand's elements, in order, onto zeros."""
-    (term,), (axes,), out = node.args, node.attrs, code.home[node]
-    for_each(
-        code.builder, node.shape, node.dtype, [], lambda lanes, values: [lanes.const(0.0)], [out]
-    )
+    (term,), (axes,) = node.args, node.attrs
+    view = code.view(term)
+    fill_zero(code, node, code.home[node])
+    _add_up(code, node, view, axes, code.home[node])
+    write_copies(code, node)
+
+
+def _add_up(code: Code, node: Expr, term: View, axes: tuple[int, ...], out: View) -> None:
     waiting = iter(out.strides)
-    strides = tuple(0 if k in axes else next(waiting) for k in range(term.ndim))
+    strides = tuple(0 if k in axes else next(waiting) for k in range(len(term.shape)))
     total = View(out.base, term.shape, strides, out.offset)
-    for_each(
-        code.builder,
-        term.shape,
-        node.dtype,
-        [code.view(term), total],
-        lambda lanes, values: [lanes.add(*values)],
-        [total],
+    add: Callable[..., list[Any]] = lambda lanes, values: [lanes.add(*values)]  # noqa: E731
+    for_each(code.builder, term.shape, node.dtype, [term, total], add, [total])
+
+
+def pointer(code: Code, view: View, like: Expr) -> Any:
+    """To a view's first element."""
+    return code.builder.gep(
+        view.base, [index(view.offset)], source_etype=float_type(like.dtype.name)
     )
-    for target in code.copies.get(node, ()):
-        copy(code, node.type, out, [target])
-
-
-def _rows(code: Code, node: Expr) -> View:
-    if (is_leaf(node) and node.op is CONST) or uniform_value(node) is not None:
-        raise UnsupportedError("a constant array in a matrix product")
-    return code.view(node)
-
-
-def _pointer(code: Code, view: View, like: Expr) -> Any:
-    return code.builder.gep(view.base, [index(view.offset)], source_etype=float_type(like.dtype))
-
-
-def _product(node: Expr, a: View, b: View | None, out: View) -> Matmul:
-    m, n = node.shape
-    k = a.shape[1]
-    lda, turned_a = _leading(a)
-    ldc, turned_c = _leading(out)
-    if turned_c:
-        raise UnsupportedError("a matrix product written by columns")
-    if b is None:
-        return Matmul(m, k, n, node.dtype.name, lda=lda, ldc=ldc, transpose_a=turned_a, packed=True)
-    ldb, turned_b = _leading(b)
-    if turned_b:
-        raise UnsupportedError("a transposed right side that changes from step to step")
-    return Matmul(m, k, n, node.dtype.name, lda=lda, ldb=ldb, ldc=ldc, transpose_a=turned_a)
-
-
-def _leading(view: View) -> tuple[int, bool]:
-    """The row stride of a matrix, and whether it lies transposed."""
-    (rows, columns), (by_row, by_column) = view.shape, view.strides
-    if by_column == 1 or (columns == 1 and by_row >= 1):
-        return (by_row if rows > 1 else max(columns, 1)), False
-    if by_row == 1 or rows == 1:
-        return (by_column if columns > 1 else max(rows, 1)), True
-    raise UnsupportedError("a matrix whose rows and columns are both scattered")
-
-
-def pack_constants(code: Code, body: Body) -> None:
-    """Lay out the right sides that no step changes, once."""
-    constants = {*body.constants}
-    for stage in code.plan.stages:
-        node = stage.nodes[0]
-        if node.op is not MATMUL or source(node.args[1]) not in constants:
-            continue
-        right = code.view(node.args[1])
-        ldb, turned = _leading(right)
-        m, n = node.shape
-        product = Matmul(
-            m, right.shape[0], n, node.dtype.name, ldb=ldb, transpose_b=turned, packed=True
-        )
-        packed = code.room(node.type, packed_size(product))
-        pack = emit_pack(code.module, f"pack{next(code.names)}", product)
-        code.builder.call(pack, [packed, _pointer(code, right, node)])
-        code.packed[node] = packed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,6 +58,16 @@ def counted(builder: Any, stop: int, step: int = 1) -> Iterator[Any]:
     index.add_incoming(following, builder.block)
     builder.cbranch(builder.icmp_signed("<", following, int64(stop)), body, after)
     builder.position_at_end(after)
+
+
+@contextmanager
+def nest(builder: Any, dims: Sequence[int]) -> Iterator[list[Any]]:
+    """Loops within loops; the counters, outermost first."""
+    if not dims:
+        yield []
+        return
+    with counted(builder, dims[0]) as k, nest(builder, dims[1:]) as rest:
+        yield [k, *rest]
 
 
 def load_lanes(builder: Any, pointer: Any, vector: Any, count: int) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minigrad.compile.native import vecmath
-from minigrad.compile.native.irtools import counted
+from minigrad.compile.native.irtools import counted, float_type, nest
 from minigrad.compile.native.irtools import int64 as index
 from minigrad.compile.native.jit import host, llvm
 from minigrad.compile.native.lanes import Lanes
@@ -98,25 +97,19 @@ def check(node: Expr) -> None:
 # --- loops -------------------------------------------------------------------------------------
 
 
-def float_type(dtype: np.dtype[Any]) -> Any:
-    """The IR type of a float dtype."""
-    ir = llvm().ir
-    if dtype == FLOAT32:
-        return ir.FloatType()
-    if dtype == FLOAT64:
-        return ir.DoubleType()
-    raise UnsupportedError(f"{dtype} in memory")
-
-
 def element(
-    builder: Any, view: View, strides: Sequence[int], counters: Sequence[Any], dtype: Any
+    builder: Any,
+    view: View,
+    strides: Sequence[int],
+    counters: Sequence[Any],
+    dtype: np.dtype[Any],
 ) -> Any:
     """A pointer to the element of a view at some counters."""
     place = index(view.offset)
     for k, s in zip(counters, strides, strict=True):
         if s:
             place = builder.add(place, builder.mul(k, index(s)))
-    return builder.gep(view.base, [place], source_etype=float_type(dtype))
+    return builder.gep(view.base, [place], source_etype=float_type(dtype.name))
 
 
 def for_each(
@@ -139,22 +132,13 @@ def for_each(
     inner = [s[-1] for s in strides]
     vectors = all(s in (0, 1) for s in inner) and all(s == 1 for s in inner[len(reads) :])
     whole = dims[-1] // width * width if vectors else 0
-    with _nest(builder, dims[:-1]) as outer:
+    with nest(builder, dims[:-1]) as outer:
         for start, stop, lanes in ((0, whole, width), (whole, dims[-1], 1)):
             if start == stop:
                 continue
             with counted(builder, stop - start, lanes) as k:
                 at = builder.add(k, index(start)) if start else k
                 _one(builder, dtype, lanes, [*outer, at], strides, reads, compute, writes)
-
-
-@contextmanager
-def _nest(builder: Any, dims: Sequence[int]) -> Iterator[list[Any]]:
-    if not dims:
-        yield []
-        return
-    with counted(builder, dims[0]) as k, _nest(builder, dims[1:]) as rest:
-        yield [k, *rest]
 
 
 def _one(
@@ -168,7 +152,7 @@ def _one(
     writes: Sequence[View],
 ) -> None:
     ir = llvm().ir
-    single = float_type(dtype)
+    single = float_type(dtype.name)
     kind = ir.VectorType(single, width) if width > 1 else single
     align = np.dtype(dtype).itemsize
     values = []

@@ -16,6 +16,7 @@ from minigrad.graph import CONST, VAR, Expr
 from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.index import GETITEM
 from minigrad.ops.shape import PERMUTE
+from minigrad.ops.tuples import ITEM
 from minigrad.types import BOOL, FLOAT64
 from minigrad.walk import toposort
 
@@ -24,7 +25,8 @@ _VIEWS = frozenset({BROADCAST, RESHAPE, PERMUTE, GETITEM})
 
 @dataclass(slots=True)
 class Stage:
-    """Ops of one loop over one shape, or one op that is not pointwise."""
+    """Ops of one loop over one shape; or one op that is not pointwise, before its items if it has
+    several results."""
 
     nodes: list[Expr] = field(default_factory=list)
     pointwise: bool = False
@@ -64,6 +66,11 @@ def schedule(outputs: Sequence[Expr]) -> Schedule:
     dtypes: dict[Expr, np.dtype[Any]] = {}  # of tests, the dtype of what they compare
     for node in toposort(outputs):
         if is_leaf(node) or is_view(node):
+            continue
+        if node.op is ITEM:
+            place[node] = place[node.args[0]]
+            stages[place[node]].nodes.append(node)
+            in_memory.add(node)
             continue
         if not node.op.pointwise:
             in_memory.update(source(a) for a in node.args)

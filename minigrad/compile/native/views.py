@@ -40,9 +40,9 @@ class View:
     offset: int = 0
 
     @classmethod
-    def whole(cls, base: Any, shape: Shape) -> View:
-        """All of a row-major array."""
-        return cls(base, shape, contiguous(shape))
+    def whole(cls, base: Any, shape: Shape, offset: int = 0) -> View:
+        """A row-major array."""
+        return cls(base, shape, contiguous(shape), offset)
 
     @property
     def is_contiguous(self) -> bool:

@@ -1,0 +1,49 @@
+"""Scratch memory of generated code: which bytes are whose, decided while the code is made."""
+
+from __future__ import annotations
+
+ALIGN = 64  # bytes: a cache line, and the widest vector
+
+
+class Memory:
+    """One block of memory, taken and given back in pieces; `size` is the most that it came to.
+
+    >>> memory = Memory()
+    >>> a, b = memory.take(100), memory.take(64)
+    >>> memory.give_back(a)
+    >>> a, b, memory.take(64), memory.size
+    (0, 128, 0, 192)
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._free: list[tuple[int, int]] = []  # (start, end), in order, never touching
+        self._taken: dict[int, int] = {}  # start: end
+
+    def take(self, bytes_: int) -> int:
+        """The offset of so many bytes: the smallest free piece that holds them."""
+        need = max(1, -(-bytes_ // ALIGN)) * ALIGN
+        fits = [(end - start, start) for start, end in self._free if end - start >= need]
+        if fits:
+            length, start = min(fits)
+            self._free.remove((start, start + length))
+            if length > need:
+                self._insert(start + need, start + length)
+        else:
+            start = self.size
+            if self._free and self._free[-1][1] == self.size:  # what is free at the end grows
+                start, _ = self._free.pop()
+            self.size = start + need
+        self._taken[start] = start + need
+        return start
+
+    def give_back(self, start: int) -> None:
+        """What was taken at this offset is free again."""
+        self._insert(start, self._taken.pop(start))
+
+    def _insert(self, start: int, end: int) -> None:
+        before = [p for p in self._free if p[1] < start]
+        touching = [p for p in self._free if p[1] >= start and p[0] <= end]
+        after = [p for p in self._free if p[0] > end]
+        start, end = min([start, *(p[0] for p in touching)]), max([end, *(p[1] for p in touching)])
+        self._free = [*before, (start, end), *after]

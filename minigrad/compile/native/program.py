@@ -1,0 +1,171 @@
+"""Compiled programs: a body as machine code, called with arrays; loops whose rows threads share."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import numpy as np
+
+from minigrad.body import Body, body_var
+from minigrad.compile.native.emit import Code
+from minigrad.compile.native.irtools import int64 as index
+from minigrad.compile.native.jit import compile_module, llvm, new_module
+from minigrad.compile.native.memory import ALIGN, Memory
+from minigrad.compile.native.rows import independent_rows, take_rows
+from minigrad.compile.native.stages import schedule
+from minigrad.compile.native.steps import emit_step
+from minigrad.compile.native.support import check_body
+from minigrad.compile.native.views import View, contiguous
+from minigrad.graph import Expr, make
+from minigrad.loop_op import SCAN, stacked
+from minigrad.ops.tuples import item
+from minigrad.types import Array
+
+
+class Program:
+    """A compiled body: its inputs' arrays -> its outputs' arrays. Calls from threads are safe.
+
+    shares: bodies that compute the same outputs, each for some rows, and the first of these rows;
+        a call computes them side by side. moves: for each input and output, the bytes from one
+        row to the next, 0 where the shares have all of it.
+    """
+
+    def __init__(
+        self, body: Body, shares: Sequence[tuple[int, Body]] = (), moves: Sequence[int] = ()
+    ) -> None:
+        check_body(body)
+        self.body = body
+        self._results = [(o.shape, o.dtype) for o in body.outputs]
+        self._nowhere = [None] * len(body.outputs)
+        self._moves = moves
+        codes = {part: _Compiled(part, body) for part in {p: 0 for _, p in shares} or [body]}
+        self._shares = [(row, codes[part]) for row, part in shares or [(0, body)]]
+        self.scratch = sum(code.scratch for _, code in self._shares)
+
+    @property
+    def threads(self) -> int:
+        """How many threads a call uses."""
+        return len(self._shares)
+
+    def __call__(self, *arrays: Any, out: Sequence[Array | None] | None = None) -> Sequence[Array]:
+        """The outputs, in `out` where it gives an array."""
+        given = [np.ascontiguousarray(a) for a in arrays[: len(self.body.inputs)]]
+        results = [
+            np.empty(*kind) if array is None else array
+            for kind, array in zip(self._results, out or self._nowhere, strict=True)
+        ]
+        places = [_address(a) for a in (*given, *results)]
+        waiting = [
+            _pool().submit(code, [p + row * m for p, m in zip(places, self._moves, strict=True)])
+            for row, code in self._shares[1:]
+        ]
+        self._shares[0][1](places)
+        for share in waiting:
+            share.result()
+        return results
+
+
+def _address(array: Array) -> int:
+    """Of an array's first element. An array's own `ctypes.data` takes three times as long."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(cast(Any, array)))
+    except (TypeError, ValueError):  # read-only, or empty
+        return int(array.ctypes.data)
+
+
+def shared_loop(node: Expr, threads: int) -> Program:
+    """The program of a loop, in shares of its rows where they are independent."""
+    body, length, reverse, recompute = node.attrs
+    rows = independent_rows(body) if threads > 1 else None
+    whole = _loop_alone(node.attrs)
+    if not rows:
+        return Program(whole)
+    shares: list[tuple[int, Body]] = []
+    cut: dict[int, Body] = {}
+    for row, count in _cut(body.carries[0].shape[0], threads):
+        if count not in cut:
+            part = take_rows(body, rows, count)
+            cut[count] = _loop_alone((part, length, reverse, recompute))
+        shares.append((row, cut[count]))
+    moves = [
+        v.dtype.itemsize * (v.size // v.shape[0]) if v in rows else 0
+        for v in (*body.inputs, *body.outputs)
+    ]
+    return Program(whole, shares, moves)
+
+
+def _loop_alone(attrs: tuple[Any, ...]) -> Body:
+    """A body that computes a loop, and nothing else."""
+    body, length = attrs[:2]
+    carries, xs, constants = body.split([v.type for v in body.inputs])
+    types = [*carries, *(stacked(x, length) for x in xs), *constants]
+    inputs = tuple([body_var(k, "const", t) for k, t in enumerate(types)])
+    loop = make(SCAN, inputs, attrs)
+    return Body(inputs, [item(loop, k) for k in range(len(body.outputs))], 0, 0)
+
+
+def _cut(batch: int, threads: int) -> list[tuple[int, int]]:
+    """(first row, count) of even shares."""
+    bounds = [batch * k // min(threads, batch) for k in range(min(threads, batch) + 1)]
+    return [(a, b - a) for a, b in itertools.pairwise(bounds)]
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="minigrad")
+
+
+class _Compiled:
+    """The machine code of a body, or of a share of it, and scratch memory for its calls."""
+
+    def __init__(self, body: Body, whole: Body) -> None:
+        memory, module = Memory(), new_module()
+        _emit_program(module, body, whole, memory)
+        self.scratch = memory.size
+        self._run = compile_module(module).function("program", 2)
+        self._pack = struct.Struct(f"{len(body.inputs) + len(body.outputs)}P").pack
+        self._waiting: list[tuple[Array, int]] = []
+
+    def __call__(self, places: Sequence[int]) -> None:
+        try:
+            scratch = self._waiting.pop()  # atomic: no two calls take the same one
+        except IndexError:
+            scratch = _aligned(self.scratch)
+        try:
+            self._run(self._pack(*places), scratch[1])
+        finally:
+            self._waiting.append(scratch)
+
+
+def _aligned(size: int) -> tuple[Array, int]:
+    """Uninitialised bytes, and the address of the first cache line in them."""
+    block = np.empty(size + ALIGN, np.uint8)
+    return block, -(-block.ctypes.data // ALIGN) * ALIGN
+
+
+def _emit_program(module: Any, body: Body, whole: Body, memory: Memory) -> None:
+    """The function `program` of a module: a table of addresses and scratch memory are its data."""
+    ir = llvm().ir
+    pointer = ir.PointerType()
+    signature = ir.FunctionType(ir.VoidType(), [pointer, pointer])
+    function = ir.Function(module, signature, "program")
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    table, scratch = function.args
+    code = Code(module, builder, schedule(body.outputs), memory, scratch)
+    places = []
+    pairs = zip((*body.inputs, *body.outputs), (*whole.inputs, *whole.outputs), strict=True)
+    for k, (v, full) in enumerate(pairs):
+        entry = builder.gep(table, [index(k)], source_etype=pointer)
+        base = builder.load(entry, typ=pointer)
+        places.append(View(base, v.shape, contiguous(full.shape)))
+    count = len(body.inputs)
+    code.home.update(zip(body.inputs, places[:count], strict=True))
+    emit_step(code, body, places[count:])
+    code.give_back()
+    builder.ret_void()
