@@ -33,7 +33,8 @@ def compile_plan(
     for slot, array in plan.constants:
         template[slot] = array
     program = [
-        (call_of(s.node), s.args, s.node.attrs, s.slot, s.buffer, s.frees) for s in plan.steps
+        (call_of(s.node), s.args, s.node.attrs, s.slot, s.items, s.buffer, s.frees)
+        for s in plan.steps
     ]
     workspaces: list[list[Array]] = []
 
@@ -52,7 +53,7 @@ def compile_plan(
         k = 0
         try:
             with np.errstate(all="ignore"):
-                for k, (call, args, attrs, slot, buffer, frees) in enumerate(program):
+                for k, (call, args, attrs, slot, items, buffer, frees) in enumerate(program):
                     operands = [slots[a] for a in args]
                     if buffer is None:
                         slots[slot] = call(*operands, *attrs)
@@ -61,6 +62,8 @@ def compile_plan(
                     else:
                         out = [None if b is None else buffers[b] for b in buffer]
                         slots[slot] = call(*operands, *attrs, out=out)
+                    for i, item in items:
+                        slots[item] = slots[slot][i]
                     if check_finite:
                         _check_step(plan.steps[k], slots, operands)
                     for dead in frees:

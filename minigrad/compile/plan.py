@@ -30,6 +30,8 @@ class Step:
     node: Expr
     args: tuple[int, ...]
     slot: int
+    items: tuple[tuple[int, int], ...] = ()
+    """(which, slot) of the results that are read, of a node that has several."""
     buffer: int | tuple[int | None, ...] | None = None
     """A number, or one for each result of a node that has several; None for memory of its own."""
     frees: tuple[int, ...] = ()
@@ -64,7 +66,15 @@ def _make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr], reuse: bool) -> 
     reads = walk(outputs, _reads)
     nodes = [*reads, *(v for v in dict.fromkeys(inputs) if v not in reads)]
     slot = {n: k for k, n in enumerate(nodes)}
-    steps = [Step(n, tuple([slot[a] for a in reads[n]]), slot[n]) for n in nodes if n.args]
+    items: dict[Expr, list[tuple[int, int]]] = {}
+    for n in nodes:
+        if n.op is ITEM:
+            items.setdefault(n.args[0], []).append((n.attrs[0], slot[n]))
+    steps = [
+        Step(n, tuple([slot[a] for a in reads[n]]), slot[n], tuple(items.get(n, ())))
+        for n in nodes
+        if n.args and n.op is not ITEM
+    ]
     output_slots = [slot[n] for n in outputs]
     plan = Plan(
         nodes,
@@ -80,8 +90,6 @@ def _make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr], reuse: bool) -> 
 
 
 def _may_alias(node: Expr) -> bool:
-    if node.op is ITEM and node.args[0].op.out:  # an output's result gets memory of its own
-        return False
     return not node.args or is_view(node)
 
 
@@ -123,8 +131,7 @@ def _assign_buffers(plan: Plan, reuse: bool) -> None:
     members = [[s] for s in root]  # a root and its views
     last_use = [-1] * len(plan.nodes)
     for k, step in enumerate(plan.steps):
-        # A result of several has memory of its own: what was held for it passes to its item.
-        if is_view(step.node) and step.node.op is not ITEM:
+        if is_view(step.node):
             root[step.slot] = root[step.args[0]]
             members[root[step.slot]].append(step.slot)
         for s in step.args:
@@ -132,7 +139,6 @@ def _assign_buffers(plan: Plan, reuse: bool) -> None:
     for s in plan.outputs:
         last_use[root[s]] = len(plan.steps)
     kept = {root[s] for s in plan.outputs}
-    items = {(s.args[0], s.node.attrs[0]): s.slot for s in plan.steps if s.node.op is ITEM}
     memory = _Buffers(plan.buffers)
     for k, step in enumerate(plan.steps):
         dead = {r for s in step.args if last_use[r := root[s]] == k}
@@ -142,13 +148,18 @@ def _assign_buffers(plan: Plan, reuse: bool) -> None:
             memory.release(dead)
         if isinstance(node.type, TupleType):
             if node.op.out:
-                mine = [items.get((step.slot, k)) in kept for k in range(len(node.type.items))]
-                types = zip(node.type.items, mine, strict=True)
-                step.buffer = memory.take(step.slot, [None if own else t for t, own in types])
-        elif node.op is ITEM:
-            memory.hand_over(step.args[0], node.attrs[0], step.slot)
+                # Results that nobody reads are held by the whole, which nobody reads either.
+                slots = {
+                    **dict.fromkeys(range(len(node.type.items)), step.slot),
+                    **dict(step.items),
+                }
+                step.buffer = tuple(
+                    None if s in kept else memory.take(s, node.type.items[i])
+                    for i, s in slots.items()
+                )
+            dead |= {s for s in (step.slot, *(s for _, s in step.items)) if last_use[s] < 0}
         elif _takes_buffer(node) and step.slot not in kept:
-            (step.buffer,) = memory.take(step.slot, [node.type])
+            step.buffer = memory.take(step.slot, node.type)
         memory.release(dead)
         # A loop that NumPy runs makes arrays besides its buffers: those are let go of always.
         step.frees = tuple([s for r in dead for s in members[r] if plan.nodes[s].args])
@@ -160,26 +171,19 @@ class _Buffers:
     def __init__(self, types: list[TensorType]) -> None:
         self._types = types
         self._waiting: dict[TensorType, list[int]] = {}
-        self._held: dict[int, dict[int, int]] = {}  # root slot -> {number of the result: buffer}
+        self._held: dict[int, list[int]] = {}
 
-    def take(self, slot: int, types: Sequence[TensorType | None]) -> tuple[int | None, ...]:
-        """A buffer of each type, held by a slot; none for None."""
-        taken: list[int | None] = []
-        for t in types:
-            waiting = self._waiting.get(t) if t else None
-            if t and not waiting:
-                self._types.append(t)
-            taken.append(waiting.pop() if waiting else len(self._types) - 1 if t else None)
-        self._held[slot] = {k: buffer for k, buffer in enumerate(taken) if buffer is not None}
-        return tuple(taken)
-
-    def hand_over(self, whole: int, number: int, slot: int) -> None:
-        """One of the buffers that a slot holds is held by another from now on."""
-        if number in self._held.get(whole, ()):
-            self._held[slot] = {0: self._held[whole].pop(number)}
+    def take(self, slot: int, type_: TensorType) -> int:
+        """A buffer of a type, held by a slot."""
+        waiting = self._waiting.get(type_)
+        if not waiting:
+            self._types.append(type_)
+        taken = waiting.pop() if waiting else len(self._types) - 1
+        self._held.setdefault(slot, []).append(taken)
+        return taken
 
     def release(self, dead: Iterable[int]) -> None:
         """Nobody needs the values of these slots."""
         for s in dead:
-            for buffer in self._held.pop(s, {}).values():
+            for buffer in self._held.pop(s, ()):
                 self._waiting.setdefault(self._types[buffer], []).append(buffer)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+import numpy as np
+
 from minigrad.errors import ShapeError
 from minigrad.graph import Expr, Op, make, register
 from minigrad.ops.core import full, uniform_value
@@ -34,7 +36,7 @@ TUPLE = register(
     Op(
         "tuple",
         _tuple_type,
-        lambda *items: items,
+        lambda *items: tuple([np.array(x) for x in items]),  # results share no memory
         transpose=lambda ct, out, i: item(ct, i),
         jointly=True,
     )
@@ -47,7 +49,6 @@ ITEM = register(
         transpose=_item_transpose,
         jointly=True,
         attrs=("index",),
-        view=True,
     )
 )
 

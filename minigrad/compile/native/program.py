@@ -8,7 +8,7 @@ import itertools
 import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class Program:
             np.empty(*kind) if array is None else array
             for kind, array in zip(self._results, out or self._nowhere, strict=True)
         ]
-        places = [_address(a) for a in (*given, *results)]
+        places = _addresses([*given, *results])
         waiting = [
             _pool().submit(code, [p + row * m for p, m in zip(places, self._moves, strict=True)])
             for row, code in self._shares[1:]
@@ -71,12 +71,12 @@ class Program:
         return results
 
 
-def _address(array: Array) -> int:
-    """Of an array's first element. An array's own `ctypes.data` takes three times as long."""
-    try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(cast(Any, array)))
-    except (TypeError, ValueError):  # read-only, or empty
-        return int(array.ctypes.data)
+def _addresses(arrays: Sequence[Any]) -> list[int]:
+    """Of the arrays' first elements. An array's own `ctypes.data` takes three times as long."""
+    first, address = ctypes.c_char.from_buffer, ctypes.addressof
+    return [
+        address(first(a)) if a.flags.writeable and a.size else int(a.ctypes.data) for a in arrays
+    ]
 
 
 def shared_loop(node: Expr, threads: int) -> Program:
