@@ -235,8 +235,7 @@ def check(case: Case) -> None:
         assert excess(case, f, found) <= 1.0
     except UndecidedError:
         reject()
-    # Booleans between the groups of ops of a loop have no code; all else here has.
-    assert [note for note in f.notes if "bool" not in note] == []
+    assert f.notes == []
 
 
 # --- random graphs -----------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigrad.body import Body, body_var
+from minigrad.compile.native.lower import lower
 from minigrad.compile.native.program import Program, shared_loop
 from minigrad.compile.native.rows import independent_rows
 from minigrad.compile.native.stages import is_view, source
-from minigrad.compile.native.support import check_node
+from minigrad.compile.native.support import can_lie_in_memory, check_node
 from minigrad.compile.native.vecmath import FUNCTIONS
 from minigrad.compile.native.views import UnsupportedError
 from minigrad.errors import GraphError
@@ -23,7 +24,7 @@ from minigrad.loop_op import BLOCK, SCAN
 from minigrad.ops.core import uniform_value
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.tuples import ITEM, item
-from minigrad.types import FLOAT32, FLOAT64, TensorType, TupleType
+from minigrad.types import TensorType, TupleType
 from minigrad.walk import substitute, toposort, walk
 
 # A call of a block costs about this many calls of NumPy, or elements of a NumPy call.
@@ -51,7 +52,7 @@ class Native:
 
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph with blocks in the place of what they compute."""
-        return _with_blocks(outputs, self)
+        return _with_blocks(lower(outputs), self)
 
     def call(self, node: Expr) -> Callable[..., Any]:
         """What computes a node of a prepared graph."""
@@ -203,8 +204,8 @@ def _block(
     sources = dict.fromkeys(source(a) for n in nodes for a in n.args)
     inputs = [s for s in sources if s not in inside and uniform_value(s) is None]
     variables = [body_var(k, "const", s.type) for k, s in enumerate(inputs)]
-    if not inputs or any(n.dtype not in (FLOAT32, FLOAT64) for n in (*inputs, *results)):
-        return {}  # what depends on nothing is small; and memory holds floats
+    if not inputs or not all(can_lie_in_memory(n) for n in (*inputs, *results)):
+        return {}  # what depends on nothing is small
     body = Body(variables, substitute(results, dict(zip(inputs, variables, strict=True))), 0, 0)
     if native.block(body) is None:
         return {}

@@ -6,21 +6,26 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
-from minigrad.compile.native.irtools import float_type
+import numpy as np
+
+from minigrad.compile.native.irtools import float_type, moved, nest
 from minigrad.compile.native.irtools import int64 as index
-from minigrad.compile.native.jit import llvm
+from minigrad.compile.native.jit import host, llvm
 from minigrad.compile.native.layout import bytes_of, parts
 from minigrad.compile.native.memory import Memory
 from minigrad.compile.native.pointwise import ROWS, constant, for_each
 from minigrad.compile.native.stages import Schedule, Stage
-from minigrad.compile.native.views import UnsupportedError, View
+from minigrad.compile.native.views import UnsupportedError, View, common_axes
 from minigrad.graph import Expr
-from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
+from minigrad.ops.core import BROADCAST, RESHAPE, SUM, uniform_value
+from minigrad.ops.custom import BARRIER, STOP
 from minigrad.ops.index import GETITEM
+from minigrad.ops.reduce import MAX, MIN
 from minigrad.ops.shape import PERMUTE
-from minigrad.types import TensorType
+from minigrad.types import FLOAT32, FLOAT64, Shape, TensorType
 
 
 @dataclass
@@ -93,6 +98,8 @@ class Code:
             return inner.permuted(node.attrs[0])
         if node.op is GETITEM and len(node.args) == 1:
             return inner.indexed(node.attrs[0])
+        if node.op in (STOP, BARRIER):
+            return inner
         raise UnsupportedError(f"op {node.op.name}")
 
     def straight(self, node: Expr) -> View:
@@ -127,15 +134,18 @@ def emit_group(code: Code, stage: Stage) -> None:
         return [known[n] for n, _ in writes]
 
     shape = stage.nodes[0].shape
-    views = [code.view(a).broadcast(shape) for a in reads]
-    for_each(code.builder, shape, stage.dtype, views, compute, [v for _, v in writes])
+    given = [(code.view(a).broadcast(shape), a.dtype) for a in reads]
+    targets = [(view, n.dtype) for n, view in writes]
+    for_each(code.builder, shape, stage.dtype, given, compute, targets)
 
 
 def copy(code: Code, type_: TensorType, view: View, targets: Sequence[View]) -> None:
     """Write what lies in one place to others."""
     same: Callable[..., list[Any]] = lambda lanes, values: values * len(targets)  # noqa: E731
     if targets:
-        for_each(code.builder, type_.shape, type_.dtype, [view], same, targets)
+        kind = type_.dtype
+        places = [(target, kind) for target in targets]
+        for_each(code.builder, type_.shape, lanes_dtype(kind), [(view, kind)], same, places)
 
 
 def copy_or_fill(code: Code, node: Expr, target: View) -> None:
@@ -149,7 +159,8 @@ def copy_or_fill(code: Code, node: Expr, target: View) -> None:
 def fill(code: Code, node: Expr, target: View) -> None:
     """Write a number to all of a place."""
     number: Callable[..., list[Any]] = lambda lanes, values: [constant(lanes, node)]  # noqa: E731
-    for_each(code.builder, target.shape, node.dtype, [], number, [target])
+    places = [(target, node.dtype)]
+    for_each(code.builder, target.shape, lanes_dtype(node.dtype), [], number, places)
 
 
 def write_copies(code: Code, node: Expr) -> None:
@@ -169,32 +180,71 @@ def emit_concat(code: Code, node: Expr) -> None:
 
 def emit_scatter(code: Code, node: Expr) -> None:
     """The operand within zeros."""
-    fill_zero(code, node, code.home[node])
+    fill_with(code, node, 0.0, code.home[node])
     copy_or_fill(code, node.args[0], code.home[node].indexed(node.attrs[0]))
     write_copies(code, node)
 
 
-def fill_zero(code: Code, node: Expr, target: View) -> None:
-    """Write zeros to all of a place."""
-    zero: Callable[..., list[Any]] = lambda lanes, values: [lanes.const(0.0)]  # noqa: E731
-    for_each(code.builder, target.shape, node.dtype, [], zero, [target])
+def fill_with(code: Code, node: Expr, number: float, target: View) -> None:
+    """Write a number of the node's dtype to all of a place."""
+    same: Callable[..., list[Any]] = lambda lanes, values: [lanes.const(number)]  # noqa: E731
+    for_each(code.builder, target.shape, node.dtype, [], same, [(target, node.dtype)])
 
 
-def emit_sum(code: Code, node: Expr) -> None:
-    """Add the operand's elements, in order, onto zeros."""
-    (term,), (axes,) = node.args, node.attrs
-    view = code.view(term)
-    fill_zero(code, node, code.home[node])
-    _add_up(code, node, view, axes, code.home[node])
+# --- reductions --------------------------------------------------------------------------------
+
+REDUCTIONS = {SUM.name: ("add", 0.0), MAX.name: ("maximum", -inf), MIN.name: ("minimum", inf)}
+"""What two elements become, and what an element is joined to first."""
+
+
+def emit_reduction(code: Code, node: Expr) -> None:
+    """Join the operand's elements, in order, to the start.
+
+    Where the last axis goes, its elements are joined in as many columns as lanes have room.
+    """
+    (term,), (axes,), out = node.args, node.attrs, code.home[node]
+    view, start = code.view(term), REDUCTIONS[node.op.name][1]
+    fill_with(code, node, start, out)
+    waiting = iter(out.strides)
+    kept = tuple(0 if k in axes else next(waiting) for k in range(term.ndim))
+    total = View(out.base, term.shape, kept, out.offset)
+    dims, (steps, into) = common_axes(term.shape, [view, total])
+    lanes = host().lanes(node.dtype)
+    if (steps[-1], into[-1]) == (1, 0) and dims[-1] >= 2 * lanes and 0 not in dims:
+        columns = lanes * (4 if dims[-1] >= 64 * lanes else 1)
+        ends = view.base, view.offset, steps, total.base, total.offset, into
+        _join_rows(code, node, dims, ends, columns)
+    else:
+        _join(code, node, View(view.base, dims, steps, view.offset),
+              View(total.base, dims, into, total.offset))  # fmt: skip
     write_copies(code, node)
 
 
-def _add_up(code: Code, node: Expr, term: View, axes: tuple[int, ...], out: View) -> None:
-    waiting = iter(out.strides)
-    strides = tuple(0 if k in axes else next(waiting) for k in range(len(term.shape)))
-    total = View(out.base, term.shape, strides, out.offset)
-    add: Callable[..., list[Any]] = lambda lanes, values: [lanes.add(*values)]  # noqa: E731
-    for_each(code.builder, term.shape, node.dtype, [term, total], add, [total])
+def _join(code: Code, node: Expr, term: View, total: View) -> None:
+    row = ROWS[REDUCTIONS[node.op.name][0]]
+    places = [(term, node.dtype), (total, node.dtype)]
+    each: Callable[..., list[Any]] = lambda lanes, values: [row(lanes, values)]  # noqa: E731
+    for_each(code.builder, term.shape, node.dtype, places, each, places[1:])
+
+
+def _join_rows(code: Code, node: Expr, dims: Shape, ends: tuple[Any, ...], columns: int) -> None:
+    base, offset, steps, total, total_offset, into = ends
+    start, name = REDUCTIONS[node.op.name][1], node.dtype.name
+    rows, rest = divmod(dims[-1], columns)
+    with code.borrowed(node.type, columns) as room, nest(code.builder, dims[:-1]) as counters:
+        at = [*zip(counters, steps[:-1], strict=True), (1, offset)]
+        to = [*zip(counters, into[:-1], strict=True), (1, total_offset)]
+        first = moved(code.builder, name, base, at)
+        here = moved(code.builder, name, total, to)
+        fill_with(code, node, start, View.whole(room, (columns,)))
+        _join(code, node, View.whole(first, (rows, columns)), View(room, (rows, columns), (0, 1)))
+        _join(code, node, View.whole(first, (rest,), rows * columns), View(here, (rest,), (0,)))
+        _join(code, node, View.whole(room, (columns,)), View(here, (columns,), (0,)))
+
+
+def lanes_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The floats as which elements of a dtype go through registers."""
+    return dtype if dtype.kind == "f" else FLOAT64 if dtype.itemsize > 1 else FLOAT32
 
 
 def pointer(code: Code, view: View, like: Expr) -> Any:

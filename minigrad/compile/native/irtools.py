@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from minigrad.compile.native.jit import call_intrinsic, llvm
 
 
@@ -18,6 +20,13 @@ def float_type(dtype: str) -> Any:
     """The IR type of float32 or float64."""
     ir = llvm().ir
     return ir.FloatType() if dtype == "float32" else ir.DoubleType()
+
+
+def memory_type(dtype: np.dtype[Any]) -> Any:
+    """The IR type of an element in memory; a boolean is a byte."""
+    if dtype.kind == "f":
+        return float_type(dtype.name)
+    return llvm().ir.IntType(8 * dtype.itemsize)
 
 
 def pointer_function(module: Any, name: str, pointers: int) -> tuple[Any, Any]:

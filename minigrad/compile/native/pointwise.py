@@ -1,4 +1,8 @@
-"""Pointwise ops as LLVM IR: one row an op, on values of one lane count, and loops over elements."""
+"""Pointwise ops as LLVM IR: one row an op, on values of one lane count, and loops over elements.
+
+Floats in memory are IR's floats, booleans bytes and integers what they are; as values, booleans are
+single bits.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.native import vecmath
-from minigrad.compile.native.irtools import counted, float_type, nest
+from minigrad.compile.native.irtools import counted, memory_type, nest
 from minigrad.compile.native.irtools import int64 as index
 from minigrad.compile.native.jit import host, llvm
 from minigrad.compile.native.lanes import Lanes
 from minigrad.compile.native.views import UnsupportedError, View, common_axes
 from minigrad.graph import Expr
 from minigrad.ops.core import uniform_value
-from minigrad.types import BOOL, FLOAT32, FLOAT64, Shape
+from minigrad.types import BOOL, FLOAT32, FLOAT64, INT64, Shape
 
 Value = Any
 Row = Callable[[Lanes, Sequence[Value]], Value]
@@ -55,6 +59,34 @@ def _sign(lanes: Lanes, v: Sequence[Value]) -> Value:
     return lanes.select(beside, unit, x)
 
 
+def _rounded(how: str) -> Row:
+    return lambda lanes, v: lanes._intrinsic(f"llvm.{how}", v[0])
+
+
+def _is_inf(lanes: Lanes, v: Sequence[Value]) -> Value:
+    return lanes.equal(lanes.abs(v[0]), lanes.const(float("inf")))
+
+
+def _is_finite(lanes: Lanes, v: Sequence[Value]) -> Value:
+    return lanes.builder.fcmp_ordered("<", lanes.abs(v[0]), lanes.const(float("inf")))
+
+
+def _signbit(lanes: Lanes, v: Sequence[Value]) -> Value:
+    bits = lanes.builder.bitcast(v[0], lanes.bits_kind)
+    return lanes.builder.icmp_signed("<", bits, lanes.int_const(0))
+
+
+def _as_float(lanes: Lanes, v: Sequence[Value]) -> Value:
+    """A number or boolean of any kind as a float of this one."""
+    ir, b, (x,) = llvm().ir, lanes.builder, v
+    given = getattr(x.type, "element", x.type)
+    if isinstance(given, ir.IntType):
+        return (b.uitofp if given.width == 1 else b.sitofp)(x, lanes.kind)
+    if isinstance(given, ir.FloatType) == lanes.single:
+        return x
+    return (b.fptrunc if lanes.single else b.fpext)(x, lanes.kind)
+
+
 ROWS: dict[str, Row] = {
     "add": lambda n, v: n.add(*v),
     "subtract": lambda n, v: n.sub(*v),
@@ -75,59 +107,72 @@ ROWS: dict[str, Row] = {
     "greater_equal": _compare(">="),
     "equal": _compare("=="),
     "not_equal": _compare("!="),
+    "floor": _rounded("floor"),
+    "ceil": _rounded("ceil"),
+    "trunc": _rounded("trunc"),
+    "round": _rounded("roundeven"),
+    "isnan": lambda n, v: n.builder.fcmp_unordered("uno", v[0], v[0]),
+    "isinf": _is_inf,
+    "isfinite": _is_finite,
+    "signbit": _signbit,
+    "astype": _as_float,
     "where": lambda n, v: n.select(*v),
     "bitwise_and": lambda n, v: n.builder.and_(*v),
     "bitwise_or": lambda n, v: n.builder.or_(*v),
+    "bitwise_xor": lambda n, v: n.builder.xor(*v),
+    "bitwise_invert": lambda n, v: n.builder.not_(*v),
+    "logical_and": lambda n, v: n.builder.and_(*v),
+    "logical_or": lambda n, v: n.builder.or_(*v),
+    "logical_xor": lambda n, v: n.builder.xor(*v),
     "logical_not": lambda n, v: n.builder.not_(*v),
 } | {name: (lambda n, v, emit=emit: emit(n, v[0])) for name, emit in vecmath.FUNCTIONS.items()}
 
 
+_OF_BOOLS = {name for name in ROWS if name.startswith(("bitwise", "logical"))}
+_FLOATS = {FLOAT32, FLOAT64}
+
+
 def check(node: Expr) -> None:
-    """Raise UnsupportedError for a pointwise node that has no row here, or other dtypes than
-    floats."""
-    if node.op.name not in ROWS:
-        raise UnsupportedError(f"op {node.op.name}")
-    kinds = {a.dtype for a in node.args} | {node.dtype}
-    if not kinds <= {FLOAT32, FLOAT64, BOOL} or len(kinds - {BOOL}) > 1:
-        raise UnsupportedError(f"op {node.op.name} of {', '.join(sorted(k.name for k in kinds))}")
-    if node.op.name in ("bitwise_and", "bitwise_or", "logical_not") and kinds != {BOOL}:
-        raise UnsupportedError(f"op {node.op.name} of numbers")
+    """Raise UnsupportedError for an elementwise node that has no row here, or not of its dtypes."""
+    name, kinds = node.op.name, [a.dtype for a in node.args]
+    if name not in ROWS:
+        raise UnsupportedError(f"op {name}")
+    if name == "astype":
+        known = kinds[0] in {*_FLOATS, BOOL, INT64} and node.dtype in _FLOATS
+    elif name in _OF_BOOLS:
+        known = {*kinds} == {BOOL}
+    else:
+        numbers = {*kinds[name == "where" :]}
+        known = len(numbers) == 1 and numbers <= _FLOATS
+    if not known:
+        raise UnsupportedError(f"op {name} of {', '.join(sorted({k.name for k in kinds}))}")
 
 
 # --- loops -------------------------------------------------------------------------------------
 
 
-def element(
-    builder: Any,
-    view: View,
-    strides: Sequence[int],
-    counters: Sequence[Any],
-    dtype: np.dtype[Any],
-) -> Any:
-    """A pointer to the element of a view at some counters."""
-    place = index(view.offset)
-    for k, s in zip(counters, strides, strict=True):
-        if s:
-            place = builder.add(place, builder.mul(k, index(s)))
-    return builder.gep(view.base, [place], source_etype=float_type(dtype.name))
+Place = tuple[View, np.dtype[Any]]
+"""Where a tensor lies, and what its elements are in memory."""
 
 
 def for_each(
     builder: Any,
     shape: Shape,
     dtype: np.dtype[Any],
-    reads: Sequence[View],
+    reads: Sequence[Place],
     compute: Callable[[Lanes, list[Value]], list[Value]],
-    writes: Sequence[View],
+    writes: Sequence[Place],
 ) -> None:
     """A loop over all elements: compute(lanes, values read) gives the values to write.
+
+    dtype: the floats' in which it computes; it decides how many elements go at once.
 
     The last axis goes in whole vectors and then one by one; an axis along which something is
     neither contiguous nor constant goes one by one.
     """
     if 0 in shape:
         return
-    dims, strides = common_axes(shape, [*reads, *writes])
+    dims, strides = common_axes(shape, [view for view, _ in (*reads, *writes)])
     width = host().lanes(dtype)
     inner = [s[-1] for s in strides]
     vectors = all(s in (0, 1) for s in inner) and all(s == 1 for s in inner[len(reads) :])
@@ -147,24 +192,47 @@ def _one(
     width: int,
     counters: Sequence[Any],
     strides: Sequence[Sequence[int]],
-    reads: Sequence[View],
+    reads: Sequence[Place],
     compute: Callable[[Lanes, list[Value]], list[Value]],
-    writes: Sequence[View],
+    writes: Sequence[Place],
 ) -> None:
-    ir = llvm().ir
-    single = float_type(dtype.name)
-    kind = ir.VectorType(single, width) if width > 1 else single
-    align = np.dtype(dtype).itemsize
-    values = []
-    for view, steps in zip(reads, strides, strict=False):
-        pointer = element(builder, view, steps, counters, dtype)
-        if width > 1 and steps[-1] == 0:
-            values.append(_splat(builder, builder.load(pointer, align=align, typ=single), kind))
-        else:
-            values.append(builder.load(pointer, align=align, typ=kind))
-    results = compute(Lanes(builder, kind), values)
-    for view, steps, value in zip(writes, strides[len(reads) :], results, strict=True):
-        builder.store(value, element(builder, view, steps, counters, dtype), align=align)
+    values = [
+        _load(builder, place, steps, counters, width)
+        for place, steps in zip(reads, strides, strict=False)
+    ]
+    results = compute(Lanes(builder, _of_width(memory_type(dtype), width)), values)
+    for place, steps, value in zip(writes, strides[len(reads) :], results, strict=True):
+        if place[1] == BOOL:
+            value = builder.zext(value, _of_width(memory_type(BOOL), width))
+        pointer = _element(builder, place, steps, counters)
+        builder.store(value, pointer, align=place[1].itemsize)
+
+
+def _load(
+    builder: Any, place: Place, steps: Sequence[int], counters: Sequence[Any], width: int
+) -> Value:
+    pointer, dtype = _element(builder, place, steps, counters), place[1]
+    kind = _of_width(memory_type(dtype), width)
+    if width > 1 and steps[-1] == 0:
+        one = builder.load(pointer, align=dtype.itemsize, typ=memory_type(dtype))
+        value = _splat(builder, one, kind)
+    else:
+        value = builder.load(pointer, align=dtype.itemsize, typ=kind)
+    return builder.icmp_unsigned("!=", value, kind(None)) if dtype == BOOL else value
+
+
+def _of_width(kind: Any, width: int) -> Any:
+    return llvm().ir.VectorType(kind, width) if width > 1 else kind
+
+
+def _element(builder: Any, place: Place, strides: Sequence[int], counters: Sequence[Any]) -> Any:
+    """A pointer to the element of a view at some counters."""
+    view, dtype = place
+    at = index(view.offset)
+    for k, s in zip(counters, strides, strict=True):
+        if s:
+            at = builder.add(at, builder.mul(k, index(s)))
+    return builder.gep(view.base, [at], source_etype=memory_type(dtype))
 
 
 def _splat(builder: Any, value: Value, kind: Any) -> Value:

@@ -11,10 +11,12 @@ from typing import Any
 
 from minigrad.body import Body, body_var
 from minigrad.graph import VAR, Expr, make
+from minigrad.loop_op import SCAN
 from minigrad.ops.core import BROADCAST, RESHAPE, SUM
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT, PERMUTE
+from minigrad.ops.tuples import ITEM
 from minigrad.walk import toposort
 
 
@@ -65,7 +67,7 @@ class _Finder:
         elif node.op is CONCAT and node.attrs[0] != 0:
             for a in node.args:
                 self._require_row(a)
-        elif not self._keeps_rows(node):
+        elif node.op in (SCAN, ITEM) or not self._keeps_rows(node):
             raise _MixedRowsError
         self.rows.add(node)
 

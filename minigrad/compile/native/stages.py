@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from minigrad.graph import CONST, VAR, Expr
-from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
+from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, uniform_value
+from minigrad.ops.custom import BARRIER, STOP
 from minigrad.ops.index import GETITEM
 from minigrad.ops.shape import PERMUTE
 from minigrad.ops.tuples import ITEM
-from minigrad.types import BOOL, FLOAT64
+from minigrad.types import FLOAT32, FLOAT64
 from minigrad.walk import toposort
 
-_VIEWS = frozenset({BROADCAST, RESHAPE, PERMUTE, GETITEM})
+_VIEWS = frozenset({BROADCAST, RESHAPE, PERMUTE, GETITEM, STOP, BARRIER})
 
 
 @dataclass(slots=True)
@@ -51,6 +52,11 @@ def is_view(node: Expr) -> bool:
     return node.op in _VIEWS and len(node.args) == 1
 
 
+def is_elementwise(node: Expr) -> bool:
+    """Whether each element depends on the operands' elements at the same place."""
+    return node.op.pointwise or node.op is ASTYPE
+
+
 def source(node: Expr) -> Expr:
     """What a chain of views is a view of."""
     while is_view(node) and uniform_value(node) is None:
@@ -72,7 +78,7 @@ def schedule(outputs: Sequence[Expr]) -> Schedule:
             stages[place[node]].nodes.append(node)
             in_memory.add(node)
             continue
-        if not node.op.pointwise:
+        if not is_elementwise(node):
             in_memory.update(source(a) for a in node.args)
             place[node] = len(stages)
             stages.append(Stage([node]))
@@ -101,7 +107,8 @@ def schedule(outputs: Sequence[Expr]) -> Schedule:
 def _float_dtype(node: Expr, known: dict[Expr, np.dtype[Any]]) -> np.dtype[Any]:
     if node.type.is_float:
         return node.dtype
-    return next((known.get(a, a.dtype) for a in node.args if a in known or a.type.is_float), BOOL)
+    floats = (known.get(a, a.dtype) for a in node.args if a in known or a.type.is_float)
+    return next(floats, FLOAT32)  # of booleans alone
 
 
 def _joinable(stages: Sequence[Stage], node: Expr, dtype: np.dtype[Any], earliest: int) -> int:

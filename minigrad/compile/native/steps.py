@@ -12,17 +12,18 @@ from typing import Any, cast
 
 from minigrad.body import Body
 from minigrad.compile.native.emit import (
+    REDUCTIONS,
     Code,
     copy,
     copy_or_fill,
     emit_concat,
     emit_group,
+    emit_reduction,
     emit_scatter,
-    emit_sum,
     write_copies,
 )
-from minigrad.compile.native.irtools import float_type, subnormals_flushed
 from minigrad.compile.native.irtools import int64 as index
+from minigrad.compile.native.irtools import memory_type, subnormals_flushed
 from minigrad.compile.native.jit import llvm
 from minigrad.compile.native.layout import Layout, bytes_of, lay_out, parts
 from minigrad.compile.native.products import emit_product, pack_constants
@@ -30,7 +31,7 @@ from minigrad.compile.native.stages import Stage, schedule
 from minigrad.compile.native.views import View
 from minigrad.graph import Expr
 from minigrad.loop_op import SCAN
-from minigrad.ops.core import RESHAPE, SUM
+from minigrad.ops.core import RESHAPE
 from minigrad.ops.index import SCATTER
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT
@@ -85,7 +86,8 @@ def _give_parts(code: Code, layout: Layout, root: Expr) -> None:
     for whole in layout.wholes.get(root, ()):
         for part, spec in parts(whole):
             place = code.home[whole].indexed(spec)
-            if layout.inside.get(part) == (whole, spec):
+            here, at = layout.inside.get(part, (None, None))
+            if here is whole and at == spec:
                 code.home[part] = place
             elif part in computed:
                 code.copies.setdefault(part, []).append(place)
@@ -162,7 +164,7 @@ def _emit_loop(
 def _at(code: Code, stack: View, step: Expr, t: Any) -> View:
     """Step t of a stack."""
     offset = code.builder.mul(t, index(stack.strides[0]))
-    base = code.builder.gep(stack.base, [offset], source_etype=float_type(step.dtype.name))
+    base = code.builder.gep(stack.base, [offset], source_etype=memory_type(step.dtype))
     return View(base, step.shape, stack.strides[1:], stack.offset)
 
 
@@ -170,7 +172,7 @@ def _at(code: Code, stack: View, step: Expr, t: Any) -> View:
 _SINGLE: dict[str, Callable[[Code, Stage], None]] = {
     SCAN.name: _emit_scan,
     MATMUL.name: lambda code, stage: emit_product(code, stage.nodes[0]),
-    SUM.name: lambda code, stage: emit_sum(code, stage.nodes[0]),
+    **{name: lambda code, stage: emit_reduction(code, stage.nodes[0]) for name in REDUCTIONS},
     CONCAT.name: lambda code, stage: emit_concat(code, stage.nodes[0]),
     SCATTER.name: lambda code, stage: emit_scatter(code, stage.nodes[0]),
 }

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from minigrad.body import Body
 from minigrad.compile.native.pointwise import check
-from minigrad.compile.native.stages import is_leaf, is_view, schedule
+from minigrad.compile.native.stages import is_elementwise, is_leaf, is_view, schedule
 from minigrad.compile.native.views import UnsupportedError
 from minigrad.graph import CONST, Expr
 from minigrad.loop_op import SCAN
 from minigrad.ops.core import SUM, uniform_value
 from minigrad.ops.index import SCATTER
 from minigrad.ops.linalg import MATMUL
+from minigrad.ops.reduce import MAX, MIN
 from minigrad.ops.shape import CONCAT
 from minigrad.ops.tuples import ITEM
-from minigrad.types import FLOAT32, FLOAT64
+from minigrad.types import BOOL, FLOAT32, FLOAT64, INT64
 from minigrad.walk import toposort
+
+_SINGLE = (MATMUL, SUM, MAX, MIN, CONCAT, SCATTER)
 
 
 def check_node(node: Expr) -> None:
     """Raise UnsupportedError for a node that no code can be made for. Its operands do not count."""
-    if node.op.pointwise:
+    if is_elementwise(node):
         check(node)
     elif node.op is SCAN:
         check_body(node.attrs[0])
-    elif node.op not in (MATMUL, SUM, CONCAT, SCATTER) or (node.op is SCATTER and node.args[1:]):
+    elif node.op not in _SINGLE or (node.op is SCATTER and len(node.args) > 1):
         raise UnsupportedError(f"op {node.op.name}")
     elif node.dtype not in (FLOAT32, FLOAT64):
         raise UnsupportedError(f"op {node.op.name} of {node.dtype}")
@@ -33,18 +36,17 @@ def check_node(node: Expr) -> None:
 
 def check_body(body: Body) -> None:
     """Raise UnsupportedError for a body that no code can be made for."""
-    for t in {v.type for v in (*body.inputs, *body.outputs)}:
-        if t.dtype not in (FLOAT32, FLOAT64):
-            raise UnsupportedError(f"{t.dtype} in a loop")
-    for node in toposort(body.outputs):
+    nodes = toposort(body.outputs)
+    for node in nodes:
         if node.op is CONST and uniform_value(node) is None:
             raise UnsupportedError("an array of constants within a body")
         if not (is_leaf(node) or is_view(node) or node.op is ITEM):
             check_node(node)
-    plan = schedule(body.outputs)
-    for stage in plan.stages:
-        if stage.pointwise and stage.dtype not in (FLOAT32, FLOAT64):
-            raise UnsupportedError(f"a group of ops on {stage.dtype}")
-    for node in plan.in_memory:
-        if node.dtype not in (FLOAT32, FLOAT64):
-            raise UnsupportedError(f"{node.dtype} kept in memory")
+    for node in (*body.inputs, *body.outputs, *schedule(body.outputs).in_memory):
+        if not can_lie_in_memory(node):
+            raise UnsupportedError(f"{node.dtype} in memory")
+
+
+def can_lie_in_memory(node: Expr) -> bool:
+    """Whether there is code that reads and writes elements of its dtype."""
+    return node.dtype in (FLOAT32, FLOAT64, BOOL, INT64)

@@ -1,0 +1,176 @@
+"""What blocks of machine code may hold besides arithmetic: reductions, booleans, loops, products."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import minigrad as mg
+
+rng = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _every_block_pays(monkeypatch):
+    monkeypatch.setattr("minigrad.compile.native.backend.CALL_OPS", 0.01)
+
+
+def agree(inputs, outputs, values, rtol=1e-12, atol=1e-13):
+    """Native and NumPy give the same, in one block of machine code."""
+    native, reference = (mg.function(inputs, outputs, backend=b) for b in ("native", "numpy"))
+    for a, b in zip(native(*values), reference(*values), strict=True):
+        assert a.dtype == b.dtype
+        assert_allclose(a, b, rtol=rtol, atol=atol)
+    assert [s.node.op.name for s in native.plan.steps] == ["block"]
+    assert native.notes == []
+    return native
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (5, 40), (3, 1100), (4, 3, 33), (2, 1, 64)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_reductions_over_any_axes(shape, dtype):
+    x = mg.var("x", shape, dtype)
+    axes = [None, *range(len(shape))] + ([(0, 2), (0, 1)] if len(shape) == 3 else [])
+    y = 2 * x - 1
+    outputs = [f(y, axis=a) for f in (mg.sum, mg.max, mg.min) for a in axes]
+    values = rng.standard_normal(shape).astype(dtype)
+    bound = 1e-5 if dtype == "float32" else 1e-12
+    agree([x], outputs, [values], rtol=bound, atol=bound * values.size)
+
+
+def test_extremes_keep_nan_and_infinities():
+    x = mg.var("x", (3, 80))
+    values = rng.standard_normal((3, 80))
+    values[0, 50], values[1] = np.nan, -np.inf
+    agree([x], [mg.max(x * 1.5, axis=1), mg.min(-x, axis=0), mg.max(abs(x))], [values])
+
+
+@pytest.mark.parametrize("axis", [0, 1, (0, 1)])
+def test_softmax_and_logsumexp_with_their_gradients(axis):
+    x = mg.var("x", (6, 37))
+    loss = mg.sum(mg.square(mg.softmax(x, axis)) * x) + mg.sum(mg.logsumexp(x, axis))
+    values = rng.standard_normal((6, 37)) * 200
+    agree([x], [loss, mg.softmax(x, axis), mg.grad(loss, x)], [values])
+
+
+def test_logsumexp_of_infinities():
+    x = mg.var("x", (3, 4))
+    values = np.array([[-np.inf] * 4, [np.inf, 0, 1, 2], [-np.inf, 0, 0, -np.inf]])
+    agree([x], [mg.logsumexp(x, 1) * 1.0, 2 + mg.logsumexp(-x, 0)], [values])
+
+
+def test_booleans_come_and_go():
+    x, keep = mg.var("x", (5, 33), "float32"), mg.var("keep", (5, 33), "bool")
+    big = (x > 0.5) & keep
+    some = mg.where(big, mg.tanh(x), 0) + keep.astype("float32") * mg.sum(x)
+    values = [rng.standard_normal(x.shape).astype("float32"), rng.random(x.shape) < 0.5]
+    agree([x, keep], [some, big, ~keep, big | (x != x), mg.isnan(x)], values, rtol=1e-6, atol=1e-5)
+
+
+def test_booleans_that_a_loop_keeps_for_its_gradient():
+    xs, w = mg.var("xs", (6, 4, 9)), mg.var("w", (9,))
+    step = lambda h, x: (mg.where(h * w < x, mg.tanh(h), x * w), (h > 0) & (x > 0))  # noqa: E731
+    last, marks = mg.scan(step, mg.zeros((4, 9)), xs)
+    loss = mg.sum(last * last)
+    values = [rng.standard_normal(v.shape) for v in (xs, w)]
+    agree([xs, w], [loss, marks, *mg.grad(loss, [xs, w])], values)
+
+
+def test_conversions_between_floats_and_from_integers():
+    a, b = mg.var("a", (50,), "float32"), mg.var("b", (50,))
+    n, flag = mg.var("n", (50,), "int64"), mg.var("flag", (), "bool")
+    outputs = [
+        mg.exp(a).astype("float64") * b,
+        a * 0.5 + mg.square(b).astype("float32"),
+        n.astype("float64") / 3 + b,
+        a * flag.astype("float32"),
+    ]
+    values = [rng.standard_normal(50).astype("float32"), rng.standard_normal(50)]
+    agree([a, b, n, flag], outputs, [*values, np.arange(-25, 25), np.True_], rtol=1e-6)
+
+
+def test_rounding_and_signs():
+    x = mg.var("x", (9,))
+    values = np.array([-2.5, -1.5, -0.0, 0.0, 0.5, 1.5, np.inf, -np.inf, np.nan])
+    functions = [mg.floor, mg.ceil, mg.trunc, mg.round, mg.isinf, mg.isfinite, mg.signbit]
+    agree([x], [f(x) for f in functions], [values], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("stack", [(), (3,), (2, 3)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_stacks_of_products(stack, flip):
+    a, b = mg.var("a", (*stack, 5, 7)), mg.var("b", (*stack[1:], *((9, 7) if flip else (7, 9))))
+    turned = mg.matrix_transpose(b) if flip else b
+    values = [rng.standard_normal(v.shape) for v in (a, b)]
+    loss = mg.sum(mg.square(a @ turned) * 0.5)
+    agree([a, b], [a @ turned * 2, *mg.grad(loss, [a, b])], values)
+
+
+def test_factors_that_lie_anyhow():
+    x, w = mg.var("x", (12, 10)), mg.var("w", (10, 12))
+    y = mg.tanh(x)
+    outputs = [
+        y[::2, ::-3] @ w[:4, 1::2] * 1.0,
+        mg.reshape(mg.permute_dims(y), (6, 20)) @ mg.reshape(w, (20, 6)),
+        mg.broadcast_to(y[:1], (12, 10)) @ w,
+        mg.ones((2, 12)) @ y,
+        y @ mg.full((10, 3), 0.5),
+        mg.concat([mg.permute_dims(y @ w), w], axis=0)[3:, 2:3],
+    ]
+    agree([x, w], outputs, [rng.standard_normal(v.shape) for v in (x, w)])
+
+
+def test_right_sides_that_change_from_step_to_step():
+    xs, c = mg.var("xs", (4, 3, 5)), mg.var("c", (5, 5))
+    step = lambda c, x: (mg.tanh(c @ mg.permute_dims(c)) * mg.sum(x), x @ c)  # noqa: E731
+    last, ys = mg.scan(step, c, xs)
+    values = [rng.standard_normal(v.shape) for v in (xs, c)]
+    agree([xs, c], [last, ys, *mg.grad(mg.sum(ys), [xs, c])], values)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_loops_within_loops(reverse):
+    xs, w, h = mg.var("xs", (4, 3, 2, 6)), mg.var("w", (6, 6)), mg.var("h", (2, 6))
+
+    def outer(h, x):
+        inner, hs = mg.scan(lambda g, y: (mg.tanh(g @ w + y), g * 1.0), h, x, reverse=reverse)
+        return inner, mg.concat([hs[0], mg.sum(hs, axis=0)], axis=1)
+
+    last, ys = mg.scan(outer, h, xs)
+    loss = mg.sum(last) + mg.sum(mg.square(ys))
+    values = [rng.standard_normal(v.shape) for v in (xs, w, h)]
+    agree([xs, w, h], [loss, ys, *mg.grad(loss, [xs, w, h])], values, rtol=1e-10)
+
+
+def test_slices_put_back():
+    x = mg.var("x", (6, 8))
+    loss = mg.sum(mg.exp(x[1:4, ::2])) + mg.sum(mg.square(x[:, 3]))
+    agree([x], [mg.grad(loss, x)], [rng.standard_normal((6, 8))])
+
+
+def test_outputs_that_are_views_and_one_another():
+    x = mg.var("x", (4, 6))
+    y = mg.tanh(x)
+    outputs = [y, mg.reshape(y, (24,)), mg.permute_dims(y), y[1:, 2], mg.concat([y, x * 2]), y]
+    f = agree([x], outputs, [rng.standard_normal((4, 6))])
+    first, flat, *_, again = f(np.ones((4, 6)))
+    first[:], flat[:] = 0, 1
+    assert_allclose(again, np.tanh(1.0))
+
+
+def test_parts_of_two_wholes():
+    x, y = mg.var("x", (3, 4)), mg.var("y", (3, 4))
+    a, b, c = mg.exp(x), mg.tanh(y), mg.sigmoid(x)
+    inner = mg.concat([a, b], axis=1)
+    both = mg.concat([inner, mg.concat([b, a, a], axis=1)], axis=1)
+    outputs = [both @ mg.ones((20, 2)), inner * 2, mg.concat([c, b]) + 1, a]
+    agree([x, y], outputs, [rng.standard_normal((3, 4)) for _ in range(2)])
+
+
+def test_memory_is_used_again():
+    x = mg.var("x", (128, 128))
+    y = x
+    for k in range(12):
+        y = mg.tanh(y @ x) + k
+    f = agree([x], [y], [rng.standard_normal((128, 128)) * 0.05])
+    held = int(f.report().split("buffers, ")[1].split(" bytes")[0])
+    assert held < 6 * 128 * 128 * 8
