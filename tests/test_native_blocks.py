@@ -1,4 +1,4 @@
-"""What blocks of machine code may hold besides arithmetic: reductions, booleans, loops, products."""
+"""What blocks of machine code hold besides arithmetic: reductions, booleans, loops, products."""
 
 import numpy as np
 import pytest
