@@ -47,6 +47,7 @@ from minigrad.ops.reduce import SOFTMAX, log_softmax, logsumexp, softmax
 from minigrad.ops.shape import PERMUTE, permute_dims
 from minigrad.rewrite import Rewriter, Rule, rule
 from minigrad.types import TupleType
+from minigrad.view_rules import VIEWS
 
 _FOLD_LIMIT = 1 << 16  # elements: larger constants are cheaper to compute than to keep
 
@@ -153,6 +154,7 @@ EXACT: tuple[Rule, ...] = (
     Rule("where of a known condition", WHERE, _where_known, True),
     Rule("sum over axes of length 1", SUM, _sum_of_nothing, True),
     Rule("astype to the same", ASTYPE, _same_astype, True),
+    *VIEWS,
 )
 
 

@@ -58,6 +58,9 @@ def test_the_textbook_cell_becomes_the_packed_one():
     assert all(c.shape == (B, H) for c in backward.carries)  # no weight gradient is carried
     assert {(H, 4 * H), (4 * H, H)} <= {v.shape for b in (forward, backward) for v in b.constants}
     outside = [n for n in mg.toposort(f.outputs) if n.op.name == "matmul"]
+    # Weights are put side by side for h, each way, and for x; of none more than is read.
+    wholes = [n.shape for n in mg.toposort(f.outputs) if n.op.name == "concat"]
+    assert sorted(wholes) == sorted([(H, 4 * H), (H, 4 * H), (K, 4 * H)])
     assert sorted(n.shape for n in outside) == sorted([(T * B, 4 * H), (H + K, 4 * H)])
 
 
@@ -81,6 +84,17 @@ def test_products_of_one_operand_outside_a_loop():
     plain = mg.function([x], [a @ mg.exp(a.T), a @ mg.sin(a.T)], simplify=False)
     for u, v in zip(f(at), plain(at), strict=True):
         assert_allclose(u, v)
+
+
+def test_a_concat_that_only_a_slice_reads_is_cut():
+    h, x, y = mg.var("h", (2,)), mg.var("x", (4, 3)), mg.var("y", (4, 3))
+    hs = mg.scan(lambda h, _: (mg.tanh(h), h), h, length=3)[1]
+    f = compiled([mg.concat([x, y], 1)[1:3] * 2, hs], [x, y, h])
+    assert f.rewritten == ["cut a concat to what is read"]
+    assert [n.shape for n in mg.toposort(f.outputs) if n.op.name == "concat"] == [(2, 6)]
+    both = mg.concat([x, y], 1)
+    kept = compiled([both[1:3] * 2, both, hs], [x, y, h])  # read elsewhere too
+    assert kept.rewritten == []
 
 
 @pytest.mark.parametrize("name", list(mg.LOOPS))

@@ -241,10 +241,11 @@ def test_unary_ops_bit_for_bit(function):
 # --- shares of the batch -----------------------------------------------------------------------
 
 
-def loops_of(f):
-    """The programs of a function's loops that stand alone, because they may use several threads."""
-    found = [s.node.attrs[0].derived for s in f.plan.steps if s.node.op.name == "scan"]
-    return [v for d in found for k, v in d.items() if k[0] == "native"]
+def shared_in(f):
+    """In how many threads each block of a function runs that threads share."""
+    blocks = [s.node.attrs[0].derived for s in f.plan.steps if s.node.op.name == "block"]
+    programs = [v for d in blocks for (_, threads), v in d.items() if threads > 1]
+    return [program.threads for program in programs]
 
 
 @pytest.mark.parametrize("kind", CELLS, ids=lambda c: c.__name__)
@@ -255,7 +256,7 @@ def test_rows_in_several_threads(kind, B, threads, monkeypatch):
     alone, shared = (
         mg.function(inputs, outputs, backend="native", threads=n) for n in (1, threads)
     )
-    assert [loop.threads for loop in loops_of(shared)] == [threads, threads]
+    assert shared_in(shared)[:2] == [threads, threads]
     for a, b in zip(shared(*values), alone(*values), strict=True):
         assert_allclose(a, b, rtol=1e-11, atol=1e-14)
 
@@ -297,7 +298,7 @@ def test_rows_that_meet_are_not_shared_out(step, monkeypatch):
     last, _ = mg.scan(lambda c, x: (step(c, x), None), c0, x)
     values = [np.random.default_rng(k).standard_normal(v.shape) for k, v in enumerate((x, c0))]
     f = mg.function([x, c0], last, backend="native", threads=2)
-    assert not loops_of(f)
+    assert shared_in(f) == []
     assert_allclose(f(*values), mg.function([x, c0], last, backend="numpy")(*values))
 
 
@@ -374,4 +375,4 @@ def test_equal_graphs_are_compiled_once():
         blocks += [s.node.attrs[0] for s in f.plan.steps if s.node.op.name == "block"]
     assert len(blocks) == 2
     assert blocks[0] is blocks[1]
-    assert list(blocks[0].derived) == ["native"]
+    assert list(blocks[0].derived) == [("native", 1)]

@@ -174,3 +174,24 @@ def test_memory_is_used_again():
     f = agree([x], [y], [rng.standard_normal((128, 128)) * 0.05])
     held = int(f.report().split("buffers, ")[1].split(" bytes")[0])
     assert held < 6 * 128 * 128 * 8
+
+
+@pytest.mark.parametrize(("n", "threads"), [(128, 2), (200, 3), (130, 8)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_products_in_several_threads(n, threads, turned, monkeypatch):
+    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
+    a, b = mg.var("a", (40, 9)), mg.var("b", (n, 40) if turned else (40, n))
+    right = mg.permute_dims(b) if turned else b
+    f = mg.function([a, b], [mg.permute_dims(a) @ right], backend="native", threads=threads)
+    x, y = (rng.standard_normal(v.shape) for v in (a, b))
+    assert_allclose(f(x, y)[0], x.T @ (y.T if turned else y), rtol=1e-12, atol=1e-12)
+    (block,) = (s.node.attrs[0] for s in f.plan.steps if s.node.op.name == "block")
+    assert block.derived["native", threads].threads == min(threads, -(-n // 64))
+
+
+def test_narrow_products_are_not_shared_out(monkeypatch):
+    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
+    a, b = mg.var("a", (40, 9)), mg.var("b", (9, 127))
+    f = mg.function([a, b], mg.tanh(a @ b), backend="native", threads=2)
+    (block,) = (s.node.attrs[0] for s in f.plan.steps)
+    assert [key for key in block.derived if key[0] == "native"] == [("native", 1)]

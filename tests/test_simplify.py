@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import minigrad as mg
 from minigrad.graph import make
 from minigrad.ops.core import ASTYPE
+from minigrad.ops.index import GETITEM
 from minigrad.rewrite import RewriteLoopError
 
 INF, NAN = np.inf, np.nan
@@ -19,7 +20,7 @@ PAIRS = np.array(list(itertools.product(SPECIAL, SPECIAL))).T
 
 N = PAIRS.shape[1]
 a, b = mg.var("a", (N,)), mg.var("b", (N,))
-m = mg.var("m", (2, 3))
+m, t = mg.var("m", (2, 3)), mg.var("t", (2, 3, 4))
 s = mg.var("s")
 mask = a > b
 zero = mg.zeros_like(a)
@@ -27,6 +28,10 @@ zero = mg.zeros_like(a)
 
 def twice(x):
     return make(ASTYPE, (x,), (x.dtype,))  # the public astype never makes this node
+
+
+def sliced(x):
+    return make(GETITEM, (x,), (tuple(("s", 0, n, 1) for n in x.shape),))  # nor indexing this one
 
 
 # rule: pairs of what is written and what it becomes under that rule alone
@@ -65,9 +70,23 @@ FORMS = {
         (mg.broadcast_to(mg.const([2.0]), (2, 3)), mg.full((2, 3), 2.0)),
     ],
     "permute of permute": [
-        (mg.permute_dims(mg.permute_dims(mg.var("t", (2, 3, 4)), (2, 0, 1)), (0, 2, 1)),
-         mg.permute_dims(mg.var("t", (2, 3, 4)), (2, 1, 0))),
+        (mg.permute_dims(mg.permute_dims(t, (2, 0, 1)), (0, 2, 1)),
+         mg.permute_dims(t, (2, 1, 0))),
         (m.T.T, m),
+    ],
+    "slice of all": [(sliced(m), m), (sliced(t), t)],
+    "slice of permute": [
+        (m.T[1:, :1], m[:1, 1:].T),
+        (mg.permute_dims(t, (2, 0, 1))[1:3, :, ::2], mg.permute_dims(t[:, ::2, 1:3], (2, 0, 1))),
+    ],
+    "slice of a part of concat": [
+        (mg.concat([m, m + 1], 1)[:1, 3:5], (m + 1)[:1, :2]),
+        (mg.concat([m, m + 1, m * 3])[5:6], (m * 3)[1:]),
+    ],
+    "concat of permutes": [
+        (mg.concat([m.T, (m + 1).T, (m * 3).T], 0), mg.concat([m, m + 1, m * 3], 1).T),
+        (mg.concat([mg.permute_dims(x, (2, 0, 1)) for x in (t, t + 1)], 2),
+         mg.permute_dims(mg.concat([t, t + 1], 1), (2, 0, 1))),
     ],
     "where of a known condition": [(mg.where(True, a, b), a), (mg.where(False, a, b), b),
                                    (mg.where(mask, a, a), a)],

@@ -15,7 +15,7 @@ from minigrad.loop_op import SCAN
 from minigrad.loops.loop import Loop, Pass, change_loops
 from minigrad.loops.products import cut_products, distribute, in_bodies, merge_products, merge_sums
 from minigrad.loops.prune import drop_unused, merge_loops, take_last_carry
-from minigrad.loops.slices import join_slices
+from minigrad.loops.slices import cut_concats, join_slices
 from minigrad.loops.steps import hoist, sink_sums
 from minigrad.ops.index import SCATTER
 from minigrad.simplify import simplify_safely
@@ -36,6 +36,7 @@ LOOPS: Mapping[str, Pass] = {
     "compute before the loop": hoist,
     "sum after the loop": sink_sums,
     "drop what nobody reads, again": drop_unused,
+    "cut a concat to what is read": cut_concats,
     "merge matmuls of one operand, outside": lambda outputs: merge_products(outputs, None),
 }
 

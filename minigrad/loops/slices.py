@@ -1,4 +1,4 @@
-"""Sums of slices put back in their places, as gradients of slices are: one concat instead.
+"""Sums of slices put back in their places, as gradients of slices are, and slices of concats.
 
 The gradient of `a` through a[:, 0:H], a[:, H:2H], ... is a sum of scatters, each as large as `a`
 and mostly zeros. Added up one by one, n of them cost n² elements; side by side, n.
@@ -12,12 +12,13 @@ from heapq import heappush, heapreplace
 from typing import NamedTuple
 
 from minigrad.graph import Expr, make, rebuild
-from minigrad.loops.loop import sums_in
+from minigrad.loops.loop import count_uses, sums_in
 from minigrad.ops.core import full, reshape
-from minigrad.ops.index import SCATTER
+from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.pointwise import add
-from minigrad.ops.shape import concat
+from minigrad.ops.shape import CONCAT, concat
 from minigrad.types import Shape
+from minigrad.view_rules import slices
 from minigrad.walk import toposort
 
 
@@ -123,3 +124,24 @@ def _side_by_side(row: Sequence[_Cut]) -> Expr:
     spec = [("s", 0, n, 1) for n in shape]
     spec[axis] = ("s", first.start, last.stop - first.start, 1)
     return make(SCATTER, (value,), (tuple(spec), shape))
+
+
+def cut_concats(outputs: Sequence[Expr]) -> list[Expr]:
+    """A slice of a concat that is read nowhere else is a concat of slices: less is put together."""
+    order = toposort(outputs)
+    uses = count_uses(order, outputs)
+    new: dict[Expr, Expr] = {}
+    for node in order:
+        new[node] = rebuild(node, tuple([new[a] for a in node.args]))
+        whole = node.args[0] if node.op is GETITEM else None
+        if whole is None or whole.op is not CONCAT or uses[whole] > 1:
+            continue
+        spec, (axis,) = slices(node), whole.attrs
+        if spec is not None and spec[axis] == ("s", 0, whole.shape[axis], 1):
+            before, after = spec[:axis], spec[axis + 1 :]
+            parts = [
+                make(GETITEM, (new[p],), ((*before, ("s", 0, p.shape[axis], 1), *after),))
+                for p in whole.args
+            ]
+            new[node] = concat(parts, axis)
+    return [new[o] for o in outputs]

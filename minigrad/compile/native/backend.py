@@ -12,8 +12,8 @@ from typing import Any
 
 from minigrad.body import Body, body_var
 from minigrad.compile.native.lower import lower
-from minigrad.compile.native.program import Program, shared_loop
-from minigrad.compile.native.rows import independent_rows
+from minigrad.compile.native.program import Program
+from minigrad.compile.native.shares import alone, can_be_cut
 from minigrad.compile.native.stages import is_view, source
 from minigrad.compile.native.support import can_lie_in_memory, check_node
 from minigrad.compile.native.vecmath import FUNCTIONS
@@ -29,10 +29,9 @@ from minigrad.walk import substitute, toposort, walk
 
 # A call of a block costs about this many calls of NumPy, or elements of a NumPy call.
 CALL_OPS, CALL_ELEMENTS = 8, 8_000
-# Multiplications from which a product outside a loop is left to BLAS: with one thread, where ours
-# gets slower (104 GFLOP/s for 95 at 192×6400×512, 91 for 107 at 512×6400×1024), with more, where
-# they begin to pay there.
-BLAS_ALONE, BLAS = 1 << 30, 1 << 23
+# Multiplications from which a product outside a loop is left to BLAS: ours reaches 104 GFLOP/s for
+# its 95 at 192×6400×512, 91 for 107 at 512×6400×1024.
+BLAS = 1 << 30
 
 # Work of a call from which a second thread is worth waking (some 20 µs): about 0.6 ms alone. At a
 # third of it two threads took 0.6 to 1 ms, of which waking them was half, for the 0.5 of one.
@@ -56,33 +55,28 @@ class Native:
 
     def call(self, node: Expr) -> Callable[..., Any]:
         """What computes a node of a prepared graph."""
-        if node.op is SCAN:
-            threads = self.threads if self.is_shared(node) else 1
-            key = ("native", *node.attrs[1:], threads)
-            found = self._compiled(node.attrs[0], key, lambda: shared_loop(node, threads))
-        elif node.op is BLOCK:
-            found = self.block(node.attrs[0])
-        else:
-            return node.op.numpy
+        found = self.block(node.attrs[0]) if node.op is BLOCK else None
         self.scratch += found.scratch if found else 0
         return found or node.op.numpy
 
-    def is_shared(self, loop: Expr) -> bool:
-        """Whether threads share a loop: its rows are independent, and it is worth waking them."""
-        worth = self.threads > 1 and _work(loop) > SHARED_WORK
-        return worth and independent_rows(loop.attrs[0]) is not None
+    def is_alone(self, node: Expr) -> bool:
+        """Whether threads share a node: there are shares, and it is worth waking them."""
+        if self.threads == 1 or node.op not in (SCAN, MATMUL) or not can_be_cut(node):
+            return False
+        if not _work(node) > SHARED_WORK or self._is_for_blas(node):
+            return False
+        return self._has_code(node)
 
     def _is_for_blas(self, node: Expr) -> bool:
-        limit = BLAS if self.threads > 1 else BLAS_ALONE
-        return node.op is MATMUL and node.size * node.args[0].shape[-1] >= limit
+        return node.op is MATMUL and node.size * node.args[0].shape[-1] >= BLAS
 
     def qualifies(self, node: Expr) -> bool:
         """Whether a node may be part of a block."""
-        if node.op is SCAN:
-            if self.is_shared(node):
-                return False
-        elif isinstance(node.type, TupleType) or node.size == 0 or self._is_for_blas(node):
+        if node.op is not SCAN and (isinstance(node.type, TupleType) or node.size == 0):
             return False
+        return not self._is_for_blas(node) and not self.is_alone(node) and self._has_code(node)
+
+    def _has_code(self, node: Expr) -> bool:
         try:
             check_node(node)
         except UnsupportedError as reason:
@@ -92,14 +86,14 @@ class Native:
         return True
 
     def block(self, body: Body) -> Program | None:
-        """A block's program."""
-        return self._compiled(body, "native", lambda: Program(body))
-
-    def _compiled(self, body: Body, key: Any, build: Callable[[], Program]) -> Program | None:
-        # Kept with the body, which is interned: the same is compiled once in a process.
+        """A block's program. It is kept with the body, so that there is one in a process."""
+        (first, *_) = body.outputs
+        only = first.args[0] if first.op is ITEM else first
+        threads = self.threads if self.is_alone(only) else 1
+        key = ("native", threads)
         if key not in body.derived:
             try:
-                body.derived[key] = build()
+                body.derived[key] = Program(body, threads)
             except UnsupportedError as reason:
                 body.derived[key] = str(reason)
         found = body.derived[key]
@@ -125,9 +119,9 @@ def _threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _work(loop: Expr) -> int:
-    """About how many operations a loop takes; an elementary function counts for many."""
-    total, waiting = 0, [(loop, 1)]
+def _work(node: Expr) -> int:
+    """About how many operations a node takes; an elementary function counts for many."""
+    total, waiting = 0, [(node, 1)]
     while waiting:
         node, times = waiting.pop()
         if node.op is MATMUL:
@@ -152,6 +146,9 @@ def _with_blocks(outputs: Sequence[Expr], native: Native) -> list[Expr]:
     for nodes in _levels(order, native).values():
         if _gain(nodes) > 1:
             blocks |= _block(nodes, order, outputs, native)
+    for node in order:
+        if native.is_alone(node):
+            blocks |= _shared(node, order)
     reads = walk(outputs, lambda n: blocks[n][0] if n in blocks else n.args)
     new: dict[Expr, Expr] = {}
     for node, needs in reads.items():
@@ -190,6 +187,13 @@ def _gain(nodes: Sequence[Expr]) -> float:
     if len(nodes) == 1 and nodes[0].op.name not in FUNCTIONS:
         return 0.0
     return len(nodes) / CALL_OPS + sum(n.size for n in nodes) / CALL_ELEMENTS
+
+
+def _shared(node: Expr, order: Sequence[Expr]) -> Blocks:
+    """The block of a node that threads share."""
+    sources, body = alone(node)
+    items = {n: n.attrs[0] for n in order if n.op is ITEM and n.args[0] is node}
+    return {n: (tuple(sources), body, k) for n, k in (items or {node: 0}).items()}
 
 
 def _block(

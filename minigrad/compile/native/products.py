@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from minigrad.body import Body
 from minigrad.compile.native.blocked import emit_blocked_matmul, workspace_size
 from minigrad.compile.native.emit import Code, copy, pointer, write_copies
-from minigrad.compile.native.irtools import moved, nest
+from minigrad.compile.native.irtools import moved, nest, subnormals_flushed
 from minigrad.compile.native.matmul import Matmul, emit_matmul
 from minigrad.compile.native.pack import emit_pack, packed_size
 from minigrad.compile.native.stages import source
@@ -22,7 +23,16 @@ PACKED, ROWS = 1 << 14, 64
 
 
 def emit_product(code: Code, node: Expr) -> None:
-    """A product, or a stack of them, written to the node's home."""
+    """A product, or a stack of them, written to the node's home; subnormals count as zero.
+
+    A weight's gradient sums up what dies away through a loop: with subnormals the product of 1000
+    steps took three times as long.
+    """
+    with nullcontext() if code.in_loop else subnormals_flushed(code.builder):
+        _emit_product(code, node)
+
+
+def _emit_product(code: Code, node: Expr) -> None:
     out = code.home[node]
     turned = _leading(out)[1]
     target = View.whole(code.room(node.type), node.shape) if turned else out

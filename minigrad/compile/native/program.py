@@ -1,10 +1,9 @@
-"""Compiled programs: a body as machine code, called with arrays; loops whose rows threads share."""
+"""Compiled programs: a body as machine code, called with arrays, in several threads if shared."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import itertools
 import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,40 +11,34 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.body import Body, body_var
+from minigrad.body import Body
 from minigrad.compile.native.emit import Code
 from minigrad.compile.native.irtools import int64 as index
 from minigrad.compile.native.jit import compile_module, llvm, new_module
 from minigrad.compile.native.memory import ALIGN, Memory
-from minigrad.compile.native.rows import independent_rows, take_rows
+from minigrad.compile.native.shares import Shares, cut
 from minigrad.compile.native.stages import schedule
 from minigrad.compile.native.steps import emit_step
 from minigrad.compile.native.support import check_body
 from minigrad.compile.native.views import View, contiguous
-from minigrad.graph import Expr, make
-from minigrad.loop_op import SCAN, stacked
-from minigrad.ops.tuples import item
 from minigrad.types import Array
 
 
 class Program:
     """A compiled body: its inputs' arrays -> its outputs' arrays. Calls from threads are safe.
 
-    shares: bodies that compute the same outputs, each for some rows, and the first of these rows;
-        a call computes them side by side. moves: for each input and output, the bytes from one
-        row to the next, 0 where the shares have all of it.
+    A body of one loop or one product is cut into shares for so many threads, if it can be.
     """
 
-    def __init__(
-        self, body: Body, shares: Sequence[tuple[int, Body]] = (), moves: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, body: Body, threads: int = 1) -> None:
         check_body(body)
         self.body = body
         self._results = [(o.shape, o.dtype) for o in body.outputs]
         self._nowhere = [None] * len(body.outputs)
-        self._moves = moves
-        codes = {part: _Compiled(part, body) for part in {p: 0 for _, p in shares} or [body]}
-        self._shares = [(row, codes[part]) for row, part in shares or [(0, body)]]
+        shares = cut(body, threads) if threads > 1 else Shares([(0, body)], [])
+        self._moves = shares.moves
+        codes = {part: _Compiled(part, body) for _, part in shares.parts}
+        self._shares = [(start, codes[part]) for start, part in shares.parts]
         self.scratch = sum(code.scratch for _, code in self._shares)
 
     @property
@@ -62,8 +55,8 @@ class Program:
         ]
         places = _addresses([*given, *results])
         waiting = [
-            _pool().submit(code, [p + row * m for p, m in zip(places, self._moves, strict=True)])
-            for row, code in self._shares[1:]
+            _pool().submit(code, [p + start * m for p, m in zip(places, self._moves, strict=True)])
+            for start, code in self._shares[1:]
         ]
         self._shares[0][1](places)
         for share in waiting:
@@ -77,43 +70,6 @@ def _addresses(arrays: Sequence[Any]) -> list[int]:
     return [
         address(first(a)) if a.flags.writeable and a.size else int(a.ctypes.data) for a in arrays
     ]
-
-
-def shared_loop(node: Expr, threads: int) -> Program:
-    """The program of a loop, in shares of its rows where they are independent."""
-    body, length, reverse, recompute = node.attrs
-    rows = independent_rows(body) if threads > 1 else None
-    whole = _loop_alone(node.attrs)
-    if not rows:
-        return Program(whole)
-    shares: list[tuple[int, Body]] = []
-    cut: dict[int, Body] = {}
-    for row, count in _cut(body.carries[0].shape[0], threads):
-        if count not in cut:
-            part = take_rows(body, rows, count)
-            cut[count] = _loop_alone((part, length, reverse, recompute))
-        shares.append((row, cut[count]))
-    moves = [
-        v.dtype.itemsize * (v.size // v.shape[0]) if v in rows else 0
-        for v in (*body.inputs, *body.outputs)
-    ]
-    return Program(whole, shares, moves)
-
-
-def _loop_alone(attrs: tuple[Any, ...]) -> Body:
-    """A body that computes a loop, and nothing else."""
-    body, length = attrs[:2]
-    carries, xs, constants = body.split([v.type for v in body.inputs])
-    types = [*carries, *(stacked(x, length) for x in xs), *constants]
-    inputs = tuple([body_var(k, "const", t) for k, t in enumerate(types)])
-    loop = make(SCAN, inputs, attrs)
-    return Body(inputs, [item(loop, k) for k in range(len(body.outputs))], 0, 0)
-
-
-def _cut(batch: int, threads: int) -> list[tuple[int, int]]:
-    """(first row, count) of even shares."""
-    bounds = [batch * k // min(threads, batch) for k in range(min(threads, batch) + 1)]
-    return [(a, b - a) for a, b in itertools.pairwise(bounds)]
 
 
 @functools.cache
