@@ -90,18 +90,17 @@ class Function:
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Run; raises GraphError, ShapeError or DTypeError for inputs that do not fit."""
-        arrays = [
-            bind(v, x) for v, x in zip(self.inputs, self._in_order(values, named), strict=True)
-        ]
+        given = self._in_order(values, named)
+        arrays = [bind(v, x) for v, x in zip(self.inputs, given, strict=True)]
         found = self._run(arrays)
         for cell, new in zip(self._written, found[self._count :], strict=True):
             np.copyto(cell.array, new)
         return self._build(iter([x[()] if not x.ndim else x for x in found[: self._count]]))
 
-    def _in_order(self, values: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
+    def _in_order(self, values: tuple[Any, ...], named: dict[str, Any]) -> Sequence[Any]:
+        if len(values) == len(self.inputs) and not named:
+            return values
         names = [cast(str, v.name) for v in self.inputs]
-        if len(values) + len(named) == len(names) and not named:
-            return list(values)
         given = dict(zip(names, values, strict=False))
         wrong = {
             "missing": [n for n in names if n not in given and n not in named],
@@ -241,6 +240,9 @@ def _check_bound(roots: Sequence[Expr], inputs: Sequence[Expr]) -> None:
 
 def bind(v: Expr, value: Any) -> Array:
     """A value as an array of the variable's type. Raises ShapeError or DTypeError."""
+    wanted = v.type
+    if type(value) is np.ndarray and value.dtype == wanted.dtype and value.shape == wanted.shape:
+        return value
     try:
         array = np.asarray(value)
     except ValueError as error:
