@@ -195,3 +195,66 @@ def test_narrow_products_are_not_shared_out(monkeypatch):
     f = mg.function([a, b], mg.tanh(a @ b), backend="native", threads=2)
     (block,) = (s.node.attrs[0] for s in f.plan.steps)
     assert [key for key in block.derived if key[0] == "native"] == [("native", 1)]
+
+
+INDEXINGS = {
+    "rows": (lambda x, i: x[i], (7,)),
+    "rows by a matrix": (lambda x, i: x[i], (2, 5)),
+    "the last axis": (lambda x, i: x[:, 1:, i], (7,)),
+    "between slices": (lambda x, i: x[::2, i, ::-1], (3, 2)),
+    "two arrays": (lambda x, i: x[i, i[::-1]], (4,)),
+    "arrays that broadcast": (lambda x, i: x[:, i[:, None], i], (3,)),
+    "along an axis": (lambda x, i: mg.take_along_axis(x, i, 1), (5, 2, 6)),
+}
+
+
+@pytest.mark.parametrize("name", INDEXINGS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_arrays_of_indices_and_their_gradients(name, dtype):
+    index, shape = INDEXINGS[name]
+    x, i = mg.var("x", (5, 6, 6), dtype), mg.var("i", shape, "int64")
+    y = index(2 * x, i)
+    values = [rng.standard_normal(x.shape).astype(dtype), rng.integers(-5, 5, shape)]
+    agree([x, i], [y, mg.grad(mg.sum(mg.square(y)), x)], values, rtol=1e-5, atol=1e-5)
+
+
+def test_a_loop_that_looks_up_and_picks():
+    table, tokens, target = (
+        mg.var("table", (9, 4)),
+        mg.var("k", (6, 3), "int64"),
+        mg.var("y", (6, 3), "int64"),
+    )
+    w = mg.var("w", (4, 9))
+
+    def step(h, x):
+        token, y = x
+        h = mg.tanh(h + table[token])
+        return h, mg.sum(mg.logsumexp(h @ w, 1) - mg.take_along_axis(h @ w, y[:, None], 1)[:, 0])
+
+    _, losses = mg.scan(step, mg.zeros((3, 4)), (tokens, target))
+    loss = mg.mean(losses)
+    values = [
+        rng.standard_normal((9, 4)),
+        *rng.integers(0, 9, (2, 6, 3)),
+        rng.standard_normal((4, 9)),
+    ]
+    agree([table, tokens, target, w], [loss, *mg.grad(loss, [table, w])], values, rtol=1e-10)
+
+
+def test_an_index_out_of_range_is_said_as_numpy_says_it():
+    x, i = mg.var("x", (5, 4)), mg.var("i", (3,), "int64")
+    f = agree([x, i], [mg.exp(x[i]), mg.tanh(x)], [np.ones((5, 4)), np.arange(3)])
+    for wrong in ([0, 5, 1], [-6, 0, 0], [2**62, 0, 0]):
+        with pytest.raises(IndexError, match="out of bounds for axis 0 with size 5"):
+            f(np.ones((5, 4)), np.array(wrong))
+    assert_allclose(f(np.ones((5, 4)), np.array([-5, 4, 0]))[0], np.e)
+
+
+def test_indices_that_have_no_code_run_on_numpy():
+    x, i, j = mg.var("x", (5, 4, 3)), mg.var("i", (3,), "int32"), mg.var("j", (3,), "int64")
+    outputs = [mg.exp(x)[i] * 2, mg.exp(x)[j, :, j] * 2, mg.exp(x)[j, 2] * 2]
+    native, reference = (mg.function([x, i, j], outputs, backend=b) for b in ("native", "numpy"))
+    values = [rng.standard_normal((5, 4, 3)), np.array([0, 2, 1], "int32"), np.array([0, 2, 1])]
+    for a, b in zip(native(*values), reference(*values), strict=True):
+        assert_allclose(a, b)
+    assert [s.node.op.name for s in native.plan.steps].count("getitem") == 3

@@ -58,6 +58,10 @@ class Code:
         while self.taken:
             self.memory.give_back(self.taken.pop())
 
+    def flag(self) -> Any:
+        """A pointer to the word that says, by not being 0, that an index is out of range."""
+        return self.scratch
+
     def at(self, offset: int) -> Any:
         """A pointer to scratch memory."""
         return self.builder.gep(self.scratch, [index(offset)], source_etype=llvm().ir.IntType(8))
@@ -203,7 +207,7 @@ def emit_reduction(code: Code, node: Expr) -> None:
     Where the last axis goes, its elements are joined in as many columns as lanes have room.
     """
     (term,), (axes,), out = node.args, node.attrs, code.home[node]
-    view, start = code.view(term), REDUCTIONS[node.op.name][1]
+    view, (how, start) = code.view(term), REDUCTIONS[node.op.name]
     fill_with(code, node, start, out)
     waiting = iter(out.strides)
     kept = tuple(0 if k in axes else next(waiting) for k in range(term.ndim))
@@ -215,13 +219,14 @@ def emit_reduction(code: Code, node: Expr) -> None:
         ends = view.base, view.offset, steps, total.base, total.offset, into
         _join_rows(code, node, dims, ends, columns)
     else:
-        _join(code, node, View(view.base, dims, steps, view.offset),
-              View(total.base, dims, into, total.offset))  # fmt: skip
+        join(code, node, how, View(view.base, dims, steps, view.offset),
+             View(total.base, dims, into, total.offset))  # fmt: skip
     write_copies(code, node)
 
 
-def _join(code: Code, node: Expr, term: View, total: View) -> None:
-    row = ROWS[REDUCTIONS[node.op.name][0]]
+def join(code: Code, node: Expr, how: str, term: View, total: View) -> None:
+    """Join elements to those of another view by a row of two operands; `total` may repeat."""
+    row = ROWS[how]
     places = [(term, node.dtype), (total, node.dtype)]
     each: Callable[..., list[Any]] = lambda lanes, values: [row(lanes, values)]  # noqa: E731
     for_each(code.builder, term.shape, node.dtype, places, each, places[1:])
@@ -229,7 +234,7 @@ def _join(code: Code, node: Expr, term: View, total: View) -> None:
 
 def _join_rows(code: Code, node: Expr, dims: Shape, ends: tuple[Any, ...], columns: int) -> None:
     base, offset, steps, total, total_offset, into = ends
-    start, name = REDUCTIONS[node.op.name][1], node.dtype.name
+    (how, start), name = REDUCTIONS[node.op.name], node.dtype.name
     rows, rest = divmod(dims[-1], columns)
     with code.borrowed(node.type, columns) as room, nest(code.builder, dims[:-1]) as counters:
         at = [*zip(counters, steps[:-1], strict=True), (1, offset)]
@@ -237,9 +242,11 @@ def _join_rows(code: Code, node: Expr, dims: Shape, ends: tuple[Any, ...], colum
         first = moved(code.builder, name, base, at)
         here = moved(code.builder, name, total, to)
         fill_with(code, node, start, View.whole(room, (columns,)))
-        _join(code, node, View.whole(first, (rows, columns)), View(room, (rows, columns), (0, 1)))
-        _join(code, node, View.whole(first, (rest,), rows * columns), View(here, (rest,), (0,)))
-        _join(code, node, View.whole(room, (columns,)), View(here, (columns,), (0,)))
+        join(
+            code, node, how, View.whole(first, (rows, columns)), View(room, (rows, columns), (0, 1))
+        )
+        join(code, node, how, View.whole(first, (rest,), rows * columns), View(here, (rest,), (0,)))
+        join(code, node, how, View.whole(room, (columns,)), View(here, (columns,), (0,)))
 
 
 def lanes_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

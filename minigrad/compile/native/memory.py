@@ -8,15 +8,17 @@ ALIGN = 64  # bytes: a cache line, and the widest vector
 class Memory:
     """One block of memory, taken and given back in pieces; `size` is the most that it came to.
 
+    Its first cache line is taken already: code may raise a flag there (see gather.py).
+
     >>> memory = Memory()
     >>> a, b = memory.take(100), memory.take(64)
     >>> memory.give_back(a)
     >>> a, b, memory.take(64), memory.size
-    (0, 128, 0, 192)
+    (64, 192, 64, 256)
     """
 
     def __init__(self) -> None:
-        self.size = 0
+        self.size = ALIGN
         self._free: list[tuple[int, int]] = []  # (start, end), in order, never touching
         self._taken: dict[int, int] = {}  # start: end
 

@@ -21,6 +21,7 @@ from minigrad.compile.native.stages import schedule
 from minigrad.compile.native.steps import emit_step
 from minigrad.compile.native.support import check_body
 from minigrad.compile.native.views import View, contiguous
+from minigrad.loop_op import BLOCK
 from minigrad.types import Array
 
 
@@ -58,9 +59,9 @@ class Program:
             _pool().submit(code, [p + start * m for p, m in zip(places, self._moves, strict=True)])
             for start, code in self._shares[1:]
         ]
-        self._shares[0][1](places)
-        for share in waiting:
-            share.result()
+        right = self._shares[0][1](places)
+        if not all([right, *(share.result() for share in waiting)]):
+            BLOCK.numpy(*given, self.body)  # raises the IndexError, saying which
         return results
 
 
@@ -88,15 +89,19 @@ class _Compiled:
         self._pack = struct.Struct(f"{len(body.inputs) + len(body.outputs)}P").pack
         self._waiting: list[tuple[Array, int]] = []
 
-    def __call__(self, places: Sequence[int]) -> None:
+    def __call__(self, places: Sequence[int]) -> bool:
+        """Run; whether all indices were in range."""
         try:
-            scratch = self._waiting.pop()  # atomic: no two calls take the same one
+            scratch, start = self._waiting.pop()  # atomic: no two calls take the same one
         except IndexError:
-            scratch = _aligned(self.scratch)
+            scratch, start = _aligned(self.scratch)
+        flag = ctypes.c_int64.from_address(start)
+        flag.value = 0
         try:
-            self._run(self._pack(*places), scratch[1])
+            self._run(self._pack(*places), start)
+            return not flag.value
         finally:
-            self._waiting.append(scratch)
+            self._waiting.append((scratch, start))
 
 
 def _aligned(size: int) -> tuple[Array, int]:

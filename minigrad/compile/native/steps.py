@@ -22,6 +22,7 @@ from minigrad.compile.native.emit import (
     emit_scatter,
     write_copies,
 )
+from minigrad.compile.native.gather import emit_gather, emit_scatter_add
 from minigrad.compile.native.irtools import int64 as index
 from minigrad.compile.native.irtools import memory_type, subnormals_flushed
 from minigrad.compile.native.jit import llvm
@@ -32,7 +33,7 @@ from minigrad.compile.native.views import View
 from minigrad.graph import Expr
 from minigrad.loop_op import SCAN
 from minigrad.ops.core import RESHAPE
-from minigrad.ops.index import SCATTER
+from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT
 from minigrad.types import TupleType
@@ -91,6 +92,10 @@ def _give_parts(code: Code, layout: Layout, root: Expr) -> None:
                 code.home[part] = place
             elif part in computed:
                 code.copies.setdefault(part, []).append(place)
+
+
+def _emit_scatter(code: Code, node: Expr) -> None:
+    (emit_scatter_add if len(node.args) > 1 else emit_scatter)(code, node)
 
 
 # --- loops -------------------------------------------------------------------------------------
@@ -174,5 +179,6 @@ _SINGLE: dict[str, Callable[[Code, Stage], None]] = {
     MATMUL.name: lambda code, stage: emit_product(code, stage.nodes[0]),
     **{name: lambda code, stage: emit_reduction(code, stage.nodes[0]) for name in REDUCTIONS},
     CONCAT.name: lambda code, stage: emit_concat(code, stage.nodes[0]),
-    SCATTER.name: lambda code, stage: emit_scatter(code, stage.nodes[0]),
+    GETITEM.name: lambda code, stage: emit_gather(code, stage.nodes[0]),
+    SCATTER.name: lambda code, stage: _emit_scatter(code, stage.nodes[0]),
 }

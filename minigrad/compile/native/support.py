@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from minigrad.body import Body
+from minigrad.compile.native.gather import check_indices
 from minigrad.compile.native.pointwise import check
 from minigrad.compile.native.stages import is_elementwise, is_leaf, is_view, schedule
 from minigrad.compile.native.views import UnsupportedError
 from minigrad.graph import CONST, Expr
 from minigrad.loop_op import SCAN
 from minigrad.ops.core import SUM, uniform_value
-from minigrad.ops.index import SCATTER
+from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.reduce import MAX, MIN
 from minigrad.ops.shape import CONCAT
@@ -17,7 +18,7 @@ from minigrad.ops.tuples import ITEM
 from minigrad.types import BOOL, FLOAT32, FLOAT64, INT64
 from minigrad.walk import toposort
 
-_SINGLE = (MATMUL, SUM, MAX, MIN, CONCAT, SCATTER)
+_SINGLE = (MATMUL, SUM, MAX, MIN, CONCAT, GETITEM, SCATTER)
 
 
 def check_node(node: Expr) -> None:
@@ -26,10 +27,12 @@ def check_node(node: Expr) -> None:
         check(node)
     elif node.op is SCAN:
         check_body(node.attrs[0])
-    elif node.op not in _SINGLE or (node.op is SCATTER and len(node.args) > 1):
+    elif node.op not in _SINGLE:
         raise UnsupportedError(f"op {node.op.name}")
     elif node.dtype not in (FLOAT32, FLOAT64):
         raise UnsupportedError(f"op {node.op.name} of {node.dtype}")
+    elif node.op in (GETITEM, SCATTER) and len(node.args) > 1:
+        check_indices(node)
     elif node.op is MATMUL and 0 in (*node.shape, node.args[0].shape[-1]):
         raise UnsupportedError("an empty matrix product")
 
