@@ -334,3 +334,28 @@ def test_a_graph_without_loops_is_left_alone():
     f = compiled(x @ x + x @ mg.tanh(x), [x])
     assert f.rewritten == []
     assert ops(f.outputs)["matmul"] == 2
+
+
+def test_rows_are_looked_up_before_the_loop_and_their_gradients_put_back_after_it():
+    table, w = mg.var("table", (9, 4)), mg.var("w", (4, 5))
+    tokens = mg.var("tokens", (6, 3), "int64")
+    h, _ = mg.scan(lambda h, k: (mg.tanh(h + table[k] @ w), None), mg.zeros((3, 5)), tokens)
+    loss = mg.sum(mg.square(h))
+    inputs, outputs = [tokens, table, w], [loss, *mg.grad(loss, [table, w])]
+    f = compiled(outputs, inputs)
+    assert all(not {"getitem", "scatter"} & set(ops(b.outputs)) for b in bodies(f))
+    assert all(c.shape == (3, 5) for b in bodies(f) for c in b.carries)
+    rng = np.random.default_rng(0)
+    values = [rng.integers(0, 9, (6, 3)), rng.standard_normal((9, 4)), rng.standard_normal((4, 5))]
+    plain = mg.function(inputs, outputs, simplify=False, backend="numpy")
+    for u, v in zip(f(*values), plain(*values), strict=True):
+        assert_allclose(u, v, rtol=1e-10)
+
+
+def test_a_sum_of_rows_of_what_changes_is_left_as_it_is():
+    x, k = mg.var("x", (6, 4, 2)), mg.var("k", (6, 3), "int64")
+    total, _ = mg.scan(lambda c, xk: (c + mg.sin(xk[0])[xk[1]], None), mg.zeros((3, 2)), (x, k))
+    rng = np.random.default_rng(0)
+    values = [rng.standard_normal((6, 4, 2)), rng.integers(0, 4, (6, 3))]
+    plain = mg.function([x, k], total, simplify=False, backend="numpy")
+    assert_allclose(compiled(total, [x, k])(*values), plain(*values))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from minigrad.graph import Expr, make
+from minigrad.graph import Expr, Op, make
 from minigrad.loops.loop import Loop, change_loops, count_uses, depend_on
 from minigrad.loops.products import is_product
 from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, SUM, broadcast_to, reshape, sum
-from minigrad.ops.index import GETITEM
+from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.reduce import CUMSUM, LOGSUMEXP, MAX, MIN, SOFTMAX
 from minigrad.ops.shape import CONCAT, PERMUTE, permute_dims
@@ -21,13 +21,7 @@ def hoist(outputs: Sequence[Expr]) -> list[Expr]:
 
     def change(loop: Loop, node: Expr) -> list[Expr] | None:
         body = loop.body
-        stacked: dict[Expr, Expr | None] = dict(zip(body.xs, loop.xs, strict=True))
-        surroundings = loop.surroundings()
-        reads = depend_on(body.xs, body.outputs)
-        moving = depend_on(body.carries, body.outputs)
-        for n in toposort(body.outputs):
-            if n in reads and n not in moving and n not in stacked:
-                stacked[n] = _at_all_steps(n, stacked, surroundings, loop.length)
+        stacked = _apart_from_carries(loop)
         # Worth it where a product is saved from being cut into steps; the rest is as cheap inside.
         products = depend_on((n for n in stacked if n.op is MATMUL), body.outputs)
         lifted = {n for n in stacked if stacked[n] is not None and n in products and not n.op.view}
@@ -47,6 +41,19 @@ def hoist(outputs: Sequence[Expr]) -> list[Expr]:
         return loop.with_outputs(body.outputs, None, xs)
 
     return change_loops(outputs, change)
+
+
+def _apart_from_carries(loop: Loop) -> dict[Expr, Expr | None]:
+    """What depends on the loop's inputs and on no carry, for all steps at once where it can be."""
+    body = loop.body
+    stacked: dict[Expr, Expr | None] = dict(zip(body.xs, loop.xs, strict=True))
+    surroundings = loop.surroundings()
+    reads = depend_on(body.xs, body.outputs)
+    moving = depend_on(body.carries, body.outputs)
+    for n in toposort(body.outputs):
+        if n in reads and n not in moving and n not in stacked:
+            stacked[n] = _at_all_steps(n, stacked, surroundings, loop.length)
+    return stacked
 
 
 _SHIFT_AXES = (SUM, MAX, MIN, LOGSUMEXP, SOFTMAX)
@@ -92,7 +99,14 @@ def _at_all_steps(
         return permute_dims(first, (0, *(a + 1 for a in attrs[0])))
     if op is GETITEM and len(args) == 1:
         return make(GETITEM, (first,), ((("s", 0, length, 1), *attrs[0]),))
+    if _is_by_rows(GETITEM, node) and many == [False, True]:
+        return make(GETITEM, tuple(args), attrs)
     return make(op, (first,), attrs) if op is ASTYPE else None
+
+
+def _is_by_rows(op: Op, node: Expr) -> bool:
+    """Whether one array of indices reads rows or adds to them: then so does one for all steps."""
+    return node.op is op and len(node.args) == 2 and node.attrs[0][0] == ("a",)
 
 
 def sink_sums(outputs: Sequence[Expr]) -> list[Expr]:
@@ -108,7 +122,10 @@ def sink_sums(outputs: Sequence[Expr]) -> list[Expr]:
         }
         if not summed or loop.recompute:
             return None
-        emitted = _factors(list(summed.values()))
+        factors = _factors(list(summed.values()))
+        apart = _apart_from_carries(loop)
+        stacks = {n: value for n in factors if (value := apart.get(n)) is not None}
+        emitted = [n for n in factors if n not in stacks]
         kept = [k for k in range(body.n_carry) if k not in summed]
         found = loop.with_outputs(
             [*(body.next_carries[k] for k in kept), *body.ys, *emitted],
@@ -116,7 +133,7 @@ def sink_sums(outputs: Sequence[Expr]) -> list[Expr]:
         )
         there = dict(zip(kept, found, strict=False))
         ys = found[len(kept) : len(kept) + len(body.ys)]
-        stacks = dict(zip(emitted, found[len(kept) + len(body.ys) :], strict=True))
+        stacks.update(zip(emitted, found[len(kept) + len(body.ys) :], strict=True))
         for k, term in summed.items():
             there[k] = loop.init[k] + _sum_over_steps(term, stacks)
         return [*(there[k] for k in range(body.n_carry)), *ys]
@@ -157,12 +174,14 @@ def _factors(terms: Sequence[Expr]) -> list[Expr]:
     for term in terms:
         if is_product(core := _core(term)):
             found.update({_left_factor(core): None, core.args[1]: None})
+        elif _is_by_rows(SCATTER, core):
+            found.update(dict.fromkeys(core.args))
     parts = _parts(found)
     for term in terms:
         core = _core(term)
         # A sum over an axis of what is given out already can wait as well.
         waits = core.op is SUM and (core.args[0] in found or core.args[0] in parts)
-        if not is_product(core) and not waits:
+        if not is_product(core) and not _is_by_rows(SCATTER, core) and not waits:
             found[term] = None
     return list(found)
 
@@ -175,6 +194,8 @@ def _sum_over_steps(term: Expr, stacks: Mapping[Expr, Expr]) -> Expr:
     if term.op is SUM:
         axes = tuple(a + 1 for a in term.attrs[0])
         return sum(_stack_of(term.args[0], stacks), (0, *axes))
+    if _is_by_rows(SCATTER, term):
+        return make(SCATTER, tuple(stacks[a] for a in term.args), term.attrs)
     right = stacks[term.args[1]]
     rows = reshape(right, (right.shape[0] * right.shape[1], right.shape[2]))
     left = stacks[_left_factor(term)]
