@@ -398,6 +398,8 @@ class ConstData:
 
     def __init__(self, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> None:
         array = np.array(value, dtype=dtype, order="C", copy=True)
+        if array.dtype.kind in "OSUV":
+            raise DTypeError(f"a number or an array of numbers is needed, not {value!r:.60}")
         self.type = TensorType(array.shape, array.dtype)
         array = array.astype(self.type.dtype, copy=False)
         array.flags.writeable = False
@@ -423,6 +425,8 @@ class ParamCell:
 
     def __init__(self, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> None:
         array = np.array(value, dtype=dtype, order="C", copy=True)
+        if array.dtype.kind in "OSUV":
+            raise DTypeError(f"a number or an array of numbers is needed, not {value!r:.60}")
         self.type = TensorType(array.shape, array.dtype)
         self.array = array.astype(self.type.dtype, copy=False)
 

@@ -15,7 +15,7 @@ from minigrad.ops.core import full, reshape
 from minigrad.ops.shape import concat, stack
 from minigrad.ops.tuples import ITEM, item, tuple_of
 from minigrad.tree import flatten, paths
-from minigrad.walk import substitute, toposort
+from minigrad.walk import roots_of, substitute, toposort
 
 # --- the user's side ---------------------------------------------------------------------------
 
@@ -211,8 +211,7 @@ def unroll(outputs: Any) -> Any:
     >>> unroll(last) is x * x * x
     True
     """
-    single = isinstance(outputs, Expr)
-    roots = [outputs] if single else list(outputs)
+    roots = roots_of(outputs)
     while any(n.op is SCAN for n in toposort(roots)):
         new: dict[Expr, Expr] = {}
         for node in toposort(roots):
@@ -222,7 +221,7 @@ def unroll(outputs: Any) -> Any:
             else:
                 new[node] = item(args[0], node.attrs[0]) if node.op is ITEM else rebuild(node, args)
         roots = [new[r] for r in roots]
-    return roots[0] if single else roots
+    return roots[0] if isinstance(outputs, Expr) else roots
 
 
 def _unrolled(node: Expr, args: Sequence[Expr]) -> Expr:

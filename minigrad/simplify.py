@@ -48,6 +48,7 @@ from minigrad.ops.shape import PERMUTE, permute_dims
 from minigrad.rewrite import Rewriter, Rule, rule
 from minigrad.types import TupleType
 from minigrad.view_rules import VIEWS
+from minigrad.walk import roots_of
 
 _FOLD_LIMIT = 1 << 16  # elements: larger constants are cheaper to compute than to keep
 
@@ -338,7 +339,8 @@ def simplify(y: Any, rules: Iterable[Rule] | None = None) -> Any:
     (True, '-softplus(-x)')
     """
     driver = _all if rules is None else Rewriter(rules)
-    return driver([y])[0] if isinstance(y, Expr) else driver(list(y))
+    found = driver(roots_of(y))
+    return found[0] if isinstance(y, Expr) else found
 
 
 def simplify_safely(outputs: Sequence[Expr]) -> list[Expr]:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from minigrad.errors import DTypeError, OpenGraphError, ShapeError
 from minigrad.graph import PARAM, VAR, Expr, const, describe, param, rebuild
 from minigrad.operators import public
+
+
+def roots_of(outputs: Any) -> list[Expr]:
+    """An expression, or several, as a list. Raises DTypeError for what is neither."""
+    several = outputs if isinstance(outputs, Iterable) else [outputs]
+    roots = [outputs] if isinstance(outputs, Expr) else list(several)
+    for r in roots:
+        if not isinstance(r, Expr):
+            raise DTypeError(f"an expression, or a list of them, is needed, not {r!r:.60}")
+    return roots
 
 
 def toposort(outputs: Expr | Iterable[Expr]) -> list[Expr]:
@@ -18,8 +28,7 @@ def toposort(outputs: Expr | Iterable[Expr]) -> list[Expr]:
     >>> [node.op.name for node in toposort(x)]
     ['var']
     """
-    roots = [outputs] if isinstance(outputs, Expr) else outputs
-    return list(walk(roots, lambda node: node.args))
+    return list(walk(roots_of(outputs), lambda node: node.args))
 
 
 def walk(
@@ -54,8 +63,9 @@ def substitute(outputs: Any, replacements: dict[Expr, Any]) -> Any:
     >>> substitute(x, {x: 2.0}) is const(2.0)
     True
     """
-    single = isinstance(outputs, Expr)
-    roots = [outputs] if single else list(outputs)
+    roots = roots_of(outputs)
+    if not isinstance(replacements, Mapping):
+        raise DTypeError(f"replacements are a dict {{node: new}}, not {replacements!r:.60}")
     new: dict[Expr, Expr] = {}
     for old, value in replacements.items():
         if not isinstance(old, Expr):
@@ -65,7 +75,7 @@ def substitute(outputs: Any, replacements: dict[Expr, Any]) -> Any:
         if node not in new:
             new[node] = rebuild(node, tuple([new[a] for a in node.args]))
     result = [new[r] for r in roots]
-    return result[0] if single else result
+    return result[0] if isinstance(outputs, Expr) else result
 
 
 def _fit_replacement(old: Expr, value: Any) -> Expr:

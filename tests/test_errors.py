@@ -35,6 +35,17 @@ def custom(backward):
 
 # what is done: (a call, the error, pieces that its message must hold, in order)
 WRONG = {
+    # what is no expression, or no number
+    "simplify a number": (lambda: mg.simplify(3), mg.DTypeError,
+        ["an expression, or a list of them, is needed, not 3"]),
+    "unroll a number": (lambda: mg.unroll(3), mg.DTypeError,
+        ["an expression, or a list of them, is needed, not 3"]),
+    "substitute by a list": (lambda: mg.substitute(v, [x]), mg.DTypeError,
+        ["replacements are a dict {node: new}, not [<Expr"]),
+    "a constant of nothing": (lambda: mg.const(None), mg.DTypeError,
+        ["a number or an array of numbers is needed, not None"]),
+    "eval with a list": (lambda: v.eval([1, 2, 3]), mg.GraphError,
+        ["bindings are a dict {variable or its name: value}, not [1, 2, 3]"]),
     # shapes
     "shapes of +": (lambda: v + u, mg.ShapeError,
         ["in add", "(3,) and (4,) do not broadcast", "operand 1 is v: float64(3,), made at",

@@ -284,6 +284,10 @@ def eval(node: Any, bindings: Mapping[Any, Any] | None = None) -> Any:
 
 def resolve(variables: Sequence[Expr], bindings: Mapping[Any, Any]) -> dict[Expr, Any]:
     """The value of each variable, from bindings by variable or by name. Raises GraphError."""
+    if not isinstance(bindings, Mapping):
+        raise GraphError(
+            f"bindings are a dict {{variable or its name: value}}, not {bindings!r:.60}"
+        )
     by_name = {v.name: v for v in variables}
     values: dict[Expr, Any] = {}
     for key, value in bindings.items():
