@@ -258,3 +258,19 @@ def test_indices_that_have_no_code_run_on_numpy():
     for a, b in zip(native(*values), reference(*values), strict=True):
         assert_allclose(a, b)
     assert [s.node.op.name for s in native.plan.steps].count("getitem") == 3
+
+
+def test_large_graphs_are_several_blocks(monkeypatch):
+    monkeypatch.setattr("minigrad.compile.native.backend.LARGEST", 7)
+    x, w = mg.var("x", (5, 3, 4)), mg.var("w", (4, 4))
+    h, hs = mg.scan(lambda h, x: (mg.tanh(h @ w + x), h + 1), mg.zeros((3, 4)), x)
+    y = h
+    for k in range(20):
+        y = mg.tanh(y @ w) + hs[k % 5]
+    inputs, outputs = [x, w], [y, *mg.grad(mg.sum(y), [x, w])]
+    native, reference = (mg.function(inputs, outputs, backend=b) for b in ("native", "numpy"))
+    values = [rng.standard_normal(v.shape) for v in inputs]
+    for a, b in zip(native(*values), reference(*values), strict=True):
+        assert_allclose(a, b, rtol=1e-10)
+    assert [s.node.op.name for s in native.plan.steps].count("block") > 5
+    assert native.notes == []

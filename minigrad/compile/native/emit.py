@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,7 +36,8 @@ class Code:
     plan: Schedule
     memory: Memory
     scratch: Any
-    names: itertools.count[int] = field(default_factory=itertools.count)
+    functions: dict[Any, Any] = field(default_factory=dict)
+    """The module's functions, by what they compute: products of one shape share one."""
     in_loop: bool = False
     home: dict[Expr, View] = field(default_factory=dict)
     """Where a node's value is read."""
@@ -50,13 +50,22 @@ class Code:
     def within(self, plan: Schedule) -> Code:
         """For the body of a loop that is a stage of this one."""
         return Code(
-            self.module, self.builder, plan, self.memory, self.scratch, self.names, in_loop=True
+            self.module, self.builder, plan, self.memory, self.scratch, self.functions, in_loop=True
         )
 
     def give_back(self) -> None:
         """The body's code is complete."""
         while self.taken:
             self.memory.give_back(self.taken.pop())
+
+    def function(self, emit: Callable[[Any, str, Any], Any], product: Any) -> Any:
+        """The module's function that `emit` makes for a product."""
+        key = emit, product
+        if key not in self.functions:
+            self.functions[key] = emit(
+                self.module, f"{emit.__name__}{len(self.functions)}", product
+            )
+        return self.functions[key]
 
     def flag(self) -> Any:
         """A pointer to the word that says, by not being 0, that an index is out of range."""

@@ -28,6 +28,8 @@ class Layout:
     """The concatenations that lie in a root's memory, each before those that are parts of it."""
     inside: dict[Expr, tuple[Expr, Spec]]
     """What is written as a part of a concatenation at once, and where."""
+    computed: Collection[Expr]
+    """All that stages compute."""
 
 
 def parts(whole: Expr) -> list[tuple[Expr, Spec]]:
@@ -63,7 +65,7 @@ def lay_out(plan: Schedule, outputs: Sequence[Expr], placed: Collection[Expr]) -
     for output in outputs:
         if source(output) in at:
             last[root[source(output)]] = len(plan.stages)
-    layout = Layout([[] for _ in plan.stages], [[] for _ in plan.stages], {}, inside)
+    layout = Layout([[] for _ in plan.stages], [[] for _ in plan.stages], {}, inside, at.keys())
     for whole in wholes:
         layout.wholes.setdefault(root[whole], []).append(whole)
     for r, k in first.items():

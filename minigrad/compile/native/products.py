@@ -63,15 +63,14 @@ def _multiply(code: Code, node: Expr, a: View, b: View | None, out: View) -> Non
         m, k, n, node.dtype.name, lda=lda, ldb=ldb, ldc=_leading(out)[0],
         transpose_a=turned_a, transpose_b=turned_b, packed=not b or turned_b,
     )  # fmt: skip
-    name = f"matmul{next(code.names)}"
     if b is None:
-        function = emit_matmul(code.module, name, product)
+        function = code.function(emit_matmul, product)
         operands = [pointer(code, out, node), pointer(code, a, node), code.packed[node]]
         code.builder.call(function, operands)
         return
     stacks = [(out, out.strides[:-2]), (a, a.strides[:-2]), (b, b.strides[:-2])]
     packs = turned_b or (k * n >= PACKED and m >= ROWS)
-    emitted = (emit_blocked_matmul if packs else emit_matmul)(code.module, name, product)
+    emitted = code.function(emit_blocked_matmul if packs else emit_matmul, product)
     with (
         code.borrowed(node.type, workspace_size(product) if packs else 1) as workspace,
         nest(code.builder, node.shape[:-2]) as counters,
@@ -116,6 +115,6 @@ def pack_constants(code: Code, body: Body) -> None:
         (m, n), k = node.shape, right.shape[0]
         product = Matmul(m, k, n, node.dtype.name, ldb=ldb, transpose_b=turned, packed=True)
         packed: Any = code.room(node.type, packed_size(product))
-        pack = emit_pack(code.module, f"pack{next(code.names)}", product)
+        pack = code.function(emit_pack, product)
         code.builder.call(pack, [packed, pointer(code, right, node)])
         code.packed[node] = packed

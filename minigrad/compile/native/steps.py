@@ -83,14 +83,13 @@ def _give_targets(code: Code, body: Body, targets: Sequence[View]) -> list[tuple
 
 def _give_parts(code: Code, layout: Layout, root: Expr) -> None:
     """What the concatenations in a root are made of is written where they lie."""
-    computed = {n for s in code.plan.stages for n in s.nodes}
     for whole in layout.wholes.get(root, ()):
         for part, spec in parts(whole):
             place = code.home[whole].indexed(spec)
             here, at = layout.inside.get(part, (None, None))
             if here is whole and at == spec:
                 code.home[part] = place
-            elif part in computed:
+            elif part in layout.computed:
                 code.copies.setdefault(part, []).append(place)
 
 
