@@ -274,3 +274,20 @@ def test_large_graphs_are_several_blocks(monkeypatch):
         assert_allclose(a, b, rtol=1e-10)
     assert [s.node.op.name for s in native.plan.steps].count("block") > 5
     assert native.notes == []
+
+
+def test_numbers_of_every_kind_that_a_loop_gives_out():
+    x, n = mg.var("x", (3, 20)), mg.var("n", (3, 20), "int64")
+    numbers = [
+        mg.full((20,), v, dtype=d) for v, d in ((7, "int64"), (True, "bool"), (2, "float32"))
+    ]
+    last, ys = mg.scan(lambda c, xs: (c + xs[0], [*numbers, xs[1]]), mg.zeros(20), (x, n))
+    values = [rng.standard_normal((3, 20)), rng.integers(-9, 9, (3, 20))]
+    f = mg.function([x, n], [mg.exp(last), *ys], backend="native")
+    for a, b in zip(
+        f(*values), mg.function([x, n], [mg.exp(last), *ys], backend="numpy")(*values), strict=True
+    ):
+        assert a.dtype == b.dtype
+        assert_allclose(a, b)
+    g = mg.scan(lambda c, x: (mg.tanh(c + x), numbers[0]), mg.zeros(20), x)
+    agree([x], [g[0], g[1]], values[:1])

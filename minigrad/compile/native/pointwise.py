@@ -246,9 +246,8 @@ def constant(lanes: Lanes, node: Expr) -> Value:
     """A number of a graph as a value."""
     value = uniform_value(node)
     assert value is not None
-    if node.dtype == BOOL:
+    if node.dtype in (BOOL, INT64):
         ir = llvm().ir
-        bit = ir.IntType(1)
-        count = getattr(lanes.kind, "count", 0)
-        return ir.Constant(ir.VectorType(bit, count) if count else bit, int(value))
+        kind = ir.IntType(1 if node.dtype == BOOL else 64)
+        return ir.Constant(_of_width(kind, getattr(lanes.kind, "count", 1)), int(value))
     return lanes.const(float(value))
