@@ -6,6 +6,7 @@ the same body, and so the same loop node.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Sequence
 from typing import Any, ClassVar, TypeVar
@@ -27,20 +28,22 @@ class Body:
 
     __slots__ = ("__weakref__", "derived", "inputs", "n_carry", "n_x", "outputs")
     _interned: ClassVar[weakref.WeakValueDictionary[Any, Body]] = weakref.WeakValueDictionary()
+    _lock: ClassVar[threading.RLock] = threading.RLock()
 
     def __new__(
         cls, inputs: Sequence[Expr], outputs: Sequence[Expr], n_carry: int, n_x: int
     ) -> Body:
         # Keyed by identity: the body keeps its nodes alive, so their ids are theirs alone.
         key = (tuple(map(id, inputs)), tuple(map(id, outputs)), n_carry, n_x)
-        found = cls._interned.get(key)
-        if found is None:
-            found = object.__new__(cls)
-            found.inputs = tuple(inputs)
-            found.outputs = tuple(outputs)
-            found.n_carry, found.n_x = n_carry, n_x
-            found.derived = {}
-            cls._interned[key] = found
+        with cls._lock:
+            found = cls._interned.get(key)
+            if found is None:
+                found = object.__new__(cls)
+                found.inputs = tuple(inputs)
+                found.outputs = tuple(outputs)
+                found.n_carry, found.n_x = n_carry, n_x
+                found.derived = {}
+                cls._interned[key] = found
         return found
 
     inputs: tuple[Expr, ...]

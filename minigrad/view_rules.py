@@ -5,14 +5,10 @@ Concatenations of the same that differ only in how they lie become one, which ex
 
 from __future__ import annotations
 
-from typing import Any
-
 from minigrad.graph import Expr, make
-from minigrad.ops.index import GETITEM
+from minigrad.ops.index import GETITEM, Spec
 from minigrad.ops.shape import CONCAT, PERMUTE, concat, permute_dims
 from minigrad.rewrite import Rule
-
-Spec = tuple[tuple[Any, ...], ...]
 
 
 def slices(node: Expr) -> Spec | None:

@@ -1,5 +1,9 @@
 """What blocks of machine code hold besides arithmetic: reductions, booleans, loops, products."""
 
+import os
+import signal
+import time
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -291,3 +295,81 @@ def test_numbers_of_every_kind_that_a_loop_gives_out():
         assert_allclose(a, b)
     g = mg.scan(lambda c, x: (mg.tanh(c + x), numbers[0]), mg.zeros(20), x)
     agree([x], [g[0], g[1]], values[:1])
+
+
+def test_indices_that_are_one_number():
+    x, n = mg.var("x", (5, 3)), mg.full((4,), 2, dtype="int64")
+    agree(
+        [x], [mg.exp(x)[n] * 2, mg.grad(mg.sum(mg.square(x[n])), x)], [rng.standard_normal((5, 3))]
+    )
+
+
+@pytest.mark.parametrize("stack", [(8, 4, 4), (4, 4)])
+def test_stacks_of_products_in_loops_that_threads_share(stack, monkeypatch):
+    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
+    c, w = mg.var("c", (8, 1, 4)), mg.var("w", stack)
+    last, _ = mg.scan(
+        lambda c, _: (mg.tanh(c @ w) + mg.max(c, -1, keepdims=True), None), c, length=5
+    )
+    native, reference = (
+        mg.function([c, w], last, backend=b, threads=2) for b in ("native", "numpy")
+    )
+    values = [rng.standard_normal(v.shape) for v in (c, w)]
+    assert_allclose(native(*values), reference(*values), rtol=1e-12)
+    (block,) = (s.node.attrs[0] for s in native.plan.steps if s.node.op.name == "block")
+    assert block.derived["native", 2].threads == 2
+
+
+def shared_loop(monkeypatch):
+    """A function whose loop two threads share, a value for it, and its program."""
+    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
+    x = mg.var("x", (6, 4, 8))
+    f = mg.function([x], mg.scan(lambda c, x: (mg.tanh(c + x), c), mg.zeros((4, 8)), x)[1],
+                    backend="native", threads=2)  # fmt: skip
+    (block,) = (s.node.attrs[0] for s in f.plan.steps if s.node.op.name == "block")
+    return f, rng.standard_normal((6, 4, 8)), block.derived["native", 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own(monkeypatch):
+    f, value, _ = shared_loop(monkeypatch)
+    expected = f(value)
+    child = os.fork()
+    if not child:
+        os._exit(0 if np.array_equal(f(value), expected) else 1)
+    for _ in range(200):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            assert status == 0
+            return
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    pytest.fail("the child waits for threads that it has not")
+
+
+def test_an_interrupt_waits_for_the_other_shares(monkeypatch):
+    f, value, program = shared_loop(monkeypatch)
+    finished = []
+
+    def interrupted(places):
+        raise KeyboardInterrupt
+
+    def slow(places):
+        time.sleep(0.2)
+        finished.append(True)
+        return True
+
+    (first, _), (second, _) = program._shares
+    monkeypatch.setattr(program, "_shares", [(first, interrupted), (second, slow)])
+    with pytest.raises(KeyboardInterrupt):
+        f(value)
+    assert finished
+
+
+def test_arrays_that_lie_at_odd_addresses():
+    x = mg.var("x", (40,))
+    odd = np.frombuffer(b"\0" + rng.standard_normal(40).tobytes(), np.float64, 40, 1)
+    assert not odd.flags.aligned
+    agree([x], [mg.tanh(x) + x], [odd])

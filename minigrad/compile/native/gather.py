@@ -15,9 +15,8 @@ from minigrad.compile.native.emit import Code, copy, fill_with, join, write_copi
 from minigrad.compile.native.irtools import int64, memory_type, nest
 from minigrad.compile.native.views import UnsupportedError, View
 from minigrad.graph import Expr
+from minigrad.ops.index import Spec
 from minigrad.types import INT64, broadcast_shapes
-
-Spec = tuple[tuple[Any, ...], ...]
 
 
 def check_indices(node: Expr) -> None:

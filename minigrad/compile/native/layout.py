@@ -12,10 +12,9 @@ from typing import Any
 
 from minigrad.compile.native.stages import Schedule, source
 from minigrad.graph import Expr
+from minigrad.ops.index import Spec
 from minigrad.ops.shape import CONCAT
 from minigrad.types import TensorType
-
-Spec = tuple[tuple[Any, ...], ...]
 
 
 @dataclass(slots=True)

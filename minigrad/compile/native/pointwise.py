@@ -59,6 +59,11 @@ def _sign(lanes: Lanes, v: Sequence[Value]) -> Value:
     return lanes.select(beside, unit, x)
 
 
+def _relu(lanes: Lanes, v: Sequence[Value]) -> Value:
+    zero = lanes.const(0.0)  # of -0.0 too; NaN stays
+    return lanes.select(lanes.builder.fcmp_unordered(">", v[0], zero), v[0], zero)
+
+
 def _rounded(how: str) -> Row:
     return lambda lanes, v: lanes._intrinsic(f"llvm.{how}", v[0])
 
@@ -97,7 +102,7 @@ ROWS: dict[str, Row] = {
     "square": lambda n, v: n.mul(v[0], v[0]),
     "sqrt": _square_root,
     "sign": _sign,
-    "relu": lambda n, v: n.at_least(v[0], 0.0),
+    "relu": _relu,
     "maximum": _extreme(">"),
     "minimum": _extreme("<"),
     "copysign": lambda n, v: n.copysign(*v),

@@ -7,7 +7,7 @@ from typing import Any
 
 from minigrad.body import Body
 from minigrad.compile.native.blocked import emit_blocked_matmul, workspace_size
-from minigrad.compile.native.emit import Code, copy, pointer, write_copies
+from minigrad.compile.native.emit import Code, pointer, write_copies
 from minigrad.compile.native.irtools import moved, nest, subnormals_flushed
 from minigrad.compile.native.matmul import Matmul, emit_matmul
 from minigrad.compile.native.pack import emit_pack, packed_size
@@ -33,17 +33,10 @@ def emit_product(code: Code, node: Expr) -> None:
 
 
 def _emit_product(code: Code, node: Expr) -> None:
-    out = code.home[node]
-    turned = _leading(out)[1]
-    target = View.whole(code.room(node.type), node.shape) if turned else out
     left, right = node.args
-    a = _operand(code, left, node.shape[:-2])
-    if node in code.packed:
-        _multiply(code, node, a, None, target)
-    else:
-        _multiply(code, node, a, _operand(code, right, node.shape[:-2]), target)
-    if turned:
-        copy(code, node.type, target, [out])
+    a, stack = _operand(code, left, node.shape[:-2]), node.shape[:-2]
+    b = None if node in code.packed else _operand(code, right, stack)
+    _multiply(code, node, a, b, code.home[node])
     write_copies(code, node)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import struct
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,11 @@ from minigrad.types import Array
 class Program:
     """A compiled body: its inputs' arrays -> its outputs' arrays. Calls from threads are safe.
 
-    A body of one loop or one product is cut into shares for so many threads, if it can be.
+    A body of one loop or one product may be cut into shares, one for each of so many threads.
     """
 
     def __init__(self, body: Body, threads: int = 1) -> None:
         check_body(body)
-        self.body = body
         self._results = [(o.shape, o.dtype) for o in body.outputs]
         self._nowhere = [None] * len(body.outputs)
         shares = cut(body, threads) if threads > 1 else Shares([(0, body)], [])
@@ -47,22 +47,35 @@ class Program:
         """How many threads a call uses."""
         return len(self._shares)
 
-    def __call__(self, *arrays: Any, out: Sequence[Array | None] | None = None) -> Sequence[Array]:
-        """The outputs, in `out` where it gives an array."""
-        given = [np.ascontiguousarray(a) for a in arrays[: len(self.body.inputs)]]
+    def __call__(self, *rest: Any, out: Sequence[Array | None] | None = None) -> Sequence[Array]:
+        """The outputs, in `out` where it gives an array; called as a block's op is."""
+        *arrays, _body = rest
+        given = [
+            a if type(a) is np.ndarray and (f := a.flags).c_contiguous and f.aligned
+            else np.array(a, order="C")
+            for a in arrays
+        ]  # fmt: skip
         results = [
             np.empty(*kind) if array is None else array
             for kind, array in zip(self._results, out or self._nowhere, strict=True)
         ]
-        places = _addresses([*given, *results])
+        if not self._run(_addresses([*given, *results])):
+            BLOCK.numpy(*rest)  # raises the IndexError, saying which
+            raise IndexError("an index is out of range")
+        return results
+
+    def _run(self, places: list[int]) -> bool:
+        """Run all shares; whether all indices were in range."""
+        (_, first), *others = self._shares
         waiting = [
             _pool().submit(code, [p + start * m for p, m in zip(places, self._moves, strict=True)])
-            for start, code in self._shares[1:]
+            for start, code in others
         ]
-        right = self._shares[0][1](places)
-        if not all([right, *(share.result() for share in waiting)]):
-            BLOCK.numpy(*given, self.body)  # raises the IndexError, saying which
-        return results
+        try:
+            return all([first(places), *(share.result() for share in waiting)])
+        except BaseException:  # an interrupt: nobody may write to memory that is let go of
+            wait(waiting)
+            raise
 
 
 def _addresses(arrays: Sequence[Any]) -> list[int]:
@@ -76,6 +89,10 @@ def _addresses(arrays: Sequence[Any]) -> list[int]:
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="minigrad")
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 class _Compiled:

@@ -10,11 +10,13 @@ from collections.abc import Collection
 from typing import Any
 
 from minigrad.body import Body, body_var
+from minigrad.compile.native.stages import is_elementwise
 from minigrad.graph import VAR, Expr, make
 from minigrad.loop_op import SCAN
 from minigrad.ops.core import BROADCAST, RESHAPE, SUM
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
+from minigrad.ops.reduce import MAX, MIN
 from minigrad.ops.shape import CONCAT, PERMUTE
 from minigrad.ops.tuples import ITEM
 from minigrad.walk import toposort
@@ -57,13 +59,12 @@ class _Finder:
             return
         if not any(a in self.rows for a in node.args):
             return
-        if node.op.pointwise:
+        if is_elementwise(node) or (node.op is MATMUL and self._is_stack(node)):
             for a in node.args:
                 self._require_row(a)
-        elif node.op is MATMUL:
-            left, right = node.args
-            self._require_row(left)
-            self._require_shared(right)
+        elif node.op is MATMUL and node.args[1].ndim == 2:
+            self._require_row(node.args[0])
+            self._require_shared(node.args[1])
         elif node.op is CONCAT and node.attrs[0] != 0:
             for a in node.args:
                 self._require_row(a)
@@ -71,10 +72,14 @@ class _Finder:
             raise _MixedRowsError
         self.rows.add(node)
 
+    def _is_stack(self, node: Expr) -> bool:
+        """Whether a product is one of matrices for each row."""
+        return all(a.ndim == node.ndim > 2 and a.shape[0] == self.batch for a in node.args)
+
     def _keeps_rows(self, node: Expr) -> bool:
         source, attrs = node.args[0], node.attrs
         whole = source.shape[:1] == (self.batch,) == node.shape[:1]
-        if node.op is SUM:
+        if node.op in (SUM, MAX, MIN):
             return 0 not in attrs[0]
         if node.op is PERMUTE:
             return bool(attrs[0][0] == 0)

@@ -68,11 +68,9 @@ def can_be_cut(node: Expr) -> bool:
 
 
 def cut(body: Body, threads: int) -> Shares:
-    """The shares of a body of one loop or product; it alone where there are none."""
+    """At most so many shares of a body of one loop or product that can be cut."""
     (first, *_) = body.outputs
     node = first.args[0] if first.op is ITEM else first
-    if not can_be_cut(node):
-        return Shares([(0, body)], [0] * (len(body.inputs) + len(body.outputs)))
     if node.op is MATMUL:
         return _cut_product(body, node, threads)
     return _cut_loop(body, node, threads)
