@@ -31,34 +31,56 @@ def compile_plan(
     call_of: what computes a node, for backends that have something faster than NumPy for some.
     With check_finite it raises NonFiniteError at the first step that makes a NaN or an infinity.
     """
-    template: list[Any] = [None] * len(plan.nodes)
-    for slot, array in plan.constants:
-        template[slot] = array
-    program = [
-        (call_of(s.node), s.args, s.node.attrs, s.slot, s.items, s.buffer, s.frees)
-        for s in plan.steps
-    ]
-    # NumPy is to keep quiet about infinities; machine code is, and is spared the 2 µs.
-    noisy = any(p[0] is s.node.op.numpy for p, s in zip(program, plan.steps, strict=True))
-    hush: Callable[[], Any] = partial(np.errstate, all="ignore") if noisy else nullcontext
-    workspaces: list[list[Array]] = []
+    return _Compiled(plan, check_finite, call_of)
 
-    def run(values: Sequence[Array]) -> list[Array]:
-        slots = template.copy()
+
+class _Compiled:
+    """A plan that can be called; it keeps the workspaces of calls that have ended."""
+
+    def __init__(
+        self, plan: Plan, check_finite: bool, call_of: Callable[[Expr], Callable[..., Any]]
+    ) -> None:
+        self.plan, self.check_finite = plan, check_finite
+        self._template: list[Any] = [None] * len(plan.nodes)
+        for slot, array in plan.constants:
+            self._template[slot] = array
+        self._program = [
+            (call_of(s.node), s.args, s.node.attrs, s.slot, s.items, s.buffer, s.frees)
+            for s in plan.steps
+        ]
+        # NumPy is to keep quiet about infinities; machine code is, and is spared the 2 µs.
+        calls = [call for call, *_ in self._program]
+        noisy = any(c is s.node.op.numpy for c, s in zip(calls, plan.steps, strict=True))
+        self._hush: Callable[[], Any] = partial(np.errstate, all="ignore") if noisy else nullcontext
+        self._workspaces: list[list[Array]] = []
+
+    def __call__(self, values: Sequence[Array]) -> list[Array]:
+        plan = self.plan
+        slots = self._template.copy()
         for slot, value in zip(plan.inputs, values, strict=True):
             slots[slot] = value
         for slot, cell in plan.params:
             slots[slot] = cell.array
-        if check_finite:
+        if self.check_finite:
             _check_leaves(plan, slots)
         try:
-            buffers = workspaces.pop()  # atomic: no two calls take the same one
+            buffers = self._workspaces.pop()  # atomic: no two calls take the same one
         except IndexError:
             buffers = [np.empty(t.shape, t.dtype) for t in plan.buffers]
+        try:
+            self._run(slots, buffers)
+        finally:
+            self._workspaces.append(buffers)
+        return [
+            np.array(slots[s]) if s in plan.copied else np.asarray(slots[s]) for s in plan.outputs
+        ]
+
+    def _run(self, slots: list[Any], buffers: Sequence[Array]) -> None:
+        """All steps, from slot to slot."""
         k = 0
         try:
-            with hush():
-                for k, (call, args, attrs, slot, items, buffer, frees) in enumerate(program):
+            with self._hush():
+                for k, (call, args, attrs, slot, items, buffer, frees) in enumerate(self._program):
                     operands = [slots[a] for a in args]
                     if buffer is None:
                         slots[slot] = call(*operands, *attrs)
@@ -69,22 +91,15 @@ def compile_plan(
                         slots[slot] = call(*operands, *attrs, out=out)
                     for i, item in items:
                         slots[item] = slots[slot][i]
-                    if check_finite:
-                        _check_step(plan.steps[k], slots, operands)
+                    if self.check_finite:
+                        _check_step(self.plan.steps[k], slots, operands)
                     for dead in frees:
                         slots[dead] = None
         except NonFiniteError:
             raise
         except Exception as error:  # an index out of range, a singular matrix ...
-            error.add_note(f"while computing {_made(plan.steps[k].node)}")
+            error.add_note(f"while computing {_made(self.plan.steps[k].node)}")
             raise
-        finally:
-            workspaces.append(buffers)
-        return [
-            np.array(slots[s]) if s in plan.copied else np.asarray(slots[s]) for s in plan.outputs
-        ]
-
-    return run
 
 
 def _check_leaves(plan: Plan, slots: Sequence[Any]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from minigrad.compile.native.irtools import float_type, moved, nest
 from minigrad.compile.native.irtools import int64 as index
 from minigrad.compile.native.jit import host, llvm
+from minigrad.compile.native.lanes import Lanes
 from minigrad.compile.native.layout import bytes_of, parts
 from minigrad.compile.native.memory import Memory
 from minigrad.compile.native.pointwise import ROWS, constant, for_each
@@ -154,7 +155,10 @@ def emit_group(code: Code, stage: Stage) -> None:
 
 def copy(code: Code, type_: TensorType, view: View, targets: Sequence[View]) -> None:
     """Write what lies in one place to others."""
-    same: Callable[..., list[Any]] = lambda lanes, values: values * len(targets)  # noqa: E731
+
+    def same(lanes: Lanes, values: list[Any]) -> list[Any]:
+        return values * len(targets)
+
     if targets:
         kind = type_.dtype
         places = [(target, kind) for target in targets]
@@ -171,7 +175,10 @@ def copy_or_fill(code: Code, node: Expr, target: View) -> None:
 
 def fill(code: Code, node: Expr, target: View) -> None:
     """Write a number to all of a place."""
-    number: Callable[..., list[Any]] = lambda lanes, values: [constant(lanes, node)]  # noqa: E731
+
+    def number(lanes: Lanes, values: list[Any]) -> list[Any]:
+        return [constant(lanes, node)]
+
     places = [(target, node.dtype)]
     for_each(code.builder, target.shape, lanes_dtype(node.dtype), [], number, places)
 
@@ -200,7 +207,10 @@ def emit_scatter(code: Code, node: Expr) -> None:
 
 def fill_with(code: Code, node: Expr, number: float, target: View) -> None:
     """Write a number of the node's dtype to all of a place."""
-    same: Callable[..., list[Any]] = lambda lanes, values: [lanes.const(number)]  # noqa: E731
+
+    def same(lanes: Lanes, values: list[Any]) -> list[Any]:
+        return [lanes.const(number)]
+
     for_each(code.builder, target.shape, node.dtype, [], same, [(target, node.dtype)])
 
 
@@ -235,9 +245,11 @@ def emit_reduction(code: Code, node: Expr) -> None:
 
 def join(code: Code, node: Expr, how: str, term: View, total: View) -> None:
     """Join elements to those of another view by a row of two operands; `total` may repeat."""
-    row = ROWS[how]
     places = [(term, node.dtype), (total, node.dtype)]
-    each: Callable[..., list[Any]] = lambda lanes, values: [row(lanes, values)]  # noqa: E731
+
+    def each(lanes: Lanes, values: list[Any]) -> list[Any]:
+        return [ROWS[how](lanes, values)]
+
     for_each(code.builder, term.shape, node.dtype, places, each, places[1:])
 
 
