@@ -19,6 +19,7 @@ pytest.importorskip("llvmlite", reason="llvmlite, which the native backend needs
 from minigrad.body import Body, body_var
 from minigrad.compile.native.support import check_body
 from minigrad.compile.native.views import UnsupportedError
+from minigrad.ops import custom
 from minigrad.types import TensorType
 
 
@@ -37,6 +38,12 @@ def agree(inputs, outputs, values, rtol=1e-12, atol=1e-13):
         assert a.dtype == b.dtype
         assert_allclose(a, b, rtol=rtol, atol=atol)
     return native
+
+
+def assert_same_bits(a, b):
+    """Equal, and zeros of one sign; NaN is NaN, whatever its sign."""
+    assert_array_equal(a, b)
+    assert_array_equal(np.signbit(a) & ~np.isnan(a), np.signbit(b) & ~np.isnan(b))
 
 
 @given(st.data())
@@ -224,18 +231,77 @@ def test_pointwise_ops_bit_for_bit(function, dtype):
     native, reference = both([x, y], [z, mg.negative(z) * 1.0])
     assert "block" in ops_of(native)
     for u, v in zip(native(a, b), reference(a, b), strict=True):
-        assert_array_equal(u, v)
+        assert_same_bits(u, v)
 
 
-@pytest.mark.parametrize("function", ["abs", "square", "sqrt", "sign", "relu"])
+@pytest.mark.parametrize(
+    "function",
+    ["abs", "negative", "square", "sqrt", "sign", "relu", "floor", "ceil", "round", "trunc"],
+)
 def test_unary_ops_bit_for_bit(function):
-    a = np.tile(np.array([0.0, -0.0, 2.0, -2.5, np.inf, -np.inf, np.nan, 1e-320]), 1500)
+    a = np.array([0.0, -0.0, 2.0, -2.5, 0.5, -0.4, np.inf, -np.inf, np.nan, 1e-320])
+    a = np.tile(a, 1500)
     x = mg.var("x", a.shape)
     y = getattr(mg, function)(x)
     native, reference = both([x], [y, y * 3.0])
     assert "block" in ops_of(native)
     for u, v in zip(native(a), reference(a), strict=True):
-        assert_array_equal(u, v)
+        assert_same_bits(u, v)
+
+
+def test_what_stops_gradients_is_a_view_in_a_block():
+    x = mg.var("x", (40, 50))
+    y = mg.tanh(mg.stop_gradient(mg.exp(x)) * x - 1.0)
+    kept = custom.barrier(mg.sigmoid(y))  # between ops, and as an output
+    stopped = mg.stop_gradient(kept * x)
+    outputs = [kept + y, kept, stopped, mg.grad(mg.sum(y * y), x)]
+    f = agree([x], outputs, [np.random.default_rng(0).standard_normal((40, 50))])
+    assert ops_of(f).count("block") == 1
+    last, ys = mg.scan(lambda c, z: (mg.tanh(mg.stop_gradient(c) + c * z),) * 2, x[0], x)
+    loss = mg.sum(last * last) + mg.sum(ys)
+    f = agree([x], [loss, mg.grad(loss, x)], [np.random.default_rng(0).standard_normal((40, 50))])
+    assert f.notes == []
+
+
+# --- what leaves a loop ------------------------------------------------------------------------
+
+AT_ALL_STEPS = {
+    "sum": lambda x: mg.sum(x, -1, keepdims=True) + x,
+    "max": lambda x: mg.max(x, 0) * x,
+    "min": lambda x: mg.min(x, -1, keepdims=True) - x,
+    "logsumexp": lambda x: mg.logsumexp(x, -1, keepdims=True) * x,
+    "softmax": lambda x: mg.softmax(x, 0),
+    "cumulative_sum": lambda x: mg.cumulative_sum(x, 1),
+    "concat": lambda x: mg.concat([x[:, :2], 2.0 * x], -1)[:, :4],
+    "reshape": lambda x: mg.reshape(mg.reshape(x, (2, 6)) * 2.0, (3, 4)),
+    "broadcast_to": lambda x: mg.broadcast_to(x[0], (3, 4)) * x,
+    "permute_dims": lambda x: mg.reshape(mg.permute_dims(x), (3, 4)),
+    "getitem": lambda x: x[::-1, ::-1],
+    "astype": lambda x: mg.astype(mg.astype(x, "float32"), "float64"),
+    "where": lambda x: mg.where(x > 0.2, x, mg.tanh(x)),
+}
+
+
+@pytest.mark.parametrize("name", AT_ALL_STEPS)
+def test_ops_of_inputs_are_computed_at_all_steps_before_a_loop(name):
+    x, w, c0 = mg.var("x", (5, 3, 4)), mg.var("w", (4, 4)), mg.var("c", (3, 4))
+
+    def step(c, x):
+        return mg.tanh(0.1 * c + AT_ALL_STEPS[name](x) @ w), mg.sum(c)
+
+    last, ys = mg.scan(step, c0, x)
+    loss = mg.sum(last * last) + mg.sum(ys)
+    outputs = [last, ys, *mg.grad(loss, [x, w, c0])]
+    values = [np.random.default_rng(k).standard_normal(v.shape) for k, v in enumerate((x, w, c0))]
+    f = mg.function([x, w, c0], outputs)
+    assert "compute before the loop" in f.rewritten
+    # The product, and with it the op: no step of the forward loop has one left.
+    body = next(n for n in mg.toposort(f.outputs) if n.op.name == "scan").attrs[0]
+    assert name in {n.op.name for n in mg.toposort(f.outputs)}
+    assert "matmul" not in {n.op.name for n in mg.toposort(body.outputs)}
+    plain = mg.function([x, w, c0], outputs, backend="numpy", simplify=False)
+    for a, b in zip(f(*values), plain(*values), strict=True):
+        assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
 # --- shares of the batch -----------------------------------------------------------------------
@@ -305,6 +371,13 @@ def test_rows_that_meet_are_not_shared_out(step, monkeypatch):
 def test_the_environment_says_how_many_threads(monkeypatch):
     x = mg.var("x", (5,))
     last, _ = mg.scan(lambda c, x: (c * x, None), 1.0, x)
+    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", -1)
+    rows, start = mg.var("rows", (5, 6, 4)), mg.var("start", (6, 4))
+    after, _ = mg.scan(lambda c, x: (mg.tanh(c * x), None), start, rows)
+    monkeypatch.setenv("MINIGRAD_THREADS", "1")
+    assert shared_in(mg.function([rows, start], after)) == []
+    monkeypatch.setenv("MINIGRAD_THREADS", "3")
+    assert shared_in(mg.function([rows, start], after)) == [3]
     monkeypatch.setenv("MINIGRAD_THREADS", "none")
     with pytest.raises(mg.GraphError, match="MINIGRAD_THREADS must be a positive number"):
         mg.function([x], last, backend="native")
