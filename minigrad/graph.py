@@ -369,7 +369,8 @@ def keep_label(old: Expr, new: Expr) -> Expr:
 
 def describe(node: Expr) -> str:
     """One line about an operand, for errors: name, op, type and where it was made."""
-    what = node.name or (f"the result of {node.op.name}" if node.args else node.op.name)
+    named = (node.name or "").split("\0")[0]  # loops' own variables have a number behind a NUL
+    what = named or (f"the result of {node.op.name}" if node.args else node.op.name)
     where = f", made at {node.origin}" if node.origin else ""
     return f"{what}: {node.type!r}{where}"
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from minigrad.body import Body, close
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph import Expr, as_expr, describe, fresh_var, rebuild
@@ -63,7 +65,9 @@ def scan(
     carry, x = build_carry(iter(inside)), build_x(iter(slices))
     after, ys, build_y = _call(step, carry, x, carries, names)
     body, constants = close(inside, slices, [*after, *ys])
-    run = run_loop if not checkpoint else _segmented(length, checkpoint)
+    run = run_loop
+    if checkpoint is not None and checkpoint is not False:
+        run = _segmented(length, checkpoint)
     results = run(body, carries, inputs, constants, length, reverse, False)
     return build_carry(iter(results[: len(carries)])), build_y(iter(results[len(carries) :]))
 
@@ -75,14 +79,23 @@ def _length(
         raise GraphError("scan needs a carry or xs: without either it has nothing to compute")
     if any(not x.shape for x in inputs):
         raise ShapeError("scan runs over the first axis of xs; a scalar has none")
-    lengths = {x.shape[0] for x in inputs} | ({length} if length is not None else set())
+    lengths = {x.shape[0] for x in inputs}
+    if length is not None:
+        lengths.add(_steps(length, "length", 0))
     if not lengths:
         raise GraphError("scan without xs needs length=")
-    if len(lengths) > 1 or min(lengths) < 0:
+    if len(lengths) > 1:
         listed = [f"{n}: {x.shape[0]}" for n, x in zip(names, inputs, strict=True)]
         listed += [f"length: {length}"] if length is not None else []
         raise ShapeError(f"scan needs one number of steps; there are {', '.join(listed)}")
-    return int(lengths.pop())
+    return lengths.pop()
+
+
+def _steps(given: Any, name: str, least: int) -> int:
+    """A number of steps. Raises ShapeError."""
+    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < least:
+        raise ShapeError(f"{name}= is a whole number of steps, at least {least}, not {given!r}")
+    return int(given)
 
 
 def _call(
@@ -148,9 +161,8 @@ def _plain(
 
 
 def _segmented(length: int, checkpoint: bool | int) -> Callable[..., list[Expr]]:
-    size = math.isqrt(length - 1) + 1 if checkpoint is True and length else int(checkpoint)
-    if size < 1:
-        raise ShapeError(f"checkpoint= is a positive number of steps, not {checkpoint!r}")
+    root = math.isqrt(max(length, 1) - 1) + 1
+    size = root if checkpoint is True else _steps(checkpoint, "checkpoint", 1)
 
     def run(
         body: Body,

@@ -33,6 +33,12 @@ def custom(backward):
     return mg.custom_vjp(lambda a, b: a * b, backward)(x, 2 * x)
 
 
+def carry_outside():
+    kept = []
+    mg.scan(lambda c, x: (kept.append(c) or c * x, None), 1.0, v)
+    return mg.function([v], kept[0] * 2)
+
+
 # what is done: (a call, the error, pieces that its message must hold, in order)
 WRONG = {
     # what is no expression, or no number
@@ -46,6 +52,20 @@ WRONG = {
         ["a number or an array of numbers is needed, not None"]),
     "eval with a list": (lambda: v.eval([1, 2, 3]), mg.GraphError,
         ["bindings are a dict {variable or its name: value}, not [1, 2, 3]"]),
+    # loops
+    "length below 0": (lambda: mg.scan(lambda c, _: (c, None), v, length=-1), mg.ShapeError,
+        ["length= is a whole number of steps, at least 0, not -1"]),
+    "half a step": (lambda: mg.scan(lambda c, _: (c, None), v, length=2.5), mg.ShapeError,
+        ["length= is a whole number of steps, at least 0, not 2.5"]),
+    "checkpoint of no steps": (
+        lambda: mg.scan(lambda c, _: (c, None), v, length=4, checkpoint=0), mg.ShapeError,
+        ["checkpoint= is a whole number of steps, at least 1, not 0"]),
+    "a carry outside its loop": (carry_outside, mg.GraphError,
+        ["are given no value:", "carry: float64, made at", "(a carry or x of a loop"]),
+    "half a thread": (lambda: mg.function([v], v, threads=2.5), mg.GraphError,
+        ["threads must be at least 1, a whole number, not 2.5"]),
+    "without a list": (lambda: mg.function([v], v, without="drop"), mg.GraphError,
+        ["without=['drop']"]),
     # shapes
     "shapes of +": (lambda: v + u, mg.ShapeError,
         ["in add", "(3,) and (4,) do not broadcast", "operand 1 is v: float64(3,), made at",

@@ -373,3 +373,12 @@ def test_arrays_that_lie_at_odd_addresses():
     odd = np.frombuffer(b"\0" + rng.standard_normal(40).tobytes(), np.float64, 40, 1)
     assert not odd.flags.aligned
     agree([x], [mg.tanh(x) + x], [odd])
+
+
+def test_the_report_says_what_runs_where(monkeypatch):
+    f, _, _ = shared_loop(monkeypatch)
+    assert "1 × block, in 2 threads" in f.report()
+    x = mg.var("x", (64, 64))
+    g = mg.function([x], mg.sort(mg.tanh(x) * x, axis=0).T, backend="native")
+    lines = [line.strip() for line in g.report().splitlines()]
+    assert {"1 × block", "1 × argsort, on numpy", "1 × permute_dims"} <= set(lines)

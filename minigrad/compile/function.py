@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn, Protocol, cast
 
@@ -36,6 +37,9 @@ class Backend(Protocol):
     def call(self, node: Expr) -> Callable[..., Any]:
         """What computes a node of that graph."""
 
+    def label(self, node: Expr) -> str:
+        """What a report calls a node of that graph: its op, and what runs it."""
+
 
 class Numpy:
     """The reference backend: NumPy computes every node, and the graph is taken as it is."""
@@ -50,6 +54,10 @@ class Numpy:
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph itself."""
         return list(outputs)
+
+    def label(self, node: Expr) -> str:
+        """The op: NumPy runs all."""
+        return node.op.name
 
 
 class Function:
@@ -87,6 +95,7 @@ class Function:
         self.plan = make_plan(self.inputs, prepared, reuse=not check_finite)
         self._run = compile_plan(self.plan, check_finite, chosen.call)
         self.notes, self._scratch = chosen.notes, chosen.scratch
+        self._labels = Counter(chosen.label(s.node) for s in self.plan.steps)
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Run; raises GraphError, ShapeError or DTypeError for inputs that do not fit."""
@@ -125,10 +134,7 @@ class Function:
         )
 
     def report(self) -> str:
-        """What was compiled: buffers and their memory, loop rewrites that fired, steps by op."""
-        counts: dict[str, int] = {}
-        for step in self.plan.steps:
-            counts[step.node.op.name] = counts.get(step.node.op.name, 0) + 1
+        """What was compiled: memory, loop rewrites that fired, steps by op and what runs them."""
         held = sum(t.size * t.dtype.itemsize for t in self.plan.buffers) + self._scratch
         lines = [
             f"backend {self.backend}: {len(self.plan.steps)} steps, "
@@ -136,8 +142,7 @@ class Function:
         ]
         lines += [f"  loops: {name}" for name in self.rewritten]
         lines += [f"  note: {note}" for note in self.notes]
-        ranked = sorted(counts.items(), key=lambda item: -item[1])
-        return "\n".join(lines + [f"  {n:6d} × {name}" for name, n in ranked])
+        return "\n".join(lines + [f"  {n:6d} × {name}" for name, n in self._labels.most_common()])
 
 
 @public
@@ -182,8 +187,8 @@ def function(
 def _choose(
     backend: str, outputs: Sequence[Expr], check_finite: bool, threads: int | None
 ) -> Backend:
-    if threads is not None and threads < 1:
-        raise GraphError(f"threads must be at least 1, not {threads}")
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise GraphError(f"threads must be at least 1, a whole number, not {threads!r}")
     if backend == "auto":
         # Machine code costs tenths of a second to make: a loop is worth that, a lone formula not.
         loops = any(n.op is loop_op.SCAN for n in toposort(outputs))
@@ -231,10 +236,15 @@ def _check_updates(updates: Mapping[Expr, Any]) -> dict[Expr, Expr]:
 
 def _check_bound(roots: Sequence[Expr], inputs: Sequence[Expr]) -> None:
     known = set(inputs)
-    loose = [describe(v) for v in free_variables(roots) if v not in known]
+    loose = [v for v in free_variables(roots) if v not in known]
     if loose:
+        lines = [f"  {describe(v)}" for v in loose]
+        if any("\0" in str(v.name) for v in loose):
+            lines.append(
+                "  (a carry or x of a loop has no value outside the step: give it out as y)"
+            )
         raise GraphError(
-            "the outputs depend on variables that are given no value:\n  " + "\n  ".join(loose)
+            "the outputs depend on variables that are given no value:\n" + "\n".join(lines)
         )
 
 

@@ -49,6 +49,8 @@ def optimise_loops(
     In a graph without loops only sums of slices are joined: what an unrolled net's gradient is full
     of. Raises GraphError for a name in `skip` that is none.
     """
+    if isinstance(skip, str):
+        raise GraphError(f"loop passes to leave out are given as a list: without=[{skip!r}]")
     unknown = [name for name in skip if name not in LOOPS]
     if unknown:
         raise GraphError(f"no loop pass {unknown[0]!r}; there are {', '.join(map(repr, LOOPS))}")

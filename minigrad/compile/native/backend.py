@@ -65,6 +65,15 @@ class Native:
         self.scratch += found.scratch if found else 0
         return found or node.op.numpy
 
+    def label(self, node: Expr) -> str:
+        """What a report calls a node of a prepared graph."""
+        if is_view(node):
+            return node.op.name
+        found = self.block(node.attrs[0]) if node.op is BLOCK else None
+        if found is None:
+            return f"{node.op.name}, on numpy"
+        return "block" if found.threads == 1 else f"block, in {found.threads} threads"
+
     def is_alone(self, node: Expr) -> bool:
         """Whether threads share a node: there are shares, and it is worth waking them."""
         if self.threads == 1 or node.op not in (SCAN, MATMUL) or not can_be_cut(node):
@@ -119,7 +128,7 @@ def _threads() -> int:
     """MINIGRAD_THREADS, or as many as there are CPUs for this process."""
     given = os.environ.get("MINIGRAD_THREADS", "")
     if given:
-        if not given.isdigit() or not int(given):
+        if not (given.isascii() and given.isdigit() and int(given)):
             raise GraphError(f"MINIGRAD_THREADS must be a positive number, not {given!r}")
         return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
