@@ -9,9 +9,9 @@ that none finds what another has compiled; figures are seconds of one run.
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import os
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
@@ -21,7 +21,7 @@ from rich.table import Table
 
 B, I, H = 8, 2, 32  # noqa: E741
 UNROLLED = [5, 10, 20, 50]
-FORMS = ("scan native", "scan numpy", "unrolled numpy")
+FORMS = ("scan native", "scan numpy", "unrolled native", "unrolled numpy")
 
 
 def measure(form: str, T: int) -> list[str]:
@@ -71,7 +71,9 @@ def measure(form: str, T: int) -> list[str]:
 
 def main() -> None:
     """Print the table."""
-    lengths = [int(a.replace(",", "")) for a in sys.argv[1:]] or [10, 100, 1000, 10_000]
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("T", nargs="*", type=int, default=[10, 100, 1000, 10_000])
+    lengths = parser.parse_args().T
     table = Table(title=f"LSTM({I}, {H}), batch {B}, loss and all gradients, seconds")
     heads = ["import", "build", "grad", "compile", "1st call", "all but import", "later calls"]
     for k, head in enumerate(["form", "T", *heads]):

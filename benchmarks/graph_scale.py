@@ -9,9 +9,9 @@ of one at large; the last columns are microseconds an op, which stay level where
 
 from __future__ import annotations
 
+import argparse
 import gc
 import resource
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -55,7 +55,9 @@ def measure(n: int) -> dict[str, float]:
 
 
 def main() -> None:
-    sizes = [int(a.replace(",", "")) for a in sys.argv[1:]] or [10**3, 10**4, 10**5, 10**6]
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("N", nargs="*", type=int, default=[10**3, 10**4, 10**5, 10**6])
+    sizes = parser.parse_args().N
     table = Table(title="chain of N scalar ops, seconds")
     for column in ["N", *STEPS, "build + grad", "µs an op"]:
         table.add_column(column, justify="right")

@@ -255,6 +255,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="of every contender")
     parser.add_argument("--seconds", type=float, default=15.0, help="of timing, a size")
     chosen = parser.parse_args()
+    if chosen.threads < 1:
+        parser.error("--threads must be at least 1")
     unknown = [s for s in chosen.sizes.split(",") if s not in TARGETS]
     if unknown:
         parser.error(f"no size {unknown[0]!r}; there are {', '.join(TARGETS)}")

@@ -1,6 +1,6 @@
 """Pointwise expressions: minigrad's backends beside NumPy and numexpr.
 
-    python benchmarks/pointwise.py [float32|float64] [N ...]     default: float32, 10^3 ... 10^7
+    python benchmarks/pointwise.py [--dtype float64] [N ...]     default: float32, 10^3 ... 10^7
 
 Nanoseconds an element, the least of many calls, in turn; every call gives a new array, as users
 have it. All run on one thread. `*` marks a native function that is NumPy's calls after all: the
@@ -9,8 +9,8 @@ backend makes code only where a loop of its own is expected to pay. Values are c
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -129,9 +129,10 @@ def measure(formula: Formula, n: int, dtype: str, seconds: float = 0.4) -> list[
 
 def main() -> None:
     """Print the table."""
-    given = sys.argv[1:]
-    dtype = given.pop(0) if given and given[0].startswith("float") else "float32"
-    sizes = [int(a.replace(",", "")) for a in given] or SIZES
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    parser.add_argument("N", nargs="*", type=int, default=SIZES)
+    dtype, sizes = (chosen := parser.parse_args()).dtype, chosen.N
     table = Table(title=f"{dtype}, ns an element, one thread")
     for k, head in enumerate(
         ["formula", "N", "native", "numpy backend", "NumPy", "numexpr", "native to the faster"]
