@@ -142,7 +142,7 @@ def test_what_nobody_reads_is_dropped():
 
     (_, _, total), _ = mg.scan(step, (0.0, 1.0, 0.0), x)
     (body,) = bodies(compiled(total, [x]))
-    assert body.n_carry == 2 - 1  # the sum of sums is taken after the loop
+    assert body.n_carry == 2  # a sum, and the sum of what it was
     assert not {"exp", "sin"} & set(ops(body.outputs))
 
 
@@ -359,3 +359,120 @@ def test_a_sum_of_rows_of_what_changes_is_left_as_it_is():
     values = [rng.standard_normal((6, 4, 2)), rng.integers(0, 4, (6, 3))]
     plain = mg.function([x, k], total, simplify=False, backend="numpy")
     assert_allclose(compiled(total, [x, k])(*values), plain(*values))
+
+
+def given_out_twice(body):
+    """What a step gives out though it is a part of something else that it gives out."""
+    parts = {a for y in body.ys if y.op.name == "concat" for a in y.args}
+    return [y for y in body.ys if y in parts]
+
+
+def test_bias_gradients_are_read_from_the_stack_that_the_weights_need():
+    f, at = training_step()
+    _, backward = bodies(f)
+    assert not given_out_twice(backward)
+    assert [y.shape for y in backward.ys] == [(B, 4 * H)]
+    plain, _ = training_step(simplify=False)
+    for name, g in f(*at.values())[1].items():
+        assert_allclose(g, plain(*at.values())[1][name], rtol=1e-10, atol=1e-14)
+
+
+def summed(step, init, xs, at, reverse=False):
+    """A loop's last carries, compiled and checked against the graph as built; and its bodies."""
+    last, _ = mg.scan(step, init, xs, reverse=reverse)
+    f = compiled([*last], [*xs])
+    plain = mg.function([*xs], [*last], simplify=False, backend="numpy")
+    for u, v in zip(f(*at), plain(*at), strict=True):
+        assert_allclose(u, v, rtol=1e-12)
+    return f, bodies(f)
+
+
+def random_inputs(**shapes):
+    rng = np.random.default_rng(5)
+    variables = [mg.var(name, shape) for name, shape in shapes.items()]
+    return variables, [rng.standard_normal(v.shape) for v in variables]
+
+
+def test_a_sum_that_would_take_a_stack_of_its_own_stays_a_carry():
+    xs, at = random_inputs(x=(50, 8))
+    f, (body,) = summed(lambda c, x: ((c[0] + mg.tanh(x[0][:, None] * x[0]),), None),
+                        [mg.zeros((8, 8))], xs, at)  # fmt: skip
+    assert (body.n_carry, len(body.ys)) == (1, 0)
+    assert "sum after the loop" not in f.rewritten
+    assert not any(n.shape == (50, 8, 8) for n in mg.toposort(f.outputs) if n.op.name != "scan")
+
+
+def test_the_gradient_of_an_elementwise_weight_is_carried():
+    x, w = mg.var("x", (50, 8)), mg.var("w", (8, 8))
+    h, _ = mg.scan(lambda h, x: (mg.sum(mg.tanh(w * h[:, None]), 0) + x, None), mg.zeros(8), x)
+    f = compiled(mg.grad(mg.sum(h), w), [x, w])
+    _, backward = bodies(f)
+    assert [c.shape for c in backward.carries] == [(8,), (8, 8)]
+    assert not backward.ys
+
+
+def test_what_the_steps_give_out_anyway_is_summed_after_the_loop():
+    xs, at = random_inputs(a=(6, 4, 3), b=(6, 4, 5))
+
+    def step(c, ab):
+        a, b = mg.tanh(ab[0] + c[0]), mg.sin(ab[1] + c[0][0, 0])
+        both = mg.concat([a, b], 1)
+        terms = [a.T @ both, mg.sum(b, 0), mg.sum(a), b[1:, ::2], mg.sum(ab[0], 0), a.T]
+        return (0.5 * a, *(s + term for s, term in zip(c[1:], terms, strict=True))), None
+
+    shapes = (4, 3), (3, 8), (5,), (), (3, 3), (3,), (3, 4)
+    for reverse in (False, True):
+        _, (body,) = summed(step, [mg.zeros(s) for s in shapes], xs, at, reverse)
+        assert body.n_carry == 1
+        assert [y.shape for y in body.ys] == [(4, 8)]
+
+
+def test_factors_within_factors_are_given_out_once():
+    xs, at = random_inputs(a=(6, 4, 3), b=(6, 4, 5))
+
+    def step(c, ab):
+        a, b = ab
+        p, q = mg.tanh(a + c[0]), mg.sin(b + c[0][0, 0])
+        inner = mg.concat([p, q], 1)
+        outer = mg.concat([mg.exp(inner), inner])
+        terms = [a.T @ p, b.T @ inner, mg.concat([a, b[:, :3]]).T @ outer]
+        return (0.5 * p, *(s + term for s, term in zip(c[1:], terms, strict=True))), None
+
+    shapes = (4, 3), (3, 3), (5, 8), (3, 8)
+    for reverse in (False, True):
+        _, (body,) = summed(step, [mg.zeros(s) for s in shapes], xs, at, reverse)
+        assert body.n_carry == 1
+        assert [y.shape for y in body.ys] == [(8, 8)]
+
+
+def test_a_product_with_what_is_the_same_in_all_steps_is_not_stacked():
+    xs, at = random_inputs(x=(50, 4, 3))
+    w = mg.const(np.arange(18.0).reshape(3, 6))
+    _, (body,) = summed(lambda c, x: ((mg.tanh(c[0] + x[0]), c[1] + c[0] @ w), None),
+                        [mg.ones((4, 3)), mg.zeros((4, 6))], xs, at)  # fmt: skip
+    assert body.n_carry == 2 and not body.ys
+
+
+def merged(values, variables, at):
+    """The widths of the products of a graph with a loop in it, checked for its value."""
+    hs = mg.scan(lambda h, _: (mg.tanh(h), h), mg.ones(2), length=3)[1]
+    f = compiled([*values, hs], variables)
+    plain = mg.function(variables, [*values, hs], simplify=False, backend="numpy")
+    for u, v in zip(f(*at), plain(*at), strict=True):
+        assert_allclose(u, v, rtol=1e-10)
+    return sorted(n.shape[1] for n in mg.toposort(f.outputs) if n.op.name == "matmul")
+
+
+def test_products_of_products_are_merged_into_one_each():
+    variables, at = random_inputs(x=(4, 4), b=(4, 4), c=(4, 4), d=(4, 5))
+    x, b, c, d = variables
+    assert merged([x @ (b @ c), x @ (b @ d)], variables, at) == [9, 9]
+
+
+def test_products_that_need_one_another_stay_apart():
+    variables, at = random_inputs(x=(4, 4), b=(4, 4), c=(4, 4), d=(4, 5))
+    x, b, c, d = variables
+    assert merged([x @ (x @ c), mg.sin(x @ c), b @ c, b @ d], variables, at) == [4, 4, 9]
+    # Each group needs a product of the other: only one of them can be merged.
+    cycle = [x @ (b @ c), x @ d, b @ (x @ d), b @ c]
+    assert merged(cycle, variables, at) == [4, 5, 9]

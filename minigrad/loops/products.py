@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
+from graphlib import CycleError, TopologicalSorter
+from typing import TypeAlias
 
 from minigrad.graph import Expr, make, rebuild
 from minigrad.loops.loop import Loop, Pass, change_loops, count_uses, depend_on, sums_in
@@ -62,46 +64,60 @@ def _in_parts(left: Expr, right: Expr, new: Mapping[Expr, Expr], moving: Collect
     return sides[0] + sides[1]
 
 
+_Key: TypeAlias = tuple[Expr, bool]
+
+
 def merge_products(outputs: Sequence[Expr], moving: Collection[Expr] | None) -> list[Expr]:
     """a · U, a · V, ... = a · [U, V, ...], one product cut in columns.
 
     In a body, constants are put side by side, and what moves; outside a loop (`moving` None) all.
     """
-    groups: dict[tuple[Expr, bool], list[Expr]] = {}
     order = toposort(outputs)
+    groups: dict[_Key, list[Expr]] = {}
     for node in order:
         if is_product(node):
             moves = moving is not None and node.args[1] in moving
             groups.setdefault((node.args[0], moves), []).append(node)
-    wide = {n: group for group in groups.values() if len(group) > 1 for n in group}
-    if not wide or _entangled(wide, order):
+    groups = {key: group for key, group in groups.items() if len(group) > 1}
+    if not groups:
         return list(outputs)
-    joined = {frozenset(n.args): n for n in order if n.op is CONCAT and n.attrs[0] == n.ndim - 1}
+    wholes = [n for n in order if n.op is CONCAT and n.attrs[0] == n.ndim - 1]
+    sides = {frozenset(n.args): n.args for n in wholes if len(set(n.args)) == len(n.args)}
     new: dict[Expr, Expr] = {}
-    for node in order:
-        new[node] = rebuild(node, tuple([new[a] for a in node.args]))
-        if node in wide:
-            rights = [n.args[1] for n in wide[node]]
-            there = joined.get(frozenset(rights))  # put side by side already, in some order
-            rights = rights if there is None else list(there.args)
+    for step in _rights_first(order, groups):
+        if isinstance(step, tuple):
+            # In the order in which the right sides are put side by side already, if they are.
+            products = {n.args[1]: n for n in groups[step]}
+            rights = sides.get(frozenset(products), tuple(products))
+            wide = make(MATMUL, (new[step[0]], concat([new[r] for r in rights], -1)))
             start = 0
             for right in rights:
-                if right is node.args[1]:
-                    break
+                new[products[right]] = wide[:, start : start + right.shape[-1]]
                 start += right.shape[-1]
-            right = concat([new.get(r, r) for r in rights], -1)
-            product = make(MATMUL, (new[node.args[0]], right))
-            new[node] = product[:, start : start + node.shape[-1]]
+        elif step not in new:
+            new[step] = rebuild(step, tuple([new[a] for a in step.args]))
     return [new[o] for o in outputs]
 
 
-def _entangled(wide: Mapping[Expr, list[Expr]], order: Sequence[Expr]) -> bool:
-    """Whether a product of a group needs another one of it: then they cannot be one."""
-    for group in {id(g): g for g in wide.values()}.values():
-        reach = depend_on(group, order)
-        if any(n.args[1] in reach for n in group):
-            return True
-    return False
+def _rights_first(order: Iterable[Expr], groups: dict[_Key, list[Expr]]) -> list[Expr | _Key]:
+    """The order with every group's key after its right sides and before its products.
+
+    Groups for which there is none, because a product needs another one of it, even by way of other
+    groups, are taken out of `groups`. Without that order one group became several wide products:
+    x · (b · C) and x · (b · D) took 448 columns, not the 256 as written.
+    """
+    while True:
+        needs: TopologicalSorter[Expr | _Key] = TopologicalSorter()
+        for node in order:
+            needs.add(node, *node.args)
+        for key, group in groups.items():
+            needs.add(key, key[0], *(n.args[1] for n in group))
+            for node in group:
+                needs.add(node, key)
+        try:
+            return list(needs.static_order())
+        except CycleError as error:
+            del groups[next(n for n in error.args[1] if isinstance(n, tuple))]
 
 
 def merge_sums(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
