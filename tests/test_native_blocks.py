@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -320,14 +321,14 @@ def test_stacks_of_products_in_loops_that_threads_share(stack, monkeypatch):
     assert block.derived["native", 2].threads == 2
 
 
-def shared_loop(monkeypatch):
+def shared_loop(monkeypatch, steps=6):
     """A function whose loop two threads share, a value for it, and its program."""
     monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
-    x = mg.var("x", (6, 4, 8))
+    x = mg.var("x", (steps, 4, 8))
     f = mg.function([x], mg.scan(lambda c, x: (mg.tanh(c + x), c), mg.zeros((4, 8)), x)[1],
                     backend="native", threads=2)  # fmt: skip
     (block,) = (s.node.attrs[0] for s in f.plan.steps if s.node.op.name == "block")
-    return f, rng.standard_normal((6, 4, 8)), block.derived["native", 2]
+    return f, rng.standard_normal(x.shape), block.derived["native", 2]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
@@ -382,3 +383,13 @@ def test_the_report_says_what_runs_where(monkeypatch):
     g = mg.function([x], mg.sort(mg.tanh(x) * x, axis=0).T, backend="native")
     lines = [line.strip() for line in g.report().splitlines()]
     assert {"1 × block", "1 × argsort, on numpy", "1 × permute_dims"} <= set(lines)
+
+
+def test_equal_shares_are_compiled_once(monkeypatch):
+    made = []
+    compiled = "minigrad.compile.native.program._Compiled"
+    monkeypatch.setattr(
+        compiled, lambda part, whole: made.append(part) or SimpleNamespace(scratch=0)
+    )
+    shared_loop(monkeypatch, steps=7)  # of no other test, whose program may still be there
+    assert len(made) == 1

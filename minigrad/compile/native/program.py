@@ -38,7 +38,7 @@ class Program:
         self._nowhere = [None] * len(body.outputs)
         shares = cut(body, threads) if threads > 1 else Shares([(0, body)], [])
         self._moves = shares.moves
-        codes = {part: _Compiled(part, body) for _, part in shares.parts}
+        codes = {p: _Compiled(p, body) for p in dict.fromkeys(p for _, p in shares.parts)}
         self._shares = [(start, codes[part]) for start, part in shares.parts]
         self.scratch = sum(code.scratch for _, code in self._shares)
 
