@@ -65,10 +65,11 @@ def scan(
     carry, x = build_carry(iter(inside)), build_x(iter(slices))
     after, ys, build_y = _call(step, carry, x, carries, names)
     body, constants = close(inside, slices, [*after, *ys])
-    run = run_loop
-    if checkpoint is not None and checkpoint is not False:
-        run = _segmented(length, checkpoint)
-    results = run(body, carries, inputs, constants, length, reverse, False)
+    if checkpoint is None or checkpoint is False:
+        results = run_loop(body, carries, inputs, constants, length, reverse, False)
+    else:
+        size = _segment(length, checkpoint)
+        results = _segmented(body, carries, inputs, constants, size, length, reverse)
     return build_carry(iter(results[: len(carries)])), build_y(iter(results[len(carries) :]))
 
 
@@ -160,32 +161,34 @@ def _plain(
 # --- segments that are computed again -----------------------------------------------------------
 
 
-def _segmented(length: int, checkpoint: bool | int) -> Callable[..., list[Expr]]:
-    root = math.isqrt(max(length, 1) - 1) + 1
-    size = root if checkpoint is True else _steps(checkpoint, "checkpoint", 1)
+def _segment(length: int, checkpoint: bool | int) -> int:
+    """The steps of a segment."""
+    if checkpoint is True:
+        return math.isqrt(max(length, 1) - 1) + 1
+    return _steps(checkpoint, "checkpoint", 1)
 
-    def run(
-        body: Body,
-        init: Sequence[Expr],
-        xs: Sequence[Expr],
-        constants: Sequence[Expr],
-        length: int,
-        reverse: bool,
-        recompute: bool,
-    ) -> list[Expr]:
-        whole = length // size * size
-        spans = [(a, b) for a, b in ((0, whole), (whole, length)) if a < b] or [(0, 0)]
-        ys: list[list[Expr]] = []
-        carries = list(init)
-        for start, stop in reversed(spans) if reverse else spans:
-            part = [x[start:stop] for x in xs]
-            results = _segments(body, carries, part, constants, size, reverse, stop - start)
-            carries = results[: body.n_carry]
-            ys.append(results[body.n_carry :])
-        pieces = zip(*(reversed(ys) if reverse else ys), strict=True)
-        return [*carries, *(concat(piece) for piece in pieces)]
 
-    return run
+def _segmented(
+    body: Body,
+    init: Sequence[Expr],
+    xs: Sequence[Expr],
+    constants: Sequence[Expr],
+    size: int,
+    length: int,
+    reverse: bool,
+) -> list[Expr]:
+    """A loop over whole segments, and one over what is left."""
+    whole = length // size * size
+    spans = [(a, b) for a, b in ((0, whole), (whole, length)) if a < b] or [(0, 0)]
+    ys: list[list[Expr]] = []
+    carries = list(init)
+    for start, stop in reversed(spans) if reverse else spans:
+        part = [x[start:stop] for x in xs]
+        results = _segments(body, carries, part, constants, size, reverse, stop - start)
+        carries = results[: body.n_carry]
+        ys.append(results[body.n_carry :])
+    pieces = zip(*(reversed(ys) if reverse else ys), strict=True)
+    return [*carries, *(concat(piece) for piece in pieces)]
 
 
 def _segments(

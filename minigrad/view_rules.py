@@ -5,9 +5,11 @@ Concatenations of the same that differ only in how they lie become one, which ex
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from minigrad.graph import Expr, make
 from minigrad.ops.index import GETITEM, Spec
-from minigrad.ops.shape import CONCAT, PERMUTE, concat, permute_dims
+from minigrad.ops.shape import CONCAT, PERMUTE, concat, concat_bounds, permute_dims
 from minigrad.rewrite import Rule
 
 
@@ -40,12 +42,10 @@ def _slice_of_part(node: Expr) -> Expr | None:
         return None
     (axis,) = whole.attrs
     _, start, length, step = spec[axis]
-    for part in whole.args:
-        size = part.shape[axis]
-        if step == 1 and start >= 0 and start + length <= size:
-            within = (*spec[:axis], ("s", start, length, 1), *spec[axis + 1 :])
+    for part, (begin, end) in zip(whole.args, pairwise(concat_bounds(whole)), strict=True):
+        if step == 1 and begin <= start and start + length <= end:
+            within = (*spec[:axis], ("s", start - begin, length, 1), *spec[axis + 1 :])
             return make(GETITEM, (part,), (within,))
-        start -= size
     return None
 
 

@@ -12,8 +12,9 @@ from minigrad.operators import public
 
 def roots_of(outputs: Any) -> list[Expr]:
     """An expression, or several, as a list. Raises DTypeError for what is neither."""
-    several = outputs if isinstance(outputs, Iterable) else [outputs]
-    roots = [outputs] if isinstance(outputs, Expr) else list(several)
+    if isinstance(outputs, Expr):
+        return [outputs]
+    roots = list(outputs) if isinstance(outputs, Iterable) else [outputs]
     for r in roots:
         if not isinstance(r, Expr):
             raise DTypeError(f"an expression, or a list of them, is needed, not {r!r:.60}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import TypeAlias
 
 from minigrad.graph import Expr, make, rebuild
@@ -12,7 +13,7 @@ from minigrad.loops.loop import Loop, Pass, change_loops, count_uses, depend_on,
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.pointwise import add
-from minigrad.ops.shape import CONCAT, concat
+from minigrad.ops.shape import CONCAT, concat, concat_bounds
 from minigrad.walk import toposort
 
 
@@ -50,13 +51,9 @@ def distribute(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
 
 
 def _in_parts(left: Expr, right: Expr, new: Mapping[Expr, Expr], moving: Collection[Expr]) -> Expr:
-    start = 0
     parts: dict[bool, list[tuple[Expr, Expr]]] = {True: [], False: []}
-    for a in left.args:
-        width = a.shape[-1]
-        rows = right[..., start : start + width, :]
-        parts[a in moving].append((new[a], rows))
-        start += width
+    for a, (start, stop) in zip(left.args, pairwise(concat_bounds(left)), strict=True):
+        parts[a in moving].append((new[a], right[..., start:stop, :]))
     sides = []
     for pairs in parts.values():
         a = concat([p for p, _ in pairs], -1)

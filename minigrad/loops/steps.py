@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -13,7 +14,7 @@ from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, SUM, broadcast_to, res
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.reduce import CUMSUM, LOGSUMEXP, MAX, MIN, SOFTMAX
-from minigrad.ops.shape import CONCAT, PERMUTE, permute_dims
+from minigrad.ops.shape import CONCAT, PERMUTE, concat_bounds, permute_dims
 from minigrad.walk import substitute, toposort
 
 
@@ -201,14 +202,12 @@ def _parts(wholes: Iterable[Expr]) -> dict[Expr, tuple[Expr, tuple[slice, ...]]]
     waiting = [w for w in wholes if w.op is CONCAT]
     while waiting:
         whole = waiting.pop()
-        axis, start = whole.attrs[0], 0
-        for part in whole.args:
-            stop = start + part.shape[axis]
+        spans = itertools.pairwise(concat_bounds(whole))
+        for part, (start, stop) in zip(whole.args, spans, strict=True):
             if part not in found:
-                found[part] = whole, (*(slice(None),) * (axis + 1), slice(start, stop))
+                found[part] = whole, (*(slice(None),) * (whole.attrs[0] + 1), slice(start, stop))
                 if part.op is CONCAT:
                     waiting.append(part)
-            start = stop
     return found
 
 

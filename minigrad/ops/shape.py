@@ -92,14 +92,19 @@ def _concat_type(*rest: Any) -> TensorType:
 
 
 def _concat_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
-    bounds = _concat_bounds(weakref.ref(out))
+    bounds = concat_bounds(out)
     return cotangent[(slice(None),) * out.attrs[0] + (slice(bounds[i], bounds[i + 1]),)]
+
+
+def concat_bounds(node: Expr) -> list[int]:
+    """Where the operands of a concat begin along its axis, and after them where the last ends."""
+    return _bounds(weakref.ref(node))
 
 
 # A sweep asks for one operand after the other: counted anew for each, 8,000 took 4 s.
 @lru_cache(maxsize=64)
-def _concat_bounds(node: weakref.ref[Expr]) -> list[int]:
-    """Where the operands of a concat begin and end; by a reference that keeps no node alive."""
+def _bounds(node: weakref.ref[Expr]) -> list[int]:
+    """The same, by a reference that keeps no node alive."""
     out = node()
     assert out is not None
     return [0, *accumulate(a.shape[out.attrs[0]] for a in out.args)]

@@ -14,7 +14,7 @@ from typing import Any
 from minigrad.body import Body, body_var
 from minigrad.compile.native.lower import lower
 from minigrad.compile.native.program import Program
-from minigrad.compile.native.shares import alone, can_be_cut
+from minigrad.compile.native.shares import alone, can_be_cut, only_op
 from minigrad.compile.native.stages import is_view, source
 from minigrad.compile.native.support import can_lie_in_memory, check_node
 from minigrad.compile.native.vecmath import FUNCTIONS
@@ -102,9 +102,7 @@ class Native:
 
     def block(self, body: Body) -> Program | None:
         """A block's program. It is kept with the body, so that there is one in a process."""
-        (first, *_) = body.outputs
-        only = first.args[0] if first.op is ITEM else first
-        threads = self.threads if self.is_alone(only) else 1
+        threads = self.threads if self.is_alone(only_op(body)) else 1
         key = ("native", threads)
         if key not in body.derived:
             try:

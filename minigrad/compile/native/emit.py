@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.native.irtools import float_type, moved, nest
 from minigrad.compile.native.irtools import int64 as index
+from minigrad.compile.native.irtools import moved, nest
 from minigrad.compile.native.jit import host, llvm
 from minigrad.compile.native.lanes import Lanes
 from minigrad.compile.native.layout import bytes_of, parts
@@ -255,13 +255,13 @@ def join(code: Code, node: Expr, how: str, term: View, total: View) -> None:
 
 def _join_rows(code: Code, node: Expr, dims: Shape, ends: tuple[Any, ...], columns: int) -> None:
     base, offset, steps, total, total_offset, into = ends
-    (how, start), name = REDUCTIONS[node.op.name], node.dtype.name
+    how, start = REDUCTIONS[node.op.name]
     rows, rest = divmod(dims[-1], columns)
     with code.borrowed(node.type, columns) as room, nest(code.builder, dims[:-1]) as counters:
         at = [*zip(counters, steps[:-1], strict=True), (1, offset)]
         to = [*zip(counters, into[:-1], strict=True), (1, total_offset)]
-        first = moved(code.builder, name, base, at)
-        here = moved(code.builder, name, total, to)
+        first = moved(code.builder, node.dtype, base, at)
+        here = moved(code.builder, node.dtype, total, to)
         fill_with(code, node, start, View.whole(room, (columns,)))
         join(
             code, node, how, View.whole(first, (rows, columns)), View(room, (rows, columns), (0, 1))
@@ -277,6 +277,4 @@ def lanes_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def pointer(code: Code, view: View, like: Expr) -> Any:
     """To a view's first element."""
-    return code.builder.gep(
-        view.base, [index(view.offset)], source_etype=float_type(like.dtype.name)
-    )
+    return moved(code.builder, like.dtype, view.base, [(1, view.offset)])

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from minigrad.compile.native.emit import Code, copy, fill_with, join, write_copies
-from minigrad.compile.native.irtools import int64, memory_type, nest
+from minigrad.compile.native.irtools import int64, memory_type, moved, nest
 from minigrad.compile.native.views import UnsupportedError, View
 from minigrad.graph import Expr
 from minigrad.ops.index import Spec
@@ -79,30 +79,22 @@ def _places(
         other.offset,
     )
     lists = [code.view(a).broadcast(shape) for a in arrays]
-    kind = memory_type(node.dtype)
     with nest(code.builder, shape) as counters:
         found = [
             (_index(code, view, counters, length), stride)
             for view, (stride, length) in zip(lists, indexed, strict=True)
         ]
-        own = list(zip(counters, other.strides[start:end], strict=True))
-        yield _moved(code, inner, found, kind), _moved(code, beside, own, kind)
-
-
-def _moved(code: Code, view: View, by: Sequence[tuple[Any, int]], kind: Any) -> View:
-    """The view moved by a sum of number·stride elements."""
-    b, offset = code.builder, int64(0)
-    for number, stride in by:
-        offset = b.add(offset, b.mul(number, int64(stride)))
-    return replace(view, base=b.gep(view.base, [offset], source_etype=kind))
+        own = zip(counters, other.strides[start:end], strict=True)
+        there = moved(code.builder, node.dtype, inner.base, found)
+        here = moved(code.builder, node.dtype, beside.base, own)
+        yield replace(inner, base=there), replace(beside, base=here)
 
 
 def _index(code: Code, view: View, counters: Sequence[Any], length: int) -> Any:
     """The index at some counters, counted from the start; 0 and the flag set if out of range."""
     b, word = code.builder, memory_type(INT64)
-    steps = list(zip(counters, view.strides, strict=True))
-    place = _moved(code, view, steps, word)
-    given = b.load(b.gep(place.base, [int64(view.offset)], source_etype=word), typ=word, align=8)
+    terms = [(1, view.offset), *zip(counters, view.strides, strict=True)]
+    given = b.load(moved(b, INT64, view.base, terms), typ=word, align=8)
     back = b.add(given, int64(length))
     found = b.select(b.icmp_signed("<", given, int64(0)), back, given)
     outside = b.icmp_unsigned(">=", found, int64(length))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from minigrad.compile.native.jit import call_intrinsic, llvm
 
@@ -40,13 +41,16 @@ def pointer_function(module: Any, name: str, pointers: int) -> tuple[Any, Any]:
     return function, ir.IRBuilder(function.append_basic_block())
 
 
-def moved(builder: Any, dtype: str, pointer: Any, terms: list[tuple[Any, int]]) -> Any:
+def moved(
+    builder: Any, dtype: npt.DTypeLike, pointer: Any, terms: Iterable[tuple[Any, int]]
+) -> Any:
     """The pointer moved by a sum of index·stride elements; indices are values or numbers."""
-    offset = int64(sum(i * stride for i, stride in terms if isinstance(i, int)))
-    for index, stride in terms:
+    given = [(index, stride) for index, stride in terms if stride]
+    offset = int64(sum(index * stride for index, stride in given if isinstance(index, int)))
+    for index, stride in given:
         if not isinstance(index, int):
             offset = builder.add(offset, builder.mul(index, int64(stride)))
-    return builder.gep(pointer, [offset], source_etype=float_type(dtype))
+    return builder.gep(pointer, [offset], source_etype=memory_type(np.dtype(dtype)))
 
 
 @contextmanager

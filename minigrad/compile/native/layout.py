@@ -13,7 +13,7 @@ from typing import Any
 from minigrad.compile.native.stages import Schedule, source
 from minigrad.graph import Expr
 from minigrad.ops.index import Spec
-from minigrad.ops.shape import CONCAT
+from minigrad.ops.shape import CONCAT, concat_bounds
 from minigrad.types import TensorType
 
 
@@ -34,12 +34,11 @@ class Layout:
 def parts(whole: Expr) -> list[tuple[Expr, Spec]]:
     """The operands of a concatenation, and where in it they lie."""
     (axis,) = whole.attrs
-    found, start = [], 0
-    for part in whole.args:
+    found = []
+    for part, start in zip(whole.args, concat_bounds(whole), strict=False):
         spec: list[tuple[Any, ...]] = [("s", 0, n, 1) for n in part.shape]
         spec[axis] = ("s", start, part.shape[axis], 1)
         found.append((part, tuple(spec)))
-        start += part.shape[axis]
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.native import vecmath
-from minigrad.compile.native.irtools import counted, memory_type, nest
+from minigrad.compile.native.irtools import counted, memory_type, moved, nest
 from minigrad.compile.native.irtools import int64 as index
 from minigrad.compile.native.jit import host, llvm
 from minigrad.compile.native.lanes import Lanes
@@ -233,11 +233,8 @@ def _of_width(kind: Any, width: int) -> Any:
 def _element(builder: Any, place: Place, strides: Sequence[int], counters: Sequence[Any]) -> Any:
     """A pointer to the element of a view at some counters."""
     view, dtype = place
-    at = index(view.offset)
-    for k, s in zip(counters, strides, strict=True):
-        if s:
-            at = builder.add(at, builder.mul(k, index(s)))
-    return builder.gep(view.base, [at], source_etype=memory_type(dtype))
+    terms = [(1, view.offset), *zip(counters, strides, strict=True)]
+    return moved(builder, dtype, view.base, terms)
 
 
 def _splat(builder: Any, value: Value, kind: Any) -> Value:

@@ -61,21 +61,15 @@ def _multiply(code: Code, node: Expr, a: View, b: View | None, out: View) -> Non
         operands = [pointer(code, out, node), pointer(code, a, node), code.packed[node]]
         code.builder.call(function, operands)
         return
-    stacks = [(out, out.strides[:-2]), (a, a.strides[:-2]), (b, b.strides[:-2])]
     packs = turned_b or (k * n >= PACKED and m >= ROWS)
     emitted = code.function(emit_blocked_matmul if packs else emit_matmul, product)
     with (
         code.borrowed(node.type, workspace_size(product) if packs else 1) as workspace,
         nest(code.builder, node.shape[:-2]) as counters,
     ):
+        steps = [(v, zip(counters, v.strides[:-2], strict=True)) for v in (out, a, b)]
         operands = [
-            moved(
-                code.builder,
-                node.dtype.name,
-                pointer(code, v, node),
-                list(zip(counters, steps, strict=True)),
-            )
-            for v, steps in stacks
+            moved(code.builder, node.dtype, v.base, [(1, v.offset), *by]) for v, by in steps
         ]
         code.builder.call(emitted, [*operands, workspace] if packs else operands)
 

@@ -60,6 +60,12 @@ def _results(node: Expr) -> list[Expr]:
     return [item(node, k) for k in range(len(node.attrs[0].outputs))] if node.op is SCAN else [node]
 
 
+def only_op(body: Body) -> Expr:
+    """The loop or product of a body that computes nothing else."""
+    (first, *_) = body.outputs
+    return first.args[0] if first.op is ITEM else first
+
+
 def can_be_cut(node: Expr) -> bool:
     """Whether there are shares of a node."""
     if node.op is SCAN:
@@ -69,8 +75,7 @@ def can_be_cut(node: Expr) -> bool:
 
 def cut(body: Body, threads: int) -> Shares:
     """At most so many shares of a body of one loop or product that can be cut."""
-    (first, *_) = body.outputs
-    node = first.args[0] if first.op is ITEM else first
+    node = only_op(body)
     if node.op is MATMUL:
         return _cut_product(body, node, threads)
     return _cut_loop(body, node, threads)

@@ -24,7 +24,7 @@ from minigrad.compile.native.emit import (
 )
 from minigrad.compile.native.gather import emit_gather, emit_scatter_add
 from minigrad.compile.native.irtools import int64 as index
-from minigrad.compile.native.irtools import memory_type, subnormals_flushed
+from minigrad.compile.native.irtools import moved, subnormals_flushed
 from minigrad.compile.native.jit import llvm
 from minigrad.compile.native.layout import Layout, bytes_of, lay_out, parts
 from minigrad.compile.native.products import emit_product, pack_constants
@@ -167,8 +167,7 @@ def _emit_loop(
 
 def _at(code: Code, stack: View, step: Expr, t: Any) -> View:
     """Step t of a stack."""
-    offset = code.builder.mul(t, index(stack.strides[0]))
-    base = code.builder.gep(stack.base, [offset], source_etype=memory_type(step.dtype))
+    base = moved(code.builder, step.dtype, stack.base, [(t, stack.strides[0])])
     return View(base, step.shape, stack.strides[1:], stack.offset)
 
 
