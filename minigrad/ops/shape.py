@@ -98,12 +98,12 @@ def _concat_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
 
 def concat_bounds(node: Expr) -> list[int]:
     """Where the operands of a concat begin along its axis, and after them where the last ends."""
-    return _bounds(weakref.ref(node))
+    return _concat_bounds(weakref.ref(node))
 
 
 # A sweep asks for one operand after the other: counted anew for each, 8,000 took 4 s.
 @lru_cache(maxsize=64)
-def _bounds(node: weakref.ref[Expr]) -> list[int]:
+def _concat_bounds(node: weakref.ref[Expr]) -> list[int]:
     """The same, by a reference that keeps no node alive."""
     out = node()
     assert out is not None
