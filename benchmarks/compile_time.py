@@ -16,6 +16,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 
+from arguments import count
 from rich.console import Console
 from rich.table import Table
 
@@ -72,7 +73,7 @@ def measure(form: str, T: int) -> list[str]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("T", nargs="*", type=int, default=[10, 100, 1000, 10_000])
+    parser.add_argument("T", nargs="*", type=count, default=[10, 100, 1000, 10_000])
     lengths = parser.parse_args().T
     table = Table(title=f"LSTM({I}, {H}), batch {B}, loss and all gradients, seconds")
     heads = ["import", "build", "grad", "compile", "1st call", "all but import", "later calls"]

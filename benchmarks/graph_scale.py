@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from arguments import count
 from rich.console import Console
 from rich.table import Table
 
@@ -56,7 +57,7 @@ def measure(n: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("N", nargs="*", type=int, default=[10**3, 10**4, 10**5, 10**6])
+    parser.add_argument("N", nargs="*", type=count, default=[10**3, 10**4, 10**5, 10**6])
     sizes = parser.parse_args().N
     table = Table(title="chain of N scalar ops, seconds")
     for column in ["N", *STEPS, "build + grad", "µs an op"]:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from arguments import count
 from rich.console import Console
 from rich.table import Table
 
@@ -252,11 +253,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--adam", action="store_true", help="include Adam's update")
     parser.add_argument("--hand-packed", action="store_true", help="minigrad packed by hand too")
     parser.add_argument("--remember", action="store_true", help="start with a memory of T steps")
-    parser.add_argument("--threads", type=int, default=1, help="of every contender")
+    parser.add_argument("--threads", type=count, default=1, help="of every contender")
     parser.add_argument("--seconds", type=float, default=15.0, help="of timing, a size")
     chosen = parser.parse_args()
-    if chosen.threads < 1:
-        parser.error("--threads must be at least 1")
     unknown = [s for s in chosen.sizes.split(",") if s not in TARGETS]
     if unknown:
         parser.error(f"no size {unknown[0]!r}; there are {', '.join(TARGETS)}")

@@ -19,6 +19,7 @@ os.environ.setdefault("NUMEXPR_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from arguments import count
 from rich.console import Console
 from rich.table import Table
 
@@ -131,7 +132,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
-    parser.add_argument("N", nargs="*", type=int, default=SIZES)
+    parser.add_argument("N", nargs="*", type=count, default=SIZES)
     dtype, sizes = (chosen := parser.parse_args()).dtype, chosen.N
     table = Table(title=f"{dtype}, ns an element, one thread")
     for k, head in enumerate(
