@@ -196,7 +196,7 @@ class Expr(_Fields):
         return _where(self._origin)
 
     def __repr__(self) -> str:
-        name = f" {self.name!r}" if self.name else ""
+        name = f" {_plain_name(self)!r}" if self.name else ""
         return f"<Expr {self.op.name}{name} {self.type!r}>"
 
     def __copy__(self) -> Expr:
@@ -367,10 +367,14 @@ def keep_label(old: Expr, new: Expr) -> Expr:
     return new
 
 
+def _plain_name(node: Expr) -> str:
+    """The name without the number that loops' own variables have behind a NUL."""
+    return (node.name or "").split("\0")[0]
+
+
 def describe(node: Expr) -> str:
     """One line about an operand, for errors: name, op, type and where it was made."""
-    named = (node.name or "").split("\0")[0]  # loops' own variables have a number behind a NUL
-    what = named or (f"the result of {node.op.name}" if node.args else node.op.name)
+    what = _plain_name(node) or (f"the result of {node.op.name}" if node.args else node.op.name)
     where = f", made at {node.origin}" if node.origin else ""
     return f"{what}: {node.type!r}{where}"
 

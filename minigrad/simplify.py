@@ -13,6 +13,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from minigrad.errors import GraphError
 from minigrad.graph import CONST, Expr, const, get_op, make
 from minigrad.operators import public
 from minigrad.ops.core import (
@@ -338,6 +339,8 @@ def simplify(y: Any, rules: Iterable[Rule] | None = None) -> Any:
     >>> simplify(x * 1 + 0) is x, str(simplify(log(sigmoid(x))))
     (True, '-softplus(-x)')
     """
+    if rules is not None and not isinstance(rules, Iterable):
+        raise GraphError(f"rules are a list, such as minigrad.RULES['exact'], not {rules!r:.60}")
     driver = _all if rules is None else Rewriter(rules)
     found = driver(roots_of(y))
     return found[0] if isinstance(y, Expr) else found
