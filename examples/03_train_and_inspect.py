@@ -10,7 +10,7 @@ import numpy as np
 
 import lstm
 import minigrad as mg
-from lstm.flow import measure
+from lstm.gradient_flow import measure
 
 LENGTH, SEED = 30, 0
 task = lstm.Adding(length=LENGTH)  # the sum of two marked numbers among 30

@@ -15,7 +15,7 @@ from lstm.errors import ConfigError, LstmError, ModelFileError, OutputError, Tra
 from lstm.losses import binary_cross_entropy, cross_entropy, mse
 from lstm.model import Model, Unrolled
 from lstm.tasks import TASKS, Adding, Task, make_task
-from lstm.train import Report, Score, Settings, Trainer, evaluate, train
+from lstm.training import Report, Score, Settings, Trainer, evaluate, train
 
 __all__ = [
     "CELLS",

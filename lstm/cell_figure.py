@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from lstm.flow import loss_of
+from lstm.gradient_flow import loss_of
 from lstm.model import Model, Unrolled, subscript
 from minigrad import Expr
 from minigrad.drawing import Diagram, Scale, draw

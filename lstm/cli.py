@@ -30,7 +30,7 @@ from lstm.files import check_file, output_folder
 from lstm.model import Model
 from lstm.tables import about_biases, console, demo_table, print_json, printable, score_table
 from lstm.tasks import TASKS, Adding, Task, make_task
-from lstm.train import (
+from lstm.training import (
     Report,
     Score,
     Settings,
@@ -41,7 +41,7 @@ from lstm.train import (
 from minigrad import MinigradError
 
 if TYPE_CHECKING:
-    from lstm.flow import Flow
+    from lstm.gradient_flow import Flow
 
 LONGEST = 10_000  # sequences are written out step by step, at some 70 ops a step
 LARGEST = 1_000_000  # units, or sequences in a batch; what memory allows is far less
@@ -227,7 +227,7 @@ def _positive(text: str) -> float:
 
 def _demo(args: argparse.Namespace) -> int:
     from lstm.figures import write_demo  # drawing is loaded by those who draw
-    from lstm.flow import measure
+    from lstm.gradient_flow import measure
 
     task = Adding(length=args.length)
     settings = Settings(steps=args.steps, seed=args.seed)
@@ -284,7 +284,7 @@ def _train(args: argparse.Namespace) -> int:
 
 def _flow(args: argparse.Namespace) -> int:
     from lstm.figures import write_flow
-    from lstm.flow import measure
+    from lstm.gradient_flow import measure
 
     model = Model.load(args.model)
     task = _task_of(model, args)

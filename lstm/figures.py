@@ -16,8 +16,8 @@ from typing import Any
 
 from lstm.cell_figure import STEPS, cell_unrolled
 from lstm.files import write_atomically
-from lstm.flow import Flow, compare, measure
 from lstm.flow_figures import compare_flows, paths
+from lstm.gradient_flow import Flow, compare, measure
 from lstm.model import Model, subscript
 from lstm.page import Section, Table, flow_table, page
 from minigrad.drawing import Diagram

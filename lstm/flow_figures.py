@@ -1,6 +1,6 @@
 """The figures of a gradient over time: curves, heat strips and words, side by side on one scale.
 
-Layout only: the numbers and what they mean come from flow.py, the parts from panels.py.
+Layout only: the numbers and what they mean come from gradient_flow.py, the parts from panels.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lstm.flow import Flow, compare
+from lstm.gradient_flow import Flow, compare
 from lstm.panels import (
     Axis,
     Curve,
@@ -39,7 +39,7 @@ def compare_flows(
     Each panel has a curve for every part of the state, a heat strip for each curve with its first
     and last value, and the diagnosis in words.
 
-    >>> from lstm.flow import measure
+    >>> from lstm.gradient_flow import measure
     >>> import numpy as np, lstm
     >>> model = lstm.Model.create(lstm.RNN(2, 4), output_size=1, seed=0)
     >>> flow = measure(model, np.ones((6, 3, 2)), np.ones((3, 1)))

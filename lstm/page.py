@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from lstm.flow import Flow
+from lstm.gradient_flow import Flow
 from minigrad.drawing.html import plain
 
 _CSS = """

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lstm.flow import Flow, Kind, Series
+from lstm.gradient_flow import Flow, Kind, Series
 from minigrad.drawing.canvas import Canvas
 from minigrad.drawing.html import FAINT, INK, MUTED
 from minigrad.drawing.theme import Dash, EdgeStyle, Scale, fmt, legend_rows, special_style

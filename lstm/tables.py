@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lstm.flow import jsonable
+from lstm.gradient_flow import jsonable
 from lstm.tasks import Task
-from lstm.train import Score
+from lstm.training import Score
 
 SMALLEST = "< 1e-45"  # what float32 cannot tell from zero
 

@@ -15,7 +15,7 @@ from lstm.cells import LSTM
 from lstm.cli import main
 from lstm.model import Model
 from lstm.tasks import Adding
-from lstm.train import Report
+from lstm.training import Report
 
 QUICK = ["--steps", "3", "--length", "5", "--hidden", "3", "--batch", "4"]
 drawn = pytest.mark.skipif(

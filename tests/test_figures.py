@@ -12,8 +12,8 @@ import pytest
 import minigrad as mg
 from lstm.cells import CELLS, LSTM, RNN
 from lstm.figures import cell_unrolled, compare_flows, paths, write_demo, write_flow
-from lstm.flow import measure
 from lstm.flow_figures import name_spots
+from lstm.gradient_flow import measure
 from lstm.model import Model
 from lstm.panels import BINS, Axis, Curve, bins, decades, number, scale_of, ticks
 from lstm.tasks import Adding
@@ -133,7 +133,7 @@ def test_names_are_clear_of_curves_and_of_each_other() -> None:
     [[0.0] * 5, [np.nan] * 5, [np.inf, 1.0, 0.0, np.nan, 1e-300], [0.5], [1e300, 1e-300]],
 )
 def test_odd_curves_are_drawn(norms) -> None:
-    from lstm.flow import Flow, Series
+    from lstm.gradient_flow import Flow, Series
 
     kinds = [Curve.plain("", [x]).kinds[0] for x in norms]
     series = Series("h", list(norms), kinds)

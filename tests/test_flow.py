@@ -11,7 +11,7 @@ import pytest
 import lstm
 import minigrad as mg
 from lstm.cells import CELLS, GRU, LSTM, RNN, CoupledLSTM, PeepholeLSTM
-from lstm.flow import Series, compare, describe, detours, measure, trace
+from lstm.gradient_flow import Series, compare, describe, detours, measure, trace
 from lstm.model import Model
 from lstm.tasks import Adding
 

@@ -5,7 +5,7 @@ import pytest
 
 import minigrad as mg
 from lstm import optim
-from lstm.train import Trainer
+from lstm.training import Trainer
 
 STEPS, RATE = 7, 0.1
 GRADS = np.random.default_rng(0).standard_normal((STEPS, 3)) * [1.0, 10.0, 0.01]

@@ -9,7 +9,7 @@ from lstm.errors import ConfigError, TrainingError
 from lstm.model import Model
 from lstm.optim import adam, sgd
 from lstm.tasks import Adding
-from lstm.train import Settings, Trainer, evaluate, random_streams, train
+from lstm.training import Settings, Trainer, evaluate, random_streams, train
 
 TASK = Adding(length=10)
 
