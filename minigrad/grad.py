@@ -6,7 +6,7 @@ itself and know no op by name. What is structurally zero is None until somebody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias, overload
 
@@ -15,6 +15,7 @@ import numpy as np
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph import (
     Expr,
+    Terms,
     const,
     describe,
     fresh_var,
@@ -33,7 +34,7 @@ from minigrad.ops.tuples import TUPLE, is_zero, tuple_of
 from minigrad.simplify import may_be_unstable, stabilise
 from minigrad.walk import toposort
 
-Terms: TypeAlias = dict[tuple[Expr, int], Expr]
+EdgeTerms: TypeAlias = dict[tuple[Expr, int], Expr]
 
 
 # --- one edge ----------------------------------------------------------------------------------
@@ -56,13 +57,19 @@ def _partial(node: Expr, i: int) -> Expr | int | None:
     return partial(node, *node.args) if callable(partial) else partial
 
 
-def edge_term(cotangent: Expr, node: Expr, i: int) -> Expr | None:
-    """What the i-th argument of a node gets of the node's cotangent."""
+def edge_terms(cotangent: Expr, node: Expr, active: Container[Expr] | None = None) -> Terms:
+    """What each argument of a node gets of the node's cotangent.
+
+    None without dependence; what is not among the active nodes, if they are given, may be None too.
+    """
     op = node.op
     if op.partials is not None:
-        return _times(cotangent, _partial(node, i))
+        return [
+            _times(cotangent, _partial(node, i)) if active is None or arg in active else None
+            for i, arg in enumerate(node.args)
+        ]
     rule = op.transpose or op.vjp
-    return None if rule is None else rule(cotangent, node, i)
+    return (None,) * len(node.args) if rule is None else rule(cotangent, node)
 
 
 def _pushed_tangent(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
@@ -94,8 +101,8 @@ def _transposed_vjp(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
     # Σ vjp(u)·t: any op that states a vjp has forward mode too.
     u = fresh_var("cotangent", node.type)
     pieces = []
-    for i, tangent in enumerate(tangents):
-        if tangent is not None and (term := edge_term(u, node, i)) is not None:
+    for tangent, term in zip(tangents, edge_terms(u, node), strict=True):
+        if tangent is not None and term is not None:
             pieces.append(sum(term * tangent))
     total = _sum_or_none(pieces)
     found = None if total is None else Adjoints(total, wrt=[u]).get(u)
@@ -152,7 +159,7 @@ class Adjoints:
         self.order = toposort(y) if order is None else order
         self._seed = ones_like(y) if cotangent is None else cotangent
         self._active = _active(self.order, wrt)
-        self._terms: Terms = {}
+        self._terms: EdgeTerms = {}
         self._adjoints = self._sweep()
 
     @cached_property
@@ -170,8 +177,9 @@ class Adjoints:
                 if cotangent is None or not node.args:
                     continue
                 mark(node)
-                for i, arg in enumerate(node.args):
-                    if arg in active and (term := edge_term(cotangent, node, i)) is not None:
+                for i, term in enumerate(edge_terms(cotangent, node, active)):
+                    arg = node.args[i]
+                    if term is not None and arg in active:
                         terms[node, i] = term
                         before = adjoint.get(arg)
                         adjoint[arg] = term if before is None else _added(before, term)
@@ -232,10 +240,10 @@ class Adjoints:
             if not left:
                 break
             for part in (passed, around):
-                if n in part:
-                    for i, arg in enumerate(n.args):
+                if n in part and n.args:
+                    for i, term in enumerate(edge_terms(part[n], n, self._active)):
                         if (n, i) in self._terms:
-                            _add_term(part, arg, edge_term(part[n], n, i))
+                            _add_term(part, n.args[i], term)
         return {n: (_or_zeros(passed, n), _or_zeros(around, n)) for n in wanted}
 
 

@@ -30,7 +30,8 @@ from minigrad.tree import flatten
 from minigrad.types import Array, Shape, TensorType, as_dtype, as_shape
 
 Partial: TypeAlias = "Callable[..., Expr | int | None] | int | None"
-Vjp: TypeAlias = "Callable[[Expr, Expr, int], Expr | None]"
+Terms: TypeAlias = "Sequence[Expr | None]"
+Pullback: TypeAlias = "Callable[[Expr, Expr], Terms]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,12 +42,12 @@ class Op:
 
     partials     pointwise: for each argument, ∂out/∂arg as a function of (out, *args); the ints 1
                  and -1 for a constant one, None for one that is zero wherever it exists.
-    transpose    linear: (cotangent, out, i) -> the adjoint map of argument i. `jointly` says
-                 whether the op is linear in its float arguments together (concat) or in each
-                 (matmul). None for an argument without derivative (an index, a mask).
-    vjp          anything else: (cotangent, out, i) -> the adjoint term of argument i, or None. It
-                 must be linear in the cotangent; forward mode is derived from it, unless `jvp`,
-                 (out, tangents or None) -> tangent, says how to do better.
+    transpose    linear: (cotangent, out) -> the adjoint maps, one term for each argument, None
+                 for one without derivative (an index, a mask). `jointly` says whether the op is
+                 linear in its float arguments together (concat) or in each (matmul).
+    vjp          anything else: (cotangent, out) -> the adjoint terms, one for each argument, or
+                 None. They must be linear in the cotangent; forward mode is derived from them,
+                 unless `jvp`, (out, tangents or None) -> tangent, says how to do better.
     no_gradient  declared: the output has no derivative (comparisons, argmax ...).
     """
 
@@ -56,9 +57,9 @@ class Op:
     numpy: Callable[..., Any]
     """(*arrays, *attrs) -> array: the reference implementation."""
     partials: tuple[Partial, ...] | None = None
-    transpose: Vjp | None = None
+    transpose: Pullback | None = None
     jointly: bool = False
-    vjp: Vjp | None = None
+    vjp: Pullback | None = None
     jvp: Callable[[Expr, Sequence[Expr | None]], Expr | None] | None = None
     no_gradient: bool = False
     pointwise: bool = False

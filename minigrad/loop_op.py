@@ -194,11 +194,7 @@ def _backward(body: Body, recompute: bool) -> _Backward:
     return cast(_Backward, body.derived[key])
 
 
-def _scan_vjp(cotangent: Expr, out: Expr, i: int) -> Expr | None:
-    return _scan_terms(cotangent, out)[i]
-
-
-def _scan_terms(cotangent: Expr, out: Expr) -> list[Expr | None]:
+def _scan_vjp(cotangent: Expr, out: Expr) -> list[Expr | None]:
     """The adjoint terms of all arguments, by one loop the other way round."""
     body, length, reverse, recompute = out.attrs
     back = _backward(body, recompute)

@@ -463,3 +463,31 @@ def test_check_grad_leaves_params_as_they_were():
     before = W.value
     assert mg.check_grad(mg.sum(W**2), W) < 1e-9
     assert W.value is before or np.array_equal(W.value, [1.0, 2.0])
+
+
+def test_a_rule_is_asked_once_a_node_whatever_the_number_of_arguments():
+    asked = []
+
+    def backward(cotangent, out, *inputs):
+        asked.append(out)
+        return [k * cotangent for k, _ in enumerate(inputs)]
+
+    total = mg.custom_vjp(lambda *inputs: mg.sum(mg.stack(inputs)), backward)
+    xs = [mg.var(f"x{k}") for k in range(20)]
+    terms = mg.grad(2.0 * total(*xs), xs)
+    assert len(asked) == 1
+    assert [float(t.eval()) for t in terms] == [2.0 * k for k in range(20)]
+
+
+def test_the_reverse_of_a_loop_is_made_once():
+    made = []
+    W, c = mg.param("W", np.eye(2)), mg.param("c", np.ones(2))
+    xs = mg.var("xs", (5, 2))
+    last, _ = mg.scan(lambda h, x: (mg.tanh(h @ W + x + c), None), c, xs)
+    rule = last.args[0].op.vjp
+    object.__setattr__(last.args[0].op, "vjp", lambda *a: made.append(a) or rule(*a))
+    try:
+        mg.grad(mg.sum(last), [W, c, xs])
+    finally:
+        object.__setattr__(last.args[0].op, "vjp", rule)
+    assert len(made) == 1

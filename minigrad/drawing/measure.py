@@ -16,7 +16,7 @@ import numpy as np
 from minigrad.compile.function import function, resolve
 from minigrad.drawing.theme import Kind, Scale, fmt
 from minigrad.errors import GraphError
-from minigrad.grad import Adjoints, edge_term
+from minigrad.grad import Adjoints, edge_terms
 from minigrad.graph import Expr, const
 from minigrad.types import Array, Shape
 from minigrad.walk import free_variables, toposort
@@ -178,7 +178,7 @@ def measure(
 def _carried(term: Expr | None, between: Sequence[Expr]) -> Expr | None:
     # By linearity the terms so carried back sum to the adjoint of the source.
     for op in between:
-        term = None if term is None else edge_term(term, op, 0)
+        term = None if term is None else edge_terms(term, op)[0]
     return term
 
 
@@ -204,7 +204,7 @@ def _tell_underflow(
     """Rename the zeros that are too small products: their rule gives more for more cotangent."""
     zeros = [k for k, a in terms.items() if a.kind == "zero" and a.size]
     probes = [
-        _carried(edge_term(_probe(user, cotangents[user]), user, i), edges[user, i])
+        _carried(edge_terms(_probe(user, cotangents[user]), user)[i], edges[user, i])
         for user, i in zeros
     ]
     asked = {k: p for k, p in zip(zeros, probes, strict=True) if p is not None}

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, MinigradError, ShapeError
-from minigrad.graph import CONST, Expr, Op, as_expr, const, explain, make, register
+from minigrad.graph import CONST, Expr, Op, Terms, as_expr, const, explain, make, register
 from minigrad.operators import public
 from minigrad.types import (
     BOOL,
@@ -60,9 +60,9 @@ class explaining:  # noqa: N801 - read as a verb: `with explaining("sum", x):`
 # --- astype ------------------------------------------------------------------------------------
 
 
-def _astype_transpose(cotangent: Expr, out: Expr, i: int) -> Expr | None:
-    source = out.args[i].type
-    return astype(cotangent, source.dtype) if source.is_float and out.type.is_float else None
+def _astype_transpose(cotangent: Expr, out: Expr) -> Terms:
+    source = out.args[0].type
+    return (astype(cotangent, source.dtype) if source.is_float and out.type.is_float else None,)
 
 
 ASTYPE = register(
@@ -101,7 +101,7 @@ RESHAPE = register(
         "reshape",
         _reshape_type,
         np.reshape,
-        transpose=lambda ct, out, i: reshape(ct, out.args[0].shape),
+        transpose=lambda ct, out: (reshape(ct, out.args[0].shape),),
         jointly=True,
         attrs=("shape",),
         view=True,
@@ -149,7 +149,7 @@ BROADCAST = register(
         "broadcast_to",
         _broadcast_type,
         np.broadcast_to,
-        transpose=lambda ct, out, i: sum_to(ct, out.args[0].shape),
+        transpose=lambda ct, out: (sum_to(ct, out.args[0].shape),),
         jointly=True,
         attrs=("shape",),
         view=True,
@@ -187,8 +187,8 @@ def _sum_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
     return TensorType(drop_axes(x.shape, axes), summed_dtype(x.dtype))
 
 
-def _sum_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
-    return expand_back(cotangent, out.args[0].shape, out.attrs[0])
+def _sum_transpose(cotangent: Expr, out: Expr) -> Terms:
+    return (expand_back(cotangent, out.args[0].shape, out.attrs[0]),)
 
 
 SUM = register(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph import Expr, Op, as_expr, make, register
+from minigrad.graph import Expr, Op, Terms, as_expr, make, register
 from minigrad.operators import public
 from minigrad.types import TensorType
 
@@ -26,7 +26,7 @@ BARRIER = register(
         "barrier",
         lambda x: x,
         lambda x: x,
-        transpose=lambda ct, out, i: ct,
+        transpose=lambda ct, out: (ct,),
         jointly=True,
         view=True,
     )
@@ -38,9 +38,7 @@ def barrier(x: Expr) -> Expr:
     return make(BARRIER, (x,))
 
 
-def _custom_vjp(cotangent: Expr, out: Expr, i: int) -> Expr | None:
-    if i == 0:
-        return None
+def _custom_vjp(cotangent: Expr, out: Expr) -> Terms:
     _, *inputs = out.args
     terms = out.attrs[0](cotangent, out, *inputs)
     terms = terms if isinstance(terms, Sequence) else (terms,)
@@ -49,17 +47,15 @@ def _custom_vjp(cotangent: Expr, out: Expr, i: int) -> Expr | None:
             f"custom_vjp: the backward function returned {len(terms)} terms for "
             f"{len(inputs)} inputs; return one a input, None for none"
         )
-    term = terms[i - 1]
-    if term is None:
-        return None
-    term, source = as_expr(term), inputs[i - 1]
-    if term.type is not source.type:
-        kind = ShapeError if term.shape != source.shape else DTypeError
-        raise kind(
-            f"custom_vjp: the term of input {i} has type {term.type!r}; the input has "
-            f"{source.type!r}"
-        )
-    return term
+    checked = [None if t is None else as_expr(t) for t in terms]
+    for i, (term, source) in enumerate(zip(checked, inputs, strict=True), 1):
+        if term is not None and term.type is not source.type:
+            kind = ShapeError if term.shape != source.shape else DTypeError
+            raise kind(
+                f"custom_vjp: the term of input {i} has type {term.type!r}; the input has "
+                f"{source.type!r}"
+            )
+    return (None, *checked)
 
 
 def _custom_type(y: TensorType, *rest: Any) -> TensorType:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import CONST, Expr, Op, as_expr, const, make, register
+from minigrad.graph import CONST, Expr, Op, Terms, as_expr, const, make, register
 from minigrad.operators import public
 from minigrad.ops.core import broadcast_to, explaining, full_like, is_python_number, meet
 from minigrad.ops.pointwise import where
@@ -151,32 +151,29 @@ def _values_type(
     return values.with_shape(shape)
 
 
-def _getitem_transpose(cotangent: Expr, out: Expr, i: int) -> Expr | None:
-    if i > 0:
-        return None
+def _getitem_transpose(cotangent: Expr, out: Expr) -> Terms:
     x, *indices = out.args
-    return make(SCATTER, (cotangent, *indices), (*out.attrs, x.shape))
+    term = make(SCATTER, (cotangent, *indices), (*out.attrs, x.shape))
+    return (term, *(None for _ in indices))
 
 
-def _scatter_transpose(cotangent: Expr, out: Expr, i: int) -> Expr | None:
-    return make(GETITEM, (cotangent, *out.args[1:]), out.attrs[:1]) if i == 0 else None
+def _scatter_transpose(cotangent: Expr, out: Expr) -> Terms:
+    _, *indices = out.args
+    term = make(GETITEM, (cotangent, *indices), out.attrs[:1])
+    return (term, *(None for _ in indices))
 
 
-def _put_transpose(cotangent: Expr, out: Expr, i: int) -> Expr | None:
+def _put_transpose(cotangent: Expr, out: Expr) -> Terms:
     _, values, *indices = out.args
-    if i == 0:
-        return make(PUT, (cotangent, full_like(values, 0), *indices), out.attrs)
-    if i > 1:
-        return None
+    around = make(PUT, (cotangent, full_like(values, 0), *indices), out.attrs)
     taken = make(GETITEM, (cotangent, *indices), out.attrs)
-    if not indices:
-        return taken
-    # Where an index occurs twice the last value stays, and only it has a derivative: find out
-    # which by putting each value's number.
-    number = const(np.arange(values.size).reshape(values.shape))
-    winners = make(PUT, (broadcast_to(const(0), out.shape), number, *indices), out.attrs)
-    stays = make(GETITEM, (winners, *indices), out.attrs) == number
-    return where(stays, taken, 0)
+    if indices:
+        # Where an index occurs twice the last value stays, and only it has a derivative: find out
+        # which by putting each value's number.
+        number = const(np.arange(values.size).reshape(values.shape))
+        winners = make(PUT, (broadcast_to(const(0), out.shape), number, *indices), out.attrs)
+        taken = where(make(GETITEM, (winners, *indices), out.attrs) == number, taken, 0)
+    return (around, taken, *(None for _ in indices))
 
 
 GETITEM = register(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, Op, as_expr, make, register
+from minigrad.graph import Expr, Op, Terms, as_expr, make, register
 from minigrad.operators import public
 from minigrad.ops.core import as_float, astype, broadcast_to, explaining, reshape, sum
 from minigrad.ops.index import getitem
@@ -43,11 +43,12 @@ def _matmul_type(a: TensorType, b: TensorType) -> TensorType:
     return a.with_shape((*a.shape[:-1], b.shape[-1]))
 
 
-def _matmul_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
+def _matmul_transpose(cotangent: Expr, out: Expr) -> Terms:
     a, b = out.args
-    if i == 0:
-        return make(MATMUL, (cotangent, matrix_transpose(b)))
-    return make(MATMUL, (matrix_transpose(a), cotangent))
+    return (
+        make(MATMUL, (cotangent, matrix_transpose(b))),
+        make(MATMUL, (matrix_transpose(a), cotangent)),
+    )
 
 
 MATMUL = register(
@@ -147,7 +148,11 @@ def _einsum_numpy(*rest: Any) -> Array:
     return np.array(found) if len(arrays) == 1 else np.asarray(found)
 
 
-def _einsum_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
+def _einsum_transpose(cotangent: Expr, out: Expr) -> Terms:
+    return tuple([_einsum_term(cotangent, out, i) for i in range(len(out.args))])
+
+
+def _einsum_term(cotangent: Expr, out: Expr, i: int) -> Expr:
     inputs, output = _einsum_terms(out.attrs[0])
     others = [(out.args[k], inputs[k]) for k in range(len(inputs)) if k != i]
     known = set(output).union(*(labels for _, labels in others))
@@ -406,18 +411,18 @@ def _scale(cotangent: Expr, matrix: Expr) -> Expr:
     return multiply(broadcast_to(column, matrix.shape), matrix)
 
 
-def _inv_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
+def _inv_vjp(cotangent: Expr, out: Expr) -> Terms:
     turned = matrix_transpose(out)
-    return negative(matmul(matmul(turned, cotangent), turned))
+    return (negative(matmul(matmul(turned, cotangent), turned)),)
 
 
-def _solve_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
+def _solve_vjp(cotangent: Expr, out: Expr) -> Terms:
     a, _ = out.args
     towards_b = make(SOLVE, (matrix_transpose(a), cotangent))
-    return towards_b if i == 1 else negative(matmul(towards_b, matrix_transpose(out)))
+    return negative(matmul(towards_b, matrix_transpose(out))), towards_b
 
 
-def _cholesky_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
+def _cholesky_vjp(cotangent: Expr, out: Expr) -> Terms:
     # Murray (2016), eq. 10, symmetrised: L⁻ᵀ Φ(Lᵀ L̄) L⁻¹, Φ the lower triangle with half diagonal.
     n = out.shape[-1]
     turned = matrix_transpose(out)
@@ -425,7 +430,7 @@ def _cholesky_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
     phi = (turned @ tril(cotangent)) * astype(half, out.dtype)
     left = make(SOLVE, (turned, phi))
     s = matrix_transpose(make(SOLVE, (turned, matrix_transpose(left))))
-    return 0.5 * (s + matrix_transpose(s))
+    return (0.5 * (s + matrix_transpose(s)),)
 
 
 INV = register(Op("inv", _square_type, np.linalg.inv, vjp=_inv_vjp, latex="{{{0}}}^{{-1}}"))
@@ -435,7 +440,7 @@ DET = register(
         "det",
         _determinant_type,
         np.linalg.det,
-        vjp=lambda ct, out, i: _scale(ct * out, matrix_transpose(inv(out.args[0]))),
+        vjp=lambda ct, out: (_scale(ct * out, matrix_transpose(inv(out.args[0]))),),
     )
 )
 LOGABSDET = register(
@@ -443,7 +448,7 @@ LOGABSDET = register(
         "logabsdet",
         _determinant_type,
         lambda x: np.linalg.slogdet(x)[1],
-        vjp=lambda ct, out, i: _scale(ct, matrix_transpose(inv(out.args[0]))),
+        vjp=lambda ct, out: (_scale(ct, matrix_transpose(inv(out.args[0]))),),
     )
 )
 SIGNDET = register(

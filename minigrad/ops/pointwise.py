@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, Op, Partial, as_expr, explain, make, register
+from minigrad.graph import Expr, Op, Partial, Terms, as_expr, explain, make, register
 from minigrad.operators import public
 from minigrad.ops.core import (
     as_float,
@@ -519,11 +519,10 @@ def _where_type(condition: TensorType, a: TensorType, b: TensorType) -> TensorTy
     return a
 
 
-def _where_transpose(cotangent: Expr, out: Expr, i: int) -> Expr | None:
-    if i == 0:
-        return None
+def _where_transpose(cotangent: Expr, out: Expr) -> Terms:
     condition, zero = out.args[0], full_like(cotangent, 0)
-    return make(WHERE, (condition, cotangent, zero) if i == 1 else (condition, zero, cotangent))
+    sides = (condition, cotangent, zero), (condition, zero, cotangent)
+    return (None, *(make(WHERE, side) for side in sides))
 
 
 WHERE = register(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, Op, as_expr, make, register
+from minigrad.graph import Expr, Op, Terms, as_expr, make, register
 from minigrad.operators import public
 from minigrad.ops.core import (
     as_float,
@@ -44,11 +44,11 @@ def _extreme_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
     return x.with_shape(kept)
 
 
-def _extreme_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
+def _extreme_vjp(cotangent: Expr, out: Expr) -> Terms:
     (x,), (axes,) = out.args, out.attrs
     best = x == expand_back(out, x.shape, axes)
     ties = sum(best.astype(x.dtype), axes)
-    return where(best, expand_back(cotangent / ties, x.shape, axes), 0)
+    return (where(best, expand_back(cotangent / ties, x.shape, axes), 0),)
 
 
 MAX = register(
@@ -240,9 +240,9 @@ def _cumsum_type(x: TensorType, axis: int) -> TensorType:
     return x
 
 
-def _cumsum_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
+def _cumsum_transpose(cotangent: Expr, out: Expr) -> Terms:
     (axis,) = out.attrs
-    return flip(make(out.op, (flip(cotangent, axis),), (axis,)), axis)
+    return (flip(make(out.op, (flip(cotangent, axis),), (axis,)), axis),)
 
 
 CUMSUM = register(
@@ -295,10 +295,10 @@ def _softmax_numpy(x: Array, axes: tuple[int, ...]) -> Array:
     return e / np.add.reduce(e, axis=axes, keepdims=True)  # type: ignore[no-any-return]
 
 
-def _softmax_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
+def _softmax_vjp(cotangent: Expr, out: Expr) -> Terms:
     (axes,) = out.attrs
     weighted = cotangent * out
-    return weighted - out * expand_back(sum(weighted, axes), out.shape, axes)
+    return (weighted - out * expand_back(sum(weighted, axes), out.shape, axes),)
 
 
 def _softmax_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
@@ -309,9 +309,9 @@ def _softmax_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
 SOFTMAX = register(Op("softmax", _softmax_type, _softmax_numpy, vjp=_softmax_vjp, attrs=("axes",)))
 
 
-def _logsumexp_vjp(cotangent: Expr, out: Expr, i: int) -> Expr:
+def _logsumexp_vjp(cotangent: Expr, out: Expr) -> Terms:
     (x,), (axes,) = out.args, out.attrs
-    return expand_back(cotangent, x.shape, axes) * make(SOFTMAX, (x,), (axes,))
+    return (expand_back(cotangent, x.shape, axes) * make(SOFTMAX, (x,), (axes,)),)
 
 
 LOGSUMEXP = register(

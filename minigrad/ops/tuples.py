@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from minigrad.errors import ShapeError
-from minigrad.graph import Expr, Op, make, register
+from minigrad.graph import Expr, Op, Terms, make, register
 from minigrad.ops.core import full, uniform_value
 from minigrad.types import TensorType, TupleType
 
@@ -26,10 +26,10 @@ def _item_type(whole: Any, i: int) -> TensorType:
     return whole.items[i]
 
 
-def _item_transpose(cotangent: Expr, out: Expr, i: int) -> Expr:
+def _item_transpose(cotangent: Expr, out: Expr) -> Terms:
     types = cast(TupleType, out.args[0].type).items
     parts = [cotangent if k == out.attrs[0] else full(0, t) for k, t in enumerate(types)]
-    return tuple_of(parts)
+    return (tuple_of(parts),)
 
 
 TUPLE = register(
@@ -37,7 +37,7 @@ TUPLE = register(
         "tuple",
         _tuple_type,
         lambda *items: tuple([np.array(x) for x in items]),  # results share no memory
-        transpose=lambda ct, out, i: item(ct, i),
+        transpose=lambda ct, out: tuple([item(ct, k) for k in range(len(out.args))]),
         jointly=True,
     )
 )
