@@ -24,7 +24,7 @@ from lstm.panels import (
 )
 from minigrad.drawing import Diagram, Scale
 from minigrad.drawing.canvas import Canvas
-from minigrad.drawing.html import INK, MUTED
+from minigrad.drawing.palette import INK, MUTED
 
 _LEFT, _PANEL, _GAP = 168.0, 360.0, 130.0
 _TOP, _CURVES, _ROW, _LINE = 62.0, 230.0, 21.0, 17.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from lstm.gradient_flow import Flow
-from minigrad.drawing.html import plain
+from minigrad.drawing.escape import plain
 
 _CSS = """
 :root { color-scheme: light dark; --ink: #1b1f24; --muted: #57606a; --page: #ffffff;

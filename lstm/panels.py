@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from lstm.gradient_flow import Flow, Kind, Series
 from minigrad.drawing.canvas import Canvas
-from minigrad.drawing.html import FAINT, INK, MUTED
-from minigrad.drawing.theme import Dash, EdgeStyle, Scale, fmt, legend_rows, special_style
+from minigrad.drawing.palette import FAINT, INK, MUTED
+from minigrad.drawing.theme import KIND_WORDS, Dash, EdgeStyle, Scale, fmt, legend_rows
 
 BINS = 256
 _STRIP = 15.0
@@ -38,9 +38,7 @@ class Curve:
 
     def style(self, t: int, scale: Scale) -> EdgeStyle:
         """The look of step t, counted from 0."""
-        if self.kinds[t] == "underflow":
-            return special_style("underflow")
-        return scale.style(self.norms[t])
+        return scale.look(self.norms[t], self.kinds[t])
 
 
 def curves_of(flow: Flow) -> list[Curve]:
@@ -183,7 +181,7 @@ def _stretches(steps: Sequence[int], curve: Curve, scale: Scale) -> Iterator[tup
 
 def _range(points: Sequence[tuple[int, float]], style: EdgeStyle) -> str:
     values = [x for _, x in points]
-    words = "" if style.kind == "normal" else f", {style.kind}"
+    words = "" if style.kind == "normal" else f", {KIND_WORDS[style.kind]}"
     return (
         f"t={points[0][0] + 1} … {points[-1][0] + 1}, {fmt(values[0])} … {fmt(values[-1])}{words}"
     )
@@ -265,6 +263,5 @@ def draw_legend(sheet: Canvas, x: float, y: float, scale: Scale, curves: Sequenc
     for label, style in legend_rows(scale):
         if style.kind in seen and style.kind != "normal":
             sheet.line([(place, y + 6), (place + 40, y + 6)], style.color, style.width, style.dash)
-            text = f"{label}, or underflow" if style.kind == "underflow" else label
-            sheet.text(place + 46, y + 6, text, align="l", size=9, color=INK)
-            place += 70 + 6 * len(text)
+            sheet.text(place + 46, y + 6, label, align="l", size=9, color=INK)
+            place += 70 + 6 * len(label)

@@ -12,9 +12,9 @@ import pytest
 
 import minigrad as mg
 from minigrad.drawing import Diagram, Scale, draw
+from minigrad.drawing.amount import Amount, norm
 from minigrad.drawing.canvas import Canvas
-from minigrad.drawing.html import esc, plain, tooltip
-from minigrad.drawing.measure import Amount, norm
+from minigrad.drawing.escape import esc, plain, tooltip
 from minigrad.drawing.picture import Node
 from minigrad.drawing.render import RenderError, render_many
 from minigrad.errors import GraphError
@@ -273,8 +273,8 @@ def test_names_that_derivatives_make_are_cut_at_the_nul() -> None:
 
 
 def test_escaping_helpers() -> None:
-    assert esc('a<b>&"\\') == "a&lt;b&gt;&amp;&quot;&#92;"
-    assert tooltip(["a\\b", "c\nd"]) == "a\\\\b\\nc␊d"
+    assert esc('a<b>&"\\') == "a&lt;b&gt;&amp;&quot;&#92;&#92;"
+    assert tooltip(["a\\b", "c\nd"]) == "a\\\\\\\\b\\nc␊d"
 
 
 # --- formats -------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from lstm.gradient_flow import measure
 from lstm.model import Model
 from lstm.panels import BINS, Axis, Curve, bins, decades, number, scale_of, ticks
 from lstm.tasks import Adding
-from minigrad.drawing.measure import norm
+from minigrad.drawing.amount import norm
 
 SVG = "{http://www.w3.org/2000/svg}"
 

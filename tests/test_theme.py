@@ -6,7 +6,8 @@ import math
 import pytest
 
 from minigrad.drawing import theme
-from minigrad.drawing.theme import RAMP, Scale, contrast, fmt, legend_rows, special_style, text_on
+from minigrad.drawing.palette import RAMP, contrast, text_on
+from minigrad.drawing.theme import Scale, fmt, legend_rows, special_style
 
 WHITE, DARK = "#ffffff", "#1e1e1e"
 
@@ -55,7 +56,7 @@ def test_kinds_differ_without_colour() -> None:
     scale = Scale(-12.0, 0.0)
     normal = [scale.class_style(i) for i in (0, scale.classes - 1)]
     special = [style for _, style in legend_rows(scale) if style.kind != "normal"]
-    assert {s.kind for s in special} == {"zero", "underflow", "disconnected", "nan", "inf"}
+    assert {s.kind for s in special} == {"below", "zero", "underflow", "disconnected", "nan", "inf"}
     for one, other in itertools.combinations(special, 2):
         ratio = max(one.width, other.width) / min(one.width, other.width)
         assert one.dash != other.dash or ratio >= 2.0
@@ -73,8 +74,8 @@ def test_kinds_differ_without_colour() -> None:
         (math.nan, "nan"),
         (math.inf, "inf"),
         (-math.inf, "inf"),
-        (9e-7, "underflow"),
-        (5e-324, "underflow"),
+        (9e-7, "below"),
+        (5e-324, "below"),
         (1e-6, "normal"),
         (-0.1, "normal"),
         (1e300, "normal"),

@@ -11,8 +11,9 @@ from typing import Literal
 
 import graphviz
 
-from minigrad.drawing.html import BOLD, INK, PAGE, tooltip
-from minigrad.drawing.theme import FONT, Dash
+from minigrad.drawing.escape import tooltip, words
+from minigrad.drawing.palette import INK, PAGE
+from minigrad.drawing.theme import BOLD, FONT, Dash
 
 Point = tuple[float, float]
 Align = Literal["l", "c", "r"]
@@ -24,9 +25,9 @@ class Canvas:
     """Shapes in points, x to the right and y downwards, painted in the order in which they come.
 
     >>> sheet = Canvas(120.0, 60.0)
-    >>> sheet.box(10.0, 10.0, 40.0, 20.0, "#2863d8")
+    >>> sheet.box(10.0, 10.0, 40.0, 20.0, INK)
     >>> sheet.text(60.0, 20.0, "hello", align="l")
-    >>> sheet.line([(10.0, 50.0), (60.0, 40.0)], "#bb8c00", 2.0)
+    >>> sheet.line([(10.0, 50.0), (60.0, 40.0)], INK, 2.0)
     >>> sheet.dot.startswith("digraph canvas {")
     True
     """
@@ -76,7 +77,7 @@ class Canvas:
         self,
         x: float,
         y: float,
-        words: str,
+        line: str,
         *,
         align: Align = "c",
         size: float = 10.0,
@@ -84,13 +85,13 @@ class Canvas:
         bold: bool = False,
     ) -> None:
         """One line of text; (x, y) is its left, middle or right end, half-way up."""
-        if not words.strip():
+        if not line.strip():
             return  # Graphviz 14.1 crashes on a label of nothing but a line's end
-        width = _WIDTH * size * max(1, len(words)) + 8.0
+        width = _WIDTH * size * max(1, len(line)) + 8.0
         shift = {"l": width / 2, "c": 0.0, "r": -width / 2}[align]
         self._graph.node(
             self._id(),
-            label=tooltip([words], {"l": "\\l", "c": "", "r": "\\r"}[align]),
+            label=words(line, {"l": "\\l", "c": "", "r": "\\r"}[align]),
             style="",
             fontsize=f"{size:g}",
             fontcolor=color,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.drawing.dot import to_dot
+from minigrad.drawing.escape import plain
 from minigrad.drawing.picture import Picture
 from minigrad.drawing.render import RenderError, render
 from minigrad.drawing.svg import finish
@@ -37,10 +38,13 @@ class Diagram:
         timeout: float = 60.0,
     ) -> None:
         self.dot = dot
-        self.title = title
-        self.description = description
+        self.title = plain(title)
+        self.description = "\n".join(map(plain, description.split("\n")))
         self.picture = picture
-        self.prefix = prefix or "mg" + hashlib.blake2b(dot.encode(), digest_size=4).hexdigest()
+        self.prefix = (
+            prefix
+            or "mg" + hashlib.blake2b(dot.encode(errors="replace"), digest_size=4).hexdigest()
+        )
         self._timeout = timeout
 
     @staticmethod

@@ -6,15 +6,17 @@ from collections.abc import Iterable
 
 import graphviz
 
-from minigrad.drawing.html import INK, MUTED, PAGE, cell, chip, esc, legend, table, tooltip
-from minigrad.drawing.measure import Amount
+from minigrad.drawing.amount import Amount
+from minigrad.drawing.escape import esc, tooltip, words
+from minigrad.drawing.html import cell, chip, legend, table
+from minigrad.drawing.palette import INK, LIGHT, MUTED, PAGE
 from minigrad.drawing.picture import Edge, Node, Picture, adjoint_text
-from minigrad.drawing.theme import FONT, EdgeStyle, Scale, fmt, special_style
+from minigrad.drawing.theme import FONT, EdgeStyle, Scale, fmt
 
 NUMBERED = 40  # edges; a picture with more keeps its numbers in the tooltips
-_WIRE = "#6b737c"
+_WIRE = LIGHT["wire"]
 _SHAPES = {"input": "ellipse", "param": "cylinder", "const": "note", "op": "box"}
-_FILLS = {"input": "#e3edfb", "param": "#f6ecd2", "const": "#f1f1f1", "op": PAGE}
+_FILLS = {"input": "input", "param": "param", "const": "constant", "op": "page"}
 
 
 def to_dot(picture: Picture) -> str:
@@ -58,8 +60,8 @@ def _clusters(graph: graphviz.Digraph, picture: Picture) -> None:
                 id=f"cluster{k}",
                 tooltip=tooltip([name]),
                 style="rounded,filled",
-                fillcolor="#f5f6f8",
-                color="#c9ced6",
+                fillcolor=LIGHT["group"],
+                color=LIGHT["faint"],
                 labeljust="l",
                 labelloc="t",
             )
@@ -72,8 +74,7 @@ def _bands(graph: graphviz.Digraph, picture: Picture) -> None:
     """Where places are given: boxes behind groups and lanes, which Graphviz then leaves to us."""
     for k, name in enumerate(picture.groups):
         _band(graph, f"group{k}", name, [n for n in picture.nodes if n.group == name], (58, 44))
-    lanes = dict.fromkeys(n.lane for n in picture.nodes if n.lane is not None)
-    for k, name in enumerate(lanes):
+    for k, name in enumerate(picture.lanes):
         _band(graph, f"lane{k}", name, [n for n in picture.nodes if n.lane == name], (52, 29))
 
 
@@ -93,8 +94,8 @@ def _band(
         id=id,
         shape="box",
         style="filled" if is_lane else "rounded,filled",
-        fillcolor="#f7edd0" if is_lane else "#f5f6f8",
-        color="#f7edd0" if is_lane else "#c9ced6",
+        fillcolor=LIGHT["lane" if is_lane else "group"],
+        color=LIGHT["lane" if is_lane else "faint"],
         fixedsize="true",
         width=f"{(right - left) / 72:.4f}",
         height=f"{(bottom - top) / 72:.4f}",
@@ -103,22 +104,20 @@ def _band(
         labelloc="t",
         fontsize="11",
         fontcolor=INK,
-        label=tooltip([label], "\\r" if is_lane else "\\l"),
+        label=words(label, "\\r" if is_lane else "\\l"),
     )
 
 
 def edge_style(amount: Amount, scale: Scale) -> EdgeStyle:
-    """The look of a measured amount; its kind may know more than its norm tells."""
-    if amount.kind in ("underflow", "disconnected"):
-        return special_style(amount.kind)
-    return scale.style(amount.norm)
+    """The look of a measured amount."""
+    return scale.look(amount.norm, amount.kind)
 
 
 def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
     attributes = {
         "shape": _SHAPES[node.role],
         "style": "filled" if node.role != "op" else "rounded,filled",
-        "fillcolor": _FILLS[node.role],
+        "fillcolor": LIGHT[_FILLS[node.role]],
         "color": _WIRE,
         "penwidth": "1",
         "id": node.id,
@@ -133,7 +132,7 @@ def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
     if picture.is_placed and node.place is not None:
         attributes["pos"] = f"{node.place[0]:g},{-node.place[1]:g}"
     if node.lane is not None:
-        attributes["group"] = node.lane
+        attributes["group"] = f"lane{picture.lanes.index(node.lane)}"
     graph.node(node.id, label=f"<{_label(node, picture)}>", **attributes)
 
 
@@ -158,7 +157,7 @@ def _label(node: Node, picture: Picture) -> str:
 
 def value_text(amount: Amount, shapes: bool = True) -> str:
     """A value in a few characters: a number, a few numbers, or shape and range."""
-    if amount.is_scalar or amount.elements:
+    if amount.elements:
         return amount.short(lambda x: f"{x:.4g}")
     if not amount.size:
         return f"{_shape(amount)} empty"

@@ -8,118 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, nan
 from typing import Any
 
 import numpy as np
 
 from minigrad.compile.function import function, resolve
-from minigrad.drawing.theme import Kind, Scale, fmt
+from minigrad.drawing.amount import UNCONNECTED, Amount
+from minigrad.drawing.theme import Scale
 from minigrad.errors import GraphError
 from minigrad.grad import Adjoints, edge_terms
 from minigrad.graph import Expr, const
-from minigrad.types import Array, Shape
+from minigrad.types import Array
 from minigrad.walk import free_variables, toposort
 
 EdgeKey = tuple[Expr, int]
-
-_LISTED = 4  # tensors of up to so many elements are written out
-
-
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """What a picture says of one measured tensor.
-
-    `norm` is the 2-norm of all elements (|x| for a scalar); `low` and `high` are the extremes, None
-    for an empty tensor; `elements` holds up to four elements, and nothing for larger tensors.
-    `kind` is what `Scale.style` would call the norm, except that a zero known to stand for a
-    product too small for its dtype is "underflow".
-    """
-
-    shape: Shape
-    norm: float
-    low: float | None
-    high: float | None
-    elements: tuple[float, ...]
-    kind: Kind
-
-    @staticmethod
-    def of(array: Array) -> Amount:
-        """Sum up an array.
-
-        >>> Amount.of(np.array([3.0, -4.0]))
-        Amount(shape=(2,), norm=5.0, low=-4.0, high=3.0, elements=(3.0, -4.0), kind='normal')
-        """
-        flat = np.asarray(array).reshape(-1)
-        listed = tuple(float(x) for x in flat) if flat.size <= _LISTED else ()
-        low, high = (float(flat.min()), float(flat.max())) if flat.size else (None, None)
-        size = norm(flat)
-        return Amount(np.shape(array), size, low, high, listed, _kind(size))
-
-    @property
-    def is_scalar(self) -> bool:
-        """Whether the tensor has no axes."""
-        return not self.shape
-
-    def short(self, number: Any = fmt) -> str:
-        """The element of a scalar, a few elements, or the norm.
-
-        >>> Amount.of(np.array(-2.5)).short(), Amount.of(np.zeros((2, 3))).short()
-        ('-2.5', '‖0‖')
-        """
-        if self.is_scalar:
-            return str(number(self.elements[0]))
-        if self.elements and len(self.shape) == 1:
-            return f"[{', '.join(number(x) for x in self.elements)}]"
-        return f"‖{fmt(self.norm)}‖"
-
-    def long(self) -> str:
-        """Everything, at full precision, for a tooltip.
-
-        >>> Amount.of(np.array([3.0, -4.0])).long()
-        '[3.0, -4.0], norm 5.0'
-        """
-        if self.is_scalar:
-            return repr(self.elements[0])
-        if not self.size:
-            return f"empty, shape {self.shape}"
-        if self.elements:
-            return f"{list(self.elements)}, norm {self.norm!r}"
-        return f"norm {self.norm!r}, from {self.low!r} to {self.high!r}, shape {self.shape}"
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape, dtype=int))
-
-
-def norm(array: Array) -> float:
-    """The 2-norm of all elements, without overflow or underflow on the way; NaN wins over inf.
-
-    >>> norm(np.array([3e300, 4e300])) > 4e300, norm(np.array([np.inf, 1.0])), norm(np.zeros(0))
-    (True, inf, 0.0)
-    """
-    flat = np.abs(np.asarray(array).astype(np.float64, copy=False)).reshape(-1)
-    if not flat.size:
-        return 0.0
-    top = float(flat.max())
-    if not np.isfinite(top):
-        return nan if np.isnan(flat).any() else inf
-    if top == 0.0 or flat.size == 1:
-        return top
-    # A power of two, so that scaling rounds nothing; halved, as 1/top may overflow.
-    scale = float(np.ldexp(1.0, int(np.frexp(top)[1]) - 1))
-    with np.errstate(under="ignore"):
-        return scale * float(np.sqrt(np.square(flat / scale).sum()))
-
-
-def _kind(size: float) -> Kind:
-    if size != size:
-        return "nan"
-    return "inf" if size == inf else "zero" if size == 0.0 else "normal"
-
-
-UNCONNECTED = Amount((), 0.0, None, None, (), "disconnected")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minigrad.drawing.measure import Amount, EdgeKey, Measured, measure, source_of
-from minigrad.drawing.theme import Scale, fmt
+from minigrad.drawing.amount import LISTED, Amount
+from minigrad.drawing.escape import plain
+from minigrad.drawing.measure import EdgeKey, Measured, measure, source_of
+from minigrad.drawing.theme import Kind, Scale, fmt
 from minigrad.errors import DTypeError, GraphError
 from minigrad.grad import adjoints
 from minigrad.graph import CONST, PARAM, VAR, Expr
@@ -25,7 +27,6 @@ from minigrad.walk import free_variables, toposort
 Role = Literal["input", "param", "const", "op"]
 LIMIT = 2000
 _SYMBOLS = {"negative": "−", "subtract": "−", "matmul": "@", "sum": "Σ"}
-_LISTED = 4  # constants of so many elements are written into the op that reads them
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,11 @@ class Picture:
         """Whether every node has a place, so that nothing is left to lay out."""
         return all(n.place is not None for n in self.nodes)
 
+    @property
+    def lanes(self) -> Sequence[str]:
+        """The keys of the lanes, in the order in which they are met."""
+        return list(dict.fromkeys(n.lane for n in self.nodes if n.lane is not None))
+
     def summary(self) -> str:
         """A few lines of text that say what the picture says."""
         lines = [f"{self.title}: {len(self.nodes)} nodes, {len(self.edges)} edges"]
@@ -91,19 +97,17 @@ class Picture:
                 words.append(f"adjoint {adjoint_text(node.adjoint)}")
             if len(words) > 1:
                 lines.append(", ".join(words))
-        return "\n".join(lines)
+        return "\n".join(map(plain, lines))
 
 
 def adjoint_text(amount: Amount) -> str:
     """A gradient in a few characters; the kinds of nothing differ in words too.
 
-    >>> adjoint_text(Amount.of(np.array(0.0))), adjoint_text(Amount.of(np.array([0.5])))
-    ('0', '‖0.5‖')
+    >>> adjoint_text(Amount.of(np.array(0.0))), adjoint_text(Amount.of(np.array([0.5, -1.0])))
+    ('0', '[0.5, -1]')
     """
-    words = {"disconnected": "not connected", "underflow": "underflow (≈0)"}
-    if amount.kind in words:
-        return words[amount.kind]
-    return amount.short() if amount.is_scalar else f"‖{fmt(amount.norm)}‖"
+    words: dict[Kind, str] = {"disconnected": "not connected", "underflow": "underflow (≈0)"}
+    return words.get(amount.kind) or amount.short()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +212,7 @@ class _Parts:
         value = uniform_value(node)
         if value is not None:
             return _number(value)
-        if node.op is CONST and node.size <= _LISTED:
+        if node.op is CONST and node.size <= LISTED:
             return str(node.value.tolist())
         return None
 

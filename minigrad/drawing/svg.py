@@ -7,23 +7,12 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from minigrad.drawing.html import BOLD, plain
+from minigrad.drawing.escape import plain
+from minigrad.drawing.palette import DARK, name_of
+from minigrad.drawing.theme import BOLD
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
-
-# Colours of light pages and what they become in dark ones; colours that mean a number stay.
-_DARK_FILL = {
-    "white": "#1e1e1e",
-    "#ffffff": "#1e1e1e",
-    "#e3edfb": "#22344f",
-    "#f6ecd2": "#43381d",
-    "#f1f1f1": "#333333",
-    "#f5f6f8": "#282b30",
-    "#f7edd0": "#3b3420",
-}
-_DARK_STROKE = {"#c9ced6": "#4d545e", "#6b737c": "#8d959e", "#f7edd0": "#3b3420"}
-_DARK_TEXT = {"#1b1f24": "#e8e8e8", "#57606a": "#aab2bb"}
 
 
 def finish(svg: bytes, *, title: str, description: str, prefix: str, dark: bool = True) -> str:
@@ -41,9 +30,10 @@ def finish(svg: bytes, *, title: str, description: str, prefix: str, dark: bool 
                 element.set(key, value.replace("url(#", f"url(#{prefix}-"))
     _tooltips(root)
     _tidy(root)
+    _name_colors(root)
     if dark:
         style = ET.Element(f"{{{_SVG}}}style")
-        style.text = dark_css(f"#{prefix}", "@media (prefers-color-scheme: dark)")
+        style.text = _dark_css(f"#{prefix}")
         root.insert(2, style)
     root.set("id", prefix)
     ET.register_namespace("", _SVG)
@@ -51,21 +41,22 @@ def finish(svg: bytes, *, title: str, description: str, prefix: str, dark: bool 
     return ET.tostring(root, encoding="unicode")
 
 
-def dark_css(selector: str, condition: str = "") -> str:
-    """The CSS rules that turn a finished picture dark, for those that the selector matches."""
-    rules = [
-        f"{selector} polygon[fill={_q(a)}],{selector} path[fill={_q(a)}],"
-        f"{selector} ellipse[fill={_q(a)}]{{fill:{b}}}"
-        for a, b in _DARK_FILL.items()
-    ]
-    rules += [f"{selector} [stroke={_q(a)}]{{stroke:{b}}}" for a, b in _DARK_STROKE.items()]
-    rules += [f"{selector} text[fill={_q(a)}]{{fill:{b}}}" for a, b in _DARK_TEXT.items()]
-    inside = "".join(rules)
-    return f"{condition}{{{inside}}}" if condition else inside
+def _dark_css(selector: str) -> str:
+    """The CSS rules that turn a finished picture dark where the reader's scheme is dark."""
+    rules = "".join(
+        f"{selector} .{use}-{name}{{{use}:{color}}}"
+        for name, color in DARK.items()
+        for use in ("fill", "stroke")
+    )
+    return f"@media (prefers-color-scheme: dark){{{rules}}}"
 
 
-def _q(value: str) -> str:
-    return f"'{value}'"
+def _name_colors(root: ET.Element) -> None:
+    """A class for each colour that has a name, by which a style sheet finds it."""
+    for element in root.iter():
+        uses = [(use, name_of(element.get(use, ""))) for use in ("fill", "stroke")]
+        if names := [f"{use}-{name}" for use, name in uses if name]:
+            element.set("class", " ".join([*element.get("class", "").split(), *names]))
 
 
 def _describe(root: ET.Element, title: str, description: str, prefix: str) -> None:

@@ -9,22 +9,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from minigrad.drawing import palette
+from minigrad.drawing.palette import RAMP
+
 Dash = Literal["solid", "dashed", "dotted"]
-Kind = Literal["normal", "zero", "underflow", "disconnected", "nan", "inf"]
-SpecialKind = Literal["zero", "underflow", "disconnected", "nan", "inf"]
+Kind = Literal["normal", "below", "underflow", "zero", "disconnected", "nan", "inf"]
+"""What a magnitude is: "below" is nonzero and below the scale, "underflow" a product of nonzero
+factors that came out as 0, "disconnected" no derivative at all."""
 
 # The family of all text, as DOT and SVG name it. Verdana is the widespread font whose widths come
 # closest, for a viewer of an SVG who has no DejaVu Sans.
 FONT = "DejaVu Sans,Verdana,sans-serif"
-
-# A ramp of the cividis family (blue, grey, gold: the axis that colour-blind eyes keep), evenly
-# spaced in OKLab. Cividis itself ends in near-black and in bright yellow; here the lightness stays
-# in the band that keeps a contrast of 3:1 or more on white and also on #1e1e1e, so that a vanished
-# edge does not disappear in a dark page, nor the largest one in a white page.
-RAMP: tuple[str, ...] = (
-    "#2863d8", "#386bcc", "#4771bf", "#5477b2", "#627ca5", "#6f8097",
-    "#7c8389", "#898679", "#968868", "#a28a54", "#af8b39", "#bb8c00",
-)  # fmt: skip
+BOLD = " Bold"  # what Pango takes for a weight at the end of a list of families
 
 MAX_DECADES = 12  # float64 keeps 16 digits: what lies further below the largest no longer adds up
 MIN_DECADES = 3  # fewer would paint a factor of two as if it were a collapse
@@ -40,10 +36,8 @@ _SLACK = 1e-9  # log10 of 10**k may miss k by a rounding error
 class EdgeStyle:
     """How to draw one value: `color` is "#rrggbb", `width` is in points, `kind` says what it is.
 
-    >>> special_style("nan")
-    EdgeStyle(color='#c13d9e', width=3.5, dash='dashed', kind='nan')
     >>> special_style("nan").dasharray
-    '12 7'
+    '18 10'
     """
 
     color: str
@@ -62,19 +56,28 @@ class EdgeStyle:
 
 # No two kinds share a dash and a similar width, so that they differ in grey print too.
 _SPECIAL: dict[Kind, EdgeStyle] = {
-    "zero": EdgeStyle("#858585", 2.4, "dotted", "zero"),
-    "underflow": EdgeStyle(RAMP[0], 1.2, "dashed", "underflow"),
-    "disconnected": EdgeStyle("#909090", 1.0, "dotted", "disconnected"),
-    "nan": EdgeStyle("#c13d9e", 3.5, "dashed", "nan"),
-    "inf": EdgeStyle("#d9480f", 6.5, "solid", "inf"),
+    "below": EdgeStyle(RAMP[0], 1.2, "dashed", "below"),
+    "underflow": EdgeStyle(palette.UNDERFLOW, 2.4, "dashed", "underflow"),
+    "zero": EdgeStyle(palette.ZERO, 2.4, "dotted", "zero"),
+    "disconnected": EdgeStyle(palette.DISCONNECTED, 1.0, "dotted", "disconnected"),
+    "nan": EdgeStyle(palette.NAN, 5.0, "dashed", "nan"),
+    "inf": EdgeStyle(palette.INF, 6.5, "solid", "inf"),
 }
 
+KIND_WORDS: dict[Kind, str] = {
+    "normal": "",
+    "below": "below the scale",
+    "underflow": "underflow (nonzero factors, product 0)",
+    "zero": "exactly 0",
+    "disconnected": "not connected",
+    "nan": "NaN",
+    "inf": "infinite",
+}
+"""What a sentence or a tooltip calls a kind."""
 
-def special_style(kind: SpecialKind) -> EdgeStyle:
-    """The look of a value that is off the scale, for a caller who knows more than the float says.
 
-    A product of nonzero factors that came out as 0.0 did underflow, though `Scale.style(0.0)` can
-    only call it zero.
+def special_style(kind: Kind) -> EdgeStyle:
+    """The look of a kind that is off the scale; KeyError for "normal".
 
     >>> special_style("underflow").dash
     'dashed'
@@ -92,10 +95,10 @@ class Scale:
     >>> scale = Scale(-8.0, 0.0)
     >>> scale.classes, scale.edges[:3]
     (8, (1e-08, 1e-07, 1e-06))
-    >>> scale.style(2e-8).color, scale.style(-0.5).color
-    ('#2863d8', '#bb8c00')
+    >>> scale.style(2e-8).color == RAMP[0], scale.style(-0.5).color == RAMP[-1]
+    (True, True)
     >>> scale.style(1e-30).kind, scale.style(0.0).kind, scale.style(None).kind
-    ('underflow', 'zero', 'disconnected')
+    ('below', 'zero', 'disconnected')
     """
 
     lo_exp: float
@@ -119,7 +122,7 @@ class Scale:
 
         Only finite nonzero magnitudes count. It spans 3 decades at least (one value lies in the
         middle of them) and 12 at most; when capped, the top is kept and smaller ones show as
-        "underflow".
+        "below".
 
         >>> Scale.of([3e-5, 0.2, 0.0, None, float("nan")])
         Scale(lo_exp=-5.0, hi_exp=0.0)
@@ -169,10 +172,11 @@ class Scale:
     def style(self, value: float | None) -> EdgeStyle:
         """The look of `value`; None stands for "no path at all", which is not the same as zero.
 
-        A nonzero magnitude below 10**lo_exp is "underflow"; one above 10**hi_exp has the top class.
+        A nonzero magnitude below 10**lo_exp is "below"; one above 10**hi_exp has the top class.
 
-        >>> Scale(-8.0, 0.0).style(1e-4)
-        EdgeStyle(color='#7c8389', width=3.04, dash='solid', kind='normal')
+        >>> style = Scale(-8.0, 0.0).style(1e-4)
+        >>> style.width, style.dash, style.kind
+        (3.04, 'solid', 'normal')
         """
         if value is None:
             return _SPECIAL["disconnected"]
@@ -184,8 +188,19 @@ class Scale:
         if magnitude == 0.0:
             return _SPECIAL["zero"]
         if math.log10(magnitude) < self.lo_exp - _SLACK:
-            return _SPECIAL["underflow"]
+            return _SPECIAL["below"]
         return self.class_style(self.index(magnitude))
+
+    def look(self, norm: float, kind: Kind) -> EdgeStyle:
+        """The look of a measured norm whose kind may know more than the float says.
+
+        A product of nonzero factors that came out as 0.0 did underflow, though `style(0.0)` can
+        only call it zero.
+
+        >>> Scale(-8.0, 0.0).look(0.0, "underflow").kind, Scale(-8.0, 0.0).look(1e-9, "normal").kind
+        ('underflow', 'below')
+        """
+        return self.style(norm) if kind == "normal" else _SPECIAL[kind]
 
     def class_style(self, index: int) -> EdgeStyle:
         """The look of one class, counted from the smallest."""
@@ -198,11 +213,12 @@ class Scale:
 def legend_rows(scale: Scale) -> list[tuple[str, EdgeStyle]]:
     """(label, style) of everything that the scale can show, the largest first, in plain ASCII.
 
-    >>> for label, style in legend_rows(Scale(-12.0, 0.0))[-7:]:
+    >>> for label, style in legend_rows(Scale(-12.0, 0.0))[-8:]:
     ...     print(f"{label:24}{style.dash}")
     1e-11 to 1e-10          solid
     1e-12 to 1e-11          solid
     below 1e-12             dashed
+    underflow               dashed
     0                       dotted
     not connected           dotted
     nan                     dashed
@@ -214,11 +230,15 @@ def legend_rows(scale: Scale) -> list[tuple[str, EdgeStyle]]:
         (f"{fmt(edges[i])} to {fmt(edges[i + 1])}", scale.class_style(i))
         for i in range(top - 1, -1, -1)
     ]
-    rows.append((f"below {fmt(edges[0])}", _SPECIAL["underflow"]))
-    rows.append(("0", _SPECIAL["zero"]))
-    rows.append(("not connected", _SPECIAL["disconnected"]))
-    rows.append(("nan", _SPECIAL["nan"]))
-    rows.append(("inf", _SPECIAL["inf"]))
+    labels: dict[Kind, str] = {
+        "below": f"below {fmt(edges[0])}",
+        "underflow": "underflow",
+        "zero": "0",
+        "disconnected": "not connected",
+        "nan": "nan",
+        "inf": "inf",
+    }
+    rows += [(label, _SPECIAL[kind]) for kind, label in labels.items()]
     return rows
 
 
@@ -232,38 +252,6 @@ def fmt(value: float) -> str:
     """
     number = float(value)
     return "0" if number == 0.0 else f"{number:.3g}"
-
-
-def contrast(first: str, second: str) -> float:
-    """WCAG 2 contrast ratio of two "#rrggbb" colours, from 1 (the same) to 21 (black and white).
-
-    >>> round(contrast("#000000", "#ffffff"), 6)
-    21.0
-    """
-    low, high = sorted((_luminance(first), _luminance(second)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def text_on(fill_hex: str) -> str:
-    """Black or white, whichever stands out more on `fill_hex`.
-
-    >>> text_on("#00224e"), text_on("#fee838")
-    ('#ffffff', '#000000')
-    """
-    black, white = "#000000", "#ffffff"
-    return black if contrast(black, fill_hex) >= contrast(white, fill_hex) else white
-
-
-def _luminance(color: str) -> float:
-    """Relative luminance of a "#rrggbb" colour (WCAG 2.2, section "relative luminance")."""
-    digits = color[1:]
-    if len(color) != 7 or color[0] != "#" or set(digits.lower()) - set("0123456789abcdef"):
-        raise ValueError(f"{color!r} is not a colour of the form '#rrggbb', such as '#2863d8'.")
-    channels = (int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
-    red, green, blue = (
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
-    )
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _power_of_ten(exponent: float) -> float:

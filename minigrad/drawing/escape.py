@@ -1,0 +1,69 @@
+"""Text made safe for DOT, for Graphviz's HTML-like labels and for people's eyes.
+
+Every name and label is hostile until it has passed through here.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+import graphviz
+
+WIDEST = 48  # characters of a label before it is cut; tooltips hold all of it
+# In HTML-like labels, too, Graphviz reads \N and \G as names of the node and the graph.
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\\": "&#92;&#92;"}
+# Letters and marks without ink: fillers of Hangul, the blank of Braille, the grapheme joiner.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180e\u2800\u3164\uffa0")
+_STAND_IN = "\ufffd"
+
+
+def plain(text: str, limit: int | None = None) -> str:
+    """Text without characters that a picture cannot show: they are made visible or replaced.
+
+    >>> plain("a\\0b\\n"), plain("abcdef", limit=4), plain("  ")
+    ('a␀b␊', 'abc…', '␠␠')
+    """
+    shown = "".join(map(_visible, text))
+    if not shown.strip():
+        shown = "␠" * len(shown)
+    return shown if limit is None or len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _visible(c: str) -> str:
+    if c < " ":
+        return chr(0x2400 + ord(c))
+    if c == "\x7f":
+        return "␡"
+    # Controls, lone surrogates and marks that turn the direction of what follows.
+    hidden = unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    return _STAND_IN if hidden or c in _BLANK else c
+
+
+def esc(text: str, limit: int | None = WIDEST) -> str:
+    """Text for an HTML-like label.
+
+    >>> esc('<b> & "q"')
+    '&lt;b&gt; &amp; &quot;q&quot;'
+    """
+    return "".join(_ENTITIES.get(c, c) for c in plain(text, limit))
+
+
+def words(text: str, end: str = "") -> str:
+    """One line for the `label` of a node that is no HTML-like label; `end` may justify it.
+
+    >>> words(r"\\N", "\\\\l")
+    '\\\\\\\\N\\\\l'
+    """
+    return _no_html(plain(text, 2000).replace("\\", "\\\\") + end)
+
+
+def tooltip(lines: Iterable[str]) -> str:
+    """Lines for a `tooltip`, which Graphviz reads twice: a backslash takes four."""
+    shown = "\\n".join(plain(line, 2000).replace("\\", "\\" * 4) for line in lines)
+    return _no_html(shown or " ")
+
+
+def _no_html(text: str) -> str:
+    quoted: str = graphviz.nohtml(text)
+    return quoted
