@@ -61,6 +61,12 @@ def definite(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return x @ np.swapaxes(x, -1, -2)
 
 
+def spread(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Matrices whose singular values lie apart; so do the eigenvalues of square ones."""
+    diagonal = np.eye(*shape[-2:]) * np.arange(2, 2 + 3 * shape[-1], 3)
+    return signed(0.2, 0.5)(rng, shape) + diagonal
+
+
 SMOOTH = between(-1.5, 1.5)
 
 
@@ -127,6 +133,32 @@ def _softplus(x: float) -> float:
 
 def _relu(x: float) -> float:
     return x if x > 0 or x != x else 0.0
+
+
+def _eigh(x: Any, eigh: Callable[..., Any]) -> Any:
+    """What does not depend on the signs of eigenvectors."""
+    values, vectors = eigh(x)
+    return vectors**2 * values[..., None, :]
+
+
+def _svd(x: Any, svd: Callable[..., Any], full: bool = False) -> Any:
+    u, s, vh = svd(x, full_matrices=full)
+    k = s.shape[-1]
+    beyond = u[..., k:] @ np.swapaxes(u[..., k:], -1, -2)
+    first = (u[..., :k] ** 2 * s[..., None, :]) @ vh[..., :k, :] ** 2
+    return first + beyond[..., :1] if full else first
+
+
+def _qr(x: Any, qr: Callable[..., Any], mode: str = "reduced") -> Any:
+    q, r = qr(x, mode=mode)
+    k = min(x.shape[-2:])
+    beyond = q[..., k:] @ np.swapaxes(q[..., k:], -1, -2)
+    first = q[..., :k] ** 2 @ r[..., :k, :] ** 2
+    return first + beyond[..., :1] if mode == "complete" else first
+
+
+def _cofactors(x: np.ndarray) -> np.ndarray:
+    return np.linalg.det(x)[..., None, None] * np.swapaxes(np.linalg.inv(x), -1, -2)
 
 
 def elementwise(function: Callable[[float], float]) -> Callable[[Any], np.ndarray]:
@@ -301,6 +333,7 @@ def _running_numpy(c: np.ndarray, xs: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return c, ys
 
 
+_MATRICES = [(3, 3), (2, 4, 2), (2, 3)]
 _STRUCTURAL: list[Case] = [
     case("astype", lambda x, k: x * mg.astype(k, x.dtype), np.multiply, [(2, 3), (3,)],
          [SMOOTH, integers(-3, 3)], empty=((0,), (0,))),
@@ -391,6 +424,21 @@ _STRUCTURAL: list[Case] = [
     case("solve", mg.solve, np.linalg.solve, [(2, 3, 3), (3, 1)], [invertible, SMOOTH],
          rtol=1e-12, note="stack"),
     case("det", mg.det, np.linalg.det, (2, 3, 3), invertible, rtol=1e-12, empty=((0, 3, 3),)),
+    case("cofactors", lambda x: mg.vjp(mg.det(x), x, mg.ones(x.shape[:-2], x.dtype)), _cofactors,
+         (2, 3, 3), invertible, rtol=1e-12),
+    case("eigh", lambda x: _eigh(x, mg.eigh),
+         lambda x: _eigh(0.5 * (x + np.swapaxes(x, -1, -2)), np.linalg.eigh), (2, 3, 3), spread,
+         rtol=1e-12, empty=((0, 3, 3),)),
+    *(case("svd", lambda x: _svd(x, mg.svd), lambda x: _svd(x, np.linalg.svd), shape, spread,
+           rtol=1e-12, note=str(shape), empty=((2, 0, 2),)) for shape in _MATRICES),
+    case("svd", lambda x: _svd(x, mg.svd, True), lambda x: _svd(x, np.linalg.svd, True), (4, 2),
+         spread, rtol=1e-12, note="full"),
+    *(case("qr", lambda x: _qr(x, mg.qr), lambda x: _qr(x, np.linalg.qr), shape, spread,
+           rtol=1e-12, note=str(shape), empty=((2, 0, 2),)) for shape in _MATRICES),
+    case("qr", lambda x: _qr(x, mg.qr, "complete"), lambda x: _qr(x, np.linalg.qr, "complete"),
+         (4, 2), spread, rtol=1e-12, note="complete"),
+    *(case("pinv", mg.pinv, np.linalg.pinv, shape, spread, rtol=1e-12, note=str(shape),
+           empty=((2, 0, 2),)) for shape in [(2, 4, 2), (2, 3)]),
     case("logabsdet", lambda x: mg.slogdet(x)[1], lambda x: np.linalg.slogdet(x)[1], (3, 3),
          invertible, rtol=1e-12, empty=((0, 3, 3),)),
     case("signdet", lambda x: mg.slogdet(x)[0], lambda x: np.linalg.slogdet(x)[0], (2, 3, 3),
@@ -468,7 +516,15 @@ COMPOSITES: list[Case] = [
          lambda x: np.linalg.norm(x, axis=1, keepdims=True), (2, 3), note="axis"),
     case("vector_norm", lambda x: mg.vector_norm(x, ord=0), lambda x: _norm(x, 0), (4,),
          integers(0, 2), smooth=False, note="0"),
-    case("matrix_norm", mg.matrix_norm, lambda x: np.linalg.norm(x, axis=(-2, -1)), (2, 3, 2)),
+    *(case("matrix_norm", lambda x, p=p: mg.matrix_norm(x, ord=p),
+           lambda x, p=p: np.linalg.norm(x, p, axis=(-2, -1)), (2, 3, 2), spread, rtol=1e-12,
+           note=str(p)) for p in ["fro", "nuc", 2, -2, 1, -1, math.inf, -math.inf]),
+    case("eigvalsh", mg.eigvalsh, lambda x: np.linalg.eigvalsh(0.5 * (x + x.T)), (3, 3), spread,
+         rtol=1e-12, empty=((0, 0),)),
+    case("svdvals", mg.svdvals, np.linalg.svdvals, (2, 3, 2), spread, rtol=1e-12,
+         empty=((2, 0, 3),)),
+    case("matrix_rank", mg.matrix_rank, np.linalg.matrix_rank, (2, 3, 2), smooth=False,
+         empty=((0, 3, 2),)),
     case("tensordot", mg.tensordot, np.tensordot, [(2, 3, 4), (3, 4, 2)],
          empty=((2, 0, 4), (0, 4, 2))),
     case("tensordot", lambda a, b: mg.tensordot(a, b, ((0, -1), (1, 0))),
