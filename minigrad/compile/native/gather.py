@@ -27,8 +27,8 @@ def check_indices(node: Expr) -> None:
         raise UnsupportedError("an index array that is not of int64")
     if set(kinds) - {"a", "s"} or "s" in kinds.strip("s"):
         raise UnsupportedError("index arrays apart from each other, or beside integers")
-    if 0 in (*node.shape, *whole.shape):
-        raise UnsupportedError("indices of nothing")
+    if 0 in whole.shape:  # an index out of range would read there, and there is no place 0
+        raise UnsupportedError("indices into nothing")
 
 
 def emit_gather(code: Code, node: Expr) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.compile.native.jit import call_intrinsic, llvm
+from minigrad.compile.native.jit import call_intrinsic, llvm, triple
 
 
 def int64(value: int) -> Any:
@@ -55,13 +55,23 @@ def moved(
 
 @contextmanager
 def counted(builder: Any, stop: int, step: int = 1) -> Iterator[Any]:
-    """A loop of 0, step, ... below stop; no loop where there is one turn."""
-    if stop <= step:
+    """A loop of 0, step, ... below stop; no loop where there is one turn.
+
+    Where there is none, what is emitted inside stands in a block that nothing leads to.
+    """
+    if 0 < stop <= step:
         yield int64(0)
         return
     before = builder.block
     body = builder.append_basic_block()
     after = builder.append_basic_block()
+    if stop <= 0:
+        builder.branch(after)
+        builder.position_at_end(body)
+        yield int64(0)
+        builder.branch(after)
+        builder.position_at_end(after)
+        return
     builder.branch(body)
     builder.position_at_end(body)
     index = builder.phi(llvm().ir.IntType(64))
@@ -123,7 +133,7 @@ def subnormals_flushed(builder: Any) -> Iterator[None]:
     x86-64 only; elsewhere nothing changes. A gradient that dies away through a loop passes through
     subnormal numbers, on which CPUs are slow: at 1000 steps they took nine tenths of the time.
     """
-    if not llvm().binding.get_process_triple().startswith("x86_64"):
+    if not triple().startswith("x86_64"):
         yield
         return
     ir = llvm().ir
