@@ -6,12 +6,13 @@ the same body, and so the same loop node.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, TypeVar
 
 from minigrad.graph import VAR, Expr, make
+from minigrad.locks import process_lock
 from minigrad.ops.core import uniform_value
 from minigrad.types import TensorType
 from minigrad.walk import substitute, toposort, walk
@@ -28,7 +29,7 @@ class Body:
 
     __slots__ = ("__weakref__", "derived", "inputs", "n_carry", "n_x", "outputs")
     _interned: ClassVar[weakref.WeakValueDictionary[Any, Body]] = weakref.WeakValueDictionary()
-    _lock: ClassVar[threading.RLock] = threading.RLock()
+    _lock: ClassVar[AbstractContextManager[bool]] = process_lock()
 
     def __new__(
         cls, inputs: Sequence[Expr], outputs: Sequence[Expr], n_carry: int, n_x: int

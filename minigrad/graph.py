@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, GraphError, MinigradError, ShapeError
+from minigrad.locks import process_lock
 from minigrad.operators import FUNCTIONS, Operators
 from minigrad.tree import flatten
 from minigrad.types import Array, Shape, TensorType, as_dtype, as_shape
@@ -285,8 +286,9 @@ class _Entry(weakref.ref[Expr]):
 
 
 _TABLE: dict[tuple[Any, ...], _Entry] = {}
-# Reentrant: collecting garbage may run _forget in the thread that holds it.
-_LOCK = threading.RLock()
+# Reentrant: collecting garbage may run _forget in the thread that holds it, or one of the other
+# process locks: it is the first that is made.
+_LOCK = process_lock()
 
 
 def _forget(

@@ -93,8 +93,11 @@ class TensorType:
 class TupleType:
     """The type of a node with several results (a loop); only `item` reads such a node.
 
-    >>> TupleType((TensorType((2,), np.float64), TensorType((), np.int64)))
-    (float64(2,), int64)
+    What a tensor's type answers, it answers for each result; `size` counts all elements.
+
+    >>> loop = TupleType((TensorType((2,), np.float64), TensorType((), np.int64)))
+    >>> loop, loop.shape, loop.ndim, loop.size
+    ((float64(2,), int64), ((2,), ()), (1, 0), 3)
     """
 
     __slots__ = ("is_float", "items")
@@ -114,6 +117,26 @@ class TupleType:
 
     def __repr__(self) -> str:
         return f"({', '.join(map(repr, self.items))})"
+
+    @property
+    def shape(self) -> tuple[Shape, ...]:
+        """Lengths of the axes, of each result."""
+        return tuple([t.shape for t in self.items])
+
+    @property
+    def dtype(self) -> tuple[np.dtype[Any], ...]:
+        """Element type of each result."""
+        return tuple([t.dtype for t in self.items])
+
+    @property
+    def ndim(self) -> tuple[int, ...]:
+        """Number of axes of each result."""
+        return tuple([t.ndim for t in self.items])
+
+    @property
+    def size(self) -> int:
+        """Number of elements of all results."""
+        return sum(t.size for t in self.items)
 
 
 def as_shape(shape: Iterable[int] | int) -> Shape:

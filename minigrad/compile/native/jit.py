@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import threading
+import weakref
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from minigrad.locks import process_lock
+
 NativeFunction = Callable[..., None]
 
-# One module at a time. llvmlite locks each of its calls, but modules share LLVM's global context
-# between calls.
-_compiling = threading.Lock()
+# One module at a time: llvmlite locks each of its calls, but modules share LLVM's global context
+# between calls. It is held around all that calls LLVM, since llvmlite's own lock is not renewed in
+# a forked child.
+_compiling = process_lock()
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,9 @@ def llvm() -> Llvm:
             "the native backend needs llvmlite, which is not installed: "
             "pip install llvmlite, or take backend='numpy'"
         ) from error
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
+    with _compiling:
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
     return Llvm(ir, binding)
 
 
@@ -63,13 +68,20 @@ class Cpu:
 @functools.cache
 def host() -> Cpu:
     """The CPU that this process runs on."""
-    binding = llvm().binding
-    architecture = binding.get_process_triple().split("-")[0]
-    try:
-        features = binding.get_host_cpu_features()
-    except RuntimeError:  # not every platform can say
-        return Cpu("", "", 16, _baseline_registers(architecture))
-    return _describe(architecture, binding.get_host_cpu_name(), features)
+    binding, architecture = llvm().binding, triple().split("-")[0]
+    with _compiling:
+        try:
+            features = binding.get_host_cpu_features()
+        except RuntimeError:  # not every platform can say
+            return Cpu("", "", 16, _baseline_registers(architecture))
+        return _describe(architecture, binding.get_host_cpu_name(), features)
+
+
+@functools.cache
+def triple() -> str:
+    """What LLVM calls this kind of machine: x86_64-unknown-linux-gnu."""
+    with _compiling:
+        return str(llvm().binding.get_process_triple())
 
 
 def _describe(architecture: str, name: str, features: Any) -> Cpu:
@@ -91,7 +103,8 @@ class NativeCode:
     """Loaded machine code. It lives as long as this object or any function taken from it."""
 
     def __init__(self, engine: Any) -> None:
-        self._engine = engine  # frees the code when it is collected
+        self._engine = engine
+        weakref.finalize(self, _free, engine).atexit = False
 
     def function(self, name: str, arguments: int, restype: Any = None) -> NativeFunction:
         """The named function, of so many pointers, as a ctypes function.
@@ -99,13 +112,35 @@ class NativeCode:
         It takes addresses (`array.ctypes.data`). The GIL is released while it runs. What it
         reads and writes is the caller's to keep alive, aligned and contiguous.
         """
-        address = self._engine.get_function_address(name)
+        with _compiling:
+            address = self._engine.get_function_address(name)
         if not address:
             raise KeyError(f"no function {name!r} in the compiled module")
         prototype = ctypes.CFUNCTYPE(restype, *[ctypes.c_void_p] * arguments)
         function = prototype(address)
         function.code = self  # type: ignore[attr-defined]  # keeps the code from being freed
         return function
+
+
+# Code that nobody calls any more. A thread may find it garbage in the midst of anything, so it is
+# freed where that waits for no lock, or else by whoever holds the lock, on letting go.
+_dead: deque[Any] = deque()
+
+
+def _free(engine: Any) -> None:
+    _dead.append(engine)
+    _free_dead()
+
+
+def _free_dead() -> None:
+    while _dead and _compiling.acquire(blocking=False):
+        try:
+            engine = _dead.popleft()
+            engine.close()
+        except IndexError:  # freed by a collection in between
+            pass
+        finally:
+            _compiling.release()
 
 
 def call_intrinsic(
@@ -131,7 +166,7 @@ def _overload(kind: Any) -> str:
 def new_module(name: str = "minigrad") -> Any:
     """An empty `ir.Module` for this CPU."""
     module = llvm().ir.Module(name)
-    module.triple = llvm().binding.get_process_triple()
+    module.triple = triple()
     return module
 
 
@@ -140,20 +175,35 @@ def compile_module(module: Any, cpu: Cpu | None = None) -> NativeCode:
 
     Raises RuntimeError, with LLVM's own words, for IR that is not well formed.
     """
+    text, cpu = str(module), cpu or host()
     with _compiling:
-        parsed, machine = _optimised(str(module), cpu or host())
-        # The engine takes over both the module and the target machine, and frees them with
-        # itself: a machine that two engines share is freed twice, so each has its own.
-        engine = llvm().binding.create_mcjit_compiler(parsed, machine)
-        engine.finalize_object()
-        return NativeCode(engine)
+        code = _loaded(text, cpu)
+    _free_dead()
+    return code
 
 
 def assembly(module: Any, cpu: Cpu | None = None) -> str:
     """The machine code of a module as text, for people."""
+    text, cpu = str(module), cpu or host()
     with _compiling:
-        parsed, machine = _optimised(str(module), cpu or host())
-        return str(machine.emit_assembly(parsed))
+        return _assembled(text, cpu)
+
+
+# What LLVM made for these is freed when they return, so still under the lock.
+
+
+def _loaded(text: str, cpu: Cpu) -> NativeCode:
+    parsed, machine = _optimised(text, cpu)
+    # The engine takes over both the module and the target machine, and frees them with itself: a
+    # machine that two engines share is freed twice, so each has its own.
+    engine = llvm().binding.create_mcjit_compiler(parsed, machine)
+    engine.finalize_object()
+    return NativeCode(engine)
+
+
+def _assembled(text: str, cpu: Cpu) -> str:
+    parsed, machine = _optimised(text, cpu)
+    return str(machine.emit_assembly(parsed))
 
 
 def _optimised(text: str, cpu: Cpu) -> tuple[Any, Any]:
@@ -161,7 +211,7 @@ def _optimised(text: str, cpu: Cpu) -> tuple[Any, Any]:
     binding = llvm().binding
     parsed = binding.parse_assembly(text)
     parsed.verify()
-    target = binding.Target.from_triple(binding.get_process_triple())
+    target = binding.Target.from_triple(triple())
     machine = target.create_target_machine(
         cpu=cpu.name, features=cpu.features, opt=3, jit=True, reloc="default"
     )
@@ -173,7 +223,11 @@ def _optimised(text: str, cpu: Cpu) -> tuple[Any, Any]:
     tuning.loop_unrolling = False
     tuning.slp_vectorization = False
     builder = binding.create_pass_builder(machine, tuning)
-    builder.getModulePassManager().run(parsed, builder)
+    passes = builder.getModulePassManager()
+    passes.run(parsed, builder)
+    # llvmlite 0.50 forgets to: 55 KiB stayed of each program
+    binding.newpassmanagers.NewPassManager._dispose(passes)
+    passes.detach()
     return parsed, machine
 
 
@@ -188,4 +242,5 @@ __all__ = [
     "host",
     "llvm",
     "new_module",
+    "triple",
 ]

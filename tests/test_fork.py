@@ -1,0 +1,70 @@
+"""Children forked while other threads build graphs and compile them: none waits for ever."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+
+# Threads make graphs, and functions of them, all the time; meanwhile the process forks. Each child
+# does the same once, and must be done within seconds.
+PROGRAM = """
+import os, signal, sys, threading, time
+import numpy as np
+import minigrad as mg
+
+backend, forks = sys.argv[1], int(sys.argv[2])
+
+
+def work(k):
+    x = mg.var("x", (3,))
+    last, _ = mg.scan(lambda c, _: (mg.tanh(c * (1 + k / 997) + x), None), x, length=4)
+    f = mg.function([x], [last, mg.grad(mg.sum(last), x)], backend=backend)
+    return float(f(np.ones(3))[0][0])
+
+
+def forever(start):
+    k = start
+    while not done:
+        k += 1
+        work(k)
+
+
+expected, done = work(1), False
+threads = [threading.Thread(target=forever, args=(1000 * n,), daemon=True) for n in range(1, 4)]
+for t in threads:
+    t.start()
+try:
+    for n in range(forks):
+        time.sleep(0.003 * (n % 7))
+        child = os.fork()
+        if not child:
+            os._exit(0 if work(1) == expected and work(-n) else 1)
+        end = time.monotonic() + 20
+        while not (status := os.waitpid(child, os.WNOHANG))[0]:
+            if time.monotonic() > end:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                sys.exit(f"child {n} hangs")
+            time.sleep(0.002)
+        if status[1]:
+            sys.exit(f"child {n} ended with status {status[1]}")
+finally:
+    done = True
+"""
+
+
+@pytest.mark.parametrize(("backend", "forks"), [("numpy", 60), ("native", 12)])
+def test_no_child_hangs(backend, forks):
+    if backend == "native":
+        pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, backend, str(forks)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
