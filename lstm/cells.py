@@ -1,9 +1,13 @@
-"""Recurrent cells: the textbook's equations, and nothing else. No training, no time, no files.
+"""Recurrent cells: the textbook's equations, and what a cell says of itself. No training, no files.
 
 A cell maps (parameters, state, input) to the next state. x is (B, I), every part of a state is
 (B, H), and a weight matrix stands to the right of the row [h, x], so W is (H + I, H).
 `equations` returns every value of a step by its symbol, in the order of the equations: the next
 state is among them, and so is what a picture wants to name.
+
+What is said beside the equations (title, gates, line, places) is for words and pictures only; no
+number depends on it. A subclass with equations of its own says nothing until it says it anew, so
+that no word of one cell is told of another.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
+from lstm.anatomy import Gate, Places
 from lstm.errors import ConfigError
 from minigrad import Expr, concat, sigmoid, tanh
 
@@ -58,9 +63,28 @@ class Cell(ABC, Generic[S]):
     dtype: str = "float32"
 
     name: ClassVar[str]
-    gates: ClassVar[str]
+    weights: ClassVar[str]
     """A letter for each weight matrix."""
     state_type: ClassVar[Any]
+    """A NamedTuple of what is carried; one part is h, which the readout reads."""
+
+    title: ClassVar[str | None] = None
+    """What headings call the cell, such as "LSTM with peepholes"; its name where None."""
+    line: ClassVar[str | None] = None
+    """The part of the state that lasts, where the equations have several that could be it."""
+    gates: ClassVar[tuple[Gate, ...] | None] = None
+    """Its gates in words; None: what can be told from the equations."""
+    places: ClassVar[Places | None] = None
+    """Where the ops of a step stand on paper, in points, y downwards: {"C": (159.0, 0.0)}. An op
+    without a symbol is named by its way down from one: "C.0" is the first argument of C. "x" is
+    the input. None, or an op without a place, leaves all to Graphviz."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "equations" in cls.__dict__:
+            for said in ("title", "line", "gates", "places"):
+                if said not in cls.__dict__:
+                    setattr(cls, said, None)
 
     def __post_init__(self) -> None:
         for field in ("input_size", "hidden_size"):
@@ -83,10 +107,10 @@ class Cell(ABC, Generic[S]):
         return cast(S, self.state_type(*[values[part] for part in self.state_type._fields]))
 
     def shapes(self) -> dict[str, Shape]:
-        """Names and shapes of the parameters: W (H + I, H) and b (H,) for each gate."""
+        """Names and shapes of the parameters: W (H + I, H) and b (H,) for each of `weights`."""
         H, I = self.hidden_size, self.input_size  # noqa: E741
-        weights: dict[str, Shape] = {f"W_{gate}": (H + I, H) for gate in self.gates}
-        return weights | {f"b_{gate}": (H,) for gate in self.gates}
+        weights: dict[str, Shape] = {f"W_{w}": (H + I, H) for w in self.weights}
+        return weights | {f"b_{w}": (H,) for w in self.weights}
 
     def init(self, seed: Seed) -> dict[str, NDArray[Any]]:
         """New parameters: U(-1/√H, 1/√H) for weights, zero for biases but those that a gate needs.
@@ -137,7 +161,8 @@ class RNN(Cell[RNNState]):
     """
 
     name: ClassVar[str] = "rnn"
-    gates: ClassVar[str] = "h"
+    title: ClassVar[str | None] = "RNN"
+    weights: ClassVar[str] = "h"
     state_type: ClassVar[Any] = RNNState
 
     def equations(self, params: Params, state: RNNState, x: Expr) -> Values:
@@ -171,6 +196,29 @@ class _Gated(Cell[S]):
         return {"b_f": b, "b_i": -b}
 
 
+_LSTM_GATES = (
+    Gate("f", "forget gate", one="keeps C", zero="drops C"),
+    Gate("i", "input gate", one="takes the candidate", zero="leaves it out"),
+    Gate("o", "output gate", one="shows C in h", zero="hides it"),
+)
+
+
+def _lstm_places() -> dict[str, tuple[float, float]]:
+    """As the textbook draws an LSTM: the line on top, four layers below, and h beside the input."""
+    line, product, layer, bias, weight, joined, below = 0.0, 80.0, 160.0, 236.0, 322.0, 420.0, 494.0
+    column, middle, right = 106.0, 159.0, 498.2
+    places = {"C": (middle, line), "C.0": (0.0, line), "C.1": (middle, product)}
+    places |= {"f.0.0.0": (middle, joined), "x": (middle, below)}
+    places |= {"h": (right, joined), "h.1": (right, product)}
+    for k, symbol in enumerate(("f", "i", "C̃", "o")):
+        x = k * column
+        places |= {symbol: (x, layer), f"{symbol}.0": (x, bias), f"{symbol}.0.0": (x, weight)}
+    return places
+
+
+_LSTM_PLACES = _lstm_places()
+
+
 @dataclass(frozen=True)
 class LSTM(_Gated[LSTMState]):
     """Hochreiter & Schmidhuber, "Long short-term memory", 1997, with the forget gate of Gers,
@@ -184,8 +232,11 @@ class LSTM(_Gated[LSTMState]):
     """
 
     name: ClassVar[str] = "lstm"
-    gates: ClassVar[str] = "fiCo"
+    title: ClassVar[str | None] = "LSTM"
+    weights: ClassVar[str] = "fiCo"
     state_type: ClassVar[Any] = LSTMState
+    gates: ClassVar[tuple[Gate, ...] | None] = _LSTM_GATES
+    places: ClassVar[Places | None] = _LSTM_PLACES
 
     def equations(self, params: Params, state: LSTMState, x: Expr) -> Values:
         hx = concat([state.h, x], -1)
@@ -204,8 +255,10 @@ class PeepholeLSTM(_Gated[LSTMState]):
     Schmidhuber, "Recurrent nets that time and count", 2000)."""
 
     name: ClassVar[str] = "peephole"
-    gates: ClassVar[str] = "fiCo"
+    title: ClassVar[str | None] = "LSTM with peepholes"
+    weights: ClassVar[str] = "fiCo"
     state_type: ClassVar[Any] = LSTMState
+    gates: ClassVar[tuple[Gate, ...] | None] = _LSTM_GATES
 
     def shapes(self) -> dict[str, Shape]:
         """Those of the LSTM, and the peepholes p (H,)."""
@@ -228,8 +281,13 @@ class CoupledLSTM(_Gated[LSTMState]):
     space odyssey", 2017: CIFG)."""
 
     name: ClassVar[str] = "coupled"
-    gates: ClassVar[str] = "fCo"
+    title: ClassVar[str | None] = "LSTM with i = 1 − f"
+    weights: ClassVar[str] = "fCo"
     state_type: ClassVar[Any] = LSTMState
+    gates: ClassVar[tuple[Gate, ...] | None] = _LSTM_GATES
+    places: ClassVar[Places | None] = {
+        at: place for at, place in _LSTM_PLACES.items() if not at.startswith("i.")
+    }
 
     def equations(self, params: Params, state: LSTMState, x: Expr) -> Values:
         hx = concat([state.h, x], -1)
@@ -251,8 +309,13 @@ class GRU(_Gated[RNNState]):
     """
 
     name: ClassVar[str] = "gru"
-    gates: ClassVar[str] = "zrh"
+    title: ClassVar[str | None] = "GRU"
+    weights: ClassVar[str] = "zrh"
     state_type: ClassVar[Any] = RNNState
+    gates: ClassVar[tuple[Gate, ...] | None] = (
+        Gate("z", "update gate", one="takes the candidate", zero="keeps h"),
+        Gate("r", "reset gate", one="shows h to the candidate", zero="hides h from it"),
+    )
 
     def _biases(self) -> dict[str, float]:
         return {"b_z": -super()._biases()["b_f"]}

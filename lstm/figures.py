@@ -17,7 +17,7 @@ from typing import Any
 from lstm.cell_figure import STEPS, cell_unrolled
 from lstm.files import write_atomically
 from lstm.flow_figures import compare_flows, paths
-from lstm.gradient_flow import Flow, compare, measure
+from lstm.gradient_flow import Flow, Loss, compare, measure
 from lstm.model import Model, subscript
 from lstm.page import Section, Table, flow_table, page
 from minigrad.drawing import Diagram
@@ -44,29 +44,29 @@ def write_demo(
     Files: index.html, compare, paths and cell as .svg and .png, and flow.csv. Each is there whole
     or not at all. Raises OutputError or RenderError.
     """
-    found = {name: [measure(m, xs, ys) for m in pair] for name, pair in models.items()}
-    panels = {when: [flows[k] for flows in found.values()] for k, when in enumerate(WHEN)}
+    pairs = {name: [measure(m, xs, ys) for m in pair] for name, pair in models.items()}
+    panels = {when: [flows[k] for flows in pairs.values()] for k, when in enumerate(WHEN)}
     steps = len(xs)
     figures = {
         "compare": compare_flows(
-            panels, f"How much of the gradient reaches step 1: {_listed(found)}, {steps} steps"
+            panels, f"How much of the gradient reaches step 1: {_listed(pairs)}, {steps} steps"
         )
     }
-    lined = [name for name, flows in found.items() if flows[1].split is not None]
+    lined = [name for name, flows in pairs.items() if flows[1].split is not None]
     if lined:
-        both = found[lined[-1]]
+        both = pairs[lined[-1]]
         figures["paths"] = paths(dict(zip(WHEN, both, strict=True)), _paths_title(both[0]))
     chosen = (lined or list(models))[-1]
     figures["cell"] = cell_unrolled(models[chosen][1], xs, ys)
     pictures = _draw(figures)
     tables = [
         flow_table(flow, f"{name.upper()}, {when}")
-        for name, flows in found.items()
+        for name, flows in pairs.items()
         for flow, when in zip(flows, WHEN, strict=True)
     ]
     sections = [
-        _results_section(found, results or {}),
-        Section("In words", points=_findings(found)),
+        _results_section(pairs, results or {}),
+        Section("In words", points=_findings(pairs)),
         Section(
             "Does the gradient reach step 1?",
             picture=pictures.svg["compare"],
@@ -74,35 +74,38 @@ def write_demo(
             "travels back to the first. Both models and both moments share one scale; the axis "
             "counts powers of ten.",
         ),
-        *_path_sections(pictures, chosen),
+        *_path_sections(pictures, pairs[chosen][1]),
         _cell_section(pictures, chosen),
-        _caveats([f for flows in found.values() for f in flows], models[chosen][1]),
+        _caveats([f for flows in pairs.values() for f in flows], models[chosen][1]),
         Section("All numbers", text=["Also in flow.csv."], folded=tables),
     ]
-    title = f"{_listed(found)}: how the gradient flows through {steps} steps"
+    title = f"{_listed(pairs)}: how the gradient flows through {steps} steps"
     flows = {
-        (name, when): f for name, fs in found.items() for f, when in zip(fs, WHEN, strict=True)
+        (name, when): f for name, fs in pairs.items() for f, when in zip(fs, WHEN, strict=True)
     }
     return _write(Path(out_dir), page(title, _INTRO, sections), pictures, flows)
 
 
-def write_flow(out_dir: str | Path, model: Model[Any], xs: Any, ys: Any) -> list[Path]:
+def write_flow(
+    out_dir: str | Path, model: Model[Any], xs: Any, ys: Any, loss: Loss | None = None
+) -> list[Path]:
     """Write how the gradient of one batch flows through one model; returns the files' paths.
 
-    xs is (T, B, I). Files: index.html, flow, cell and (where the cell has a line) paths as .svg and
-    .png, flow.csv and flow.json. Raises OutputError or RenderError.
+    xs is (T, B, I); loss as in `measure`: for a task of your own, its `loss`. Files: index.html,
+    flow, cell and (where the cell has a line) paths as .svg and .png, flow.csv and flow.json.
+    Raises ConfigError, OutputError or RenderError.
     """
-    flow = measure(model, xs, ys)
+    flow = measure(model, xs, ys, loss)
     name = flow.cell
     figures = {"flow": compare_flows({"": [flow]}, f"{name.upper()}: how the gradient flows back")}
     if flow.split is not None:
         figures["paths"] = paths({"": flow}, _paths_title(flow))
-    figures["cell"] = cell_unrolled(model, xs, ys)
+    figures["cell"] = cell_unrolled(model, xs, ys, loss=loss)
     pictures = _draw(figures)
     sections = [
         Section("In words", points=flow.diagnosis),
         Section("Does the gradient reach step 1?", picture=pictures.svg["flow"]),
-        *_path_sections(pictures, name),
+        *_path_sections(pictures, flow),
         _cell_section(pictures, name),
         _caveats([flow], model),
         Section("All numbers", text=["Also in flow.csv."], folded=[flow_table(flow, name.upper())]),
@@ -133,7 +136,7 @@ def _paths_title(flow: Flow) -> str:
 # --- sections ------------------------------------------------------------------------------------
 
 
-def _results_section(found: Mapping[str, Sequence[Flow]], results: Mapping[str, Any]) -> Section:
+def _results_section(pairs: Mapping[str, Sequence[Flow]], results: Mapping[str, Any]) -> Section:
     baseline = results.get("baseline")
     heads = ["", "test error", "÷ baseline", "solved", "gradient at t=1", *WHEN]
     rows: list[list[str]] = []
@@ -141,7 +144,7 @@ def _results_section(found: Mapping[str, Sequence[Flow]], results: Mapping[str, 
         adding = results.get("task", {}).get("name") == "adding"
         name = "always predicting 1" if adding else "baseline"
         rows.append([name, f"{baseline:.4f}", "1.00", "", "", "", ""])
-    for name, (before, after) in found.items():
+    for name, (before, after) in pairs.items():
         score = results.get("models", {}).get(name, {})
         error = score.get("test_loss")
         first = [name.upper(), "" if error is None else f"{error:.4f}"]
@@ -154,30 +157,30 @@ def _results_section(found: Mapping[str, Sequence[Flow]], results: Mapping[str, 
     return Section("Results", tables=[Table(heads, rows, "Test errors and gradients")])
 
 
-def _findings(found: Mapping[str, Sequence[Flow]]) -> list[str]:
+def _findings(pairs: Mapping[str, Sequence[Flow]]) -> list[str]:
     words: list[str] = []
-    if len(found) == 2:
-        both = zip(*found.values(), WHEN, strict=True)
+    if len(pairs) == 2:
+        both = zip(*pairs.values(), WHEN, strict=True)
         words = [f"{when.capitalize()}: {compare(a, b)}" for a, b, when in both]
     return words + [
         f"{name.upper()}, {when}: {line}"
-        for name, flows in found.items()
+        for name, flows in pairs.items()
         for flow, when in zip(flows, WHEN, strict=True)
         for line in flow.diagnosis
     ]
 
 
-def _path_sections(pictures: _Pictures, name: str) -> list[Section]:
-    if "paths" not in pictures.svg:
+def _path_sections(pictures: _Pictures, flow: Flow) -> list[Section]:
+    if "paths" not in pictures.svg or flow.split is None:
         return []
     return [
         Section(
             "By which path?",
             picture=pictures.svg["paths"],
-            caption=f"The {name.upper()}'s gradient in two parts that sum to the whole at every "
-            "step: what only ever travelled along the line, multiplied by the forget gate at each "
-            "step, and what went through a gate or a hidden state at least once. The norms of "
-            "two parts need not sum to the norm of the whole.",
+            caption=f"The {flow.cell.upper()}'s gradient in two parts that sum to the whole at "
+            f"every step: what only ever travelled along the line, multiplied by "
+            f"{flow.split.factor} at each step, and what left it at least once. The norms of two "
+            "parts need not sum to the norm of the whole.",
         )
     ]
 
@@ -195,23 +198,24 @@ def _cell_section(pictures: _Pictures, name: str) -> Section:
 
 def _caveats(flows: Sequence[Flow], model: Model[Any]) -> Section:
     flow = flows[0]
+    mains = sorted({f.main.symbol for f in flows})
     points = [
         f"Measured on one batch of {flow.batch} sequences in {flow.dtype}, from one seed; norms "
         "are 2-norms over the whole batch.",
         "A gradient that arrives is needed for learning, and is not enough: it must also point "
         "somewhere useful. A vanished gradient after training says little of one before.",
     ]
-    if len({f.main.symbol for f in flows}) > 1:
+    if len(mains) > 1:
         points.append(
-            "∂L/∂C and ∂L/∂h are gradients towards different things; the LSTM's ∂L/∂h is drawn as "
-            "well, so that like can be compared with like."
+            f"{' and '.join(f'∂L/∂{m}' for m in mains)} are gradients towards different things; "
+            "∂L/∂h is drawn for every cell, so that like can be compared with like."
         )
     memory = getattr(model.cell, "memory", None)
     if memory is not None:
         points.append(
             f"The gates' biases start at a memory of {memory:g} steps (Tallec & Ollivier 2018). "
-            "With the usual bias of 1 the forget gate starts near 0.73, and the gradient along the "
-            "line fades too."
+            "With the usual bias of 1 a step keeps about 0.73 of the line at first, σ(1), and the "
+            "gradient along the line fades too."
         )
     return Section("What this does not show", points=points)
 

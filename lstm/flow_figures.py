@@ -1,6 +1,6 @@
 """The figures of a gradient over time: curves, heat strips and words, side by side on one scale.
 
-Layout only: the numbers and what they mean come from gradient_flow.py, the parts from panels.py.
+Layout only: the numbers and what they mean come from gradient_flow, the parts from panels.py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lstm.gradient_flow import Flow, compare
+from lstm.gradient_flow import Flow, compare, path_words
 from lstm.panels import (
     Axis,
     Curve,
@@ -46,8 +46,8 @@ def compare_flows(
     >>> compare_flows({"untrained": [flow]}).title
     'How much of the gradient reaches step 1'
     """
-    rows = {panel: [c for flow in found for c in curves_of(flow)] for panel, found in flows.items()}
-    words = {panel: _diagnosis(found) for panel, found in flows.items()}
+    rows = {panel: [c for f in group for c in curves_of(f)] for panel, group in flows.items()}
+    words = {panel: _diagnosis(group) for panel, group in flows.items()}
     head = title or "How much of the gradient reaches step 1"
     return _figure(head, rows, words, scale)
 
@@ -66,21 +66,19 @@ def paths(flows: Mapping[str, Flow], title: str = "", scale: Scale | None = None
 def _path_curves(flow: Flow) -> list[Curve]:
     if flow.split is None:
         raise ValueError(f"a cell of kind {flow.cell} has no cell line to split the gradient by")
-    symbol = flow.split.symbol
-    factor = "∏ f" if symbol == "C" else "∏ (1 − z)"
     return [
-        Curve.of(f"all of |∂L/∂{symbol}ₜ|", flow.series[symbol]),
-        Curve.plain(f"along the line ({factor})", flow.split.line),
-        Curve.plain("through h and gates", flow.split.gates, "dashed"),
+        Curve.of(f"all of |∂L/∂{flow.split.symbol}ₜ|", flow.main),
+        Curve.plain(f"along the line ({flow.split.product})", flow.split.line),
+        Curve.plain(f"through {flow.around}", flow.split.gates, "dashed"),
     ]
 
 
 def _path_words(flow: Flow) -> list[str]:
-    words = [w for w in flow.diagnosis if "line" in w or "saturated" in w]
-    if "f" in flow.gates:
-        mean = flow.gates["f"].mean
+    words = path_words(flow)
+    if flow.split is not None:
+        share = sum(flow.split.keep) / flow.steps
         words.append(
-            f"One step keeps {sum(mean) / len(mean):.3g} of the cell state: the mean of f."
+            f"One step keeps {share:.3g} of {flow.split.symbol}: the mean of {flow.split.factor}."
         )
     return words
 
@@ -99,7 +97,7 @@ def _figure(
     scale: Scale | None,
 ) -> Diagram:
     """Panels side by side, strips under them, and words and legend at the bottom."""
-    curves = [c for found in rows.values() for c in found]
+    curves = [c for group in rows.values() for c in group]
     locked = scale or scale_of(curves)
     lo, hi = decades(curves)
     strips_top = _TOP + _CURVES + 18
@@ -108,20 +106,20 @@ def _figure(
     width = _LEFT + len(rows) * (_PANEL + _GAP)
     sheet = Canvas(max(width, 860.0), words_top + count * _LINE + 64)
     sheet.text(0, 14, head, align="l", size=15, bold=True)
-    for k, (panel, found) in enumerate(rows.items()):
-        steps = len(found[0].norms)
+    for k, (panel, group) in enumerate(rows.items()):
+        steps = len(group[0].norms)
         left = _LEFT + k * (_PANEL + _GAP)
         axis = Axis(left, _TOP, _PANEL, _CURVES, lo, hi, steps)
         draw_axis(sheet, axis, panel, labels=True)
-        for curve in found:
+        for curve in group:
             draw_curve(sheet, axis, curve, locked)
-        _name_curves(sheet, axis, found)
-        for r, curve in enumerate(found):
+        _name_curves(sheet, axis, group)
+        for r, curve in enumerate(group):
             y = strips_top + r * _ROW
             if not k:
                 sheet.text(0, y + 8, curve.label, align="l", size=9, color=INK)
             draw_strip(sheet, axis, y, curve, locked)
-        draw_time(sheet, axis, strips_top + len(found) * _ROW + 1)
+        draw_time(sheet, axis, strips_top + len(group) * _ROW + 1)
     for k, lines in enumerate(words.values()):
         left = k * (_LEFT - 36 + _PANEL + _GAP)
         for r, line in enumerate(lines):
@@ -140,18 +138,18 @@ def name_spots(axis: Axis, curves: Sequence[Curve]) -> list[tuple[str, Spot]]:
     """Each curve's name and where to write it: close to it, and where there is room clear of all
     curves and other names. The name of a curve that fills the panel is left to its strip.
     """
-    found: list[tuple[str, Spot]] = []
+    named: list[tuple[str, Spot]] = []
     for curve in sorted(curves, key=lambda c: axis.y(c.norms[0])):
         words = ("╌ " if curve.dash == "dashed" else "") + " ".join(curve.label.split())
         spots = [s for s in _spots(axis, curve, 5.4 * len(words)) if s.is_within(axis)]
-        taken = [spot for _, spot in found]
+        taken = [spot for _, spot in named]
         others = [c for c in curves if c is not curve]
         free = [s for s in spots if not s.hits(axis, curves, taken)]
         # Best is a place that is nearer to this curve than to any other.
         best = [s for s in free if not s.hits(axis, others, taken, _CLEAR + 3.0)]
         if spots:
-            found.append((words, min(best or free or spots, key=lambda s: s.cost)))
-    return found
+            named.append((words, min(best or free or spots, key=lambda s: s.cost)))
+    return named
 
 
 _HALF = 7.0  # of a name's height, and some air

@@ -44,11 +44,10 @@ class Curve:
 def curves_of(flow: Flow) -> list[Curve]:
     """One curve for each part of the state, the one that is made to last first."""
     name = flow.cell.upper()
-    found = []
-    for symbol in sorted(flow.series, key=lambda s: s != "C"):
-        dash: Dash = "dashed" if symbol == "h" and "C" in flow.series else "solid"
-        found.append(Curve.of(f"{name}  |∂L/∂{symbol}ₜ|", flow.series[symbol], dash))
-    return found
+    return [
+        Curve.of(f"{name}  |∂L/∂{s.symbol}ₜ|", s, "solid" if s is flow.main else "dashed")
+        for s in flow.ordered
+    ]
 
 
 def scale_of(curves: Sequence[Curve]) -> Scale:

@@ -106,7 +106,7 @@ def test_everything_compared_has_one_scale(flows) -> None:
 def test_paths_need_a_line(flows) -> None:
     words = _words(paths({"": flows["lstm"]}).svg)
     assert "along the line (∏ f)" in words
-    assert "through h and gates" in words
+    assert "through h and the gates" in words
     with pytest.raises(ValueError, match="no cell line"):
         paths({"": flows["rnn"]})
 

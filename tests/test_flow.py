@@ -11,7 +11,8 @@ import pytest
 import lstm
 import minigrad as mg
 from lstm.cells import CELLS, GRU, LSTM, RNN, CoupledLSTM, PeepholeLSTM
-from lstm.gradient_flow import Series, compare, describe, detours, measure, trace
+from lstm.anatomy import line_over_time
+from lstm.gradient_flow import Series, compare, describe, measure, trace
 from lstm.model import Model
 from lstm.tasks import Adding
 
@@ -56,9 +57,9 @@ def test_the_parts_sum_to_the_whole_and_are_those_of_split(kind) -> None:
     )
     unrolled, loss, at = _graph(model, xs, ys)
     adjoints = mg.adjoints(loss)
-    gates = detours(unrolled, symbol)
+    off = line_over_time([getattr(s, symbol) for s in unrolled.states], loss).detours
     for t in (1, 4, 7):
-        through, around = adjoints.split(getattr(unrolled.states[t], symbol), gates)
+        through, around = adjoints.split(getattr(unrolled.states[t], symbol), off)
         np.testing.assert_allclose(found.gates_part[t - 1], through.eval(at), rtol=1e-9, atol=1e-15)
         np.testing.assert_allclose(found.line[t - 1], around.eval(at), rtol=1e-9, atol=1e-15)
 
@@ -83,10 +84,12 @@ def test_work_grows_linearly_with_the_steps() -> None:
         model = _model(LSTM)
         xs = mg.var("xs", (steps, 3, 2))
         unrolled = model.unroll(xs)
-        adjoints = mg.adjoints(mg.sum(unrolled.output))
-        cells = [s.C for s in unrolled.states[1:]]
-        parts = adjoints.splits(cells, detours(unrolled, "C"))
-        return len(mg.toposort([e for pair in parts.values() for e in pair]))
+        loss = mg.sum(unrolled.output)
+        cells = [s.C for s in unrolled.states]
+        over_time = line_over_time(cells, loss)
+        parts = mg.adjoints(loss).splits(cells[1:], over_time.detours)
+        ends = [e for pair in parts.values() for e in pair]
+        return len(mg.toposort(ends + over_time.factors))
 
     few, some, many = nodes(10), nodes(20), nodes(40)
     assert many - some == 2 * (some - few)
@@ -105,7 +108,7 @@ def test_underflow_is_told_from_zero() -> None:
     series = measure(model, xs, ys).series["h"]
     assert series.kinds[:-1] == ["zero"] * 399
     assert series.kinds[-1] == "normal"
-    assert "exactly 0 from t=399" in describe(series)
+    assert "a factor of 0 ends it from t=399 down" in describe(series)
 
 
 def test_exploding_and_not_finite() -> None:
@@ -130,7 +133,7 @@ def _series(norms) -> Series:
 @pytest.mark.parametrize(
     ("norms", "words"),
     [
-        ([2.3e-3, 2.3e-3], "∂L/∂C reaches t=1 at 2.3e-03 (×1.000 a step)."),
+        ([2.3e-3, 2.3e-3], "∂L/∂C reaches t=1 at 2.3e-03 (median step ×1.000)."),
         ([1e-8, 1e-7, 1e-5, 1e-2], "below 1e-06 from t=2 down, 1.0e-08 at t=1."),
         ([1e9, 1e5, 1.0], "explodes"),
         ([0.0, 0.0, 1e-30, 1.0], "underflows to 0 from t=2 down"),
@@ -147,14 +150,16 @@ def test_words_follow_the_numbers(norms, words) -> None:
 def test_factors() -> None:
     series = _series([0.125, 0.25, 1.0])
     assert series.factors == [0.5, 0.25]
-    assert series.factor == pytest.approx(8**-0.5)
+    assert series.factor == pytest.approx(8**-0.5)  # the middle of two
+    assert _series([0.05, 0.5, 1.0, 2.0]).factor == pytest.approx(0.5)  # .1, .5, .5
+    assert math.isnan(_series([1.0]).factor)
 
 
 def test_saturated_gates_are_counted() -> None:
     flow = measure(_model(LSTM, memory=1000), *_data())
     assert flow.gates["f"].open == 1.0
     assert flow.gates["i"].closed == 1.0
-    assert "Of the forget gates, 100% are saturated open (above 0.9)." in flow.diagnosis
+    assert "Of the forget gates, 100% are saturated open (f > 0.9: keeps C)." in flow.diagnosis
 
 
 def test_two_models_are_compared_in_decades() -> None:
@@ -173,5 +178,5 @@ def test_rows_and_json_hold_every_step() -> None:
 
 
 def test_wrong_shapes_are_refused() -> None:
-    with pytest.raises(lstm.ConfigError, match="T, B, I"):
+    with pytest.raises(lstm.ConfigError, match=r"T, B, 2\), time first, .* not \(3, 2\)"):
         measure(_model(RNN), np.ones((3, 2)), np.ones((3, 1)))

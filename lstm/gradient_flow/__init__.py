@@ -1,0 +1,78 @@
+"""How the gradient of one batch flows back through a model: numbers, and what they mean in words.
+
+Nothing here draws. `tensors` has the numbers, `summary` what they come to, `words` what they mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lstm.anatomy import anatomy
+from lstm.gradient_flow.summary import (
+    Flow,
+    GateValues,
+    Jump,
+    Kind,
+    Series,
+    Split,
+    gate_of,
+    jsonable,
+    series_of,
+    split_of,
+)
+from lstm.gradient_flow.tensors import Loss, Trace, loss_of, trace
+from lstm.gradient_flow.words import compare, describe, diagnose, path_words
+from lstm.model import Model
+
+__all__ = [
+    "Flow",
+    "GateValues",
+    "Jump",
+    "Kind",
+    "Loss",
+    "Series",
+    "Split",
+    "Trace",
+    "compare",
+    "describe",
+    "diagnose",
+    "jsonable",
+    "loss_of",
+    "measure",
+    "path_words",
+    "trace",
+]
+
+
+def measure(model: Model[Any], xs: Any, ys: Any, loss: Loss | None = None) -> Flow:
+    """Measure how the gradient of the loss flows back over the steps of one batch.
+
+    xs is (T, B, I), time first, and ys (B, ...) what the model's task has for targets. loss is that
+    of the task that the model notes, unless given; for a task of your own, give `task.loss`. Work
+    and memory grow linearly with T. Raises ConfigError for data of a wrong shape, and for a task
+    that `lstm.TASKS` does not have.
+
+    >>> from lstm.cells import RNN
+    >>> model = Model.create(RNN(input_size=2, hidden_size=4), output_size=1, seed=0)
+    >>> flow = measure(model, np.ones((6, 3, 2)), np.ones((3, 1)))
+    >>> flow.steps, list(flow.series), len(flow.series["h"].norms)
+    (6, ['h'], 6)
+    """
+    line, gates = anatomy(model.cell)
+    traced = trace(model, xs, ys, loss)
+    steps, batch = np.shape(xs)[:2]
+    flow = Flow(
+        model.cell.name,
+        steps,
+        batch,
+        model.cell.dtype,
+        traced.loss,
+        {name: series_of(name, traced) for name in traced.adjoints},
+        split_of(line, traced),
+        {name: gate_of(gates[name], values) for name, values in traced.gates.items()},
+        [],
+    )
+    return replace(flow, diagnosis=diagnose(flow))

@@ -1,0 +1,130 @@
+"""What the numbers of a flow mean, in sentences. Every threshold is a constant here.
+
+Nothing here knows one cell from another: what gates are called comes with their values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lstm.gradient_flow.summary import CLOSED, OPEN, Flow, GateValues, Series
+from lstm.model import subscript
+
+TOLD = 0.1
+"""Saturation is told from this share of a gate's values on."""
+TOO_SMALL = 1e-6
+"""A gradient that is smaller than this at t = 1 has vanished."""
+EXPLODED, GROWN = 1e3, 10.0
+"""One that is larger there than the first, and than so many times itself at t = T, explodes."""
+OFF = 0.5
+"""Jumps are told where the median step, taken T - 1 times, misses t = 1 by more than so many
+decades."""
+EQUAL = 0.05
+"""Two gradients closer than so many decades are told as equal."""
+
+
+def diagnose(flow: Flow) -> list[str]:
+    """What the numbers mean, one sentence a finding, the main one first."""
+    return [*map(describe, flow.ordered), *path_words(flow)]
+
+
+def path_words(flow: Flow) -> list[str]:
+    """By which path the main gradient came, and which gates are shut or open for good."""
+    words = []
+    if flow.split is not None and flow.split.share[0] == flow.split.share[0]:
+        split, share = flow.split, flow.split.share[0]
+        words.append(
+            f"At t=1, {share:.0%} of ∂L/∂{subscript(split.symbol, 1)} came along the line "
+            f"({split.product}) and {1 - share:.0%} through {flow.around}."
+        )
+    return words + [_saturation(g) for g in flow.gates.values() if max(g.open, g.closed) >= TOLD]
+
+
+def describe(series: Series) -> str:
+    """One gradient's way back in one sentence."""
+    name = f"∂L/∂{series.symbol}"
+    norms, steps = series.norms, len(series.norms)
+    bad = [t for t, x in enumerate(norms, 1) if not math.isfinite(x)]
+    if bad:
+        return f"{name} is not finite from t={max(bad)} down."
+    if not any(norms):
+        return f"{name} is 0 at every step."
+    arrives = f"{name} reaches t=1 at {series.first:.1e}"
+    if steps == 1:
+        return f"{arrives}."
+    pace = _pace(series)
+    if series.first == 0.0:
+        end = max(t for t, x in enumerate(norms, 1) if x == 0.0)
+        lost = series.kinds[end - 1] == "underflow"
+        why = "it underflows to 0" if lost else "a factor of 0 ends it"
+        return f"{name} does not reach t=1: {pace}{why} from t={end} down."
+    if series.first < TOO_SMALL:
+        end = _last_crossing(norms)
+        return (
+            f"{name} vanishes: {pace}below {TOO_SMALL:g} from t={end} down, {norms[0]:.1e} at t=1."
+        )
+    if series.first > EXPLODED and series.first > GROWN * series.last:
+        return f"{name} explodes: {pace}{series.first:.1e} at t=1."
+    return f"{arrives} ({pace.removesuffix(', ')})."
+
+
+def _pace(series: Series) -> str:
+    """How one step back goes in general, and where it goes otherwise; ends with a comma."""
+    factor = series.factor
+    if factor != factor:
+        return ""
+    pace = f"median step ×{_factor(factor)}, "
+    jumps = series.jumps if _misses(series) else []
+    if jumps:
+        start, end, whole = jumps[0]
+        where = f"×{_factor(whole)} from t={start} to t={end}"
+        pace += (
+            f"but {where}, " if len(jumps) == 1 else f"{len(jumps)} jumps, the largest {where}, "
+        )
+    return pace
+
+
+def _misses(series: Series) -> bool:
+    """Whether the median step alone would tell a wrong norm at the end of the way back."""
+    sound = [t for t, x in enumerate(series.norms) if 0.0 < x < math.inf]
+    ends = math.log10(series.norms[sound[0]]) - math.log10(series.norms[sound[-1]])
+    return abs(ends - (sound[-1] - sound[0]) * math.log10(series.factor)) > OFF
+
+
+def _factor(x: float) -> str:
+    return f"{x:.3f}" if 0.1 < x < 10.0 else f"{x:.2g}"
+
+
+def _last_crossing(norms: Sequence[float]) -> int:
+    """The largest t from which on, going down, all norms are too small."""
+    return next((t for t, x in enumerate(norms) if x >= TOO_SMALL), len(norms))
+
+
+def _saturation(gate: GateValues) -> str:
+    parts = []
+    if gate.open >= TOLD:
+        means = f": {gate.one}" if gate.one else ""
+        parts.append(f"{gate.open:.0%} are saturated open ({gate.symbol} > {OPEN:g}{means})")
+    if gate.closed >= TOLD:
+        means = f": {gate.zero}" if gate.zero else ""
+        parts.append(f"{gate.closed:.0%} are saturated closed ({gate.symbol} < {CLOSED:g}{means})")
+    name = f"{gate.name}s" if gate.name else f"gates {gate.symbol}"
+    return f"Of the {name}, {' and '.join(parts)}."
+
+
+def compare(first: Flow, second: Flow) -> str:
+    """How much more of the gradient reaches t = 1 in the second than in the first, in words."""
+    a, b = first.main, second.main
+    names = [f"the {f.cell.upper()}'s ∂L/∂{subscript(f.main.symbol, 1)}" for f in (first, second)]
+    sound = all(0.0 < x.first < math.inf for x in (a, b))
+    if not sound:
+        return f"At t=1, {names[1]} is {b.first:.1e} and {names[0]} is {a.first:.1e}."
+    decades = math.log10(b.first) - math.log10(a.first)
+    if abs(decades) < EQUAL:
+        return f"At t=1, {names[1]} ({b.first:.1e}) is as large as {names[0]} ({a.first:.1e})."
+    size = "larger" if decades > 0 else "smaller"
+    return (
+        f"At t=1, {names[1]} ({b.first:.1e}) is {abs(decades):.1f} decades {size} "
+        f"than {names[0]} ({a.first:.1e})."
+    )
