@@ -64,7 +64,7 @@ def cell_unrolled(
             f"draw at most {limit * steps // count} steps, or give limit=None"
         )
     tensor = f"{xs.shape[1]}×{model.cell.hidden_size}"
-    title = model.cell.title or model.cell.name.upper()
+    title = model.cell.title or type(model.cell).__name__
     return draw(
         value,
         {xs_var: xs, ys_var: ys},
