@@ -17,6 +17,7 @@ from minigrad.errors import (
 from minigrad.grad import Adjoints, adjoints, grad, hessian, hvp, jacobian, jvp, vjp
 from minigrad.graph import Expr, Op, const, param, var
 from minigrad.loops import LOOPS
+from minigrad.names import did_you_mean
 from minigrad.ops.core import (
     astype,
     broadcast_to,
@@ -59,6 +60,12 @@ from minigrad.ops.linalg import (
     trace,
     vecdot,
     vector_norm,
+)
+from minigrad.ops.numpy_forms import (
+    inner,
+    kron,
+    ravel,
+    vdot,
 )
 from minigrad.ops.pointwise import (
     abs,
@@ -278,12 +285,14 @@ __all__ = [
     "hessian",
     "hvp",
     "hypot",
+    "inner",
     "inv",
     "isfinite",
     "isinf",
     "isnan",
     "jacobian",
     "jvp",
+    "kron",
     "less",
     "less_equal",
     "linspace",
@@ -325,6 +334,7 @@ __all__ = [
     "pow",
     "prod",
     "qr",
+    "ravel",
     "reciprocal",
     "relu",
     "remainder",
@@ -375,6 +385,7 @@ __all__ = [
     "unstack",
     "var",
     "variance",
+    "vdot",
     "vecdot",
     "vector_norm",
     "verify",
@@ -385,10 +396,15 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     # Pictures are loaded when they are asked for: importing minigrad loads NumPy and no more.
     if name == "draw":
         from minigrad.drawing import draw
 
         return draw
-    raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+    hint = "" if name.startswith("_") else did_you_mean(name, __all__)
+    raise AttributeError(f"module 'minigrad' has no attribute {name!r}{hint}")

@@ -11,7 +11,7 @@ from minigrad.compile.function import function
 from minigrad.errors import DTypeError, GradientError, GraphError
 from minigrad.grad import grad
 from minigrad.graph import PARAM, VAR, Expr, describe, fresh_var, get_op, make
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.ops.core import sum
 from minigrad.types import Array, TensorType, TupleType
 from minigrad.walk import free_variables, substitute, toposort

@@ -25,7 +25,7 @@ from minigrad.graph import (
     origins,
     rebuild,
 )
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.ops.core import full_like, reshape, sum, uniform_value
 from minigrad.ops.custom import BARRIER, barrier
 from minigrad.ops.pointwise import multiply

@@ -26,7 +26,8 @@ import numpy.typing as npt
 
 from minigrad.errors import DTypeError, GraphError, MinigradError, ShapeError
 from minigrad.locks import process_lock
-from minigrad.operators import FUNCTIONS, Operators
+from minigrad.names import FUNCTIONS
+from minigrad.operators import Operators
 from minigrad.tree import flatten
 from minigrad.types import Array, Shape, TensorType, as_dtype, as_shape
 
@@ -496,10 +497,10 @@ def const(value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Expr:
 
 
 def _const_data(value: npt.ArrayLike, dtype: npt.DTypeLike | None) -> ConstData:
-    if isinstance(value, (list, tuple)) and any(isinstance(x, Expr) for x in flatten(value)[0]):
+    if _holds_expr(value):
         raise DTypeError(
-            "a list of expressions is no tensor: NumPy would take their values and lose the "
-            "graph; write minigrad.stack([...]) or minigrad.concat([...])"
+            "a list of expressions is no constant; write minigrad.stack([...]) or "
+            "minigrad.concat([...])"
         )
     try:
         return ConstData(value, None if dtype is None else as_dtype(dtype))
@@ -524,8 +525,14 @@ def param(name: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -
 
 
 def as_expr(value: Any) -> Expr:
-    """An expression as it is; anything else as a constant."""
-    return value if isinstance(value, Expr) else const(value)
+    """An expression as it is, a list with some in it stacked, anything else as a constant."""
+    if isinstance(value, Expr):
+        return value
+    return FUNCTIONS["stack_nested"](value) if _holds_expr(value) else const(value)
+
+
+def _holds_expr(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and any(isinstance(x, Expr) for x in flatten(value)[0])
 
 
 def is_leaf(node: Expr) -> bool:

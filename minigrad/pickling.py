@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.graph import PARAM, VAR, Expr, param, var
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.serialise import dumps, loads
 from minigrad.walk import substitute, toposort
 

@@ -12,7 +12,7 @@ from minigrad.body import Body, close
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph import Expr, as_expr, describe, fresh_var, rebuild
 from minigrad.loop_op import SCAN, run_loop, stacked
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.ops.core import full, reshape
 from minigrad.ops.shape import concat, stack
 from minigrad.ops.tuples import ITEM, item, tuple_of

@@ -31,7 +31,7 @@ from minigrad.graph import (
     is_known,
     make,
 )
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.types import Array, TensorType
 from minigrad.walk import free_variables, toposort
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from minigrad.errors import GraphError
 from minigrad.graph import CONST, Expr, const, get_op, make
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.ops.core import (
     ASTYPE,
     BROADCAST,

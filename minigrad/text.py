@@ -14,7 +14,7 @@ from typing import Any
 
 from minigrad.errors import DTypeError
 from minigrad.graph import CONST, Expr
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
 
 LIMIT = 60  # occurrences of ops shown; what is deeper becomes an ellipsis

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from minigrad.errors import DTypeError, OpenGraphError, ShapeError
 from minigrad.graph import PARAM, VAR, Expr, const, describe, param, rebuild
-from minigrad.operators import public
+from minigrad.names import public
 
 
 def roots_of(outputs: Any) -> list[Expr]:
@@ -101,9 +101,33 @@ def require_closed(node: Expr, asked: str) -> None:
         hint = {
             "bool(expr)": "`if`, `and`, `or` and `while` need a value now; to choose within "
             "the graph write minigrad.where(condition, a, b)",
+            **dict.fromkeys(AS_ARRAY, f"{_TO_BUILD}; for values bind them with expr.eval({{...}})"),
         }.get(asked, "bind them with expr.eval({...})")
-        listed = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-        raise OpenGraphError(f"{asked} of an expression that depends on {listed}: {hint}")
+        raise OpenGraphError(f"{asked} of an expression that depends on {_shortly(names)}: {hint}")
+
+
+# How NumPy asks for an array; what it then does with it is no part of a graph.
+AS_ARRAY = ("np.asarray(expr)", "array[i] = expr")
+_TO_BUILD = (
+    "an array would lose the graph, and with it the gradient; of a list of expressions write "
+    "minigrad.stack([...]) or minigrad.concat([...]), to put one into an array "
+    "minigrad.const(array).at[index].set(expr)"
+)
+
+
+def require_constant(node: Expr, asked: str) -> None:
+    """Raise OpenGraphError when an array is asked of a graph that a gradient may be taken of."""
+    require_closed(node, asked)
+    names = [cast(str, n.name) for n in toposort(node) if n.op is PARAM]
+    if names:
+        raise OpenGraphError(
+            f"{asked} of an expression that holds the param {_shortly(names)}: {_TO_BUILD}; for "
+            "values write expr.eval(), or param.value"
+        )
+
+
+def _shortly(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
 
 
 @public

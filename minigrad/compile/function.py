@@ -15,11 +15,17 @@ from minigrad.compile.plan import make_plan
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph import PARAM, VAR, Expr, ParamCell, as_expr, describe, gc_paused
 from minigrad.loops import optimise_loops
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.simplify import simplify_safely
 from minigrad.tree import flatten
 from minigrad.types import Array
-from minigrad.walk import free_variables, require_closed, toposort
+from minigrad.walk import (
+    AS_ARRAY,
+    free_variables,
+    require_closed,
+    require_constant,
+    toposort,
+)
 
 
 class Backend(Protocol):
@@ -324,7 +330,7 @@ def _listed(variables: Sequence[Expr]) -> str:
 @public
 def concrete(node: Expr, asked: str) -> Any:
     """The value of a closed expression, for float(e), np.asarray(e), bool(e)."""
-    require_closed(node, asked)
+    require_constant(node, asked) if asked in AS_ARRAY else require_closed(node, asked)
     if asked == "expr.item()" or asked.startswith(("float", "int", "bool")):
         if node.size != 1:
             raise ShapeError(f"{asked} needs one element; {describe(node)} has {node.size}")

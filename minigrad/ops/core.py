@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from minigrad.errors import DTypeError, MinigradError, ShapeError
 from minigrad.graph import CONST, Expr, Op, Terms, as_expr, const, explain, make, register
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.types import (
     BOOL,
     FLOAT64,
@@ -257,7 +257,7 @@ def meet(name: str, *operands: Any, dtype: np.dtype[Any] | None = None) -> tuple
     Raises ShapeError or DTypeError that names the operation and its operands.
     """
     with explaining(name, *operands):
-        values = [x if isinstance(x, Expr) or is_python_number(x) else const(x) for x in operands]
+        values = [x if is_python_number(x) else as_expr(x) for x in operands]
         if dtype is None:
             dtype = promote(*[x.dtype if isinstance(x, Expr) else x for x in values])
         exprs = [

@@ -7,7 +7,7 @@ from typing import Any
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph import Expr, Op, Terms, as_expr, make, register
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.types import TensorType
 
 STOP = register(

@@ -20,7 +20,7 @@ import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, Op, Terms, make, register
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.ops.cofactor import square_type
 from minigrad.ops.core import as_float, astype, broadcast_to, explaining, sum
 from minigrad.ops.linalg import solve, vector_norm

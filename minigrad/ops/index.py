@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.errors import DTypeError, ShapeError
+from minigrad.errors import DTypeError, OpenGraphError, ShapeError
 from minigrad.graph import CONST, Expr, Op, Terms, as_expr, const, make, register
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.ops.core import broadcast_to, explaining, full_like, is_python_number, meet
 from minigrad.ops.pointwise import where
 from minigrad.types import (
@@ -239,12 +239,9 @@ def _as_entry(entry: Any) -> Any:
     if isinstance(entry, Expr) and entry.op is CONST:
         entry = entry.value
     if isinstance(entry, Expr):
-        if entry.dtype == np.bool_:
-            raise DTypeError(
-                "indexing with a symbolic boolean array would give a shape known only later; "
-                "use minigrad.where(mask, x, 0), or a NumPy mask"
-            )
-        return entry
+        if entry.dtype != np.bool_:
+            return entry
+        entry = _known_mask(entry)
     if isinstance(entry, (bool, np.bool_)):
         raise DTypeError("indexing with a single boolean is not supported; use None or where")
     array = np.asarray(entry)
@@ -253,6 +250,16 @@ def _as_entry(entry: Any) -> Any:
     if array.dtype.kind not in "iub":
         raise DTypeError(f"an index is integers, slices, None, ... or booleans, not {entry!r:.60}")
     return array if array.ndim else operator.index(array[()])
+
+
+def _known_mask(mask: Expr) -> Any:
+    try:
+        return np.asarray(mask)[()]
+    except OpenGraphError:
+        raise DTypeError(
+            "indexing with a symbolic boolean array would give a shape known only later; "
+            "use minigrad.where(mask, x, 0), or a NumPy mask"
+        ) from None
 
 
 def _expand_mask(entry: Any, shape: Shape, axis: int) -> list[Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, Op, Terms, as_expr, make, register
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.ops.cofactor import cofactors, square_type
 from minigrad.ops.core import as_float, astype, broadcast_to, explaining, reshape, sum
 from minigrad.ops.index import getitem

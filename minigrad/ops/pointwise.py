@@ -15,7 +15,7 @@ import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, Op, Partial, Terms, as_expr, explain, make, register
-from minigrad.operators import public
+from minigrad.names import public
 from minigrad.ops.core import (
     as_float,
     astype,

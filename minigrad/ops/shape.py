@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, Op, Terms, as_expr, const, make, register
-from minigrad.operators import public
-from minigrad.ops.core import astype, broadcast_to, explaining, reshape
+from minigrad.names import public
+from minigrad.ops.core import astype, broadcast_to, explaining, is_python_number, reshape
 from minigrad.ops.core import full as number
 from minigrad.ops.index import take
 from minigrad.ops.pointwise import subtract, where
+from minigrad.tree import flatten
 from minigrad.types import (
     Array,
     TensorType,
@@ -152,6 +153,22 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Expr:
             raise ShapeError("the operands differ in shape")
         k = normalize_axis(axis, given[0].ndim + 1)
     return concat([expand_dims(a, k) for a in given], k)
+
+
+@public
+def stack_nested(values: Sequence[Any]) -> Expr:
+    """A nested list of numbers, arrays and expressions as one tensor, as np.array of numbers."""
+    leaves, build = flatten(values)
+    weak = [x if is_python_number(x) else as_expr(x) for x in leaves]
+    with explaining("stack", *leaves):
+        dtype = promote(*[x.dtype if isinstance(x, Expr) else x for x in weak])
+    return _stack_levels(build(iter([as_expr(x).astype(dtype) for x in weak])))
+
+
+def _stack_levels(values: Any) -> Expr:
+    if isinstance(values, Expr):
+        return values
+    return stack([_stack_levels(x) for x in values])
 
 
 @public

@@ -1,0 +1,89 @@
+"""What functions are called: the tables by which an expression's syntax and NumPy reach them.
+
+The modules that define functions fill these tables in. So what uses them (operators, methods,
+NumPy's protocols) knows names, and nothing about graphs or ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from minigrad.graph import Expr
+
+# Public functions by their own name.
+FUNCTIONS: dict[str, Callable[..., Expr]] = {}
+# The same table, for the functions in it that return something else than an expression.
+OTHERS = cast("dict[str, Callable[..., Any]]", FUNCTIONS)
+# Functions that take what NumPy's function of that name takes, in its order. A name of
+# numpy.linalg begins with "linalg.".
+NUMPY_FORMS: dict[str, Callable[..., Any]] = {}
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def public(function: F) -> F:
+    """Make a function reachable as an operator, a method or a NumPy function of its name."""
+    FUNCTIONS[function.__name__] = function
+    return function
+
+
+def numpy_form(*names: str) -> Callable[[F], F]:
+    """Make a function what NumPy's functions of these names (its own, by default) do here.
+
+    For functions whose arguments are NumPy's, in NumPy's order; arguments left out are refused.
+    """
+
+    def enter(function: F) -> F:
+        for name in names or (function.__name__,):
+            NUMPY_FORMS[name] = function
+        return function
+
+    return enter
+
+
+# NumPy's name -> ours, where they differ.
+NUMPY_NAMES = {
+    "absolute": "abs",
+    "amax": "max",
+    "amin": "min",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arctanh": "atanh",
+    "concatenate": "concat",
+    "conjugate": "positive",
+    "cumprod": "cumulative_prod",
+    "cumsum": "cumulative_sum",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "power": "pow",
+    "right_shift": "bitwise_right_shift",
+    "rint": "round",
+    "transpose": "permute_dims",
+    "true_divide": "divide",
+    "var": "variance",
+}
+
+
+# Names of other libraries -> ours.
+_OTHER_NAMES = NUMPY_NAMES | {
+    "array": "stack, or const of numbers",
+    "cat": "concat",
+    "tensor": "const",
+    "Variable": "var",
+}
+
+
+def did_you_mean(name: str, names: Collection[str]) -> str:
+    """The end of an error about a name that is not there; empty where none comes near.
+
+    >>> did_you_mean("tanhh", ["tan", "tanh"]), did_you_mean("zz", ["tan"])
+    ('; did you mean tanh?', '')
+    """
+    close = [_OTHER_NAMES[name]] if name in _OTHER_NAMES else get_close_matches(name, names, 1)
+    return f"; did you mean {close[0]}?" if close else ""
