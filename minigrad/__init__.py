@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from minigrad.check import check_grad, verify
-from minigrad.compile.function import Function, eval, function
+from minigrad.compile.evaluate import eval
+from minigrad.compile.function import Function, function
 from minigrad.errors import (
     DTypeError,
     GradientError,
@@ -16,7 +17,8 @@ from minigrad.errors import (
 )
 from minigrad.grad import Adjoints, adjoints, grad, hessian, hvp, jacobian, jvp, vjp
 from minigrad.graph import Expr, Op, const, param, var
-from minigrad.loops import LOOPS
+from minigrad.loop.api import scan, unroll
+from minigrad.loop.passes import LOOPS
 from minigrad.names import did_you_mean
 from minigrad.ops.core import (
     astype,
@@ -187,7 +189,6 @@ from minigrad.ops.shape import (
 )
 from minigrad.pickling import restore_graph as _restore_graph  # noqa: F401  (how pickle works)
 from minigrad.rewrite import Rule, rule
-from minigrad.scan import scan, unroll
 from minigrad.serialise import dumps, load, loads, save
 from minigrad.simplify import RULES, simplify
 from minigrad.text import to_latex, to_str

@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.compile.function import function
 from minigrad.errors import DTypeError, GradientError, GraphError
 from minigrad.grad import grad
-from minigrad.graph import PARAM, VAR, Expr, describe, fresh_var, get_op, make
+from minigrad.graph import PARAM, VAR, Expr, describe, get_op, make, placeholder
 from minigrad.names import public
 from minigrad.ops.core import sum
 from minigrad.types import Array, TensorType, TupleType
@@ -41,7 +41,7 @@ def check_grad(
     """
     leaves = [wrt] if isinstance(wrt, Expr) else list(wrt)
     for leaf in leaves:
-        if leaf.dtype != np.float64 or leaf.op.name not in ("var", "param"):
+        if leaf.dtype != np.float64 or leaf.op not in (VAR, PARAM):
             raise DTypeError(f"check_grad needs float64 variables or params, not {describe(leaf)}")
     rng = np.random.default_rng(seed)
     values = {v: np.asarray(x, v.dtype) for v, x in (at or {}).items()}
@@ -72,7 +72,7 @@ def _check_once(
     if missing:
         raise GraphError("no value for " + "; ".join(missing))
     # What moves is a variable in the place of each leaf, so that params stay as they are.
-    moved = {x: fresh_var("moved", x.type) for x in leaves}
+    moved = {x: placeholder("moved", x.type) for x in leaves}
     start = {x: x.value if x.op is PARAM else values[x] for x in leaves}
     direction = {x: np.asarray(rng.standard_normal(x.shape)) for x in leaves}
     still = [v for v in inputs if v not in moved]

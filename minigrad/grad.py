@@ -18,11 +18,11 @@ from minigrad.graph import (
     Terms,
     const,
     describe,
-    fresh_var,
     gc_paused,
     is_leaf,
     make,
     origins,
+    placeholder,
     rebuild,
 )
 from minigrad.names import public
@@ -32,7 +32,7 @@ from minigrad.ops.pointwise import multiply
 from minigrad.ops.shape import ones_like, stack, zeros, zeros_like
 from minigrad.ops.tuples import TUPLE, is_zero, tuple_of
 from minigrad.simplify import may_be_unstable, stabilise
-from minigrad.walk import toposort
+from minigrad.walk import map_graph, toposort
 
 EdgeTerms: TypeAlias = dict[tuple[Expr, int], Expr]
 
@@ -99,7 +99,7 @@ def _pushed_tangent(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
 def _transposed_vjp(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
     # An adjoint rule is linear in its cotangent u, so the tangent is the derivative by u of
     # Σ vjp(u)·t: any op that states a vjp has forward mode too.
-    u = fresh_var("cotangent", node.type)
+    u = placeholder("cotangent", node.type)
     pieces = []
     for tangent, term in zip(tangents, edge_terms(u, node), strict=True):
         if tangent is not None and term is not None:
@@ -317,18 +317,15 @@ def _with_stable(y: Expr, wrt: Sequence[Expr], derive: Derive) -> list[Expr]:
         (changed,) = stabilise([y])
         return derive(changed, wrt, toposort(changed))
     wanted = {w for w in wrt if not is_leaf(w)}
-    cut = _rebuilt([y, *wrt], lambda old, new: barrier(new) if old in wanted else new)
-    stable = stabilise(cut)
-    found = derive(stable[0], stable[1:], toposort(stable[0]))
-    return _rebuilt(found, lambda old, new: new.args[0] if new.op is BARRIER else new)
 
+    def behind_barriers(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
+        if node not in wanted:
+            return None
+        return barrier(rebuild(node, tuple([new[a] for a in node.args])))
 
-def _rebuilt(roots: Sequence[Expr], change: Callable[[Expr, Expr], Expr]) -> list[Expr]:
-    """The graphs with change(old, rebuilt) in the place of every node."""
-    new: dict[Expr, Expr] = {}
-    for node in toposort(roots):
-        new[node] = change(node, rebuild(node, tuple([new[a] for a in node.args])))
-    return [new[r] for r in roots]
+    stable = stabilise(map_graph([y, *wrt], behind_barriers))
+    derivatives = derive(stable[0], stable[1:], toposort(stable[0]))
+    return map_graph(derivatives, lambda n, new: new[n.args[0]] if n.op is BARRIER else None)
 
 
 @overload

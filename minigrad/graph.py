@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from operator import attrgetter, is_
 from pathlib import Path
 from types import CodeType
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,8 @@ class Op:
     """(*argument types, *attrs) -> type of the output; raises ShapeError or DTypeError."""
     numpy: Callable[..., Any]
     """(*arrays, *attrs) -> array: the reference implementation."""
+    numpy_checked: Callable[..., Any] | None = None
+    """The same, raising NonFiniteError within: for ops that hold a graph of their own."""
     partials: tuple[Partial, ...] | None = None
     transpose: Pullback | None = None
     jointly: bool = False
@@ -180,7 +182,7 @@ class Expr(_Fields):
     @property
     def name(self) -> str | None:
         """The name of a variable or parameter, or the label given with `named`."""
-        return cast(str, self.attrs[0]) if self.op in (VAR, PARAM) else self.label
+        return cast(str, self.attrs[0]) if self.op in _NAMED else self.label
 
     def named(self, label: str) -> Expr:
         """Note a name to show in text, pictures and errors; returns the same expression.
@@ -188,7 +190,7 @@ class Expr(_Fields):
         Equal expressions are one, so they have one label: the last that was given. Variables and
         params have their own names: naming one raises GraphError.
         """
-        if self.op is VAR or self.op is PARAM:
+        if self.op in _NAMED:
             raise GraphError(f"{self.op.name} {self.attrs[0]!r} has its name already")
         object.__setattr__(self, "label", _as_name(label))
         return self
@@ -199,7 +201,7 @@ class Expr(_Fields):
         return _where(self._origin)
 
     def __repr__(self) -> str:
-        name = f" {_plain_name(self)!r}" if self.name else ""
+        name = f" {self.name!r}" if self.name else ""
         return f"<Expr {self.op.name}{name} {self.type!r}>"
 
     def __copy__(self) -> Expr:
@@ -371,14 +373,9 @@ def keep_label(old: Expr, new: Expr) -> Expr:
     return new
 
 
-def _plain_name(node: Expr) -> str:
-    """The name without the number that loops' own variables have behind a NUL."""
-    return (node.name or "").split("\0")[0]
-
-
 def describe(node: Expr) -> str:
     """One line about an operand, for errors: name, op, type and where it was made."""
-    what = _plain_name(node) or (f"the result of {node.op.name}" if node.args else node.op.name)
+    what = node.name or (f"the result of {node.op.name}" if node.args else node.op.name)
     where = f", made at {node.origin}" if node.origin else ""
     return f"{what}: {node.type!r}{where}"
 
@@ -427,17 +424,50 @@ class ConstData:
         return np.array2string(self.array, threshold=8)
 
 
-class ParamCell:
-    """What a parameter holds: a writable array of a fixed type."""
+class Storage(Protocol):
+    """Where the value of a parameter lives: in the host's memory, or where a backend wants it."""
 
-    __slots__ = ("__weakref__", "array", "type")
+    def load(self) -> Array:
+        """The value as an array."""
+
+    def store(self, value: Array) -> None:
+        """Put another value of the same type in its place."""
+
+
+class HostStorage:
+    """A writable array in the host's memory, changed in place."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+    def load(self) -> Array:
+        """The array itself: live."""
+        return self.array
+
+    def store(self, value: Array) -> None:
+        """Copy a value into the array."""
+        np.copyto(self.array, value)
+
+
+class ParamCell:
+    """What a parameter holds: a value of a fixed type, in a storage."""
+
+    __slots__ = ("__weakref__", "storage", "type")
+    storage: Storage
 
     def __init__(self, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> None:
         array = np.array(value, dtype=dtype, order="C", copy=True)
         if array.dtype.kind in "OSUV":
             raise DTypeError(f"a number or an array of numbers is needed, not {value!r:.60}")
         self.type = TensorType(array.shape, array.dtype)
-        self.array = array.astype(self.type.dtype, copy=False)
+        self.storage = HostStorage(array.astype(self.type.dtype, copy=False))
+
+    @property
+    def array(self) -> Array:
+        """The value; in the host's memory it is live."""
+        return self.storage.load()
 
     def assign(self, value: npt.ArrayLike, name: str) -> None:
         """Replace the value; shape must match, and the dtype must convert without losing kind."""
@@ -449,7 +479,11 @@ class ParamCell:
             )
         if not np.can_cast(new.dtype, self.type.dtype, "same_kind"):
             raise DTypeError(f"param {name} holds {self.type.dtype}; cannot assign {new.dtype}")
-        self.array = np.array(new, dtype=self.type.dtype, order="C", copy=True)
+        own = np.array(new, dtype=self.type.dtype, order="C", copy=True)
+        if isinstance(self.storage, HostStorage):
+            self.storage = HostStorage(own)  # who holds the array of before keeps it as it was
+        else:
+            self.storage.store(own)
 
 
 VAR = register(Op("var", lambda name, type_: type_, lambda *_: None, no_gradient=True))
@@ -457,6 +491,10 @@ PARAM = register(
     Op("param", lambda name, cell: cell.type, lambda name, cell: cell.array, no_gradient=True)
 )
 CONST = register(Op("const", lambda data: data.type, lambda data: data.array, no_gradient=True))
+PLACEHOLDER = register(
+    Op("placeholder", lambda name, number, type_: type_, lambda *_: None, no_gradient=True)
+)
+_NAMED = (VAR, PARAM, PLACEHOLDER)
 
 
 def _as_name(name: str) -> str:
@@ -477,12 +515,15 @@ def var(name: str, shape: Iterable[int] | int = (), dtype: npt.DTypeLike = np.fl
     return make(VAR, (), (_as_name(name), TensorType(as_shape(shape), as_dtype(dtype))))
 
 
-_SERIAL = itertools.count()
+_SERIAL = itertools.count(1)
 
 
-def fresh_var(name: str, like: TensorType) -> Expr:
-    """A variable that no other code has: its name holds a character that names may not."""
-    return make(VAR, (), (f"{name}\0{next(_SERIAL)}", like))
+def placeholder(name: str, type_: TensorType, number: int | None = None) -> Expr:
+    """A variable of the engine's own: an input of a body, a cotangent, what a rule matches.
+
+    A number makes it the same one each time, as the inputs of bodies are; without, it is new.
+    """
+    return make(PLACEHOLDER, (), (name, -next(_SERIAL) if number is None else number, type_))
 
 
 def const(value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Expr:
@@ -536,5 +577,5 @@ def _holds_expr(value: object) -> bool:
 
 
 def is_leaf(node: Expr) -> bool:
-    """Whether the node is a variable, a parameter or a constant."""
-    return node.op in (VAR, PARAM, CONST)
+    """Whether the node is a variable, a parameter, a constant or a placeholder."""
+    return node.op in (VAR, PARAM, CONST, PLACEHOLDER)

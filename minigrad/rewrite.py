@@ -12,7 +12,17 @@ from inspect import signature
 from typing import Any, TypeAlias
 
 from minigrad.errors import GraphError
-from minigrad.graph import CONST, VAR, Expr, Op, fresh_var, gc_paused, keep_label, origins, rebuild
+from minigrad.graph import (
+    CONST,
+    PLACEHOLDER,
+    Expr,
+    Op,
+    gc_paused,
+    keep_label,
+    origins,
+    placeholder,
+    rebuild,
+)
 from minigrad.ops.core import uniform_value
 from minigrad.types import FLOAT64, TensorType
 from minigrad.walk import toposort
@@ -76,7 +86,7 @@ def rule(
     """
     scalar = TensorType((), FLOAT64)
     names = list(signature(pattern).parameters)
-    wildcards = [fresh_var(n, scalar) for n in names]
+    wildcards = [placeholder(n, scalar) for n in names]
     shape = pattern(*wildcards)
     only_numbers = frozenset(
         w for w, n in zip(wildcards, names, strict=True) if n in numbers.split()
@@ -89,9 +99,9 @@ def rule(
         return None
 
     args = shape.args
-    child = next((a.op for a in args if a.op not in (VAR, CONST)), None)
+    child = next((a.op for a in args if a.op not in (PLACEHOLDER, CONST)), None)
     number = next((uniform_value(a) for a in args if a.op is CONST), None)
-    twins = len(args) == 2 and args[0] is args[1] and args[0].op is VAR
+    twins = len(args) == 2 and args[0] is args[1] and args[0].op is PLACEHOLDER
     return Rule(name, shape.op, apply, exact, child, number, twins)
 
 
@@ -99,7 +109,7 @@ def _match(
     pattern: Expr, node: Expr, bound: Binding, numbers: frozenset[Expr]
 ) -> Iterator[Binding]:
     """All ways in which a node fits a pattern. Recursion is over the pattern, a few levels deep."""
-    if pattern.op is VAR:
+    if pattern.op is PLACEHOLDER:
         if pattern in bound:
             if bound[pattern] is node:
                 yield bound

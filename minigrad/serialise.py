@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.body import Body
 from minigrad.errors import DTypeError, GraphError, GraphFileError, MinigradError
 from minigrad.graph import (
     CONST,
     PARAM,
+    PLACEHOLDER,
     VAR,
     ConstData,
     Expr,
@@ -31,12 +31,13 @@ from minigrad.graph import (
     is_known,
     make,
 )
+from minigrad.loop.body import Body, Loop
 from minigrad.names import public
 from minigrad.types import Array, TensorType
 from minigrad.walk import free_variables, toposort
 
 VERSION = 1
-_FLAGS = ("reverse", "recompute")  # the attributes that are booleans
+_NOT_DATA = frozenset({"backward", "body"})  # Python code, and what a backend compiles
 
 
 # --- writing -----------------------------------------------------------------------------------
@@ -74,6 +75,9 @@ def _encode_node(node: Expr, number: dict[Expr, int]) -> dict[str, Any]:
         encoded["args"] = [number[a] for a in node.args]
     if node.op is VAR:
         encoded |= {"name": node.attrs[0], "type": _encode_type(node.type)}
+    elif node.op is PLACEHOLDER:
+        name, place, _ = node.attrs
+        encoded |= {"name": name, "number": place, "type": _encode_type(node.type)}
     elif node.op is PARAM:
         encoded |= {"name": node.attrs[0], "value": _encode_array(node.value)}
     elif node.op is CONST:
@@ -103,15 +107,19 @@ def _encode_attr(value: Any, node: Expr) -> Any:
         return [_encode_attr(v, node) for v in value]
     if isinstance(value, np.dtype):
         return {"dtype": value.name}
-    if isinstance(value, Body):
+    if isinstance(value, Loop):
+        body = value.body
         # The inputs stand first among the outputs: some may be read by none of them.
-        graph = _encode_graph([*value.inputs, *value.outputs])
+        graph = _encode_graph([*body.inputs, *body.outputs])
         return {
-            "body": graph | {"carries": value.n_carry, "xs": value.n_x, "in": len(value.inputs)}
+            "body": graph | {"carries": body.n_carry, "xs": body.n_x, "in": len(body.inputs)},
+            "length": value.length,
+            "reverse": value.reverse,
+            "recompute": value.recompute,
         }
     if isinstance(value, (str, int)):
         return value
-    raise GraphError(f"cannot save {describe(node)}: op {node.op.name} holds Python code")
+    raise GraphError(f"cannot save {describe(node)}: op {node.op.name} holds what is no data")
 
 
 @public
@@ -204,7 +212,7 @@ def _decode_node(encoded: Any, nodes: Sequence[Expr], in_body: bool) -> Expr:
         raise GraphFileError("it must be an object")
     op = get_op(encoded.get("op"))  # type: ignore[arg-type]
     args = tuple(_node(nodes, k) for k in _list(encoded.get("args", []), "'args'"))
-    leaf = op in (VAR, PARAM, CONST)
+    leaf = op in (VAR, PARAM, CONST, PLACEHOLDER)
     if leaf and args:
         raise GraphFileError(f"a {op.name} has no arguments")
     if not leaf and not args:
@@ -220,34 +228,35 @@ def _decode_node(encoded: Any, nodes: Sequence[Expr], in_body: bool) -> Expr:
 
 
 def _leaf_attrs(op: Op, encoded: dict[str, Any], in_body: bool) -> tuple[Any, ...]:
-    if op is VAR:
+    if op in (VAR, PLACEHOLDER):
         if "label" in encoded:
-            raise GraphFileError("a var has its name, and no label")
-        name = _var_name(encoded.get("name"), in_body)
-        return name, _decode_type(encoded.get("type"))
+            raise GraphFileError(f"a {op.name} has its name, and no label")
+        name, type_ = _name(encoded.get("name")), _decode_type(encoded.get("type"))
+        if op is VAR:
+            return name, type_
+        # Those of a body alone: others are what this process made for itself.
+        number = _count(encoded.get("number"))
+        if not in_body or number < 0:
+            raise GraphFileError("a placeholder stands for an input of a loop's body")
+        return name, number, type_
     array = _decode_array(encoded.get("value"))
     if op is CONST:
         return (ConstData(array),)
-    return _var_name(encoded.get("name"), False), ParamCell(array)
+    return _name(encoded.get("name")), ParamCell(array)
 
 
-def _var_name(value: Any, in_body: bool) -> str:
-    # Only the inputs of loops' bodies have a NUL, at the end. Elsewhere it marks what this process
-    # made for itself, which a file must not get hold of.
+def _name(value: Any) -> str:
     name = _text(value, "'name'")
-    if "\0" in (name[:-1] if in_body else name):
-        raise GraphFileError(f"the name {name!r:.40} holds a NUL: it is no user's variable")
+    if "\0" in name:
+        raise GraphFileError(f"the name {name!r:.40} holds a NUL character")
     return name
 
 
 def _op_attrs(op: Op, encoded: dict[str, Any]) -> tuple[Any, ...]:
     given = _list(encoded.get("attrs", []), "'attrs'")
-    if len(given) != len(op.attrs) or "backward" in op.attrs:
+    if len(given) != len(op.attrs) or not _NOT_DATA.isdisjoint(op.attrs):
         raise GraphFileError(f"op {op.name} does not take these attributes")
-    return tuple(
-        a if isinstance(a, bool) and name in _FLAGS else _decode_attr(a)
-        for name, a in zip(op.attrs, given, strict=True)
-    )
+    return tuple(_decode_attr(a) for a in given)
 
 
 def _text(value: Any, what: str) -> str:
@@ -294,12 +303,22 @@ def _decode_attr(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_decode_attr(v) for v in value)
     if isinstance(value, dict) and "body" in value:
-        return _decode_body(value["body"])
+        return _decode_loop(value)
     if isinstance(value, dict):
         return np.dtype(_text(value.get("dtype"), "a dtype"))
     if type(value) not in (str, int):  # no bool: True == 1 would make it the node that 1 makes
         raise GraphFileError(f"{value!r:.20} is no attribute")
     return value
+
+
+def _decode_loop(encoded: dict[str, Any]) -> Loop:
+    reverse, recompute = encoded.get("reverse"), encoded.get("recompute")
+    if type(reverse) is not bool or type(recompute) is not bool:
+        raise GraphFileError("'reverse' and 'recompute' of a loop are true or false")
+    length = _count(encoded.get("length"))
+    if length < 0:
+        raise GraphFileError(f"a loop has {length} steps")
+    return Loop(_decode_body(encoded["body"]), length, reverse, recompute)
 
 
 def _decode_body(encoded: Any) -> Body:
@@ -310,8 +329,8 @@ def _decode_body(encoded: Any) -> Body:
     inputs, outputs = found[:n_in], found[n_in:]
     if not 0 <= n_carry <= n_carry + n_x <= len(inputs) == n_in or n_carry > len(outputs):
         raise GraphFileError("the body of a loop has too few inputs or outputs")
-    if any(v.op is not VAR for v in inputs) or len(set(inputs)) != n_in:
-        raise GraphFileError("the inputs of a loop's body must be variables, each its own")
+    if any(v.op is not PLACEHOLDER for v in inputs) or len(set(inputs)) != n_in:
+        raise GraphFileError("the inputs of a loop's body must be placeholders, each its own")
     if set(free_variables(outputs)) - set(inputs):
         raise GraphFileError("the body of a loop depends on a variable that is not its input")
     if any(c.type is not v.type for c, v in zip(outputs, inputs[:n_carry], strict=False)):
@@ -321,5 +340,5 @@ def _decode_body(encoded: Any) -> Body:
 
 def _count(value: Any) -> int:
     if type(value) is not int:
-        raise GraphFileError("the body of a loop must say how many inputs it has")
+        raise GraphFileError("a loop must say how many inputs and steps it has")
     return value

@@ -122,8 +122,7 @@ def _leaf(node: Expr, style: _Style) -> tuple[str, int]:
         data = node.value
         listed = str(data.tolist()) if data.size <= 4 else f"array{node.type.shape}"
         return listed, _ATOM
-    # Variables that derivatives make for themselves have a NUL in their names.
-    return style.name((node.name or node.op.name).partition("\0")[0]), _ATOM
+    return style.name(node.name or node.op.name), _ATOM
 
 
 def _number(value: float) -> str:

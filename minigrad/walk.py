@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from minigrad.errors import DTypeError, OpenGraphError, ShapeError
-from minigrad.graph import PARAM, VAR, Expr, const, describe, param, rebuild
+from minigrad.graph import PARAM, PLACEHOLDER, VAR, Expr, const, describe, param, rebuild
 from minigrad.names import public
 
 
@@ -53,6 +53,27 @@ def walk(
     return found
 
 
+def map_graph(
+    roots: Iterable[Expr],
+    change: Callable[[Expr, Mapping[Expr, Expr]], Expr | None],
+    start: Mapping[Expr, Expr] | None = None,
+) -> list[Expr]:
+    """The graphs with another node in the place of each: change(node, new), or else the same op.
+
+    `new` maps each node before it to what took its place; None stands for the node on its new
+    arguments. What `start` maps is taken from there.
+    """
+    roots = list(roots)
+    new = {} if start is None else dict(start)
+    for node, args in walk(roots, lambda node: () if node in new else node.args).items():
+        if node not in new:
+            changed = change(node, new)
+            if changed is None:
+                changed = rebuild(node, tuple([new[a] for a in args]))
+            new[node] = changed
+    return [new[r] for r in roots]
+
+
 def substitute(outputs: Any, replacements: dict[Expr, Any]) -> Any:
     """Expressions with nodes replaced, all at once; `outputs` is one expression or a sequence.
 
@@ -72,10 +93,7 @@ def substitute(outputs: Any, replacements: dict[Expr, Any]) -> Any:
         if not isinstance(old, Expr):
             raise DTypeError(f"cannot replace {old!r:.60}: it is no minigrad expression")
         new[old] = _fit_replacement(old, value)
-    for node in toposort(roots):
-        if node not in new:
-            new[node] = rebuild(node, tuple([new[a] for a in node.args]))
-    result = [new[r] for r in roots]
+    result = map_graph(roots, lambda node, done: None, new)
     return result[0] if isinstance(outputs, Expr) else result
 
 
@@ -91,7 +109,7 @@ def _fit_replacement(old: Expr, value: Any) -> Expr:
 
 def free_variables(outputs: Expr | Iterable[Expr]) -> list[Expr]:
     """The variables that the outputs depend on, in the order in which they are first used."""
-    return [n for n in toposort(outputs) if n.op is VAR]
+    return [n for n in toposort(outputs) if n.op in (VAR, PLACEHOLDER)]
 
 
 def require_closed(node: Expr, asked: str) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from minigrad.body import Body, body_var
 from minigrad.graph import make
-from minigrad.loop_op import BLOCK
+from minigrad.loop.body import Body, body_var
+from minigrad.loop.node import BLOCK
 from minigrad.ops.custom import barrier
 from minigrad.ops.tuples import ITEM, TUPLE, item
 

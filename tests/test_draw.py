@@ -268,7 +268,7 @@ def test_hostile_words_on_a_canvas_stay_text() -> None:
 
 
 def test_names_that_derivatives_make_are_cut_at_the_nul() -> None:
-    inner = mg.graph.fresh_var("cotangent", mg.var("x").type)
+    inner = mg.graph.placeholder("cotangent", mg.var("x").type)
     assert _picture(mg.tanh(inner), grad=False).nodes[0].title == "cotangent"
 
 

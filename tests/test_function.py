@@ -11,6 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import minigrad as mg
+from minigrad.compile.backend import BACKENDS, Backend, register_backend
 from minigrad.compile.plan import BUFFER_BYTES
 
 x = mg.var("x")
@@ -406,3 +407,65 @@ def test_a_function_is_not_copied_in_silence():
     for take in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError, match="cannot be copied or pickled"):
             take(f)
+
+
+# --- backends and storage ------------------------------------------------------------------------
+
+
+class Elsewhere:
+    """A storage that is not the host's memory: it hands out copies and counts them."""
+
+    def __init__(self, array):
+        self.held, self.loads, self.stores = array.tobytes(), 0, 0
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def load(self):
+        self.loads += 1
+        return np.frombuffer(self.held, self.dtype).reshape(self.shape)
+
+    def store(self, value):
+        self.stores += 1
+        self.held = np.ascontiguousarray(value, self.dtype).tobytes()
+
+
+def test_params_may_live_elsewhere():
+    p, x = mg.param("p", [1.0, 2.0]), mg.var("x")
+    cell = p.attrs[1]
+    cell.storage = Elsewhere(p.value)
+    step = mg.function([x], mg.sum(p * x), updates={p: p + x})
+    assert step(3.0) == 9.0
+    assert (cell.storage.loads, cell.storage.stores) == (1, 1)
+    assert_array_equal(p.value, [4.0, 5.0])
+    p.value = [0.0, 7.0]
+    assert step(1.0) == 7.0
+    assert isinstance(cell.storage, Elsewhere)
+
+
+def test_a_backend_may_take_a_whole_plan():
+    plans = []
+
+    class Whole(Backend):
+        name = "whole"
+
+        def prepare(self, outputs):
+            return mg.simplify(list(outputs))
+
+        def compile(self, plan):
+            plans.append(plan)
+            return lambda values: [np.asarray(values[0] * 2.0) for _ in plan.outputs]
+
+    register_backend("whole", Whole)
+    try:
+        x = mg.var("x")
+        f = mg.function([x], (x + x, x * 2.0), backend="whole")
+        assert f(4.0) == (8.0, 8.0)
+        assert f.report().startswith("backend whole")
+        assert {n.op.name for n in plans[0].nodes} == {"const", "var", "multiply"}
+        with pytest.raises(mg.GraphError, match="registered already"):
+            register_backend("whole", Whole)
+        with pytest.raises(mg.GraphError, match="'auto', 'numpy', 'native', 'whole'"):
+            mg.function([x], x, backend="wohle")
+        with pytest.raises(mg.GraphError, match="check_finite"):
+            mg.function([x], x, backend="whole", check_finite=True)
+    finally:
+        del BACKENDS["whole"]

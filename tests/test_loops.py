@@ -17,7 +17,7 @@ import minigrad as mg
 
 def bodies(f):
     """The bodies of the loops that a compiled function runs, in order."""
-    return [n.attrs[0] for n in mg.toposort(f.outputs) if n.op.name == "scan"]
+    return [n.attrs[0].body for n in mg.toposort(f.outputs) if n.op.name == "scan"]
 
 
 def ops(nodes):
@@ -325,7 +325,7 @@ def test_loops_within_loops_are_rewritten_too():
     last, _ = mg.scan(step, mg.zeros((2, 3)), x, checkpoint=3)
     f = compiled(last, [x, w])
     (outer,) = bodies(f)
-    (inner,) = [n.attrs[0] for n in mg.toposort(outer.outputs) if n.op.name == "scan"]
+    (inner,) = [n.attrs[0].body for n in mg.toposort(outer.outputs) if n.op.name == "scan"]
     assert "concat" not in ops(inner.outputs)
 
 

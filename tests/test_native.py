@@ -16,9 +16,9 @@ import minigrad as mg
 
 pytest.importorskip("llvmlite", reason="llvmlite, which the native backend needs, is not here")
 
-from minigrad.body import Body, body_var
 from minigrad.compile.native.support import check_body
 from minigrad.compile.native.views import UnsupportedError
+from minigrad.loop.body import Body, body_var
 from minigrad.ops import custom
 from minigrad.types import TensorType
 
@@ -296,7 +296,7 @@ def test_ops_of_inputs_are_computed_at_all_steps_before_a_loop(name):
     f = mg.function([x, w, c0], outputs)
     assert "compute before the loop" in f.rewritten
     # The product, and with it the op: no step of the forward loop has one left.
-    body = next(n for n in mg.toposort(f.outputs) if n.op.name == "scan").attrs[0]
+    body = next(n for n in mg.toposort(f.outputs) if n.op.name == "scan").attrs[0].body
     assert name in {n.op.name for n in mg.toposort(f.outputs)}
     assert "matmul" not in {n.op.name for n in mg.toposort(body.outputs)}
     plain = mg.function([x, w, c0], outputs, backend="numpy", simplify=False)

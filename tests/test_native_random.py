@@ -129,10 +129,11 @@ class Bound:
         return 0.0 if name in EXACT else 0.5
 
     def _scan(self, node: mg.Expr, args: list[Known]) -> list[Known]:
-        body, length, reverse, _ = node.attrs
+        (loop,) = node.attrs
+        body, length = loop.body, loop.length
         carries, xs, constants = body.split(args)
         rows: dict[int, list[Known]] = {}
-        for t in reversed(range(length)) if reverse else range(length):
+        for t in reversed(range(length)) if loop.reverse else range(length):
             given = [*carries, *(Known(v[t], e[t]) for v, e in xs), *constants]
             found = self.of(body.outputs, dict(zip(body.inputs, given, strict=True)))
             carries, rows[t] = found[: body.n_carry], found[body.n_carry :]

@@ -107,7 +107,7 @@ def test_what_does_not_move_becomes_a_constant_of_the_loop():
     v, _ = leaves()
     last, _ = mg.scan(lambda h, x: (h + mg.exp(v["b"]), None), v["h0"], length=3)
     (loop,) = [n for n in mg.toposort(last) if n.op.name == "scan"]
-    assert "exp" not in {n.op.name for n in mg.toposort(loop.attrs[0].outputs)}
+    assert "exp" not in {n.op.name for n in mg.toposort(loop.attrs[0].body.outputs)}
 
 
 def test_nested_loops():

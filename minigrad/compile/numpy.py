@@ -24,14 +24,24 @@ Runner = Callable[[Sequence[Array]], list[Array]]
 def compile_plan(
     plan: Plan,
     check_finite: bool = False,
-    call_of: Callable[[Expr], Callable[..., Any]] = lambda node: node.op.numpy,
+    call_of: Callable[[Expr], Callable[..., Any]] | None = None,
 ) -> Runner:
     """A function from input arrays to output arrays, in the plan's order.
 
     call_of: what computes a node, for backends that have something faster than NumPy for some.
     With check_finite it raises NonFiniteError at the first step that makes a NaN or an infinity.
     """
-    return _Compiled(plan, check_finite, call_of)
+    return _Compiled(plan, check_finite, call_of or (call_checked if check_finite else call_plain))
+
+
+def call_plain(node: Expr) -> Callable[..., Any]:
+    """What computes a node."""
+    return node.op.numpy
+
+
+def call_checked(node: Expr) -> Callable[..., Any]:
+    """What computes a node when the first NaN is looked for: within loops too."""
+    return node.op.numpy_checked or node.op.numpy
 
 
 class _Compiled:

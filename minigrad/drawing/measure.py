@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.function import function, resolve
+from minigrad.compile.binding import resolve
+from minigrad.compile.function import function
 from minigrad.drawing.amount import UNCONNECTED, Amount
 from minigrad.drawing.theme import Scale
 from minigrad.errors import GraphError

@@ -232,7 +232,7 @@ def _reachable(order: Sequence[Expr], roots: Sequence[Expr], parts: _Parts) -> l
 def display_name(node: Expr, names: Mapping[Expr, str] | None = None) -> str:
     """The name of a node in pictures, '' for none; what derivatives append after a NUL is cut."""
     given = (names or {}).get(node)
-    return given if given is not None else (node.name or "").partition("\0")[0]
+    return given if given is not None else node.name or ""
 
 
 def _number(value: float | int | bool) -> str:

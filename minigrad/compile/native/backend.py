@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from minigrad.body import Body, body_var
+from minigrad.compile.backend import Backend, Options
 from minigrad.compile.native.lower import lower
 from minigrad.compile.native.program import Program
 from minigrad.compile.native.shares import alone, can_be_cut, only_op
@@ -21,7 +21,8 @@ from minigrad.compile.native.vecmath import FUNCTIONS
 from minigrad.compile.native.views import UnsupportedError
 from minigrad.errors import GraphError
 from minigrad.graph import Expr, make, rebuild
-from minigrad.loop_op import BLOCK, SCAN
+from minigrad.loop.body import Body, body_var
+from minigrad.loop.node import BLOCK, SCAN
 from minigrad.ops.core import uniform_value
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.tuples import ITEM, item
@@ -45,15 +46,14 @@ SHARED_WORK = 30_000_000
 FUNCTION_WORK = 20  # exp takes 0.5 ns an element, an addition of what is in cache 0.03
 
 
-class Native:
+class Native(Backend):
     """One function's use of the backend; `notes` says what did not qualify, and why."""
 
     name = "native"
 
-    def __init__(self, threads: int | None = None) -> None:
-        self.notes: list[str] = []
-        self.scratch = 0
-        self.threads = _threads() if threads is None else threads
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.threads = _threads() if options.threads is None else options.threads
 
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph with blocks in the place of what they compute."""
@@ -142,8 +142,8 @@ def _work(node: Expr) -> int:
         elif node.op.pointwise:
             total += times * node.size * (FUNCTION_WORK if node.op.name in FUNCTIONS else 1)
         elif node.op is SCAN:
-            body, length = node.attrs[:2]
-            waiting += [(n, times * length) for n in toposort(body.outputs)]
+            (loop,) = node.attrs
+            waiting += [(n, times * loop.length) for n in toposort(loop.body.outputs)]
     return total
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from minigrad.body import Body
-from minigrad.graph import Expr, make, rebuild
-from minigrad.loop_op import SCAN
+from minigrad.graph import Expr, Op, make
+from minigrad.loop.body import Body
+from minigrad.loop.node import SCAN
 from minigrad.ops.core import expand_back, sum
 from minigrad.ops.pointwise import exp, isfinite, log, where
 from minigrad.ops.reduce import LOGSUMEXP, MAX, SOFTMAX
-from minigrad.walk import toposort
+from minigrad.walk import map_graph
 
 
 def _top(x: Expr, axes: tuple[int, ...]) -> Expr:
@@ -29,24 +30,23 @@ def _logsumexp(x: Expr, axes: tuple[int, ...]) -> Expr:
     return log(sum(exp(x - expand_back(top, x.shape, axes)), axes)) + top
 
 
-_LOWERED: dict[str, Callable[[Expr, tuple[int, ...]], Expr]] = {
-    SOFTMAX.name: _softmax,
-    LOGSUMEXP.name: _logsumexp,
+_LOWERED: dict[Op, Callable[[Expr, tuple[int, ...]], Expr]] = {
+    SOFTMAX: _softmax,
+    LOGSUMEXP: _logsumexp,
 }
 
 
 def lower(outputs: Sequence[Expr]) -> list[Expr]:
     """The same graph of ops that have code, bodies of loops included."""
-    new: dict[Expr, Expr] = {}
-    for node in toposort(outputs):
-        args = tuple([new[a] for a in node.args])
-        if node.op.name in _LOWERED and node.args[0].size:
-            new[node] = _LOWERED[node.op.name](args[0], *node.attrs)
-        elif node.op is SCAN:
-            body, *rest = node.attrs
-            closed = lower(body.outputs)
-            same = Body(body.inputs, closed, body.n_carry, body.n_x)
-            new[node] = make(SCAN, args, (same, *rest))
-        else:
-            new[node] = rebuild(node, args)
-    return [new[o] for o in outputs]
+    return map_graph(outputs, _lowered)
+
+
+def _lowered(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
+    if node.op in _LOWERED and node.args[0].size:
+        return _LOWERED[node.op](new[node.args[0]], *node.attrs)
+    if node.op is not SCAN:
+        return None
+    (loop,) = node.attrs
+    body = loop.body
+    same = Body(body.inputs, lower(body.outputs), body.n_carry, body.n_x)
+    return make(SCAN, tuple([new[a] for a in node.args]), (replace(loop, body=same),))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
-from minigrad.body import Body
 from minigrad.compile.native.blocked import emit_blocked_matmul, workspace_size
 from minigrad.compile.native.emit import Code, pointer, write_copies
 from minigrad.compile.native.irtools import moved, nest, subnormals_flushed
@@ -14,6 +13,7 @@ from minigrad.compile.native.pack import emit_pack, packed_size
 from minigrad.compile.native.stages import source
 from minigrad.compile.native.views import View
 from minigrad.graph import Expr
+from minigrad.loop.body import Body
 from minigrad.ops.core import uniform_value
 from minigrad.ops.linalg import MATMUL
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.body import Body
 from minigrad.compile.native.emit import Code
 from minigrad.compile.native.irtools import int64 as index
 from minigrad.compile.native.jit import compile_module, llvm, new_module
@@ -22,7 +21,8 @@ from minigrad.compile.native.stages import schedule
 from minigrad.compile.native.steps import emit_step
 from minigrad.compile.native.support import check_body
 from minigrad.compile.native.views import View, contiguous
-from minigrad.loop_op import BLOCK
+from minigrad.loop.body import Body
+from minigrad.loop.node import BLOCK
 from minigrad.types import Array
 
 

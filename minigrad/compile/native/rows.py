@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from minigrad.body import Body, body_var
 from minigrad.compile.native.stages import is_elementwise
-from minigrad.graph import VAR, Expr, make
-from minigrad.loop_op import SCAN
+from minigrad.graph import PLACEHOLDER, Expr, make
+from minigrad.loop.body import Body, body_var
+from minigrad.loop.node import SCAN
 from minigrad.ops.core import BROADCAST, RESHAPE, SUM
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
@@ -98,7 +98,7 @@ class _Finder:
         ):
             self._require_shared(node.args[0])
             self.stretched.add(node)
-        elif node.op is VAR and node.shape[0] == self.batch:
+        elif node.op is PLACEHOLDER and node.shape[0] == self.batch:
             self.rows.add(node)
         else:
             raise _MixedRowsError
@@ -121,7 +121,7 @@ def take_rows(body: Body, rows: Collection[Expr], count: int) -> Body:
     new: dict[Expr, Expr] = {}
     for k, v in enumerate(body.inputs):
         type_ = v.type.with_shape((count, *v.shape[1:])) if v in rows else v.type
-        new[v] = body_var(k, str(v.attrs[0]).rstrip("\0").rstrip("0123456789"), type_)
+        new[v] = body_var(k, v.attrs[0], type_)
     for node in toposort(body.outputs):
         if node not in new:
             args = tuple([new[a] for a in node.args])

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from minigrad.body import Body, body_var
 from minigrad.compile.native.rows import independent_rows, take_rows
 from minigrad.graph import Expr, make
-from minigrad.loop_op import SCAN, stacked
+from minigrad.loop.body import Body, body_var, stacked
+from minigrad.loop.node import SCAN
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import PERMUTE
 from minigrad.ops.tuples import ITEM, item
@@ -51,13 +51,15 @@ def alone(node: Expr) -> tuple[list[Expr], Body]:
 def _read_whole(node: Expr) -> Collection[int]:
     if node.op is MATMUL:
         return (0, 1)
-    body = node.attrs[0]
+    body = node.attrs[0].body
     rows = independent_rows(body) or set()
     return [k for k, v in enumerate(body.inputs) if v not in rows]
 
 
 def _results(node: Expr) -> list[Expr]:
-    return [item(node, k) for k in range(len(node.attrs[0].outputs))] if node.op is SCAN else [node]
+    if node.op is not SCAN:
+        return [node]
+    return [item(node, k) for k in range(len(node.attrs[0].body.outputs))]
 
 
 def only_op(body: Body) -> Expr:
@@ -69,7 +71,7 @@ def only_op(body: Body) -> Expr:
 def can_be_cut(node: Expr) -> bool:
     """Whether there are shares of a node."""
     if node.op is SCAN:
-        return independent_rows(node.attrs[0]) is not None
+        return independent_rows(node.attrs[0].body) is not None
     return node.op is MATMUL and node.ndim == 2 and node.shape[1] >= 2 * COLUMNS
 
 
@@ -99,20 +101,21 @@ def _cut_product(body: Body, node: Expr, threads: int) -> Shares:
 
 def _cut_loop(body: Body, node: Expr, threads: int) -> Shares:
     """By rows of the batch, from the first step to the last."""
-    step, length, *rest = node.attrs
+    (loop,) = node.attrs
+    step = loop.body
     rows = independent_rows(step) or set()
     parts: list[tuple[int, Body]] = []
     for start, count in _evenly(step.carries[0].shape[0], threads, 1):
         fewer = take_rows(step, rows, count)
         carries, xs, constants = step.split([v.type for v in fewer.inputs])
-        types = [*carries, *(stacked(x, length) for x in xs), *constants]
+        types = [*carries, *(stacked(x, loop.length) for x in xs), *constants]
         inputs: list[Expr] = []
         args: list[Expr] = []
         for v, t, given, arg in zip(step.inputs, types, body.inputs, node.args, strict=True):
             inputs.append(body_var(len(inputs), "const", t) if v in rows else given)
             args.append(inputs[-1] if v in rows else arg)
-        loop = make(SCAN, tuple(args), (fewer, length, *rest))
-        parts.append((start, Body(inputs, _results(loop), 0, 0)))
+        share = make(SCAN, tuple(args), (replace(loop, body=fewer),))
+        parts.append((start, Body(inputs, _results(share), 0, 0)))
     bytes_of_row = [
         v.dtype.itemsize * (v.size // v.shape[0]) if v in rows else 0
         for v in (*step.inputs, *step.outputs)

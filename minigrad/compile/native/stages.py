@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.graph import CONST, VAR, Expr
+from minigrad.graph import CONST, PLACEHOLDER, Expr
 from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.custom import BARRIER, STOP
 from minigrad.ops.index import GETITEM
@@ -44,7 +44,7 @@ class Schedule:
 
 def is_leaf(node: Expr) -> bool:
     """Whether no stage computes the node: an input, a number, or a constant array."""
-    return node.op is VAR or node.op is CONST or uniform_value(node) is not None
+    return node.op is PLACEHOLDER or node.op is CONST or uniform_value(node) is not None
 
 
 def is_view(node: Expr) -> bool:

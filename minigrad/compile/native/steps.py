@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, cast
 
-from minigrad.body import Body
 from minigrad.compile.native.emit import (
     REDUCTIONS,
     Code,
@@ -31,7 +30,8 @@ from minigrad.compile.native.products import emit_product, pack_constants
 from minigrad.compile.native.stages import Stage, schedule
 from minigrad.compile.native.views import View
 from minigrad.graph import Expr
-from minigrad.loop_op import SCAN
+from minigrad.loop.body import Body, Loop
+from minigrad.loop.node import SCAN
 from minigrad.ops.core import RESHAPE
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
@@ -112,18 +112,13 @@ def _emit_scan(code: Code, stage: Stage) -> None:
         ]
         if not code.in_loop:
             stack.enter_context(subnormals_flushed(code.builder))
-        _emit_loop(code, scan.attrs[:3], operands, results)
+        _emit_loop(code, scan.attrs[0], operands, results)
     for n in items:
         write_copies(code, n)
 
 
-def _emit_loop(
-    outer: Code,
-    loop: tuple[Body, int, bool],
-    operands: Sequence[View],
-    results: Sequence[View],
-) -> None:
-    body, length, reverse = loop
+def _emit_loop(outer: Code, loop: Loop, operands: Sequence[View], results: Sequence[View]) -> None:
+    body, length = loop.body, loop.length
     builder, pointer = outer.builder, llvm().ir.PointerType()
     code = outer.within(schedule(body.outputs))
     init, xs, constants = body.split(operands)
@@ -144,7 +139,7 @@ def _emit_loop(
         following = [builder.phi(pointer) for _ in pong]
         for phi, first in zip([*now, *following], [*ping, *pong], strict=True):
             phi.add_incoming(first, before)
-        t = builder.sub(index(length - 1), k) if reverse else k
+        t = builder.sub(index(length - 1), k) if loop.reverse else k
         for v, p in zip(body.carries, now, strict=True):
             code.home[v] = View.whole(p, v.shape)
         for v, x in zip(body.xs, xs, strict=True):

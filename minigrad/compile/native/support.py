@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from minigrad.body import Body
 from minigrad.compile.native.gather import check_indices
 from minigrad.compile.native.pointwise import check
 from minigrad.compile.native.stages import is_elementwise, is_leaf, is_view, schedule
 from minigrad.compile.native.views import UnsupportedError
 from minigrad.graph import CONST, Expr
-from minigrad.loop_op import SCAN
+from minigrad.loop.body import Body
+from minigrad.loop.node import SCAN
 from minigrad.ops.core import SUM, uniform_value
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
@@ -26,7 +26,7 @@ def check_node(node: Expr) -> None:
     if is_elementwise(node):
         check(node)
     elif node.op is SCAN:
-        check_body(node.attrs[0])
+        check_body(node.attrs[0].body)
     elif node.op not in _SINGLE:
         raise UnsupportedError(f"op {node.op.name}")
     elif node.dtype not in (FLOAT32, FLOAT64):

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from minigrad.graph import Expr, make, rebuild
-from minigrad.loop_op import SCAN
-from minigrad.loops.loop import Loop, change_loops, loops_in, used_items
+from minigrad.graph import Expr, make
+from minigrad.loop.body import Loop
+from minigrad.loop.node import SCAN
+from minigrad.loop.passes.taken_apart import TakenApart, change_loops, loops_in, used_items
 from minigrad.ops.core import full
-from minigrad.ops.index import GETITEM
+from minigrad.ops.index import GETITEM, Spec
 from minigrad.ops.tuples import ITEM, item
 from minigrad.types import TupleType
-from minigrad.walk import toposort
+from minigrad.walk import map_graph, toposort
 
 
 def merge_loops(outputs: Sequence[Expr]) -> list[Expr]:
     """Loops that differ only in what they give out become one: forward pass and residuals."""
     groups: dict[Any, list[Expr]] = {}
     for node in loops_in(outputs):
-        body = node.attrs[0]
-        same = (*map(id, node.args), *map(id, body.next_carries), node.attrs[1:])
-        groups.setdefault((same, body.n_carry, body.n_x), []).append(node)
+        loop = cast(Loop, node.attrs[0])
+        body = loop.body
+        same = (*map(id, node.args), *map(id, body.next_carries))
+        how = (body.n_carry, body.n_x, loop.length, loop.reverse, loop.recompute)
+        groups.setdefault((same, how), []).append(node)
     shared = {node: group for group in groups.values() if len(group) > 1 for node in group}
 
-    def change(loop: Loop, node: Expr) -> list[Expr] | None:
+    def change(loop: TakenApart, node: Expr) -> list[Expr] | None:
         if node not in shared:
             return None
-        ys = list(dict.fromkeys(y for n in shared[node] for y in n.attrs[0].ys))
+        ys = list(dict.fromkeys(y for n in shared[node] for y in n.attrs[0].body.ys))
         found = loop.with_outputs([*loop.body.next_carries, *ys])
         place = {y: k + loop.body.n_carry for k, y in enumerate(ys)}
         return found[: loop.body.n_carry] + [found[place[y]] for y in loop.body.ys]
@@ -39,7 +42,7 @@ def drop_unused(outputs: Sequence[Expr]) -> list[Expr]:
     """Outputs, carries and inputs of loops that nothing reads are left out."""
     used = used_items(outputs)
 
-    def change(loop: Loop, node: Expr) -> list[Expr] | None:
+    def change(loop: TakenApart, node: Expr) -> list[Expr] | None:
         body = loop.body
         wanted = used.get(node, set())
         carries = {k for k in wanted if k < body.n_carry}
@@ -65,21 +68,21 @@ def drop_unused(outputs: Sequence[Expr]) -> list[Expr]:
 
 def take_last_carry(outputs: Sequence[Expr]) -> list[Expr]:
     """Reading only the last of a stacked output that is also carried reads the carry."""
-    new: dict[Expr, Expr] = {}
-    for node in toposort(outputs):
-        changed = rebuild(node, tuple([new[a] for a in node.args]))
-        carry = _last_carry(changed)
-        new[node] = changed if carry is None else carry
-    return [new[o] for o in outputs]
+
+    def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
+        if node.op is not GETITEM or len(node.args) > 1:
+            return None
+        return _last_carry(new[node.args[0]], node.attrs[0])
+
+    return map_graph(outputs, of_node)
 
 
-def _last_carry(node: Expr) -> Expr | None:
-    stacked = node.args[0] if node.op is GETITEM and len(node.args) == 1 else None
-    if stacked is None or stacked.op is not ITEM or stacked.args[0].op is not SCAN:
+def _last_carry(stacked: Expr, spec: Spec) -> Expr | None:
+    """The carry that a slice of a loop's output is, where it is one."""
+    if stacked.op is not ITEM or stacked.args[0].op is not SCAN:
         return None
-    loop = Loop.of(stacked.args[0])
+    (loop,), (k,) = stacked.args[0].attrs, stacked.attrs
     last = 0 if loop.reverse else loop.length - 1
-    spec, k = node.attrs[0], stacked.attrs[0]
     if k < loop.body.n_carry or spec[0] != ("i", last):
         return None
     place = {c: j for j, c in enumerate(loop.body.next_carries)}.get(loop.body.outputs[k])

@@ -1,7 +1,8 @@
-"""The body of a loop: a closed graph from (carries, inputs of a step, constants) to results.
+"""The body of a loop, a closed graph from (carries, inputs of a step, constants) to results; and
+the record of a loop over it.
 
-Tracing a Python function makes one. Bodies are interned: the same step function traced twice gives
-the same body, and so the same loop node.
+Tracing a Python function makes a body. Bodies are interned: the same step function traced twice
+gives the same body, and so the same loop node.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-from minigrad.graph import VAR, Expr, make
+from minigrad.graph import Expr, Op, make, placeholder
 from minigrad.locks import process_lock
 from minigrad.ops.core import uniform_value
+from minigrad.ops.tuples import item
 from minigrad.types import TensorType
 from minigrad.walk import substitute, toposort, walk
 
@@ -88,6 +91,31 @@ class Body:
         return f"<body of {steps} ops, {self.n_carry} carries>"
 
 
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A loop over a body: the one attribute of a loop node."""
+
+    body: Body
+    length: int
+    """The number of steps."""
+    reverse: bool = False
+    """From the last step to the first."""
+    recompute: bool = False
+    """Derivatives keep the carries alone, and compute the rest of a step again."""
+
+    def of(
+        self, op: Op, init: Sequence[Expr], xs: Sequence[Expr], constants: Sequence[Expr]
+    ) -> list[Expr]:
+        """The results of the loop's node: the last carries, then the stacked outputs."""
+        whole = make(op, (*init, *xs, *constants), (self,))
+        return [item(whole, k) for k in range(len(self.body.outputs))]
+
+
+def stacked(type_: TensorType, length: int) -> TensorType:
+    """The type of what a loop makes of a step's y."""
+    return type_.with_shape((length, *type_.shape))
+
+
 def close(
     carries: Sequence[Expr], xs: Sequence[Expr], outputs: Sequence[Expr]
 ) -> tuple[Body, list[Expr]]:
@@ -96,12 +124,12 @@ def close(
     What depends on no placeholder is computed once, outside: the largest such expressions become
     constants of the loop. Numbers stay inside, where rewrites can see them.
     """
-    placeholders = {*carries, *xs}
-    reads = walk(outputs, lambda node: () if node in placeholders else node.args)
+    variables = {*carries, *xs}
+    reads = walk(outputs, lambda node: () if node in variables else node.args)
     moving: dict[Expr, bool] = {}
     outside: dict[Expr, None] = {}
     for node, args in reads.items():
-        moving[node] = node in placeholders or any(moving[a] for a in args)
+        moving[node] = node in variables or any(moving[a] for a in args)
         if moving[node]:
             outside.update((a, None) for a in args if not moving[a] and not _is_number(a))
     outside.update((o, None) for o in outputs if not moving[o] and not _is_number(o))
@@ -119,5 +147,5 @@ def _is_number(node: Expr) -> bool:
 
 
 def body_var(k: int, kind: str, type_: TensorType) -> Expr:
-    """The k-th input of bodies: a name with a NUL, which no user's variable can have."""
-    return make(VAR, (), (f"{kind}{k}\0", type_))
+    """The k-th input of bodies: the same placeholder in each, so that equal steps are one graph."""
+    return placeholder(kind, type_, k)

@@ -6,10 +6,10 @@ import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from minigrad.body import Body
 from minigrad.graph import Expr, Op, make
-from minigrad.loops.loop import Loop, change_loops, count_uses, depend_on
-from minigrad.loops.products import is_product
+from minigrad.loop.body import Body
+from minigrad.loop.passes.products import is_product
+from minigrad.loop.passes.taken_apart import TakenApart, change_loops, count_uses, depend_on
 from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, SUM, broadcast_to, reshape, sum
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
@@ -21,7 +21,7 @@ from minigrad.walk import substitute, toposort
 def hoist(outputs: Sequence[Expr]) -> list[Expr]:
     """Products of a loop's inputs that meet no carry are computed for all steps at once, before."""
 
-    def change(loop: Loop, node: Expr) -> list[Expr] | None:
+    def change(loop: TakenApart, node: Expr) -> list[Expr] | None:
         body = loop.body
         stacked = _apart_from_carries(loop)
         # Worth it where a product is saved from being cut into steps; the rest is as cheap inside.
@@ -45,7 +45,7 @@ def hoist(outputs: Sequence[Expr]) -> list[Expr]:
     return change_loops(outputs, change)
 
 
-def _apart_from_carries(loop: Loop) -> dict[Expr, Expr | None]:
+def _apart_from_carries(loop: TakenApart) -> dict[Expr, Expr | None]:
     """What depends on the loop's inputs and on no carry, for all steps at once where it can be."""
     body = loop.body
     stacked: dict[Expr, Expr | None] = dict(zip(body.xs, loop.xs, strict=True))
@@ -119,9 +119,9 @@ def sink_sums(outputs: Sequence[Expr]) -> list[Expr]:
     (300, 300) takes 360 MB and is no faster than the carry, which takes 1.4 MB.
     """
 
-    def change(loop: Loop, node: Expr) -> list[Expr] | None:
+    def change(loop: TakenApart, node: Expr) -> list[Expr] | None:
         body = loop.body
-        added = {} if loop.recompute else _added(body)
+        added = {} if loop.loop.recompute else _added(body)
         steps = depend_on((*body.carries, *body.xs), body.outputs)
         given = {*body.xs, *body.ys}
         given |= _parts(given).keys()
@@ -145,7 +145,9 @@ def _added(body: Body) -> dict[int, Expr]:
     return {k: term for k, term in found.items() if term is not None}
 
 
-def _without_sums(loop: Loop, summed: Mapping[int, Expr], factors: Sequence[Expr]) -> list[Expr]:
+def _without_sums(
+    loop: TakenApart, summed: Mapping[int, Expr], factors: Sequence[Expr]
+) -> list[Expr]:
     """The results of the loop, whose steps give out the factors, with those sums after it."""
     body = loop.body
     apart = _apart_from_carries(loop)

@@ -9,12 +9,19 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from minigrad.graph import Expr, make, rebuild
-from minigrad.loops.loop import Loop, Pass, change_loops, count_uses, depend_on, sums_in
+from minigrad.loop.passes.taken_apart import (
+    Pass,
+    TakenApart,
+    change_loops,
+    count_uses,
+    depend_on,
+    sums_in,
+)
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.pointwise import add
 from minigrad.ops.shape import CONCAT, concat, concat_bounds
-from minigrad.walk import toposort
+from minigrad.walk import map_graph, toposort
 
 
 def in_bodies(
@@ -23,7 +30,7 @@ def in_bodies(
     """A pass that changes the bodies of loops: change(outputs, what moves with the loop)."""
 
     def run(outputs: Sequence[Expr]) -> list[Expr]:
-        def change_one(loop: Loop, node: Expr) -> list[Expr] | None:
+        def change_one(loop: TakenApart, node: Expr) -> list[Expr] | None:
             body = loop.body
             new = change(body.outputs, depend_on(body.carries, body.outputs))
             if all(a is b for a, b in zip(new, body.outputs, strict=True)):
@@ -37,17 +44,19 @@ def in_bodies(
 
 def distribute(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
     """[h, x] · W = h · W_h + x · W_x where only a part moves: the rest can leave the loop."""
-    new: dict[Expr, Expr] = {}
-    for node in toposort(outputs):
-        changed = rebuild(node, tuple([new[a] for a in node.args]))
-        if node.op is MATMUL and node.args[1] not in moving:
-            left, right = node.args
-            if left.op is CONCAT and left.attrs[0] == left.ndim - 1:
-                fixed = [a for a in left.args if a not in moving]
-                if fixed and len(fixed) < len(left.args):
-                    changed = _in_parts(left, new[right], new, moving)
-        new[node] = changed
-    return [new[o] for o in outputs]
+
+    def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
+        if node.op is not MATMUL or node.args[1] in moving:
+            return None
+        left, right = node.args
+        if left.op is not CONCAT or left.attrs[0] != left.ndim - 1:
+            return None
+        fixed = [a for a in left.args if a not in moving]
+        if not fixed or len(fixed) == len(left.args):
+            return None
+        return _in_parts(left, new[right], new, moving)
+
+    return map_graph(outputs, of_node)
 
 
 def _in_parts(left: Expr, right: Expr, new: Mapping[Expr, Expr], moving: Collection[Expr]) -> Expr:
@@ -122,19 +131,20 @@ def merge_sums(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
     order = toposort(outputs)
     uses = count_uses(order, outputs)
     sums = sums_in(order, outputs)
-    new: dict[Expr, Expr] = {}
-    for node in order:
-        new[node] = rebuild(node, tuple([new[a] for a in node.args]))
+
+    def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         products = dict.fromkeys(
             t for t in sums.get(node, ())
             if is_product(t) and uses[t] == 1 and t.args[1] not in moving and t.args[0] in moving
         )  # fmt: skip
-        if len(products) > 1:
-            left = concat([new[t.args[0]] for t in products], -1)
-            right = concat([new[t.args[1]] for t in products], -2)
-            others = [new[t] for t in sums[node] if t not in products]
-            new[node] = reduce(add, others, make(MATMUL, (left, right)))
-    return [new[o] for o in outputs]
+        if len(products) < 2:
+            return None
+        left = concat([new[t.args[0]] for t in products], -1)
+        right = concat([new[t.args[1]] for t in products], -2)
+        others = [new[t] for t in sums[node] if t not in products]
+        return reduce(add, others, make(MATMUL, (left, right)))
+
+    return map_graph(outputs, of_node)
 
 
 def cut_products(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
@@ -144,24 +154,26 @@ def cut_products(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr
     for node in order:
         for a in node.args:
             users.setdefault(a, set()).add(node)
-    new: dict[Expr, Expr] = {}
-    for node in order:
-        new[node] = rebuild(node, tuple([new[a] for a in node.args]))
+    results = set(outputs)
+
+    def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         product = node.args[0] if node.op is GETITEM and len(node.args) == 1 else None
         if (
             product is not None
             and product.op is MATMUL
             and product.ndim == 2
             and len(users[product]) == 1
-            and product not in set(outputs)
+            and product not in results
             and node.attrs[0][0] == ("s", 0, product.shape[0], 1)
             and node.attrs[0][1][0] == "s"
         ):
             a, u = (new[x] for x in product.args)
             whole = ("s", 0, u.shape[0], 1)
             columns = make(GETITEM, (u,), ((whole, node.attrs[0][1]),))
-            new[node] = make(MATMUL, (a, columns))
-    return [new[o] for o in outputs]
+            return make(MATMUL, (a, columns))
+        return None
+
+    return map_graph(outputs, of_node)
 
 
 def is_product(term: Expr) -> bool:

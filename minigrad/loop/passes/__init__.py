@@ -11,12 +11,18 @@ from collections.abc import Collection, Mapping, Sequence
 
 from minigrad.errors import GraphError
 from minigrad.graph import Expr
-from minigrad.loop_op import SCAN
-from minigrad.loops.loop import Loop, Pass, change_loops
-from minigrad.loops.products import cut_products, distribute, in_bodies, merge_products, merge_sums
-from minigrad.loops.prune import drop_unused, merge_loops, take_last_carry
-from minigrad.loops.slices import cut_concats, join_slices
-from minigrad.loops.steps import hoist, sink_sums
+from minigrad.loop.node import SCAN
+from minigrad.loop.passes.products import (
+    cut_products,
+    distribute,
+    in_bodies,
+    merge_products,
+    merge_sums,
+)
+from minigrad.loop.passes.prune import drop_unused, merge_loops, take_last_carry
+from minigrad.loop.passes.slices import cut_concats, join_slices
+from minigrad.loop.passes.steps import hoist, sink_sums
+from minigrad.loop.passes.taken_apart import Pass, TakenApart, change_loops
 from minigrad.ops.index import SCATTER
 from minigrad.simplify import simplify_safely
 from minigrad.walk import toposort
@@ -66,7 +72,7 @@ def optimise_loops(
             fired.append(name)
             current = simplify_safely(changed)
 
-    def within(loop: Loop, node: Expr) -> list[Expr] | None:
+    def within(loop: TakenApart, node: Expr) -> list[Expr] | None:
         found, more = optimise_loops(loop.body.outputs, skip)
         fired.extend(name for name in more if name not in fired)
         return loop.with_outputs(found) if more else None

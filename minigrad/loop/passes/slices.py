@@ -6,20 +6,20 @@ and mostly zeros. Added up one by one, n of them cost n² elements; side by side
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from heapq import heappush, heapreplace
 from typing import NamedTuple
 
-from minigrad.graph import Expr, make, rebuild
-from minigrad.loops.loop import count_uses, sums_in
+from minigrad.graph import Expr, make
+from minigrad.loop.passes.taken_apart import count_uses, sums_in
 from minigrad.ops.core import full, reshape
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.pointwise import add
 from minigrad.ops.shape import CONCAT, concat
 from minigrad.types import Shape
 from minigrad.view_rules import slices
-from minigrad.walk import toposort
+from minigrad.walk import map_graph, toposort
 
 
 class _Cut(NamedTuple):
@@ -40,15 +40,13 @@ def join_slices(outputs: Sequence[Expr]) -> list[Expr]:
     if not any(n.op is SCATTER for n in order):
         return list(outputs)
     sums = sums_in(order, outputs)
-    new: dict[Expr, Expr] = {}
-    for node in order:
-        changed = rebuild(node, tuple([new[a] for a in node.args]))
+
+    def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         if node in sums:
-            changed = _joined([new[t] for t in sums[node]], changed)
-        elif _fills_all(node):
-            changed = reshape(changed.args[0], node.shape)
-        new[node] = changed
-    return [new[o] for o in outputs]
+            return _joined([new[t] for t in sums[node]])
+        return reshape(new[node.args[0]], node.shape) if _fills_all(node) else None
+
+    return map_graph(outputs, of_node)
 
 
 def _fills_all(node: Expr) -> bool:
@@ -58,8 +56,8 @@ def _fills_all(node: Expr) -> bool:
     return all(entry[0] != "s" or entry[3] == 1 for entry in node.attrs[0])
 
 
-def _joined(terms: Sequence[Expr], otherwise: Expr) -> Expr:
-    """The sum of the terms, those that can be joined in one; `otherwise` where there are none."""
+def _joined(terms: Sequence[Expr]) -> Expr | None:
+    """The sum of the terms, those that can be joined in one; None where there are none."""
     parts: list[Expr] = []
     cuts: dict[int, list[_Cut]] = {}
     for term in terms:
@@ -69,7 +67,7 @@ def _joined(terms: Sequence[Expr], otherwise: Expr) -> Expr:
         else:
             cuts.setdefault(cut.axis, []).append(cut)
     parts += [_side_by_side(row) for group in cuts.values() for row in _rows(group)]
-    return reduce(add, parts) if len(parts) < len(terms) else otherwise
+    return reduce(add, parts) if len(parts) < len(terms) else None
 
 
 def _cut(node: Expr) -> _Cut | None:
@@ -130,18 +128,19 @@ def cut_concats(outputs: Sequence[Expr]) -> list[Expr]:
     """A slice of a concat that is read nowhere else is a concat of slices: less is put together."""
     order = toposort(outputs)
     uses = count_uses(order, outputs)
-    new: dict[Expr, Expr] = {}
-    for node in order:
-        new[node] = rebuild(node, tuple([new[a] for a in node.args]))
+
+    def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         whole = node.args[0] if node.op is GETITEM else None
         if whole is None or whole.op is not CONCAT or uses[whole] > 1:
-            continue
+            return None
         spec, (axis,) = slices(node), whole.attrs
-        if spec is not None and spec[axis] == ("s", 0, whole.shape[axis], 1):
-            before, after = spec[:axis], spec[axis + 1 :]
-            parts = [
-                make(GETITEM, (new[p],), ((*before, ("s", 0, p.shape[axis], 1), *after),))
-                for p in whole.args
-            ]
-            new[node] = concat(parts, axis)
-    return [new[o] for o in outputs]
+        if spec is None or spec[axis] != ("s", 0, whole.shape[axis], 1):
+            return None
+        before, after = spec[:axis], spec[axis + 1 :]
+        parts = [
+            make(GETITEM, (new[p],), ((*before, ("s", 0, p.shape[axis], 1), *after),))
+            for p in whole.args
+        ]
+        return concat(parts, axis)
+
+    return map_graph(outputs, of_node)

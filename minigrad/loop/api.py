@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad.body import Body, close
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph import Expr, as_expr, describe, fresh_var, rebuild
-from minigrad.loop_op import SCAN, run_loop, stacked
+from minigrad.graph import Expr, as_expr, describe, placeholder
+from minigrad.loop.body import Body, Loop, close, stacked
+from minigrad.loop.node import SCAN, run_loop
 from minigrad.names import public
 from minigrad.ops.core import full, reshape
 from minigrad.ops.shape import concat, stack
 from minigrad.ops.tuples import ITEM, item, tuple_of
 from minigrad.tree import flatten, paths
-from minigrad.walk import roots_of, substitute, toposort
+from minigrad.walk import map_graph, roots_of, substitute, toposort
 
 # --- the user's side ---------------------------------------------------------------------------
 
@@ -60,13 +60,13 @@ def scan(
     names = paths(init, "carry")
     if unroll:
         return _plain(step, carries, build_carry, inputs, build_x, length, reverse, names)
-    inside = [fresh_var(name, c.type) for name, c in zip(names, carries, strict=True)]
-    slices = [fresh_var("x", x.type.with_shape(x.shape[1:])) for x in inputs]
+    inside = [placeholder(name, c.type) for name, c in zip(names, carries, strict=True)]
+    slices = [placeholder("x", x.type.with_shape(x.shape[1:])) for x in inputs]
     carry, x = build_carry(iter(inside)), build_x(iter(slices))
     after, ys, build_y = _call(step, carry, x, carries, names)
     body, constants = close(inside, slices, [*after, *ys])
     if checkpoint is None or checkpoint is False:
-        results = run_loop(body, carries, inputs, constants, length, reverse, False)
+        results = run_loop(Loop(body, length, reverse), carries, inputs, constants)
     else:
         size = _segment(length, checkpoint)
         results = _segmented(body, carries, inputs, constants, size, length, reverse)
@@ -203,12 +203,12 @@ def _segments(
     """A loop over segments, each a loop over its steps; derivatives keep what goes between them."""
     size = min(size, max(length, 1))
     count = length // size
-    carries = [fresh_var("carry", c.type) for c in init]
-    segment = [fresh_var("x", stacked(v.type, size)) for v in body.xs]
-    inner = run_loop(body, carries, segment, constants, size, reverse, False)
+    carries = [placeholder("carry", c.type) for c in init]
+    segment = [placeholder("x", stacked(v.type, size)) for v in body.xs]
+    inner = run_loop(Loop(body, size, reverse), carries, segment, constants)
     outer, outside = close(carries, segment, inner)
     split = [reshape(x, (count, size, *x.shape[1:])) for x in xs]
-    results = run_loop(outer, init, split, outside, count, reverse, True)
+    results = run_loop(Loop(outer, count, reverse, recompute=True), init, split, outside)
     ys = [reshape(y, (length, *y.shape[2:])) for y in results[body.n_carry :]]
     return [*results[: body.n_carry], *ys]
 
@@ -228,22 +228,21 @@ def unroll(outputs: Any) -> Any:
     """
     roots = roots_of(outputs)
     while any(n.op is SCAN for n in toposort(roots)):
-        new: dict[Expr, Expr] = {}
-        for node in toposort(roots):
-            args = tuple([new[a] for a in node.args])
-            if node.op is SCAN:
-                new[node] = _unrolled(node, args)
-            else:
-                new[node] = item(args[0], node.attrs[0]) if node.op is ITEM else rebuild(node, args)
-        roots = [new[r] for r in roots]
+        roots = map_graph(roots, _without_loop)
     return roots[0] if isinstance(outputs, Expr) else roots
 
 
-def _unrolled(node: Expr, args: Sequence[Expr]) -> Expr:
-    body, length, reverse, _ = node.attrs
+def _without_loop(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
+    if node.op is ITEM:
+        return item(new[node.args[0]], node.attrs[0])
+    return _unrolled(node.attrs[0], [new[a] for a in node.args]) if node.op is SCAN else None
+
+
+def _unrolled(loop: Loop, args: Sequence[Expr]) -> Expr:
+    body, length = loop.body, loop.length
     carries, xs, constants = body.split(args)
     rows: dict[int, list[Expr]] = {}
-    for t in reversed(range(length)) if reverse else range(length):
+    for t in reversed(range(length)) if loop.reverse else range(length):
         given = [*carries, *(x[t] for x in xs), *constants]
         found = substitute(body.outputs, dict(zip(body.inputs, given, strict=True)))
         carries, rows[t] = found[: body.n_carry], found[body.n_carry :]

@@ -4,35 +4,42 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
-from minigrad.body import Body, close
-from minigrad.graph import Expr, rebuild
-from minigrad.loop_op import SCAN, run_loop
+from minigrad.graph import Expr
+from minigrad.loop.body import Body, Loop, close
+from minigrad.loop.node import SCAN, run_loop
 from minigrad.ops.core import broadcast_to
 from minigrad.ops.tuples import ITEM, item, tuple_of
-from minigrad.walk import substitute, toposort
+from minigrad.walk import map_graph, substitute, toposort
 
 Pass: TypeAlias = Callable[[Sequence[Expr]], list[Expr]]
 
 
-class Loop(NamedTuple):
-    """A loop node taken apart."""
+class TakenApart(NamedTuple):
+    """A loop node taken apart: the loop, and what it runs on."""
 
-    body: Body
+    loop: Loop
     init: list[Expr]
     xs: list[Expr]
     constants: list[Expr]
-    length: int
-    reverse: bool
-    recompute: bool
 
     @classmethod
-    def of(cls, node: Expr, args: Sequence[Expr] | None = None) -> Loop:
+    def of(cls, node: Expr, args: Sequence[Expr] | None = None) -> TakenApart:
         """The parts of a node, of other arguments if given."""
-        body, length, reverse, recompute = node.attrs
-        parts = body.split(node.args if args is None else args)
-        return cls(body, parts[0], parts[1], parts[2], length, reverse, recompute)
+        (loop,) = node.attrs
+        return cls(loop, *loop.body.split(node.args if args is None else args))
+
+    @property
+    def body(self) -> Body:
+        """What a step computes."""
+        return self.loop.body
+
+    @property
+    def length(self) -> int:
+        """The number of steps."""
+        return self.loop.length
 
     def with_outputs(
         self,
@@ -52,15 +59,8 @@ class Loop(NamedTuple):
         constants = substitute(outside, self.surroundings())
         if not starts and not inputs and not constants:  # nothing to loop over but numbers
             return [broadcast_to(y, (self.length, *y.shape)) for y in outputs]
-        return run_loop(
-            body,
-            [*starts.values()],
-            [*inputs.values()],
-            constants,
-            self.length,
-            self.reverse,
-            self.recompute,
-        )
+        loop = replace(self.loop, body=body)
+        return run_loop(loop, [*starts.values()], [*inputs.values()], constants)
 
     def surroundings(self) -> dict[Expr, Expr]:
         """What the body's constants are outside."""
@@ -68,21 +68,19 @@ class Loop(NamedTuple):
 
 
 def change_loops(
-    outputs: Sequence[Expr], change: Callable[[Loop, Expr], Sequence[Expr] | None]
+    outputs: Sequence[Expr], change: Callable[[TakenApart, Expr], Sequence[Expr] | None]
 ) -> list[Expr]:
     """The graph with change(loop, old node) as the results of every loop; None leaves it."""
-    new: dict[Expr, Expr] = {}
-    for node in toposort(outputs):
-        args = tuple([new[a] for a in node.args])
+
+    def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         if node.op is ITEM:
-            new[node] = item(args[0], node.attrs[0])
-            continue
-        new[node] = rebuild(node, args)
-        if node.op is SCAN:
-            results = change(Loop.of(node, args), node)
-            if results is not None:
-                new[node] = tuple_of(results)
-    return [new[o] for o in outputs]
+            return item(new[node.args[0]], node.attrs[0])
+        if node.op is not SCAN:
+            return None
+        results = change(TakenApart.of(node, [new[a] for a in node.args]), node)
+        return None if results is None else tuple_of(results)
+
+    return map_graph(outputs, of_node)
 
 
 def loops_in(outputs: Sequence[Expr]) -> list[Expr]:

@@ -1,0 +1,112 @@
+"""Values for variables: what a function's inputs, updates and bindings must be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.errors import DTypeError, GraphError, ShapeError
+from minigrad.graph import PARAM, PLACEHOLDER, VAR, Expr, as_expr, describe
+from minigrad.types import Array
+from minigrad.walk import free_variables
+
+
+def check_inputs(inputs: Sequence[Expr]) -> list[Expr]:
+    if isinstance(inputs, Expr):
+        raise GraphError("inputs is a list of variables: write function([x], ...)")
+    checked = list(inputs)
+    for v in checked:
+        if not isinstance(v, Expr) or v.op not in (VAR, PLACEHOLDER):
+            shown = describe(v) if isinstance(v, Expr) else repr(v)
+            raise GraphError(f"an input must be a variable made with minigrad.var, not {shown}")
+    names = [v.name for v in checked if v.op is VAR]
+    if len(set(names)) != len(names):
+        raise GraphError(f"two inputs have the same name: {', '.join(map(str, names))}")
+    return checked
+
+
+def check_updates(updates: Mapping[Expr, Any]) -> dict[Expr, Expr]:
+    if not isinstance(updates, Mapping):
+        raise GraphError("updates is a dict {param: the expression it becomes}")
+    written = {}
+    for p, value in updates.items():
+        if not isinstance(p, Expr) or p.op is not PARAM:
+            raise GraphError(f"only params can be updated, not {p!r}; make one with minigrad.param")
+        new = as_expr(value)
+        if new.type is not p.type:
+            kind = ShapeError if new.shape != p.shape else DTypeError
+            raise kind(f"cannot update {describe(p)} with a value of type {new.type!r}")
+        written[p] = new
+    return written
+
+
+def check_bound(roots: Sequence[Expr], inputs: Sequence[Expr]) -> None:
+    known = set(inputs)
+    loose = [v for v in free_variables(roots) if v not in known]
+    if loose:
+        lines = [f"  {describe(v)}" for v in loose]
+        if any(v.op is PLACEHOLDER for v in loose):
+            lines.append(
+                "  (a carry or x of a loop has no value outside the step: give it out as y)"
+            )
+        raise GraphError(
+            "the outputs depend on variables that are given no value:\n" + "\n".join(lines)
+        )
+
+
+def bind(v: Expr, value: Any) -> Array:
+    """A value as an array of the variable's type. Raises ShapeError or DTypeError."""
+    wanted = v.type
+    if type(value) is np.ndarray and value.dtype == wanted.dtype and value.shape == wanted.shape:
+        return value
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"the value of {describe(v)} is no array: {error}") from None
+    if not _keeps_kind(array.dtype, v.dtype):
+        raise DTypeError(f"a value of dtype {array.dtype} was given for {describe(v)}")
+    if array.shape != v.shape:
+        raise ShapeError(f"a value of shape {array.shape} was given for {describe(v)}")
+    if array.dtype == v.dtype:
+        return array
+    converted = array.astype(v.dtype)
+    if v.dtype.kind in "iu" and not np.array_equal(converted, array):
+        raise DTypeError(f"a value that does not fit in {v.dtype} was given for {describe(v)}")
+    return converted
+
+
+def _keeps_kind(given: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
+    """Whether a value may become one of the wanted dtype: a bool an integer, an integer a float."""
+    ranks = {"b": 0, "i": 1, "u": 1, "f": 2}
+    return given.kind in ranks and ranks[given.kind] <= ranks[wanted.kind]
+
+
+def resolve(variables: Sequence[Expr], bindings: Mapping[Any, Any]) -> dict[Expr, Any]:
+    """The value of each variable, from bindings by variable or by name. Raises GraphError."""
+    if not isinstance(bindings, Mapping):
+        raise GraphError(
+            f"bindings are a dict {{variable or its name: value}}, not {bindings!r:.60}"
+        )
+    by_name = {v.name: v for v in variables}
+    values: dict[Expr, Any] = {}
+    for key, value in bindings.items():
+        v = by_name.get(key) if isinstance(key, str) else key
+        if not isinstance(v, Expr):
+            raise GraphError(f"no variable {key!r} here; there are: {_listed(variables)}")
+        if v.op is not VAR:
+            raise GraphError(
+                f"bindings give values to variables, not to {describe(v)}; to replace an inner "
+                "node use minigrad.substitute"
+            )
+        # Variables that are known but not used here are let pass, so that one dict serves many.
+        values[v] = value
+    missing = [v for v in variables if v not in values]
+    if missing:
+        raise GraphError(f"no value for {_listed(missing)}; pass eval({{x: value, ...}})")
+    return values
+
+
+def _listed(variables: Sequence[Expr]) -> str:
+    return ", ".join(f"{v.name}: {v.type!r}" for v in variables) or "none"

@@ -1,0 +1,75 @@
+"""The two nodes that hold a body: a loop over it, and a block, a graph as one node.
+
+A loop is one node that holds a `Loop`: carries, inputs, outputs, and nothing more. See api.py for
+what users call, derivatives.py for how it is differentiated, run.py for how NumPy runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.errors import ShapeError
+from minigrad.graph import Expr, Op, register
+from minigrad.loop.body import Loop, stacked
+from minigrad.loop.derivatives import scan_jvp, scan_vjp
+from minigrad.loop.run import compiled, run_checked, run_on_numpy
+from minigrad.types import TupleType
+
+
+def _scan_type(*rest: Any) -> Any:
+    *types, loop = rest
+    body, length = loop.body, loop.length
+    if len(types) != len(body.inputs):
+        raise ShapeError(f"the body takes {len(body.inputs)} inputs; there are {len(types)}")
+    for k, (operand, v) in enumerate(zip(types, body.inputs, strict=True)):
+        is_x = body.n_carry <= k < body.n_carry + body.n_x
+        expected = stacked(v.type, length) if is_x else v.type
+        if operand is not expected:
+            raise ShapeError(f"input {k} of the loop is {operand!r}; its body takes {expected!r}")
+    ys = [stacked(y.type, length) for y in body.ys]
+    return TupleType([*(c.type for c in body.carries), *ys])
+
+
+SCAN = register(
+    Op(
+        "scan",
+        _scan_type,
+        run_on_numpy,
+        numpy_checked=run_checked,
+        vjp=scan_vjp,
+        jvp=scan_jvp,
+        attrs=("loop",),
+        symbol="↻",
+        out=True,
+    )
+)
+
+
+def run_loop(
+    loop: Loop, init: Sequence[Expr], xs: Sequence[Expr], constants: Sequence[Expr]
+) -> list[Expr]:
+    """The results of a loop: the last carries, then the stacked outputs."""
+    return loop.of(SCAN, init, xs, constants)
+
+
+# What a backend compiles as one. Backends make them, of graphs that are differentiated already.
+
+
+def _block_type(*rest: Any) -> Any:
+    *types, body = rest
+    if [v.type for v in body.inputs] != types:
+        raise ShapeError(f"a block of {len(body.inputs)} inputs got {types}")
+    return TupleType([o.type for o in body.outputs])
+
+
+BLOCK = register(
+    Op(
+        "block",
+        _block_type,
+        lambda *rest, out=None: tuple(compiled(rest[-1])(rest[:-1])),
+        no_gradient=True,
+        attrs=("body",),
+        out=True,
+    )
+)
