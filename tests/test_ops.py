@@ -23,7 +23,7 @@ import minigrad as mg
 from minigrad.graph import OPS
 
 INF, NAN = np.inf, np.nan
-LEAVES = {"var", "param", "const"}
+LEAVES = {"var", "param", "const", "placeholder"}
 ALL = CASES + COMPOSITES
 
 
