@@ -157,7 +157,9 @@ class Expr(_Fields):
         """What a parameter or constant holds. A parameter's array is live; assign to replace it."""
         if self.op not in (PARAM, CONST):
             raise AttributeError(f"only params and constants hold a value; use eval() on {self!r}")
-        return cast(Array, self.attrs[-1].array)
+        array = cast(Array, self.attrs[-1].array)
+        # A constant belongs to all equal graphs: nobody gets at its array's own shape and flags.
+        return array.view() if self.op is CONST else array
 
     @property
     def shape(self) -> Shape:  # type: ignore[override]
@@ -468,6 +470,21 @@ class ParamCell:
     def array(self) -> Array:
         """The value; in the host's memory it is live."""
         return self.storage.load()
+
+    def require_type(self, name: str, *, writable: bool = False) -> None:
+        """Raise GraphError where an array of the host was made in place what it must not be."""
+        if not isinstance(self.storage, HostStorage):
+            return
+        array, type_ = self.storage.array, self.type
+        if array.shape != type_.shape or array.dtype != type_.dtype:
+            now = f"{array.dtype}{array.shape}, but a param keeps its type, {type_!r}"
+        elif writable and not array.flags.writeable:
+            now = "read-only, so no param was updated"
+        else:
+            return
+        raise GraphError(
+            f"the value of param {name} was made {now}; to replace it assign to .value"
+        )
 
     def assign(self, value: npt.ArrayLike, name: str) -> None:
         """Replace the value; shape must match, and the dtype must convert without losing kind."""

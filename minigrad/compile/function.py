@@ -40,7 +40,7 @@ class Function:
         written = {} if updates is None else check_updates(updates)
         roots = [as_expr(e) for e in leaves] + list(written.values())
         self._count = len(leaves)
-        self._written = [cast(ParamCell, p.attrs[1]) for p in written]
+        self._written = [cast("tuple[str, ParamCell]", p.attrs) for p in written]
         check_bound(roots, self.inputs)
         self.outputs = roots
         self.rewritten: list[str] = []
@@ -59,7 +59,9 @@ class Function:
         given = self._in_order(values, named)
         arrays = [bind(v, x) for v, x in zip(self.inputs, given, strict=True)]
         found = self._run(arrays)
-        for cell, new in zip(self._written, found[self._count :], strict=True):
+        for name, cell in self._written:  # all are updated or none is
+            cell.require_type(name, writable=True)
+        for (_, cell), new in zip(self._written, found[self._count :], strict=True):
             cell.storage.store(new)
         return self._build(iter([x[()] if not x.ndim else x for x in found[: self._count]]))
 

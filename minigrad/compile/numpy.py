@@ -70,6 +70,7 @@ class _Compiled:
         for slot, value in zip(plan.inputs, values, strict=True):
             slots[slot] = value
         for slot, cell in plan.params:
+            cell.require_type(str(plan.nodes[slot].attrs[0]))
             slots[slot] = cell.array
         if self.check_finite:
             _check_leaves(plan, slots)

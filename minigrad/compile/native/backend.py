@@ -238,7 +238,10 @@ def _block(
         and any(r not in inside for r in readers.get(n, ()))
     ]  # fmt: skip
     sources = dict.fromkeys(source(a) for n in nodes for a in n.args)
-    inputs = [s for s in sources if s not in inside and uniform_value(s) is None]
+    outside = [s for s in sources if s not in inside]
+    inputs = [s for s in outside if uniform_value(s) is None]
+    if any(n.op is SCAN for n in nodes):
+        inputs = inputs or outside[:1]  # a step of a plan reads something
     if not inputs or not all(can_lie_in_memory(n) for n in (*inputs, *results)):
         return {}  # what depends on nothing is small
     variables = [body_var(k, "const", s.type) for k, s in enumerate(inputs)]
