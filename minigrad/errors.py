@@ -11,6 +11,10 @@ class ShapeError(MinigradError, ValueError):
     """Shapes, axes or indices that do not fit together."""
 
 
+class OutOfRangeError(ShapeError, IndexError):
+    """An axis or an index that the operand does not have."""
+
+
 class DTypeError(MinigradError, TypeError):
     """A dtype that an operation or an input does not take."""
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.errors import DTypeError, ShapeError
+from minigrad.errors import DTypeError, OutOfRangeError, ShapeError
 
 Shape: TypeAlias = tuple[int, ...]
 Array: TypeAlias = npt.NDArray[Any]
@@ -155,6 +155,15 @@ def as_shape(shape: Iterable[int] | int) -> Shape:
     return result
 
 
+def check_device(device: object) -> None:
+    """Raise ShapeError, a ValueError, unless a device is None or "cpu": expressions have no other.
+
+    A compiled function may run elsewhere; that is its backend's.
+    """
+    if device not in (None, "cpu"):
+        raise ShapeError(f'expressions are on the device "cpu", not {device!r}')
+
+
 def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     """Normalise a dtype; only bool, the integers, float32 and float64. Raises DTypeError."""
     try:
@@ -196,7 +205,7 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
 
 
 def normalize_axis(axis: int, ndim: int) -> int:
-    """An axis in 0..ndim-1. Raises ShapeError.
+    """An axis in 0..ndim-1. Raises OutOfRangeError.
 
     >>> normalize_axis(-1, 3)
     2
@@ -207,7 +216,7 @@ def normalize_axis(axis: int, ndim: int) -> int:
         raise ShapeError(f"an axis is an integer, not {axis!r}") from None
     if not -ndim <= index < ndim:
         has = f"axes {-ndim} to {ndim - 1}" if ndim else "no axes (it is a scalar)"
-        raise ShapeError(f"axis {index} is out of range: the operand has {has}")
+        raise OutOfRangeError(f"axis {index} is out of range: the operand has {has}")
     return index % ndim
 
 

@@ -165,6 +165,11 @@ def elementwise(function: Callable[[float], float]) -> Callable[[Any], np.ndarra
     return lambda x: np.vectorize(function, otypes=[np.float64])(x)
 
 
+def _floor_divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """As the array API standard says: of infinities, the limit of the quotient."""
+    return np.where(np.isinf(a) | np.isinf(b), np.divide(a, b), np.floor_divide(a, b))
+
+
 def softmax(x: np.ndarray, axis: Any = -1) -> np.ndarray:
     e = np.exp(x - np.max(x, axis=axis, keepdims=True))
     return e / np.sum(e, axis=axis, keepdims=True)
@@ -223,7 +228,7 @@ SMOOTH_BINARY: dict[str, tuple[Callable[..., Any], list[Sampler]]] = {
     "multiply": (np.multiply, [SMOOTH, SMOOTH]),
     "divide": (np.divide, [SMOOTH, signed(0.5, 2)]),
     "pow": (np.power, [between(0.4, 2), SMOOTH]),
-    "floor_divide": (np.floor_divide, [between(340, 360), between(99, 101)]),
+    "floor_divide": (_floor_divide, [between(340, 360), between(99, 101)]),
     "remainder": (np.remainder, [between(340, 360), between(99, 101)]),
     "logaddexp": (np.logaddexp, [SMOOTH, SMOOTH]),
     "atan2": (np.arctan2, [signed(0.5, 2), signed(0.5, 2)]),

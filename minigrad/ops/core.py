@@ -29,6 +29,7 @@ from minigrad.types import (
     as_dtype,
     as_shape,
     broadcast_shapes,
+    check_device,
     normalize_axes,
     promote,
 )
@@ -77,12 +78,15 @@ ASTYPE = register(
 
 
 @public
-def astype(x: Any, dtype: npt.DTypeLike) -> Expr:
+def astype(x: Any, dtype: npt.DTypeLike, /, *, copy: bool = True, device: Any = None) -> Expr:
     """The elements converted to a dtype. Differentiable from float to float only.
+
+    copy is taken and without effect, since expressions never change; the device is "cpu".
 
     >>> astype(const([1.7, -1.7]), "int64").eval()
     array([ 1, -1])
     """
+    check_device(device)
     x, target = as_expr(x), as_dtype(dtype)
     return x if x.dtype == target else make(ASTYPE, (x,), (target,))
 
@@ -110,8 +114,10 @@ RESHAPE = register(
 
 
 @public
-def reshape(x: Any, shape: int | Iterable[int]) -> Expr:
+def reshape(x: Any, /, shape: int | Iterable[int], *, copy: bool | None = None) -> Expr:
     """The same elements, in row-major order, in another shape; one dimension may be -1.
+
+    copy is taken and without effect, since expressions never change.
 
     >>> reshape(const([[1, 2], [3, 4]]), -1).eval()
     array([1, 2, 3, 4])
@@ -158,7 +164,7 @@ BROADCAST = register(
 
 
 @public
-def broadcast_to(x: Any, shape: int | Iterable[int]) -> Expr:
+def broadcast_to(x: Any, /, shape: int | Iterable[int]) -> Expr:
     """The operand repeated along new axes and along axes of length 1.
 
     >>> broadcast_to(const([1, 2]), (2, 2)).eval()
@@ -234,13 +240,25 @@ def reduce_with(
 
 
 @public
-def sum(x: Any, axis: int | Sequence[int] | None = None, *, keepdims: bool = False) -> Expr:
+def sum(
+    x: Any,
+    /,
+    axis: int | Sequence[int] | None = None,
+    *,
+    dtype: npt.DTypeLike | None = None,
+    keepdims: bool = False,
+) -> Expr:
     """Sum over axes (all by default). Booleans and integers sum to int64, unsigned to uint64.
+
+    With a dtype, the elements are converted to it first, and the sum is of it.
 
     >>> sum(const([[1.0, 2.0], [3.0, 4.0]]), axis=0).eval()
     array([4., 6.])
     """
-    return reduce_with(SUM, x, axis, keepdims)
+    if dtype is None:
+        return reduce_with(SUM, x, axis, keepdims)
+    # Integers that are summed in the widest of their kind come out the same, modulo 2ⁿ.
+    return astype(reduce_with(SUM, astype(x, dtype), axis, keepdims), dtype)
 
 
 # --- how operands meet -------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.errors import DTypeError, OpenGraphError, ShapeError
+from minigrad.errors import DTypeError, OpenGraphError, OutOfRangeError, ShapeError
 from minigrad.graph import CONST, Expr, Op, Terms, as_expr, const, make, register
 from minigrad.names import public
 from minigrad.ops.core import broadcast_to, explaining, full_like, is_python_number, meet
@@ -100,9 +100,9 @@ def _check_spec(shape: Shape, spec: Spec, arrays: int) -> None:
 
 
 def normalize_index(index: int, length: int, axis: int) -> int:
-    """An index in 0..length-1. Raises ShapeError."""
+    """An index in 0..length-1. Raises OutOfRangeError."""
     if not -length <= index < length:
-        raise ShapeError(f"index {index} is out of range for axis {axis} of length {length}")
+        raise OutOfRangeError(f"index {index} is out of range for axis {axis} of length {length}")
     return index % length
 
 
@@ -292,7 +292,7 @@ def _parse_entry(entry: Any, length: int, axis: int) -> tuple[Entry, Expr | None
     if isinstance(entry, np.ndarray):
         bad = entry[(entry < -length) | (entry >= length)]
         if bad.size:
-            raise ShapeError(
+            raise OutOfRangeError(
                 f"index {bad.flat[0]} is out of range for axis {axis} of length {length}"
             )
         signed = entry.astype(np.int64)  # a length may be too large for the dtype of indices
@@ -301,7 +301,7 @@ def _parse_entry(entry: Any, length: int, axis: int) -> tuple[Entry, Expr | None
 
 
 @public
-def getitem(x: Any, index: Any) -> Expr:
+def getitem(x: Any, index: Any, /) -> Expr:
     """x[index], with integers, slices, None, ..., integer and boolean arrays as in NumPy.
 
     Raises ShapeError for an index out of range, DTypeError for one of another kind.
@@ -368,7 +368,7 @@ def at(x: Expr) -> _AtIndexer:
 
 
 @public
-def take(x: Any, indices: Any, axis: int | None = None) -> Expr:
+def take(x: Any, indices: Any, /, axis: int | None = None) -> Expr:
     """Elements along an axis by integer indices; the axis may be left out for one-axis operands.
 
     >>> take(const([10, 20, 30]), [2, 0]).eval()
@@ -393,7 +393,7 @@ def _as_indices(indices: Any) -> Expr:
 
 
 @public
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Expr:
+def take_along_axis(x: Any, indices: Any, /, axis: int = -1) -> Expr:
     """out[..., j, ...] = x[..., indices[..., j, ...], ...] along an axis.
 
     >>> take_along_axis(const([[3, 1, 2]]), const([[1, 2, 0]])).eval()
@@ -412,7 +412,7 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Expr:
 
 
 @public
-def flip(x: Any, axis: int | tuple[int, ...] | None = None) -> Expr:
+def flip(x: Any, /, axis: int | tuple[int, ...] | None = None) -> Expr:
     """The order of elements reversed along axes (all by default).
 
     >>> flip(const([1, 2, 3])).eval()

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import compress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, Op, Terms, as_expr, make, register
@@ -67,7 +68,7 @@ MATMUL = register(
 
 
 @public
-def matmul(a: Any, b: Any) -> Expr:
+def matmul(a: Any, b: Any, /) -> Expr:
     """Matrix product, also `a @ b`: vectors, matrices and stacks of them, as in NumPy.
 
     Raises ShapeError when the inner dimensions differ.
@@ -257,7 +258,7 @@ def _drop_ones(pairs: list[tuple[Expr, str]]) -> list[tuple[Expr, str]]:
 
 
 @public
-def tensordot(a: Any, b: Any, axes: int | Sequence[Sequence[int]] = 2) -> Expr:
+def tensordot(a: Any, b: Any, /, axes: int | Sequence[Sequence[int]] = 2) -> Expr:
     """Sum of products over pairs of axes, as numpy.tensordot.
 
     >>> tensordot(as_expr([1.0, 2.0]), as_expr([3.0, 4.0]), axes=1).eval()
@@ -292,13 +293,23 @@ def _paired_axes(a: Expr, b: Expr, axes: Any) -> tuple[list[int], list[int]]:
 
 
 @public
-def vecdot(a: Any, b: Any, axis: int = -1) -> Expr:
-    """Sum of products along an axis."""
-    return sum(multiply(a, b), axis)
+def vecdot(a: Any, b: Any, /, axis: int = -1) -> Expr:
+    """Sum of products along an axis, in the dtype of the products.
+
+    >>> vecdot([[1, 2], [3, 4]], [1, 10]).eval()
+    array([21, 43])
+    """
+    a, b = as_expr(a), as_expr(b)
+    with explaining("vecdot", a, b):
+        lengths = [x.shape[normalize_axis(axis, x.ndim)] for x in (a, b)]
+        if lengths[0] != lengths[1]:
+            raise ShapeError(f"the axes that are summed have lengths {lengths[0]} and {lengths[1]}")
+    products = multiply(a, b)
+    return sum(products, axis, dtype=products.dtype)
 
 
 @public
-def dot(a: Any, b: Any) -> Expr:
+def dot(a: Any, b: Any, /) -> Expr:
     """NumPy's dot: product of scalars, inner product of vectors, matrix product."""
     a, b = as_expr(a), as_expr(b)
     if not a.ndim or not b.ndim:
@@ -307,13 +318,13 @@ def dot(a: Any, b: Any) -> Expr:
 
 
 @public
-def outer(a: Any, b: Any) -> Expr:
+def outer(a: Any, b: Any, /) -> Expr:
     """All products of elements of two vectors."""
     return multiply(reshape(a, (-1, 1)), reshape(b, (1, -1)))
 
 
 @public
-def cross(a: Any, b: Any, axis: int = -1) -> Expr:
+def cross(a: Any, b: Any, /, axis: int = -1) -> Expr:
     """Vector product of three-element vectors along an axis.
 
     >>> cross(as_expr([1, 0, 0]), [0, 1, 0]).eval()
@@ -332,7 +343,7 @@ def cross(a: Any, b: Any, axis: int = -1) -> Expr:
 
 
 @public
-def diagonal(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Expr:
+def diagonal(x: Any, /, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Expr:
     """The diagonal of two axes, as the last axis.
 
     >>> diagonal(as_expr([[1, 2], [3, 4]])).eval()
@@ -349,14 +360,14 @@ def diagonal(x: Any, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Expr:
 
 
 @public
-def trace(x: Any, offset: int = 0) -> Expr:
-    """Sum of the diagonal of the last two axes."""
-    return sum(diagonal(x, offset), -1)
+def trace(x: Any, /, offset: int = 0, *, dtype: npt.DTypeLike | None = None) -> Expr:
+    """Sum of the diagonal of the last two axes; dtype as for `sum`."""
+    return sum(diagonal(x, offset), -1, dtype=dtype)
 
 
 @public
 def vector_norm(
-    x: Any, axis: int | Sequence[int] | None = None, *, keepdims: bool = False, ord: float = 2
+    x: Any, /, axis: int | Sequence[int] | None = None, *, keepdims: bool = False, ord: float = 2
 ) -> Expr:
     """The norm (Σ|x|^ord)^(1/ord) over axes; ord may be ±inf, 0, 1, 2 or another number.
 
@@ -445,13 +456,13 @@ CHOLESKY = register(Op("cholesky", square_type, np.linalg.cholesky, vjp=_cholesk
 
 
 @public
-def inv(x: Any) -> Expr:
+def inv(x: Any, /) -> Expr:
     """Inverse of square matrices. Evaluating raises LinAlgError for a singular one."""
     return make(INV, (as_float(x),))
 
 
 @public
-def solve(a: Any, b: Any) -> Expr:
+def solve(a: Any, b: Any, /) -> Expr:
     """The x of a @ x = b, for square a; b is a vector or a matrix.
 
     >>> solve(as_expr([[2.0, 0.0], [0.0, 4.0]]), [2.0, 4.0]).eval()
@@ -471,7 +482,7 @@ def solve(a: Any, b: Any) -> Expr:
 
 
 @public
-def det(x: Any) -> Expr:
+def det(x: Any, /) -> Expr:
     """Determinant of square matrices (..., n, n); 1 of an empty one.
 
     Its derivatives, to every order, are those of the polynomial, for singular matrices too.
@@ -482,15 +493,22 @@ def det(x: Any) -> Expr:
     return make(DET, (as_float(x),))
 
 
+class SlogdetResult(NamedTuple):
+    """det x = sign · exp(logabsdet)."""
+
+    sign: Expr
+    logabsdet: Expr
+
+
 @public
-def slogdet(x: Any) -> tuple[Expr, Expr]:
-    """Sign and logarithm of the absolute value of the determinant."""
+def slogdet(x: Any, /) -> SlogdetResult:
+    """Sign and logarithm of the absolute value of the determinant of square matrices."""
     x = as_float(x)
-    return make(SIGNDET, (x,)), make(LOGABSDET, (x,))
+    return SlogdetResult(make(SIGNDET, (x,)), make(LOGABSDET, (x,)))
 
 
 @public
-def cholesky(x: Any, *, upper: bool = False) -> Expr:
+def cholesky(x: Any, /, *, upper: bool = False) -> Expr:
     """The triangular L with L @ L.mT = x, of a symmetric positive definite x.
 
     Of an x that is not symmetric, the symmetric part (x + x.mT) / 2 is taken.
@@ -503,7 +521,7 @@ def cholesky(x: Any, *, upper: bool = False) -> Expr:
 
 
 @public
-def matrix_power(x: Any, n: int) -> Expr:
+def matrix_power(x: Any, n: int, /) -> Expr:
     """x multiplied by itself n times; the inverse for negative n."""
     x = as_float(x)
     with explaining("matrix_power", x):

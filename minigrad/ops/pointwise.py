@@ -101,17 +101,22 @@ def _unary(
     takes: str = "f",
     test: bool = False,
     steps: bool = False,
+    rounds: bool = False,
     symbol: str = "",
     infix: int = 0,
     latex: str = "",
 ) -> UnaryFunction:
     # steps: flat wherever it is smooth, so its derivative is declared, not forgotten.
-    partials = None if test or steps else (partial,)
+    # rounds: it also gives integers, and gives integers as they are.
+    partials = None if test or steps or rounds else (partial,)
     op = _declare(1, name, numpy, partials, takes, test, symbol, infix, latex)
 
-    def function(x: Any) -> Expr:
+    def function(x: Any, /) -> Expr:
         if type(x) is Expr and x.type.is_float:
             return make(op, (x,))
+        x = as_expr(x)
+        if rounds and x.dtype.kind in "iu":
+            return x  # type: ignore[no-any-return]
         return make(op, (as_float(x) if takes == "f" else as_expr(x),))
 
     return _name(function, name, doc)  # type: ignore[no-any-return]
@@ -131,7 +136,7 @@ def _binary(
 ) -> BinaryFunction:
     op = _declare(2, name, numpy, partials, takes, test, symbol, infix, latex)
 
-    def function(a: Any, b: Any) -> Expr:
+    def function(a: Any, b: Any, /) -> Expr:
         # Floats of one type, or a float and a number: most nodes there are, and every op takes
         # them. Meeting them here instead of in `meet` takes a third off the cost of a node.
         if type(a) is Expr and a.type.is_float:
@@ -231,10 +236,23 @@ pow = _binary(
     infix=8,
     latex="{{{0}}}^{{{1}}}",
 )
+
+
+def _floor_divide_numpy(a: Array, b: Array, out: Array | None = None) -> Array:
+    if a.dtype.kind != "f" or not (unbounded := np.isinf(a) | np.isinf(b)).any():
+        return np.floor_divide(a, b, out=out)
+    # NumPy makes NaN of ∞ // 2 and -1 of 1 // -∞; the array API standard asks for ∞ and -0.
+    y = np.where(unbounded, np.divide(a, b), np.floor_divide(a, b))
+    if out is None:
+        return y
+    np.copyto(out, y)
+    return out
+
+
 floor_divide = _binary(
     "floor_divide",
-    "floor(a / b), elementwise; also `a // b`. Derivative 0.",
-    np.floor_divide,
+    "floor(a / b), elementwise; also `a // b`. Where a or b is infinite, a / b. Derivative 0.",
+    _floor_divide_numpy,
     (None, None),
     takes="n",
     symbol="//",
@@ -274,11 +292,13 @@ abs = _unary(
 sign: UnaryFunction = _unary(
     "sign", "-1, 0 or 1, elementwise. Derivative 0.", np.sign, takes="n", steps=True
 )
-floor = _unary("floor", "Largest integer <= x, as a float. Derivative 0.", np.floor, steps=True)
-ceil = _unary("ceil", "Smallest integer >= x, as a float. Derivative 0.", np.ceil, steps=True)
-trunc = _unary("trunc", "x without its fraction, as a float. Derivative 0.", np.trunc, steps=True)
+floor = _unary("floor", "Largest integer <= x, in its dtype. Derivative 0.", np.floor, rounds=True)
+ceil = _unary("ceil", "Smallest integer >= x, in its dtype. Derivative 0.", np.ceil, rounds=True)
+trunc = _unary(
+    "trunc", "x without its fraction, in its dtype. Derivative 0.", np.trunc, rounds=True
+)
 round = _unary(
-    "round", "Nearest integer, ties to even, as a float. Derivative 0.", np.rint, steps=True
+    "round", "Nearest integer, ties to even, in its dtype. Derivative 0.", np.rint, rounds=True
 )
 
 # --- exponentials and logarithms ---------------------------------------------------------------
@@ -531,7 +551,7 @@ WHERE = register(
 
 
 @public
-def where(condition: Any, a: Any, b: Any) -> Expr:
+def where(condition: Any, a: Any, b: Any, /) -> Expr:
     """a where the condition holds, b elsewhere. The side not taken gets derivative 0, never NaN.
 
     >>> where(as_expr([True, False]), 1.0, [2.0, 3.0]).eval()
@@ -548,19 +568,19 @@ def where(condition: Any, a: Any, b: Any) -> Expr:
 
 
 @public
-def positive(x: Any) -> Expr:
+def positive(x: Any, /) -> Expr:
     """+x: the operand itself."""
     return as_expr(x)
 
 
 @public
-def reciprocal(x: Any) -> Expr:
+def reciprocal(x: Any, /) -> Expr:
     """1 / x."""
     return divide(1.0, x)
 
 
 @public
-def clip(x: Any, min: Any = None, max: Any = None) -> Expr:
+def clip(x: Any, /, min: Any = None, max: Any = None) -> Expr:
     """x limited to [min, max]; None leaves a side open. At a limit the derivative is half.
 
     >>> clip(as_expr([-2.0, 0.5, 2.0]), -1, 1).eval()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, Op, Terms, as_expr, make, register
@@ -28,7 +29,7 @@ from minigrad.ops.core import (
 )
 from minigrad.ops.index import flip, take_along_axis
 from minigrad.ops.pointwise import sqrt, subtract, where
-from minigrad.ops.shape import concat, moveaxis, ones
+from minigrad.ops.shape import concat, full, moveaxis, ones
 from minigrad.types import BOOL, INT64, Array, Shape, TensorType, normalize_axes, normalize_axis
 
 Axis = int | Sequence[int] | None
@@ -74,7 +75,7 @@ MIN = register(
 
 
 @public
-def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+def max(x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> Expr:
     """Largest element over axes; NaN if there is one. Tied elements share the derivative.
 
     >>> max(as_expr([[1, 5], [3, 2]]), axis=1).eval()
@@ -84,7 +85,7 @@ def max(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
 
 
 @public
-def min(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+def min(x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> Expr:
     """Smallest element over axes; NaN if there is one. Tied elements share the derivative."""
     return reduce_with(MIN, x, axis, keepdims)
 
@@ -105,19 +106,19 @@ ANY = register(
 
 
 @public
-def all(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+def all(x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> Expr:
     """Whether all elements are true (not 0)."""
     return reduce_with(ALL, x, axis, keepdims)
 
 
 @public
-def any(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+def any(x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> Expr:
     """Whether any element is true (not 0)."""
     return reduce_with(ANY, x, axis, keepdims)
 
 
 @public
-def count_nonzero(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+def count_nonzero(x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> Expr:
     """How many elements are not 0."""
     return sum(as_expr(x) != 0, axis, keepdims=keepdims)
 
@@ -130,7 +131,7 @@ def _count(x: Expr, axis: Axis) -> int:
 
 
 @public
-def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+def mean(x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> Expr:
     """Arithmetic mean over axes; NaN of no elements.
 
     >>> mean(as_expr([1.0, 2.0, 6.0])).eval()
@@ -142,7 +143,9 @@ def mean(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
 
 
 @public
-def variance(x: Any, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Expr:
+def variance(
+    x: Any, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False
+) -> Expr:
     """Variance over axes: Σ(x - mean)² / (n - correction). NumPy's `var`.
 
     >>> variance(as_expr([1.0, 3.0])).eval()
@@ -159,7 +162,7 @@ def root(x: Expr) -> Expr:
 
 
 @public
-def std(x: Any, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Expr:
+def std(x: Any, /, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = False) -> Expr:
     """Standard deviation over axes: the square root of `variance`. Its derivative at 0 is 0."""
     return root(variance(x, axis, correction=correction, keepdims=keepdims))
 
@@ -167,9 +170,14 @@ def std(x: Any, axis: Axis = None, *, correction: float = 0.0, keepdims: bool = 
 # --- products ----------------------------------------------------------------------------------
 
 
-def _widened(x: Any) -> Expr:
-    x = as_expr(x)
+def _widened(x: Any, dtype: npt.DTypeLike | None) -> Expr:
+    """x, converted to a dtype if there is one, in the dtype in which it is added up."""
+    x = _in_dtype(as_expr(x), dtype)
     return astype(x, summed_dtype(x.dtype))
+
+
+def _in_dtype(x: Expr, dtype: npt.DTypeLike | None) -> Expr:
+    return x if dtype is None else astype(x, dtype)
 
 
 def _last(x: Expr, axis: Axis) -> Expr:
@@ -180,13 +188,22 @@ def _last(x: Expr, axis: Axis) -> Expr:
 
 
 @public
-def prod(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+def prod(
+    x: Any,
+    /,
+    axis: Axis = None,
+    *,
+    dtype: npt.DTypeLike | None = None,
+    keepdims: bool = False,
+) -> Expr:
     """Product over axes; 1 of no elements. Its derivative is right where factors are 0.
+
+    Its dtype is that of `sum`.
 
     >>> prod(as_expr([2.0, 3.0, 4.0])).eval()
     np.float64(24.0)
     """
-    x = _widened(x)
+    x = _widened(x, dtype)
     with explaining("prod", x):
         y = _last(x, axis)
     n = y.shape[-1]
@@ -198,23 +215,36 @@ def prod(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
         y = paired if n % 2 == 0 else concat([paired, y[..., -1:]], -1)
         n = y.shape[-1]
     kept = keep_axes(x.shape, normalize_axes(axis, x.ndim))
-    return reshape(y, kept if keepdims else y.shape[:-1])
+    return _in_dtype(reshape(y, kept if keepdims else y.shape[:-1]), dtype)
 
 
 @public
-def cumulative_prod(x: Any, axis: int | None = None) -> Expr:
-    """Products of the first 1, 2, ... elements along an axis.
+def cumulative_prod(
+    x: Any,
+    /,
+    axis: int | None = None,
+    *,
+    dtype: npt.DTypeLike | None = None,
+    include_initial: bool = False,
+) -> Expr:
+    """Products of the first 1, 2, ... elements along an axis; dtype and the rest as cumulative_sum.
 
     >>> cumulative_prod(as_expr([1, 2, 3, 4])).eval()
     array([ 1,  2,  6, 24])
     """
-    y, k = _one_axis(_widened(x), axis, "cumulative_prod")
+    y, k = _one_axis(_widened(x, dtype), axis, "cumulative_prod")
     y = moveaxis(y, k, -1)
     shift = 1
     while shift < y.shape[-1]:
         y = concat([y[..., :shift], y[..., shift:] * y[..., :-shift]], -1)
         shift *= 2
-    return moveaxis(y, -1, k)
+    y = _in_dtype(moveaxis(y, -1, k), dtype)
+    return _behind(1, y, k) if include_initial else y
+
+
+def _behind(first: int, y: Expr, axis: int) -> Expr:
+    """A slice of one number, then y."""
+    return concat([full((*y.shape[:axis], 1, *y.shape[axis + 1 :]), first, y.dtype), y], axis)
 
 
 def _one_axis(x: Any, axis: int | None, name: str) -> tuple[Expr, int]:
@@ -259,14 +289,24 @@ CUMSUM = register(
 
 
 @public
-def cumulative_sum(x: Any, axis: int | None = None) -> Expr:
+def cumulative_sum(
+    x: Any,
+    /,
+    axis: int | None = None,
+    *,
+    dtype: npt.DTypeLike | None = None,
+    include_initial: bool = False,
+) -> Expr:
     """Sums of the first 1, 2, ... elements along an axis (all elements when none is given).
+
+    dtype as for `sum`. With include_initial the sum of no elements, 0, comes first.
 
     >>> cumulative_sum(as_expr([1, 2, 3])).eval()
     array([1, 3, 6])
     """
-    x, k = _one_axis(_widened(x), axis, "cumulative_sum")
-    return make(CUMSUM, (x,), (k,))
+    x, k = _one_axis(_widened(x, dtype), axis, "cumulative_sum")
+    y = _in_dtype(make(CUMSUM, (x,), (k,)), dtype)
+    return _behind(0, y, k) if include_initial else y
 
 
 # --- softmax and logsumexp ---------------------------------------------------------------------
@@ -326,7 +366,7 @@ LOGSUMEXP = register(
 
 
 @public
-def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
+def logsumexp(x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> Expr:
     """log Σ exp(x) over axes, without overflow; -inf of no elements.
 
     >>> logsumexp(as_expr([1000.0, 1000.0])).eval()
@@ -336,7 +376,7 @@ def logsumexp(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Expr:
 
 
 @public
-def softmax(x: Any, axis: Axis = -1) -> Expr:
+def softmax(x: Any, /, axis: Axis = -1) -> Expr:
     """exp(x) / Σ exp(x) along an axis, without overflow.
 
     >>> softmax(as_expr([0.0, 0.0])).eval()
@@ -349,7 +389,7 @@ def softmax(x: Any, axis: Axis = -1) -> Expr:
 
 
 @public
-def log_softmax(x: Any, axis: Axis = -1) -> Expr:
+def log_softmax(x: Any, /, axis: Axis = -1) -> Expr:
     """log(softmax(x)), without underflow.
 
     >>> log_softmax(as_expr([0.0, -2000.0])).eval()
@@ -402,7 +442,7 @@ def _arg(op: Op, x: Any, axis: int | None, keepdims: bool) -> Expr:
 
 
 @public
-def argmax(x: Any, axis: int | None = None, *, keepdims: bool = False) -> Expr:
+def argmax(x: Any, /, axis: int | None = None, *, keepdims: bool = False) -> Expr:
     """Index of the (first) largest element, of all or along an axis.
 
     >>> argmax(as_expr([3, 9, 4])).eval()
@@ -412,14 +452,14 @@ def argmax(x: Any, axis: int | None = None, *, keepdims: bool = False) -> Expr:
 
 
 @public
-def argmin(x: Any, axis: int | None = None, *, keepdims: bool = False) -> Expr:
+def argmin(x: Any, /, axis: int | None = None, *, keepdims: bool = False) -> Expr:
     """Index of the (first) smallest element, of all or along an axis."""
     return _arg(ARGMIN, x, axis, keepdims)
 
 
 @public
-def argsort(x: Any, axis: int = -1, *, descending: bool = False) -> Expr:
-    """Indices that sort along an axis, keeping the order of equal elements.
+def argsort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Expr:
+    """Indices that sort along an axis, keeping the order of equal elements, whatever `stable` says.
 
     >>> argsort(as_expr([3, 1, 2])).eval()
     array([1, 2, 0])
@@ -432,7 +472,7 @@ def argsort(x: Any, axis: int = -1, *, descending: bool = False) -> Expr:
 
 
 @public
-def sort(x: Any, axis: int = -1, *, descending: bool = False) -> Expr:
+def sort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Expr:
     """Elements sorted along an axis; the derivative follows each element to its place.
 
     >>> sort(as_expr([3, 1, 2])).eval()

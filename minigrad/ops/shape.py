@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +15,27 @@ import numpy.typing as npt
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, Op, Terms, as_expr, const, make, register
 from minigrad.names import public
-from minigrad.ops.core import astype, broadcast_to, explaining, is_python_number, reshape
+from minigrad.ops.core import (
+    as_float,
+    astype,
+    broadcast_to,
+    explaining,
+    is_python_number,
+    meet,
+    reshape,
+)
 from minigrad.ops.core import full as number
 from minigrad.ops.index import take
 from minigrad.ops.pointwise import subtract, where
 from minigrad.tree import flatten
 from minigrad.types import (
+    FLOAT64,
     Array,
     TensorType,
     as_dtype,
     as_shape,
     broadcast_shapes,
+    check_device,
     normalize_axes,
     normalize_axis,
     promote,
@@ -55,7 +65,7 @@ PERMUTE = register(
 
 
 @public
-def permute_dims(x: Any, axes: Sequence[int] | None = None) -> Expr:
+def permute_dims(x: Any, /, axes: Sequence[int] | None = None) -> Expr:
     """The axes in another order; reversed when none is given.
 
     >>> permute_dims(const([[1, 2], [3, 4]])).eval()
@@ -115,7 +125,7 @@ CONCAT = register(
 
 
 @public
-def concat(arrays: Sequence[Any], axis: int | None = 0) -> Expr:
+def concat(arrays: Sequence[Any], /, axis: int | None = 0) -> Expr:
     """Join along an axis that exists; None joins all elements along one axis.
 
     >>> concat([const([1, 2]), [3]]).eval()
@@ -141,7 +151,7 @@ def _sequence(arrays: Sequence[Any], name: str) -> list[Expr]:
 
 
 @public
-def stack(arrays: Sequence[Any], axis: int = 0) -> Expr:
+def stack(arrays: Sequence[Any], /, axis: int = 0) -> Expr:
     """Join along a new axis.
 
     >>> stack([const(1), const(2)]).eval()
@@ -172,7 +182,7 @@ def _stack_levels(values: Any) -> Expr:
 
 
 @public
-def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Expr:
+def expand_dims(x: Any, /, axis: int | Sequence[int] = 0) -> Expr:
     """New axes of length 1 at the given places of the result.
 
     >>> expand_dims(const([1, 2]), 1).shape
@@ -187,7 +197,7 @@ def expand_dims(x: Any, axis: int | Sequence[int] = 0) -> Expr:
 
 
 @public
-def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Expr:
+def squeeze(x: Any, /, axis: int | Sequence[int] | None = None) -> Expr:
     """Without the given axes, which must have length 1 (all such axes by default).
 
     >>> squeeze(const([[1, 2]]), 0).shape
@@ -204,13 +214,13 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Expr:
 
 
 @public
-def matrix_transpose(x: Any) -> Expr:
+def matrix_transpose(x: Any, /) -> Expr:
     """The last two axes swapped; also x.mT."""
     return swapaxes(x, -1, -2)
 
 
 @public
-def swapaxes(x: Any, axis1: int, axis2: int) -> Expr:
+def swapaxes(x: Any, /, axis1: int, axis2: int) -> Expr:
     """Two axes swapped."""
     x = as_expr(x)
     with explaining("swapaxes", x):
@@ -221,7 +231,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Expr:
 
 
 @public
-def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Expr:
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int], /) -> Expr:
     """Axes moved to other places, the rest in their order.
 
     >>> moveaxis(const(np.zeros((2, 3, 4))), 0, -1).shape
@@ -239,12 +249,15 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 
 def _listed(axis: int | Sequence[int]) -> list[int]:
+    """One number or several, as a list."""
     return list(axis) if isinstance(axis, Sequence) else [axis]
 
 
 @public
-def roll(x: Any, shift: int, axis: int | None = None) -> Expr:
-    """Elements shifted along an axis (all elements when none is given), coming round at the end.
+def roll(x: Any, /, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Expr:
+    """Elements shifted along axes (as one row when none is given), coming round at the end.
+
+    One shift for all axes, or one for each.
 
     >>> roll(const([1, 2, 3]), 1).eval()
     array([3, 1, 2])
@@ -253,13 +266,18 @@ def roll(x: Any, shift: int, axis: int | None = None) -> Expr:
     if axis is None:
         return reshape(roll(reshape(x, -1), shift, 0), x.shape)
     with explaining("roll", x):
-        k = normalize_axis(axis, x.ndim)
-    n = x.shape[k]
-    return take(x, (np.arange(n) - shift) % max(n, 1), k)
+        shifts, axes = _listed(shift), [normalize_axis(a, x.ndim) for a in _listed(axis)]
+        if len(shifts) not in (1, len(axes)):
+            raise ShapeError(f"{len(shifts)} shifts for {len(axes)} axes; give one, or one each")
+    rolled: Expr = x
+    for k, by in zip(axes, shifts * (len(axes) // len(shifts)), strict=True):
+        n = rolled.shape[k]
+        rolled = take(rolled, (np.arange(n) - by) % max(n, 1), k)
+    return rolled
 
 
 @public
-def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Expr:
+def repeat(x: Any, repeats: Any, /, axis: int | None = None) -> Expr:
     """Each element repeated, a fixed number of times.
 
     >>> repeat(const([1, 2]), 2).eval()
@@ -279,7 +297,7 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Exp
 
 
 @public
-def tile(x: Any, repetitions: int | Sequence[int]) -> Expr:
+def tile(x: Any, repetitions: int | Sequence[int], /) -> Expr:
     """The whole tensor repeated along each axis.
 
     >>> tile(const([1, 2]), 2).eval()
@@ -298,30 +316,57 @@ def tile(x: Any, repetitions: int | Sequence[int]) -> Expr:
 
 
 @public
-def unstack(x: Any, axis: int = 0) -> tuple[Expr, ...]:
+def unstack(x: Any, /, axis: int = 0) -> tuple[Expr, ...]:
     """The slices along an axis, without it."""
     moved = moveaxis(x, axis, 0)
     return tuple([moved[k] for k in range(moved.shape[0])])
 
 
 @public
-def broadcast_arrays(*arrays: Any) -> list[Expr]:
+def broadcast_arrays(*arrays: Any) -> tuple[Expr, ...]:
     """The operands broadcast to their common shape."""
     given = [as_expr(a) for a in arrays]
     with explaining("broadcast_arrays", *given):
         shape = broadcast_shapes(*[a.shape for a in given])
-    return [broadcast_to(a, shape) for a in given]
+    return tuple([broadcast_to(a, shape) for a in given])
 
 
 @public
-def tril(x: Any, k: int = 0) -> Expr:
+def meshgrid(*arrays: Any, indexing: Literal["xy", "ij"] = "xy") -> tuple[Expr, ...]:
+    """Vectors as coordinates of a grid: each repeated along the axes of the others.
+
+    With indexing "ij" the k-th varies along axis k; with "xy" the first two change places.
+
+    >>> [x.eval().tolist() for x in meshgrid([1, 2], [3, 4, 5])]
+    [[[1, 2], [1, 2], [1, 2]], [[3, 3], [4, 4], [5, 5]]]
+    """
+    given = [as_expr(a) for a in arrays]
+    with explaining("meshgrid", *given):
+        if any(a.ndim > 1 for a in given):
+            raise ShapeError("meshgrid takes vectors and scalars")
+        if indexing not in ("xy", "ij"):
+            raise ShapeError(f'the indexing is "xy" or "ij", not {indexing!r}')
+    order = list(range(len(given)))
+    if indexing == "xy":
+        order[:2] = order[:2][::-1]
+    shape = [given[k].size for k in order]
+    return tuple(
+        [
+            broadcast_to(reshape(a, [a.size if j == k else 1 for j in order]), shape)
+            for k, a in enumerate(given)
+        ]
+    )
+
+
+@public
+def tril(x: Any, /, k: int = 0) -> Expr:
     """The lower triangle of the last two axes; zero above diagonal k."""
     x = as_expr(x)
     return where(_triangle(x, k, "tril"), x, 0)
 
 
 @public
-def triu(x: Any, k: int = 0) -> Expr:
+def triu(x: Any, /, k: int = 0) -> Expr:
     """The upper triangle of the last two axes; zero below diagonal k."""
     x = as_expr(x)
     return where(~_triangle(x, k - 1, "triu"), x, 0)
@@ -336,73 +381,164 @@ def _triangle(x: Expr, k: int, name: str) -> Array:
 
 
 @public
-def diff(x: Any, *, axis: int = -1, n: int = 1) -> Expr:
-    """n-th difference of neighbours along an axis.
+def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Expr:
+    """n-th difference of neighbours along an axis, of what is prepended and appended too.
+
+    What is put before and behind has as many axes as x, or none: then it is one number for all.
 
     >>> diff(const([1, 4, 9])).eval()
     array([3, 5])
     """
     y = as_expr(x)
     with explaining("diff", y):
-        before = (slice(None),) * normalize_axis(axis, y.ndim)
+        k = normalize_axis(axis, y.ndim)
+        if n < 0:
+            raise ShapeError(f"there is no difference of order {n}")
+    ends = [None if e is None else _slab(e, y, k) for e in (prepend, append)]
+    if ends != [None, None]:
+        y = concat([e for e in (ends[0], y, ends[1]) if e is not None], k)
+    before = (slice(None),) * k
     for _ in range(n):
         y = subtract(y[(*before, slice(1, None))], y[(*before, slice(None, -1))])
     return y
 
 
+def _slab(x: Any, beside: Expr, axis: int) -> Expr:
+    """x as a piece that goes before or behind along an axis; a number becomes one slice."""
+    x = as_expr(x)
+    shape = [1 if k == axis else n for k, n in enumerate(beside.shape)]
+    return x if x.ndim else broadcast_to(x, shape)
+
+
 # --- constant tensors --------------------------------------------------------------------------
 
+# All take the array API's device, which is "cpu": see check_device.
 
-def full(shape: int | Iterable[int], value: Any, dtype: npt.DTypeLike | None = None) -> Expr:
-    """A tensor of one value."""
-    x = as_expr(value) if dtype is None else astype(value, dtype)
+
+def _float64_unless(dtype: npt.DTypeLike | None) -> np.dtype[Any]:
+    return FLOAT64 if dtype is None else as_dtype(dtype)
+
+
+def full(
+    shape: int | Iterable[int],
+    fill_value: Any,
+    dtype: npt.DTypeLike | None = None,
+    *,
+    device: Any = None,
+) -> Expr:
+    """A tensor of one value, a number or an expression, in its dtype unless told.
+
+    >>> full((2,), 0.5).eval()
+    array([0.5, 0.5])
+    """
+    check_device(device)
+    x = as_expr(fill_value) if dtype is None else meet("full", fill_value, dtype=as_dtype(dtype))[0]
     return broadcast_to(x, as_shape(shape))
 
 
-def zeros(shape: int | Iterable[int], dtype: npt.DTypeLike = np.float64) -> Expr:
-    """A tensor of zeros."""
-    return number(0, TensorType(shape, dtype))
+def zeros(
+    shape: int | Iterable[int], dtype: npt.DTypeLike | None = None, *, device: Any = None
+) -> Expr:
+    """A tensor of zeros, of float64 unless told."""
+    check_device(device)
+    return number(0, TensorType(shape, _float64_unless(dtype)))
 
 
-def ones(shape: int | Iterable[int], dtype: npt.DTypeLike = np.float64) -> Expr:
-    """A tensor of ones."""
-    return number(1, TensorType(shape, dtype))
+def ones(
+    shape: int | Iterable[int], dtype: npt.DTypeLike | None = None, *, device: Any = None
+) -> Expr:
+    """A tensor of ones, of float64 unless told."""
+    check_device(device)
+    return number(1, TensorType(shape, _float64_unless(dtype)))
+
+
+def empty(
+    shape: int | Iterable[int], dtype: npt.DTypeLike | None = None, *, device: Any = None
+) -> Expr:
+    """A tensor whose values do not matter: zeros."""
+    return zeros(shape, dtype, device=device)
 
 
 @public
-def zeros_like(x: Any, dtype: npt.DTypeLike | None = None) -> Expr:
-    """Zeros of the shape and dtype of x."""
+def zeros_like(x: Any, /, dtype: npt.DTypeLike | None = None, *, device: Any = None) -> Expr:
+    """Zeros of the shape and, unless told, the dtype of x."""
     x = as_expr(x)
-    return zeros(x.shape, x.dtype if dtype is None else dtype)
+    return zeros(x.shape, x.dtype if dtype is None else dtype, device=device)
 
 
 @public
-def ones_like(x: Any, dtype: npt.DTypeLike | None = None) -> Expr:
-    """Ones of the shape and dtype of x."""
+def ones_like(x: Any, /, dtype: npt.DTypeLike | None = None, *, device: Any = None) -> Expr:
+    """Ones of the shape and, unless told, the dtype of x."""
     x = as_expr(x)
-    return ones(x.shape, x.dtype if dtype is None else dtype)
+    return ones(x.shape, x.dtype if dtype is None else dtype, device=device)
 
 
 @public
-def full_like(x: Any, value: Any, dtype: npt.DTypeLike | None = None) -> Expr:
-    """One value in the shape and dtype of x."""
+def empty_like(x: Any, /, dtype: npt.DTypeLike | None = None, *, device: Any = None) -> Expr:
+    """A tensor like x whose values do not matter: zeros."""
+    return zeros_like(x, dtype, device=device)
+
+
+@public
+def full_like(
+    x: Any, /, fill_value: Any, dtype: npt.DTypeLike | None = None, *, device: Any = None
+) -> Expr:
+    """One value in the shape and, unless told, the dtype of x."""
     x = as_expr(x)
-    return full(x.shape, value, x.dtype if dtype is None else dtype)
+    return full(x.shape, fill_value, x.dtype if dtype is None else dtype, device=device)
 
 
 def arange(
-    start: float, stop: float | None = None, step: float = 1, dtype: npt.DTypeLike | None = None
+    start: float,
+    /,
+    stop: float | None = None,
+    step: float = 1,
+    dtype: npt.DTypeLike | None = None,
+    *,
+    device: Any = None,
 ) -> Expr:
     """Evenly spaced numbers, the end excluded, as a constant."""
+    check_device(device)
     first, last = (0, start) if stop is None else (start, stop)
-    return const(np.arange(first, last, step), dtype)
+    return const(np.arange(first, last, step, dtype=None if dtype is None else as_dtype(dtype)))
 
 
-def linspace(start: float, stop: float, num: int, dtype: npt.DTypeLike = np.float64) -> Expr:
-    """Evenly spaced numbers, both ends included, as a constant."""
-    return const(np.linspace(start, stop, num, dtype=as_dtype(dtype)))
+def linspace(
+    start: Any,
+    stop: Any,
+    /,
+    num: int = 50,
+    *,
+    endpoint: bool = True,
+    dtype: npt.DTypeLike | None = None,
+    device: Any = None,
+) -> Expr:
+    """Evenly spaced numbers between two numbers or expressions, as a new first axis.
+
+    The end is the last of them, or with endpoint=False would be the next one.
+
+    >>> linspace(0, 1, 4, endpoint=False).eval()
+    array([0.  , 0.25, 0.5 , 0.75])
+    """
+    check_device(device)
+    if not isinstance(start, Expr) and not isinstance(stop, Expr):
+        return const(np.linspace(start, stop, num, endpoint, dtype=_float64_unless(dtype)))
+    start, stop = meet("linspace", start, stop)
+    start, stop = as_float(start), as_float(stop)
+    weights = np.linspace(0, 1, num, endpoint).reshape(-1, *(1,) * start.ndim).astype(start.dtype)
+    points = (1 - weights) * start + weights * stop
+    return points if dtype is None else astype(points, dtype)
 
 
-def eye(rows: int, columns: int | None = None, dtype: npt.DTypeLike = np.float64) -> Expr:
-    """Ones on the diagonal, zeros elsewhere, as a constant."""
-    return const(np.eye(rows, columns, dtype=as_dtype(dtype)))
+def eye(
+    n_rows: int,
+    n_cols: int | None = None,
+    /,
+    *,
+    k: int = 0,
+    dtype: npt.DTypeLike | None = None,
+    device: Any = None,
+) -> Expr:
+    """Ones on the k-th diagonal, zeros elsewhere, as a constant of float64 unless told."""
+    check_device(device)
+    return const(np.eye(n_rows, n_cols, k, dtype=_float64_unless(dtype)))
