@@ -41,7 +41,8 @@ def to_dot(picture: Picture) -> str:
     if picture.is_placed:
         graph.attr("graph", layout="nop", splines="line", outputorder="nodesfirst")
         _bands(graph, picture)
-    _clusters(graph, picture)
+    else:
+        _clusters(graph, picture)
     for node in picture.nodes:
         if node.group is None or picture.is_placed:
             _add_node(graph, node, picture)
@@ -52,28 +53,46 @@ def to_dot(picture: Picture) -> str:
 
 
 def _clusters(graph: graphviz.Digraph, picture: Picture) -> None:
-    for k, name in enumerate([] if picture.is_placed else picture.groups):
-        with graph.subgraph(name=f"cluster_{k}") as cluster:
-            label = f"<{table([cell(name, bold=True, size=11)])}>"
-            cluster.attr(
-                label=label,
-                id=f"cluster{k}",
-                tooltip=tooltip([name]),
-                style="rounded,filled",
-                fillcolor=LIGHT["group"],
-                color=LIGHT["faint"],
-                labeljust="l",
-                labelloc="t",
-            )
-            for node in picture.nodes:
-                if node.group == name:
-                    _add_node(cluster, node, picture)
+    """Groups as clusters, made from the inside out: a cluster is added whole to the one around."""
+    clusters = {name: _cluster(k, name) for k, name in enumerate(picture.groups)}
+    for node in picture.nodes:
+        if node.group is not None:
+            _add_node(clusters[node.group], node, picture)
+    for name in reversed(picture.groups):
+        outer = picture.around.get(name)
+        (graph if outer is None else clusters[outer]).subgraph(clusters[name])
+
+
+def _cluster(k: int, name: str) -> graphviz.Digraph:
+    cluster = graphviz.Digraph(f"cluster_{k}")
+    cluster.attr(
+        "graph",
+        label=f"<{table([cell(name, bold=True, size=11)])}>",
+        id=f"cluster{k}",
+        tooltip=tooltip([name]),
+        style="rounded,filled",
+        fillcolor=LIGHT["group"],
+        color=LIGHT["faint"],
+        labeljust="l",
+        labelloc="t",
+    )
+    return cluster
 
 
 def _bands(graph: graphviz.Digraph, picture: Picture) -> None:
     """Where places are given: boxes behind groups and lanes, which Graphviz then leaves to us."""
+    depth: dict[str, int] = dict.fromkeys(picture.groups, 0)  # of the boxes that lie in a box
+    members: dict[str, list[Node]] = {name: [] for name in picture.groups}
+    for node in picture.nodes:
+        if node.group is not None:
+            members[node.group].append(node)
+    for name in reversed(picture.groups):
+        if (outer := picture.around.get(name)) is not None:
+            depth[outer] = max(depth[outer], depth[name] + 1)
+            members[outer] += members[name]
     for k, name in enumerate(picture.groups):
-        _band(graph, f"group{k}", name, [n for n in picture.nodes if n.group == name], (58, 44))
+        margin = (58 + 8 * depth[name], 44 + 16 * depth[name])
+        _band(graph, f"group{k}", name, members[name], margin)
     for k, name in enumerate(picture.lanes):
         _band(graph, f"lane{k}", name, [n for n in picture.nodes if n.lane == name], (52, 29))
 
@@ -129,6 +148,8 @@ def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
         style = edge_style(node.adjoint, picture.scale)
         attributes["color"] = style.color
         attributes["penwidth"] = f"{min(style.width, 3.0):g}"
+        if style.dash != "solid":
+            attributes["style"] += f",{style.dash}"
     if picture.is_placed and node.place is not None:
         attributes["pos"] = f"{node.place[0]:g},{-node.place[1]:g}"
     if node.lane is not None:
@@ -204,8 +225,9 @@ def _caption(picture: Picture) -> str:
     if picture.has_gradients:
         amounts = [n.adjoint for n in picture.nodes] + [e.term for e in picture.edges]
         kinds = {edge_style(a, picture.scale).kind for a in amounts if a is not None}
-        words = (
-            "Gradient that flows back along an arrow (norm of its own term); ∂ in a node: their sum"
+        caption = (
+            "Gradient that flows back along an arrow: its colour and width are the norm of its own "
+            "term; ∂ in a node is the sum of these terms"
         )
-        rows.append(f'<TD ALIGN="LEFT">{legend(picture.scale, words, kinds)}</TD>')
+        rows.append(f'<TD ALIGN="LEFT">{legend(picture.scale, caption, kinds)}</TD>')
     return table(rows, cellpadding="2")

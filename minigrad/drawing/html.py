@@ -27,10 +27,12 @@ def cell(
 
 
 def chip(text: str, style: EdgeStyle, size: float = 9.0) -> str:
-    """A table cell filled with the colour of a magnitude; nothing at all is written on no fill."""
-    if style.kind in ("disconnected", "zero"):
-        return cell(text, color=MUTED, size=size)
-    return cell(text, color=text_on(style.color), size=size, bgcolor=style.color)
+    """A table cell filled with the colour of a magnitude; what has no place on the scale, because
+    it is next to nothing, is written on no fill.
+    """
+    if style.kind in ("normal", "nan", "inf"):
+        return cell(text, color=text_on(style.color), size=size, bgcolor=style.color)
+    return cell(text, color=MUTED, size=size)
 
 
 def table(rows: Iterable[str], **attributes: str) -> str:
@@ -41,18 +43,21 @@ def table(rows: Iterable[str], **attributes: str) -> str:
 
 
 def legend(scale: Scale, caption: str, kinds: Iterable[Kind]) -> str:
-    """The colour scale as a table: classes from small to large, and the kinds that occur."""
+    """The colour scale as a row: classes from small to large, each with its least magnitude in it,
+    and the kinds that occur.
+    """
     present = set(kinds)
-    swatches, ticks = [], []
+    cells = []
     for i in range(scale.classes):
         color = scale.class_style(i).color
-        swatches.append(f'<TD BGCOLOR="{color}" WIDTH="44" HEIGHT="9" FIXEDSIZE="TRUE"></TD>')
-        ticks.append(cell(f"{fmt(scale.edges[i])}", color=MUTED, size=8, align="left"))
+        words = fmt(scale.edges[i])
+        cells.append(
+            cell(words, color=text_on(color), size=8, bgcolor=color, align="left", width="44")
+        )
     for label, style in legend_rows(scale):
         if style.kind in present and style.kind != "normal":
             look = f'<FONT COLOR="{style.color}"><B>{_GLYPHS[style.dash]}</B></FONT>'
-            swatches.append(f'<TD CELLPADDING="0">  {look}  </TD>')
-            ticks.append(cell(label, color=MUTED, size=8))
-    across = str(len(swatches))
-    head = cell(caption, size=9, limit=None, colspan=across, align="left")
-    return table([head, "".join(swatches), "".join(ticks)])
+            text = f'<FONT COLOR="{MUTED}" POINT-SIZE="8"> {esc(label)}</FONT>'
+            cells.append(f'<TD ALIGN="LEFT">  {look}{text}  </TD>')
+    head = cell(caption, size=9, limit=None, colspan=str(len(cells)), align="left")
+    return table([head, "".join(cells)])

@@ -19,7 +19,8 @@ from minigrad.drawing.theme import Scale
 from minigrad.errors import GraphError
 from minigrad.grad import Adjoints, edge_terms
 from minigrad.graph import Expr, const
-from minigrad.types import Array
+from minigrad.ops.tuples import ITEM, item, tuple_of
+from minigrad.types import Array, TupleType
 from minigrad.walk import free_variables, toposort
 
 EdgeKey = tuple[Expr, int]
@@ -29,7 +30,8 @@ EdgeKey = tuple[Expr, int]
 class Measured:
     """The numbers of one picture; adjoints and terms are empty when no gradient was asked for.
 
-    A node or an edge that no derivative passes is `UNCONNECTED`.
+    A node or an edge that no derivative passes is `UNCONNECTED`. A node with several results is in
+    neither map; the edge from it to an item has that item's adjoint for its term.
     """
 
     values: Mapping[Expr, Amount]
@@ -52,30 +54,53 @@ def measure(
 
     `edges` says which edges to measure. It maps (user, position) to the ops without arithmetic,
     from the user outwards, that lie between the user and the source that the picture draws; the
-    term is carried back through them to that source.
+    term is carried back through them to that source. What has several results, such as a loop, has
+    no number of its own: its items have.
     """
     if not isinstance(at, Mapping):
         raise GraphError(f"at is a dict of values, as in at={{x: 1.0}}, not {at!r}")
     at = resolve(free_variables(roots), at)  # names mean variables of the graph that is drawn
     nodes = toposort(roots)
-    around: dict[Expr, Expr] = {}
+    tensors = [n for n in nodes if not _has_items(n)]
+    around: dict[Expr, list[Expr]] = {}
     terms: dict[EdgeKey, Expr] = {}
     if adjoints is not None:
-        around = {n: a for n in nodes if (a := adjoints.get(n)) is not None}
+        around = {n: _items(a) for n in nodes if (a := adjoints.get(n)) is not None}
         known = adjoints.terms()
         for key, between in edges.items():
-            if (term := _carried(known.get(key), between)) is not None:
+            term = None if key[0].op is ITEM else _carried(known.get(key), between)
+            if term is not None:
                 terms[key] = term
-    found = iter(_evaluate([*nodes, *around.values(), *terms.values()], at))
-    values = {n: Amount.of(next(found)) for n in nodes}
+    cotangents = [a for items in around.values() for a in items]
+    arrays = iter(_evaluate([*tensors, *cotangents, *terms.values()], at))
+    values = {n: Amount.of(next(arrays)) for n in tensors}
     if adjoints is None:
         return Measured(values, {}, {})
-    cotangents = {n: next(found) for n in around}
-    adjoint = dict.fromkeys(nodes, UNCONNECTED)
-    adjoint |= {n: Amount.of(x) for n, x in cotangents.items()}
-    arrived = dict.fromkeys(edges, UNCONNECTED) | {k: Amount.of(next(found)) for k in terms}
-    _tell_underflow(nodes, edges, cotangents, adjoint, arrived, at)
-    return Measured(values, adjoint, arrived)
+    arrived = {n: [next(arrays) for _ in items] for n, items in around.items()}
+    told = _Told(
+        dict.fromkeys(nodes, UNCONNECTED) | {n: _amount(a) for n, a in arrived.items()},
+        dict.fromkeys(edges, UNCONNECTED) | {k: Amount.of(next(arrays)) for k in terms},
+    )
+    told.tell_underflow(nodes, edges, _passing(told.terms, arrived, edges, at))
+    return Measured(values, {n: told.adjoints[n] for n in tensors}, told.terms)
+
+
+def _has_items(node: Expr) -> bool:
+    return isinstance(node.type, TupleType)
+
+
+def _items(whole: Expr) -> list[Expr]:
+    """A tensor, or all tensors of a tuple."""
+    if not isinstance(whole.type, TupleType):
+        return [whole]
+    return [item(whole, k) for k in range(len(whole.type.items))]
+
+
+def _amount(arrays: Sequence[Array]) -> Amount:
+    """Of a tensor, or of all items of a tuple in a row."""
+    if len(arrays) == 1:
+        return Amount.of(arrays[0])
+    return Amount.of(np.concatenate([np.ravel(a) for a in arrays]))
 
 
 def _carried(term: Expr | None, between: Sequence[Expr]) -> Expr | None:
@@ -86,55 +111,79 @@ def _carried(term: Expr | None, between: Sequence[Expr]) -> Expr | None:
 
 
 def _evaluate(outputs: Sequence[Expr], at: Mapping[Any, Any]) -> list[Array]:
+    # On NumPy, where loops keep numbers below the smallest normal one, and which needs no compiler.
     variables = free_variables(outputs)
     bound = resolve(variables, at)
     with np.errstate(all="ignore"):
-        run = function(variables, list(outputs), simplify=False)
+        run = function(variables, list(outputs), simplify=False, backend="numpy")
         return [np.asarray(x) for x in run(*[bound[v] for v in variables])]
 
 
 # --- zero or underflow? --------------------------------------------------------------------------
 
 
-def _tell_underflow(
-    nodes: Sequence[Expr],
+def _passing(
+    terms: Mapping[EdgeKey, Amount],
+    cotangents: Mapping[Expr, Sequence[Array]],
     edges: Mapping[EdgeKey, Sequence[Expr]],
-    cotangents: Mapping[Expr, Array],
-    adjoints: dict[Expr, Amount],
-    terms: dict[EdgeKey, Amount],
     at: Mapping[Any, Any],
-) -> None:
-    """Rename the zeros that are too small products: their rule gives more for more cotangent."""
+) -> set[EdgeKey]:
+    """The edges with a zero term whose rule gives more for more cotangent."""
     zeros = [k for k, a in terms.items() if a.kind == "zero" and a.size]
-    probes = [
-        _carried(edge_terms(_probe(user, cotangents[user]), user)[i], edges[user, i])
+    rules = {user: edge_terms(_probe(user, cotangents[user]), user) for user, _ in zeros}
+    probes = {
+        (user, i): probe
         for user, i in zeros
-    ]
-    asked = {k: p for k, p in zip(zeros, probes, strict=True) if p is not None}
-    passing = {k for k, x in zip(asked, _evaluate([*asked.values()], at), strict=True) if x.any()}
-    if not passing:
-        return
-    # Users come before what they use, so that each zero can be called by its cause.
-    drawn: dict[Expr, list[EdgeKey]] = {}
-    for key in edges:
-        drawn.setdefault(key[0], []).append(key)
-    for user in reversed(nodes):
-        lost = adjoints[user].kind != "zero"
-        for key in drawn.get(user, ()):
-            if key in passing and lost:
-                terms[key] = replace(terms[key], kind="underflow")
-                source = source_of(user, key[1], edges[key])
-                if adjoints[source].kind == "zero":
-                    adjoints[source] = replace(adjoints[source], kind="underflow")
+        if (probe := _carried(rules[user][i], edges[user, i])) is not None
+    }
+    found = _evaluate([*probes.values()], at)
+    return {key for key, array in zip(probes, found, strict=True) if array.any()}
 
 
-def _probe(user: Expr, cotangent: Array) -> Expr:
+def _probe(user: Expr, cotangents: Sequence[Array]) -> Expr:
     """The cotangent scaled up to 1, or ones where it is zero throughout."""
-    top = float(np.abs(cotangent).max(initial=0.0))
-    if not np.isfinite(top):
-        return const(np.zeros_like(cotangent))
-    scaled = np.ones_like(cotangent) if top == 0.0 else cotangent / cotangent.dtype.type(top)
-    return const(scaled, user.dtype)
+    top = max(float(np.abs(c).max(initial=0.0)) for c in cotangents)
+    scaled = []
+    for array, like in zip(cotangents, _items(user), strict=True):
+        if not np.isfinite(top):
+            probe = np.zeros_like(array)
+        elif top == 0.0:
+            probe = np.ones_like(array)
+        else:
+            probe = array / array.dtype.type(top)
+        scaled.append(const(probe, like.dtype))
+    return tuple_of(scaled) if _has_items(user) else scaled[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Amounts on their way to a `Measured`; a tuple's adjoint is that of all its items."""
+
+    adjoints: dict[Expr, Amount]
+    terms: dict[EdgeKey, Amount]
+
+    def tell_underflow(
+        self,
+        nodes: Sequence[Expr],
+        edges: Mapping[EdgeKey, Sequence[Expr]],
+        passing: set[EdgeKey],
+    ) -> None:
+        """Rename the zeros that are too small products, and give the edges of items their terms."""
+        drawn: dict[Expr, list[EdgeKey]] = {}
+        for key in edges:
+            drawn.setdefault(key[0], []).append(key)
+        # Users come before what they use, so that each zero can be called by its cause.
+        for user in reversed(nodes):
+            own = self.adjoints[user]
+            for key in drawn.get(user, ()):
+                if user.op is ITEM:
+                    self.terms[key] = own
+                elif key in passing and own.kind != "zero":
+                    self.terms[key] = replace(self.terms[key], kind="underflow")
+                if self.terms[key].kind == "underflow":
+                    source = source_of(user, key[1], edges[key])
+                    if self.adjoints[source].kind == "zero":
+                        self.adjoints[source] = replace(self.adjoints[source], kind="underflow")
 
 
 def source_of(user: Expr, position: int, between: Sequence[Expr]) -> Expr:

@@ -15,17 +15,21 @@ import numpy as np
 
 from minigrad.drawing.amount import LISTED, Amount
 from minigrad.drawing.escape import plain
+from minigrad.drawing.groups import apart, nested
 from minigrad.drawing.measure import EdgeKey, Measured, measure, source_of
 from minigrad.drawing.theme import Kind, Scale, fmt
 from minigrad.errors import DTypeError, GraphError
 from minigrad.grad import adjoints
 from minigrad.graph import CONST, PARAM, VAR, Expr
 from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
+from minigrad.ops.tuples import ITEM
 from minigrad.text import op_text, to_str
+from minigrad.types import TupleType
 from minigrad.walk import free_variables, toposort
 
 Role = Literal["input", "param", "const", "op"]
 LIMIT = 2000
+_WIDEST_TITLE = 80  # characters of an expression without a name
 _SYMBOLS = {"negative": "−", "subtract": "−", "matmul": "@", "sum": "Σ"}
 
 
@@ -44,6 +48,7 @@ class Node:
     """Terms that this node's use contributes to the params that are written into it, by name."""
     is_root: bool
     group: str | None
+    """The innermost of the boxes around it."""
     lane: str | None
     """Nodes of one lane are laid out on one straight line."""
     place: tuple[float, float] | None
@@ -69,6 +74,9 @@ class Picture:
     nodes: Sequence[Node]
     edges: Sequence[Edge]
     groups: Sequence[str]
+    """Titles of boxes, each after the boxes around it."""
+    around: Mapping[str, str]
+    """The box in which another one lies directly."""
     scale: Scale
     has_values: bool
     has_gradients: bool
@@ -169,8 +177,9 @@ def _check_size(count: int, limit: int | None) -> None:
     if limit is not None and count > limit:
         raise GraphError(
             f"this graph has {count:,} nodes, and nobody can read a picture of more than "
-            f"{limit:,}. Draw an inner expression, or fewer steps of an unrolled loop; str(y) and "
-            "adjoints(y) show any size; limit=None draws everything"
+            f"{limit:,}. Draw an inner expression, fewer steps of an unrolled loop, or a loop that "
+            "mg.scan has left rolled; str(y) and mg.adjoints(y) take any size; "
+            "mg.draw(..., limit=None) draws everything"
         )
 
 
@@ -260,8 +269,8 @@ class _Builder:
         self.numbers, self.options, self.grad = numbers, options, grad
         self.ids = {n: f"n{k}" for k, n in enumerate(drawn)}
         self.sources = {key: source_of(*key, between) for key, between in edges.items()}
-        self.group = _membership(options.groups)
-        self.lane = _membership(options.lanes)
+        self.groups = nested(options.groups, self.ids)
+        self.lane = apart(options.lanes, self.ids)
         self.terms_of: dict[Expr, list[Amount]] = {}
         for key, source in self.sources.items():
             if key in numbers.terms:
@@ -271,12 +280,12 @@ class _Builder:
         nodes = [self._node(n) for n in self.drawn]
         pairs = [key for key, source in self.sources.items() if source in self.ids]
         edges = [self._edge(k, key) for k, key in enumerate(pairs)]
-        present = {n.group for n in nodes}
         return Picture(
             title=self.options.title or self._title(),
             nodes=nodes,
             edges=edges,
-            groups=[g for g in self.options.groups if g in present],
+            groups=self.groups.names,
+            around=self.groups.around,
             scale=self.options.scale or self.numbers.scale(),
             has_values=bool(self.numbers.values),
             has_gradients=self.grad,
@@ -285,7 +294,10 @@ class _Builder:
         )
 
     def _title(self) -> str:
-        names = [display_name(r, self.options.names) or to_str(r, 12) for r in self.roots]
+        names = [
+            display_name(r, self.options.names) or plain(to_str(r, 12), _WIDEST_TITLE)
+            for r in self.roots
+        ]
         what = "Gradients of " if self.grad else "Graph of "
         return what + ", ".join(names)
 
@@ -306,13 +318,17 @@ class _Builder:
             notes=tuple(self._notes(node)),
             inlined=tuple(self._inlined(node)),
             is_root=node in self.root_set,
-            group=self.group.get(node),
+            group=self.groups.innermost.get(node),
             lane=self.lane.get(node),
             place=self.options.places.get(node),
         )
 
     def _op_title(self, node: Expr) -> str:
         """The op's symbol; with `·` for what is drawn where another operand is written inside."""
+        if isinstance(node.type, TupleType):
+            return _loop_title(node)
+        if node.op is ITEM:
+            return _item_title(node)
         texts = [self.parts.written(self.sources[node, i]) for i in range(len(node.args))]
         if any(t is not None for t in texts) or node.op.name == "getitem":
             return op_text(node, [t or "·" for t in texts]).replace(" * ", " × ")
@@ -357,11 +373,25 @@ def _left_over(adjoint: Amount, terms: Sequence[Amount]) -> float | None:
     return adjoint.norm / total if 0.0 < total < np.inf else None
 
 
+def _loop_title(node: Expr) -> str:
+    length = _attributes(node).get("length")
+    return node.op.name if length is None else f"{node.op.name}, {length} steps"
+
+
+def _item_title(node: Expr) -> str:
+    """Which result of a node with several it is, counted from 1."""
+    whole, k = node.args[0], _attributes(node)["index"]
+    body = _attributes(whole).get("body")
+    if body is None:
+        return f"result {k + 1}"
+    return f"last carry {k + 1}" if k < body.n_carry else f"output {k + 1 - body.n_carry}"
+
+
+def _attributes(node: Expr) -> dict[str, Any]:
+    return dict(zip(node.op.attrs, node.attrs, strict=True))
+
+
 def _role(node: Expr) -> Role:
     if node.op is VAR:
         return "input"
     return "param" if node.op is PARAM else "const" if node.op is CONST else "op"
-
-
-def _membership(sets: Mapping[str, Iterable[Expr]]) -> dict[Expr, str]:
-    return {node: name for name, nodes in sets.items() for node in nodes}

@@ -488,8 +488,8 @@ def _crashed(job: _Job, code: int, printed: str) -> RenderError:
 def _timed_out(job: _Job, timeout: float) -> RenderError:
     return RenderError(
         f"Graphviz did not finish {job.place} in {timeout:g} s (the DOT text has {len(job.dot):,} "
-        "characters). The time grows faster than the graph: draw fewer nodes (fold repeated steps "
-        "into one), or allow more with timeout=..."
+        "characters). The time grows faster than the graph: draw fewer nodes, or allow more, as in "
+        f"mg.draw(..., timeout={10 * timeout:g})"
     )
 
 

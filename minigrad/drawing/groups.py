@@ -1,0 +1,88 @@
+"""Sets of nodes that are drawn together: groups nest, lanes stay apart."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from minigrad.errors import DTypeError, GraphError
+from minigrad.graph import Expr, describe
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Which nodes are in which group, and which group lies in which.
+
+    `names` has each group that is drawn, after all groups around it; `around` has the group in
+    which another one lies directly; `innermost` has the group in which a node lies directly.
+    """
+
+    names: list[str]
+    around: dict[str, str]
+    innermost: dict[Expr, str]
+
+
+def nested(sets: Mapping[str, Iterable[Expr]], drawn: Collection[Expr]) -> Groups:
+    """The groups of the drawn nodes; a group whose nodes are all in a larger one lies in it.
+
+    Raises GraphError for two groups that share a drawn node where neither lies in the other.
+    """
+    whole = _checked("groups", sets)
+    members = {name: [n for n in nodes if n in drawn] for name, nodes in whole.items()}
+    for a, b in combinations(members, 2):
+        if whole[a].keys() < whole[b].keys() or whole[b].keys() < whole[a].keys():
+            continue
+        if (shared := next((n for n in members[a] if n in whole[b]), None)) is not None:
+            raise GraphError(
+                f"the groups {a!r} and {b!r} share {describe(shared)}, and neither lies in the "
+                "other. A group lies in another one whose nodes are all of its own and more; "
+                "give one of them more nodes, or the shared ones to one group only"
+            )
+    # Larger sets come first: what lies around is known before what lies in it.
+    names = sorted((n for n in members if members[n]), key=lambda n: -len(whole[n]))
+    around: dict[str, str] = {}
+    innermost: dict[Expr, str] = {}
+    for name in names:
+        if (outer := innermost.get(members[name][0])) is not None:
+            around[name] = outer
+        innermost |= dict.fromkeys(members[name], name)
+    return Groups(_in_order([n for n in whole if n in names], around), around, innermost)
+
+
+def apart(sets: Mapping[str, Iterable[Expr]], drawn: Collection[Expr]) -> dict[Expr, str]:
+    """The lane of each drawn node. Raises GraphError for a node in two of them."""
+    lane: dict[Expr, str] = {}
+    for name, nodes in _checked("lanes", sets).items():
+        for node in nodes:
+            if node in drawn and lane.setdefault(node, name) != name:
+                raise GraphError(
+                    f"the lanes {lane[node]!r} and {name!r} share {describe(node)}, which can lie "
+                    "on one straight line only: take it out of one of them"
+                )
+    return lane
+
+
+def _checked(what: str, sets: Mapping[str, Iterable[Expr]]) -> dict[str, dict[Expr, None]]:
+    """Each set in the caller's order, without repetitions."""
+    if not isinstance(sets, Mapping):
+        raise DTypeError(f"{what} is {{title: [nodes]}}, not {sets!r:.60}")
+    checked: dict[str, dict[Expr, None]] = {}
+    for name, nodes in sets.items():
+        if isinstance(nodes, Expr):
+            raise DTypeError(f"{what}[{name!r}] is a list of nodes, not {describe(nodes)}")
+        checked[str(name)] = dict.fromkeys(nodes)
+        if wrong := [n for n in checked[str(name)] if not isinstance(n, Expr)]:
+            raise DTypeError(f"{what}[{name!r}] holds {wrong[0]!r:.60}, which is no expression")
+    return checked
+
+
+def _in_order(names: Iterable[str], around: Mapping[str, str]) -> list[str]:
+    """The same names, each after those around it."""
+    placed: dict[str, None] = {}
+    for name in names:
+        chain = [name]
+        while chain[-1] in around:
+            chain.append(around[chain[-1]])
+        placed |= dict.fromkeys(reversed(chain))
+    return list(placed)
