@@ -11,12 +11,14 @@ from html import escape
 
 from lstm.gradient_flow import Flow
 from minigrad.drawing.escape import plain
+from minigrad.drawing.palette import DARK, LIGHT, css_variables
 
-_CSS = """
-:root { color-scheme: light dark; --ink: #1b1f24; --muted: #57606a; --page: #ffffff;
-  --line: #d4d9df; --soft: #f5f6f8; --focus: #2863d8; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --muted: #aab2bb;
-  --page: #1e1e1e; --line: #454b54; --soft: #282b30; --focus: #7ea6f4; } }
+_CSS = (
+    f"""
+:root {{ color-scheme: light dark; {css_variables(LIGHT)} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {css_variables(DARK)} }} }}
+"""
+    + """
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem clamp(1rem, 4vw, 3rem) 4rem; max-width: 92rem;
   background: var(--page); color: var(--ink);
@@ -25,17 +27,18 @@ h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.2rem; margin-top:
 p, li { max-width: 48rem; } .muted { color: var(--muted); font-size: .9rem; }
 a { color: inherit; }
 :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
-.scroll { overflow: auto; border: 1px solid var(--line); border-radius: 6px; max-width: 100%; }
+.scroll { overflow: auto; border: 1px solid var(--faint); border-radius: 6px; max-width: 100%; }
 .scroll:has(> table) { width: fit-content; }
 .scroll.tall { max-height: 28rem; } figure { margin: 1rem 0; }
 .fit svg { display: block; width: 100%; height: auto; min-width: 46rem; }
 .wide svg { display: block; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line);
+th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--faint);
   white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } thead th { background: var(--soft);
+th:first-child, td:first-child { text-align: left; } thead th { background: var(--group);
   position: sticky; top: 0; } summary { cursor: pointer; padding: .4rem 0; }
 """
+)
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,10 @@ def draw(
         term of it, by 2-norm, so that a node's adjoint is the sum of the terms on its way out. For
         y that is no scalar the cotangent is all ones. Needs `at` where y has free variables.
     names: names to show, before those that the nodes have.
-    groups: {title: nodes}, drawn as one box each.
-    lanes: {key: nodes} to lay out along one straight line, such as a cell state over time.
+    groups: {title: nodes}, drawn as one box each; a group whose nodes are all in a larger one lies
+        in it, and two that overlap otherwise are refused.
+    lanes: {key: nodes} to lay out along one straight line, such as a state over time; a node lies
+        on one line only.
     places: {node: (x, y)} in points, y downwards, for a layout of your own; it is used where every
         node that is drawn has a place.
     shapes: write the shapes of tensors beside their values (they are in the tooltips anyway).
@@ -52,8 +54,10 @@ def draw(
     limit: graphs with more nodes are refused; None draws any.
     timeout: seconds that Graphviz may take for one format.
 
-    All numbers come from one compiled function of the graph as it is drawn. Broadcasts are not
-    drawn; their edge shows the term that arrives at the source. Raises GraphError.
+    All numbers come from one compiled function of the graph as it is drawn. Tensors of up to four
+    elements show them, larger ones their range and the norm of their gradient. Broadcasts are not
+    drawn; their edge shows the term that arrives at the source. A loop is one node, with a node for
+    each result that is read. Raises GraphError.
 
     >>> from minigrad.graph import var
     >>> x = var("x")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import graphviz
 
 from minigrad.drawing.amount import Amount
-from minigrad.drawing.escape import esc, tooltip, words
+from minigrad.drawing.escape import esc, plain, tooltip, words
 from minigrad.drawing.html import cell, chip, legend, table
 from minigrad.drawing.palette import INK, LIGHT, MUTED, PAGE
 from minigrad.drawing.picture import Edge, Node, Picture, adjoint_text
@@ -211,7 +211,7 @@ def _add_edge(graph: graphviz.Digraph, edge: Edge, picture: Picture, lanes: dict
 
 def _edge_notes(edge: Edge, picture: Picture) -> Iterable[str]:
     assert edge.term is not None
-    names = {n.id: n.name or n.title for n in picture.nodes}
+    names = {n.id: plain(n.name or n.title) for n in picture.nodes}
     yield f"{names[edge.source]} → {names[edge.target]}, operand {edge.position + 1}"
     if edge.term.kind == "disconnected":
         yield "no derivative passes here"

@@ -52,16 +52,21 @@ def esc(text: str, limit: int | None = WIDEST) -> str:
 def words(text: str, end: str = "") -> str:
     """One line for the `label` of a node that is no HTML-like label; `end` may justify it.
 
-    >>> words(r"\\N", "\\\\l")
-    '\\\\\\\\N\\\\l'
+    >>> print(words("R&D {}", r"\\l"))
+    R&amp;D {}\\l
     """
-    return _no_html(plain(text, 2000).replace("\\", "\\\\") + end)
+    return _no_html(_literal(text, 1) + end)
 
 
 def tooltip(lines: Iterable[str]) -> str:
-    """Lines for a `tooltip`, which Graphviz reads twice: a backslash takes four."""
-    shown = "\\n".join(plain(line, 2000).replace("\\", "\\" * 4) for line in lines)
-    return _no_html(shown or " ")
+    """Lines for a `tooltip`, in which Graphviz reads backslashes twice."""
+    return _no_html("\\n".join(_literal(line, 2) for line in lines) or " ")
+
+
+def _literal(text: str, readings: int) -> str:
+    """Text in which Graphviz finds neither entities nor escapes, in so many readings."""
+    shown = plain(text, 2000).replace("&", "&amp;")
+    return shown.replace("\\", "\\" * 2**readings)
 
 
 def _no_html(text: str) -> str:

@@ -311,7 +311,7 @@ class _Builder:
         return Node(
             id=self.ids[node],
             role=_role(node),
-            title=self._op_title(node) if node.args else name or "const",
+            title=self._op_title(node) if node.args else name or display_name(node) or "const",
             name=name if node.args else "",
             value=self.numbers.values.get(node),
             adjoint=self.numbers.adjoints.get(node),

@@ -1,0 +1,137 @@
+"""Every label is shown as text in every place where a picture shows one, whatever is in it."""
+
+from __future__ import annotations
+
+import unicodedata
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+
+import pytest
+from pictures import SVG, elements, hint, read_dot, words
+
+import minigrad as mg
+from minigrad.drawing import Diagram, draw
+from minigrad.drawing.render import render_many
+
+HOSTILE = [
+    *(f"\\{letter}amma" for letter in "GNETHLnlrxtaZ0"),  # Graphviz knows what most of them mean
+    *(f"a{chr(code)}b" for code in (0, 1, 7, 8, 9, 10, 11, 12, 13, 27, 31, 0x7F, 0x85, 0x9B)),
+    *("{", "}", "{{", "|", "{|}", "<", ">", "<>", "><", "<<b>>", "</TD>", "<a>", "[", "]", "="),
+    *('"', '""', '\\"', '"; b [x=1', "'", "`", "\\", "\\\\", "\\\\\\", "\\\\\\\\\\", "\\ ", "a\\"),
+    *(";", "#", "# a", "//", "/* a", "*/", "--", "->", "node", "graph", "edge", "strict"),
+    *("&", "&amp;", "&#0;", "&lt", "&bogus;", "]]>", "<![CDATA[", "<!--", "-->", "<?xml?>", "%s"),
+    *("\ud800", "\udc80", "a\udfffb", "\ufffe", "\uffff", "\ufeff", "\ue000", "\U0010ffff"),
+    *("\u202ea\u202c", "\u200b", "a\u00adb", "\u2028", "\u2029", "\u3164", "\u115f", "\u2800"),
+    *("", " ", "   ", " a  b ", "\xa0", "é", "C̃ₜ", "漢字", "😀", "👩‍👧", "\u0301", "ﷺ", "W" * 500),
+    *("<BR/>", '<IMG SRC="/etc/passwd"/>', "' onload='alert(1)", "<script>", "\\N\\G\\L\n\\l"),
+    *("n0", "e0", "cluster_0", "0", "-1", ".5", "1e5", "html", "charset=latin1", "Pango <b>x</b>"),
+]
+
+
+def _seen(label: str) -> str:
+    """What people should see: each character, or a stand-in where it has no shape of its own."""
+    shown = ""
+    for c in label:
+        if ord(c) < 32 or ord(c) == 127:
+            shown += chr(0x2421 if ord(c) == 127 else 0x2400 + ord(c))
+        elif c.isprintable() and c not in "\u3164\u115f\u2800":
+            shown += c
+        else:
+            shown += " " if unicodedata.category(c) == "Zs" else "\ufffd"
+    return shown if shown.strip() else "␠" * len(shown)
+
+
+def _cut(text: str, limit: int = 48) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _pictures(label: str) -> Iterator[Diagram]:
+    """The label as the name of leaf and op, title, group and lane; laid out, and with places."""
+    x = mg.var("x")
+    y = mg.tanh(x)
+    z = mg.exp(y)
+    places = {x: (0.0, 0.0), y: (90.0, 0.0), z: (180.0, 0.0)}
+    for chosen in ({}, places):
+        yield draw(
+            z,
+            {x: 0.5},
+            grad=True,
+            names={x: label, y: label},
+            groups={label: [y]},
+            lanes={label: [x, y]},
+            title=label or None,
+            places=chosen,
+        )
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[tuple[str, list[tuple[Diagram, str]]]]:
+    """All hostile pictures, from one process of Graphviz."""
+    pictures = [(label, list(_pictures(label))) for label in HOSTILE]
+    svgs = iter(render_many([(d.dot, "svg") for _, both in pictures for d in both]))
+    return [(label, [(d, d.finish_svg(next(svgs))) for d in both]) for label, both in pictures]
+
+
+def test_there_are_enough_labels() -> None:
+    assert len(set(HOSTILE)) == len(HOSTILE) >= 100
+
+
+def test_every_label_is_seen_where_it_belongs(
+    drawn: list[tuple[str, list[tuple[Diagram, str]]]],
+) -> None:
+    for label, pictures in drawn:
+        for diagram, svg in pictures:
+            assert diagram.picture is not None
+            parts = elements(svg, diagram.prefix)
+            seen = _seen(label)
+            named = seen or "tanh"
+            leaf = seen or "x"
+            assert words(parts["n0"])[0].strip() == _cut(leaf).strip(), label
+            assert "".join(words(parts["n1"])).startswith(_cut(seen)), label
+            assert hint(parts["n0"]).split("\n")[0] == leaf, label
+            assert hint(parts["n1"]).split("\n")[0] == named, label
+            assert hint(parts["e0"]).split("\n")[0] == f"{leaf} → {named}, operand 1", label
+            if label:
+                assert _cut(seen, 200) in "\n".join(words(parts["graph"])), label
+                assert parts["title"].text == diagram.title == seen, label
+            boxes = ["group0", "lane0"] if diagram.picture.is_placed else ["cluster0"]
+            for box in boxes if label else []:
+                shown = "".join(words(parts[box]))
+                limit = 2000 if diagram.picture.is_placed else 48
+                assert shown.strip() == _cut(seen, limit).strip(), (label, box)
+                assert hint(parts[box]) == seen, (label, box)
+
+
+def test_no_label_adds_an_element_an_attribute_or_a_reference(
+    drawn: list[tuple[str, list[tuple[Diagram, str]]]],
+) -> None:
+    tags = {"svg", "g", "title", "desc", "style", "polygon", "path", "ellipse", "text", "polyline"}
+    for label, pictures in drawn:
+        for diagram, svg in pictures:
+            root = ET.fromstring(svg)
+            assert {e.tag.removeprefix(SVG) for e in root.iter()} <= tags, label
+            names = {key for e in root.iter() for key in e.attrib}
+            assert not [key for key in names if key.startswith("on") or "href" in key], label
+            box = read_dot(diagram.dot)
+            assert len([key for key in box.all_nodes() if key.startswith("n")]) == 3, label
+            assert len(box.edges) == 2, label
+
+
+def test_words_about_a_picture_can_be_printed_anywhere(
+    drawn: list[tuple[str, list[tuple[Diagram, str]]]],
+) -> None:
+    for label, pictures in drawn:
+        for diagram, _ in pictures:
+            for text in (diagram.title, diagram.description, repr(diagram), diagram.dot):
+                text.encode()
+            assert len(diagram.description.split("\n")) <= 4, label
+            assert diagram.data("dot") == diagram.dot.encode()
+
+
+def test_names_of_variables_and_expressions_in_titles() -> None:
+    y = mg.var(r"\Gamma") * mg.var(r"\Nu")
+    diagram = draw(y)
+    parts = elements(diagram.svg, diagram.prefix)
+    assert [words(parts[key]) for key in ("n0", "n1")] == [[r"\Gamma"], [r"\Nu"]]
+    assert r"Graph of \Gamma * \Nu" in words(parts["graph"])
+    assert "Graph of \\Gamma * \\Nu" in [t.text for t in ET.fromstring(diagram.svg).iter()]

@@ -1,0 +1,196 @@
+"""Pictures are read back: shapes, groups, places, directions, and what lies on a canvas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pictures import Box, Cell, cells, lines, read_dot, texts
+
+import minigrad as mg
+from minigrad.drawing import draw
+from minigrad.drawing import palette as pal
+from minigrad.drawing.canvas import Canvas
+from minigrad.drawing.dot import NUMBERED
+
+MUTED, LIGHT, RAMP = pal.MUTED, pal.LIGHT, pal.RAMP
+
+
+# --- graphs ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [NUMBERED, NUMBERED + 1])
+def test_edges_have_numbers_up_to_a_count_and_lanes_always(count: int) -> None:
+    y = x = mg.var("x")
+    chain = [x]
+    for _ in range(count):
+        y = mg.sin(y)
+        chain.append(y)
+    box = read_dot(draw(y, {x: 0.5}, grad=True, lanes={"lane": chain[:3]}).dot)
+    assert len(box.edges) == count
+    labelled = [a for a, _, e in box.edges if "label" in e]
+    assert labelled == [f"n{k}" for k in range(count if count <= NUMBERED else 3)]
+    heavy = [a for a, _, e in box.edges if e.get("weight") == "100"]
+    assert heavy == ["n0", "n1"]
+    grouped = {key for key, node in box.nodes.items() if "group" in node}
+    assert grouped == {"n0", "n1", "n2"}
+
+
+@pytest.mark.parametrize("limit", [5, 6])
+def test_the_limit_counts_nodes(limit: int) -> None:
+    y = x = mg.var("x")
+    for _ in range(5):
+        y = mg.sin(y)
+    if limit == 6:
+        assert len(read_dot(draw(y, limit=limit).dot).nodes) == 6
+    else:
+        with pytest.raises(mg.GraphError, match="6 nodes"):
+            draw(y, limit=limit)
+    assert x is not y
+
+
+def test_roles_have_their_shapes_and_colours_and_roots_a_double_line() -> None:
+    v, p = mg.var("v", (6,)), mg.param("p", np.ones(6))
+    c = mg.const(np.arange(6.0))
+    y = v * p + c
+    nodes = read_dot(draw([y, v * p]).dot).nodes
+    shown = {texts(n["label"])[0]: n for n in nodes.values()}
+    looks = {
+        "v": ("ellipse", "input"),
+        "p": ("cylinder", "param"),
+        "const": ("note", "constant"),
+        "×": ("box", "page"),
+        "+": ("box", "page"),
+    }
+    for name, (shape, fill) in looks.items():
+        assert (shown[name]["shape"], shown[name]["fillcolor"]) == (shape, LIGHT[fill])
+        assert shown[name]["color"] == LIGHT["wire"]
+    assert {n for n, a in shown.items() if a.get("peripheries") == "2"} == {"×", "+"}
+
+
+@pytest.mark.parametrize("direction", ["LR", "TB", "RL", "BT"])
+def test_the_direction_is_the_one_asked_for(direction: str) -> None:
+    x = mg.var("x")
+    attributes = read_dot(draw(mg.tanh(x), direction=direction).dot).attributes
+    assert (attributes["rankdir"], attributes["bgcolor"]) == (direction, pal.PAGE)
+
+
+def test_groups_nest_as_their_sets_do() -> None:
+    a = mg.var("a")
+    b, c = mg.tanh(a).named("b"), mg.exp(a).named("c")
+    d = (b + c).named("d")
+    y = mg.sin(d).named("y")
+    groups = {"inner": [b], "outer": iter([a, b, c, d]), "beside": [y], "middle": [b, c], "no": []}
+    box = read_dot(draw(y, groups=groups).dot)
+    tree = {title: _tree(inner) for title, inner in _boxes(box).items()}
+    assert tree == {
+        "outer": ({"a", "d"}, {"middle": ({"c"}, {"inner": ({"b"}, {})})}),
+        "beside": ({"y"}, {}),
+    }
+    assert not box.nodes
+    assert {lines(b.attributes["tooltip"])[0] for b in box.boxes.values()} == {"outer", "beside"}
+
+
+def _boxes(box: Box) -> dict[str, Box]:
+    return {texts(b.attributes["label"])[0]: b for b in box.boxes.values()}
+
+
+def _tree(box: Box) -> tuple[set[str], dict[str, Any]]:
+    own = {texts(n["label"])[0].split("  ")[0] for n in box.nodes.values()}
+    return own, {title: _tree(inner) for title, inner in _boxes(box).items()}
+
+
+def test_groups_that_overlap_are_refused_by_name() -> None:
+    a = mg.var("a")
+    b = mg.tanh(a).named("the node")
+    c, d = mg.exp(b), mg.sin(b)
+    for groups in ({"one": [a, b], "two": [b, c]}, {"one": [b], "two": [b]}):
+        with pytest.raises(mg.GraphError, match=r"'one' and 'two' share the node.*neither lies in"):
+            draw(c + d, groups=groups)
+    with pytest.raises(mg.GraphError, match="'up' and 'down' share the node"):
+        draw(c + d, lanes={"up": [a, b], "down": [b, c]})
+    # What is not drawn cannot be in two boxes: here a constant that is written into its user.
+    half = mg.const(0.5)
+    y = half * a + mg.exp(half * b)
+    assert draw(y, groups={"one": [half, a], "two": [half, b]}).picture is not None
+    wrong: Any
+    for wrong, message in (({"one": b}, "is a list of nodes"), ({"one": [3]}, "holds 3")):
+        with pytest.raises(mg.DTypeError, match=message):
+            draw(y, groups=wrong)
+
+
+def test_places_are_kept_and_boxes_lie_around_their_nodes() -> None:
+    a = mg.var("a")
+    b, c = mg.tanh(a).named("b"), mg.exp(a).named("c")
+    y = (b + c).named("y")
+    places = {a: (0.0, 10.0), b: (90.0, -20.0), c: (90.0, 60.0), y: (200.0, 5.0)}
+    groups = {"in": [b], "out": [b, c]}
+    box = read_dot(draw(y, places=places, groups=groups, lanes={"L": [a, b]}).dot)
+    nodes = {texts(n["label"])[0].split("  ")[0]: n for k, n in box.nodes.items() if k[0] == "n"}
+    for node, (x, down) in places.items():
+        shown = [float(q) for q in nodes[node.name or node.label or ""]["pos"].split(",")]
+        assert shown == [x, -down]
+    extents = {key: _extent(box.nodes[key]) for key in ("group0", "group1", "lane0")}
+    inner, outer = [extents[k] for k in sorted(extents) if _title(box.nodes[k]) in ("in", "out")]
+    by_title = {_title(box.nodes[k]): e for k, e in extents.items()}
+    assert by_title["in"] == pytest.approx((32.0, 148.0, -64.0, 24.0), abs=0.01)
+    assert by_title["out"] == pytest.approx((24.0, 156.0, -80.0, 120.0), abs=0.01)
+    assert by_title["L"] == pytest.approx((-52.0, 232.0, -49.0, 39.0), abs=0.01)
+    assert inner != outer
+    order = [_title(n) for k, n in box.nodes.items() if k.startswith("group")]
+    assert order == ["out", "in"]  # what is painted later lies on top
+
+
+def _title(node: dict[str, str]) -> str:
+    return node["label"].removesuffix("\\l").removesuffix("\\r")
+
+
+def _extent(node: dict[str, str]) -> tuple[float, float, float, float]:
+    """(left, right, top, bottom) in points, y downwards."""
+    x, up = (float(q) for q in node["pos"].split(","))
+    wide, high = 72 * float(node["width"]), 72 * float(node["height"])
+    return x - wide / 2, x + wide / 2, -up - high / 2, -up + high / 2
+
+
+# --- the canvas ----------------------------------------------------------------------------------
+
+
+def test_a_canvas_puts_things_where_it_is_told() -> None:
+    sheet = Canvas(300.0, 200.0)
+    sheet.box(10.0, 20.0, 40.0, 30.0, RAMP[3], hint="a box")
+    for align in ("l", "c", "r"):
+        sheet.text(100.0, 50.0, "word", align=align, size=9.0, color=MUTED, bold=align == "c")
+    points = [(float(k), k / 2) for k in range(402)]
+    sheet.line(points, RAMP[5], 2.5, "dashed", hint="a line")
+    box = read_dot(sheet.dot)
+    nodes = list(box.nodes.values())
+    assert _extent(nodes[0])[::2] == pytest.approx((0.0, 0.0), abs=0.01)
+    assert _extent(nodes[1])[1::2] == pytest.approx((300.0, 200.0), abs=0.01)
+    assert _extent(nodes[2]) == pytest.approx((10.0, 50.0, 20.0, 50.0), abs=0.01)
+    assert (nodes[2]["fillcolor"], nodes[2]["tooltip"]) == (RAMP[3], "a box")
+    left, middle, right = (_extent(n) for n in nodes[3:6])
+    assert left[0] == pytest.approx(100.0, abs=0.01)
+    assert (middle[0] + middle[1]) / 2 == pytest.approx(100.0, abs=0.01)
+    assert right[1] == pytest.approx(100.0, abs=0.01)
+    assert [n["label"] for n in nodes[3:6]] == ["word\\l", "word", "word\\r"]
+    assert [n["fontname"].endswith("Bold") for n in nodes[3:6]] == [False, True, False]
+    assert {(n["fontsize"], n["fontcolor"]) for n in nodes[3:6]} == {("9", MUTED)}
+    ends = []
+    for _, _, edge in box.edges:
+        assert (edge["color"], edge["penwidth"], edge["style"]) == (RAMP[5], "2.5", "dashed")
+        path = [tuple(float(q) for q in p.split(",")) for p in edge["pos"].split()]
+        ends.append((path[0], path[-1]))
+        assert all((x / 2) == pytest.approx(-up, abs=0.011) for x, up in path)
+    starts = [x for (x, _), _ in ends]
+    assert starts == [0.0, 200.0, 400.0]
+    assert [x for _, (x, _) in ends] == [200.0, 400.0, 401.0]
+
+
+def test_the_reader_reads_what_it_should() -> None:
+    box = read_dot(
+        'digraph g {\n graph [a="x \\" y"]\n n [label=<<b>1 &gt; 0</b>>]\n n -> m [k=v]\n}'
+    )
+    assert box.attributes == {"a": 'x " y'}
+    assert box.edges == [("n", "m", {"k": "v"})]
+    assert cells("<<TABLE><TR><TD>a</TD></TR></TABLE>>") == [Cell("a", "", "", False, "")]
