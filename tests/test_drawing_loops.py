@@ -143,3 +143,13 @@ def test_several_carries_are_numbered_and_a_body_is_no_name() -> None:
     shown = [texts(n["label"])[0] for n in box.nodes.values()]
     assert {"last carry 1", "last carry 2", "output 1", "output 2"} <= set(shown)
     assert shown.count("scan, 3 steps") == 1
+
+
+def test_a_factorisation_shows_its_results() -> None:
+    a = mg.var("a", (2, 2))
+    values, vectors = mg.eigh(a)
+    box = read_dot(draw(mg.sum(values) + vectors[0, 0], {a: np.diag([3.0, -1.0])}, grad=True).dot)
+    shown = {texts(n["label"])[0]: texts(n["label"]) for n in box.nodes.values()}
+    assert shown["eigh"] == ["eigh"]
+    assert shown["result 1"][1:] == ["[-1, 3]", "∂ [1, 1]"]
+    assert shown["result 2"][2] == "∂ [[1, 0], [0, 0]]"

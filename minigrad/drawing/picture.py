@@ -21,6 +21,7 @@ from minigrad.drawing.theme import Kind, Scale, fmt
 from minigrad.errors import DTypeError, GraphError
 from minigrad.grad import adjoints
 from minigrad.graph import CONST, PARAM, VAR, Expr
+from minigrad.loop.body import Loop
 from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.tuples import ITEM
 from minigrad.text import op_text, to_str
@@ -326,7 +327,7 @@ class _Builder:
     def _op_title(self, node: Expr) -> str:
         """The op's symbol; with `·` for what is drawn where another operand is written inside."""
         if isinstance(node.type, TupleType):
-            return _loop_title(node)
+            return _title_of_several(node)
         if node.op is ITEM:
             return _item_title(node)
         texts = [self.parts.written(self.sources[node, i]) for i in range(len(node.args))]
@@ -373,22 +374,24 @@ def _left_over(adjoint: Amount, terms: Sequence[Amount]) -> float | None:
     return adjoint.norm / total if 0.0 < total < np.inf else None
 
 
-def _loop_title(node: Expr) -> str:
-    length = _attributes(node).get("length")
-    return node.op.name if length is None else f"{node.op.name}, {length} steps"
+def _title_of_several(node: Expr) -> str:
+    """The title of a node with several results, such as a loop."""
+    loop = _loop_of(node)
+    return node.op.name if loop is None else f"{node.op.name}, {loop.length} steps"
 
 
 def _item_title(node: Expr) -> str:
     """Which result of a node with several it is, counted from 1."""
-    whole, k = node.args[0], _attributes(node)["index"]
-    body = _attributes(whole).get("body")
-    if body is None:
+    (k,) = node.attrs
+    loop = _loop_of(node.args[0])
+    if loop is None:
         return f"result {k + 1}"
-    return f"last carry {k + 1}" if k < body.n_carry else f"output {k + 1 - body.n_carry}"
+    carries = loop.body.n_carry
+    return f"last carry {k + 1}" if k < carries else f"output {k + 1 - carries}"
 
 
-def _attributes(node: Expr) -> dict[str, Any]:
-    return dict(zip(node.op.attrs, node.attrs, strict=True))
+def _loop_of(node: Expr) -> Loop | None:
+    return next((a for a in node.attrs if isinstance(a, Loop)), None)
 
 
 def _role(node: Expr) -> Role:
