@@ -29,7 +29,7 @@ from minigrad.locks import process_lock
 from minigrad.names import FUNCTIONS
 from minigrad.operators import Operators
 from minigrad.tree import flatten
-from minigrad.types import Array, Shape, TensorType, as_dtype, as_shape
+from minigrad.types import Array, Shape, TensorType, as_dtype, as_shape, require_tensors
 
 Partial: TypeAlias = "Callable[..., Expr | int | None] | int | None"
 Terms: TypeAlias = "Sequence[Expr | None]"
@@ -80,6 +80,8 @@ class Op:
     """`numpy` takes out=, a buffer of the output's type."""
     view: bool = False
     """`numpy` may return a view of its first argument."""
+    of_tuple: bool = False
+    """Takes a node with several results; no other op does."""
 
     def __post_init__(self) -> None:
         stated = [self.partials, self.transpose, self.vjp, self.no_gradient or None]
@@ -329,6 +331,8 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
     if entry is not None and (found := entry()) is not None:
         return found
     try:
+        if not op.pointwise and not op.of_tuple:  # pointwise rules look for themselves, once
+            require_tensors(map(_TYPE_OF, args))
         type_ = op.infer(*map(_TYPE_OF, args), *attrs)
     except (ShapeError, DTypeError) as error:
         raise explain(error, op.name, args) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import reprlib
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,10 +32,10 @@ from minigrad.graph import (
     is_known,
     make,
 )
-from minigrad.loop.body import Body, Loop
+from minigrad.loop.body import Body, Loop, body_var
 from minigrad.names import public
-from minigrad.types import Array, TensorType
-from minigrad.walk import free_variables, toposort
+from minigrad.types import Array, TensorType, as_dtype
+from minigrad.walk import toposort
 
 VERSION = 1
 _NOT_DATA = frozenset({"backward", "body"})  # Python code, and what a backend compiles
@@ -54,8 +55,8 @@ def dumps(outputs: Expr | Sequence[Expr]) -> str:
     """
     roots = [outputs] if isinstance(outputs, Expr) else list(outputs)
     for root in roots:
-        if not isinstance(root, Expr):
-            raise DTypeError(f"cannot save {root!r:.60}: it is no minigrad expression")
+        if not isinstance(root, Expr) or not isinstance(root.type, TensorType):
+            raise DTypeError(f"cannot save {root!r:.60}: it is no minigrad expression of a tensor")
     head = {"minigrad": VERSION, "single": isinstance(outputs, Expr)}
     return json.dumps(head | _encode_graph(roots), separators=(",", ":"))
 
@@ -169,7 +170,7 @@ def loads(text: str) -> Any:
         raise GraphFileError("not a graph file: there is no 'minigrad' version in it")
     if type(document["minigrad"]) is not int or document["minigrad"] != VERSION:
         raise GraphFileError(
-            f"a graph file of version {document['minigrad']!r:.20}; this minigrad reads {VERSION}"
+            f"a graph file of version {_shown(document['minigrad'])}; this minigrad reads {VERSION}"
         )
     outputs = _decode_graph(document)
     if document.get("single"):
@@ -186,13 +187,20 @@ def _decode_graph(document: dict[str, Any], in_body: bool = False) -> list[Expr]
             nodes.append(_decode_node(encoded, nodes, in_body))
         except Exception as error:  # type rules see values no constructor would give them
             raise GraphFileError(f"node {k} is malformed: {_first_line(error)}") from None
-    return [_node(nodes, k) for k in _list(document.get("outputs"), "'outputs'")]
+    outputs = [_node(nodes, k) for k in _list(document.get("outputs"), "'outputs'")]
+    if not all(isinstance(y.type, TensorType) for y in outputs):
+        raise GraphFileError("an output must be a tensor; a loop is read by 'item'")
+    return outputs
 
 
 def _first_line(error: Exception) -> str:
     if isinstance(error, MinigradError):
         return str(error).splitlines()[0]
     return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _shown(value: Any) -> str:
+    return reprlib.repr(value)[:20]  # deep lists have no repr
 
 
 def _list(value: Any, what: str) -> list[Any]:
@@ -203,7 +211,7 @@ def _list(value: Any, what: str) -> list[Any]:
 
 def _node(nodes: Sequence[Expr], k: Any) -> Expr:
     if type(k) is not int or not 0 <= k < len(nodes):
-        raise GraphFileError(f"{k!r:.20} is not the number of an earlier node")
+        raise GraphFileError(f"{_shown(k)} is not the number of an earlier node")
     return nodes[k]
 
 
@@ -267,7 +275,15 @@ def _text(value: Any, what: str) -> str:
 
 def _decode_type(value: Any) -> TensorType:
     dtype, shape = _fields(value, "'type'", "dtype, shape")
-    return TensorType(_dims(shape), _text(dtype, "a dtype"))
+    return TensorType(_dims(shape), _decode_dtype(dtype))
+
+
+def _decode_dtype(value: Any) -> np.dtype[Any]:
+    name = _text(value, "a dtype")
+    dtype = as_dtype(name)
+    if dtype.name != name:
+        raise GraphFileError(f"the dtype {dtype.name} is written so, not {_shown(name)}")
+    return dtype
 
 
 def _dims(shape: Any) -> tuple[int, ...]:
@@ -279,7 +295,7 @@ def _dims(shape: Any) -> tuple[int, ...]:
 
 def _decode_array(value: Any) -> Array:
     dtype, shape, data = _fields(value, "'value'", "dtype, shape, data")
-    type_ = TensorType(_dims(shape), _text(dtype, "a dtype"))
+    type_ = TensorType(_dims(shape), _decode_dtype(dtype))
     if not isinstance(data, str):
         raise GraphFileError("the data of an array must be text in base64")
     raw = base64.b64decode(data, validate=True)
@@ -305,20 +321,15 @@ def _decode_attr(value: Any) -> Any:
     if isinstance(value, dict) and "body" in value:
         return _decode_loop(value)
     if isinstance(value, dict):
-        return np.dtype(_text(value.get("dtype"), "a dtype"))
+        return _decode_dtype(value.get("dtype"))
     if type(value) not in (str, int):  # no bool: True == 1 would make it the node that 1 makes
-        raise GraphFileError(f"{value!r:.20} is no attribute")
+        raise GraphFileError(f"{_shown(value)} is no attribute")
     return value
 
 
 def _decode_loop(encoded: dict[str, Any]) -> Loop:
-    reverse, recompute = encoded.get("reverse"), encoded.get("recompute")
-    if type(reverse) is not bool or type(recompute) is not bool:
-        raise GraphFileError("'reverse' and 'recompute' of a loop are true or false")
-    length = _count(encoded.get("length"))
-    if length < 0:
-        raise GraphFileError(f"a loop has {length} steps")
-    return Loop(_decode_body(encoded["body"]), length, reverse, recompute)
+    rest: list[Any] = [encoded.get(name) for name in ("length", "reverse", "recompute")]
+    return Loop(_decode_body(encoded["body"]), *rest)
 
 
 def _decode_body(encoded: Any) -> Body:
@@ -329,12 +340,11 @@ def _decode_body(encoded: Any) -> Body:
     inputs, outputs = found[:n_in], found[n_in:]
     if not 0 <= n_carry <= n_carry + n_x <= len(inputs) == n_in or n_carry > len(outputs):
         raise GraphFileError("the body of a loop has too few inputs or outputs")
-    if any(v.op is not PLACEHOLDER for v in inputs) or len(set(inputs)) != n_in:
-        raise GraphFileError("the inputs of a loop's body must be placeholders, each its own")
-    if set(free_variables(outputs)) - set(inputs):
-        raise GraphFileError("the body of a loop depends on a variable that is not its input")
-    if any(c.type is not v.type for c, v in zip(outputs, inputs[:n_carry], strict=False)):
-        raise GraphFileError("a carry of a loop's body changes its type")
+    kinds = ["carry"] * n_carry + ["x"] * n_x + ["const"] * (n_in - n_carry - n_x)
+    if any(v is not body_var(k, kinds[k], v.type) for k, v in enumerate(inputs)):
+        raise GraphFileError("the inputs of a loop's body must be its own placeholders, in order")
+    if {n for n in toposort(outputs) if n.op in (VAR, PARAM, PLACEHOLDER)}.difference(inputs):
+        raise GraphFileError("the body of a loop reads a variable or param that is not its input")
     return Body(inputs, outputs, n_carry, n_x)
 
 

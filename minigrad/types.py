@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import operator
+import reprlib
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -30,6 +32,8 @@ DTYPES = (
     FLOAT32,
     FLOAT64,
 )
+MOST_AXES = 32  # what all of NumPy takes: np.broadcast and its kin stop there
+MOST_BYTES = 2**63 - 1
 
 
 class TensorType:
@@ -55,6 +59,7 @@ class TensorType:
             key = as_shape(shape), as_dtype(dtype)
         found = cls._interned.get(key)
         if found is None:
+            _check_size(*key)
             found = object.__new__(cls)
             object.__setattr__(found, "shape", key[0])
             object.__setattr__(found, "dtype", key[1])
@@ -139,6 +144,12 @@ class TupleType:
         return sum(t.size for t in self.items)
 
 
+def require_tensors(types: Iterable[TensorType | TupleType]) -> None:
+    """Raise ShapeError where an operand is a node with several results."""
+    if TupleType in map(type, types):
+        raise ShapeError("a node with several results is no operand: read one with `item`")
+
+
 def as_shape(shape: Iterable[int] | int) -> Shape:
     """Normalise a shape; an int means one axis. Raises ShapeError.
 
@@ -147,7 +158,7 @@ def as_shape(shape: Iterable[int] | int) -> Shape:
     """
     try:
         dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-        result = tuple(operator.index(d) for d in dims)
+        result = tuple(int(operator.index(d)) for d in dims)  # True is an index; here it is 1
     except TypeError:
         raise ShapeError(f"a shape is a tuple of integers, not {shape!r}") from None
     if any(d < 0 for d in result):
@@ -162,6 +173,27 @@ def check_device(device: object) -> None:
     """
     if device not in (None, "cpu"):
         raise ShapeError(f'expressions are on the device "cpu", not {device!r}')
+
+
+def _check_size(shape: Shape, dtype: np.dtype[Any]) -> None:
+    if len(shape) > MOST_AXES:
+        raise ShapeError(f"a tensor has at most {MOST_AXES} axes, not {len(shape)}")
+    # As in NumPy, axes of length 0 do not count here.
+    if math.prod(n for n in shape if n) * dtype.itemsize > MOST_BYTES:
+        raise ShapeError(f"{dtype}{shape} has more bytes than can be counted")
+
+
+def require_integers(value: object, what: str) -> None:
+    """Raise ShapeError unless an op's attribute is a tuple of Python integers.
+
+    That is how constructors make shapes and axes. Equality alone does not tell: `(True, 2.0)` is
+    equal to `(1, 2)`, and text may be a sequence of digits.
+    """
+    if type(value) is not tuple or not _INTEGERS.issuperset(map(type, value)):
+        raise ShapeError(f"{what} must be a tuple of integers, not {reprlib.repr(value)}")
+
+
+_INTEGERS = frozenset({int})
 
 
 def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
@@ -194,14 +226,17 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
     >>> broadcast_shapes((3, 1), (4,), ())
     (3, 4)
     """
-    try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError:
-        listed = " and ".join(str(s) for s in shapes)
-        raise ShapeError(
-            f"shapes {listed} do not broadcast: counted from the right, "
-            "each pair of dimensions must be equal or 1"
-        ) from None
+    result: list[int] = []
+    for lengths in zip_longest(*[s[::-1] for s in shapes], fillvalue=1):
+        longer = {n for n in lengths if n != 1}
+        if len(longer) > 1:
+            listed = " and ".join(str(s) for s in shapes)
+            raise ShapeError(
+                f"shapes {listed} do not broadcast: counted from the right, "
+                "each pair of dimensions must be equal or 1"
+            )
+        result.append(longer.pop() if longer else 1)
+    return tuple(result[::-1])
 
 
 def normalize_axis(axis: int, ndim: int) -> int:

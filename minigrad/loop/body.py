@@ -13,11 +13,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
+from minigrad.errors import ShapeError
 from minigrad.graph import Expr, Op, make, placeholder
 from minigrad.locks import process_lock
 from minigrad.ops.core import uniform_value
 from minigrad.ops.tuples import item
-from minigrad.types import TensorType
+from minigrad.types import MOST_BYTES, TensorType
 from minigrad.walk import substitute, toposort, walk
 
 T = TypeVar("T")
@@ -102,6 +103,12 @@ class Loop:
     """From the last step to the first."""
     recompute: bool = False
     """Derivatives keep the carries alone, and compute the rest of a step again."""
+
+    def __post_init__(self) -> None:
+        if type(self.length) is not int or not 0 <= self.length <= MOST_BYTES:
+            raise ShapeError(f"a loop has a whole number of steps, not {self.length!r:.40}")
+        if type(self.reverse) is not bool or type(self.recompute) is not bool:
+            raise ShapeError("'reverse' and 'recompute' of a loop are true or false")
 
     def of(
         self, op: Op, init: Sequence[Expr], xs: Sequence[Expr], constants: Sequence[Expr]

@@ -11,14 +11,16 @@ from typing import Any
 
 from minigrad.errors import ShapeError
 from minigrad.graph import Expr, Op, register
-from minigrad.loop.body import Loop, stacked
+from minigrad.loop.body import Body, Loop, stacked
 from minigrad.loop.derivatives import scan_jvp, scan_vjp
 from minigrad.loop.run import compiled, run_checked, run_on_numpy
-from minigrad.types import TupleType
+from minigrad.types import TupleType, require_tensors
 
 
 def _scan_type(*rest: Any) -> Any:
     *types, loop = rest
+    if not isinstance(loop, Loop):
+        raise ShapeError(f"a loop is a record of its body and steps, not {loop!r:.60}")
     body, length = loop.body, loop.length
     if len(types) != len(body.inputs):
         raise ShapeError(f"the body takes {len(body.inputs)} inputs; there are {len(types)}")
@@ -27,6 +29,9 @@ def _scan_type(*rest: Any) -> Any:
         expected = stacked(v.type, length) if is_x else v.type
         if operand is not expected:
             raise ShapeError(f"input {k} of the loop is {operand!r}; its body takes {expected!r}")
+    if any(c.type is not v.type for c, v in zip(body.next_carries, body.carries, strict=True)):
+        raise ShapeError("a carry of a loop's body changes its type")
+    require_tensors(y.type for y in body.ys)
     ys = [stacked(y.type, length) for y in body.ys]
     return TupleType([*(c.type for c in body.carries), *ys])
 
@@ -58,6 +63,8 @@ def run_loop(
 
 def _block_type(*rest: Any) -> Any:
     *types, body = rest
+    if not isinstance(body, Body) or body.n_carry or body.n_x:
+        raise ShapeError("a block has a body without carries and steps")
     if [v.type for v in body.inputs] != types:
         raise ShapeError(f"a block of {len(body.inputs)} inputs got {types}")
     return TupleType([o.type for o in body.outputs])

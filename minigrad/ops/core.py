@@ -20,6 +20,7 @@ from minigrad.graph import CONST, Expr, Op, Terms, as_expr, const, explain, make
 from minigrad.names import public
 from minigrad.types import (
     BOOL,
+    DTYPES,
     FLOAT64,
     INT64,
     UINT64,
@@ -32,6 +33,7 @@ from minigrad.types import (
     check_device,
     normalize_axes,
     promote,
+    require_integers,
 )
 
 # --- errors ------------------------------------------------------------------------------------
@@ -66,10 +68,17 @@ def _astype_transpose(cotangent: Expr, out: Expr) -> Terms:
     return (astype(cotangent, source.dtype) if source.is_float and out.type.is_float else None,)
 
 
+def _astype_type(x: TensorType, dtype: np.dtype[Any]) -> TensorType:
+    # Exactly one of ours: text like "float64" is equal to the dtype, and ">f8" is another.
+    if not isinstance(dtype, np.dtype) or dtype not in DTYPES:
+        raise DTypeError(f"the dtype of astype is {dtype!r:.60}, none of minigrad's")
+    return x.with_dtype(dtype)
+
+
 ASTYPE = register(
     Op(
         "astype",
-        lambda x, dtype: x.with_dtype(dtype),
+        _astype_type,
         lambda x, dtype: x.astype(dtype),
         transpose=_astype_transpose,
         attrs=("dtype",),
@@ -95,6 +104,7 @@ def astype(x: Any, dtype: npt.DTypeLike, /, *, copy: bool = True, device: Any = 
 
 
 def _reshape_type(x: TensorType, shape: Shape) -> TensorType:
+    require_integers(shape, "the shape")
     if math.prod(shape) != x.size:
         raise ShapeError(f"cannot reshape {x.shape} ({x.size} elements) to {shape}")
     return x.with_shape(shape)
@@ -145,6 +155,7 @@ def _resolve_shape(x: Expr, shape: int | Iterable[int]) -> Shape:
 
 
 def _broadcast_type(x: TensorType, shape: Shape) -> TensorType:
+    require_integers(shape, "the shape")
     if broadcast_shapes(x.shape, shape) != shape:
         raise ShapeError(f"cannot broadcast {x.shape} to {shape}")
     return x.with_shape(shape)
@@ -213,7 +224,8 @@ SUM = register(
 
 def drop_axes(shape: Shape, axes: Sequence[int]) -> Shape:
     """A shape without some axes. Raises ShapeError unless they are sorted, and axes of it."""
-    if tuple(axes) != normalize_axes(tuple(axes), len(shape)):
+    require_integers(axes, "the axes")
+    if axes != normalize_axes(axes, len(shape)):
         raise ShapeError(f"{axes} are not the sorted axes of an operand of shape {shape}")
     return tuple(n for k, n in enumerate(shape) if k not in axes)
 

@@ -8,8 +8,9 @@ which is an argument of the node.
 from __future__ import annotations
 
 import operator
+import reprlib
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from minigrad.types import (
     broadcast_shapes,
     normalize_axis,
     promote,
+    require_integers,
 )
 
 Entry: TypeAlias = tuple[Any, ...]
@@ -65,38 +67,51 @@ def _indexed_shape(shape: Shape, spec: Spec, indices: tuple[TensorType, ...]) ->
     for t in indices:
         if t.dtype.kind not in "iu":
             raise DTypeError(f"an index array holds integers, not {t.dtype}")
-    # NumPy's own rule places the axes of arrays between slices: ask it, with a stand-in that takes
-    # no memory, whose indexed axes are long enough for index 0.
-    dims = list(shape)
-    k = 0
-    for entry in spec:
-        if entry == _ARRAY:
-            dims[k] = max(dims[k], 1)
-        k += entry != _NEW
-    stand_in = np.broadcast_to(np.zeros((), np.bool_), dims)
-    zeros = tuple(np.broadcast_to(np.zeros((), np.intp), t.shape) for t in indices)
-    try:
-        found: Shape = stand_in[_numpy_index(spec, zeros)].shape
-        return found
-    except IndexError as error:
-        raise ShapeError(str(error)) from None
+    rest = tuple([1 if e == _NEW else e[2] for e in spec if e[0] in "ns"])
+    if not indices:
+        return rest
+    # NumPy's rule: arrays, and integers beside them, give the axes that the arrays broadcast to,
+    # where the first of them stands; in front, where something else stands between them.
+    points = [e[0] in "ai" for e in spec]
+    first = points.index(True)
+    beside = all(points[first : first + sum(points)])
+    at = first if beside else 0
+    return (*rest[:at], *broadcast_shapes(*[t.shape for t in indices]), *rest[at:])
+
+
+_FORMS = {"n": (str,), "a": (str,), "i": (str, int), "s": (str, int, int, int)}
 
 
 def _check_spec(shape: Shape, spec: Spec, arrays: int) -> None:
-    if sum(e != _NEW for e in spec) != len(shape) or sum(e == _ARRAY for e in spec) != arrays:
+    """Raise ShapeError unless `_parse` makes such a spec: machine code trusts it."""
+    if type(spec) is not tuple or not all(map(_has_form, spec)):
+        raise ShapeError(f"not an index: {reprlib.repr(spec)}")
+    if sum([e != _NEW for e in spec]) != len(shape) or sum([e == _ARRAY for e in spec]) != arrays:
         raise ShapeError(f"index {spec} does not fit an operand of shape {shape}")
-    k = 0
+    lengths = iter(shape)
     for entry in spec:
-        if entry[0] == "i":
-            normalize_index(entry[1], shape[k], k)
-        elif entry[0] == "s":
-            _, start, length, step = entry
-            last = start + (length - 1) * step
-            if length < 0 or (length and not (0 <= start < shape[k] and 0 <= last < shape[k])):
-                raise ShapeError(f"slice {entry} does not fit an axis of length {shape[k]}")
-        elif entry not in (_NEW, _ARRAY):
-            raise ShapeError(f"not an index entry: {entry}")
-        k += entry != _NEW
+        n = next(lengths) if entry != _NEW else 0
+        if entry[0] == "i" and not 0 <= entry[1] < n:
+            raise ShapeError(f"index {entry[1]} is out of range for an axis of length {n}")
+        if entry[0] == "s" and not _fits(entry, n):
+            raise ShapeError(f"slice {entry} does not fit an axis of length {n}")
+
+
+def _has_form(entry: Any) -> bool:
+    return (
+        type(entry) is tuple
+        and bool(entry)
+        and type(entry[0]) is str
+        and _FORMS.get(entry[0]) == tuple(map(type, entry))
+    )
+
+
+def _fits(entry: Entry, n: int) -> bool:
+    """Whether a slice is within an axis of length n; of fewer than two elements its step is 1."""
+    _, start, length, step = cast("tuple[str, int, int, int]", entry)
+    if length < 2:
+        return step == 1 and (start == 0 if length == 0 else length == 1 and 0 <= start < n)
+    return step != 0 and 0 <= start < n and 0 <= start + (length - 1) * step < n
 
 
 def normalize_index(index: int, length: int, axis: int) -> int:
@@ -133,6 +148,7 @@ def _getitem_type(x: TensorType, *rest: Any) -> TensorType:
 
 def _scatter_type(values: TensorType, *rest: Any) -> TensorType:
     *indices, spec, shape = rest
+    require_integers(shape, "the shape")
     return _values_type(values, shape, spec, tuple(indices))
 
 
@@ -145,10 +161,11 @@ def _put_type(x: TensorType, values: TensorType, *rest: Any) -> TensorType:
 def _values_type(
     values: TensorType, shape: Shape, spec: Spec, indices: tuple[TensorType, ...]
 ) -> TensorType:
+    whole = values.with_shape(shape)
     expected = _indexed_shape(shape, spec, indices)
     if values.shape != expected:
         raise ShapeError(f"the values have shape {values.shape}; the index selects {expected}")
-    return values.with_shape(shape)
+    return whole
 
 
 def _getitem_transpose(cotangent: Expr, out: Expr) -> Terms:
@@ -286,7 +303,7 @@ def _parse_entry(entry: Any, length: int, axis: int) -> tuple[Entry, Expr | None
                 "the bounds of a slice are integers known now; to index by an expression use "
                 "minigrad.take(x, indices)"
             ) from None
-        return ("s", taken.start if len(taken) else 0, len(taken), taken.step), None
+        return _slice_of(taken), None
     if isinstance(entry, int):
         return ("i", normalize_index(entry, length, axis)), None
     if isinstance(entry, np.ndarray):
@@ -298,6 +315,12 @@ def _parse_entry(entry: Any, length: int, axis: int) -> tuple[Entry, Expr | None
         signed = entry.astype(np.int64)  # a length may be too large for the dtype of indices
         entry = const(np.where(signed < 0, signed + length, signed))
     return _ARRAY, entry
+
+
+def _slice_of(taken: range) -> Entry:
+    """The entry of a slice, one for all that select the same: see `_fits`."""
+    n = len(taken)
+    return ("s", taken.start if n else 0, n, taken.step if n > 1 else 1)
 
 
 @public

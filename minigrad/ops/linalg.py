@@ -133,6 +133,8 @@ def _einsum_type(*rest: Any) -> TensorType:
 
 
 def _einsum_terms(spec: str) -> tuple[list[str], str]:
+    if type(spec) is not str:
+        raise ShapeError(f"an einsum is told by text, not {spec!r:.60}")
     left, arrow, output = spec.partition("->")
     if not arrow:
         raise ShapeError(f"einsum '{spec}' has no output after '->'")

@@ -28,7 +28,7 @@ from minigrad.ops.core import (
     same_type,
     uniform_value,
 )
-from minigrad.types import BOOL, FLOAT64, Array, TensorType, broadcast_shapes
+from minigrad.types import BOOL, FLOAT64, Array, TensorType, broadcast_shapes, require_tensors
 
 UnaryFunction = Callable[[Any], Expr]
 BinaryFunction = Callable[[Any, Any], Expr]
@@ -63,6 +63,7 @@ def _declare(
         if found is None:
             if len(types) != arity:
                 raise ShapeError(f"{name} takes {arity} operands, not {len(types)}")
+            require_tensors(types)
             for t in types:
                 if t.dtype.kind not in kinds:
                     raise DTypeError(f"{name} takes {what}, not {t.dtype}")
@@ -533,6 +534,7 @@ bitwise_invert = _unary(
 
 
 def _where_type(condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
+    require_tensors((condition, a, b))
     if condition.dtype != BOOL:
         raise DTypeError(f"where takes a boolean condition, not {condition.dtype}")
     same_type(condition.with_dtype(a.dtype), a, b)

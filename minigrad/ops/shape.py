@@ -39,12 +39,14 @@ from minigrad.types import (
     normalize_axes,
     normalize_axis,
     promote,
+    require_integers,
 )
 
 # --- permute_dims ------------------------------------------------------------------------------
 
 
 def _permute_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    require_integers(axes, "the axes")
     if sorted(axes) != list(range(x.ndim)):
         raise ShapeError(f"axes {axes} are not a permutation of the {x.ndim} axes of the operand")
     return x.with_shape(x.shape[a] for a in axes)
@@ -84,8 +86,10 @@ def permute_dims(x: Any, /, axes: Sequence[int] | None = None) -> Expr:
 
 def _concat_type(*rest: Any) -> TensorType:
     *types, axis = rest
+    if not types:
+        raise ShapeError("concat needs at least one operand")
     first: TensorType = types[0]
-    if axis != normalize_axis(axis, first.ndim):
+    if type(axis) is not int or axis != normalize_axis(axis, first.ndim):
         raise ShapeError(f"{axis} is not the number of an axis, counted from 0")
     for t in types:
         if t.dtype != first.dtype:

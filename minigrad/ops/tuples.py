@@ -21,8 +21,8 @@ def _tuple_type(*items: TensorType) -> Any:
 
 
 def _item_type(whole: Any, i: int) -> TensorType:
-    if not isinstance(whole, TupleType) or not 0 <= i < len(whole.items):
-        raise ShapeError(f"{whole!r} has no item {i}")
+    if not isinstance(whole, TupleType) or type(i) is not int or not 0 <= i < len(whole.items):
+        raise ShapeError(f"{whole!r} has no item {i!r:.60}")
     return whole.items[i]
 
 
@@ -49,6 +49,7 @@ ITEM = register(
         transpose=_item_transpose,
         jointly=True,
         attrs=("index",),
+        of_tuple=True,
     )
 )
 
