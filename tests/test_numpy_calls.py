@@ -42,6 +42,11 @@ def answers(result: object) -> list:
 
 
 def call(code: str, operands: list) -> list:
+    with np.errstate(all="ignore"):
+        return _call(code, operands)
+
+
+def _call(code: str, operands: list) -> list:
     return answers(eval(code, {"np": np, "mg": mg}, dict(zip("abcd", operands, strict=False))))
 
 
@@ -56,16 +61,14 @@ ROWS = [*SMOOTH.items(), *FLAT.items()]
 def test_a_call_gives_what_numpy_gives(code, shapes):
     arrays = sample(code, shapes)
     named = variables(arrays)
-    with np.errstate(all="ignore"):
-        expected = call(code, arrays)
-        graphs = call(code, named)
-        assert len(graphs) == len(expected)
-        for graph, array in zip(graphs, expected, strict=True):
-            assert isinstance(graph, mg.Expr), code
-            value = graph.eval(dict(zip(named, arrays, strict=True)))
-            assert graph.shape == np.shape(array) == np.shape(value)
-            assert graph.dtype == np.asarray(array).dtype == np.asarray(value).dtype
-            assert_allclose(value, array, rtol=1e-12, atol=1e-14)
+    expected, graphs = call(code, arrays), call(code, named)
+    assert len(graphs) == len(expected)
+    for graph, array in zip(graphs, expected, strict=True):
+        assert isinstance(graph, mg.Expr), code
+        value = graph.eval(dict(zip(named, arrays, strict=True)))
+        assert graph.shape == np.shape(array) == np.shape(value)
+        assert graph.dtype == np.asarray(array).dtype == np.asarray(value).dtype
+        assert_allclose(value, array, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize(("code", "shapes"), SMOOTH.items(), ids=list(SMOOTH))
@@ -91,14 +94,130 @@ def test_its_derivative_is_that_of_numpys_values(code, shapes):
     assert slope == pytest.approx((4 * fine - rough) / 3, rel=2e-2 if single else 1e-7, abs=1e-7)
 
 
+# --- to second order ------------------------------------------------------------------------------
+
+TWICE = [
+    "np.sinc(a)",
+    "np.sinc(4 * a)",
+    "np.exp2(a)",
+    "np.logaddexp2(a, b)",
+    "np.cbrt(a)",
+    "np.gradient(a, np.cumsum(b))",
+    "np.interp(a, np.cumsum(b), c)",
+    "np.trapezoid(a, b)",
+    "np.convolve(a, b, 'same')",
+    "np.median(a)",
+    "np.corrcoef(a, b)[0, 1]",
+    "np.var(a, 1, where=[True, False, True])",
+    "np.linalg.norm(a, 3)",
+    "np.einsum(a, (0, 1), b, (1, 2), (0, 2))",
+    "np.cross(a, b, 0, 1, 0)",
+    "np.pad(a, 2, mode='reflect')",
+    "np.insert(a, [0, 2], b)",
+    "np.polyval(a, b)",
+]
+
+
+@pytest.mark.parametrize("code", TWICE)
+def test_second_derivatives(code):
+    arrays = sample(code, SMOOTH[code])
+    named = variables(arrays)
+    (y,) = call(code, named)
+    point = dict(zip(named, arrays, strict=True))
+    mg.check_grad(mg.sum(mg.sin(y)), named, point, order=2)
+
+
+@pytest.mark.parametrize("x", [0.0, 1e-9, 1e-3, 0.3, 1 / np.pi, 0.35, 2.5])
+def test_sinc_has_every_derivative_at_0_and_near_it(x):
+    import mpmath
+
+    s = mg.var("s")
+    y = mg.sinc(s)
+    with mpmath.workdps(60):
+        for order in range(5):
+            expected = mpmath.diff(mpmath.sincpi, mpmath.mpf(x), order)
+            assert y.eval({s: x}) == pytest.approx(float(expected), rel=1e-11, abs=1e-11)
+            y = mg.grad(y, s)
+
+
+def test_a_median_of_ties_shares_its_derivative():
+    v = mg.var("v", (4,))
+    slope = mg.grad(mg.median(v), v).eval({v: [3.0, 2.0, 1.0, 2.0]})
+    assert slope.tolist() == [0.0, 0.5, 0.0, 0.5]
+
+
+def test_what_is_not_a_number_gets_no_derivative():
+    v = mg.var("v", (3,))
+    point = {v: [1.0, np.nan, 3.0]}
+    assert mg.grad(mg.nanmean(v), v).eval(point).tolist() == [0.5, 0.0, 0.5]
+    assert mg.grad(mg.nansum(v * v), v).eval(point).tolist() == [2.0, 0.0, 6.0]
+    assert mg.grad(mg.nanmax(v), v).eval(point).tolist() == [0.0, 0.0, 1.0]
+    assert mg.grad(mg.sum(mg.nan_to_num(v)), v).eval(point).tolist() == [1.0, 0.0, 1.0]
+    curvature = mg.hessian(mg.nanvar(v), v).eval(point)
+    assert curvature.tolist() == [[0.5, 0.0, -0.5], [0.0, 0.0, 0.0], [-0.5, 0.0, 0.5]]
+    assert mg.grad(mg.sum(mg.fmax(v, 2.0)), v).eval(point).tolist() == [0.0, 0.0, 1.0]
+
+
 # --- the same under minigrad's own names ----------------------------------------------------------
 
 a, b = mg.var("a", (2, 3)), mg.var("b", (2, 3))
+v, w = mg.var("v", (3,)), mg.var("w", (3,))
 OWN_NAMES = [
+    (mg.allclose, np.allclose, (a, b)),
+    (mg.append, np.append, (a, b)),
+    (mg.array_equal, np.array_equal, (a, b)),
+    (mg.array_split, np.array_split, (a, 2)),
+    (mg.atleast_1d, np.atleast_1d, (a,)),
+    (mg.atleast_2d, np.atleast_2d, (v,)),
+    (mg.atleast_3d, np.atleast_3d, (v,)),
+    (mg.average, np.average, (a,)),
+    (mg.block, np.block, ([a, b],)),
+    (mg.cbrt, np.cbrt, (a,)),
+    (mg.column_stack, np.column_stack, ([a, b],)),
+    (mg.convolve, np.convolve, (v, w)),
+    (mg.corrcoef, np.corrcoef, (a,)),
+    (mg.correlate, np.correlate, (v, w)),
+    (mg.cov, np.cov, (a,)),
+    (mg.deg2rad, np.deg2rad, (a,)),
+    (mg.delete, np.delete, (a, 1)),
+    (mg.diag, np.diag, (v,)),
+    (mg.dstack, np.dstack, ([a, b],)),
+    (mg.exp2, np.exp2, (a,)),
+    (mg.fmax, np.fmax, (a, b)),
+    (mg.fmin, np.fmin, (a, b)),
+    (mg.fmod, np.fmod, (a, b)),
+    (mg.heaviside, np.heaviside, (a, b)),
+    (mg.hstack, np.hstack, ([a, b],)),
     (mg.inner, np.inner, (a, b)),
+    (mg.insert, np.insert, (v, 1, 2.0)),
+    (mg.interp, np.interp, (a, v, w)),
+    (mg.isclose, np.isclose, (a, b)),
     (mg.kron, np.kron, (a, b)),
+    (mg.logaddexp2, np.logaddexp2, (a, b)),
+    (mg.median, np.median, (a,)),
+    (mg.nan_to_num, np.nan_to_num, (a,)),
+    (mg.nanmax, np.nanmax, (a,)),
+    (mg.nanmean, np.nanmean, (a,)),
+    (mg.nanmin, np.nanmin, (a,)),
+    (mg.nanprod, np.nanprod, (a,)),
+    (mg.nanstd, np.nanstd, (a,)),
+    (mg.nansum, np.nansum, (a,)),
+    (mg.nanvar, np.nanvar, (a,)),
+    (mg.pad, np.pad, (a, 1)),
+    (mg.percentile, np.percentile, (a, 30)),
+    (mg.polyval, np.polyval, (v, a)),
+    (mg.ptp, np.ptp, (a,)),
+    (mg.quantile, np.quantile, (a, 0.3)),
+    (mg.rad2deg, np.rad2deg, (a,)),
     (mg.ravel, np.ravel, (a,)),
+    (mg.rot90, np.rot90, (a,)),
+    (mg.select, np.select, ([a > 0], [b])),
+    (mg.sinc, np.sinc, (a,)),
+    (mg.split, np.split, (a, 2)),
+    (mg.trapezoid, np.trapezoid, (a,)),
+    (mg.unwrap, np.unwrap, (a,)),
     (mg.vdot, np.vdot, (a, b)),
+    (mg.vstack, np.vstack, ([a, b],)),
 ]
 
 

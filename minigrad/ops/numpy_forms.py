@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, as_expr
-from minigrad.names import FUNCTIONS, numpy_form
+from minigrad.names import numpy_form
 from minigrad.ops import linalg, pointwise, reduce, shape
 from minigrad.ops.core import (
     as_float,
@@ -22,9 +22,11 @@ from minigrad.ops.core import (
     broadcast_to,
     explaining,
     is_python_number,
+    keep_axes,
     reshape,
     sum,
 )
+from minigrad.ops.factor import matrix_norm
 from minigrad.ops.index import take
 from minigrad.ops.pointwise import where as choose
 from minigrad.ops.shape import permute_dims
@@ -473,34 +475,9 @@ def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) ->
             return linalg.vector_norm(y, axes[0], keepdims=keepdims, ord=ord)
         if len(axes) != 2:
             raise ShapeError(f"a norm of order {ord!r} is of vectors or matrices: name the axes")
-        return _norm_of_matrices(shape.moveaxis(y, axes, (-2, -1)), y, ord, axes, keepdims)
-
-
-def _norm_of_matrices(m: Expr, x: Expr, ord: Any, axes: Sequence[int], keepdims: bool) -> Expr:
-    size = pointwise.abs(as_float(m))
-    if ord == "fro":
-        y = linalg.vector_norm(m, (-2, -1))
-    elif ord in ("nuc", 2, -2):
-        values = _singular_values(m)
-        y = {"nuc": sum, 2: reduce.max, -2: reduce.min}[ord](values, -1)
-    elif ord in (1, -1, np.inf, -np.inf):
-        lines = sum(size, -2 if abs(ord) == 1 else -1)
-        y = reduce.max(lines, -1) if ord > 0 else reduce.min(lines, -1)
-    else:
-        raise DTypeError(f"no norm of matrices has the order {ord!r}")
-    return expand_dims_at(y, x, axes) if keepdims else y
-
-
-def expand_dims_at(y: Expr, x: Expr, axes: Sequence[int]) -> Expr:
-    """A reduced tensor with axes of length 1 where x had those that were reduced."""
-    gone = normalize_axes(tuple(axes), x.ndim)
-    return reshape(y, [1 if k in gone else n for k, n in enumerate(x.shape)])
-
-
-def _singular_values(m: Expr) -> Expr:
-    if "svdvals" not in FUNCTIONS:
-        raise DTypeError("this norm needs singular values, which minigrad has not")
-    return FUNCTIONS["svdvals"](m)
+        norm = matrix_norm(shape.moveaxis(y, axes, (-2, -1)), ord=ord)
+    gone = normalize_axes(tuple(axes), y.ndim)
+    return reshape(norm, keep_axes(y.shape, gone)) if keepdims else norm
 
 
 # --- what asks about an array, or makes another of its kind ------------------------------------

@@ -270,6 +270,13 @@ remainder = _binary(
     infix=5,
     latex=r"{0} \bmod {1}",
 )
+fmod = _binary(
+    "fmod",
+    "a - b trunc(a / b), elementwise, with the sign of a, as C has it.",
+    np.fmod,
+    (1, lambda y, a, b: -trunc(a / b)),
+    takes="n",
+)
 square = _unary(
     "square", "x², elementwise.", np.square, lambda y, x: 2.0 * x, takes="n", latex="{{{0}}}^2"
 )
@@ -280,6 +287,14 @@ sqrt = _unary(
     lambda y, x: 0.5 / y,
     symbol="√",
     latex=r"\sqrt{{{0}}}",
+)
+cbrt = _unary(
+    "cbrt",
+    "Cube root, elementwise. Its derivative at 0 is infinity.",
+    np.cbrt,
+    lambda y, x: 1.0 / (3.0 * y * y),
+    symbol="∛",
+    latex=r"\sqrt[3]{{{0}}}",
 )
 abs = _unary(
     "abs",
@@ -295,7 +310,7 @@ sign: UnaryFunction = _unary(
 )
 floor = _unary("floor", "Largest integer <= x, in its dtype. Derivative 0.", np.floor, rounds=True)
 ceil = _unary("ceil", "Smallest integer >= x, in its dtype. Derivative 0.", np.ceil, rounds=True)
-trunc = _unary(
+trunc: UnaryFunction = _unary(
     "trunc", "x without its fraction, in its dtype. Derivative 0.", np.trunc, rounds=True
 )
 round = _unary(
