@@ -68,8 +68,8 @@ def _path_curves(flow: Flow) -> list[Curve]:
         raise ValueError(f"a cell of kind {flow.cell} has no cell line to split the gradient by")
     return [
         Curve.of(f"all of |∂L/∂{flow.split.symbol}ₜ|", flow.main),
-        Curve.plain(f"along the line ({flow.split.product})", flow.split.line),
-        Curve.plain(f"through {flow.around}", flow.split.gates, "dashed"),
+        Curve.of(f"along the line ({flow.split.product})", flow.split.line),
+        Curve.of(f"through {flow.around}", flow.split.gates, "dashed"),
     ]
 
 

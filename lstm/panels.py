@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lstm.gradient_flow import Flow, Kind, Series
+from lstm.gradient_flow import Flow, Series
+from minigrad.drawing.amount import kind_of
 from minigrad.drawing.canvas import Canvas
 from minigrad.drawing.palette import FAINT, INK, MUTED
-from minigrad.drawing.theme import KIND_WORDS, Dash, EdgeStyle, Scale, fmt, legend_rows
+from minigrad.drawing.theme import KIND_WORDS, Dash, EdgeStyle, Kind, Scale, fmt, legend_rows
 
 BINS = 256
 _STRIP = 15.0
@@ -33,8 +34,7 @@ class Curve:
     @staticmethod
     def plain(label: str, norms: Sequence[float], dash: Dash = "solid") -> Curve:
         """The curve of norms that nobody has looked for underflow in."""
-        kinds: list[Kind] = ["nan" if x != x else "normal" if x else "zero" for x in norms]
-        return Curve(label, norms, kinds, dash)
+        return Curve(label, norms, [kind_of(x) for x in norms], dash)
 
     def style(self, t: int, scale: Scale) -> EdgeStyle:
         """The look of step t, counted from 0."""

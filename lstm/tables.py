@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lstm.gradient_flow import jsonable
+from lstm.plain_values import jsonable
 from lstm.tasks import Task
 from lstm.training import Score
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from statistics import median
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstm.anatomy import Gate, Line
 from lstm.gradient_flow.tensors import Floats, Trace
-
-Kind = Literal["normal", "zero", "underflow", "nan", "inf"]
+from lstm.plain_values import jsonable
+from minigrad.drawing.amount import kind_of, norm
+from minigrad.drawing.theme import Kind
 
 OPEN, CLOSED = 0.9, 0.1
 """A gate beyond these counts as saturated, as in Karpathy, Johnson & Fei-Fei, "Visualizing and
@@ -110,13 +111,13 @@ class Split:
     """What a step multiplies the line by, in the symbols of the equations: f, or 1 − z."""
     keep: list[float]
     """The mean of that factor over the batch and the units, at each step."""
-    line: list[float]
-    gates: list[float]
+    line: Series
+    gates: Series
 
     @property
     def share(self) -> list[float]:
         """|line| / (|line| + |gates|) at each t."""
-        both = zip(self.line, self.gates, strict=True)
+        both = zip(self.line.norms, self.gates.norms, strict=True)
         return [a / (a + b) if 0.0 < a + b < math.inf else math.nan for a, b in both]
 
     @property
@@ -184,8 +185,8 @@ class Flow:
         for name, series in self.series.items():
             columns[f"|dL/d{name}|"] = series.norms
         if self.split is not None:
-            columns["along the line"] = self.split.line
-            columns["through the gates"] = self.split.gates
+            columns["along the line"] = self.split.line.norms
+            columns["through the gates"] = self.split.gates.norms
             columns["the line's factor"] = self.split.keep
         for name, gate in self.gates.items():
             columns[f"mean {name}"] = gate.mean
@@ -195,33 +196,38 @@ class Flow:
 # --- from the tensors ----------------------------------------------------------------------------
 
 
-def series_of(name: str, traced: Trace) -> Series:
-    norms = _norms(traced.adjoints[name])
-    enlarged = _norms(traced.enlarged[name]) if name in traced.enlarged else norms
-    kinds: list[Kind] = []
-    for norm, larger in zip(reversed(norms), reversed(enlarged), strict=True):
-        lost = larger > 0.0 or bool(kinds and kinds[-1] == "underflow")
-        kinds.append(_kind(norm, lost))
-    return Series(name, norms, kinds[::-1])
+def series_of(traced: Trace) -> dict[str, Series]:
+    """The norms of the gradient towards each part of the state."""
+    larger = traced.enlarged.adjoints if traced.enlarged else traced.adjoints
+    return {name: _series(name, steps, larger[name]) for name, steps in traced.adjoints.items()}
 
 
 def split_of(line: Line | None, traced: Trace) -> Split | None:
+    """The two parts of the main gradient, for a cell that has a line."""
     if line is None or traced.line is None or traced.gates_part is None or traced.factor is None:
         return None
-    keep = [float(step.mean(dtype=np.float64)) for step in traced.factor]
-    parts = _norms(traced.line), _norms(traced.gates_part)
-    return Split(line.symbol, line.factor, keep, *parts)
+    larger = traced.enlarged or traced
+    return Split(
+        line.symbol,
+        line.factor,
+        [float(step.mean(dtype=np.float64)) for step in traced.factor],
+        _series(line.symbol, traced.line, larger.line),
+        _series(line.symbol, traced.gates_part, larger.gates_part),
+    )
 
 
-def _kind(norm: float, lost: bool) -> Kind:
-    if norm != norm:
-        return "nan"
-    if norm == math.inf:
-        return "inf"
-    return "normal" if norm else "underflow" if lost else "zero"
+def _series(symbol: str, steps: Floats, enlarged: Floats | None) -> Series:
+    norms = [norm(step) for step in steps]
+    larger = norms if enlarged is None else [norm(step) for step in enlarged]
+    kinds: list[Kind] = []
+    for size, large in zip(reversed(norms), reversed(larger), strict=True):
+        lost = large > 0.0 or bool(kinds and kinds[-1] == "underflow")
+        kinds.append(kind_of(size, lost))
+    return Series(symbol, norms, kinds[::-1])
 
 
 def gate_of(gate: Gate, values: Floats) -> GateValues:
+    """What the values of one gate come to."""
     flat = values.reshape(len(values), -1)
     return GateValues(
         *gate,
@@ -231,28 +237,3 @@ def gate_of(gate: Gate, values: Floats) -> GateValues:
         open=float((flat > OPEN).mean()),
         closed=float((flat < CLOSED).mean()),
     )
-
-
-def _norms(tensors: Floats) -> list[float]:
-    return [_norm(x) for x in tensors]
-
-
-def _norm(x: Floats) -> float:
-    """The 2-norm in float64, scaled so that no square underflows or overflows; NaN stays NaN."""
-    flat = np.abs(x.astype(np.float64)).reshape(-1)
-    top = float(flat.max(initial=0.0))
-    if top == 0.0 or not np.isfinite(top):
-        return math.nan if np.isnan(flat).any() else top
-    with np.errstate(under="ignore"):
-        return top * float(np.sqrt(np.square(flat / top).sum()))
-
-
-def jsonable(value: Any) -> Any:
-    """The same with "nan", "inf" and "-inf" for the numbers that JSON lacks."""
-    if isinstance(value, Mapping):
-        return {k: jsonable(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [jsonable(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

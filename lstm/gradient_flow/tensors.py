@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from lstm.anatomy import Line, anatomy, line_over_time
+from lstm.anatomy import Anatomy, anatomy, line_over_time
 from lstm.errors import ConfigError
 from lstm.losses import mse
 from lstm.model import Model, Unrolled
@@ -30,34 +30,54 @@ class Trace:
 
     loss: float
     adjoints: dict[str, Floats]
-    enlarged: dict[str, Floats]
-    """Where some adjoint is zero, the same in float64 and of a much larger seed; else empty."""
     line: Floats | None
     gates_part: Floats | None
     factor: Floats | None
     """What each step multiplies the line by."""
     gates: dict[str, Floats]
+    enlarged: Trace | None = None
+    """Where something is zero, the same in float64 and of a much larger ∂L/∂L."""
+
+    @property
+    def has_zeros(self) -> bool:
+        """Whether a gradient is zero at some step where it need not be."""
+        parts = [] if self.line is None else [self.line]
+        # At t = T nothing has left the line yet.
+        parts += [] if self.gates_part is None else [self.gates_part[:-1]]
+        return any(not step.any() for part in (*self.adjoints.values(), *parts) for step in part)
 
 
 def trace(model: Model[Any], xs: Any, ys: Any, loss: Loss | None = None) -> Trace:
     """The tensors behind `measure`, which says what it takes and raises."""
-    line, gates = anatomy(model.cell)
     xs_array, ys_array = np.asarray(xs), np.asarray(ys)
     check_batch(model, xs_array, ys_array)
     loss = loss or loss_of(model)
-    numbers = _evaluate(model, xs_array, ys_array, loss, line, list(gates), 1.0)
-    enlarged = {}
-    if any(not step.any() for steps in numbers["adjoints"].values() for step in steps):
-        # What is zero in float64 too, and of so large a seed, has a factor of zero.
-        sharp = _in_float64(model)
-        enlarged = _evaluate(sharp, xs_array, ys_array, loss, None, [], LARGE_SEED)["adjoints"]
+    traced = _trace(model, xs_array, ys_array, loss, 1.0)
+    if not traced.has_zeros:
+        return traced
+    # What is zero in float64 too, and of so large a seed, has a factor of zero.
+    enlarged = _trace(_in_float64(model), xs_array, ys_array, loss, LARGE_SEED)
+    return replace(traced, enlarged=enlarged)
+
+
+def _trace(model: Model[Any], xs: NDArray[Any], ys: NDArray[Any], loss: Loss, seed: float) -> Trace:
+    """Everything of one batch from one compiled function; `seed` is ∂L/∂L."""
+    dtype = model.cell.dtype
+    xs_var = mg.var("xs", xs.shape, dtype)
+    ys_var = mg.var("ys", ys.shape, dtype if ys.dtype.kind == "f" else ys.dtype)
+    unrolled = model.unroll(xs_var)
+    value = loss(unrolled.output, ys_var)
+    seed_var = mg.var("∂L/∂L", (), value.dtype)
+    outputs = _outputs(anatomy(model.cell), unrolled, mg.Adjoints(value, seed_var), value)
+    run = mg.function([xs_var, ys_var, seed_var], outputs, simplify=False)
+    with np.errstate(all="ignore"):
+        numbers = run(xs, ys, seed)
     split = numbers["split"]
     return Trace(
         float(numbers["loss"]),
         _stacked(numbers["adjoints"]),
-        _stacked(enlarged),
         np.stack([along for along, _ in split]) if split else None,
-        np.stack([through for _, through in split]) if split else None,
+        np.stack([rest for _, rest in split]) if split else None,
         np.stack(numbers["factor"]) if split else None,
         _stacked(numbers["gates"]),
     )
@@ -104,35 +124,8 @@ def _in_float64(model: Model[Any]) -> Model[Any]:
     return Model.of(cell, model.output_size, values, model.task)
 
 
-def _evaluate(
-    model: Model[Any],
-    xs: NDArray[Any],
-    ys: NDArray[Any],
-    loss: Loss,
-    line: Line | None,
-    gates: Sequence[str],
-    seed: float,
-) -> dict[str, Any]:
-    """Everything of one batch from one compiled function; `seed` is ∂L/∂L."""
-    dtype = model.cell.dtype
-    xs_var = mg.var("xs", xs.shape, dtype)
-    ys_var = mg.var("ys", ys.shape, dtype if ys.dtype.kind == "f" else ys.dtype)
-    unrolled = model.unroll(xs_var)
-    value = loss(unrolled.output, ys_var)
-    seed_var = mg.var("∂L/∂L", (), value.dtype)
-    outputs = _outputs(unrolled, mg.Adjoints(value, seed_var), value, line, gates)
-    run = mg.function([xs_var, ys_var, seed_var], outputs, simplify=False)
-    with np.errstate(all="ignore"):
-        results: dict[str, Any] = run(xs, ys, seed)
-    return results
-
-
 def _outputs(
-    unrolled: Unrolled[Any],
-    adjoints: mg.Adjoints,
-    loss: Expr,
-    line: Line | None,
-    gates: Sequence[str],
+    cell: Anatomy, unrolled: Unrolled[Any], adjoints: mg.Adjoints, loss: Expr
 ) -> dict[str, Any]:
     states = unrolled.states[1:]
     outputs: dict[str, Any] = {
@@ -140,10 +133,10 @@ def _outputs(
         "adjoints": {p: [adjoints[getattr(s, p)] for s in states] for p in states[0]._fields},
         "split": [],
         "factor": [],
-        "gates": {name: [values[name] for values in unrolled.values] for name in gates},
+        "gates": {name: [values[name] for values in unrolled.values] for name in cell.gates},
     }
-    if line is not None:
-        nodes = [getattr(s, line.symbol) for s in unrolled.states]
+    if cell.line is not None:
+        nodes = [getattr(s, cell.line.symbol) for s in unrolled.states]
         over_time = line_over_time(nodes, loss)
         parts = adjoints.splits(nodes[1:], over_time.detours)
         # Around the detours is along the line.
