@@ -24,10 +24,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lstm.cells import CELLS, LSTM, RNN, AnyCell
+from lstm.cells import CELLS, LSTM, RNN, AnyCell, Cell
 from lstm.errors import ConfigError, LstmError, ModelFileError
 from lstm.files import check_file, output_folder
 from lstm.model import Model
+from lstm.own_code import class_named
 from lstm.tables import about_biases, console, demo_table, print_json, printable, score_table
 from lstm.tasks import TASKS, Adding, Task, make_task
 from lstm.training import (
@@ -170,6 +171,10 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=_path, default=Path("lstm-flow"), help="folder for the pictures"
     )
     flow.add_argument("--length", type=_whole(1, LONGEST), help="time steps (default: as trained)")
+    flow.add_argument(
+        "--task", metavar="FILE.py:NAME", help="the class of the model's task, if it is your own"
+    )
+    _own_cell(flow)
     _common(flow)
 
     tasks = commands.add_parser("tasks", help="list the tasks")
@@ -179,8 +184,15 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="what a model file holds")
     info.set_defaults(run=_info)
     info.add_argument("model", type=_path, metavar="MODEL", help="a file that `lstm train` wrote")
+    _own_cell(info)
     info.add_argument("--json", action="store_true", help="results as JSON")
     return parser
+
+
+def _own_cell(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cell", metavar="FILE.py:NAME", help="the class of the model's cell, if it is your own"
+    )
 
 
 def _common(parser: argparse.ArgumentParser, steps: int | None = None) -> None:
@@ -286,13 +298,13 @@ def _flow(args: argparse.Namespace) -> int:
     from lstm.figures import write_flow
     from lstm.gradient_flow import measure
 
-    model = Model.load(args.model)
+    model = _loaded(args)
     task = _task_of(model, args)
     xs, ys = _shown_batch(task, args.seed)
     with output_folder(args.out) as part, _status("measuring and drawing", args.json):
-        written = write_flow(part, model, xs, ys)
+        written = write_flow(part, model, xs, ys, task.loss)
         files = [str(args.out / p.relative_to(part)) for p in written]
-        flow = measure(model, xs, ys)
+        flow = measure(model, xs, ys, task.loss)
     if args.json:
         return print_json({"task": task.config(), "flow": flow.to_json(), "files": files})
     out = console()
@@ -319,7 +331,7 @@ def _tasks(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    model = Model.load(args.model)
+    model = _loaded(args)
     if args.json:
         tensors = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in model.params.items()}
         return print_json(model.config() | {"tensors": tensors})
@@ -354,14 +366,27 @@ def _cell(args: argparse.Namespace, task: Task) -> AnyCell:
     return kind(**settings)
 
 
+def _loaded(args: argparse.Namespace) -> Model[Any]:
+    cells = [] if args.cell is None else [class_named(args.cell, Cell)]
+    return Model.load(args.model, cells)
+
+
 def _task_of(model: Model[Any], args: argparse.Namespace) -> Task:
-    name, settings = model.task.get("name", ""), model.task.get("settings", {})
+    kinds = dict(TASKS)
+    if args.task is not None:
+        own = class_named(args.task, Task)
+        kinds = {own.name: own}
+    name = model.task.get("name", next(iter(kinds)) if args.task else "")
+    settings = model.task.get("settings", {})
     try:
-        task = make_task(name, settings)
+        task = make_task(name, settings, kinds)
     except (ConfigError, TypeError) as error:
-        raise ModelFileError(f"the model {args.model} has no task to show it: {error}") from None
+        way_out = "" if args.task else "; if it is your own: --task FILE.py:NAME"
+        raise ModelFileError(
+            f"the model {args.model} has no task to show it: {error}{way_out}"
+        ) from None
     if args.length is not None:
-        task = make_task(name, settings | {"length": args.length})
+        task = make_task(name, settings | {"length": args.length}, kinds)
     if task.steps > LONGEST:
         raise ModelFileError(
             f"the model {args.model} has a task of {task.steps} steps, more than {LONGEST}; "

@@ -6,7 +6,7 @@ Nothing here trains or draws. Time comes first everywhere: xs is (T, B, I).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic
@@ -20,6 +20,7 @@ import minigrad as mg
 from lstm.cells import CELLS, Cell, S, Seed, Shape, Values
 from lstm.errors import ConfigError, ModelFileError
 from lstm.files import write_atomically
+from lstm.foreign import what_it_is
 from minigrad import Expr
 
 FORMAT = "minigrad-lstm"
@@ -107,6 +108,8 @@ class Model(Generic[S]):
     def config(self) -> dict[str, Any]:
         """Everything but the numbers, as plain values."""
         cell = {"name": self.cell.name} | asdict(self.cell)
+        if type(self.cell) is not CELLS.get(self.cell.name):
+            cell["class"] = type(self.cell).__name__
         return {"cell": cell, "output_size": self.output_size, "task": self.task}
 
     def copy(self) -> Model[S]:
@@ -154,18 +157,24 @@ class Model(Generic[S]):
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, whose header says everything but the numbers.
 
-        The file is there whole or not at all. Raises OutputError when it cannot be written.
+        The file is there whole or not at all. Of a cell of your own it keeps the settings and the
+        class's name; the code is not in the file. Raises OutputError when it cannot be written.
         """
         text = json.dumps({"version": VERSION} | self.config(), ensure_ascii=False)
         write_atomically(path, save(self.values(), metadata={FORMAT: text}))
 
     @staticmethod
-    def load(path: str | Path) -> Model[Any]:
-        """Read what `save` wrote. Raises ModelFileError, which says what is wrong with the file."""
+    def load(path: str | Path, cells: Iterable[type[Cell[Any]]] = ()) -> Model[Any]:
+        """Read what `save` wrote.
+
+        cells: classes of your own that the file may name. No code is ever taken from a file, so a
+        model of an own cell loads only where its class is given. Raises ModelFileError, which says
+        what is wrong with the file, or what it is if it is none of ours.
+        """
         try:
-            return _load(Path(path))
+            return _load(Path(path), list(cells))
         except SafetensorError as error:
-            reason = f"it is no sound safetensors file ({error})"
+            reason = _what_is_wrong(Path(path), error)
         except OSError as error:
             reason = error.strerror or str(error)
         except (ConfigError, _MalformedError) as error:
@@ -181,12 +190,19 @@ def _readout_shapes(hidden_size: int, output_size: int) -> dict[str, Shape]:
     return {"W_y": (hidden_size, output_size), "b_y": (output_size,)}
 
 
-def _load(path: Path) -> Model[Any]:
+def _what_is_wrong(path: Path, error: SafetensorError) -> str:
+    try:
+        return what_it_is(path) or f"it is no sound safetensors file ({error})"
+    except OSError as problem:
+        return problem.strerror or str(problem)
+
+
+def _load(path: Path, cells: list[type[Cell[Any]]]) -> Model[Any]:
     with path.open("rb"):  # the operating system says it more clearly than the reader
         pass
     with safe_open(path, framework="numpy") as file:
         header = _header(file.metadata())
-        cell = _cell(header["cell"])
+        cell = _cell(header["cell"], cells)
         output_size = header["output_size"]
         if type(output_size) is not int or output_size < 1:
             raise _MalformedError(f"an output size of {output_size!r}")
@@ -198,7 +214,11 @@ def _load(path: Path) -> Model[Any]:
 
 def _header(metadata: dict[str, str] | None) -> dict[str, Any]:
     if not metadata or FORMAT not in metadata:
-        raise _MalformedError("it is a safetensors file, but not one of a model of lstm")
+        raise _MalformedError(
+            "it is a safetensors file, but not one of a model of lstm; read it with "
+            "safetensors.numpy.load_file, and give the arrays to "
+            "lstm.Model.of(cell, output_size, values)"
+        )
     try:
         header = json.loads(metadata[FORMAT])
     except (json.JSONDecodeError, RecursionError):
@@ -216,11 +236,24 @@ def _header(metadata: dict[str, str] | None) -> dict[str, Any]:
     return header
 
 
-def _cell(config: dict[str, Any]) -> Cell[Any]:
-    name = config.pop("name", None)
-    kind = CELLS.get(name) if isinstance(name, str) else None
-    if kind is None:
+def _kind(config: dict[str, Any], cells: list[type[Cell[Any]]]) -> type[Cell[Any]]:
+    """The class of a cell: one of ours, or that one of the caller's which the file names."""
+    name, own = config.pop("name", None), config.pop("class", None)
+    if own is None and isinstance(name, str) and name in CELLS:
+        return CELLS[name]
+    if own is None:
         raise _MalformedError(f"there is no cell {name!r}; there are {', '.join(CELLS)}")
+    for kind in cells:
+        if (kind.__name__, kind.name) == (own, name):
+            return kind
+    raise _MalformedError(
+        f"its cell is of a class {own!r} that is not lstm's, and code is never taken from a file; "
+        f"give the class: Model.load(path, cells=[{own}]), or --cell FILE.py:{own} in a command"
+    )
+
+
+def _cell(config: dict[str, Any], cells: list[type[Cell[Any]]]) -> Cell[Any]:
+    kind = _kind(config, cells)
     unknown = set(config) - {f.name for f in fields(kind)}
     if unknown:
         raise _MalformedError(f"its cell has unknown settings: {', '.join(sorted(unknown))}")
@@ -230,8 +263,8 @@ def _cell(config: dict[str, Any]) -> Cell[Any]:
         raise _MalformedError(f"its cell's settings do not fit: {error}") from None
 
 
-def _check_names(found: set[str], expected: set[str]) -> None:
-    missing, unknown = expected - found, found - expected
+def _check_names(names: set[str], expected: set[str]) -> None:
+    missing, unknown = expected - names, names - expected
     if missing:
         raise _MalformedError(f"tensors are missing: {', '.join(sorted(missing))}")
     if unknown:
@@ -240,9 +273,9 @@ def _check_names(found: set[str], expected: set[str]) -> None:
 
 def _tensor(file: Any, name: str, shape: Shape, dtype: str) -> NDArray[Any]:
     # The header's word is checked before the numbers are read.
-    found = tuple(file.get_slice(name).get_shape())
-    if found != shape:
-        raise _MalformedError(f"tensor {name} has shape {found}, not {shape}")
+    stored = tuple(file.get_slice(name).get_shape())
+    if stored != shape:
+        raise _MalformedError(f"tensor {name} has shape {stored}, not {shape}")
     value: NDArray[Any] = file.get_tensor(name)
     if value.dtype != dtype:
         raise _MalformedError(f"tensor {name} is {value.dtype}, not {dtype}")

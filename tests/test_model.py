@@ -160,9 +160,11 @@ def test_files_that_are_no_safetensors(tmp_path):
     (tmp_path / "noise").write_bytes(bytes(range(256)) * 10)
     small().save(tmp_path / "whole")
     (tmp_path / "cut").write_bytes((tmp_path / "whole").read_bytes()[:-8])
-    for name in ("empty", "noise", "cut"):
+    for name in ("noise", "cut"):
         with pytest.raises(ModelFileError, match="no sound safetensors file"):
             Model.load(tmp_path / name)
+    with pytest.raises(ModelFileError, match="it is empty"):
+        Model.load(tmp_path / "empty")
     with pytest.raises(ModelFileError, match="No such file"):
         Model.load(tmp_path / "absent")
     with pytest.raises(ModelFileError, match="Is a directory"):

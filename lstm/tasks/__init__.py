@@ -15,19 +15,23 @@ TASKS: dict[str, type[Task]] = {task.name: task for task in (Adding,)}
 __all__ = ["TASKS", "Adding", "Task", "make_task"]
 
 
-def make_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
-    """The task of that name. Raises ConfigError for an unknown name or setting.
+def make_task(
+    name: str,
+    settings: Mapping[str, Any] | None = None,
+    kinds: Mapping[str, type[Task]] = TASKS,
+) -> Task:
+    """The task of that name, of `kinds`. Raises ConfigError for an unknown name or setting.
 
     >>> make_task("adding", {"length": 50})
     Adding(length=50, variant='halves')
     """
-    if not isinstance(name, str) or name not in TASKS:
-        raise ConfigError(f"there is no task {name!r}; there are: {', '.join(TASKS)}")
-    known = {f.name for f in fields(TASKS[name])}
+    if not isinstance(name, str) or name not in kinds:
+        raise ConfigError(f"there is no task {name!r}; there are: {', '.join(kinds)}")
+    known = {f.name for f in fields(kinds[name])}
     unknown = set(settings or {}) - known
     if unknown:
         raise ConfigError(
             f"task {name} has no setting {', '.join(sorted(map(repr, unknown)))}; "
             f"it has {', '.join(sorted(known))}"
         )
-    return TASKS[name](**(settings or {}))
+    return kinds[name](**(settings or {}))

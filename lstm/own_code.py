@@ -1,0 +1,62 @@
+"""Classes of the user's own, named on the command line as FILE.py:NAME or MODULE:NAME.
+
+Only what the caller names is run, never anything that a model file says.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lstm.errors import ConfigError
+
+
+def class_named(spelled: str, base: type[Any]) -> Any:
+    """The class that "FILE.py:NAME" or "MODULE:NAME" spells, which must be a subclass of `base`.
+
+    A module is looked for where Python looks; a file is run by itself. Raises ConfigError.
+
+    >>> from lstm.tasks import Task
+    >>> class_named("lstm.tasks:Adding", Task).name
+    'adding'
+    """
+    where, _, name = spelled.rpartition(":")
+    if not where or not name.isidentifier():
+        raise ConfigError(f"{spelled!r} is no FILE.py:NAME or MODULE:NAME")
+    module = _run_file(Path(where)) if where.endswith(".py") else _import(where)
+    own = getattr(module, name, None)
+    if isinstance(own, type) and issubclass(own, base):
+        return own
+    fitting = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, base)]
+    listed = ", ".join(fitting) or "none"
+    raise ConfigError(f"{where} has no {base.__name__} called {name!r}; it has: {listed}")
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # what the user's code raises can be anything
+        raise ConfigError(f"cannot import {name}: {_said(error)}") from error
+
+
+def _run_file(path: Path) -> ModuleType:
+    name = f"lstm_own_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"cannot run {path}: it is no file of Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ConfigError(f"cannot run {path}: {_said(error)}") from error
+    return module
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
