@@ -1,33 +1,27 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and saying in one line why not."""
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
 
 from lstm.errors import OutputError
+from minigrad import atomic
 
 
 def write_atomically(path: str | Path, data: bytes | str) -> None:
-    """Write a file under another name in its folder, then rename it; text is written as UTF-8.
+    """Write a file as `minigrad.atomic` does: the old one stays until the new one is whole.
 
     Raises OutputError, and leaves nothing behind, when that fails.
     """
-    path = Path(path)
     check_file(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("xb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-        part.replace(path)
+        atomic.write(path, data)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def check_file(path: str | Path) -> None:
@@ -37,7 +31,10 @@ def check_file(path: str | Path) -> None:
         raise OutputError(f"cannot write {path}: it is no regular file")
     if not path.parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
-    _probe(path.parent)
+    try:
+        atomic.check(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 @contextmanager
@@ -51,8 +48,7 @@ def output_folder(path: str | Path) -> Iterator[Path]:
     made = [p for p in (path, *path.parents) if not p.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
-        part = path / f".{os.getpid()}.part"
-        part.mkdir()
+        part = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=path))
     except OSError as error:
         _remove_empty(made)
         raise OutputError(f"cannot write into {path}: {error.strerror or error}") from None
@@ -70,20 +66,10 @@ def _move_files(source: Path, target: Path) -> None:
     for file in sorted(p for p in source.rglob("*") if p.is_file()):
         place = target / file.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)
-        file.replace(place)
+        atomic.move(file, place)
 
 
 def _remove_empty(folders: list[Path]) -> None:
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
-
-
-def _probe(folder: Path) -> None:
-    # Only an attempt tells: permission bits say nothing of read-only mounts and the like.
-    probe = folder / f".{os.getpid()}.probe"
-    try:
-        probe.open("xb").close()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from None

@@ -10,13 +10,13 @@ import base64
 import json
 import os
 import reprlib
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minigrad import atomic
 from minigrad.errors import DTypeError, GraphError, GraphFileError, MinigradError
 from minigrad.graph import (
     CONST,
@@ -128,14 +128,7 @@ def save(path: str | os.PathLike[str], outputs: Expr | Sequence[Expr]) -> None:
     """Write expressions to a JSON file; the file appears whole or not at all."""
     if isinstance(path, Expr):
         raise DTypeError("save(path, outputs) takes the path first, then the expressions")
-    text = dumps(outputs)
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    atomic.write(path, dumps(outputs))
 
 
 # --- reading -----------------------------------------------------------------------------------

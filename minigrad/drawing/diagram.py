@@ -6,11 +6,11 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from minigrad import atomic
 from minigrad.drawing.dot import to_dot
 from minigrad.drawing.escape import plain
 from minigrad.drawing.picture import Picture
@@ -108,13 +108,7 @@ class Diagram:
                 errno.ENOENT, "cannot save the picture, there is no folder", str(target.parent)
             )
         data = self.data(target.suffix.removeprefix(".").lower())
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            part.write_bytes(data)
-            part.replace(target)
-        finally:
-            with suppress(OSError):
-                part.unlink()
+        atomic.write(target, data)
         return target
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
