@@ -15,7 +15,7 @@ import numpy.typing as npt
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, as_expr
 from minigrad.names import numpy_form
-from minigrad.ops import linalg, pointwise, reduce, shape
+from minigrad.ops import factor, linalg, pointwise, reduce, shape
 from minigrad.ops.core import (
     as_float,
     astype,
@@ -26,7 +26,6 @@ from minigrad.ops.core import (
     reshape,
     sum,
 )
-from minigrad.ops.factor import matrix_norm
 from minigrad.ops.index import take
 from minigrad.ops.pointwise import where as choose
 from minigrad.ops.shape import permute_dims
@@ -475,9 +474,56 @@ def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) ->
             return linalg.vector_norm(y, axes[0], keepdims=keepdims, ord=ord)
         if len(axes) != 2:
             raise ShapeError(f"a norm of order {ord!r} is of vectors or matrices: name the axes")
-        norm = matrix_norm(shape.moveaxis(y, axes, (-2, -1)), ord=ord)
+        norm = factor.matrix_norm(shape.moveaxis(y, axes, (-2, -1)), ord=ord)
     gone = normalize_axes(tuple(axes), y.ndim)
     return reshape(norm, keep_axes(y.shape, gone)) if keepdims else norm
+
+
+@numpy_form("linalg.multi_dot")
+def _multi_dot(arrays: Sequence[Any], *, out: None = None) -> Expr:
+    product = as_expr(arrays[0])
+    for x in arrays[1:]:
+        product = linalg.matmul(product, x)
+    return product
+
+
+def _from_triangle(a: Any, uplo: str) -> Expr:
+    """The symmetric matrix of which NumPy reads one triangle."""
+    if uplo not in ("L", "U"):
+        raise DTypeError(f"UPLO is 'L' or 'U', not {uplo!r}")
+    x = as_expr(a)
+    half = shape.tril(x) if uplo == "L" else shape.triu(x)
+    rest = shape.tril(x, -1) if uplo == "L" else shape.triu(x, 1)
+    return half + shape.matrix_transpose(rest)
+
+
+@numpy_form("linalg.eigh")
+def _eigh(a: Any, UPLO: str = "L") -> Any:
+    return factor.eigh(_from_triangle(a, UPLO))
+
+
+@numpy_form("linalg.eigvalsh")
+def _eigvalsh(a: Any, UPLO: str = "L") -> Expr:
+    return factor.eigvalsh(_from_triangle(a, UPLO))
+
+
+@numpy_form("linalg.svd")
+def _svd(
+    a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
+    return factor.svd(a, full_matrices=full_matrices) if compute_uv else factor.svdvals(a)
+
+
+@numpy_form("linalg.pinv")
+def _pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Expr:
+    return factor.pinv(a, rtol=rtol if rcond is None else rcond)
+
+
+@numpy_form("linalg.matrix_rank")
+def _matrix_rank(A: Any, tol: None = None, hermitian: bool = False, *, rtol: Any = None) -> Expr:
+    if tol is not None:
+        raise DTypeError("tol= is not there; rtol= is, relative to the largest singular value")
+    return factor.matrix_rank(A, rtol=rtol)
 
 
 # --- what asks about an array, or makes another of its kind ------------------------------------
@@ -514,7 +560,7 @@ def _always(x: Any) -> bool:
     return True
 
 
-@numpy_form("real", "real_if_close", "conj", "conjugate", "copy", "asarray_chkfinite")
+@numpy_form("real", "real_if_close", "conj", "conjugate", "copy")
 def _itself(a: Any, *args: Any, **options: Any) -> Expr:
     return as_expr(a)
 

@@ -17,7 +17,7 @@ from minigrad.ops import linalg, shape
 from minigrad.ops.core import astype, broadcast_to, explaining, reshape
 from minigrad.ops.index import flip, take
 from minigrad.ops.shape import concat, moveaxis, permute_dims, swapaxes, zeros
-from minigrad.types import broadcast_shapes, normalize_axis
+from minigrad.types import normalize_axis
 
 Arrays = Sequence[Any]
 
@@ -363,19 +363,16 @@ def diagflat(v: Any, k: int = 0) -> Expr:
 
 
 @numpy_form("meshgrid")
-def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
-    given = [reshape(x, -1) for x in xi]
-    with explaining("meshgrid", *given):
-        if indexing not in ("xy", "ij"):
-            raise DTypeError(f"indexing is 'xy' or 'ij', not {indexing!r}")
-    places = list(range(len(given)))
-    if indexing == "xy" and len(given) > 1:
-        places[:2] = [1, 0]
-    grids = []
-    for x, place in zip(given, places, strict=True):
-        grids.append(reshape(x, [x.size if k == place else 1 for k in range(len(given))]))
-    full = broadcast_shapes(*[g.shape for g in grids])
-    return tuple(grids if sparse else [broadcast_to(g, full) for g in grids])
+def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> Any:
+    grids = shape.meshgrid(*[reshape(x, -1) for x in xi], indexing=indexing)
+    if not sparse:
+        return grids
+    own = list(range(len(grids)))
+    if indexing == "xy" and len(own) > 1:
+        own[:2] = [1, 0]
+    whole, first = slice(None), slice(0, 1)
+    along = [tuple([whole if k == axis else first for k in range(len(own))]) for axis in own]
+    return tuple([grid[index] for grid, index in zip(grids, along, strict=True)])
 
 
 @numpy_form("resize")
