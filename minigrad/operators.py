@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from minigrad.array_protocol import ArrayProtocol
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.methods import Methods
 from minigrad.names import FUNCTIONS, OTHERS, public
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["FUNCTIONS", "Operators", "public"]
 
 
-class Operators(Methods, NumpyProtocol):
+class Operators(Methods, NumpyProtocol, ArrayProtocol):
     """Mixin that gives expressions their syntax."""
 
     __slots__ = ()

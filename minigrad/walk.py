@@ -125,7 +125,7 @@ def require_closed(node: Expr, asked: str) -> None:
 
 
 # How NumPy asks for an array; what it then does with it is no part of a graph.
-AS_ARRAY = ("np.asarray(expr)", "array[i] = expr")
+AS_ARRAY = ("np.asarray(expr)", "array[i] = expr", "expr.__dlpack__()")
 _TO_BUILD = (
     "an array would lose the graph, and with it the gradient; of a list of expressions write "
     "minigrad.stack([...]) or minigrad.concat([...]), to put one into an array "

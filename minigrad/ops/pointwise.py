@@ -591,6 +591,24 @@ def positive(x: Any, /) -> Expr:
 
 
 @public
+def conj(x: Any, /) -> Expr:
+    """The operand itself: all expressions are real."""
+    return as_expr(x)
+
+
+@public
+def real(x: Any, /) -> Expr:
+    """The operand itself: all expressions are real."""
+    return as_expr(x)
+
+
+@public
+def imag(x: Any, /) -> Expr:
+    """Zeros of the type of x: all expressions are real."""
+    return full_like(as_expr(x), 0)
+
+
+@public
 def reciprocal(x: Any, /) -> Expr:
     """1 / x."""
     return divide(1.0, x)

@@ -7,7 +7,7 @@ derivatives are right where factors are zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +21,27 @@ from minigrad.ops.core import (
     drop_axes,
     expand_back,
     explaining,
+    is_python_number,
     keep_axes,
+    meet,
     reduce_with,
     reshape,
     sum,
     summed_dtype,
 )
-from minigrad.ops.index import flip, take_along_axis
+from minigrad.ops.index import flip, take, take_along_axis
 from minigrad.ops.pointwise import sqrt, subtract, where
 from minigrad.ops.shape import concat, full, moveaxis, ones
-from minigrad.types import BOOL, INT64, Array, Shape, TensorType, normalize_axes, normalize_axis
+from minigrad.types import (
+    BOOL,
+    INT64,
+    Array,
+    Shape,
+    TensorType,
+    normalize_axes,
+    normalize_axis,
+    promote,
+)
 
 Axis = int | Sequence[int] | None
 
@@ -482,3 +493,42 @@ def sort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = 
     with explaining("sort", x):
         normalize_axis(axis, x.ndim)
     return take_along_axis(x, argsort(x, axis, descending=descending), axis)
+
+
+def _searchsorted_type(sorted_: TensorType, values: TensorType, side: str) -> TensorType:
+    if sorted_.ndim != 1 or sorted_.dtype != values.dtype:
+        raise ShapeError(f"values of {values!r} are not looked up in {sorted_!r}: that is a vector")
+    if side not in ("left", "right"):
+        raise ShapeError(f'the side is "left" or "right", not {side!r}')
+    return values.with_dtype(INT64)
+
+
+SEARCHSORTED = register(
+    Op(
+        "searchsorted",
+        _searchsorted_type,
+        np.searchsorted,
+        no_gradient=True,
+        attrs=("side",),
+    )
+)
+
+
+@public
+def searchsorted(
+    x1: Any, x2: Any, /, *, side: Literal["left", "right"] = "left", sorter: Any = None
+) -> Expr:
+    """Where elements of x2 belong in the sorted vector x1: before equal ones, or behind.
+
+    side: "left" is before elements that are equal, "right" behind them. sorter: the indices that
+    sort x1, if it is not sorted.
+
+    >>> searchsorted(as_expr([1, 2, 2, 3]), [0, 2, 9]).eval()
+    array([0, 1, 4])
+    """
+    x1 = as_expr(x1) if sorter is None else take(x1, sorter)
+    with explaining("searchsorted", x1, x2):
+        values = x2 if is_python_number(x2) else as_expr(x2)
+        dtype = promote(x1.dtype, values.dtype if isinstance(values, Expr) else values)
+        (values,) = meet("searchsorted", values, dtype=dtype)
+        return make(SEARCHSORTED, (astype(x1, dtype), values), (side,))

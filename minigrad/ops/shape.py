@@ -398,9 +398,12 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
         k = normalize_axis(axis, y.ndim)
         if n < 0:
             raise ShapeError(f"there is no difference of order {n}")
-    ends = [None if e is None else _slab(e, y, k) for e in (prepend, append)]
-    if ends != [None, None]:
-        y = concat([e for e in (ends[0], y, ends[1]) if e is not None], k)
+    pieces = [
+        y if piece is y else _slab(piece, y, k)
+        for piece in (prepend, y, append)
+        if piece is not None
+    ]
+    y = concat(pieces, k)
     before = (slice(None),) * k
     for _ in range(n):
         y = subtract(y[(*before, slice(1, None))], y[(*before, slice(None, -1))])

@@ -1,0 +1,55 @@
+"""The array API's namespace for linear algebra. The same functions stand in minigrad itself."""
+
+from minigrad.ops.factor import (
+    eigh,
+    eigvalsh,
+    matrix_norm,
+    matrix_rank,
+    pinv,
+    qr,
+    svd,
+    svdvals,
+)
+from minigrad.ops.linalg import (
+    cholesky,
+    cross,
+    det,
+    diagonal,
+    inv,
+    matmul,
+    matrix_power,
+    outer,
+    slogdet,
+    solve,
+    tensordot,
+    trace,
+    vecdot,
+    vector_norm,
+)
+from minigrad.ops.shape import matrix_transpose
+
+__all__ = [
+    "cholesky",
+    "cross",
+    "det",
+    "diagonal",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "matmul",
+    "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
+    "matrix_transpose",
+    "outer",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+    "tensordot",
+    "trace",
+    "vecdot",
+    "vector_norm",
+]
