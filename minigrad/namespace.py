@@ -13,7 +13,17 @@ import numpy.typing as npt
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, as_expr, const
 from minigrad.ops.core import astype, is_python_number
-from minigrad.types import BOOL, DTYPES, FLOAT32, FLOAT64, INT64, as_dtype, check_device, promote
+from minigrad.types import (
+    BOOL,
+    DTYPES,
+    FLOAT32,
+    FLOAT64,
+    INT64,
+    MOST_AXES,
+    as_dtype,
+    check_device,
+    promote,
+)
 
 DType: TypeAlias = np.dtype[Any]
 
@@ -181,7 +191,11 @@ class Info:
 
     def capabilities(self) -> dict[str, Any]:
         """Masks must be known when the graph is made, and so must shapes."""
-        return {"boolean indexing": False, "data-dependent shapes": False, "max dimensions": 64}
+        return {
+            "boolean indexing": False,
+            "data-dependent shapes": False,
+            "max dimensions": MOST_AXES,
+        }
 
     def default_device(self) -> str:
         """Where expressions are."""

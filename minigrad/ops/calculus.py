@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from minigrad.ops.core import as_float, astype, explaining, meet, reshape, sum
 from minigrad.ops.index import flip, take
 from minigrad.ops.linalg import matmul
 from minigrad.ops.pointwise import abs, floor, where
-from minigrad.ops.reduce import cumulative_sum
-from minigrad.ops.shape import concat, moveaxis, stack
+from minigrad.ops.reduce import cumulative_sum, searchsorted
+from minigrad.ops.shape import concat, linspace, moveaxis, stack
 from minigrad.ops.stacking import pad
 from minigrad.types import normalize_axis
 
@@ -230,16 +230,11 @@ def _linspace(
     *,
     device: Any = None,
 ) -> Any:
+    points = moveaxis(linspace(start, stop, num, endpoint=endpoint, dtype=dtype), 0, axis)
+    if not retstep:
+        return points
     a, b = meet("linspace", as_float(start), as_float(stop))
-    pieces = num - 1 if endpoint else num
-    at = np.arange(num) / max(pieces, 1)
-    grid = reshape(const(at, a.dtype), (num, *(1,) * a.ndim))
-    points = a + (b - a) * grid
-    if endpoint and num > 1:  # the end is met exactly
-        points = concat([points[:-1], reshape(b, (1, *b.shape))])
-    points = moveaxis(points, 0, axis)
-    points = points if dtype is None else astype(points, dtype)
-    return (points, (b - a) / pieces) if retstep else points
+    return points, (b - a) / (num - 1 if endpoint else num)
 
 
 @numpy_form("apply_along_axis")
@@ -256,12 +251,11 @@ def _apply_along_axis(func1d: Any, axis: int, arr: Any, *args: Any, **options: A
 
 @numpy_form("digitize")
 def _digitize(x: Any, bins: Any, right: bool = False) -> Expr:
-    x, edges = as_expr(x), as_expr(bins)
-    column = reshape(x, (*x.shape, 1))
-    return sum(column > edges if right else column >= edges, -1)
+    return searchsorted(bins, x, side="left" if right else "right")
 
 
 @numpy_form("searchsorted")
-def _searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Expr:
-    edges = as_expr(a) if sorter is None else take(a, sorter)
-    return _digitize(v, edges, right=side == "left")
+def _searchsorted(
+    a: Any, v: Any, side: Literal["left", "right"] = "left", sorter: Any = None
+) -> Expr:
+    return searchsorted(a, v, side=side, sorter=sorter)

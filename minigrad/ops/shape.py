@@ -344,6 +344,11 @@ def meshgrid(*arrays: Any, indexing: Literal["xy", "ij"] = "xy") -> tuple[Expr, 
     >>> [x.eval().tolist() for x in meshgrid([1, 2], [3, 4, 5])]
     [[[1, 2], [1, 2], [1, 2]], [[3, 3], [4, 4], [5, 5]]]
     """
+    return broadcast_arrays(*open_grid(arrays, indexing))
+
+
+def open_grid(arrays: Sequence[Any], indexing: str) -> list[Expr]:
+    """Vectors along the axes of a grid, each of length 1 along the others'; see `meshgrid`."""
     given = [as_expr(a) for a in arrays]
     with explaining("meshgrid", *given):
         if any(a.ndim > 1 for a in given):
@@ -353,13 +358,7 @@ def meshgrid(*arrays: Any, indexing: Literal["xy", "ij"] = "xy") -> tuple[Expr, 
     order = list(range(len(given)))
     if indexing == "xy":
         order[:2] = order[:2][::-1]
-    shape = [given[k].size for k in order]
-    return tuple(
-        [
-            broadcast_to(reshape(a, [a.size if j == k else 1 for j in order]), shape)
-            for k, a in enumerate(given)
-        ]
-    )
+    return [reshape(a, [a.size if j == k else 1 for j in order]) for k, a in enumerate(given)]
 
 
 @public

@@ -363,16 +363,9 @@ def diagflat(v: Any, k: int = 0) -> Expr:
 
 
 @numpy_form("meshgrid")
-def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: Any = "xy") -> Any:
-    grids = shape.meshgrid(*[reshape(x, -1) for x in xi], indexing=indexing)
-    if not sparse:
-        return grids
-    own = list(range(len(grids)))
-    if indexing == "xy" and len(own) > 1:
-        own[:2] = [1, 0]
-    whole, first = slice(None), slice(0, 1)
-    along = [tuple([whole if k == axis else first for k in range(len(own))]) for axis in own]
-    return tuple([grid[index] for grid, index in zip(grids, along, strict=True)])
+def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
+    grids = shape.open_grid([reshape(x, -1) for x in xi], indexing)
+    return tuple(grids) if sparse else shape.broadcast_arrays(*grids)
 
 
 @numpy_form("resize")
