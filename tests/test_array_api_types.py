@@ -122,6 +122,12 @@ def test_one_operand_keeps_its_dtype(name: str) -> None:
             assert (value.dtype, value.shape) == (y.dtype, shape)
 
 
+def test_all_numbers_are_real() -> None:
+    x = mg.var("x", (2,))
+    assert mg.conj(x) is mg.real(x) is x
+    assert mg.imag(x).eval().tolist() == [0, 0] and mg.imag(x).dtype == x.dtype
+
+
 def test_floors_of_integers_are_these_integers() -> None:
     x = mg.const([-3, 2**62 + 1])
     for function in (mg.floor, mg.ceil, mg.round, mg.trunc):
@@ -166,9 +172,10 @@ def test_sums_in_a_narrow_dtype_wrap_around() -> None:
 def test_names_of_dtypes() -> None:
     x = mg.zeros(2, mg.float32)
     assert x.dtype == mg.float32 and x.dtype != mg.float64
-    for name in ALL:
-        dtype = getattr(mg, name)
-        assert dtype == np.dtype(name)
+    names = [mg.bool, mg.int8, mg.int16, mg.int32, mg.int64, mg.uint8, mg.uint16, mg.uint32,
+             mg.uint64, mg.float32, mg.float64]  # fmt: skip
+    for name, dtype in zip(ALL, names, strict=True):
+        assert dtype == np.dtype(name) and dtype is getattr(xp, name)
         assert mg.var("v", (2,), dtype).dtype == mg.astype(x, dtype).dtype == dtype
         assert mg.ones(2, dtype=dtype).dtype == mg.param("p", [1], dtype).dtype == dtype
 
