@@ -221,6 +221,10 @@ def _whole(least: int, most: int = 2**31 - 1) -> Any:
 def _path(text: str) -> Path:
     if not text:  # Path("") is the folder one is in, which nobody means
         raise argparse.ArgumentTypeError("the path is empty")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"no file can be called {text!r}") from None
     return Path(text)
 
 
@@ -265,7 +269,7 @@ def _demo(args: argparse.Namespace) -> int:
     out.print(demo_table(task, results))
     out.print(about_biases(args.length, args.steps))
     page = next((f for f in results["files"] if f.endswith("index.html")), str(args.out))
-    out.print(f"Open {page}", soft_wrap=True)
+    out.print(printable(f"Open {page}"), soft_wrap=True)
     return 0
 
 
@@ -290,7 +294,7 @@ def _train(args: argparse.Namespace) -> int:
     out.print(score_table(task, {cell.name: score}))
     out.print(f"Solved is: {task.criterion}.")
     if args.out is not None:
-        out.print(f"Wrote {args.out}", soft_wrap=True)
+        out.print(printable(f"Wrote {args.out}"), soft_wrap=True)
     return 0
 
 
@@ -311,7 +315,7 @@ def _flow(args: argparse.Namespace) -> int:
     for sentence in flow.diagnosis:
         out.print(sentence)
     for file in files:
-        out.print(f"Wrote {file}", soft_wrap=True)
+        out.print(printable(f"Wrote {file}"), soft_wrap=True)
     return 0
 
 
@@ -335,7 +339,7 @@ def _info(args: argparse.Namespace) -> int:
     if args.json:
         tensors = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in model.params.items()}
         return print_json(model.config() | {"tensors": tensors})
-    about = Table("setting", "value", title=str(args.model))
+    about = Table("setting", "value", title=printable(str(args.model)))
     cell = model.config()["cell"]
     for key, value in [*cell.items(), ("output_size", model.output_size)]:
         about.add_row("cell" if key == "name" else key, str(value))

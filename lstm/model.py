@@ -198,8 +198,11 @@ def _what_is_wrong(path: Path, error: SafetensorError) -> str:
 
 
 def _load(path: Path, cells: list[type[Cell[Any]]]) -> Model[Any]:
-    with path.open("rb"):  # the operating system says it more clearly than the reader
-        pass
+    try:
+        with path.open("rb"):  # the operating system says it more clearly than the reader
+            pass
+    except ValueError:  # half a character, or a NUL
+        raise _MalformedError("no file can be called so") from None
     with safe_open(path, framework="numpy") as file:
         header = _header(file.metadata())
         cell = _cell(header["cell"], cells)
@@ -221,7 +224,10 @@ def _header(metadata: dict[str, str] | None) -> dict[str, Any]:
         )
     try:
         header = json.loads(metadata[FORMAT])
-    except (json.JSONDecodeError, RecursionError):
+        json.dumps(header, ensure_ascii=False).encode()  # as saving it again will
+    except UnicodeEncodeError:
+        raise _MalformedError("its header has half a character in it, which is no text") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, too
         raise _MalformedError("its header is not JSON") from None
     if not isinstance(header, dict):
         raise _MalformedError("its header is no JSON object")

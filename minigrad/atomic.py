@@ -7,6 +7,7 @@ leaves behind (`.….part`) is in nobody's way.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -54,12 +55,21 @@ def move(source: StrPath, path: StrPath) -> None:
         _put(os.fspath(source), os.fspath(path), mode)
 
 
+def read(path: StrPath) -> bytes:
+    """What a file holds. Raises OSError, for a name that no file can have too."""
+    _mode(path)
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def _mode(path: StrPath) -> int | None:
     """The kind and permissions of what is there, at the end of links; None where nothing is."""
     try:
         return os.stat(path).st_mode
     except FileNotFoundError:
         return None
+    except ValueError as error:  # half a character, or a NUL
+        raise OSError(errno.EINVAL, f"no file can be called so ({error})") from None
 
 
 def _write_beside(target: str, content: bytes, mode: int | None) -> None:

@@ -11,7 +11,6 @@ import json
 import os
 import reprlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,9 +135,12 @@ def save(path: str | os.PathLike[str], outputs: Expr | Sequence[Expr]) -> None:
 
 @public
 def load(path: str | os.PathLike[str]) -> Any:
-    """The expressions of a file that `save` wrote. Raises GraphFileError for a bad one."""
+    """The expressions of a file that `save` wrote.
+
+    Raises GraphFileError for a bad one, OSError for one that cannot be read.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = atomic.read(path).decode()
     except UnicodeDecodeError:
         raise GraphFileError(f"{path} is not a graph file: it is no UTF-8 text") from None
     try:
