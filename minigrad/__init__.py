@@ -7,6 +7,8 @@ from minigrad.array_protocol import VERSIONS as _VERSIONS
 from minigrad.check import check_grad, verify
 from minigrad.compile.evaluate import eval
 from minigrad.compile.function import Function, function
+from minigrad.diff.adjoints import Adjoints
+from minigrad.diff.api import adjoints, grad, hessian, hvp, jacobian, jvp, vjp
 from minigrad.errors import (
     DTypeError,
     GradientError,
@@ -18,10 +20,10 @@ from minigrad.errors import (
     OutOfRangeError,
     ShapeError,
 )
-from minigrad.grad import Adjoints, adjoints, grad, hessian, hvp, jacobian, jvp, vjp
 from minigrad.graph import Expr, Op, const, param, var
 from minigrad.loop.api import scan, unroll
 from minigrad.loop.passes import LOOPS
+from minigrad.mapped import vmap
 from minigrad.names import did_you_mean
 from minigrad.namespace import Info as _Info
 from minigrad.namespace import (
@@ -57,6 +59,7 @@ from minigrad.ops.calculus import (
     trapezoid,
     unwrap,
 )
+from minigrad.ops.contraction import einsum
 from minigrad.ops.core import (
     astype,
     broadcast_to,
@@ -103,7 +106,6 @@ from minigrad.ops.linalg import (
     det,
     diagonal,
     dot,
-    einsum,
     inv,
     matmul,
     matrix_power,
@@ -570,6 +572,7 @@ __all__ = [
     "vector_norm",
     "verify",
     "vjp",
+    "vmap",
     "vstack",
     "where",
     "zeros",

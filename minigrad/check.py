@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.function import function
+from minigrad.diff.api import grad
 from minigrad.errors import DTypeError, GradientError, GraphError
-from minigrad.grad import grad
 from minigrad.graph import PARAM, VAR, Expr, describe, get_op, make, placeholder
 from minigrad.names import public
 from minigrad.ops.core import sum

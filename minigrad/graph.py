@@ -36,6 +36,21 @@ Terms: TypeAlias = "Sequence[Expr | None]"
 Pullback: TypeAlias = "Callable[[Expr, Expr], Terms]"
 
 
+def _unchanged(value: Any, n: int) -> Any:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Attr:
+    """An attribute of an op, and what a leading axis makes of it (see ops/batch.py)."""
+
+    name: str
+    lift: Callable[[Any, int], Any] = _unchanged
+    """(value, n) -> the value for operands with a new first axis of length n."""
+    lower: Callable[[Any, int], Any] = _unchanged
+    """(value, n) -> the value that `lift` makes this one of; None where it makes none."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Op:
     """Everything about an operation, in one record.
@@ -68,8 +83,11 @@ class Op:
     no_gradient: bool = False
     pointwise: bool = False
     """Each element of the output comes from the same element of the arguments."""
-    attrs: tuple[str, ...] = ()
-    """Names of the attributes, in order."""
+    attrs: tuple[Attr, ...] = ()
+    """The attributes, in order."""
+    batch: Callable[[Expr, Sequence[Expr], Sequence[bool], int], Expr] | None = None
+    """(node, args, many, n) -> the op for n values at once, along a new first axis, where `many`
+    says which args have it. None: the op takes stacks, and its attributes say how they change."""
     symbol: str = ""
     """What pictures show; the name when empty."""
     infix: int = 0
@@ -600,3 +618,9 @@ def _holds_expr(value: object) -> bool:
 def is_leaf(node: Expr) -> bool:
     """Whether the node is a variable, a parameter, a constant or a placeholder."""
     return node.op in (VAR, PARAM, CONST, PLACEHOLDER)
+
+
+def require_expr(x: Any, what: str) -> None:
+    """Raise DTypeError for what is no expression."""
+    if not isinstance(x, Expr):
+        raise DTypeError(f"cannot {what} {x!r:.60}: it is no minigrad expression")

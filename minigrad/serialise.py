@@ -257,7 +257,7 @@ def _name(value: Any) -> str:
 
 def _op_attrs(op: Op, encoded: dict[str, Any]) -> tuple[Any, ...]:
     given = _list(encoded.get("attrs", []), "'attrs'")
-    if len(given) != len(op.attrs) or not _NOT_DATA.isdisjoint(op.attrs):
+    if len(given) != len(op.attrs) or not _NOT_DATA.isdisjoint(a.name for a in op.attrs):
         raise GraphFileError(f"op {op.name} does not take these attributes")
     return tuple(_decode_attr(a) for a in given)
 

@@ -15,7 +15,7 @@ from typing import Any
 from minigrad.errors import DTypeError
 from minigrad.graph import CONST, Expr
 from minigrad.names import public
-from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
+from minigrad.ops.core import AXES, BROADCAST, RESHAPE, uniform_value
 
 LIMIT = 60  # occurrences of ops shown; what is deeper becomes an ellipsis
 _ATOM = 100  # binding strength of a name or a call
@@ -175,9 +175,9 @@ def _plain_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
         return f"{_wrapped(parts[0], _ATOM, ('(', ')'))}.T", _ATOM
     args = [text for text, _ in parts]
     args += [
-        f"{name}={_attr(value)}"
-        for name, value in zip(op.attrs, node.attrs, strict=False)
-        if not (name == "axes" and len(value) == node.args[0].ndim)
+        f"{kind.name}={_attr(value)}"
+        for kind, value in zip(op.attrs, node.attrs, strict=False)
+        if not (kind is AXES and len(value) == node.args[0].ndim)
     ]
     return f"{op.name}({', '.join(args)})", _ATOM
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from minigrad.compile.binding import resolve
 from minigrad.compile.function import function
+from minigrad.diff.adjoints import Adjoints, edge_terms
 from minigrad.drawing.amount import UNCONNECTED, Amount
 from minigrad.drawing.theme import Scale
 from minigrad.errors import GraphError
-from minigrad.grad import Adjoints, edge_terms
 from minigrad.graph import Expr, const
 from minigrad.ops.tuples import ITEM, item, tuple_of
 from minigrad.types import Array, TupleType

@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from minigrad.diff.api import adjoints
 from minigrad.drawing.amount import LISTED, Amount
 from minigrad.drawing.escape import plain
 from minigrad.drawing.groups import apart, nested
 from minigrad.drawing.measure import EdgeKey, Measured, measure, source_of
 from minigrad.drawing.theme import Kind, Scale, fmt
 from minigrad.errors import DTypeError, GraphError
-from minigrad.grad import adjoints
 from minigrad.graph import CONST, PARAM, VAR, Expr
 from minigrad.loop.body import Loop
 from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
-from minigrad.grad import Adjoints, push_forward
+from minigrad.diff.adjoints import Adjoints
+from minigrad.diff.tangents import push_forward
 from minigrad.graph import Expr, placeholder
 from minigrad.loop.body import Body, Loop, close
 from minigrad.ops.core import full, sum

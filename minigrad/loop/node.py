@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.errors import ShapeError
-from minigrad.graph import Expr, Op, register
+from minigrad.graph import Attr, Expr, Op, register
+from minigrad.loop.batch import scan_batch
 from minigrad.loop.body import Body, Loop, stacked
 from minigrad.loop.derivatives import scan_jvp, scan_vjp
 from minigrad.loop.run import compiled, run_checked, run_on_numpy
@@ -44,7 +45,8 @@ SCAN = register(
         numpy_checked=run_checked,
         vjp=scan_vjp,
         jvp=scan_jvp,
-        attrs=("loop",),
+        batch=scan_batch,
+        attrs=(Attr("loop"),),
         symbol="↻",
         out=True,
     )
@@ -76,7 +78,7 @@ BLOCK = register(
         _block_type,
         lambda *rest, out=None: tuple(compiled(rest[-1])(rest[:-1])),
         no_gradient=True,
-        attrs=("body",),
+        attrs=(Attr("body"),),
         out=True,
     )
 )

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, MinigradError, ShapeError
-from minigrad.graph import CONST, Expr, Op, Terms, as_expr, const, explain, make, register
+from minigrad.graph import CONST, Attr, Expr, Op, Terms, as_expr, const, explain, make, register
 from minigrad.names import public
 from minigrad.types import (
     BOOL,
@@ -60,6 +60,21 @@ class explaining:  # noqa: N801 - read as a verb: `with explaining("sum", x):`
             raise explain(error, self.name, self.operands) from None
 
 
+# --- attributes that many ops have, and what a leading axis makes of them -----------------------
+
+
+AXES = Attr(
+    "axes",
+    lambda axes, n: tuple([a + 1 for a in axes]),
+    lambda axes, n: None if 0 in axes else tuple([a - 1 for a in axes]),
+)
+AXIS = Attr("axis", lambda axis, n: axis + 1, lambda axis, n: axis - 1 if axis else None)
+SHAPE = Attr(
+    "shape",
+    lambda shape, n: (n, *shape),
+    lambda shape, n: shape[1:] if shape[:1] == (n,) else None,
+)
+
 # --- astype ------------------------------------------------------------------------------------
 
 
@@ -81,7 +96,7 @@ ASTYPE = register(
         _astype_type,
         lambda x, dtype: x.astype(dtype),
         transpose=_astype_transpose,
-        attrs=("dtype",),
+        attrs=(Attr("dtype"),),
     )
 )
 
@@ -117,7 +132,7 @@ RESHAPE = register(
         np.reshape,
         transpose=lambda ct, out: (reshape(ct, out.args[0].shape),),
         jointly=True,
-        attrs=("shape",),
+        attrs=(SHAPE,),
         view=True,
     )
 )
@@ -161,6 +176,13 @@ def _broadcast_type(x: TensorType, shape: Shape) -> TensorType:
     return x.with_shape(shape)
 
 
+def _broadcast_batch(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -> Expr:
+    # Broadcasting counts axes from the right: those that it adds go between.
+    (x,) = args
+    added = (1,) * (node.ndim - node.args[0].ndim)
+    return broadcast_to(reshape(x, (n, *added, *x.shape[1:])), (n, *node.shape))
+
+
 BROADCAST = register(
     Op(
         "broadcast_to",
@@ -168,7 +190,8 @@ BROADCAST = register(
         np.broadcast_to,
         transpose=lambda ct, out: (sum_to(ct, out.args[0].shape),),
         jointly=True,
-        attrs=("shape",),
+        attrs=(SHAPE,),
+        batch=_broadcast_batch,
         view=True,
     )
 )
@@ -215,7 +238,7 @@ SUM = register(
         lambda x, axes, out=None: np.add.reduce(x, axis=axes, out=out),
         transpose=_sum_transpose,
         jointly=True,
-        attrs=("axes",),
+        attrs=(AXES,),
         symbol="Σ",
         out=True,
     )

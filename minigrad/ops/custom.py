@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph import Expr, Op, Terms, as_expr, make, register
+from minigrad.graph import Attr, Expr, Op, Terms, as_expr, make, placeholder, register
 from minigrad.names import public
+from minigrad.ops.batch import batched, repeat_along
 from minigrad.types import TensorType
 
 STOP = register(
@@ -62,13 +63,32 @@ def _custom_type(y: TensorType, *rest: Any) -> TensorType:
     return y
 
 
+def _custom_batch(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -> Expr:
+    """The backward function is called with one value's expressions, which are then batched."""
+
+    def backward(cotangent: Expr, out: Expr, *inputs: Expr) -> list[Expr | None]:
+        stacks = [cotangent, out, *inputs]
+        types = [node.type, node.type, *(a.type for a in node.args[1:])]
+        one = [placeholder("one", t) for t in types]
+        terms = _custom_vjp(one[0], make(CUSTOM, tuple(one[1:]), node.attrs))[1:]
+        by_one = dict(zip(one, stacks, strict=True))
+        by_one[make(CUSTOM, tuple(one[1:]), node.attrs)] = out
+        wanted = [t for t in terms if t is not None]
+        done = iter(batched(wanted, by_one, n))
+        return [None if t is None else next(done) for t in terms]
+
+    wide = [a if m else repeat_along(a, n) for a, m in zip(args, many, strict=True)]
+    return make(CUSTOM, tuple(wide), (backward,))
+
+
 CUSTOM = register(
     Op(
         "custom_vjp",
         _custom_type,
         lambda y, *rest: y,
         vjp=_custom_vjp,
-        attrs=("backward",),
+        attrs=(Attr("backward"),),
+        batch=_custom_batch,
         view=True,
         symbol="custom",
     )

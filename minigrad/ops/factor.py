@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, Op, Terms, make, register
+from minigrad.graph import Attr, Expr, Op, Terms, make, register
 from minigrad.names import public
 from minigrad.ops.cofactor import square_type
 from minigrad.ops.core import as_float, astype, broadcast_to, explaining, sum
@@ -192,7 +192,7 @@ SVD = register(
         _svd_type,
         lambda x, mode: tuple(np.linalg.svd(x, full_matrices=_is_complete(mode))),
         vjp=_svd_vjp,
-        attrs=("mode",),
+        attrs=(Attr("mode"),),
     )
 )
 
@@ -258,7 +258,7 @@ QR = register(
         _qr_type,
         lambda x, mode: tuple(np.linalg.qr(x, mode)),
         vjp=_qr_vjp,
-        attrs=("mode",),
+        attrs=(Attr("mode"),),
     )
 )
 

@@ -15,9 +15,10 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from minigrad.errors import DTypeError, OpenGraphError, OutOfRangeError, ShapeError
-from minigrad.graph import CONST, Expr, Op, Terms, as_expr, const, make, register
+from minigrad.graph import CONST, Attr, Expr, Op, Terms, as_expr, const, make, register
 from minigrad.names import public
-from minigrad.ops.core import broadcast_to, explaining, full_like, is_python_number, meet
+from minigrad.ops.core import SHAPE, broadcast_to, explaining, full_like, is_python_number, meet
+from minigrad.ops.index_batch import getitem_batch, put_batch, scatter_batch
 from minigrad.ops.pointwise import where
 from minigrad.types import (
     Array,
@@ -193,6 +194,11 @@ def _put_transpose(cotangent: Expr, out: Expr) -> Terms:
     return (around, taken, *(None for _ in indices))
 
 
+_SPEC = Attr(
+    "spec",
+    lambda spec, n: (("s", 0, n, 1), *spec),
+    lambda spec, n: spec[1:] if spec[:1] == (("s", 0, n, 1),) else None,
+)
 GETITEM = register(
     Op(
         "getitem",
@@ -200,7 +206,8 @@ GETITEM = register(
         _getitem_numpy,
         transpose=_getitem_transpose,
         jointly=True,
-        attrs=("spec",),
+        attrs=(_SPEC,),
+        batch=getitem_batch,
         symbol="[ ]",
         view=True,
     )
@@ -212,11 +219,20 @@ SCATTER = register(
         _scatter_numpy,
         transpose=_scatter_transpose,
         jointly=True,
-        attrs=("spec", "shape"),
+        attrs=(_SPEC, SHAPE),
+        batch=scatter_batch,
     )
 )
 PUT = register(
-    Op("put", _put_type, _put_numpy, transpose=_put_transpose, jointly=True, attrs=("spec",))
+    Op(
+        "put",
+        _put_type,
+        _put_numpy,
+        transpose=_put_transpose,
+        jointly=True,
+        attrs=(_SPEC,),
+        batch=put_batch,
+    )
 )
 
 

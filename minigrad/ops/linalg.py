@@ -1,4 +1,4 @@
-"""Linear algebra: matmul, einsum, solve, inv, det, cholesky, and what is made of them.
+"""Linear algebra: matmul, solve, inv, det, cholesky, and what is made of them.
 
 Derivatives of the matrix functions: Giles, "Collected matrix derivative results for forward and
 reverse mode AD" (2008); of Cholesky: Murray, "Differentiation of the Cholesky decomposition"
@@ -7,9 +7,7 @@ reverse mode AD" (2008); of Cholesky: Murray, "Differentiation of the Cholesky d
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +16,7 @@ import numpy.typing as npt
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, Op, Terms, as_expr, make, register
 from minigrad.names import public
+from minigrad.ops.batch import repeat_along
 from minigrad.ops.cofactor import cofactors, square_type
 from minigrad.ops.core import as_float, astype, broadcast_to, explaining, reshape, sum
 from minigrad.ops.index import getitem
@@ -32,7 +31,7 @@ from minigrad.ops.shape import (
     permute_dims,
     tril,
 )
-from minigrad.types import Array, TensorType, broadcast_shapes, normalize_axis, promote
+from minigrad.types import TensorType, broadcast_shapes, normalize_axis, promote
 
 # --- matmul ------------------------------------------------------------------------------------
 
@@ -53,12 +52,26 @@ def _matmul_transpose(cotangent: Expr, out: Expr) -> Terms:
     )
 
 
+def _matmul_batch(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -> Expr:
+    a, b = args
+    if all(many) or node.ndim > 2:
+        wide = [x if m else repeat_along(x, n) for x, m in zip(args, many, strict=True)]
+        return make(MATMUL, tuple(wide))
+    if many[0]:  # one large product, of all rows
+        rows = reshape(a, (n * node.shape[0], a.shape[-1]))
+        return reshape(make(MATMUL, (rows, b)), (n, *node.shape))
+    columns = reshape(permute_dims(b, (0, 2, 1)), (n * node.shape[1], b.shape[1]))
+    product = make(MATMUL, (columns, permute_dims(a)))
+    return permute_dims(reshape(product, (n, *node.shape[::-1])), (0, 2, 1))
+
+
 MATMUL = register(
     Op(
         "matmul",
         _matmul_type,
         np.matmul,
         transpose=_matmul_transpose,
+        batch=_matmul_batch,
         symbol="@",
         infix=5,
         latex="{0} \\, {1}",
@@ -107,153 +120,6 @@ def _matmul_shaped(a: Expr, b: Expr) -> Expr:
 
 def _rows(a: Expr) -> int:
     return int(np.prod(a.shape[:-1]))
-
-
-# --- einsum ------------------------------------------------------------------------------------
-
-
-def _einsum_type(*rest: Any) -> TensorType:
-    types: tuple[TensorType, ...] = rest[:-1]
-    spec: str = rest[-1]
-    inputs, output = _einsum_terms(spec)
-    if len(inputs) != len(types):
-        raise ShapeError(f"einsum '{spec}' names {len(inputs)} operands; there are {len(types)}")
-    sizes: dict[str, int] = {}
-    for labels, t in zip(inputs, types, strict=True):
-        if t.dtype != types[0].dtype:
-            raise DTypeError(f"einsum of {types[0].dtype} and {t.dtype}")
-        if len(labels) != t.ndim or len(set(labels)) != len(labels) or not _are_letters(labels):
-            raise ShapeError(f"einsum labels '{labels}' do not fit an operand of shape {t.shape}")
-        for label, n in zip(labels, t.shape, strict=True):
-            if sizes.setdefault(label, n) != n:
-                raise ShapeError(f"einsum label '{label}' is both {sizes[label]} and {n} long")
-    if len(set(output)) != len(output) or not set(output) <= set(sizes):
-        raise ShapeError(f"einsum output '{output}' must name each of its labels once")
-    return types[0].with_shape(sizes[label] for label in output)
-
-
-def _einsum_terms(spec: str) -> tuple[list[str], str]:
-    if type(spec) is not str:
-        raise ShapeError(f"an einsum is told by text, not {spec!r:.60}")
-    left, arrow, output = spec.partition("->")
-    if not arrow:
-        raise ShapeError(f"einsum '{spec}' has no output after '->'")
-    return left.split(","), output
-
-
-def _are_letters(labels: str) -> bool:
-    return labels == "" or (labels.isascii() and labels.isalpha())
-
-
-def _einsum_numpy(*rest: Any) -> Array:
-    *arrays, spec = rest
-    # Of one operand NumPy may return a view; a step must own its result.
-    found = np.einsum(spec, *arrays, optimize=len(arrays) > 1)
-    return np.array(found) if len(arrays) == 1 else np.asarray(found)
-
-
-def _einsum_transpose(cotangent: Expr, out: Expr) -> Terms:
-    return tuple([_einsum_term(cotangent, out, i) for i in range(len(out.args))])
-
-
-def _einsum_term(cotangent: Expr, out: Expr, i: int) -> Expr:
-    inputs, output = _einsum_terms(out.attrs[0])
-    others = [(out.args[k], inputs[k]) for k in range(len(inputs)) if k != i]
-    known = set(output).union(*(labels for _, labels in others))
-    # Labels that only this operand has were summed: its adjoint repeats along them.
-    kept = "".join(label for label in inputs[i] if label in known)
-    spec = ",".join([output, *(labels for _, labels in others)]) + "->" + kept
-    term = make(EINSUM, (cotangent, *(x for x, _ in others)), (spec,))
-    shape = out.args[i].shape
-    dims = [n if label in known else 1 for label, n in zip(inputs[i], shape, strict=True)]
-    return broadcast_to(reshape(term, dims), shape)
-
-
-EINSUM = register(
-    Op(
-        "einsum",
-        _einsum_type,
-        _einsum_numpy,
-        transpose=_einsum_transpose,
-        attrs=("spec",),
-        symbol="einsum",
-    )
-)
-
-
-@public
-def einsum(spec: str, *operands: Any) -> Expr:
-    """Sum of products over named axes, as numpy.einsum ('ij,jk->ik', 'ii', '...i,i').
-
-    >>> a = as_expr([[1.0, 2.0], [3.0, 4.0]])
-    >>> einsum("ij,j->i", a, [1.0, 1.0]).eval()
-    array([3., 7.])
-    """
-    given = [as_expr(x) for x in operands]
-    with explaining("einsum", spec, *given):
-        inputs, output = _parse_einsum(spec, given)
-        dtype = promote(*[x.dtype for x in given])
-        pairs = [
-            _take_diagonals(astype(x, dtype), labels)
-            for x, labels in zip(given, inputs, strict=True)
-        ]
-        pairs = _drop_ones(pairs)
-        explicit = ",".join(labels for _, labels in pairs) + "->" + output
-        return make(EINSUM, tuple([x for x, _ in pairs]), (explicit,))
-
-
-def _parse_einsum(spec: str, operands: Sequence[Expr]) -> tuple[list[str], str]:
-    """Explicit labels of inputs and output: '...' spelled out, an implied output made."""
-    left, arrow, output = spec.replace(" ", "").partition("->")
-    inputs = left.split(",")
-    if len(inputs) != len(operands):
-        raise ShapeError(f"'{spec}' names {len(inputs)} operands; there are {len(operands)}")
-    free = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in spec]
-    widths = [x.ndim - len(t) + 3 for t, x in zip(inputs, operands, strict=True) if "..." in t]
-    most = max(widths, default=0)
-    if min(widths, default=0) < 0:
-        raise ShapeError(f"'{spec}' names more axes than an operand has")
-    inputs = [
-        t.replace("...", "".join(free[most - (x.ndim - len(t) + 3) : most]))
-        for t, x in zip(inputs, operands, strict=True)
-    ]
-    if arrow:
-        output = output.replace("...", "".join(free[:most]))
-    else:
-        counts = Counter("".join(inputs))
-        named = sorted(c for c, n in counts.items() if n == 1 and c not in free[:most])
-        output = "".join(free[:most]) + "".join(named)
-    if not _are_letters("".join(inputs) + output):
-        raise ShapeError(f"'{spec}' has more than letters, ',', '->' and '...'")
-    for labels, x in zip(inputs, operands, strict=True):
-        if len(labels) != x.ndim:
-            raise ShapeError(f"'{labels}' does not name the {x.ndim} axes of its operand")
-    return inputs, output
-
-
-def _take_diagonals(x: Expr, labels: str) -> tuple[Expr, str]:
-    """Read the diagonal of every label that an operand has twice."""
-    for label in set(labels):
-        while labels.count(label) > 1:
-            first = labels.index(label)
-            second = labels.index(label, first + 1)
-            x = diagonal(x, axis1=first, axis2=second)
-            rest = labels[:first] + labels[first + 1 : second] + labels[second + 1 :]
-            labels = rest + label
-    return x, labels
-
-
-def _drop_ones(pairs: list[tuple[Expr, str]]) -> list[tuple[Expr, str]]:
-    """Without the axes of length 1 along which an operand is broadcast to the others."""
-    longest: dict[str, int] = {}
-    for x, labels in pairs:
-        for label, n in zip(labels, x.shape, strict=True):
-            longest[label] = n if longest.get(label, 1) == 1 else longest[label]
-    kept = []
-    for x, labels in pairs:
-        stays = [n == longest[label] or n != 1 for label, n in zip(labels, x.shape, strict=True)]
-        kept.append((reshape(x, compress(x.shape, stays)), "".join(compress(labels, stays))))
-    return kept
 
 
 # --- compositions of products ------------------------------------------------------------------

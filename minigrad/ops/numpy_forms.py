@@ -15,7 +15,7 @@ import numpy.typing as npt
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, as_expr
 from minigrad.names import numpy_form
-from minigrad.ops import factor, linalg, pointwise, reduce, shape
+from minigrad.ops import contraction, factor, linalg, pointwise, reduce, shape
 from minigrad.ops.core import (
     as_float,
     astype,
@@ -394,7 +394,7 @@ def _einsum(
     spec, *arrays = operands
     if not isinstance(spec, str):
         spec, arrays = _spelled(operands)
-    return _cast(linalg.einsum(spec, *arrays), dtype)
+    return _cast(contraction.einsum(spec, *arrays), dtype)
 
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

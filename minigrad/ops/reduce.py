@@ -13,9 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, Op, Terms, as_expr, make, register
+from minigrad.graph import Attr, Expr, Op, Terms, as_expr, make, register
 from minigrad.names import public
+from minigrad.ops.batch import repeat_along
 from minigrad.ops.core import (
+    AXES,
+    AXIS,
     as_float,
     astype,
     drop_axes,
@@ -30,7 +33,15 @@ from minigrad.ops.core import (
     summed_dtype,
 )
 from minigrad.ops.index import flip, take, take_along_axis
-from minigrad.ops.pointwise import sqrt, subtract, where
+from minigrad.ops.pointwise import (
+    isnan,
+    logical_and,
+    logical_not,
+    logical_or,
+    sqrt,
+    subtract,
+    where,
+)
 from minigrad.ops.shape import concat, full, moveaxis, ones
 from minigrad.types import (
     BOOL,
@@ -69,7 +80,7 @@ MAX = register(
         _extreme_type,
         lambda x, axes, out=None: np.maximum.reduce(x, axis=axes, out=out),
         vjp=_extreme_vjp,
-        attrs=("axes",),
+        attrs=(AXES,),
         out=True,
     )
 )
@@ -79,7 +90,7 @@ MIN = register(
         _extreme_type,
         lambda x, axes, out=None: np.minimum.reduce(x, axis=axes, out=out),
         vjp=_extreme_vjp,
-        attrs=("axes",),
+        attrs=(AXES,),
         out=True,
     )
 )
@@ -109,10 +120,10 @@ def _test_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
 
 
 ALL = register(
-    Op("all", _test_type, lambda x, axes: np.all(x, axis=axes), no_gradient=True, attrs=("axes",))
+    Op("all", _test_type, lambda x, axes: np.all(x, axis=axes), no_gradient=True, attrs=(AXES,))
 )
 ANY = register(
-    Op("any", _test_type, lambda x, axes: np.any(x, axis=axes), no_gradient=True, attrs=("axes",))
+    Op("any", _test_type, lambda x, axes: np.any(x, axis=axes), no_gradient=True, attrs=(AXES,))
 )
 
 
@@ -293,7 +304,7 @@ CUMSUM = register(
         lambda x, axis, out=None: np.add.accumulate(x, axis=axis, out=out),
         transpose=_cumsum_transpose,
         jointly=True,
-        attrs=("axis",),
+        attrs=(AXIS,),
         out=True,
     )
 )
@@ -357,7 +368,7 @@ def _softmax_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
     return x
 
 
-SOFTMAX = register(Op("softmax", _softmax_type, _softmax_numpy, vjp=_softmax_vjp, attrs=("axes",)))
+SOFTMAX = register(Op("softmax", _softmax_type, _softmax_numpy, vjp=_softmax_vjp, attrs=(AXES,)))
 
 
 def _logsumexp_vjp(cotangent: Expr, out: Expr) -> Terms:
@@ -371,7 +382,7 @@ LOGSUMEXP = register(
         _float_reduction,
         _logsumexp_numpy,
         vjp=_logsumexp_vjp,
-        attrs=("axes",),
+        attrs=(AXES,),
     )
 )
 
@@ -427,10 +438,10 @@ def _argsort_type(x: TensorType, axis: int) -> TensorType:
 
 
 ARGMAX = register(
-    Op("argmax", _arg_type, lambda x, axis: np.argmax(x, axis), no_gradient=True, attrs=("axis",))
+    Op("argmax", _arg_type, lambda x, axis: np.argmax(x, axis), no_gradient=True, attrs=(AXIS,))
 )
 ARGMIN = register(
-    Op("argmin", _arg_type, lambda x, axis: np.argmin(x, axis), no_gradient=True, attrs=("axis",))
+    Op("argmin", _arg_type, lambda x, axis: np.argmin(x, axis), no_gradient=True, attrs=(AXIS,))
 )
 ARGSORT = register(
     Op(
@@ -438,7 +449,7 @@ ARGSORT = register(
         _argsort_type,
         lambda x, axis: np.argsort(x, axis, kind="stable"),
         no_gradient=True,
-        attrs=("axis",),
+        attrs=(AXIS,),
     )
 )
 
@@ -503,13 +514,30 @@ def _searchsorted_type(sorted_: TensorType, values: TensorType, side: str) -> Te
     return values.with_dtype(INT64)
 
 
+def _searchsorted_batch(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -> Expr:
+    if not many[0]:
+        return make(node.op, tuple(args), node.attrs)
+    values = args[1] if many[1] else repeat_along(args[1], n)
+    own = reshape(args[0], (n, *(1,) * (values.ndim - 1), -1))
+    asked = reshape(values, (*values.shape, 1))
+    # How many stand before it; NaN stands last.
+    before = own < asked if node.attrs[0] == "left" else own <= asked
+    if values.type.is_float:
+        no_number = isnan(asked)
+        if node.attrs[0] == "left":
+            no_number = logical_and(no_number, logical_not(isnan(own)))
+        before = logical_or(before, no_number)
+    return sum(before, -1)
+
+
 SEARCHSORTED = register(
     Op(
         "searchsorted",
         _searchsorted_type,
         np.searchsorted,
         no_gradient=True,
-        attrs=("side",),
+        attrs=(Attr("side"),),
+        batch=_searchsorted_batch,
     )
 )
 

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, Op, Terms, as_expr, const, make, register
+from minigrad.graph import Attr, Expr, Op, Terms, as_expr, const, make, register
 from minigrad.names import public
 from minigrad.ops.core import (
+    AXIS,
     as_float,
     astype,
     broadcast_to,
@@ -52,6 +53,11 @@ def _permute_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
     return x.with_shape(x.shape[a] for a in axes)
 
 
+_ORDER = Attr(
+    "axes",
+    lambda axes, n: (0, *(a + 1 for a in axes)),
+    lambda axes, n: None if axes[0] else tuple([a - 1 for a in axes[1:]]),
+)
 PERMUTE = register(
     Op(
         "permute_dims",
@@ -59,7 +65,7 @@ PERMUTE = register(
         np.transpose,
         transpose=lambda ct, out: (permute_dims(ct, np.argsort(out.attrs[0]).tolist()),),
         jointly=True,
-        attrs=("axes",),
+        attrs=(_ORDER,),
         symbol="ᵀ",
         view=True,
     )
@@ -121,7 +127,7 @@ CONCAT = register(
         lambda *rest, out=None: np.concatenate(rest[:-1], axis=rest[-1], out=out),
         transpose=_concat_transpose,
         jointly=True,
-        attrs=("axis",),
+        attrs=(AXIS,),
         symbol="[ , ]",
         out=True,
     )

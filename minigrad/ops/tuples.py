@@ -11,7 +11,8 @@ from typing import Any, cast
 import numpy as np
 
 from minigrad.errors import ShapeError
-from minigrad.graph import Expr, Op, Terms, make, register
+from minigrad.graph import Attr, Expr, Op, Terms, make, register
+from minigrad.ops.batch import repeat_along
 from minigrad.ops.core import full, uniform_value
 from minigrad.types import TensorType, TupleType
 
@@ -32,6 +33,10 @@ def _item_transpose(cotangent: Expr, out: Expr) -> Terms:
     return (tuple_of(parts),)
 
 
+def _tuple_batch(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -> Expr:
+    return tuple_of([a if m else repeat_along(a, n) for a, m in zip(args, many, strict=True)])
+
+
 TUPLE = register(
     Op(
         "tuple",
@@ -39,6 +44,7 @@ TUPLE = register(
         lambda *items: tuple([np.array(x) for x in items]),  # results share no memory
         transpose=lambda ct, out: tuple([item(ct, k) for k in range(len(out.args))]),
         jointly=True,
+        batch=_tuple_batch,
     )
 )
 ITEM = register(
@@ -48,8 +54,9 @@ ITEM = register(
         lambda whole, i: whole[i],
         transpose=_item_transpose,
         jointly=True,
-        attrs=("index",),
         of_tuple=True,
+        attrs=(Attr("index"),),
+        batch=lambda node, args, many, n: item(args[0], node.attrs[0]),
     )
 )
 

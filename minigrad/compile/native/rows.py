@@ -10,15 +10,14 @@ from collections.abc import Collection
 from typing import Any
 
 from minigrad.compile.native.stages import is_elementwise
-from minigrad.graph import PLACEHOLDER, Expr, make
+from minigrad.errors import DTypeError, ShapeError
+from minigrad.graph import PLACEHOLDER, Expr, make, placeholder
 from minigrad.loop.body import Body, body_var
-from minigrad.loop.node import SCAN
-from minigrad.ops.core import BROADCAST, RESHAPE, SUM
-from minigrad.ops.index import GETITEM
+from minigrad.ops.batch import batch_node
+from minigrad.ops.core import BROADCAST
 from minigrad.ops.linalg import MATMUL
-from minigrad.ops.reduce import MAX, MIN
-from minigrad.ops.shape import CONCAT, PERMUTE
 from minigrad.ops.tuples import ITEM
+from minigrad.types import TensorType, TupleType
 from minigrad.walk import toposort
 
 
@@ -59,35 +58,15 @@ class _Finder:
             return
         if not any(a in self.rows for a in node.args):
             return
-        if is_elementwise(node) or (node.op is MATMUL and self._is_stack(node)):
-            for a in node.args:
-                self._require_row(a)
-        elif node.op is MATMUL and node.args[1].ndim == 2:
+        if node.op is MATMUL and node.args[1].ndim == 2:
             self._require_row(node.args[0])
             self._require_shared(node.args[1])
-        elif node.op is CONCAT and node.attrs[0] != 0:
+        elif is_elementwise(node) or _one_row(node, self.batch) is not None:
             for a in node.args:
                 self._require_row(a)
-        elif node.op in (SCAN, ITEM) or not self._keeps_rows(node):
+        else:
             raise _MixedRowsError
         self.rows.add(node)
-
-    def _is_stack(self, node: Expr) -> bool:
-        """Whether a product is one of matrices for each row."""
-        return all(a.ndim == node.ndim > 2 and a.shape[0] == self.batch for a in node.args)
-
-    def _keeps_rows(self, node: Expr) -> bool:
-        source, attrs = node.args[0], node.attrs
-        whole = source.shape[:1] == (self.batch,) == node.shape[:1]
-        if node.op in (SUM, MAX, MIN):
-            return 0 not in attrs[0]
-        if node.op is PERMUTE:
-            return bool(attrs[0][0] == 0)
-        if node.op is GETITEM:
-            return len(node.args) == 1 and attrs[0][0] == ("s", 0, self.batch, 1)
-        if node.op is BROADCAST:
-            return whole and source.ndim == node.ndim
-        return node.op is RESHAPE and whole
 
     def _require_row(self, node: Expr) -> None:
         """A row node, or one that is the same for every row."""
@@ -116,6 +95,22 @@ class _Finder:
             raise _MixedRowsError
 
 
+def _one_row(node: Expr, batch: int) -> Expr | None:
+    """The node of one row of which a node is the same for all rows; None where it mixes them."""
+    if any(t.shape[:1] != (batch,) for t in (node, *node.args) if isinstance(t.type, TensorType)):
+        return None
+    attrs = [a.lower(value, batch) for a, value in zip(node.op.attrs, node.attrs, strict=True)]
+    if None in attrs or isinstance(node.type, TupleType) or node.op is ITEM:
+        return None
+    ones = [placeholder("row", a.type.with_shape(a.shape[1:]), k) for k, a in enumerate(node.args)]
+    try:
+        one = make(node.op, tuple(ones), tuple(attrs))
+    except (ShapeError, DTypeError):
+        return None
+    # The rule for a leading axis is what says whether it is one: it must lead back to the node.
+    return one if batch_node(one, node.args, [True] * len(ones), batch) is node else None
+
+
 def take_rows(body: Body, rows: Collection[Expr], count: int) -> Body:
     """The same body over so many rows."""
     new: dict[Expr, Expr] = {}
@@ -132,8 +127,7 @@ def take_rows(body: Body, rows: Collection[Expr], count: int) -> Body:
 
 def _fewer(node: Expr, rows: Collection[Expr], count: int) -> tuple[Any, ...]:
     """A node's attributes, where they say how many rows there are."""
-    if node in rows and node.op in (RESHAPE, BROADCAST):
-        return ((count, *node.attrs[0][1:]),)
-    if node in rows and node.op is GETITEM:
-        return ((("s", 0, count, 1), *node.attrs[0][1:]),)
-    return node.attrs
+    if node not in rows:
+        return node.attrs
+    pairs = list(zip(node.op.attrs, node.attrs, strict=True))
+    return tuple([a.lift(a.lower(value, node.shape[0]), count) for a, value in pairs])

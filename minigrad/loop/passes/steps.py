@@ -8,12 +8,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from minigrad.graph import Expr, Op, make
 from minigrad.loop.body import Body
+from minigrad.loop.node import SCAN
 from minigrad.loop.passes.products import is_product
 from minigrad.loop.passes.taken_apart import TakenApart, change_loops, count_uses, depend_on
-from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, SUM, broadcast_to, reshape, sum
+from minigrad.ops.batch import batch_node
+from minigrad.ops.core import RESHAPE, SUM, reshape, sum
+from minigrad.ops.custom import CUSTOM
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
-from minigrad.ops.reduce import CUMSUM, LOGSUMEXP, MAX, MIN, SOFTMAX
 from minigrad.ops.shape import CONCAT, PERMUTE, concat_bounds, permute_dims
 from minigrad.walk import substitute, toposort
 
@@ -58,9 +60,6 @@ def _apart_from_carries(loop: TakenApart) -> dict[Expr, Expr | None]:
     return stacked
 
 
-_SHIFT_AXES = (SUM, MAX, MIN, LOGSUMEXP, SOFTMAX)
-
-
 def _at_all_steps(
     node: Expr,
     stacked: Mapping[Expr, Expr | None],
@@ -69,41 +68,20 @@ def _at_all_steps(
 ) -> Expr | None:
     """A step's expression for all steps at once, along a new first axis; None where it has none."""
     args: list[Expr] = []
-    many: list[bool] = []
     for a in node.args:
-        found = stacked.get(a) if a in stacked else substitute(a, surroundings)
-        if found is None:
+        value = stacked.get(a) if a in stacked else substitute(a, surroundings)
+        if value is None:
             return None
-        args.append(found)
-        many.append(a in stacked)
-    op, attrs = node.op, node.attrs
-    first = args[0]
-    if op.pointwise:
-        full_shape = (length, *node.shape)
-        return make(op, tuple(broadcast_to(a, full_shape) for a in args), attrs)
-    if op is MATMUL and many == [True, False] and node.ndim == 2:
-        rows = reshape(first, (length * node.shape[0], first.shape[-1]))
-        return reshape(make(MATMUL, (rows, args[1])), (length, *node.shape))
-    if op is CONCAT:
-        wide = [broadcast_to(a, (length, *n.shape)) for a, n in zip(args, node.args, strict=True)]
-        return make(CONCAT, tuple(wide), (attrs[0] + 1,))
-    if op in _SHIFT_AXES:
-        return make(op, (first,), (tuple(a + 1 for a in attrs[0]),))
-    if op is CUMSUM:
-        return make(op, (first,), (attrs[0] + 1,))
-    if op is RESHAPE:
-        return reshape(first, (length, *node.shape))
-    if op is BROADCAST:
-        inner = node.args[0].shape
-        ones = (1,) * (node.ndim - len(inner))
-        return broadcast_to(reshape(first, (length, *ones, *inner)), (length, *node.shape))
-    if op is PERMUTE:
-        return permute_dims(first, (0, *(a + 1 for a in attrs[0])))
-    if op is GETITEM and len(args) == 1:
-        return make(GETITEM, (first,), ((("s", 0, length, 1), *attrs[0]),))
-    if _is_by_rows(GETITEM, node) and many == [False, True]:
-        return make(GETITEM, tuple(args), attrs)
-    return make(op, (first,), attrs) if op is ASTYPE else None
+        args.append(value)
+    many = [a in stacked for a in node.args]
+    return batch_node(node, args, many, length) if _is_cheap_at_once(node, many) else None
+
+
+def _is_cheap_at_once(node: Expr, many: Sequence[bool]) -> bool:
+    """Whether a step's expression costs no more for all steps at once: one product, not a stack."""
+    if node.op is MATMUL:
+        return many == [True, False] and node.ndim == 2
+    return node.op not in (SCAN, CUSTOM)
 
 
 def _is_by_rows(op: Op, node: Expr) -> bool:
@@ -260,7 +238,5 @@ def _stack_of(term: Expr, source: Expr, stack: Expr, length: int) -> Expr:
         between.append(term)
         term = term.args[0]
     for node in reversed(between):
-        found = _at_all_steps(node, {node.args[0]: stack}, {}, length)
-        assert found is not None
-        stack = found
+        stack = batch_node(node, [stack], [True], length)
     return stack

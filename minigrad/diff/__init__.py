@@ -1,0 +1,1 @@
+"""Derivatives as graphs: adjoints of nodes and of edges, tangents, and what users call."""

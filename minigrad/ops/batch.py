@@ -1,0 +1,72 @@
+"""A leading axis: graphs over many values at once, along a new first axis.
+
+Each op says what it does with such an axis (`graph.Op.batch`, `graph.Attr`); here are the rule that
+most ops have, and the walk that carries an axis through a graph. It serves `vmap`, Jacobians in one
+sweep, work that leaves loops, and shares of rows for threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from minigrad.errors import ShapeError
+from minigrad.graph import Expr, make
+from minigrad.ops.core import BROADCAST, broadcast_to, reshape
+from minigrad.types import TupleType
+from minigrad.walk import toposort
+
+
+def batch_node(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -> Expr:
+    """The op of a node for n values at once, along a new first axis of the result.
+
+    many: which of the args have that axis too; the others are the same for all values.
+    """
+    if node.op.batch is not None:
+        return node.op.batch(node, args, many, n)
+    # Most ops take stacks: further axes before those that they know of.
+    wide = tuple([a if m else repeat_along(a, n) for a, m in zip(args, many, strict=True)])
+    attrs = zip(node.op.attrs, node.attrs, strict=True)
+    return make(node.op, wide, tuple([kind.lift(value, n) for kind, value in attrs]))
+
+
+def repeat_along(x: Expr, n: int) -> Expr:
+    """The same n times, along a new first axis."""
+    return broadcast_to(x, (n, *x.shape))
+
+
+def batched(outputs: Sequence[Expr], stacks: Mapping[Expr, Expr], n: int) -> list[Expr]:
+    """The outputs for n values at once, along a new first axis.
+
+    stacks: {node: its n values, along a new first axis}. What depends on none of them is computed
+    once. Raises ShapeError for a stack that does not have n values of the node's type.
+    """
+    for node, stack in stacks.items():
+        if stack.type is not node.type.with_shape((n, *node.shape)):
+            raise ShapeError(f"{n} values of {node.type!r} cannot be a stack {stack.type!r}")
+    wide: dict[Expr, Expr] = dict(stacks)
+    alike: dict[Expr, Expr] = {}  # what turned out to be the same for all
+    for node in toposort(outputs):
+        many = [a in wide for a in node.args]
+        if node in wide or not (any(many) or any(a in alike for a in node.args)):
+            continue
+        args = [wide[a] if m else alike.get(a, a) for a, m in zip(node.args, many, strict=True)]
+        if not any(many):
+            alike[node] = make(node.op, tuple(args), node.attrs)
+            continue
+        value = batch_node(node, args, many, n)
+        once = _once(value)
+        if once is None:
+            wide[node] = value
+        else:
+            alike[node] = once
+    return [wide[o] if o in wide else repeat_along(alike.get(o, o), n) for o in outputs]
+
+
+def _once(value: Expr) -> Expr | None:
+    """What a stack repeats along its first axis; None where its values may differ."""
+    if value.op is not BROADCAST or isinstance(value.type, TupleType):
+        return None
+    source, rest = value.args[0], value.shape[1:]
+    if source.ndim <= len(rest):
+        return broadcast_to(source, rest)
+    return broadcast_to(reshape(source, source.shape[1:]), rest) if source.shape[0] == 1 else None
