@@ -1,5 +1,8 @@
 """lstm: recurrent cells as the textbook's equations, trained and drawn with minigrad."""
 
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
 from lstm.cells import (
     CELLS,
     GRU,
@@ -48,3 +51,16 @@ __all__ = [
     "mse",
     "train",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+    def __getattr__(name: str) -> object:
+        names = {known.lower(): known for known in __all__}
+        close = [] if name.startswith("_") else get_close_matches(name.lower(), names, 1)
+        hint = f"; did you mean {names[close[0]]}?" if close else ""
+        raise AttributeError(f"module 'lstm' has no attribute {name!r}{hint}")

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 import minigrad as mg
 from lstm.anatomy import Gate, Places
-from lstm.errors import ConfigError
+from lstm.errors import ConfigError, check_count
 from minigrad import Expr, concat, sigmoid, tanh
 
 Params = Mapping[str, Expr]
@@ -88,9 +88,8 @@ class Cell(ABC, Generic[S]):
 
     def __post_init__(self) -> None:
         for field in ("input_size", "hidden_size"):
-            size = getattr(self, field)
-            if type(size) is not int or size < 1:
-                raise ConfigError(f"{field} must be a whole number of at least 1, not {size!r}")
+            # As an int, since a file keeps it as JSON.
+            object.__setattr__(self, field, check_count(field, getattr(self, field)))
         if self.dtype not in ("float32", "float64"):
             raise ConfigError(f"dtype must be 'float32' or 'float64', not {self.dtype!r}")
 
@@ -137,7 +136,8 @@ class Cell(ABC, Generic[S]):
 
     def initial_state(self, batch: int) -> S:
         """A state of zeros, each part (batch, H)."""
-        zero = mg.const(np.zeros((batch, self.hidden_size), self.dtype))
+        shape = (check_count("batch", batch), self.hidden_size)
+        zero = mg.const(np.zeros(shape, self.dtype))
         return cast(S, self.state_type(*[zero for _ in self.state_type._fields]))
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -57,6 +57,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    if sys.stderr is None:  # closed by whoever called: errors go nowhere, and are not in the way
+        sys.stderr = StringIO()
+    if sys.stdout is None:
+        return _fail("cannot write: standard output is closed", 2)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show ∂ shows ?
             stream.reconfigure(errors="replace")
@@ -97,8 +101,8 @@ def _cleaning_up() -> Iterator[None]:
     def stop(signum: int, _: object) -> NoReturn:
         raise _StoppedError(signum)
 
-    found = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
-    caught = [s for s in found if s is not None and signal.getsignal(s) == signal.SIG_DFL]
+    signals = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
+    caught = [s for s in signals if s is not None and signal.getsignal(s) == signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
         caught = []
     for s in caught:
@@ -274,8 +278,7 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    given = {} if args.length is None else {"length": args.length}
-    task = make_task(args.task, given)
+    task = make_task(args.task, {} if args.length is None else {"length": args.length})
     settings = Settings(args.steps, args.batch, args.lr, seed=args.seed)
     cell = _cell(args, task)
     if args.out is not None:

@@ -29,6 +29,7 @@ def cross_entropy(logits: Expr, labels: Expr) -> Expr:
         raise ConfigError(
             f"labels must be integers of shape {logits.shape[:-1]}, "
             f"not {labels.dtype} of shape {labels.shape}"
+            + _batch_hint(logits.shape[:-1], labels.shape)
         )
     chosen = mg.take_along_axis(
         mg.log_softmax(logits, axis=-1), mg.expand_dims(labels, axis=-1), axis=-1
@@ -53,4 +54,19 @@ def _require_same_shape(prediction: Expr, target: Expr) -> None:
     if prediction.shape != target.shape:
         raise ConfigError(
             f"prediction {prediction.shape} and target {target.shape} must have one shape"
+            + _batch_hint(prediction.shape, target.shape)
         )
+
+
+def _batch_hint(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
+    """Where only the batch differs, the model has most likely read its input the wrong way round.
+
+    >>> _batch_hint((7, 1), (3, 1))
+    '; of 3 targets and 7 predictions: is xs (T, B, I), time first, or batch first?'
+    """
+    if not prediction or not target or prediction[1:] != target[1:] or prediction == target:
+        return ""
+    return (
+        f"; of {target[0]} targets and {prediction[0]} predictions: is xs (T, B, I), time first, "
+        "or batch first?"
+    )

@@ -18,7 +18,7 @@ from safetensors.numpy import save
 
 import minigrad as mg
 from lstm.cells import CELLS, Cell, S, Seed, Shape, Values
-from lstm.errors import ConfigError, ModelFileError
+from lstm.errors import ConfigError, ModelFileError, check_count
 from lstm.files import write_atomically
 from lstm.foreign import what_it_is
 from minigrad import Expr
@@ -79,8 +79,7 @@ class Model(Generic[S]):
 
         Raises ConfigError for an output size below one.
         """
-        if type(output_size) is not int or output_size < 1:
-            raise ConfigError(f"output_size must be at least 1, not {output_size!r}")
+        output_size = check_count("output_size", output_size)
         rng = np.random.default_rng(seed)
         values = cell.init(rng)
         bound = cell.hidden_size**-0.5
@@ -131,6 +130,7 @@ class Model(Generic[S]):
             raise ConfigError(
                 f"xs must be (T, B, {self.cell.input_size}), time first, not {xs.shape}"
             )
+        check_count("T, the number of steps of xs,", xs.shape[0])
         return self.cell.initial_state(xs.shape[1])
 
     def _read(self, state: S) -> Expr:

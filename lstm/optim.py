@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
+from lstm.errors import check_count
 from minigrad import Expr
 
 Tensors: TypeAlias = dict[str, Expr]
@@ -44,6 +45,7 @@ def constant(rate: float) -> Schedule:
 
 def exponential(rate: float, factor: float, every: int = 1) -> Schedule:
     """rate · factor^(step / every)."""
+    every = check_count("every", every)
     return lambda step: rate * factor ** (step / every)
 
 
@@ -55,6 +57,7 @@ def cosine(rate: float, steps: int) -> Schedule:
     >>> [round(float(schedule(mg.const(s, "float64"))), 3) for s in (0, 5, 10)]
     [1.0, 0.5, 0.0]
     """
+    steps = check_count("steps", steps)
     return lambda step: 0.5 * rate * (1 + mg.cos(pi * mg.minimum(step / steps, 1.0)))
 
 
@@ -63,6 +66,8 @@ def warmup(steps: int, after: Rate) -> Schedule:
 
     The first step already moves: its rate is 1/steps of the full one.
     """
+
+    steps = check_count("steps", steps)
 
     def rate(step: Expr) -> Expr:
         rise = mg.minimum((step + 1) / steps, 1.0)

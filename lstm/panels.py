@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from lstm.errors import check_count
 from lstm.gradient_flow import Flow, Series
 from minigrad.drawing.amount import kind_of
 from minigrad.drawing.canvas import Canvas
@@ -120,6 +121,7 @@ def ticks(steps: int) -> list[int]:
     >>> ticks(100), ticks(3)
     ([1, 20, 40, 60, 80, 100], [1, 2, 3])
     """
+    check_count("steps", steps)
     choices = (n * m for m in (1, 10, 100, 1000, 10**4, 10**5) for n in (1, 2, 5))
     every = next(n for n in choices if n * 6 >= steps)
     inner = [t for t in range(every, steps, every) if t > 1 and steps - t > every / 2]
@@ -165,7 +167,7 @@ def bins(steps: int, most: int = BINS) -> list[tuple[int, int]]:
     >>> bins(3), len(bins(1000)), bins(1000)[-1]
     ([(0, 1), (1, 2), (2, 3)], 256, (996, 1000))
     """
-    count = min(steps, most)
+    count = min(check_count("steps", steps), check_count("most", most))
     cuts = [steps * k // count for k in range(count + 1)]
     return list(pairwise(cuts))
 

@@ -27,11 +27,11 @@ def demo_table(task: Task, results: dict[str, Any]) -> Table:
         title=f"Adding problem, {task.steps} steps",
     )
     table.add_row("always 1", f"{task.baseline:.4f}", "1.00", "", "", "")
-    for name, found in results["models"].items():
-        first = [name.upper(), _loss_text(found["test_loss"])]
-        first.append(f"{found['test_loss'] / task.baseline:.2f}")
-        for part in found["gradient_before"]:
-            norms = [norm_text(found[f"gradient_{when}"][part]) for when in ("before", "after")]
+    for name, numbers in results["models"].items():
+        first = [name.upper(), _loss_text(numbers["test_loss"])]
+        first.append(f"{numbers['test_loss'] / task.baseline:.2f}")
+        for part in numbers["gradient_before"]:
+            norms = [norm_text(numbers[f"gradient_{when}"][part]) for when in ("before", "after")]
             table.add_row(*first, f"‖∂L/∂{part}₁‖", *norms)
             first = ["", "", ""]
     return table
@@ -64,9 +64,9 @@ def _loss_text(loss: float) -> str:
     return f"{loss:.4f}" if loss >= 0.001 else f"{loss:.1e}"
 
 
-def norm_text(found: dict[str, Any]) -> str:
+def norm_text(measured: dict[str, Any]) -> str:
     """A norm as flow measures it; a product too small for its dtype is not called zero."""
-    return SMALLEST if found["kind"] == "underflow" else f"{found['norm']:.1e}"
+    return SMALLEST if measured["kind"] == "underflow" else f"{measured['norm']:.1e}"
 
 
 def printable(text: str) -> str:

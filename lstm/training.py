@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigrad as mg
-from lstm.errors import ConfigError, TrainingError
+from lstm.errors import ConfigError, TrainingError, check_count
 from lstm.model import Model
 from lstm.optim import Optimizer, adam, clip_by_global_norm, cosine, global_norm
-from lstm.tasks import Task
+from lstm.tasks import TASKS, Task
 from minigrad import Expr, NonFiniteError
 
 TEST_SEQUENCES = 2000  # as many as the adding problem's criterion asks for
@@ -63,9 +63,9 @@ class Trainer:
         updates |= {p: new_state[name] for name, p in state.items()}
         updates[self._count] = self._count + 1
         sound = mg.isfinite(loss) & mg.isfinite(norm)
-        kept = {p: mg.where(sound, new, p) for p, new in updates.items()}
+        guarded = {p: mg.where(sound, new, p) for p, new in updates.items()}
         self._inputs, self._watched = list(inputs), [loss, norm]
-        self._run = mg.function(self._inputs, self._watched, updates=kept, backend=backend)
+        self._run = mg.function(self._inputs, self._watched, updates=guarded, backend=backend)
 
     def step(self, *values: Any) -> Report:
         """One step on one batch. Raises TrainingError, which names the op where a NaN was born."""
@@ -96,15 +96,12 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name, least in (("steps", 1), ("batch", 1), ("seed", 0)):
+            object.__setattr__(self, name, check_count(name, getattr(self, name), least))
         if not (self.rate > 0 and np.isfinite(self.rate)):
             raise ConfigError(f"the learning rate must be positive, not {self.rate}")
         if self.clip is not None and not self.clip > 0:
             raise ConfigError(f"the clipping norm must be positive, not {self.clip}")
-        if self.seed < 0:
-            raise ConfigError(f"the seed must not be negative: {self.seed}")
 
 
 def random_streams(seed: int) -> tuple[np.random.Generator, ...]:
@@ -117,13 +114,17 @@ def random_streams(seed: int) -> tuple[np.random.Generator, ...]:
 
 def inputs_of(task: Task, batch: int, dtype: str) -> tuple[Expr, Expr]:
     """Variables for one batch of a task: xs (T, B, I) and ys."""
+    batch = check_count("batch", batch)
     xs = mg.var("xs", (task.steps, batch, task.input_size), dtype)
     target_dtype = dtype if task.target_dtype.startswith("float") else task.target_dtype
     return xs, mg.var("ys", task.target_shape(batch), target_dtype)
 
 
-def train(model: Model[Any], task: Task, settings: Settings) -> Iterator[Report]:
-    """Train in place on fresh batches; yields a report after each step.
+def train(model: Model[Any], task: Task, settings: Settings | None = None) -> Iterator[Report]:
+    """Train in place on fresh batches; yields a report after each step, and trains as it is asked
+    for them: `for report in train(model, task): ...`
+
+    Raises ConfigError, at once, for what is no task and for a task that does not fit the model.
 
     >>> from lstm.cells import RNN
     >>> from lstm.tasks import Adding
@@ -132,6 +133,30 @@ def train(model: Model[Any], task: Task, settings: Settings) -> Iterator[Report]
     >>> [report.step for report in reports]
     [1, 2, 3]
     """
+    check_fits(model, task)
+    if settings is not None and not isinstance(settings, Settings):
+        raise ConfigError(f"settings must be lstm.Settings(...), not {settings!r:.40}")
+    return _train(model, task, settings or Settings())
+
+
+def check_fits(model: Model[Any], task: Task) -> None:
+    """Raise ConfigError unless this is a task, with the inputs and the outputs of the model."""
+    if not isinstance(task, Task):
+        way = (
+            f"lstm.make_task({task!r})"
+            if isinstance(task, str) and task in TASKS
+            else "lstm.Adding(length=100)"
+        )
+        raise ConfigError(f"a task is needed, such as {way}, not {task!r:.40}")
+    sizes = model.cell.input_size, model.output_size
+    if sizes != (task.input_size, task.output_size):
+        raise ConfigError(
+            f"the model has {sizes[0]} inputs and {sizes[1]} outputs, but the task {task.name} "
+            f"has {task.input_size} and {task.output_size}"
+        )
+
+
+def _train(model: Model[Any], task: Task, settings: Settings) -> Iterator[Report]:
     xs, ys = inputs_of(task, settings.batch, model.cell.dtype)
     loss = task.loss(model.output(xs), ys)
     optimizer = adam(cosine(settings.rate, settings.steps))
@@ -152,17 +177,22 @@ class Score(NamedTuple):
 
 
 def evaluate(model: Model[Any], task: Task, seed: int) -> Score:
-    """Test a model on 2000 new sequences, the same for every model of one seed."""
+    """Test a model on 2000 new sequences, the same for every model of one seed.
+
+    They come from a stream of their own, which training never draws from. Raises ConfigError as
+    `train` does.
+    """
+    check_fits(model, task)
     xs, ys = inputs_of(task, TEST_BATCH, model.cell.dtype)
     output = model.output(xs)
     run = mg.function([xs, ys], [output, task.loss(output, ys)])
     _, _, rng = random_streams(seed)
-    found = []
+    results = []
     for _ in range(TEST_SEQUENCES // TEST_BATCH):
         batch = task.batch(rng, TEST_BATCH)
         prediction, loss = run(*batch)
-        found.append((prediction, batch.ys, float(loss)))
-    predictions, targets, losses = zip(*found, strict=True)
+        results.append((prediction, batch.ys, float(loss)))
+    predictions, targets, losses = zip(*results, strict=True)
     prediction, target = np.concatenate(predictions), np.concatenate(targets)
     return Score(
         float(np.mean(losses)),

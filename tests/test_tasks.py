@@ -73,9 +73,13 @@ def test_the_criterion():
         ("adder", {}, "there is no task 'adder'; there are: adding"),
         (None, {}, "there is no task None"),
         ("adding", {"size": 3}, "task adding has no setting 'size'; it has length, variant"),
-        ("adding", {"length": 1}, "length must be at least 2, not 1"),
-        ("adding", {"length": "9"}, "length must be at least 2, not '9'"),
-        ("adding", {"length": 9, "variant": "paper"}, "length must be at least 10"),
+        ("adding", {"length": 1}, "length must be a whole number of at least 2, not 1"),
+        ("adding", {"length": "9"}, "length must be a whole number of at least 2, not '9'"),
+        (
+            "adding",
+            {"length": 9, "variant": "paper"},
+            "a whole number of at least 10",
+        ),
         ("adding", {"variant": "thirds"}, "variant must be one of halves, paper"),
     ],
 )

@@ -96,12 +96,12 @@ def test_data_that_is_not_finite_is_called_that():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"steps": 0}, "steps must be at least 1"),
-        ({"batch": 0}, "batch must be at least 1"),
+        ({"steps": 0}, "steps must be a whole number of at least 1"),
+        ({"batch": 0}, "batch must be a whole number of at least 1"),
         ({"rate": 0}, "the learning rate must be positive"),
         ({"rate": float("nan")}, "the learning rate must be positive"),
         ({"clip": 0}, "the clipping norm must be positive"),
-        ({"seed": -1}, "the seed must not be negative"),
+        ({"seed": -1}, "seed must be a whole number of at least 0"),
     ],
 )
 def test_settings_that_cannot_be(settings, message):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm.errors import ConfigError
+from lstm.errors import ConfigError, check_count
 from lstm.losses import mse
 from lstm.tasks.base import Batch, Task
 from minigrad import Expr
@@ -55,8 +55,7 @@ class Adding(Task):
         if self.variant not in VARIANTS:
             raise ConfigError(f"variant must be one of {', '.join(VARIANTS)}, not {self.variant!r}")
         least = 2 if self.variant == "halves" else 10
-        if type(self.length) is not int or self.length < least:
-            raise ConfigError(f"length must be at least {least}, not {self.length!r}")
+        object.__setattr__(self, "length", check_count("length", self.length, least))
 
     @property
     def steps(self) -> int:
@@ -66,6 +65,7 @@ class Adding(Task):
         return (batch, 1)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        size = check_count("size", size)
         xs = np.zeros((self.length, size, 2), np.float32)
         xs[:, :, 0] = rng.random((self.length, size), np.float32)
         row = np.arange(size)
