@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, cast
 
 from minigrad.compile.native.emit import (
@@ -110,11 +111,33 @@ def _emit_scan(code: Code, stage: Stage) -> None:
             read[k] if k in read else View.whole(stack.enter_context(code.borrowed(t)), t.shape)
             for k, t in enumerate(types)
         ]
-        if not code.in_loop:
-            stack.enter_context(subnormals_flushed(code.builder))
-        _emit_loop(code, scan.attrs[0], operands, results)
+        emit = _emit_loop if code.in_loop else _emit_apart
+        emit(code, scan.attrs[0], operands, results)
     for n in items:
         write_copies(code, n)
+
+
+def _emit_apart(
+    code: Code, loop: Loop, operands: Sequence[View], results: Sequence[View]
+) -> None:
+    """The loop as a function of its own, which flushes subnormals, and a call of it.
+
+    LLVM takes more than twice as long for a function twice as long: a Hessian's 103 loops in one
+    took 184 s.
+    """
+    ir, views = llvm().ir, [*operands, *results]
+    signature = ir.FunctionType(ir.VoidType(), [ir.PointerType()] * (1 + len(views)))
+    function = ir.Function(code.module, signature, code.module.get_unique_name("loop"))
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    scratch, *bases = function.args
+    inner = Code(code.module, builder, code.plan, code.memory, scratch, code.functions)
+    given = [replace(v, base=base) for v, base in zip(views, bases, strict=True)]
+    with subnormals_flushed(builder):
+        _emit_loop(inner, loop, given[: len(operands)], given[len(operands) :])
+    builder.ret_void()
+    code.builder.call(function, [code.scratch, *(v.base for v in views)])
 
 
 def _emit_loop(outer: Code, loop: Loop, operands: Sequence[View], results: Sequence[View]) -> None:
