@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from minigrad.compile.numpy import Runner, call_checked, call_plain, compile_plan
@@ -27,6 +27,8 @@ class Options:
 
     check_finite: bool = False
     threads: int | None = None
+    auto: bool = False
+    """Whether the backend was chosen by `auto`, which waits for no compiler longer than seconds."""
 
 
 class Backend:
@@ -100,6 +102,7 @@ def choose_backend(name: str, outputs: Sequence[Expr], options: Options) -> Back
         loops = any(n.op is SCAN for n in toposort(outputs))
         able = loops and not options.check_finite and importlib.util.find_spec("llvmlite")
         name = "native" if able else "numpy"
+        options = replace(options, auto=True)
     if name not in BACKENDS:
         listed = ", ".join(repr(n) for n in ("auto", *BACKENDS))
         raise GraphError(f"no backend {name!r}; there are {listed}")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from minigrad.compile.backend import Backend, Options
 from minigrad.compile.native.lower import lower
 from minigrad.compile.native.program import Program
 from minigrad.compile.native.shares import alone, can_be_cut, only_op
-from minigrad.compile.native.stages import is_view, source
+from minigrad.compile.native.stages import is_leaf, is_view, source
 from minigrad.compile.native.support import can_lie_in_memory, check_node
 from minigrad.compile.native.vecmath import FUNCTIONS
 from minigrad.compile.native.views import UnsupportedError
@@ -39,6 +39,10 @@ BLAS = 1 << 30
 # 100 steps (1,600 nodes) compiles in 6.3 s as one block, which runs 0.15 ms; in 4.5 s as three,
 # which run 0.5 ms.
 LARGEST = 2000
+
+# Ops that `auto` makes code for, those of loops' bodies included, at 1 to 4 ms each: of one body,
+# and of a graph, where blocks with loops come first.
+AUTO_BODY, AUTO_GRAPH = 2000, 8000
 
 # Work of a call from which a second thread is worth waking (some 20 µs): about 0.6 ms alone. At a
 # third of it two threads took 0.6 to 1 ms, of which waking them was half, for the 0.5 of one.
@@ -92,11 +96,14 @@ class Native(Backend):
         return not self._is_for_blas(node) and not self.is_alone(node) and self._has_code(node)
 
     def _has_code(self, node: Expr) -> bool:
+        if node.op is SCAN and self.options.auto and _size([node]) > AUTO_BODY:
+            self.note("a loop", f"its {_size([node])} ops would take long to compile")
+            return False
         try:
             check_node(node)
         except UnsupportedError as reason:
             if node.op is SCAN:
-                self.note("loop", reason)
+                self.note("a loop", f"{reason} has no native code")
             return False
         return True
 
@@ -112,12 +119,12 @@ class Native(Backend):
         found = body.derived[key]
         if isinstance(found, Program):
             return found
-        self.note("block", found)
+        self.note("a block", f"{found} has no native code")
         return None
 
-    def note(self, what: str, reason: Any) -> None:
+    def note(self, what: str, reason: str) -> None:
         """Something runs on NumPy, for this reason."""
-        said = f"a {what} runs on numpy: {reason} has no native code"
+        said = f"{what} runs on numpy: {reason}"
         if said not in self.notes:
             self.notes.append(said)
 
@@ -163,9 +170,8 @@ def _with_blocks(outputs: Sequence[Expr], native: Native) -> list[Expr]:
         if not is_view(n):
             for a in n.args:
                 readers.setdefault(source(a), []).append(n)
-    for nodes in _levels(order, native).values():
-        if _gain(nodes) > 1:
-            blocks |= _block(nodes, given, readers, native)
+    for nodes in _affordable(_levels(order, native).values(), native):
+        blocks |= _block(nodes, given, readers, native)
     for node in order:
         if native.is_alone(node):
             blocks |= _shared(node, readers)
@@ -204,6 +210,33 @@ def _levels(order: Sequence[Expr], native: Native) -> dict[tuple[int, int], list
     for node, key in block.items():
         members.setdefault(key, []).append(node)
     return members
+
+
+def _affordable(levels: Iterable[list[Expr]], native: Native) -> list[list[Expr]]:
+    """The blocks that pay; where `auto` chose the backend, as many as compile in some seconds."""
+    paying = [nodes for nodes in levels if _gain(nodes) > 1]
+    if not native.options.auto:
+        return paying
+    left, taken = AUTO_GRAPH, []
+    for nodes in sorted(paying, key=_gain, reverse=True):
+        size = _size(nodes)
+        if size <= left:
+            left -= size
+            taken.append(nodes)
+        else:
+            native.note("a block", f"its {size} ops would take long to compile")
+    return taken
+
+
+def _size(nodes: Iterable[Expr]) -> int:
+    """How many ops there is code to be made for, those of loops' bodies included."""
+    total, waiting = 0, list(nodes)
+    while waiting:
+        node = waiting.pop()
+        total += not (is_leaf(node) or is_view(node))
+        if node.op is SCAN:
+            waiting += toposort(node.attrs[0].body.outputs)
+    return total
 
 
 def _gain(nodes: Sequence[Expr]) -> float:

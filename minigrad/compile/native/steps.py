@@ -117,9 +117,7 @@ def _emit_scan(code: Code, stage: Stage) -> None:
         write_copies(code, n)
 
 
-def _emit_apart(
-    code: Code, loop: Loop, operands: Sequence[View], results: Sequence[View]
-) -> None:
+def _emit_apart(code: Code, loop: Loop, operands: Sequence[View], results: Sequence[View]) -> None:
     """The loop as a function of its own, which flushes subnormals, and a call of it.
 
     LLVM takes more than twice as long for a function twice as long: a Hessian's 103 loops in one
