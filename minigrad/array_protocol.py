@@ -65,8 +65,8 @@ class ArrayProtocol:
         named: Any = {} if max_version is None else {"max_version": max_version}
         return values.__dlpack__(stream=stream, **named)
 
-    def __dlpack_device__(self) -> tuple[int, int]:
+    def __dlpack_device__(self, /) -> tuple[int, int]:
         return _CPU
 
-    def __complex__(self) -> complex:
+    def __complex__(self, /) -> complex:
         return complex(OTHERS["concrete"](self, "float(expr)"))

@@ -136,18 +136,18 @@ class NumpyProtocol:
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         return np.asarray(OTHERS["concrete"](self, "np.asarray(expr)"), dtype=dtype)
 
-    def __float__(self) -> float:
+    def __float__(self, /) -> float:
         asked = "array[i] = expr" if _is_stored(sys._getframe(1)) else "float(expr)"
         return float(OTHERS["concrete"](self, asked))
 
-    def __int__(self) -> int:
+    def __int__(self, /) -> int:
         asked = "array[i] = expr" if _is_stored(sys._getframe(1)) else "int(expr)"
         return int(OTHERS["concrete"](self, asked))
 
-    def __bool__(self) -> bool:
+    def __bool__(self, /) -> bool:
         return bool(OTHERS["concrete"](self, "bool(expr)"))
 
-    def __index__(self) -> int:
+    def __index__(self, /) -> int:
         if np.dtype(self.dtype).kind not in "iu":  # type: ignore[attr-defined]
             raise DTypeError(f"an index is an integer, not {self.dtype}")  # type: ignore[attr-defined]
         return int(OTHERS["concrete"](self, "int(expr)"))

@@ -120,6 +120,23 @@ LINALG: dict[str, str] = {
 }
 
 
+# Methods of the array object; the reflected ones of an operator are as the operator's.
+OPERATORS = "add and eq floordiv ge gt le lshift lt matmul mod mul ne or pow rshift sub truediv xor"
+REFLECTED = "add and floordiv lshift matmul mod mul or pow rshift sub truediv xor"
+CONVERSIONS = "abs bool complex float index int invert neg pos"
+METHODS: dict[str, str] = {
+    **{f"__{name}__": "self, other, /" for name in OPERATORS.split()},
+    **{f"__r{name}__": "self, other, /" for name in REFLECTED.split()},
+    **{f"__{name}__": "self, /" for name in CONVERSIONS.split()},
+    "__array_namespace__": "self, /, *, api_version=None",
+    "__dlpack__": "self, /, *, stream=None, max_version=None, dl_device=None, copy=None",
+    "__dlpack_device__": "self, /",
+    "__getitem__": "self, key, /",
+    "__setitem__": "self, key, value, /",
+    "to_device": "self, device, /, *, stream=None",
+}
+
+
 def parameters(signature: str) -> list[inspect.Parameter]:
     scope: dict[str, Any] = {}
     exec(f"def function({signature}): ...", scope)
@@ -148,6 +165,16 @@ def check_signature(function: Any, signature: str) -> None:
 def test_signature(name: str) -> None:
     check_signature(getattr(mg, name), SIGNATURES[name])
     assert getattr(xp, name) is getattr(mg, name)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_signature_of_a_method(name: str) -> None:
+    check_signature(getattr(mg.Expr, name), METHODS[name])
+
+
+@pytest.mark.parametrize("name", ["dtype", "device", "mT", "ndim", "shape", "size", "T"])
+def test_attributes(name: str) -> None:
+    assert isinstance(getattr(mg.Expr, name), property)
 
 
 @pytest.mark.parametrize("name", LINALG)

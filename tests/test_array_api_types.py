@@ -299,3 +299,19 @@ def test_means_of_integers_are_floats() -> None:
     x = mg.const([1, 2])
     assert mg.mean(x).dtype == mg.std(x).dtype == xp.var(x).dtype == mg.float64
     assert mg.mean(mg.zeros(2, "float32")).dtype == mg.float32
+
+
+@pytest.mark.parametrize("dtype", ALL)
+def test_what_moves_elements_keeps_their_dtype(dtype: str) -> None:
+    x = mg.var("x", (2, 3), dtype)
+    grid = mg.meshgrid(x[0], x[1])
+    for y in (
+        mg.tril(x), mg.triu(x, k=1), mg.flip(x), mg.roll(x, 1), mg.roll(x, (), axis=()),
+        mg.tile(x, 2), mg.repeat(x, 2), mg.concat([x, x]), mg.stack([x, x]), mg.unstack(x)[0],
+        mg.squeeze(x[:1], 0), mg.expand_dims(x, 0), mg.moveaxis(x, 0, 1), mg.permute_dims(x, (1, 0)),
+        mg.reshape(x, -1), mg.broadcast_to(x, (2, 2, 3)), mg.take(x, [0], axis=0), *grid,
+        mg.where(x != x, x, x), mg.take_along_axis(x, mg.zeros((2, 1), "int64")),
+        mg.zeros_like(x), mg.ones_like(x), mg.full_like(x, 1), mg.empty_like(x), x[0], x.T, x.mT,
+        mg.broadcast_arrays(x, 1.5)[0], mg.linalg.diagonal(x), mg.asarray(x),
+    ):  # fmt: skip
+        assert y.dtype == dtype

@@ -163,6 +163,14 @@ def test_norms_of_zeros_have_derivative_zero() -> None:
             assert np.isfinite(mg.hessian(norm, x).eval({x: np.zeros((2, 3))})).all(), ord
 
 
+def test_norms_of_nothing_are_zero() -> None:
+    for ord in ("fro", "nuc", 2, 1, np.inf):
+        assert mg.matrix_norm(mg.zeros((2, 0, 3)), ord=ord).eval().tolist() == [0, 0], ord
+        if not isinstance(ord, str):
+            assert mg.vector_norm(mg.zeros((2, 0)), axis=1, ord=ord).eval().tolist() == [0, 0]
+            assert mg.vector_norm(mg.zeros((0, 2)), axis=1, ord=ord).shape == (0,)
+
+
 def test_the_nuclear_norms_gradient_is_its_polar_factor() -> None:
     x = mg.var("x", (3, 2))
     at = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])

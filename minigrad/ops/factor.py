@@ -23,10 +23,9 @@ from minigrad.graph import Attr, Expr, Op, Terms, make, register
 from minigrad.names import public
 from minigrad.ops.cofactor import square_type
 from minigrad.ops.core import as_float, astype, broadcast_to, explaining, sum
-from minigrad.ops.linalg import solve, vector_norm
+from minigrad.ops.linalg import largest, solve, vector_norm
 from minigrad.ops.pointwise import abs, where
 from minigrad.ops.reduce import count_nonzero
-from minigrad.ops.reduce import max as max_of
 from minigrad.ops.reduce import min as min_of
 from minigrad.ops.shape import concat, expand_dims, eye, matrix_transpose, tril
 from minigrad.ops.tuples import is_zero, item
@@ -66,8 +65,7 @@ def _rows(v: Expr) -> Expr:
 
 def _rounding(values: Expr, n: int) -> Expr:
     """By how much values that are equal may differ: n roundings of the largest."""
-    largest = max_of(abs(values), -1, keepdims=True) if values.shape[-1] else values
-    return float(n * np.finfo(values.dtype).eps) * largest
+    return float(n * np.finfo(values.dtype).eps) * largest(abs(values), -1, keepdims=True)
 
 
 def _reciprocal(x: Expr, near_zero: Expr) -> Expr:
@@ -384,10 +382,10 @@ _NORMS: dict[Any, tuple[int | None, Any]] = {
     "fro": (None, None),
     None: (None, None),
     "nuc": (None, sum),
-    2: (None, max_of),
+    2: (None, largest),
     -2: (None, min_of),
-    1: (-2, max_of),
+    1: (-2, largest),
     -1: (-2, min_of),
-    np.inf: (-1, max_of),
+    np.inf: (-1, largest),
     -np.inf: (-1, min_of),
 }

@@ -31,7 +31,7 @@ from minigrad.ops.shape import (
     permute_dims,
     tril,
 )
-from minigrad.types import TensorType, broadcast_shapes, normalize_axis, promote
+from minigrad.types import TensorType, broadcast_shapes, normalize_axes, normalize_axis, promote
 
 # --- matmul ------------------------------------------------------------------------------------
 
@@ -233,6 +233,14 @@ def trace(x: Any, /, offset: int = 0, *, dtype: npt.DTypeLike | None = None) -> 
     return sum(diagonal(x, offset), -1, dtype=dtype)
 
 
+def largest(
+    sizes: Expr, axis: int | Sequence[int] | None = None, *, keepdims: bool = False
+) -> Expr:
+    """The largest of numbers that are not negative; 0 of none."""
+    some = sizes.size or 0 not in [sizes.shape[k] for k in normalize_axes(axis, sizes.ndim)]
+    return (max_of if some else sum)(sizes, axis, keepdims=keepdims)
+
+
 @public
 def vector_norm(
     x: Any, /, axis: int | Sequence[int] | None = None, *, keepdims: bool = False, ord: float = 2
@@ -249,7 +257,7 @@ def vector_norm(
         return root(sum(x * x, axis, keepdims=keepdims))
     size = abs(x)
     if ord == np.inf:
-        return max_of(size, axis, keepdims=keepdims)
+        return largest(size, axis, keepdims=keepdims)
     if ord == -np.inf:
         return min_of(size, axis, keepdims=keepdims)
     if ord == 1:

@@ -277,10 +277,11 @@ def roll(x: Any, /, shift: int | Sequence[int], axis: int | Sequence[int] | None
         return reshape(roll(reshape(x, -1), shift, 0), x.shape)
     with explaining("roll", x):
         shifts, axes = _listed(shift), [normalize_axis(a, x.ndim) for a in _listed(axis)]
-        if len(shifts) not in (1, len(axes)):
+        shifts = shifts * len(axes) if len(shifts) == 1 else shifts
+        if len(shifts) != len(axes):
             raise ShapeError(f"{len(shifts)} shifts for {len(axes)} axes; give one, or one each")
     rolled: Expr = x
-    for k, by in zip(axes, shifts * (len(axes) // len(shifts)), strict=True):
+    for k, by in zip(axes, shifts, strict=True):
         n = rolled.shape[k]
         rolled = take(rolled, (np.arange(n) - by) % max(n, 1), k)
     return rolled
@@ -371,14 +372,14 @@ def open_grid(arrays: Sequence[Any], indexing: str) -> list[Expr]:
 def tril(x: Any, /, k: int = 0) -> Expr:
     """The lower triangle of the last two axes; zero above diagonal k."""
     x = as_expr(x)
-    return where(_triangle(x, k, "tril"), x, 0)
+    return where(_triangle(x, k, "tril"), x, zeros_like(x))
 
 
 @public
 def triu(x: Any, /, k: int = 0) -> Expr:
     """The upper triangle of the last two axes; zero below diagonal k."""
     x = as_expr(x)
-    return where(~_triangle(x, k - 1, "triu"), x, 0)
+    return where(~_triangle(x, k - 1, "triu"), x, zeros_like(x))
 
 
 def _triangle(x: Expr, k: int, name: str) -> Array:
