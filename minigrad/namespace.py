@@ -74,9 +74,11 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> Expr:
     array([0, 1, 2])
     """
     check_device(device)
+    if isinstance(x, Expr):
+        return x
     if copy is False:
         raise ShapeError("a constant is a copy of what it is made of; leave out copy=False")
-    return x if isinstance(x, Expr) else const(np.from_dlpack(x))
+    return const(np.from_dlpack(x))
 
 
 # --- of dtypes -----------------------------------------------------------------------------------

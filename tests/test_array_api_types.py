@@ -308,10 +308,20 @@ def test_what_moves_elements_keeps_their_dtype(dtype: str) -> None:
     for y in (
         mg.tril(x), mg.triu(x, k=1), mg.flip(x), mg.roll(x, 1), mg.roll(x, (), axis=()),
         mg.tile(x, 2), mg.repeat(x, 2), mg.concat([x, x]), mg.stack([x, x]), mg.unstack(x)[0],
-        mg.squeeze(x[:1], 0), mg.expand_dims(x, 0), mg.moveaxis(x, 0, 1), mg.permute_dims(x, (1, 0)),
+        mg.squeeze(x[:1], 0), mg.expand_dims(x, 0), mg.moveaxis(x, 0, 1),
+        mg.permute_dims(x, (1, 0)),
         mg.reshape(x, -1), mg.broadcast_to(x, (2, 2, 3)), mg.take(x, [0], axis=0), *grid,
         mg.where(x != x, x, x), mg.take_along_axis(x, mg.zeros((2, 1), "int64")),
         mg.zeros_like(x), mg.ones_like(x), mg.full_like(x, 1), mg.empty_like(x), x[0], x.T, x.mT,
         mg.broadcast_arrays(x, 1.5)[0], mg.linalg.diagonal(x), mg.asarray(x),
     ):  # fmt: skip
         assert y.dtype == dtype
+
+
+def test_spread_of_fewer_elements_than_the_correction_is_nan() -> None:
+    x = mg.const([[1.0, 2.0], [3.0, 5.0]])
+    for correction in (2, 2.5, 3):
+        for function in (mg.variance, mg.std):
+            assert np.isnan(function(x, axis=0, correction=correction).eval()).all()
+    assert mg.variance(x, axis=0, correction=1.5).eval().tolist() == [4, 9]
+    assert np.isnan(mg.mean(mg.zeros((0,))).eval()) and np.isnan(mg.std(mg.zeros((0,))).eval())

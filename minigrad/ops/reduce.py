@@ -170,12 +170,15 @@ def variance(
 ) -> Expr:
     """Variance over axes: Σ(x - mean)² / (n - correction). NumPy's `var`.
 
+    NaN where the correction is n or more, as the array API says.
+
     >>> variance(as_expr([1.0, 3.0])).eval()
     np.float64(1.0)
     """
     x = as_float(x)
     centred = x - mean(x, axis, keepdims=True)
-    return sum(centred * centred, axis, keepdims=keepdims) / (_count(x, axis) - correction)
+    freedom = _count(x, axis) - correction
+    return sum(centred * centred, axis, keepdims=keepdims) / (freedom if freedom > 0 else np.nan)
 
 
 def root(x: Expr) -> Expr:
