@@ -146,6 +146,13 @@ def test_a_median_of_ties_shares_its_derivative():
     assert slope.tolist() == [0.0, 0.5, 0.0, 0.5]
 
 
+def test_of_nothing_but_nan_the_extremes_are_nan():
+    v = mg.var("v", (2, 2))
+    slopes = mg.grad(mg.sum(mg.nan_to_num(mg.nanmin(v, 1))), v)
+    assert_allclose(mg.nanmax(v, 1).eval({v: [[np.nan, np.nan], [1, 2]]}), [np.nan, 2.0])
+    assert_allclose(slopes.eval({v: [[np.nan, np.nan], [1, 2]]}), [[0.0, 0.0], [1.0, 0.0]])
+
+
 def test_what_is_not_a_number_gets_no_derivative():
     v = mg.var("v", (3,))
     point = {v: [1.0, np.nan, 3.0]}
