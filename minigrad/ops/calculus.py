@@ -188,8 +188,7 @@ def interp(
     if xp.size == 1:
         inside = x * 0.0 + fp[0]
     else:
-        above = reshape(x, (*x.shape, 1)) >= xp[1:-1]
-        piece = sum(above, -1)
+        piece = searchsorted(xp[1:-1], x, side="right")
         start, end = take(xp, piece), take(xp, piece + 1)
         low, high = take(fp, piece), take(fp, piece + 1)
         inside = low + (high - low) * ((x - start) / (end - start))
