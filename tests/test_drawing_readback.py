@@ -179,6 +179,52 @@ def test_the_legend_of_all_kinds_and_of_none() -> None:
     assert "Gradient" not in draw(0.5 * z, at={z: 1.0}).dot
 
 
+def test_what_leads_to_a_zero_is_zero_and_no_underflow() -> None:
+    x = mg.var("x")
+    box = read_dot(draw(0.0 * mg.tanh(x) * 1e-300, {x: 1.0}, grad=True, scale=SCALE).dot)
+    said = {_names(box)[a]: texts(e["label"]) for a, _, e in box.edges}
+    assert (said["x"], said["tanh"], said["0 × ·"]) == (["0"], ["0"], ["1e-300"])
+    _check_legend(box, {"normal", "below", "zero"})
+
+
+@pytest.mark.parametrize(
+    ("factors", "scale", "expected"),
+    [
+        ((2000.0, -1999.5), None, Scale(-1.0, 4.0)),  # ∂/∂x is only 0.5
+        ((1e-4,), None, Scale(-4.0, 0.0)),
+        ((1e-40,), SCALE, SCALE),
+    ],
+)
+def test_the_scale_covers_everything_that_is_shown_or_is_the_callers(
+    factors: tuple[float, ...], scale: Scale | None, expected: Scale
+) -> None:
+    x = mg.var("x")
+    y = factors[0] * x if len(factors) == 1 else factors[0] * x + factors[1] * x
+    picture = draw(y, {x: 1.0}, grad=True, scale=scale).picture
+    assert picture is not None
+    assert picture.scale == expected
+
+
+def test_the_legend_counts_nodes_edges_and_what_is_written_into_nodes() -> None:
+    x, z = mg.var("x"), mg.var("z")
+    on_edge = draw(0.5 * x + 0.0 * x, {x: 1.0}, grad=True, scale=SCALE)
+    _check_legend(read_dot(on_edge.dot), {"normal", "zero"})
+    on_node = draw(mg.sqrt(x) - mg.sqrt(x * 1.0), {x: 0.0}, grad=True, scale=SCALE)  # ∞ − ∞
+    _check_legend(read_dot(on_node.dot), {"normal", "inf", "nan"})
+    p = mg.param("p", np.array(2.0))
+    written = draw(p * z, {z: 0.0}, grad=True, scale=SCALE, inline=[p])
+    box = read_dot(written.dot)
+    _check_legend(box, {"normal", "zero"})
+    (user,) = [n for n in box.nodes.values() if texts(n["label"])[0] == "p × ·"]
+    assert texts(user["label"])[1:] == ["0", "∂ 1", "∂p 0"]
+    box = read_dot(draw(p * z, {z: 3.0}, grad=True, scale=SCALE, inline=[p]).dot)
+    (user,) = [n for n in box.nodes.values() if texts(n["label"])[0] == "p × ·"]
+    assert [(c.text, c.fill) for c in cells(user["label"])[2:]] == [
+        ("∂ 1", RAMP[CLASSES - 1]),
+        ("∂p 3", RAMP[CLASSES - 1]),
+    ]
+
+
 def _check_legend(box: Box, kinds: set[str]) -> None:
     title, caption, *entries = cells(box.attributes["label"])
     assert title.is_bold
@@ -441,10 +487,22 @@ def test_text_on_a_colour_can_be_read(net: Diagram) -> None:
 
 
 def test_every_colour_is_of_the_palette_and_dark_pages_change_it_by_name(net: Diagram) -> None:
-    root = ET.fromstring(net.svg)
+    x = mg.var("x")
+    y = mg.tanh(x)
+    plain = draw(y, groups={"group": [y]})
+    used = _named_colours(net.svg) | _named_colours(plain.svg)
+    grounds = {"fill-page", "fill-input", "fill-param", "fill-group"}
+    assert used >= grounds | {"fill-ink", "fill-muted", "stroke-wire", "fill-wire", "stroke-faint"}
+
+
+def _named_colours(svg: str) -> set[str]:
+    """The classes of colours that a dark page changes, each checked against its colour and rule."""
+    root = ET.fromstring(svg)
     (style,) = [e.text or "" for e in root.iter(f"{SVG}style")]
     assert "prefers-color-scheme: dark" in style
-    rules = dict(re.findall(r"\.([\w-]+){(?:fill|stroke):(#\w+)}", style))
+    rules = {
+        name: (use, color) for name, use, color in re.findall(r"\.([\w-]+){(\w+):(#\w+)}", style)
+    }
     seen = set()
     for element in root.iter():
         for use in ("fill", "stroke"):
@@ -457,9 +515,9 @@ def test_every_colour_is_of_the_palette_and_dark_pages_change_it_by_name(net: Di
                 assert f"{use}-" not in element.get("class", "")
             else:
                 assert f"{use}-{name}" in element.get("class", "").split()
-                assert rules[f"{use}-{name}"] == pal.DARK[name]
-                seen.add(name)
-    assert seen >= {"page", "ink", "muted", "input", "param"}
+                assert rules[f"{use}-{name}"] == (use, pal.DARK[name])
+                seen.add(f"{use}-{name}")
+    return seen
 
 
 def test_sizes_of_svg_and_png_agree(net: Diagram) -> None:

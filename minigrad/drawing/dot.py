@@ -223,8 +223,7 @@ def _edge_notes(edge: Edge, picture: Picture) -> Iterable[str]:
 def _caption(picture: Picture) -> str:
     rows = [cell(picture.title, size=11, bold=True, limit=200, align="left")]
     if picture.has_gradients:
-        amounts = [n.adjoint for n in picture.nodes] + [e.term for e in picture.edges]
-        kinds = {edge_style(a, picture.scale).kind for a in amounts if a is not None}
+        kinds = {edge_style(a, picture.scale).kind for a in picture.gradients()}
         caption = (
             "Gradient that flows back along an arrow: its colour and width are the norm of its own "
             "term; ∂ in a node is the sum of these terms"

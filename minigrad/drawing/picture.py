@@ -6,7 +6,7 @@ files, formats or layout.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Literal
@@ -93,6 +93,12 @@ class Picture:
     def lanes(self) -> Sequence[str]:
         """The keys of the lanes, in the order in which they are met."""
         return list(dict.fromkeys(n.lane for n in self.nodes if n.lane is not None))
+
+    def gradients(self) -> Iterator[Amount]:
+        """Every gradient that is shown: of nodes, of edges, and of what is written into nodes."""
+        shown = [n.adjoint for n in self.nodes] + [e.term for e in self.edges]
+        yield from (amount for amount in shown if amount is not None)
+        yield from (term for node in self.nodes for _, term in node.inlined)
 
     def summary(self) -> str:
         """A few lines of text that say what the picture says."""
