@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from typing import Any
 
 import numpy as np
 import pytest
-from pictures import Box, Cell, cells, lines, read_dot, texts
+from pictures import SVG, Box, Cell, cells, lines, read_dot, texts
 
 import minigrad as mg
-from minigrad.drawing import draw
+from minigrad.drawing import Diagram, draw
 from minigrad.drawing import palette as pal
 from minigrad.drawing.canvas import Canvas
 from minigrad.drawing.dot import NUMBERED
@@ -35,6 +36,43 @@ def test_edges_have_numbers_up_to_a_count_and_lanes_always(count: int) -> None:
     assert heavy == ["n0", "n1"]
     grouped = {key for key, node in box.nodes.items() if "group" in node}
     assert grouped == {"n0", "n1", "n2"}
+
+
+def test_lanes_are_lines_of_their_own() -> None:
+    a, b = mg.var("a"), mg.var("b")
+    up, down = mg.tanh(a).named("up"), mg.exp(b).named("down")
+    box = read_dot(draw(up + down, lanes={"first": [a, up], "second": [b, down]}).dot)
+    lanes = {texts(n["label"])[0].split("  ")[0]: n.get("group") for n in box.nodes.values()}
+    assert lanes["a"] == lanes["up"] != lanes["b"] == lanes["down"]
+    assert lanes["+"] is None
+    assert [e.get("weight") for _, _, e in box.edges].count("100") == 2
+
+
+def test_few_constants_are_written_into_their_users() -> None:
+    for count in (4, 5):
+        v = mg.var("v", (count,))
+        c = mg.const(np.arange(float(count)))
+        shown = {texts(n["label"])[0] for n in read_dot(draw(v * c).dot).nodes.values()}
+        title = "· × [0.0, 1.0, 2.0, 3.0]"
+        assert shown == ({"v", title} if count == 4 else {"v", "const", "×"})
+    x = mg.var("x")
+    for value, written in (
+        (2.345678, "2.346"),
+        (1e6, "1e+06"),
+        (999_999.0, "999999"),
+        (-0.5, "-0.5"),
+    ):
+        shown = {texts(n["label"])[0] for n in read_dot(draw(x * value).dot).nodes.values()}
+        assert shown == {"x", f"· × {written}"}
+
+
+def test_broadcasts_are_drawn_only_where_they_have_a_name() -> None:
+    b, m = mg.var("b", (3,)), mg.var("m", (2, 3))
+    for name in ("", "wide"):
+        wide = mg.broadcast_to(b, (2, 3))
+        nodes = read_dot(draw(m * (wide.named(name) if name else wide)).dot).nodes
+        shown = {texts(n["label"])[0].split("  ")[0] for n in nodes.values()}
+        assert shown == {"b", "m", "×"} | ({"wide"} if name else set())
 
 
 @pytest.mark.parametrize("limit", [5, 6])
@@ -80,8 +118,16 @@ def test_groups_nest_as_their_sets_do() -> None:
     a = mg.var("a")
     b, c = mg.tanh(a).named("b"), mg.exp(a).named("c")
     d = (b + c).named("d")
-    y = mg.sin(d).named("y")
-    groups = {"inner": [b], "outer": iter([a, b, c, d]), "beside": [y], "middle": [b, c], "no": []}
+    half = mg.const(0.5)  # is written into its user
+    y = (half * d).named("y")
+    groups = {
+        "constants": [half],
+        "inner": [b],
+        "outer": iter([a, b, c, d]),
+        "beside": [y],
+        "middle": [b, c],
+        "no": [],
+    }
     box = read_dot(draw(y, groups=groups).dot)
     tree = {title: _tree(inner) for title, inner in _boxes(box).items()}
     assert tree == {
@@ -138,6 +184,9 @@ def test_places_are_kept_and_boxes_lie_around_their_nodes() -> None:
     assert by_title["out"] == pytest.approx((24.0, 156.0, -80.0, 120.0), abs=0.01)
     assert by_title["L"] == pytest.approx((-52.0, 232.0, -49.0, 39.0), abs=0.01)
     assert inner != outer
+    measured = draw(y, {a: 1.0}, grad=True, places=places)
+    label = next(e["label"] for _, _, e in read_dot(measured.dot).edges)
+    assert cells(label)[0].fill == pal.PAGE  # so that its line does not strike it through
     order = [_title(n) for k, n in box.nodes.items() if k.startswith("group")]
     assert order == ["out", "in"]  # what is painted later lies on top
 
@@ -185,6 +234,17 @@ def test_a_canvas_puts_things_where_it_is_told() -> None:
     starts = [x for (x, _), _ in ends]
     assert starts == [0.0, 200.0, 400.0]
     assert [x for _, (x, _) in ends] == [200.0, 400.0, 401.0]
+
+
+def test_a_composed_figure_keeps_its_prefix_and_its_bold_words() -> None:
+    sheet = Canvas(200.0, 60.0)
+    sheet.text(100.0, 20.0, "bold", bold=True)
+    sheet.text(100.0, 40.0, "plain")
+    figure = Diagram(sheet.dot, title="t", description="d", prefix="mine")
+    shown = {"".join(e.itertext()): e for e in ET.fromstring(figure.svg).iter(f"{SVG}text")}
+    assert figure.prefix == "mine" and 'id="mine-title"' in figure.svg
+    assert (shown["bold"].get("font-weight"), shown["plain"].get("font-weight")) == ("bold", None)
+    assert not any("Bold" in e.get("font-family", "") for e in shown.values())
 
 
 def test_the_reader_reads_what_it_should() -> None:

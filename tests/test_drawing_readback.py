@@ -141,6 +141,7 @@ def _kinds() -> dict[str, tuple[Expr, dict[Expr, Any], str]]:
     }
 
 
+FLOATS = ("normal", "below", "zero", "nan", "inf")
 LEGEND = {
     "below": "below 1e-06",
     "underflow": "underflow",
@@ -165,6 +166,15 @@ def test_each_kind_has_its_look_its_words_and_its_entry_in_the_legend(kind: str)
     assert texts(edge["label"]) == [said]
     assert cells(node["label"])[2].text == f"∂ {said}"
     assert (cells(node["label"])[2].fill != "") == (kind in ("normal", "nan", "inf"))
+    notes = {
+        "underflow": "adjoint: 0.0 (underflow)",
+        "disconnected": "adjoint: none, no differentiable path leads here",
+    }
+    said_of_node = [line for line in lines(node["tooltip"]) if line.startswith("adjoint")]
+    assert said_of_node == [notes.get(kind, f"adjoint: {float(said) if kind in FLOATS else 0!r}")]
+    said_of_edge = lines(edge["tooltip"])[1]
+    assert (said_of_edge == "no derivative passes here") == (kind == "disconnected")
+    assert ("(underflow: nonzero factors, product 0)" in said_of_edge) == (kind == "underflow")
     others = {"normal", kind} | ({"below"} if kind == "underflow" else set())
     _check_legend(box, others)
 
@@ -382,6 +392,12 @@ def test_fan_in_is_told_with_its_cancellation() -> None:
         "the sum of 2 terms, norms 3, 2",
         "|sum of terms| / sum of |terms|: 0.2",
     ]
+    for count, listed in ((8, 8), (9, 8)):
+        total = mg.sum(mg.stack([float(k) * x for k in range(2, count + 2)]))
+        (node,) = _by_name_of_inputs(read_dot(draw(total, {x: 1.0}, grad=True).dot)).values()
+        norms = ", ".join(str(k) for k in range(2, listed + 2))
+        told = f"the sum of {count} terms, norms {norms}"
+        assert lines(node["tooltip"])[-2] == told
     nodes = _by_name(read_dot(draw(3.0 * x, {x: 1.0}, grad=True).dot))
     assert not any("the sum of" in line for line in lines(nodes["x"]["tooltip"]))
 
@@ -500,6 +516,7 @@ def _named_colours(svg: str) -> set[str]:
     root = ET.fromstring(svg)
     (style,) = [e.text or "" for e in root.iter(f"{SVG}style")]
     assert "prefers-color-scheme: dark" in style
+    assert style.count(f"#{root.get('id')} .") == style.count("{") - 1  # of no other picture
     rules = {
         name: (use, color) for name, use, color in re.findall(r"\.([\w-]+){(\w+):(#\w+)}", style)
     }
@@ -518,6 +535,14 @@ def _named_colours(svg: str) -> set[str]:
                 assert rules[f"{use}-{name}"] == (use, pal.DARK[name])
                 seen.add(f"{use}-{name}")
     return seen
+
+
+def test_names_are_bold_and_what_they_are_is_not(net: Diagram) -> None:
+    shown = ET.fromstring(net.svg).iter(f"{SVG}text")
+    weights = {"".join(e.itertext()).strip("\xa0 "): e.get("font-weight") for e in shown}
+    assert weights["hidden"] == weights["W"] == weights["Gradients of y"] == "bold"
+    assert weights["tanh"] is None
+    assert not [text for text, weight in weights.items() if text.startswith("∂") and weight]
 
 
 def test_sizes_of_svg_and_png_agree(net: Diagram) -> None:
