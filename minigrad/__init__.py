@@ -20,11 +20,11 @@ from minigrad.errors import (
     OutOfRangeError,
     ShapeError,
 )
-from minigrad.graph import Expr, Op, const, param, var
+from minigrad.graph import Attr, Expr, Op, const, param, register, var
 from minigrad.loop.api import scan, unroll
 from minigrad.loop.passes import LOOPS
 from minigrad.mapped import vmap
-from minigrad.names import did_you_mean
+from minigrad.names import did_you_mean, implements
 from minigrad.namespace import Info as _Info
 from minigrad.namespace import (
     asarray,
@@ -303,6 +303,7 @@ __all__ = [
     "LOOPS",
     "RULES",
     "Adjoints",
+    "Attr",
     "DTypeError",
     "Expr",
     "Function",
@@ -424,6 +425,7 @@ __all__ = [
     "hypot",
     "iinfo",
     "imag",
+    "implements",
     "inf",
     "inner",
     "insert",
@@ -506,6 +508,7 @@ __all__ = [
     "ravel",
     "real",
     "reciprocal",
+    "register",
     "relu",
     "remainder",
     "repeat",

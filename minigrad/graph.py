@@ -106,6 +106,17 @@ class Op:
         if sum(s is not None for s in stated) != 1:
             raise TypeError(f"op {self.name} must state its derivative in exactly one way")
 
+    def __call__(self, *args: Any, **attrs: Any) -> Expr:
+        """The op applied to operands, numbers and arrays among them, with attributes by name.
+
+        Nothing is promoted or broadcast: the type rule sees the operands as they are.
+        """
+        names = [a.name for a in self.attrs]
+        if set(attrs) != set(names):
+            listed = ", ".join(names) or "none"
+            raise TypeError(f"{self.name} takes the attributes {listed}, not {', '.join(attrs)}")
+        return make(self, tuple(map(as_expr, args)), tuple([attrs[n] for n in names]))
+
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
@@ -117,7 +128,17 @@ OPS: dict[str, Op] = {}
 
 
 def register(op: Op) -> Op:
-    """Add an op to the registry. Raises GraphError when its name is taken."""
+    """Add an op to the registry, by which graph files know it; returns the op.
+
+    Raises GraphError when its name is taken.
+
+    >>> def bessel(x):  # x (..., ) float -> I0(x)
+    ...     return np.i0(x).astype(x.dtype)
+    >>> I0 = register(Op("i0", lambda x: x, bessel, no_gradient=True, pointwise=True))
+    >>> float(I0(0.0))
+    1.0
+    >>> del OPS["i0"]
+    """
     if op.name in OPS:
         raise GraphError(f"an op named {op.name!r} is registered already")
     OPS[op.name] = op
@@ -135,7 +156,8 @@ def get_op(name: str) -> Op:
 class _Fields(Operators):
     """The fields of a node, while they can still be set."""
 
-    __slots__ = ("__weakref__", "_origin", "args", "attrs", "label", "op", "type")
+    # `_again` is set on variables alone: where one that was there already was last asked for.
+    __slots__ = ("__weakref__", "_again", "_origin", "args", "attrs", "label", "op", "type")
 
     def __init__(
         self,
@@ -401,6 +423,9 @@ def describe(node: Expr) -> str:
     """One line about an operand, for errors: name, op, type and where it was made."""
     what = node.name or (f"the result of {node.op.name}" if node.args else node.op.name)
     where = f", made at {node.origin}" if node.origin else ""
+    again = getattr(node, "_again", None)
+    if again is not None:
+        where += f" and again at {_where(again)}"
     return f"{what}: {node.type!r}{where}"
 
 
@@ -545,13 +570,18 @@ def _as_name(name: str) -> str:
 def var(name: str, shape: Iterable[int] | int = (), dtype: npt.DTypeLike = np.float64) -> Expr:
     """A symbolic input; a float64 scalar unless told.
 
-    The same name and type give the same variable, in one process and after loading a file.
+    The same name and type give the same variable, wherever they are written: two nets whose inputs
+    are both called "x" read one input. Errors name both lines.
 
     >>> x = var("x"); v = var("v", (3,), "float32")
     >>> x is var("x"), v.shape, v.dtype
     (True, (3,), dtype('float32'))
     """
-    return make(VAR, (), (_as_name(name), TensorType(as_shape(shape), as_dtype(dtype))))
+    node = make(VAR, (), (_as_name(name), TensorType(as_shape(shape), as_dtype(dtype))))
+    here = _caller()
+    if here is not None and here != node._origin:
+        object.__setattr__(node, "_again", here)
+    return node
 
 
 _SERIAL = itertools.count(1)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import numpy as np
+
 if TYPE_CHECKING:
     from minigrad.graph import Expr
 
@@ -20,6 +22,8 @@ OTHERS = cast("dict[str, Callable[..., Any]]", FUNCTIONS)
 # Functions that take what NumPy's function of that name takes, in its order. A name of
 # numpy.linalg begins with "linalg.".
 NUMPY_FORMS: dict[str, Callable[..., Any]] = {}
+# What functions outside of minigrad do with expressions, by the function itself.
+COUNTERPARTS: dict[Callable[..., Any], Callable[..., Any]] = {}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -39,6 +43,34 @@ def numpy_form(*names: str) -> Callable[[F], F]:
         for name in names or (function.__name__,):
             NUMPY_FORMS[name] = function
         return function
+
+    return enter
+
+
+def implements(function: Callable[..., Any]) -> Callable[[F], F]:
+    """Make a function what one of NumPy's, or a ufunc of any library, does with expressions.
+
+    It is called with the arguments as they are given. Raises TypeError for a function that NumPy
+    does not dispatch.
+
+    >>> import numpy as np
+    >>> import minigrad as mg
+    >>> @mg.implements(np.i0)
+    ... def near_zero(x):
+    ...     return 1.0 + x * x / 4.0
+    >>> str(np.i0(mg.var("x")))
+    '1 + x * x / 4'
+    >>> del COUNTERPARTS[np.i0]
+    """
+    if not isinstance(function, np.ufunc) and not hasattr(function, "__wrapped__"):
+        raise TypeError(
+            f"{function!r:.60} never asks expressions what to do: it is neither a ufunc nor one "
+            "of NumPy's functions that take other kinds of arrays"
+        )
+
+    def enter(own: F) -> F:
+        COUNTERPARTS[function] = own
+        return own
 
     return enter
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError
-from minigrad.names import FUNCTIONS, NUMPY_FORMS, NUMPY_NAMES, OTHERS
+from minigrad.names import COUNTERPARTS, FUNCTIONS, NUMPY_FORMS, NUMPY_NAMES, OTHERS
 
 if TYPE_CHECKING:
     from minigrad.graph import Expr
@@ -93,6 +93,8 @@ def _checked(key: str, ours: Callable[..., Any], args: Sequence[Any], named: Any
 
 def numpy_call(function: Callable[..., Any], args: Sequence[Any], named: Mapping[str, Any]) -> Any:
     """What a NumPy function gives for arguments among which is an expression."""
+    if function in COUNTERPARTS:
+        return COUNTERPARTS[function](*args, **named)
     key = _key(function)
     form = NUMPY_FORMS.get(key)
     if form is not None:
@@ -162,6 +164,8 @@ class NumpyProtocol:
         return OTHERS["concrete"](self, "expr.tolist()").tolist()
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__" and ufunc in COUNTERPARTS:
+            return COUNTERPARTS[ufunc](*inputs, **kwargs)
         name = ufunc.__name__
         if kwargs.pop("out", None) is not None:
             raise DTypeError(

@@ -289,3 +289,25 @@ def test_pickled_expressions_share_their_params():
     same.value = [5.0, 5.0]
     assert found["W"].eval().tolist() == [10.0, 10.0]
     assert W.value.tolist() == [1.0, 2.0]
+
+
+def test_a_variable_that_is_made_twice_is_told_with_both_lines():
+    first = mg.var("made twice", (3,))
+    second = mg.var("made twice", (3,))
+    assert second is first
+    with pytest.raises(mg.ShapeError) as caught:
+        second + mg.var("made once", (4,))
+    lines = [n for n in range(1, 10_000) if f"test_graph.py:{n} and again" in str(caught.value)]
+    assert len(lines) == 1
+    assert f"made at {__file__}:{lines[0]} and again at {__file__}:{lines[0] + 1}" in str(
+        caught.value
+    )
+    assert str(caught.value).count("again") == 1
+
+
+def test_a_variable_made_in_a_loop_is_made_at_one_line():
+    for _ in range(3):
+        v = mg.var("made in a loop", (3,))
+    with pytest.raises(mg.ShapeError) as caught:
+        v + mg.var("made here alone", (4,))
+    assert "again" not in str(caught.value)
