@@ -117,12 +117,8 @@ from minigrad.ops.linalg import (
     vecdot,
     vector_norm,
 )
-from minigrad.ops.numpy_forms import (
-    inner,
-    kron,
-    ravel,
-    vdot,
-)
+from minigrad.ops.numpy_forms import ravel
+from minigrad.ops.numpy_products import inner, kron, vdot
 from minigrad.ops.pointwise import (
     abs,
     acos,

@@ -232,3 +232,17 @@ OWN_NAMES = [
 def test_own_names_are_numpys_functions(own, numpys, operands):
     for mine, theirs in zip(answers(own(*operands)), answers(numpys(*operands)), strict=True):
         assert mine is theirs
+
+
+# --- what NumPy asks about an operand -------------------------------------------------------------
+
+
+def test_numpy_knows_shapes_and_dtypes():
+    half = mg.var("half", (2, 3), "float32")
+    assert (np.shape(half), np.ndim(half), np.size(half), np.size(half, 1)) == ((2, 3), 2, 6, 3)
+    assert np.result_type(half, 1.0) == np.result_type(np.float32(1), 1.0) == np.float32
+    assert np.result_type(half, np.float64) == np.float64
+    assert np.isrealobj(half)
+    assert not np.iscomplexobj(half)
+    assert (np.empty_like(half).shape, np.empty_like(half).dtype) == ((2, 3), np.float32)
+    assert np.empty_like(half, shape=(4,), dtype=np.int8).eval().tolist() == [0, 0, 0, 0]

@@ -22,6 +22,7 @@ from minigrad.ops.core import (
 )
 from minigrad.ops.index import take
 from minigrad.ops.linalg import matmul, outer
+from minigrad.ops.numpy_reductions import in_dtype, running
 from minigrad.ops.pointwise import clip, isnan, sqrt, where
 from minigrad.ops.reduce import root
 from minigrad.ops.shape import concat, moveaxis, permute_dims
@@ -166,15 +167,22 @@ def _numbers(a: Any) -> tuple[Expr, Expr]:
     return x, ~isnan(x)
 
 
+def _without_nan(neutral: float) -> Callable[[Any], Expr]:
+    def replaced(a: Any) -> Expr:
+        x = as_expr(a)
+        return where(isnan(x), neutral, x) if x.type.is_float else x
+
+    return replaced
+
+
 def _skipping(reduction: Callable[..., Expr], neutral: float, name: str, doc: str) -> Any:
+    replaced = _without_nan(neutral)
+
     def function(
         a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False
     ) -> Expr:
-        x = as_expr(a)
-        if x.type.is_float:
-            x = where(isnan(x), neutral, x)
-        y = reduction(x if dtype is None else astype(x, dtype), axis, keepdims=keepdims)
-        return y if dtype is None else astype(y, dtype)
+        y = reduction(in_dtype(replaced(a), dtype), axis, keepdims=keepdims)
+        return in_dtype(y, dtype)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
@@ -185,20 +193,8 @@ nansum = _skipping(sum, 0, "nansum", "Sum over axes of what is not NaN.")
 nanprod = _skipping(reduce.prod, 1, "nanprod", "Product over axes of what is not NaN.")
 
 
-def _running(function: Callable[..., Expr], neutral: float) -> Callable[..., Expr]:
-    def form(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Expr:
-        x = as_expr(a)
-        if x.type.is_float:
-            x = where(isnan(x), neutral, x)
-        x = x if dtype is None else astype(x, dtype)
-        y = function(reshape(x, -1), 0) if axis is None else function(x, axis)
-        return y if dtype is None else astype(y, dtype)
-
-    return form
-
-
-numpy_form("nancumsum")(_running(reduce.cumulative_sum, 0))
-numpy_form("nancumprod")(_running(reduce.cumulative_prod, 1))
+numpy_form("nancumsum")(running(reduce.cumulative_sum, _without_nan(0)))
+numpy_form("nancumprod")(running(reduce.cumulative_prod, _without_nan(1)))
 
 
 def _nan_extreme(reduction: Callable[..., Expr], neutral: float, name: str, doc: str) -> Any:
@@ -227,7 +223,7 @@ def nanmean(
     >>> nanmean(as_expr([1.0, float("nan"), 3.0])).eval()
     np.float64(2.0)
     """
-    x, number = _numbers(a if dtype is None else astype(a, dtype))
+    x, number = _numbers(in_dtype(a, dtype))
     count = sum(astype(number, x.dtype), axis, keepdims=keepdims)
     return sum(where(number, x, 0.0), axis, keepdims=keepdims) / count
 
@@ -242,7 +238,7 @@ def nanvar(
     keepdims: bool = False,
 ) -> Expr:
     """Variance over axes of what is not NaN."""
-    x, number = _numbers(a if dtype is None else astype(a, dtype))
+    x, number = _numbers(in_dtype(a, dtype))
     centred = where(number, x - nanmean(x, axis, keepdims=True), 0.0)
     count = sum(astype(number, x.dtype), axis, keepdims=keepdims)
     return sum(centred * centred, axis, keepdims=keepdims) / (count - ddof)
