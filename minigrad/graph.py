@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import itertools
+import reprlib
 import sys
 import threading
 import weakref
@@ -29,7 +30,7 @@ from minigrad.locks import process_lock
 from minigrad.names import FUNCTIONS
 from minigrad.operators import Operators
 from minigrad.tree import flatten
-from minigrad.types import Array, Shape, TensorType, as_dtype, as_shape, require_tensors
+from minigrad.types import Array, Shape, TensorType, TupleType, as_dtype, as_shape, require_tensors
 
 Partial: TypeAlias = "Callable[..., Expr | int | None] | int | None"
 Terms: TypeAlias = "Sequence[Expr | None]"
@@ -550,21 +551,32 @@ class ParamCell:
             self.storage.store(own)
 
 
-VAR = register(Op("var", lambda name, type_: type_, lambda *_: None, no_gradient=True))
-PARAM = register(
-    Op("param", lambda name, cell: cell.type, lambda name, cell: cell.array, no_gradient=True)
-)
-CONST = register(Op("const", lambda data: data.type, lambda data: data.array, no_gradient=True))
-PLACEHOLDER = register(
-    Op("placeholder", lambda name, number, type_: type_, lambda *_: None, no_gradient=True)
-)
+def _leaf(name: str, *kinds: Any) -> Op:
+    """The op of a leaf, whose attributes are of these kinds; the last is its type, or has one."""
+
+    def infer(*attrs: Any) -> Any:
+        sound = len(attrs) == len(kinds) and isinstance(attrs[-1], kinds[-1])
+        if not sound or tuple(map(type, attrs[:-1])) != kinds[:-1]:
+            raise DTypeError(f"no {name} is made of {reprlib.repr(attrs)}")
+        return getattr(attrs[-1], "type", attrs[-1])
+
+    def value(*attrs: Any) -> Any:
+        return getattr(attrs[-1], "array", None)  # of a variable, others say it
+
+    return register(Op(name, infer, value, no_gradient=True))
+
+
+VAR = _leaf("var", str, TensorType)
+PARAM = _leaf("param", str, ParamCell)
+CONST = _leaf("const", ConstData)
+PLACEHOLDER = _leaf("placeholder", str, int, TensorType | TupleType)
 _NAMED = (VAR, PARAM, PLACEHOLDER)
 
 
 def _as_name(name: str) -> str:
     if not isinstance(name, str) or not name or "\0" in name:
         raise GraphError(f"a name is a non-empty string without NUL characters, not {name!r}")
-    return name
+    return str(name)
 
 
 def var(name: str, shape: Iterable[int] | int = (), dtype: npt.DTypeLike = np.float64) -> Expr:

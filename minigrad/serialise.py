@@ -33,6 +33,7 @@ from minigrad.graph import (
 )
 from minigrad.loop.body import Body, Loop, body_var
 from minigrad.names import public
+from minigrad.ops.index import GETITEM, PUT, SCATTER, check_constant_indices
 from minigrad.types import Array, TensorType, as_dtype
 from minigrad.walk import toposort
 
@@ -224,6 +225,8 @@ def _decode_node(encoded: Any, nodes: Sequence[Expr], in_body: bool) -> Expr:
     # The nodes of a process are shared: a file names the new ones and renames no others.
     known = is_known(op, args, attrs)
     node = make(op, args, attrs)
+    if op in (GETITEM, SCATTER, PUT):
+        check_constant_indices(node)
     if "label" in encoded:
         label = _text(encoded["label"], "'label'")
         return node if known else node.named(label)  # named refuses variables and params

@@ -6,6 +6,7 @@ rules, whoever made the node.
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import tracemalloc
@@ -108,7 +109,7 @@ def test_what_a_type_rule_takes_is_the_same_in_machine_code(id):
     pytest.importorskip("llvmlite")
     node, (case,) = _NODES[id], [c for c in _CASES if c.id == id]
     taken = [make(node.op, node.args, attrs) for attrs in accepted(node)]
-    ys = [y for y in taken if y.size < 10_000][:12]
+    ys = [y for y in [node, *taken] if y.size < 10_000][:12]
     inputs = mg.free_variables(ys)
     values = dict(zip(case.variables(case.arrays()), case.arrays(), strict=True))
     given = [values[v] for v in inputs]
@@ -266,6 +267,51 @@ def test_a_dtype_is_written_in_one_way(dtype):
         name = "float32" if "32" in at else "float64"
         with pytest.raises(mg.GraphFileError, match="malformed"):
             mg.loads(text.replace(at, at.replace(name, dtype)))
+
+
+def test_a_constant_that_points_outside_is_refused():
+    k, v = mg.const([0, -4, 3]), mg.zeros((5, 3))
+    for y in (x[:, k], mg.zeros((5, 4)).at[:, k].add(v), x.at[:, k].set(v)):
+        text = mg.dumps(y)
+        assert mg.loads(text) is y
+        before = (
+            json.dumps(_encoded(np.array([0, 0, 3]))),
+            json.dumps(_encoded(np.array([0, -4, 3]))),
+        )
+        (found,) = [b for b in before if b.replace(" ", "") in text]
+        for outside in ([0, 1, 4], [-5, 0, 0]):
+            after = json.dumps(_encoded(np.array(outside)))
+            with pytest.raises(mg.GraphFileError, match="points outside of an axis of length 4"):
+                mg.loads(text.replace(found.replace(" ", ""), after))
+
+
+def _encoded(array: np.ndarray) -> list[Any]:
+    return [array.dtype.name, list(array.shape), base64.b64encode(array.tobytes()).decode()]
+
+
+def test_no_machine_code_is_made_for_a_loop_that_nobody_could_interrupt():
+    pytest.importorskip("llvmlite")
+
+    def nested(inner: int, outer: int) -> str:
+        def step(c: mg.Expr, _: None) -> Any:
+            return mg.scan(lambda d, _: (d * 0.5, None), c, length=inner)[0], None
+
+        y = mg.scan(step, mg.var("s"), length=outer)[0]
+        return mg.function([mg.var("s")], y, backend="native").report()
+
+    assert "on numpy" not in nested(10**6, 10**5)
+    for lengths in ((10**6, 10**7), (1, 2**63 - 1), (2**63 - 1, 1)):
+        assert "turns, which nobody could interrupt, has no native code" in nested(*lengths)
+
+
+@pytest.mark.parametrize(
+    ("op", "attrs"),
+    [("var", ("x", "float64")), ("var", (1, x.type)), ("var", ("x",)), ("param", ("p", 1.0)),
+     ("const", (1.0,)), ("const", (None,)), ("placeholder", ("x", True, x.type)), ("var", ())],
+)  # fmt: skip
+def test_a_leaf_is_made_of_what_constructors_make_it_of(op, attrs):
+    with pytest.raises(mg.DTypeError, match=f"no {op} is made of"):
+        make(OPS[op], (), attrs)
 
 
 # --- shapes of indexing, counted ----------------------------------------------------------------

@@ -80,6 +80,23 @@ def _indexed_shape(shape: Shape, spec: Spec, indices: tuple[TensorType, ...]) ->
     return (*rest[:at], *broadcast_shapes(*[t.shape for t in indices]), *rest[at:])
 
 
+def check_constant_indices(node: Expr) -> None:
+    """Raise ShapeError where an index array that is a constant points outside.
+
+    NumPy says so only when the node runs, and a rewrite may leave it out: files are refused.
+    """
+    whole = node.shape if node.op is SCATTER else node.args[0].shape
+    arrays = iter(node.args[2 if node.op is PUT else 1 :])
+    lengths = iter(whole)
+    for entry in node.attrs[0]:
+        n = next(lengths) if entry != _NEW else 0
+        index = next(arrays) if entry == _ARRAY else None
+        if index is None or index.op is not CONST or not index.size:
+            continue
+        if not -n <= int(index.value.min()) <= int(index.value.max()) < n:
+            raise ShapeError(f"an index array points outside of an axis of length {n}")
+
+
 _FORMS = {"n": (str,), "a": (str,), "i": (str, int), "s": (str, int, int, int)}
 
 

@@ -21,11 +21,18 @@ from minigrad.walk import toposort
 _SINGLE = (MATMUL, SUM, MAX, MIN, CONCAT, GETITEM, SCATTER)
 
 
+# Steps of a loop, at some nanoseconds each: an hour. Python sees no Ctrl-C before they are done;
+# between the steps of NumPy's loop it does.
+MOST_TURNS = 10**12
+
+
 def check_node(node: Expr) -> None:
     """Raise UnsupportedError for a node that no code can be made for. Its operands do not count."""
     if is_elementwise(node):
         check(node)
     elif node.op is SCAN:
+        if _turns(node) > MOST_TURNS:
+            raise UnsupportedError(f"a loop of {_turns(node)} turns, which nobody could interrupt,")
         check_body(node.attrs[0].body)
     elif node.op not in _SINGLE:
         raise UnsupportedError(f"op {node.op.name}")
@@ -35,6 +42,18 @@ def check_node(node: Expr) -> None:
         check_indices(node)
     elif node.op is MATMUL and 0 in (*node.shape, node.args[0].shape[-1]):
         raise UnsupportedError("an empty matrix product")
+
+
+def _turns(loop: Expr) -> int:
+    """How many steps a loop takes, those of the loops in it included."""
+    total, waiting = 0, [(loop, 1)]
+    while waiting:
+        node, times = waiting.pop()
+        times *= node.attrs[0].length
+        total += times
+        inner = toposort(node.attrs[0].body.outputs) if times else []
+        waiting += [(n, times) for n in inner if n.op is SCAN]
+    return total
 
 
 def check_body(body: Body) -> None:
