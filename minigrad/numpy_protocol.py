@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.errors import DTypeError
+from minigrad.errors import DTypeError, MinigradError
 from minigrad.names import COUNTERPARTS, FUNCTIONS, NUMPY_FORMS, NUMPY_NAMES, OTHERS
 
 if TYPE_CHECKING:
@@ -78,17 +78,35 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function)
 
 
+@lru_cache(maxsize=1024)
+def _place_of_out(function: Callable[..., Any]) -> int:
+    """Where out= may be given by position; far behind where it may not."""
+    parameters = list(_signature(function).parameters.values())
+    places = [
+        k for k, p in enumerate(parameters) if p.name == "out" and p.kind is p.POSITIONAL_OR_KEYWORD
+    ]
+    return places[0] if places else sys.maxsize
+
+
 def _checked(key: str, ours: Callable[..., Any], args: Sequence[Any], named: Any) -> Any:
     """ours(*args, **named), where it takes them. Raises DTypeError where it does not."""
-    if named.get("out") is None:
-        named = {k: v for k, v in named.items() if k != "out"}
+    out = next(iter(args[_place_of_out(ours) :]), None)
+    if "out" in named:
+        named = dict(named)
+        out = named.pop("out")
     try:
-        taken = _signature(ours).bind(*args, **named)
+        if out is None:
+            return ours(*args, **named)
+        _signature(ours).bind(*args, **named)
     except TypeError as error:
-        raise DTypeError(f"np.{key} of minigrad expressions: {error}") from None
-    if taken.arguments.pop("out", None) is not None:
-        raise DTypeError(f"np.{key} cannot write an expression into an array (out=)")
-    return ours(*args, **named)
+        if isinstance(error, MinigradError):
+            raise
+        try:  # whose error it is, is asked only now: binding takes longer than the call
+            _signature(ours).bind(*args, **named)
+        except TypeError as misfit:
+            raise DTypeError(f"np.{key} of minigrad expressions: {misfit}") from None
+        raise
+    raise DTypeError(f"np.{key} cannot write an expression into an array (out=)")
 
 
 def numpy_call(function: Callable[..., Any], args: Sequence[Any], named: Mapping[str, Any]) -> Any:
