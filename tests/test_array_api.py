@@ -187,6 +187,8 @@ def test_var_is_a_variable_in_minigrad_and_the_variance_in_the_standards_namespa
     check_signature(xp.var, "x, /, *, axis=None, correction=0.0, keepdims=False")
     assert xp.var(mg.const([1.0, 3.0]), correction=1).eval() == 2
     assert mg.var("x").shape == ()
+    with pytest.raises(mg.GraphError, match="the variance is minigrad.variance"):
+        mg.var(mg.const([1.0, 3.0]))  # type: ignore[arg-type]
 
 
 # --- shapes -------------------------------------------------------------------------------------
@@ -391,17 +393,30 @@ def test_python_numbers_of_expressions() -> None:
         complex(mg.var("x"))
 
 
+def test_masks() -> None:
+    x = mg.const([[1, 2, 3], [4, 5, 6]])
+    assert x[x > 2].eval().tolist() == [3, 4, 5, 6]
+    assert x[mg.const([False, True])].eval().tolist() == [[4, 5, 6]]
+    for yes in (True, np.True_, np.array(True), mg.const(True), x[0, 0] == 1):
+        assert x[yes].eval().tolist() == [[[1, 2, 3], [4, 5, 6]]]
+        assert x[~yes if yes is not True else False].shape == (0, 2, 3)
+    with pytest.raises(mg.DTypeError, match="shape known only later"):
+        x[mg.var("flag", (), "bool")]
+
+
 def test_what_is_out_of_range_is_an_index_error_and_a_value_error() -> None:
     x = mg.var("x", (2, 3))
     for call in (
         lambda: mg.expand_dims(x, 4),
         lambda: mg.expand_dims(x, axis=-4),
         lambda: x[2],
+        lambda: x[np.array([True, False, True])],
+        lambda: x[0, 0, 0],
         lambda: mg.sum(x, axis=2),
         lambda: mg.squeeze(x, 5),
         lambda: mg.stack([x, x], axis=3),
     ):
         with pytest.raises(IndexError):
             call()
-        with pytest.raises(ValueError, match="out of range"):
+        with pytest.raises(ValueError, match=r"out of range|does not fit|too many"):
             call()

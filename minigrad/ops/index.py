@@ -264,7 +264,7 @@ def _parse(x: Expr, index: Any) -> tuple[Spec, tuple[Expr, ...]]:
     if len(dots) > 1:
         raise ShapeError("an index has at most one ellipsis (...)")
     if used > x.ndim:
-        raise ShapeError(f"too many indices: {used} for an operand with {x.ndim} axes")
+        raise OutOfRangeError(f"too many indices: {used} for an operand with {x.ndim} axes")
     at = dots[0] if dots else len(entries)
     entries[at : at + 1] = [slice(None)] * (x.ndim - used)
     spec: list[Entry] = []
@@ -293,13 +293,23 @@ def _as_entry(entry: Any) -> Any:
             return entry
         entry = _known_mask(entry)
     if isinstance(entry, (bool, np.bool_)):
-        raise DTypeError("indexing with a single boolean is not supported; use None or where")
+        raise DTypeError("a single boolean is an index by itself only; use None or where")
     array = np.asarray(entry)
     if array.size == 0 and not isinstance(entry, np.ndarray):
         array = array.astype(np.int64)
     if array.dtype.kind not in "iub":
         raise DTypeError(f"an index is integers, slices, None, ... or booleans, not {entry!r:.60}")
     return array if array.ndim else operator.index(array[()])
+
+
+def _lone_boolean(index: Any) -> bool | None:
+    """The value of a boolean without axes that is all of an index; None of any other index."""
+    if isinstance(index, tuple) and len(index) == 1:
+        (index,) = index
+    if isinstance(index, Expr) and not index.shape and index.dtype == np.bool_:
+        index = _known_mask(index)
+    is_one = isinstance(index, (bool, np.bool_)) or (_is_mask(index) and not index.ndim)
+    return bool(index) if is_one else None
 
 
 def _known_mask(mask: Expr) -> Any:
@@ -316,7 +326,7 @@ def _expand_mask(entry: Any, shape: Shape, axis: int) -> list[Any]:
     if not _is_mask(entry):
         return [entry]
     if entry.shape != shape[axis : axis + entry.ndim]:
-        raise ShapeError(
+        raise OutOfRangeError(
             f"a boolean index of shape {entry.shape} does not fit axes of lengths "
             f"{shape[axis : axis + entry.ndim]}"
         )
@@ -368,6 +378,9 @@ def getitem(x: Any, index: Any, /) -> Expr:
     """
     operand = as_expr(x)
     with explaining("indexing", operand):
+        alone = _lone_boolean(index)
+        if alone is not None:  # one element or none along a new axis
+            return getitem(getitem(operand, None), slice(0, int(alone)))
         spec, arrays = _parse(operand, index)
     if spec == tuple([("s", 0, n, 1) for n in operand.shape]):
         return operand
