@@ -201,6 +201,14 @@ def test_pinv_and_rank_take_a_tolerance_for_each_matrix() -> None:
     assert mg.matrix_rank(x).eval().tolist() == [2, 2]
     assert mg.matrix_rank(x, rtol=[1e-2, 1e-4]).eval().tolist() == [1, 2]
     assert mg.matrix_rank(np.zeros((2, 2))).eval() == 0
+    for scale in (1e-9, 1e9):
+        assert mg.matrix_rank(scale * x, rtol=[1e-2, 1e-4]).eval().tolist() == [1, 2]
+    # By default a rounding for each row or column: 2.2e-16 × 3 here, and 1.2e-7 × 3.
+    for dtype, tiny, small in (("float64", 5e-16, 9e-16), ("float32", 2e-7, 6e-7)):
+        for value, rank in ((tiny, 1), (small, 2)):
+            at = mg.const([[1.0, 0.0], [0.0, value], [0.0, 0.0]], dtype)
+            assert mg.matrix_rank(at).eval() == rank
+            assert bool(mg.pinv(at).eval()[1, 1]) is (rank == 2)
     inverse = mg.pinv(x, rtol=[1e-2, 1e-4]).eval()
     assert_allclose(inverse, [np.diag([1.0, 0.0]), np.diag([1.0, 1e3])])
 

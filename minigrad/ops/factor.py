@@ -97,7 +97,7 @@ def _eigh_vjp(cotangent: Expr, out: Expr) -> Terms:
         gaps = _columns(w) - _rows(w)
         close = abs(gaps) <= _rows(_rounding(w, w.shape[-1]))
         total = total + v @ (_reciprocal(gaps, close) * (turned @ v_bar)) @ turned
-    return (0.5 * (total + matrix_transpose(total)),)
+    return (total,)  # of the symmetric part: eigh takes it, and its transpose takes that of this
 
 
 EIGH = register(Op("eigh", _eigh_type, lambda x: tuple(np.linalg.eigh(x)), vjp=_eigh_vjp))
@@ -170,7 +170,7 @@ def _svd_vjp(cotangent: Expr, out: Expr) -> Terms:
     m, n = out.args[0].shape[-2:]
     tiny = _rounding(s, max(m, n))
     gaps, sums = _columns(s) - _rows(s), _columns(s) + _rows(s)
-    f = _reciprocal(gaps * sums, (abs(gaps) <= _rows(tiny)) | (sums <= _rows(tiny)))
+    f = _reciprocal(gaps * sums, abs(gaps) <= _rows(tiny))  # so are the sums that are tiny
     ut, vt = matrix_transpose(u), matrix_transpose(v)
     by_u, by_v = ut @ u_bar, vt @ v_bar
     inner = (f * (by_u - matrix_transpose(by_u))) * _columns(s)
