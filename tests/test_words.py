@@ -1,0 +1,271 @@
+"""Sentences against their numbers, at and beside each threshold."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lstm.anatomy import Gate
+from lstm.flow_figures import paths
+from lstm.gradient_flow import Flow, Jump, Series, Split, compare, describe, diagnose
+from lstm.gradient_flow.summary import CLOSED, JUMP, OPEN, gate_of
+from lstm.gradient_flow.words import EQUAL, EXPLODED, GROWN, OFF, TOLD, TOO_SMALL
+from minigrad.drawing.amount import kind_of
+
+UP, DOWN = math.inf, -math.inf
+
+
+def series(norms, symbol="C", kinds=None) -> Series:
+    norms = [float(x) for x in norms]
+    return Series(symbol, norms, kinds or [kind_of(x) for x in norms])
+
+
+def flow(norms, cell="lstm", symbol="C", split=None, gates=None) -> Flow:
+    split = split or Split(symbol, "f", [0.5], series([1.0]), series([1.0]))
+    main = series(norms, symbol)
+    return Flow(cell, len(norms), 1, "float64", 0.0, {symbol: main}, split, gates or {}, [])
+
+
+def geometric(factors, end=1.0):
+    """Norms over t = 1 … T whose step from t + 1 to t multiplies by factors[t - 1]."""
+    norms = [end]
+    for factor in reversed(factors):
+        norms.append(norms[-1] * factor)
+    return norms[::-1]
+
+
+# --- where it arrives -----------------------------------------------------------------------------
+
+
+def test_a_gradient_vanishes_below_the_threshold_and_not_at_it() -> None:
+    assert TOO_SMALL == 1e-6
+    at = [TOO_SMALL, 1e-3]
+    below = [math.nextafter(TOO_SMALL, DOWN), 1e-3]
+    assert describe(series(at)) == "∂L/∂C reaches t=1 at 1.0e-06 (median step ×0.001)."
+    assert describe(series(below)) == (
+        "∂L/∂C vanishes: median step ×0.001, below 1e-06 from t=1 down, 1.0e-06 at t=1."
+    )
+
+
+@pytest.mark.parametrize(
+    ("norms", "end"),
+    [
+        ([1e-9, 1e-8, 1e-7, 1e-6, 1e-5], 3),  # 1e-6 itself is not below
+        ([1e-9, 1e-8, 1e-7, 9.9e-7, 1e-5], 4),
+        ([1e-9, 1e-2, 1e-9, 1e-9, 1.0], 1),  # what it was on the way does not count
+        ([1e-9] * 5, 5),
+    ],
+)
+def test_from_which_step_down_it_is_too_small(norms, end) -> None:
+    assert f"below 1e-06 from t={end} down, 1.0e-09 at t=1." in describe(series(norms))
+
+
+def test_a_gradient_explodes_above_both_thresholds_and_not_at_them() -> None:
+    assert (EXPLODED, GROWN) == (1e3, 10.0)
+    above = math.nextafter(EXPLODED, UP)
+    assert "reaches t=1 at 1.0e+03" in describe(series([EXPLODED, 1.0]))
+    assert describe(series([above, 1.0])) == ("∂L/∂C explodes: median step ×1e+03, 1.0e+03 at t=1.")
+    assert "reaches" in describe(series([5e3, 500.0]))
+    assert "explodes" in describe(series([5e3, math.nextafter(500.0, DOWN)]))
+
+
+@pytest.mark.parametrize(
+    ("norms", "kinds", "words"),
+    [
+        ([0, 0, 1e-30, 1], ["underflow"] * 2, "it underflows to 0 from t=2 down."),
+        ([0, 0, 1e-30, 1], ["zero", "zero"], "a factor of 0 ends it from t=2 down."),
+        ([0, 1e-9, 0, 1], ["zero", "normal"], "a factor of 0 ends it from t=3 down."),
+        ([0, 0, 0], ["zero"] * 3, "∂L/∂C is 0 at every step."),
+        ([math.nan, 1, 1], ["nan"], "∂L/∂C is not finite from t=1 down."),
+        ([math.inf, math.nan, 1], [], "∂L/∂C is not finite from t=2 down."),
+        ([1, 1, math.inf], [], "∂L/∂C is not finite from t=3 down."),
+        ([0.25], [], "∂L/∂C reaches t=1 at 2.5e-01."),
+    ],
+)
+def test_what_does_not_arrive(norms, kinds, words) -> None:
+    filled = [*kinds, *(kind_of(float(x)) for x in norms[len(kinds) :])]
+    assert describe(series(norms, kinds=filled)).endswith(words)
+
+
+def test_the_symbol_is_the_series_own() -> None:
+    assert describe(series([0.5], "h")).startswith("∂L/∂h ")
+    assert describe(series([0.5], "m")).startswith("∂L/∂m ")
+
+
+# --- how it got there -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [
+        (0.9921, "×0.992"),
+        (1.0, "×1.000"),
+        (9.9994, "×9.999"),
+        (10.0, "×10"),
+        (0.1001, "×0.100"),
+        (0.1, "×0.1"),
+        (0.0123, "×0.012"),
+        (12345.0, "×1.2e+04"),
+    ],
+)
+def test_a_factor_in_digits(factor, text) -> None:
+    words = describe(series(geometric([factor] * 2, end=1.0)))
+    assert f"median step {text}" in words.replace(", ", " ").replace(")", " ")
+
+
+def test_the_rate_is_the_median_steps_and_a_jump_is_told_with_its_steps() -> None:
+    """The demo's own case: 0.992 a step down to t = 1, after a fall in the first two steps back."""
+    norms = geometric([0.992] * 97 + [0.05, 0.05])
+    words = describe(series(norms))
+    assert words == (
+        f"∂L/∂C reaches t=1 at {norms[0]:.1e} (median step ×0.992, but ×0.0025 from t=100 to t=98)."
+    )
+    assert series(norms).factor == pytest.approx(0.992)
+    assert series(norms).jumps == [Jump(100, 98, pytest.approx(0.0025))]
+
+
+def test_a_jump_upwards_and_one_in_the_middle() -> None:
+    norms = geometric([0.9] * 5 + [30.0] + [0.9] * 6)
+    assert "(median step ×0.900, but ×30 from t=7 to t=6)" in describe(series(norms))
+
+
+def test_of_several_jumps_the_largest_is_told_and_their_number() -> None:
+    norms = geometric([0.9] * 9 + [0.1] + [0.9] * 9 + [1e-3, 20.0])
+    words = describe(series(norms))
+    assert "median step ×0.900, 3 jumps, the largest ×0.001 from t=21 to t=20" in words
+    assert [(j.start, j.end) for j in series(norms).jumps] == [(21, 20), (22, 21), (11, 10)]
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_step_belongs_to_a_jump_beyond_its_threshold(side) -> None:
+    assert JUMP == 2.0
+    for ratio, count in ((1.99, 0), (2.01, 1)):
+        norms = geometric([0.5] * 6 + [0.5 * ratio**side])
+        assert len(series(norms).jumps) == count
+
+
+def test_jumps_are_told_where_the_median_misses_the_end_by_half_a_decade() -> None:
+    assert OFF == 0.5
+    for decades, told in ((0.49, False), (0.51, True)):
+        for sign in (1.0, -1.0):
+            norms = geometric([0.9] * 9 + [0.9 * 10 ** (sign * decades)])
+            assert ("but ×" in describe(series(norms))) == told
+    # A jump up and one down that undo each other say nothing of the end.
+    assert "jump" not in describe(series(geometric([0.9] * 9 + [9.0, 0.09])))
+
+
+def test_steps_from_or_to_zero_have_no_rate() -> None:
+    norms = [0.0, 0.0, 1e-6, 1e-4, 1e-2, 1.0]
+    assert series(norms).factor == pytest.approx(1e-2)
+    assert "median step ×0.01, a factor of 0" in describe(series(norms))
+    assert math.isnan(series([0.0, 1.0]).factor)
+    assert describe(series([0.0, 1.0])) == (
+        "∂L/∂C does not reach t=1: a factor of 0 ends it from t=1 down."
+    )
+
+
+# --- by which path, and through which gates -------------------------------------------------------
+
+
+def _split(line, gates, factor="f", symbol="C") -> Split:
+    return Split(symbol, factor, [0.25, 0.5], series([line, 1.0]), series([gates, 0.0]))
+
+
+@pytest.mark.parametrize(
+    ("line", "gates", "shares"),
+    [(3.0, 1.0, ("75%", "25%")), (0.0, 2.0, ("0%", "100%")), (1.0, 0.0, ("100%", "0%"))],
+)
+def test_the_shares_of_the_paths(line, gates, shares) -> None:
+    value = {"f": gate_of(Gate("f"), np.full((2, 1, 1), 0.5))}
+    found = flow([1.0, 1.0], split=_split(line, gates), gates=value)
+    assert diagnose(found)[1] == (
+        f"At t=1, {shares[0]} of ∂L/∂C₁ came along the line (∏ f) and {shares[1]} through h and "
+        "the gates."
+    )
+    bare = flow([1.0, 1.0], symbol="h", split=_split(line, gates, "1 − z", "h"))
+    assert diagnose(bare)[1] == (
+        f"At t=1, {shares[0]} of ∂L/∂h₁ came along the line (∏ (1 − z)) and {shares[1]} through h."
+    )
+
+
+def test_no_share_of_nothing() -> None:
+    assert len(diagnose(flow([1.0, 1.0], split=_split(0.0, 0.0)))) == 1
+
+
+def _gate(values) -> np.ndarray:
+    return np.array(values, np.float64).reshape(len(values), 1, 1)
+
+
+def test_a_gate_is_saturated_beyond_its_bounds_and_not_at_them() -> None:
+    assert (OPEN, CLOSED) == (0.9, 0.1)
+    gate = gate_of(Gate("f"), _gate([OPEN, np.nextafter(OPEN, 1), CLOSED, np.nextafter(CLOSED, 0)]))
+    assert (gate.open, gate.closed) == (0.25, 0.25)
+    assert gate.mean == [OPEN, pytest.approx(OPEN), CLOSED, pytest.approx(CLOSED)]
+    assert gate_of(Gate("f"), np.array([[[0.2], [0.6]]])).low == [0.2]
+    assert gate_of(Gate("f"), np.array([[[0.2], [0.6]]])).high == [0.6]
+
+
+@pytest.mark.parametrize(("many", "told"), [(9, False), (10, True), (11, True)])
+@pytest.mark.parametrize("value", [0.95, 0.05])
+def test_saturation_is_told_from_a_tenth_on(many, told, value) -> None:
+    assert TOLD == 0.1
+    gate = gate_of(
+        Gate("f", "forget gate", "keeps C", "drops C"), _gate([value] * many + [0.5] * (100 - many))
+    )
+    words = diagnose(flow([1.0], gates={"f": gate}))[2:]
+    side = "open (f > 0.9: keeps C)" if value > 0.5 else "closed (f < 0.1: drops C)"
+    assert words == ([f"Of the forget gates, {many}% are saturated {side}."] if told else [])
+
+
+def test_both_sides_of_a_gate_and_one_without_words() -> None:
+    values = _gate([0.95] * 3 + [0.05] * 2 + [0.5] * 5)
+    said = gate_of(Gate("z", "update gate", "takes the candidate", "keeps h"), values)
+    bare = gate_of(Gate("q"), values)
+    assert diagnose(flow([1.0], gates={"z": said, "q": bare}))[2:] == [
+        "Of the update gates, 30% are saturated open (z > 0.9: takes the candidate) and 20% are "
+        "saturated closed (z < 0.1: keeps h).",
+        "Of the gates q, 30% are saturated open (q > 0.9) and 20% are saturated closed (q < 0.1).",
+    ]
+
+
+def test_what_one_step_keeps_is_the_mean_of_the_factor() -> None:
+    found = flow([1.0, 1.0], split=_split(1.0, 0.5))
+    text = paths({"": found}).description
+    assert "One step keeps 0.375 of C: the mean of f." in text
+
+
+def test_the_main_gradient_comes_first() -> None:
+    both = {"h": series([0.5], "h"), "C": series([0.25], "C")}
+    found = replace(flow([1.0]), series=both)
+    assert [w.split()[0] for w in diagnose(found)[:2]] == ["∂L/∂C", "∂L/∂h"]
+    alone = replace(found, split=None)
+    assert [w.split()[0] for w in diagnose(alone)[:2]] == ["∂L/∂h", "∂L/∂C"]
+
+
+# --- two models -----------------------------------------------------------------------------------
+
+
+def test_the_second_is_compared_with_the_first() -> None:
+    a, b = flow([1e-5, 1.0], "rnn"), flow([2e-3, 1.0], "lstm")
+    small, large = "the RNN's ∂L/∂C₁ (1.0e-05)", "the LSTM's ∂L/∂C₁ (2.0e-03)"
+    assert compare(a, b) == f"At t=1, {large} is 2.3 decades larger than {small}."
+    assert compare(b, a) == f"At t=1, {small} is 2.3 decades smaller than {large}."
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_is_told_as_equal(sign) -> None:
+    assert EQUAL == 0.05
+    for decades, equal in ((0.049, True), (0.051, False)):
+        words = compare(flow([1.0]), flow([10 ** (sign * decades)]))
+        assert ("is as large as" in words) == equal
+        assert ("0.1 decades" in words) != equal
+
+
+@pytest.mark.parametrize("odd", [0.0, math.inf, math.nan])
+def test_what_has_no_decades_is_told_in_numbers(odd) -> None:
+    for a, b in ((odd, 0.5), (0.5, odd)):
+        words = compare(flow([a], "rnn"), flow([b], "lstm"))
+        assert words == f"At t=1, the LSTM's ∂L/∂C₁ is {b:.1e} and the RNN's ∂L/∂C₁ is {a:.1e}."
