@@ -1,0 +1,474 @@
+"""Charts read back: each point, bin, colour, width, name, number and legend entry against its
+number."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chart_reader import Legend, Panel, Shape, read, shapes_of
+
+from lstm.cells import LSTM, RNN
+from lstm.figures import compare_flows, paths, write_demo, write_flow
+from lstm.gradient_flow import Flow, Series, Split, compare, measure
+from lstm.gradient_flow.words import describe, diagnose
+from lstm.model import Model
+from lstm.tasks import Adding
+from minigrad.drawing.amount import kind_of
+
+HTML = "{http://www.w3.org/1999/xhtml}"
+WIDEST = 4.0  # of a curve, in points
+KINDS = {  # label in the legend, and the dash of a stretch
+    "zero": ("0", "dotted"),
+    "underflow": ("underflow", "dashed"),
+    "below": ("below", "dashed"),
+    "nan": ("nan", "dashed"),
+    "inf": ("inf", "solid"),
+}
+
+
+def _series(symbol: str, norms, kinds=None) -> Series:
+    norms = [float(x) for x in norms]
+    return Series(symbol, norms, list(kinds or [kind_of(x) for x in norms]))
+
+
+def _flow(cell: str, c, h, line=None, gates=None) -> Flow:
+    """A flow of made-up numbers: C has a line where `line` is given."""
+    series = {"h": _series("h", h)}
+    split = None
+    if line is not None:
+        series["C"] = _series("C", c)
+        keep = [0.5] * len(h)
+        split = Split("C", "f", keep, _series("C", line), _series("C", gates))
+    bare = Flow(cell, len(h), 4, "float64", 0.0, series, split, {}, [])
+    return Flow(*[*vars(bare).values()][:-1], diagnose(bare))
+
+
+def _decaying(steps: int, rate: float, end: float, seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, 0.15, steps)
+    return end * rate ** np.arange(steps)[::-1] * 10**noise
+
+
+def _short() -> dict[str, list[Flow]]:
+    return {
+        when: [
+            _flow("rnn", None, _decaying(9, 0.3 + 0.1 * k, 0.5, k)),
+            _flow(
+                "lstm",
+                _decaying(9, 0.8, 0.4 - 0.2 * k, 5 + k),
+                _decaying(9, 0.7, 0.9, 7 + k),
+                _decaying(9, 0.6, 0.3, 9 + k),
+                [*_decaying(8, 0.7, 0.1, 11 + k), 0.0],
+            ),
+        ]
+        for k, when in enumerate(("before", "after"))
+    }
+
+
+def _long() -> dict[str, list[Flow]]:
+    norms = _decaying(1000, 0.99, 0.3, 1)
+    norms[[137, 138, 700]] = 30.0, 1e-9, 2e-10  # one step each: no bin may lose them
+    return {"": [_flow("rnn", None, norms)]}
+
+
+# --- what a chart must show -----------------------------------------------------------------------
+
+
+def _check(svg: str, expected: dict[str, list[tuple[str, Series]]]) -> None:
+    panels, legend = read(svg)
+    assert [p.title for p in panels] == list(expected)
+    for panel, curves in zip(panels, expected.values(), strict=True):
+        for row, (label, series) in enumerate(curves):
+            _check_curve(panel, legend, label, series)
+            _check_strip(panel, legend, label, series, row)
+        hints = {_label(s) for s in [*panel.lines, *panel.boxes]}
+        assert hints == {label for label, _ in curves}
+    _check_legend(legend, [s for curves in expected.values() for _, s in curves])
+
+
+def _label(shape: Shape) -> str:
+    return shape.hint.rpartition(": t=")[0]
+
+
+def _own(panel: Panel, label: str, is_curve: bool) -> list[Shape]:
+    return [s for s in panel.lines if _label(s) == label and (s.middle < panel.floor) == is_curve]
+
+
+def _check_curve(panel: Panel, legend: Legend, label: str, series: Series) -> None:
+    steps = len(series.norms)
+    assert (min(panel.ticks), max(panel.ticks)) == (1, steps)
+    pieces = _own(panel, label, is_curve=True)
+    shown: dict[int, float] = {}
+    for piece in pieces:
+        for x, y in piece.points[1:-1]:  # at its ends it meets its neighbours half-way
+            t = panel.step(x)
+            assert abs(t - round(t)) < 0.1
+            shown[round(t)] = panel.norm(y)
+            norm = series.norms[round(t) - 1]
+            if _kind(series, round(t) - 1, legend) == "normal":
+                _check_look(piece, legend, norm)
+    expected = range(1, steps + 1) if steps <= 256 else _extremes(series.norms)
+    assert sorted(shown) == list(expected)
+    for t, norm in shown.items():
+        true = series.norms[t - 1]
+        if 0.0 < true < math.inf:
+            assert norm == pytest.approx(true, rel=0.02)
+
+
+def _extremes(norms: list[float]) -> list[int]:
+    """The least and the largest step of each of 256 bins."""
+    steps = set()
+    for k in range(256):
+        first, last = len(norms) * k // 256, len(norms) * (k + 1) // 256
+        inside = sorted(range(first, last), key=lambda t: norms[t])
+        steps |= {inside[0] + 1, inside[-1] + 1}
+    return sorted(steps)
+
+
+def _kind(series: Series, t: int, legend: Legend) -> str:
+    kind = series.kinds[t]
+    is_below = kind == "normal" and series.norms[t] < legend.bounds[0] * (1 - 1e-6)
+    return "below" if is_below else kind
+
+
+def _check_look(shape: Shape, legend: Legend, norm: float) -> None:
+    if legend.is_near_a_bound(norm):
+        return
+    k = legend.index(norm)
+    assert shape.color == legend.colors[k]
+    if shape.kind == "line":
+        assert shape.width == pytest.approx(min(legend.widths[k], WIDEST), abs=0.006)
+
+
+def _check_strip(panel: Panel, legend: Legend, label: str, series: Series, row: int) -> None:
+    y = _row_height(panel, series, label)
+    if row:  # rows stand in the order of the curves, below each other
+        above = [s.middle for s in [*panel.boxes, *_strip_lines(panel)] if _label(s) != label]
+        assert min(above) < y
+    parts = [s for s in [*panel.boxes, *_strip_lines(panel)] if _label(s) == label]
+    steps, bins = len(series.norms), min(len(series.norms), 256)
+    halves = 1 if steps <= 256 else 2
+    heights = sorted({round(s.middle, 1) for s in parts})
+    assert len(heights) == halves
+    for height, pick in zip(heights, (max, min), strict=False):
+        covered = panel.left
+        pieces = [s for s in parts if round(s.middle, 1) == height]
+        for part in sorted(pieces, key=lambda s: s.left):
+            assert part.left == pytest.approx(covered, abs=0.05)
+            covered = part.right
+            first, last = (_bin(panel, x, bins) for x in (part.left, part.right))
+            assert last > first
+            for k in range(first, last):
+                inside = range(steps * k // bins, steps * (k + 1) // bins)
+                t = pick(inside, key=lambda t: _rank(series.norms[t]))
+                kind = _kind(series, t, legend)
+                if kind == "normal":
+                    assert part.kind == "box"
+                    _check_look(part, legend, series.norms[t])
+                else:
+                    assert (part.kind, part.dash) == ("line", KINDS[kind][1])
+        assert covered == pytest.approx(panel.right, abs=0.05)
+    _check_ends(panel, series, y)
+
+
+def _rank(norm: float) -> float:
+    return math.inf if math.isnan(norm) else norm
+
+
+def _strip_lines(panel: Panel) -> list[Shape]:
+    return [s for s in panel.lines if s.middle > panel.floor]
+
+
+def _row_height(panel: Panel, series: Series, label: str) -> float:
+    parts = [s for s in [*panel.boxes, *_strip_lines(panel)] if _label(s) == label]
+    return sum({round(s.middle, 1) for s in parts}) / len({round(s.middle, 1) for s in parts})
+
+
+def _bin(panel: Panel, x: float, bins: int) -> int:
+    """Which bin begins at a place; ticks stand in the middle of their steps."""
+    steps = max(panel.ticks)
+    edge = (x - panel.left) / (panel.right - panel.left) * steps
+    assert abs(edge - round(edge)) < 0.1
+    return [steps * k // bins for k in range(bins + 1)].index(round(edge))
+
+
+def _check_ends(panel: Panel, series: Series, y: float) -> None:
+    """The first and the last number stand left and right of the strip."""
+    for t, x in ((0, panel.left - 5), (-1, panel.right + 5)):
+        (text,) = [s.words for s in panel.texts if abs(s.middle - y) < 3 and abs(s.left - x) < 4.5]
+        named = {"underflow": "underflow", "zero": "0"}
+        assert text == named.get(series.kinds[t], f"{series.norms[t]:.1e}")
+
+
+def _check_legend(legend: Legend, everything: list[Series]) -> None:
+    norms = [x for s in everything for x in s.norms if 0.0 < x < math.inf]
+    lo, hi = math.log10(legend.bounds[0]), math.log10(legend.bounds[-1])
+    assert legend.bounds == pytest.approx(np.logspace(lo, hi, len(legend.colors) + 1), rel=0.01)
+    assert legend.bounds[-1] >= max(norms) > legend.bounds[-1] / 10 ** max(1.0, 3.0)
+    assert len(set(legend.colors)) == len(legend.colors)
+    assert legend.widths == sorted(set(legend.widths))
+    present = {_kind(s, t, legend) for s in everything for t in range(len(s.norms))} - {"normal"}
+    shown = set()
+    for label in legend.others:
+        (kind,) = [k for k, (start, _) in KINDS.items() if label.split()[0].rstrip(",") == start]
+        assert legend.others[label].dash == KINDS[kind][1]
+        shown.add(kind)
+    assert shown == present
+
+
+# --- the figures ----------------------------------------------------------------------------------
+
+
+def _expected(flows: dict[str, list[Flow]]) -> dict[str, list[tuple[str, Series]]]:
+    panels: dict[str, list[tuple[str, Series]]] = {}
+    for panel, group in flows.items():
+        panels[panel] = []
+        for flow in group:
+            for symbol in sorted(flow.series):  # C before h
+                label = f"{flow.cell.upper()}  |∂L/∂{symbol}ₜ|"
+                panels[panel].append((label, flow.series[symbol]))
+    return panels
+
+
+def test_each_point_bin_and_number_of_a_comparison() -> None:
+    flows = _short()
+    _check(compare_flows(flows).svg, _expected(flows))
+
+
+def test_long_sequences_keep_the_extremes_of_each_bin() -> None:
+    flows = _long()
+    _check(compare_flows(flows).svg, _expected(flows))
+
+
+def test_all_kinds_of_nothing() -> None:
+    norms = [0.0, 0.0, 1e-30, 3e-16, 1e-3, 0.4, math.inf, math.nan, 2.0]
+    kinds = ["zero", "underflow", *map(kind_of, norms[2:])]
+    flow = Flow("rnn", 9, 1, "float64", 0.0, {"h": _series("h", norms, kinds)}, None, {}, ["."])
+    svg = compare_flows({"": [flow]}).svg
+    panels, legend = read(svg)
+    label = "RNN  |∂L/∂hₜ|"
+    _check_strip(panels[0], legend, label, flow.series["h"], 0)
+    _check_legend(legend, [flow.series["h"]])
+    assert {w.split()[0].rstrip(",") for w in legend.others} == {
+        "0", "underflow", "below", "nan", "inf",
+    }  # fmt: skip
+    looks = {(s.color, s.width, s.dash) for s in legend.others.values()}
+    assert len(looks) == 5
+    strip = {(s.color, s.width, s.dash) for s in _strip_lines(panels[0])}
+    assert strip == looks
+
+
+def test_the_legend_leaves_out_what_does_not_occur() -> None:
+    flow = _flow("rnn", None, [0.1, 0.2, 0.3])
+    assert read(compare_flows({"": [flow]}).svg)[1].others == {}
+
+
+def test_each_point_bin_and_number_of_the_paths() -> None:
+    flows = {when: group[1] for when, group in _short().items()}
+    expected = {
+        when: [
+            ("all of |∂L/∂Cₜ|", flow.series["C"]),
+            ("along the line (∏ f)", flow.split.line),
+            ("through h", flow.split.gates),
+        ]
+        for when, flow in flows.items()
+    }
+    _check(paths(flows).svg, expected)
+
+
+def test_dashes_tell_the_parts_apart() -> None:
+    (panel, *_), _ = read(compare_flows(_short()).svg)
+    labels = {_label(s) for s in panel.lines}
+    dashes = {label: {s.dash for s in _own(panel, label, True)} for label in labels}
+    assert dashes == {
+        "RNN  |∂L/∂hₜ|": {"solid"},
+        "LSTM  |∂L/∂Cₜ|": {"solid"},
+        "LSTM  |∂L/∂hₜ|": {"dashed"},
+    }
+    names = [t.words for t in panel.texts if t.middle < panel.floor]
+    assert "╌ LSTM |∂L/∂hₜ|" in names
+    assert "LSTM |∂L/∂Cₜ|" in names
+    (panel, *_), _ = read(paths({"": _short()["after"][1]}).svg)
+    assert {s.dash for s in _own(panel, "along the line (∏ f)", True)} == {"solid"}
+    assert "dashed" in {s.dash for s in _own(panel, "through h", True)}
+
+
+def test_a_name_stands_nearest_to_its_own_curve() -> None:
+    steps = 40
+    norms = {"rnn": 1e-1, "gru": 1e-3, "peephole": 1e-5}
+    flows = [_flow(cell, None, [x * 0.99**t for t in range(steps)]) for cell, x in norms.items()]
+    (panel,), _ = read(compare_flows({"": flows}).svg)
+    for text in [t for t in panel.texts if t.words.endswith("|∂L/∂hₜ|") and t.left > panel.left]:
+        at = panel.step(text.left)
+        heights = {
+            _label(s): y
+            for s in panel.lines
+            for x, y in s.points
+            if s.middle < panel.floor and abs(panel.step(x) - at) < 1
+        }
+        nearest = min(heights, key=lambda label: abs(heights[label] - text.middle))
+        assert nearest.split() == text.words.split()
+
+
+def test_one_scale_can_be_locked_over_figures() -> None:
+    from lstm.panels import scale_of  # the scale is an argument here, and not what is tested
+    from minigrad.drawing import Scale
+
+    wide = Scale(-9.0, 1.0)
+    flow = _flow("rnn", None, [0.1, 0.2, 0.3])
+    _, legend = read(compare_flows({"": [flow]}, scale=wide).svg)
+    assert legend.bounds[0] == 1e-9
+    assert legend.bounds[-1] == 10.0
+    assert scale_of([]) == Scale(-6.0, 0.0)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 256, 257])
+def test_few_steps_and_the_first_that_is_binned(steps) -> None:
+    flows = {"": [_flow("rnn", None, _decaying(steps, 0.98, 0.3, steps))]}
+    if steps == 1:  # one tick makes no axis to read
+        assert "3" in compare_flows(flows).svg
+        return
+    _check(compare_flows(flows).svg, _expected(flows))
+
+
+def test_words_stand_under_their_panel() -> None:
+    flows = _short()
+    svg = compare_flows(flows).svg
+    texts = [s for s in shapes_of(svg) if s.kind == "text"]
+    panels, _ = read(svg)
+    under = [t for t in texts if t.words.startswith("RNN: ")]
+    columns = sorted(t.left for t in under)
+    for panel, left, (when, (rnn, cell)) in zip(panels, columns, flows.items(), strict=True):
+        assert panel.title == when
+        lines = [t for t in texts if abs(t.left - left) < 0.1 and t.top >= under[0].top - 0.1]
+        assert [t.words for t in sorted(lines, key=lambda t: t.top)][:4] == [
+            f"RNN: {describe(rnn.series['h'])}",
+            f"LSTM: {describe(cell.series['C'])}",
+            f"LSTM: {describe(cell.series['h'])}",
+            compare(rnn, cell),
+        ]
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A demonstration whose two moments and two models all differ."""
+    folder: Path = tmp_path_factory.mktemp("demo")
+    xs, ys = Adding(length=8).batch(np.random.default_rng(3), 4)
+    models = {
+        kind.name: tuple(
+            Model.create(kind(2, 4), 1, seed, Adding(length=8).config()) for seed in seeds
+        )
+        for kind, seeds in ((RNN, (0, 1)), (LSTM, (2, 3)))
+    }
+    results = {
+        "task": {"name": "adding"},
+        "baseline": 0.2,
+        "models": {
+            "rnn": {"test_loss": 0.19, "solved": False},
+            "lstm": {"test_loss": 0.0004, "solved": True},
+        },
+    }
+    write_demo(folder, models, xs, ys, results)
+    flows = {name: [measure(m, xs, ys) for m in pair] for name, pair in models.items()}
+    return folder, flows
+
+
+def test_the_demos_pictures_show_before_left_of_after(demo) -> None:
+    folder, flows = demo
+    titles = ("before training", "after training")
+    panels = {title: [pair[k] for pair in flows.values()] for k, title in enumerate(titles)}
+    _check((folder / "compare.svg").read_text(encoding="utf-8"), _expected(panels))
+    expected = {
+        title: [
+            ("all of |∂L/∂Cₜ|", flows["lstm"][k].series["C"]),
+            ("along the line (∏ f)", flows["lstm"][k].split.line),
+            ("through h and the gates", flows["lstm"][k].split.gates),
+        ]
+        for k, title in enumerate(titles)
+    }
+    _check((folder / "paths.svg").read_text(encoding="utf-8"), expected)
+
+
+def test_the_csv_holds_every_number(demo) -> None:
+    folder, flows = demo
+    rows = list(csv.DictReader(io.StringIO((folder / "flow.csv").read_text(encoding="utf-8"))))
+    found = {(r["model"], r["when"], int(r["t"]), r["quantity"]): float(r["value"]) for r in rows}
+    expected = {}
+    for name, pair in flows.items():
+        for when, flow in zip(("before training", "after training"), pair, strict=True):
+            columns = {f"|dL/d{s}|": series.norms for s, series in flow.series.items()}
+            if flow.split:
+                columns |= {"along the line": flow.split.line.norms}
+                columns |= {"through the gates": flow.split.gates.norms}
+                columns |= {"the line's factor": flow.split.keep}
+            columns |= {f"mean {s}": gate.mean for s, gate in flow.gates.items()}
+            for quantity, values in columns.items():
+                for t, value in enumerate(values, 1):
+                    expected[name, when, t, quantity] = value
+    assert found == expected
+
+
+def _tables(folder: Path) -> list[tuple[str, list[list[str]]]]:
+    root = ET.parse(folder / "index.html").getroot()
+    tables = []
+    for div in root.iter(f"{HTML}div"):
+        for table in div.findall(f"{HTML}table"):
+            rows = [["".join(c.itertext()) for c in row] for row in table.iter(f"{HTML}tr")]
+            tables.append((div.get("aria-label", ""), rows))
+    return tables
+
+
+def test_the_pages_tables_hold_the_numbers(demo) -> None:
+    folder, flows = demo
+    (label, results), *numbers = _tables(folder)
+    assert label == "Test errors and gradients"
+    rnn, cell = flows["rnn"], flows["lstm"]
+    assert results[1][:3] == ["always predicting 1", "0.2000", "1.00"]
+    norms = {
+        "h": [f"{f.series['h'].first:.1e}" for f in rnn],
+        "lstm h": [f"{f.series['h'].first:.1e}" for f in cell],
+        "lstm C": [f"{f.series['C'].first:.1e}" for f in cell],
+    }
+    assert results[0][-2:] == ["before training", "after training"]
+    assert results[2] == ["RNN", "0.1900", "0.950", "no", "|∂L/∂h₁|", *norms["h"]]
+    assert results[3] == ["LSTM", "0.0004", "0.002", "yes", "|∂L/∂h₁|", *norms["lstm h"]]
+    assert results[4] == ["", "", "", "", "|∂L/∂C₁|", *norms["lstm C"]]
+    labels = [f"{n.upper()}, {w} training" for n in flows for w in ("before", "after")]
+    assert [label for label, _ in numbers] == labels
+    for (_, rows), flow in zip(numbers, [f for pair in flows.values() for f in pair], strict=True):
+        heads, values = flow.rows()
+        assert rows[0] == heads
+        assert rows[1:] == [[str(int(r[0])), *(f"{x:.3g}" for x in r[1:])] for r in values]
+
+
+def test_the_pages_sentences_are_of_their_model_and_moment(demo) -> None:
+    folder, flows = demo
+    root = ET.parse(folder / "index.html").getroot()
+    points = ["".join(li.itertext()) for li in root.iter(f"{HTML}li")]
+    moments = ("Before training", "After training")
+    pairs = zip(*flows.values(), moments, strict=True)
+    expected = [f"{when}: {compare(a, b)}" for a, b, when in pairs]
+    for name, pair in flows.items():
+        for when, flow in zip(moments, pair, strict=True):
+            expected += [f"{name.upper()}, {when.lower()}: {line}" for line in flow.diagnosis]
+    assert points[: len(expected)] == expected
+    assert points[len(expected)].startswith("Measured on one batch of 4 sequences in float32")
+
+
+def test_the_flow_commands_chart_is_its_models(tmp_path) -> None:
+    xs, ys = Adding(length=8).batch(np.random.default_rng(3), 4)
+    model = Model.create(LSTM(2, 4), 1, 5)
+    write_flow(tmp_path, model, xs, ys)
+    flow = measure(model, xs, ys)
+    _check((tmp_path / "flow.svg").read_text(encoding="utf-8"), _expected({"": [flow]}))
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    inline = page[page.index("<svg") : page.index("</svg>") + 6]
+    _check(inline, _expected({"": [flow]}))
