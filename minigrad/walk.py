@@ -128,8 +128,8 @@ def require_closed(node: Expr, asked: str) -> None:
 AS_ARRAY = ("np.asarray(expr)", "array[i] = expr", "expr.__dlpack__()")
 _TO_BUILD = (
     "an array would lose the graph, and with it the gradient; of a list of expressions write "
-    "minigrad.stack([...]) or minigrad.concat([...]), to put one into an array "
-    "minigrad.const(array).at[index].set(expr)"
+    "minigrad.stack([...]), minigrad.concat([...]) or minigrad.asarray([[...]]), to put one "
+    "into an array minigrad.const(array).at[index].set(expr)"
 )
 
 
