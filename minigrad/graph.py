@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from minigrad.errors import DTypeError, GraphError, MinigradError, ShapeError
 from minigrad.locks import process_lock
-from minigrad.names import FUNCTIONS
+from minigrad.names import FUNCTIONS, public
 from minigrad.operators import Operators
 from minigrad.tree import flatten
 from minigrad.types import Array, Shape, TensorType, TupleType, as_dtype, as_shape, require_tensors
@@ -97,6 +97,10 @@ class Op:
     """LaTeX with {0}, {1} for the arguments; a call of the name when empty."""
     out: bool = False
     """`numpy` takes out=, a buffer of the output's type."""
+    names: bool = False
+    """A leaf whose first attribute is its name."""
+    holds: bool = False
+    """A leaf whose last attribute holds its value, as `array`; with a name, one to `assign`."""
     view: bool = False
     """`numpy` may return a view of its first argument."""
     of_tuple: bool = False
@@ -116,7 +120,8 @@ class Op:
         if set(attrs) != set(names):
             listed = ", ".join(names) or "none"
             raise TypeError(f"{self.name} takes the attributes {listed}, not {', '.join(attrs)}")
-        return make(self, tuple(map(as_expr, args)), tuple([attrs[n] for n in names]))
+        operands = tuple(map(FUNCTIONS["as_expr"], args))
+        return make(self, operands, tuple([attrs[n] for n in names]))
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -189,8 +194,8 @@ class Expr(_Fields):
         raise TypeError("make expressions with minigrad.var, param, const and functions of them")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "value" and self.op is PARAM:
-            cast(ParamCell, self.attrs[1]).assign(value, str(self.name))
+        if name == "value" and self.op.holds and self.op.names:
+            self.attrs[-1].assign(value, str(self.name))
             return
         only = "; only a param has a value to set" if name == "value" else ""
         raise AttributeError(f"expressions are immutable: cannot set {name!r}{only}")
@@ -198,7 +203,7 @@ class Expr(_Fields):
     @property
     def value(self) -> Array:
         """What a parameter or constant holds. A parameter's array is live; assign to replace it."""
-        if self.op not in (PARAM, CONST):
+        if not self.op.holds:
             raise AttributeError(f"only params and constants hold a value; use eval() on {self!r}")
         array = cast(Array, self.attrs[-1].array)
         # A constant belongs to all equal graphs: nobody gets at its array's own shape and flags.
@@ -227,7 +232,7 @@ class Expr(_Fields):
     @property
     def name(self) -> str | None:
         """The name of a variable or parameter, or the label given with `named`."""
-        return cast(str, self.attrs[0]) if self.op in _NAMED else self.label
+        return cast(str, self.attrs[0]) if self.op.names else self.label
 
     def named(self, label: str) -> Expr:
         """Note a name to show in text, pictures and errors; returns the same expression.
@@ -235,9 +240,9 @@ class Expr(_Fields):
         Equal expressions are one, so they have one label: the last that was given. Variables and
         params have their own names: naming one raises GraphError.
         """
-        if self.op in _NAMED:
+        if self.op.names:
             raise GraphError(f"{self.op.name} {self.attrs[0]!r} has its name already")
-        object.__setattr__(self, "label", _as_name(label))
+        object.__setattr__(self, "label", as_name(label))
         return self
 
     @property
@@ -563,17 +568,17 @@ def _leaf(name: str, *kinds: Any) -> Op:
     def value(*attrs: Any) -> Any:
         return getattr(attrs[-1], "array", None)  # of a variable, others say it
 
-    return register(Op(name, infer, value, no_gradient=True))
+    names, holds = kinds[0] is str, kinds[-1] in (ParamCell, ConstData)
+    return register(Op(name, infer, value, no_gradient=True, names=names, holds=holds))
 
 
 VAR = _leaf("var", str, TensorType)
 PARAM = _leaf("param", str, ParamCell)
 CONST = _leaf("const", ConstData)
 PLACEHOLDER = _leaf("placeholder", str, int, TensorType | TupleType)
-_NAMED = (VAR, PARAM, PLACEHOLDER)
 
 
-def _as_name(name: str) -> str:
+def as_name(name: str) -> str:
     if not isinstance(name, str) or not name or "\0" in name:
         raise GraphError(f"a name is a non-empty string without NUL characters, not {name!r}")
     return str(name)
@@ -591,7 +596,7 @@ def var(name: str, shape: Iterable[int] | int = (), dtype: npt.DTypeLike = np.fl
     """
     if hasattr(name, "shape"):
         raise GraphError("var makes a variable of a name; the variance is minigrad.variance(x)")
-    node = make(VAR, (), (_as_name(name), TensorType(as_shape(shape), as_dtype(dtype))))
+    node = make(VAR, (), (as_name(name), TensorType(as_shape(shape), as_dtype(dtype))))
     here = _caller()
     if here is not None and here != node._origin:
         object.__setattr__(node, "_again", here)
@@ -645,9 +650,10 @@ def param(name: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -
     ((4, 3), 0.0)
     """
     data = _const_data(value, dtype)
-    return make(PARAM, (), (_as_name(name), ParamCell(data.array)))
+    return make(PARAM, (), (as_name(name), ParamCell(data.array)))
 
 
+@public
 def as_expr(value: Any) -> Expr:
     """An expression as it is, a list with some in it stacked, anything else as a constant."""
     if isinstance(value, Expr):
