@@ -207,7 +207,7 @@ class Expr(_Fields):
             raise AttributeError(f"only params and constants hold a value; use eval() on {self!r}")
         array = cast(Array, self.attrs[-1].array)
         # A constant belongs to all equal graphs: nobody gets at its array's own shape and flags.
-        return array.view() if self.op is CONST else array
+        return array if self.op.names else array.view()
 
     @property
     def shape(self) -> Shape:  # type: ignore[override]
