@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import graphviz
 
@@ -46,9 +46,9 @@ def to_dot(picture: Picture) -> str:
     for node in picture.nodes:
         if node.group is None or picture.is_placed:
             _add_node(graph, node, picture)
-    lanes = {n.id: n.lane for n in picture.nodes if n.lane is not None}
+    names = {n.id: plain(n.name or n.title) for n in picture.nodes}
     for edge in picture.edges:
-        _add_edge(graph, edge, picture, lanes)
+        _add_edge(graph, edge, picture, names)
     return str(graph.source)
 
 
@@ -93,7 +93,7 @@ def _bands(graph: graphviz.Digraph, picture: Picture) -> None:
     for k, name in enumerate(picture.groups):
         margin = (58 + 8 * depth[name], 44 + 16 * depth[name])
         _band(graph, f"group{k}", name, members[name], margin)
-    for k, name in enumerate(picture.lanes):
+    for name, k in picture.lanes.items():
         _band(graph, f"lane{k}", name, [n for n in picture.nodes if n.lane == name], (52, 29))
 
 
@@ -153,7 +153,7 @@ def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
     if picture.is_placed and node.place is not None:
         attributes["pos"] = f"{node.place[0]:g},{-node.place[1]:g}"
     if node.lane is not None:
-        attributes["group"] = f"lane{picture.lanes.index(node.lane)}"
+        attributes["group"] = f"lane{picture.lanes[node.lane]}"
     graph.node(node.id, label=f"<{_label(node, picture)}>", **attributes)
 
 
@@ -190,13 +190,15 @@ def _shape(amount: Amount) -> str:
     return "×".join(map(str, amount.shape))
 
 
-def _add_edge(graph: graphviz.Digraph, edge: Edge, picture: Picture, lanes: dict[str, str]) -> None:
+def _add_edge(
+    graph: graphviz.Digraph, edge: Edge, picture: Picture, names: Mapping[str, str]
+) -> None:
     attributes = {"id": edge.id, "color": _WIRE, "penwidth": "1.1"}
     if edge.term is not None:
         style = edge_style(edge.term, picture.scale)
         attributes |= {"color": style.color, "penwidth": f"{style.width:g}", "style": style.dash}
-        attributes["tooltip"] = tooltip(_edge_notes(edge, picture))
-        if len(picture.edges) <= NUMBERED or edge.source in lanes:
+        attributes["tooltip"] = tooltip(_edge_notes(edge, edge.term, names))
+        if len(picture.edges) <= NUMBERED or edge.is_from_lane:
             text = adjoint_text(edge.term)
             # Where places are given, a label lies on its line: it needs a ground of its own.
             ground = PAGE if picture.is_placed else "transparent"
@@ -204,20 +206,18 @@ def _add_edge(graph: graphviz.Digraph, edge: Edge, picture: Picture, lanes: dict
             label = table([shown], cellpadding="0")
             attributes["label"] = f"<{label}>"
             attributes["labeltooltip"] = attributes["tooltip"]
-    if edge.source in lanes and lanes.get(edge.target) == lanes[edge.source]:
+    if edge.is_in_lane:
         attributes["weight"] = "100"
     graph.edge(edge.source, edge.target, **attributes)
 
 
-def _edge_notes(edge: Edge, picture: Picture) -> Iterable[str]:
-    assert edge.term is not None
-    names = {n.id: plain(n.name or n.title) for n in picture.nodes}
+def _edge_notes(edge: Edge, term: Amount, names: Mapping[str, str]) -> Iterable[str]:
     yield f"{names[edge.source]} → {names[edge.target]}, operand {edge.position + 1}"
-    if edge.term.kind == "disconnected":
+    if term.kind == "disconnected":
         yield "no derivative passes here"
     else:
-        note = " (underflow: nonzero factors, product 0)" * (edge.term.kind == "underflow")
-        yield f"term of the adjoint of {names[edge.source]}: {edge.term.long()}{note}"
+        note = " (underflow: nonzero factors, product 0)" * (term.kind == "underflow")
+        yield f"term of the adjoint of {names[edge.source]}: {term.long()}{note}"
 
 
 def _caption(picture: Picture) -> str:

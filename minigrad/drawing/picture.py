@@ -14,15 +14,15 @@ from typing import Any, Literal
 import numpy as np
 
 from minigrad.diff.api import adjoints
-from minigrad.drawing.amount import LISTED, Amount
+from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import plain
 from minigrad.drawing.groups import apart, nested
 from minigrad.drawing.measure import EdgeKey, Measured, measure, source_of
+from minigrad.drawing.parts import Parts, display_name, reachable
 from minigrad.drawing.theme import Kind, Scale, fmt
 from minigrad.errors import DTypeError, GraphError
 from minigrad.graph import CONST, PARAM, VAR, Expr
 from minigrad.loop.body import Loop
-from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.tuples import ITEM
 from minigrad.text import op_text, to_str
 from minigrad.types import TupleType
@@ -65,6 +65,10 @@ class Edge:
     target: str
     position: int
     term: Amount | None
+    is_from_lane: bool = False
+    """Whether its source lies on a lane."""
+    is_in_lane: bool = False
+    """Whether both its ends lie on the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class Picture:
     """Titles of boxes, each after the boxes around it."""
     around: Mapping[str, str]
     """The box in which another one lies directly."""
+    lanes: Mapping[str, int]
+    """The keys of the lanes that are drawn, numbered."""
     scale: Scale
     has_values: bool
     has_gradients: bool
@@ -88,11 +94,6 @@ class Picture:
     def is_placed(self) -> bool:
         """Whether every node has a place, so that nothing is left to lay out."""
         return all(n.place is not None for n in self.nodes)
-
-    @property
-    def lanes(self) -> Sequence[str]:
-        """The keys of the lanes, in the order in which they are met."""
-        return list(dict.fromkeys(n.lane for n in self.nodes if n.lane is not None))
 
     def gradients(self) -> Iterator[Amount]:
         """Every gradient that is shown: of nodes, of edges, and of what is written into nodes."""
@@ -147,9 +148,8 @@ def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Opti
     _check(roots, at, grad, options)
     order = toposort(roots)
     _check_size(len(order), options.limit)
-    inline = set(options.inline)
-    parts = _Parts(roots, inline, set(options.names))
-    drawn = _reachable(order, roots, parts)
+    parts = Parts(roots, options.inline, options.names)
+    drawn = reachable(order, roots, parts)
     edges = {(n, i): parts.between(n, i) for n in drawn for i in range(len(n.args))}
     wants_values = at is not None or grad
     numbers = (
@@ -190,73 +190,6 @@ def _check_size(count: int, limit: int | None) -> None:
         )
 
 
-# --- what is folded away and what is written into its user --------------------------------------
-
-
-class _Parts:
-    """Which nodes are drawn, which only move elements, and which are written into their users."""
-
-    def __init__(self, roots: Sequence[Expr], inline: set[Expr], named: set[Expr]) -> None:
-        self._kept = {*roots, *named}
-        self._inline = inline
-
-    def is_plumbing(self, node: Expr, user: Expr) -> bool:
-        """A broadcast, or the axis that a vector gets for a matmul: no arithmetic of its own."""
-        if node in self._kept or node.label is not None or not node.args:
-            return False
-        if node.op is BROADCAST:
-            return True
-        inner = node.args[0]
-        return node.op is RESHAPE and (
-            (user.op.name == "matmul" and inner.ndim == 1)
-            or (inner.op.name == "matmul" and node.ndim < 2)
-        )
-
-    def between(self, user: Expr, position: int) -> tuple[Expr, ...]:
-        """The plumbing from a node to the source of one of its edges, from the node outwards."""
-        found: list[Expr] = []
-        node = user.args[position]
-        while self.is_plumbing(node, user):
-            found.append(node)
-            node = node.args[0]
-        return tuple(found)
-
-    def written(self, node: Expr) -> str | None:
-        """The text of a leaf that is written into its users; None for a node of its own."""
-        if node in self._inline:
-            return display_name(node)
-        value = uniform_value(node)
-        if value is not None:
-            return _number(value)
-        if node.op is CONST and node.size <= LISTED:
-            return str(node.value.tolist())
-        return None
-
-
-def _reachable(order: Sequence[Expr], roots: Sequence[Expr], parts: _Parts) -> list[Expr]:
-    """The nodes that get a shape of their own, sources first."""
-    wanted = set(roots)
-    for node in reversed(order):
-        if node in wanted:
-            for i in range(len(node.args)):
-                source = source_of(node, i, parts.between(node, i))
-                if parts.written(source) is None:
-                    wanted.add(source)
-    return [n for n in order if n in wanted]
-
-
-def display_name(node: Expr, names: Mapping[Expr, str] | None = None) -> str:
-    """The name of a node in pictures, '' for none; what derivatives append after a NUL is cut."""
-    given = (names or {}).get(node)
-    return given if given is not None else node.name or ""
-
-
-def _number(value: float | int | bool) -> str:
-    if isinstance(value, (bool, int)) or not np.isfinite(value):
-        return str(value)
-    return str(int(value)) if value == int(value) and abs(value) < 1e6 else f"{value:.4g}"
-
-
 # --- words and numbers ---------------------------------------------------------------------------
 
 
@@ -266,7 +199,7 @@ class _Builder:
         roots: Sequence[Expr],
         drawn: Sequence[Expr],
         edges: Mapping[EdgeKey, Sequence[Expr]],
-        parts: _Parts,
+        parts: Parts,
         numbers: Measured,
         options: Options,
         grad: bool,
@@ -293,6 +226,7 @@ class _Builder:
             edges=edges,
             groups=self.groups.names,
             around=self.groups.around,
+            lanes={lane: k for k, lane in enumerate(dict.fromkeys(self.lane.values()))},
             scale=self.options.scale or self.numbers.scale(),
             has_values=bool(self.numbers.values),
             has_gradients=self.grad,
@@ -310,8 +244,17 @@ class _Builder:
 
     def _edge(self, k: int, key: EdgeKey) -> Edge:
         user, position = key
-        source, target = self.ids[self.sources[key]], self.ids[user]
-        return Edge(f"e{k}", source, target, position, self.numbers.terms.get(key))
+        source = self.sources[key]
+        lane = self.lane.get(source)
+        return Edge(
+            f"e{k}",
+            self.ids[source],
+            self.ids[user],
+            position,
+            self.numbers.terms.get(key),
+            is_from_lane=lane is not None,
+            is_in_lane=lane is not None and lane == self.lane.get(user),
+        )
 
     def _node(self, node: Expr) -> Node:
         name = display_name(node, self.options.names)

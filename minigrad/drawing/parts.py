@@ -1,0 +1,79 @@
+"""What of a graph gets a shape of its own, what is folded away, and what is written into users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from minigrad.drawing.amount import LISTED
+from minigrad.drawing.measure import source_of
+from minigrad.graph import CONST, Expr
+from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
+
+
+class Parts:
+    """Which nodes are drawn, which only move elements, and which are written into their users."""
+
+    def __init__(
+        self, roots: Iterable[Expr], inline: Iterable[Expr], names: Mapping[Expr, str]
+    ) -> None:
+        self._kept = {*roots, *names}
+        self._inline = set(inline)
+        self._names = names
+
+    def is_plumbing(self, node: Expr, user: Expr) -> bool:
+        """A broadcast, or the axis that a vector gets for a matmul: no arithmetic of its own."""
+        if node in self._kept or node.label is not None or not node.args:
+            return False
+        if node.op is BROADCAST:
+            return True
+        inner = node.args[0]
+        return node.op is RESHAPE and (
+            (user.op.name == "matmul" and inner.ndim == 1)
+            or (inner.op.name == "matmul" and node.ndim < 2)
+        )
+
+    def between(self, user: Expr, position: int) -> tuple[Expr, ...]:
+        """The plumbing from a node to the source of one of its edges, from the node outwards."""
+        plumbing: list[Expr] = []
+        node = user.args[position]
+        while self.is_plumbing(node, user):
+            plumbing.append(node)
+            node = node.args[0]
+        return tuple(plumbing)
+
+    def written(self, node: Expr) -> str | None:
+        """The text of a leaf that is written into its users; None for a node of its own."""
+        if node in self._inline:
+            return display_name(node, self._names)
+        value = uniform_value(node)
+        if value is not None:
+            return _number(value)
+        if node.op is CONST and node.size <= LISTED:
+            return str(node.value.tolist())
+        return None
+
+
+def reachable(order: Sequence[Expr], roots: Sequence[Expr], parts: Parts) -> list[Expr]:
+    """The nodes that get a shape of their own, sources first."""
+    wanted = set(roots)
+    for node in reversed(order):
+        if node in wanted:
+            for i in range(len(node.args)):
+                source = source_of(node, i, parts.between(node, i))
+                if parts.written(source) is None:
+                    wanted.add(source)
+    return [n for n in order if n in wanted]
+
+
+def display_name(node: Expr, names: Mapping[Expr, str] | None = None) -> str:
+    """The name of a node in pictures, '' for none; `names` come before its own."""
+    chosen = (names or {}).get(node)
+    return chosen if chosen is not None else node.name or ""
+
+
+def _number(value: float | int | bool) -> str:
+    if isinstance(value, (bool, int)) or not np.isfinite(value):
+        return str(value)
+    return str(int(value)) if value == int(value) and abs(value) < 1e6 else f"{value:.4g}"
