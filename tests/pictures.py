@@ -117,6 +117,8 @@ def cells(label: str) -> list[Cell]:
     for td in root.iter("TD"):
         if td.find(".//TABLE") is not None:
             continue
+        for line_break in td.iter("BR"):
+            line_break.text = " "
         text = "".join(td.itertext()).replace("\\\\", "\\").strip()
         font = next(td.iter("FONT"), None)
         found.append(

@@ -66,6 +66,25 @@ def test_few_constants_are_written_into_their_users() -> None:
         assert shown == {"x", f"· × {written}"}
 
 
+@pytest.mark.parametrize(
+    ("array", "rows"),
+    [
+        ([1.0, -2.0], ["[1, -2]"]),
+        ([1.0, -2.0, 3.0], ["[1, -2,", "3]"]),
+        ([1.0, -2.0, 3.0, 4.0], ["[1, -2,", "3, 4]"]),
+        ([[1.0, -2.0], [3.0, 4.0]], ["[[1, -2],", "[3, 4]]"]),
+    ],
+)
+def test_more_than_two_elements_take_two_lines(array: list[Any], rows: list[str]) -> None:
+    value = np.array(array)
+    v = mg.var("v", value.shape)
+    (node, *_) = read_dot(draw(v * v, {v: value}, grad=True).dot).nodes.values()
+    label = ET.fromstring(f"<label>{node['label'][1:-1]}</label>")
+    shown = [[font.text, *(br.tail for br in font)] for font in label.iter("FONT")]
+    assert shown[1] == rows
+    assert len(shown[2]) == len(rows)
+
+
 def test_broadcasts_are_drawn_only_where_they_have_a_name() -> None:
     b, m = mg.var("b", (3,)), mg.var("m", (2, 3))
     for name in ("", "wide"):

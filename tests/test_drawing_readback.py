@@ -479,7 +479,7 @@ def test_the_svg_draws_each_edge_and_node_as_the_dot_says(net: Diagram) -> None:
         assert path.get("stroke") == edge["color"]
         assert float(path.get("stroke-width", "1")) == pytest.approx(float(edge["penwidth"]))
         assert hint(group).split("\n") == lines(edge["tooltip"])
-        assert texts(edge["label"]) == words(group)
+        assert texts(edge["label"]) == [" ".join(words(group))]
     for key, node in box.nodes.items():
         group = parts[key]
         assert hint(group).split("\n") == lines(node["tooltip"])

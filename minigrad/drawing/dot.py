@@ -8,7 +8,7 @@ import graphviz
 
 from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import esc, plain, tooltip, words
-from minigrad.drawing.html import cell, chip, legend, table
+from minigrad.drawing.html import cell, chip, legend, numbers, table
 from minigrad.drawing.palette import INK, LIGHT, MUTED, PAGE
 from minigrad.drawing.picture import Edge, Node, Picture, adjoint_text
 from minigrad.drawing.theme import FONT, EdgeStyle, Scale, fmt
@@ -168,11 +168,11 @@ def _label(node: Node, picture: Picture) -> str:
     else:
         rows.append(cell(node.title, size=12 if len(node.title) < 3 else 10, bold=True))
     if node.value is not None:
-        rows.append(cell(value_text(node.value, picture.shows_shapes), color=MUTED, size=9))
+        rows.append(numbers("", value_text(node.value, picture.shows_shapes)))
     if node.adjoint is not None:
-        rows.append(chip(f"∂ {adjoint_text(node.adjoint)}", edge_style(node.adjoint, scale)))
+        rows.append(chip("∂ ", adjoint_text(node.adjoint), edge_style(node.adjoint, scale)))
     for name, term in node.inlined:
-        rows.append(chip(f"∂{name} {adjoint_text(term)}", edge_style(term, scale), 8.0))
+        rows.append(chip(f"∂{name} ", adjoint_text(term), edge_style(term, scale), 8.0))
     return table(rows)
 
 
@@ -199,10 +199,9 @@ def _add_edge(
         attributes |= {"color": style.color, "penwidth": f"{style.width:g}", "style": style.dash}
         attributes["tooltip"] = tooltip(_edge_notes(edge, edge.term, names))
         if len(picture.edges) <= NUMBERED or edge.is_from_lane:
-            text = adjoint_text(edge.term)
             # Where places are given, a label lies on its line: it needs a ground of its own.
             ground = PAGE if picture.is_placed else "transparent"
-            shown = cell(text, color=MUTED, size=8, bgcolor=ground)
+            shown = numbers("", adjoint_text(edge.term), size=8, bgcolor=ground)
             label = table([shown], cellpadding="0")
             attributes["label"] = f"<{label}>"
             attributes["labeltooltip"] = attributes["tooltip"]

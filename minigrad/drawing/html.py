@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from minigrad.drawing.escape import WIDEST, esc
 from minigrad.drawing.palette import INK, MUTED, text_on
@@ -21,18 +21,45 @@ def cell(
     **attributes: str,
 ) -> str:
     """A table cell of escaped text."""
-    inner = f'<FONT COLOR="{color}" POINT-SIZE="{size:g}">{esc(text, limit) or " "}</FONT>'
+    return _cell([text], color, size, bold, limit, attributes)
+
+
+def numbers(
+    before: str, text: str, *, color: str = MUTED, size: float = 9.0, **attributes: str
+) -> str:
+    """A table cell of numbers; more than two elements take two lines, so that boxes stay narrow.
+
+    >>> "1, 2,<BR/>3" in numbers("", "[1, 2, 3]")
+    True
+    """
+    pieces = text.split(", ")
+    halves = [", ".join(pieces[:2]), ", ".join(pieces[2:])] if len(pieces) > 2 else [text]
+    lines = [before + halves[0] + "," * (len(halves) - 1), *halves[1:]]
+    return _cell(lines, color, size, False, WIDEST, attributes)
+
+
+def _cell(
+    lines: Iterable[str],
+    color: str,
+    size: float,
+    bold: bool,
+    limit: int | None,
+    attributes: Mapping[str, str],
+) -> str:
+    shown = "<BR/>".join(esc(line, limit) or " " for line in lines)
+    inner = f'<FONT COLOR="{color}" POINT-SIZE="{size:g}">{shown}</FONT>'
     listed = "".join(f' {key.upper()}="{value}"' for key, value in attributes.items())
     return f"<TD{listed}>{f'<B>{inner}</B>' if bold else inner}</TD>"
 
 
-def chip(text: str, style: EdgeStyle, size: float = 9.0) -> str:
-    """A table cell filled with the colour of a magnitude; what has no place on the scale, because
-    it is next to nothing, is written on no fill.
+def chip(before: str, text: str, style: EdgeStyle, size: float = 9.0) -> str:
+    """A table cell of a gradient, filled with the colour of its magnitude.
+
+    What has no place on the scale, because it is next to nothing, is written on no fill.
     """
     if style.kind in ("normal", "nan", "inf"):
-        return cell(text, color=text_on(style.color), size=size, bgcolor=style.color)
-    return cell(text, color=MUTED, size=size)
+        return numbers(before, text, color=text_on(style.color), size=size, bgcolor=style.color)
+    return numbers(before, text, size=size)
 
 
 def table(rows: Iterable[str], **attributes: str) -> str:
