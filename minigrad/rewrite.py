@@ -198,10 +198,10 @@ class Rewriter:
         return index
 
     def may_fit(self, nodes: Iterable[Expr]) -> bool:
-        """Whether there is a node that a rule may fit; a quick look, in which none is applied."""
+        """Whether there is a node that a rule fits: in a graph without, none is rewritten."""
         for node in nodes:
             index = self._by_op.get(node.op) or self._index(node.op)
-            if not index.none and index.candidates(node.args):
+            if not index.none and self._once(node) is not None:
                 return True
         return False
 

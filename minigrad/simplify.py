@@ -15,6 +15,7 @@ import numpy as np
 
 from minigrad.errors import GraphError
 from minigrad.graph import CONST, Expr, const, get_op, make
+from minigrad.mask_rules import MASKS
 from minigrad.names import public
 from minigrad.ops.core import (
     ASTYPE,
@@ -28,6 +29,7 @@ from minigrad.ops.core import (
     reshape,
     uniform_value,
 )
+from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.pointwise import (
     WHERE,
     abs,
@@ -35,21 +37,21 @@ from minigrad.ops.pointwise import (
     log,
     log1p,
     logaddexp,
-    logical_and,
-    logical_not,
     negative,
     sigmoid,
     softplus,
     sqrt,
     square,
-    where,
 )
-from minigrad.ops.reduce import SOFTMAX, log_softmax, logsumexp, softmax
+from minigrad.ops.reduce import SOFTMAX, log_softmax, logsumexp, root, softmax
 from minigrad.ops.shape import PERMUTE, permute_dims
 from minigrad.rewrite import Rewriter, Rule, rule
 from minigrad.types import TupleType
 from minigrad.view_rules import VIEWS
 from minigrad.walk import roots_of
+
+ABS, HYPOT, RELU, SIGMOID = map(get_op, ("abs", "hypot", "relu", "sigmoid"))
+EQUAL, MAXIMUM, POW, SUBTRACT = map(get_op, ("equal", "maximum", "pow", "subtract"))
 
 _FOLD_LIMIT = 1 << 16  # elements: larger constants are cheaper to compute than to keep
 
@@ -62,8 +64,8 @@ def _fold(node: Expr) -> Expr | None:
     for a in node.args:
         if a.op is not CONST and a.op is not BROADCAST and a.op is not RESHAPE:
             return None
-    if not node.args or node.op is BROADCAST or node.op is RESHAPE:
-        return None
+    if not node.args or node.op in (BROADCAST, RESHAPE, SCATTER):
+        return None  # a scatter is a mask: see mask_rules
     if isinstance(node.type, TupleType) or node.size > _FOLD_LIMIT:
         return None
     if node.op.pointwise:
@@ -163,6 +165,9 @@ EXACT: tuple[Rule, ...] = (
 # --- stability ---------------------------------------------------------------------------------
 
 
+_READS = (GETITEM, RESHAPE, PERMUTE)
+
+
 def _log_of_sum(node: Expr) -> Expr | None:
     """log(Σ exp(v)), with the kept axes of keepdims between."""
     inner = node.args[0]
@@ -173,8 +178,21 @@ def _log_of_sum(node: Expr) -> Expr | None:
 
 
 def _log_of_softmax(node: Expr) -> Expr | None:
+    """log of a softmax or a sigmoid, also of elements that were read from it."""
+    views: list[Expr] = []
     inner = node.args[0]
-    return log_softmax(inner.args[0], inner.attrs[0]) if inner.op is SOFTMAX else None
+    while inner.op in _READS:
+        views.append(inner)
+        inner = inner.args[0]
+    if inner.op is SOFTMAX:
+        y = log_softmax(inner.args[0], inner.attrs[0])
+    elif inner.op is SIGMOID:
+        y = -softplus(-inner.args[0])
+    else:
+        return None
+    for view in reversed(views):
+        y = make(view.op, (y, *view.args[1:]), view.attrs)
+    return y
 
 
 def _softmax_by_hand(node: Expr) -> Expr | None:
@@ -191,62 +209,54 @@ def _softmax_by_hand(node: Expr) -> Expr | None:
     return softmax(top.args[0], axes) if any(b is node.args[1] for b in backs) else None
 
 
-def _masked(x: Expr) -> bool:
-    return x.op is WHERE and (uniform_value(x.args[1]) == 0 or uniform_value(x.args[2]) == 0)
-
-
-def _move_into_mask(node: Expr) -> Expr | None:
-    """where(c, a, 0) * b = where(c, a * b, 0): b may be inf or NaN where c does not hold."""
-    for k, masked in enumerate(node.args):
-        if not _masked(masked) or (node.op.name == "divide" and k == 1):
-            continue
-        condition, a, b = masked.args
-        sides = []
-        for side in (a, b):
-            args = (*node.args[:k], side, *node.args[k + 1 :])
-            zero = uniform_value(side) == 0
-            sides.append(full_like(node, 0) if zero else make(node.op, args))
-        return where(condition, *sides)
+def _square_of(x: Expr) -> Expr | None:
+    """The square of what has a kink at 0 only: |a|, the root of a sum of squares, hypot(a, b)."""
+    if x.op is ABS:
+        return x.args[0] * x.args[0]
+    if x.op is HYPOT:
+        a, b = x.args
+        return a * a + b * b
+    if x.op is WHERE and x.args[0].op is EQUAL:
+        inside = x.args[0].args[0]
+        if inside.type.is_float and x is root(inside):
+            return inside
     return None
 
 
-def _mask_of_mask(node: Expr) -> Expr | None:
-    """where(c, where(d, a, 0), 0) = where(c & d, a, 0).
+def _even_power(node: Expr) -> Expr | None:
+    """|a|² = a², root(s)² = s: smooth at 0, where the derivatives of |a| and root(s) are not."""
+    if node.op is POW:
+        exponent = uniform_value(node.args[1])
+    else:
+        exponent = 2 if node.args[0] is node.args[-1] else None
+    if exponent is None or exponent <= 0 or exponent % 2:
+        return None
+    square = _square_of(node.args[0])
+    return square if square is None or exponent == 2 else square ** (exponent / 2)
 
-    Keeps masks one deep: each later factor moves into a mask, and through a hundred nested ones it
-    would do so a hundred times.
+
+def _softplus_by_hand(total: Expr) -> Expr | None:
+    """max(a, 0) + softplus(-|a|) = softplus(a): smooth at 0, where its parts are not.
+
+    Also max(a, 0) - b + softplus(-|a|), the cross-entropy of a logit as it is often written.
     """
-    condition, *sides = node.args
-    for k, inner in enumerate(sides):
-        if not _masked(inner) or uniform_value(sides[1 - k]) != 0:
-            continue
-        outer = condition if k == 0 else logical_not(condition)
-        deeper, a, b = inner.args
-        if uniform_value(b) == 0:
-            return where(logical_and(outer, deeper), a, full_like(node, 0))
-        return where(logical_and(outer, logical_not(deeper)), b, full_like(node, 0))
+    for left, bend in (total.args, total.args[::-1]):
+        kept, less = left.args if left.op is SUBTRACT else (left, None)
+        a = _rectified(kept)
+        if a is not None and bend is softplus(-abs(a)):
+            return softplus(a) if less is None else softplus(a) - less
     return None
 
 
-def _add_masks(node: Expr) -> Expr | None:
-    """where(c, a, 0) + where(c, b, 0) = where(c, a + b, 0)."""
-    first, second = node.args
-    if not (_masked(first) and _masked(second)) or first.args[0] is not second.args[0]:
-        return None
-    sides = []
-    for pair in zip(first.args[1:], second.args[1:], strict=True):
-        zero = all(uniform_value(side) == 0 for side in pair)
-        sides.append(full_like(node, 0) if zero else pair[0] + pair[1])
-    return where(first.args[0], *sides)
-
-
-def _broadcast_mask(node: Expr) -> Expr | None:
-    """A broadcast or reshaped mask: what it masks is masked after, so that products move in."""
-    inner = node.args[0]
-    if not _masked(inner):
-        return None
-    move = broadcast_to if node.op is BROADCAST else reshape
-    return where(*[move(x, node.shape) for x in inner.args])
+def _rectified(x: Expr) -> Expr | None:
+    """a of relu(a) and of maximum(a, 0)."""
+    if x.op is RELU:
+        return x.args[0] if x.type.is_float else None
+    if x.op is MAXIMUM and x.type.is_float:
+        for a, b in (x.args, x.args[::-1]):
+            if uniform_value(b) == 0:
+                return a
+    return None
 
 
 STABILITY: tuple[Rule, ...] = (
@@ -264,19 +274,18 @@ STABILITY: tuple[Rule, ...] = (
     rule("sqrt(square(a))", lambda a: sqrt(square(a)), lambda a: abs(a)),
     rule("sqrt(a ** 2)", lambda a: sqrt(a**2.0), lambda a: abs(a)),
     Rule("log(sum(exp))", get_op("log"), _log_of_sum, False),
-    Rule("log(softmax)", get_op("log"), _log_of_softmax, False, SOFTMAX),
+    *(
+        Rule("log(softmax)", get_op("log"), _log_of_softmax, False, child)
+        for child in (SOFTMAX, *_READS)
+    ),
     Rule("softmax by hand", get_op("divide"), _softmax_by_hand, False,
          get_op("exp")),
     *(
-        Rule("move into a mask", op, _move_into_mask, False, WHERE)
-        for op in map(get_op, ("multiply", "divide", "negative"))
+        Rule("even power", op, _even_power, False, child)
+        for op in (POW, get_op("square"), get_op("multiply")) for child in (ABS, HYPOT, WHERE)
     ),
-    Rule("mask of a mask", WHERE, _mask_of_mask, False, WHERE),
-    Rule("add masks", get_op("add"), _add_masks, False, WHERE),
-    *(
-        Rule("broadcast a mask", op, _broadcast_mask, False, WHERE)
-        for op in (BROADCAST, RESHAPE)
-    ),
+    Rule("softplus by hand", get_op("add"), _softplus_by_hand, False, get_op("softplus")),
+    *MASKS,
 )  # fmt: skip
 
 
@@ -319,7 +328,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {"exact": EXACT, "stability": STABILITY,
 
 _all = Rewriter(EXACT + STABILITY + REAL)
 _safe = Rewriter(EXACT + STABILITY)
-_stable = Rewriter(STABILITY)
+_stable = Rewriter((*STABILITY, *VIEWS))
 
 
 @overload
@@ -357,5 +366,5 @@ def may_be_unstable(nodes: Iterable[Expr]) -> bool:
 
 
 def stabilise(outputs: Sequence[Expr]) -> list[Expr]:
-    """What a derivative is taken of: STABILITY rules only."""
+    """What a derivative is taken of: STABILITY rules, and slices moved to the parts they read."""
     return _stable(outputs)

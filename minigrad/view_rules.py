@@ -36,15 +36,16 @@ def _slice_of_permute(node: Expr) -> Expr | None:
 
 
 def _slice_of_part(node: Expr) -> Expr | None:
-    """A slice of what lies within one part of a concatenation."""
-    whole, spec = node.args[0], slices(node)
-    if spec is None or whole.op is not CONCAT:
+    """A slice or an element of what lies within one part of a concatenation."""
+    whole, (spec, *_) = node.args[0], node.attrs
+    if len(node.args) > 1 or whole.op is not CONCAT or any(entry[0] == "n" for entry in spec):
         return None
     (axis,) = whole.attrs
-    _, start, length, step = spec[axis]
+    kind, start, *rest = spec[axis]
+    length, step = rest or (1, 1)
     for part, (begin, end) in zip(whole.args, pairwise(concat_bounds(whole)), strict=True):
         if step == 1 and begin <= start and start + length <= end:
-            within = (*spec[:axis], ("s", start - begin, length, 1), *spec[axis + 1 :])
+            within = (*spec[:axis], (kind, start - begin, *rest), *spec[axis + 1 :])
             return make(GETITEM, (part,), (within,))
     return None
 

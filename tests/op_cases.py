@@ -161,6 +161,10 @@ def _cofactors(x: np.ndarray) -> np.ndarray:
     return np.linalg.det(x)[..., None, None] * np.swapaxes(np.linalg.inv(x), -1, -2)
 
 
+def _hypot_slope(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.where(np.hypot(a, b) == 0, a, a / np.hypot(a, b))
+
+
 def elementwise(function: Callable[[float], float]) -> Callable[[Any], np.ndarray]:
     return lambda x: np.vectorize(function, otypes=[np.float64])(x)
 
@@ -207,6 +211,8 @@ SMOOTH_UNARY: dict[str, tuple[Callable[..., Any], Sampler]] = {
     "acosh": (np.arccosh, between(1.5, 3)),
     "atanh": (np.arctanh, between(-0.6, 0.6)),
     "sigmoid": (elementwise(_sigmoid), SMOOTH),
+    "tanh_slope": (lambda x: 1 / np.cosh(x) ** 2, SMOOTH),
+    "sigmoid_slope": (lambda x: 0.25 / np.cosh(x / 2) ** 2, SMOOTH),
     "softplus": (elementwise(_softplus), SMOOTH),
     "relu": (elementwise(_relu), signed(0.4, 2)),
     "erf": (elementwise(math.erf), SMOOTH),
@@ -235,6 +241,7 @@ SMOOTH_BINARY: dict[str, tuple[Callable[..., Any], list[Sampler]]] = {
     "logaddexp": (np.logaddexp, [SMOOTH, SMOOTH]),
     "atan2": (np.arctan2, [signed(0.5, 2), signed(0.5, 2)]),
     "hypot": (np.hypot, [signed(0.5, 2), signed(0.5, 2)]),
+    "hypot_slope": (_hypot_slope, [signed(0.5, 2), signed(0.5, 2)]),
     "maximum": (np.maximum, [mid_step, integers(-3, 3)]),
     "minimum": (np.minimum, [mid_step, integers(-3, 3)]),
     "copysign": (np.copysign, [signed(0.4, 2), signed(0.4, 2)]),

@@ -14,11 +14,12 @@ from minigrad.diff.adjoints import Adjoints
 from minigrad.diff.tangents import push_forward
 from minigrad.graph import Expr, placeholder
 from minigrad.loop.body import Body, Loop, close
+from minigrad.loop.residuals import carries_read, gather_factors, residuals
 from minigrad.ops.core import full, sum
 from minigrad.ops.tuples import item, tuple_of
 from minigrad.simplify import stabilise
 from minigrad.types import TupleType
-from minigrad.walk import substitute, toposort
+from minigrad.walk import substitute
 
 # --- reverse mode ------------------------------------------------------------------------------
 
@@ -44,37 +45,18 @@ class _Backward:
             total = total + term
         adjoint = Adjoints(total, wrt=[v for v in body.inputs if v.type.is_float])
         found = [adjoint.get(v) for v in body.inputs]
+        # Masks move to where they are needed here: the products that follow leave the loop.
+        seeds = [u for u in self.cotangents if u is not None]
+        terms = gather_factors(stabilise([g for g in found if g is not None]), seeds)
+        self.residuals = (
+            carries_read(body, terms) if recompute else residuals(body, outputs, terms, seeds)
+        )
+        settled = iter(terms)
+        found = [None if g is None else next(settled) for g in found]
         split = body.n_carry + body.n_x
         self.by_carry = found[: body.n_carry]
         self.by_x = found[body.n_carry : split]
         self.by_const = found[split:]
-        self.residuals = _residuals(body, [] if recompute else outputs, found)
-
-
-def _residuals(body: Body, outputs: Sequence[Expr], found: Sequence[Expr | None]) -> list[Expr]:
-    """The forward values that a reverse step reads and the reverse loop cannot have otherwise.
-
-    Of no outputs given: the carries alone, from which all else is computed again.
-    """
-    moving = set(body.carries)
-    for node in toposort(outputs):
-        if any(a in moving for a in node.args):
-            moving.add(node)
-    kept: dict[Expr, None] = {}
-    seen: set[Expr] = set()
-    stack = [g for g in found if g is not None]
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        # What follows from the step's inputs and the constants alone is at hand there too, and a
-        # view is read again from what it views.
-        if node in moving and not node.op.view:
-            kept[node] = None
-        else:
-            stack.extend(node.args)
-    return list(kept)
 
 
 def _backward(body: Body, recompute: bool) -> _Backward:

@@ -17,7 +17,7 @@ import numpy as np
 from minigrad.errors import DTypeError, OpenGraphError, OutOfRangeError, ShapeError
 from minigrad.graph import CONST, Attr, Expr, Op, Terms, as_expr, const, make, register
 from minigrad.names import public
-from minigrad.ops.core import SHAPE, broadcast_to, explaining, full_like, is_python_number, meet
+from minigrad.ops.core import SHAPE, broadcast_to, explaining, is_python_number, meet
 from minigrad.ops.index_batch import getitem_batch, put_batch, scatter_batch
 from minigrad.ops.pointwise import where
 from minigrad.types import (
@@ -200,7 +200,10 @@ def _scatter_transpose(cotangent: Expr, out: Expr) -> Terms:
 
 def _put_transpose(cotangent: Expr, out: Expr) -> Terms:
     _, values, *indices = out.args
-    around = make(PUT, (cotangent, full_like(values, 0), *indices), out.attrs)
+    # As a `where`, a mask that rewrites know.
+    none = broadcast_to(const(False), values.shape)
+    stays = make(PUT, (broadcast_to(const(True), out.shape), none, *indices), out.attrs)
+    around = where(stays, cotangent, 0)
     taken = make(GETITEM, (cotangent, *indices), out.attrs)
     if indices:
         # Where an index occurs twice the last value stays, and only it has a derivative: find out

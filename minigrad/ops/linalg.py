@@ -247,7 +247,7 @@ def vector_norm(
 ) -> Expr:
     """The norm (Σ|x|^ord)^(1/ord) over axes; ord may be ±inf, 0, 1, 2 or another number.
 
-    The derivative of the 2-norm of zeros is 0.
+    The derivatives of the norm of zeros are 0.
 
     >>> vector_norm(as_expr([3.0, 4.0])).eval()
     np.float64(5.0)
@@ -264,7 +264,8 @@ def vector_norm(
         return sum(size, axis, keepdims=keepdims)
     if ord == 0:
         return sum(astype(x != 0, x.dtype), axis, keepdims=keepdims)
-    return sum(size**ord, axis, keepdims=keepdims) ** (1 / ord)
+    total = sum(size**ord, axis, keepdims=keepdims)
+    return root(total, ord) if ord > 0 else total ** (1 / ord)
 
 
 # --- matrix functions --------------------------------------------------------------------------

@@ -3,6 +3,10 @@
 Conventions where no derivative exists are the field's: |x|, relu and sign have 0 at 0; a tie of
 maximum or minimum gives half to each side; steps (floor, round, comparisons ...) have 0 everywhere;
 sqrt at 0 and log at 0 have infinity; x**0 has 0 towards x, and 0**p has 0 towards p.
+
+A partial that would cancel (1 - y² of a saturated unit, 1/y - a²/y³ of a hypot) is an op of its
+own, so that every order keeps its digits. One that would divide by 0 divides by 1 there, under a
+`where` outside it: the same where inside and out, or the next order were 0·∞.
 """
 
 from __future__ import annotations
@@ -214,8 +218,8 @@ divide = _binary(
 def _pow_base(y: Expr, a: Expr, b: Expr) -> Expr | int | None:
     exponent = uniform_value(b)
     if exponent is None:
-        # b·a^(b-1), with the 0·0^-1 of a = b = 0 taken out.
-        flat = b == 0
+        # b·a^(b-1), with the 0·0^-1 of a = b = 0 taken out; elsewhere on b = 0 it moves with b.
+        flat = (a == 0) & (b == 0)
         return where(flat, 0.0, b * a ** where(flat, 1.0, b - 1.0))
     if exponent in (0, 1):
         return 1 if exponent else None
@@ -366,9 +370,14 @@ cos: UnaryFunction = _unary(
 tan = _unary("tan", "Tangent.", np.tan, lambda y, x: 1.0 + y * y, latex=r"\tan\left({0}\right)")
 
 
+def _one_minus_square(x: Expr) -> Expr:
+    # 1 - x * x loses all digits near ±1, where 1 - x and 1 + x are exact; the derivative of their
+    # product loses them near 0.
+    return where(abs(x) < 0.5, 1.0 - x * x, (1.0 - x) * (1.0 + x))
+
+
 def _asin_slope(x: Expr) -> Expr:
-    # 1 - x * x loses all digits near ±1, where 1 - x and 1 + x are exact.
-    return 1.0 / sqrt((1.0 - x) * (1.0 + x))
+    return 1.0 / sqrt(_one_minus_square(x))
 
 
 asin = _unary("asin", "Inverse sine.", np.arcsin, lambda y, x: _asin_slope(x))
@@ -377,37 +386,92 @@ atan = _unary("atan", "Inverse tangent.", np.arctan, lambda y, x: 1.0 / (1.0 + x
 sinh = _unary("sinh", "Hyperbolic sine.", np.sinh, lambda y, x: cosh(x))
 cosh: UnaryFunction = _unary("cosh", "Hyperbolic cosine.", np.cosh, lambda y, x: sinh(x))
 tanh = _unary(
-    "tanh", "Hyperbolic tangent.", np.tanh, lambda y, x: 1.0 - y * y, latex=r"\tanh\left({0}\right)"
+    "tanh",
+    "Hyperbolic tangent.",
+    np.tanh,
+    lambda y, x: tanh_slope(x),
+    latex=r"\tanh\left({0}\right)",
+)
+
+
+def _tanh_slope_numpy(x: Array, out: Array | None = None) -> Array:
+    # 4/(eˣ + e⁻ˣ)², of the power that does not overflow; squared last, where it may underflow.
+    power = np.exp(-np.abs(x))
+    root = 2 * power / (1 + power * power)
+    return np.multiply(root, root, out=out)  # type: ignore[no-any-return]
+
+
+tanh_slope: UnaryFunction = _unary(
+    "tanh_slope",
+    "The derivative of tanh, 1 - tanh²(x) = sech²(x), with all its digits where tanh is saturated.",
+    _tanh_slope_numpy,
+    lambda y, x: -2.0 * tanh(x) * y,
+    symbol="tanh′",
+    latex=r"\operatorname{{sech}}^2\left({0}\right)",
 )
 asinh = _unary("asinh", "Inverse sinh.", np.arcsinh, lambda y, x: 1.0 / hypot(x, 1.0))
 acosh = _unary(
     "acosh", "Inverse cosh.", np.arccosh, lambda y, x: 1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0))
 )
-atanh = _unary("atanh", "Inverse tanh.", np.arctanh, lambda y, x: 1.0 / ((1.0 - x) * (1.0 + x)))
+atanh = _unary("atanh", "Inverse tanh.", np.arctanh, lambda y, x: 1.0 / _one_minus_square(x))
 atan2 = _binary(
     "atan2",
     "Angle of the point (b, a): atan(a / b) in the right quadrant.",
     np.arctan2,
     # By hypot, for a * a + b * b is infinite from 1e155 and 0 below 1e-162.
-    (lambda y, a, b: b / hypot(a, b) / hypot(a, b), lambda y, a, b: -a / hypot(a, b) / hypot(a, b)),
+    (
+        lambda y, a, b: hypot_slope(b, a) / hypot(a, b),
+        lambda y, a, b: -hypot_slope(a, b) / hypot(a, b),
+    ),
     takes="f",
 )
 hypot: BinaryFunction = _binary(
     "hypot",
     "sqrt(a² + b²) without overflow. Derivative 0 at (0, 0).",
     np.hypot,
-    (lambda y, a, b: a / where(y == 0, 1.0, y), lambda y, a, b: b / where(y == 0, 1.0, y)),
+    (lambda y, a, b: hypot_slope(a, b), lambda y, a, b: hypot_slope(b, a)),
     takes="f",
+)
+
+
+def _hypot_slope_numpy(a: Array, b: Array, out: Array | None = None) -> Array:
+    size = np.hypot(a, b)
+    return np.divide(a, np.where(size == 0, size.dtype.type(1), size), out=out)
+
+
+def _bend(y: Expr, a: Expr, b: Expr) -> Expr:
+    """b²/hypot³ towards a, and of it b/hypot: 1/hypot is kept finite, so that sums of them are."""
+    size, least = hypot(a, b), float(np.finfo(a.dtype).tiny)
+    return hypot_slope(b, a) / where(size < least, least, size)
+
+
+hypot_slope: BinaryFunction = _binary(
+    "hypot_slope",
+    "a / hypot(a, b), the derivative of hypot towards a; 0 at (0, 0).",
+    _hypot_slope_numpy,
+    (
+        lambda y, a, b: hypot_slope(b, a) * _bend(y, a, b),
+        lambda y, a, b: -y * _bend(y, a, b),
+    ),
+    takes="f",
+    symbol="hypot′",
 )
 
 # --- neural nets' own --------------------------------------------------------------------------
 
 
 def _sigmoid_numpy(x: Array, out: Array | None = None) -> Array:
-    # exp overflows to inf for very negative x, and 1/inf is the right 0.
-    y: Array = np.exp(np.negative(x, out=out), out=out)
-    y = np.add(y, 1, out=out)
-    return np.reciprocal(y, out=out)
+    bottom = 1 + np.exp(-x)
+    beyond = np.isinf(bottom)
+    if not beyond.any():
+        return np.reciprocal(bottom, out=out)  # type: ignore[no-any-return]
+    # Where exp(-x) overflows the 1 counts for nothing, and exp(x) is not 0 yet.
+    return np.divide(np.where(beyond, np.exp(x), 1), np.where(beyond, 1, bottom), out=out)
+
+
+def _sigmoid_slope_numpy(x: Array, out: Array | None = None) -> Array:
+    power = np.exp(-np.abs(x))
+    return np.divide(power, np.square(1 + power), out=out)  # type: ignore[no-any-return]
 
 
 def _softplus_numpy(x: Array, out: Array | None = None) -> Array:
@@ -433,9 +497,17 @@ sigmoid: UnaryFunction = _unary(
     "sigmoid",
     "1 / (1 + exp(-x)), without overflow.",
     _sigmoid_numpy,
-    lambda y, x: y * (1.0 - y),
+    lambda y, x: sigmoid_slope(x),
     symbol="σ",
     latex=r"\sigma\left({0}\right)",
+)
+sigmoid_slope: UnaryFunction = _unary(
+    "sigmoid_slope",
+    "The derivative of sigmoid, σ(x) σ(-x), with all its digits where sigmoid is saturated.",
+    _sigmoid_slope_numpy,
+    lambda y, x: -tanh(0.5 * x) * y,  # σ(-x) - σ(x), which cancels near 0
+    symbol="σ′",
+    latex=r"\sigma'\left({0}\right)",
 )
 softplus = _unary(
     "softplus", "log(1 + exp(x)), without overflow.", _softplus_numpy, lambda y, x: sigmoid(x)
@@ -459,7 +531,8 @@ erf = _unary(
 
 
 def _larger(a: Expr, b: Expr) -> Expr:
-    return where(a > b, full_like(a, 1), where(a == b, full_like(a, 0.5), 0))
+    # One mask outside, which rewrites know for one: what meets it is not 0·∞ on the other side.
+    return where(a >= b, where(a == b, full_like(a, 0.5), 1), 0)
 
 
 maximum = _binary(

@@ -181,9 +181,14 @@ def variance(
     return sum(centred * centred, axis, keepdims=keepdims) / (freedom if freedom > 0 else np.nan)
 
 
-def root(x: Expr) -> Expr:
-    """sqrt(x) whose derivative at 0 is 0: of a norm or a deviation, which is least there."""
-    return where(x == 0, 0.0, sqrt(x))
+def root(x: Expr, degree: float = 2) -> Expr:
+    """x^(1/degree) whose derivatives at 0 are 0: of a norm or a deviation, which is least there.
+
+    The root is of 1 there, so that the next derivatives are 0 as well, not 0·∞.
+    """
+    zero = x == 0
+    inside = where(zero, 1.0, x)
+    return where(zero, 0.0, sqrt(inside) if degree == 2 else inside ** (1 / degree))
 
 
 @public

@@ -159,10 +159,12 @@ class Exponent:
         """The rounding error of r: r + lost is the reduced argument to twice the precision."""
         return self.lanes.fma(self._k, self._low, self.lanes.sub(self._high, self.r))
 
-    def power(self, plus: int = 0) -> Value:
-        """2^(k + plus), which must be a normal number."""
+    def power(self, plus: int = 0, minus: Value | None = None) -> Value:
+        """2^(k + plus - minus), which must be a normal number."""
         lanes = self.lanes
         exponent = lanes.builder.sub(self._bits, lanes.int_const(lanes.bias - plus))
+        if minus is not None:
+            exponent = lanes.builder.sub(exponent, minus)
         return lanes.from_bits(lanes.shift_left(exponent, lanes.mantissa))
 
     def scale(self, value: Value) -> Value:
@@ -185,20 +187,23 @@ class Exponent:
 def exp_of_negative(lanes: Lanes, x: Value) -> Value:
     """exp(x) for x ≤ 0 (a positive x would overflow the reduction), subnormal results included."""
     exponent = Exponent(lanes, lanes.at_least(x, lanes.pick(EXP_LOW)))
-    return exponent.scale(exponent.exp_of_rest())
+    # In two steps, since 2^k may be subnormal; one of them is a constant, for k ≤ 0.
+    lifted = lanes.mul(exponent.exp_of_rest(), exponent.power(plus=64))
+    return lanes.mul(lifted, lanes.const(2.0**-64))
 
 
-def half_expm1(lanes: Lanes, x: Value) -> Value:
+def half_expm1(lanes: Lanes, x: Value, shift: Value | None = None) -> Value:
     """(exp(x) - 1)/2 for x where exp(x)/2 is a normal number.
 
     Halved, since exp(x) itself may just overflow, and since tanh wants it so. The reduced
-    argument's lost part is kept: dropping it costs a whole ulp near x = log(2)/2.
+    argument's lost part is kept: dropping it costs a whole ulp near x = log(2)/2. Where it is
+    shifted, and so large that 1 counts for nothing, the result is 2^-shift times that.
     """
     exponent = Exponent(lanes, x)
     r = exponent.r
     tail = lanes.polynomial(r, coefficients.EXP)
     small = lanes.fma(lanes.mul(r, r), tail, exponent.lost())  # expm1(r) = r + small
-    power = exponent.power(plus=-1)
+    power = exponent.power(-1, shift)
     large = lanes.fma(power, r, lanes.sub(power, lanes.const(0.5)))
     return lanes.fma(power, small, large)
 

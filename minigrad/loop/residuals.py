@@ -1,0 +1,99 @@
+"""What the forward loop keeps for the reverse one: residuals, one stack for each value."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from minigrad.graph import Expr, get_op, rebuild
+from minigrad.loop.body import Body
+from minigrad.walk import toposort
+
+_MULTIPLY = get_op("multiply")
+
+
+def _depending_on(roots: Iterable[Expr], outputs: Sequence[Expr]) -> set[Expr]:
+    """The nodes that depend on any of the roots, the roots among them."""
+    moving = set(roots)
+    for node in toposort(outputs):
+        if any(a in moving for a in node.args):
+            moving.add(node)
+    return moving
+
+
+def gather_factors(terms: Sequence[Expr], cotangents: Iterable[Expr]) -> list[Expr]:
+    """(u · a) · b = u · (a · b), where u depends on the cotangents and a and b do not.
+
+    Then one residual serves for two, and the forward loop, which has a and b at hand, multiplies
+    them: an LSTM keeps six values a step, and without this eleven, at a third more time.
+    """
+    order = toposort(terms)
+    moving = _depending_on(cotangents, terms)
+    uses = Counter(a for node in order for a in node.args)
+    uses.update(terms)
+    new: dict[Expr, Expr] = {}
+    products: dict[Expr, tuple[Expr, Expr]] = {}
+    for node in order:
+        new[node] = rebuild(node, tuple([new[a] for a in node.args]))
+        fixed = [a for a in node.args if a not in moving]
+        if node.op is not _MULTIPLY or len(fixed) != 1 or node not in moving:
+            continue
+        (inner,) = (a for a in node.args if a in moving)
+        products[node] = new[inner], new[fixed[0]]
+        if inner in products and uses[inner] == 1:
+            u, factor = products[inner]
+            products[node] = u, factor * new[fixed[0]]
+            new[node] = u * products[node][1]
+    return [new[t] for t in terms]
+
+
+def residuals(
+    body: Body, outputs: Sequence[Expr], terms: Sequence[Expr], cotangents: Iterable[Expr]
+) -> list[Expr]:
+    """The values of a forward step that the reverse step needs for its terms.
+
+    Either values that the forward step computes anyway, or the elementwise results of them that
+    meet a cotangent, whichever take less memory. Slopes of saturated units are computed from what
+    comes before the unit, so that it would have to be kept beside the unit's own value.
+    """
+    forward = _depending_on(body.carries, outputs)
+    both = _depending_on(body.carries, [*outputs, *terms])
+    reverse = _depending_on(cotangents, terms)
+
+    def as_computed(node: Expr) -> bool:
+        return node in forward
+
+    def as_met(node: Expr) -> bool:
+        return node in forward if not node.op.pointwise else node in both and node not in reverse
+
+    return min((_kept(terms, as_met), _kept(terms, as_computed)), key=_size)
+
+
+def carries_read(body: Body, terms: Sequence[Expr]) -> list[Expr]:
+    """The carries that the reverse step reads: all else it computes from them again."""
+    return _kept(terms, frozenset(body.carries).__contains__)
+
+
+def _kept(terms: Sequence[Expr], is_kept: Callable[[Expr], bool]) -> list[Expr]:
+    """The first values that are kept on the way from the terms back.
+
+    What follows from the step's inputs and the constants alone is at hand in the reverse loop too,
+    and a view is read again from what it views.
+    """
+    kept: dict[Expr, None] = {}
+    seen: set[Expr] = set()
+    stack = list(terms)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if is_kept(node) and not node.op.view:
+            kept[node] = None
+        else:
+            stack.extend(node.args)
+    return list(kept)
+
+
+def _size(values: Collection[Expr]) -> int:
+    return sum(v.size * v.dtype.itemsize for v in values)
