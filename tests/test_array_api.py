@@ -201,6 +201,8 @@ def test_meshgrid() -> None:
     assert x.shape == y.shape == z.shape == (2, 1, 3)
     assert x.eval()[:, 0, 0].tolist() == [1, 2] and z.eval()[1, 0].tolist() == [4, 5, 6]
     assert [a.dtype.name for a in (x, y, z)] == ["int64", "int64", "float64"]
+    assert [a.shape for a in mg.meshgrid([1, 2], [3], [4, 5, 6])] == [(1, 2, 3)] * 3
+    assert mg.meshgrid([1, 2], [3], [4, 5, 6])[2].eval()[0].tolist() == [[4, 5, 6]] * 2
     assert mg.meshgrid() == ()
     with pytest.raises(mg.ShapeError, match="vectors"):
         mg.meshgrid(mg.zeros((2, 2)))
