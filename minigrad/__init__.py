@@ -66,6 +66,19 @@ from minigrad.ops.core import (
     reshape,
     sum,
 )
+from minigrad.ops.creation import (
+    arange,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    zeros,
+    zeros_like,
+)
 from minigrad.ops.custom import (
     custom_vjp,
     stop_gradient,
@@ -201,9 +214,6 @@ from minigrad.ops.pointwise import (
 from minigrad.ops.reduce import (
     all,
     any,
-    argmax,
-    argmin,
-    argsort,
     count_nonzero,
     cumulative_prod,
     cumulative_sum,
@@ -213,29 +223,18 @@ from minigrad.ops.reduce import (
     mean,
     min,
     prod,
-    searchsorted,
     softmax,
-    sort,
     std,
     variance,
 )
 from minigrad.ops.shape import (
-    arange,
     broadcast_arrays,
     concat,
     diff,
-    empty,
-    empty_like,
     expand_dims,
-    eye,
-    full,
-    full_like,
-    linspace,
     matrix_transpose,
     meshgrid,
     moveaxis,
-    ones,
-    ones_like,
     permute_dims,
     repeat,
     roll,
@@ -246,8 +245,13 @@ from minigrad.ops.shape import (
     tril,
     triu,
     unstack,
-    zeros,
-    zeros_like,
+)
+from minigrad.ops.sorting import (
+    argmax,
+    argmin,
+    argsort,
+    searchsorted,
+    sort,
 )
 from minigrad.ops.stacking import (
     append,

@@ -13,8 +13,8 @@ from typing import TypeAlias
 from minigrad.errors import GraphError
 from minigrad.graph import Expr, Terms, describe, gc_paused, origins, require_expr
 from minigrad.ops.core import uniform_value
+from minigrad.ops.creation import ones_like, zeros_like
 from minigrad.ops.pointwise import multiply
-from minigrad.ops.shape import ones_like, zeros_like
 from minigrad.ops.tuples import TUPLE, is_zero, tuple_of
 from minigrad.walk import toposort
 

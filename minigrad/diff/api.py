@@ -23,8 +23,9 @@ from minigrad.graph import (
 from minigrad.names import public
 from minigrad.ops.batch import batched
 from minigrad.ops.core import reshape
+from minigrad.ops.creation import zeros, zeros_like
 from minigrad.ops.custom import BARRIER, barrier
-from minigrad.ops.shape import moveaxis, zeros, zeros_like
+from minigrad.ops.shape import moveaxis
 from minigrad.simplify import may_be_unstable, stabilise
 from minigrad.walk import map_graph, toposort
 

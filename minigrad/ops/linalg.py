@@ -19,13 +19,13 @@ from minigrad.names import public
 from minigrad.ops.batch import repeat_along
 from minigrad.ops.cofactor import cofactors, square_type
 from minigrad.ops.core import as_float, astype, broadcast_to, explaining, reshape, sum
+from minigrad.ops.creation import eye
 from minigrad.ops.index import getitem
 from minigrad.ops.pointwise import abs, multiply, negative, subtract
 from minigrad.ops.reduce import max as max_of
 from minigrad.ops.reduce import min as min_of
 from minigrad.ops.reduce import root
 from minigrad.ops.shape import (
-    eye,
     matrix_transpose,
     moveaxis,
     permute_dims,

@@ -14,7 +14,7 @@ import numpy as np
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, as_expr
 from minigrad.names import numpy_form
-from minigrad.ops import pointwise, reduce, shape
+from minigrad.ops import creation, pointwise, shape, sorting
 from minigrad.ops.core import (
     as_float,
     astype,
@@ -66,12 +66,12 @@ def _searching(function: Callable[..., Expr]) -> Callable[..., Expr]:
     return form
 
 
-numpy_form("argmax")(_searching(reduce.argmax))
-numpy_form("argmin")(_searching(reduce.argmin))
-numpy_form("sort")(_sorting(reduce.sort))
-numpy_form("argsort")(_sorting(reduce.argsort))
-numpy_form("partition")(_parting(reduce.sort))
-numpy_form("argpartition")(_parting(reduce.argsort))
+numpy_form("argmax")(_searching(sorting.argmax))
+numpy_form("argmin")(_searching(sorting.argmin))
+numpy_form("sort")(_sorting(sorting.sort))
+numpy_form("argsort")(_sorting(sorting.argsort))
+numpy_form("partition")(_parting(sorting.sort))
+numpy_form("argpartition")(_parting(sorting.argsort))
 
 
 @numpy_form("take")
@@ -214,7 +214,7 @@ def _itself(a: Any, *args: Any, **options: Any) -> Expr:
 
 @numpy_form("imag")
 def _imag(val: Any) -> Expr:
-    return shape.zeros_like(val)
+    return creation.zeros_like(val)
 
 
 @numpy_form("angle")
@@ -285,9 +285,9 @@ def ravel(a: Any, order: str = "C") -> Expr:
 
 @numpy_form("iscomplex")
 def _iscomplex(x: Any) -> Expr:
-    return shape.zeros_like(x, np.bool_)
+    return creation.zeros_like(x, np.bool_)
 
 
 @numpy_form("isreal")
 def _isreal(x: Any) -> Expr:
-    return shape.ones_like(x, np.bool_)
+    return creation.ones_like(x, np.bool_)

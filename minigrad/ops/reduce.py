@@ -1,4 +1,4 @@
-"""Reductions, scans along an axis, softmax and its kin, sorting and searching.
+"""Reductions, scans along an axis, softmax and its kin.
 
 A tie of max or min shares the derivative equally. Products are trees of multiplications, so their
 derivatives are right where factors are zero.
@@ -7,15 +7,14 @@ derivatives are right where factors are zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Attr, Expr, Op, Terms, as_expr, make, register
+from minigrad.graph import Expr, Op, Terms, as_expr, make, register
 from minigrad.names import public
-from minigrad.ops.batch import repeat_along
 from minigrad.ops.core import (
     AXES,
     AXIS,
@@ -24,34 +23,27 @@ from minigrad.ops.core import (
     drop_axes,
     expand_back,
     explaining,
-    is_python_number,
     keep_axes,
-    meet,
     reduce_with,
     reshape,
     sum,
     summed_dtype,
 )
-from minigrad.ops.index import flip, take, take_along_axis
+from minigrad.ops.creation import full, ones
+from minigrad.ops.index import flip
 from minigrad.ops.pointwise import (
-    isnan,
-    logical_and,
-    logical_not,
-    logical_or,
     sqrt,
     subtract,
     where,
 )
-from minigrad.ops.shape import concat, full, moveaxis, ones
+from minigrad.ops.shape import concat, moveaxis
 from minigrad.types import (
     BOOL,
-    INT64,
     Array,
     Shape,
     TensorType,
     normalize_axes,
     normalize_axis,
-    promote,
 )
 
 Axis = int | Sequence[int] | None
@@ -262,7 +254,7 @@ def cumulative_prod(
     >>> cumulative_prod(as_expr([1, 2, 3, 4])).eval()
     array([ 1,  2,  6, 24])
     """
-    y, k = _one_axis(_widened(x, dtype), axis, "cumulative_prod")
+    y, k = one_axis(_widened(x, dtype), axis, "cumulative_prod")
     y = moveaxis(y, k, -1)
     shift = 1
     while shift < y.shape[-1]:
@@ -277,7 +269,8 @@ def _behind(first: int, y: Expr, axis: int) -> Expr:
     return concat([full((*y.shape[:axis], 1, *y.shape[axis + 1 :]), first, y.dtype), y], axis)
 
 
-def _one_axis(x: Any, axis: int | None, name: str) -> tuple[Expr, int]:
+def one_axis(x: Any, axis: int | None, name: str) -> tuple[Expr, int]:
+    """x and the number of an axis of it; of all its elements in a row where none is given."""
     x = as_expr(x)
     if axis is None:
         x = reshape(x, -1)
@@ -288,13 +281,13 @@ def _one_axis(x: Any, axis: int | None, name: str) -> tuple[Expr, int]:
 # --- cumulative sum ----------------------------------------------------------------------------
 
 
-def _along(x: TensorType, axis: int) -> Shape:
+def along(x: TensorType, axis: int) -> Shape:
     """The shape without an axis; raises ShapeError for one that is not an axis of x."""
     return drop_axes(x.shape, (axis,))
 
 
 def _cumsum_type(x: TensorType, axis: int) -> TensorType:
-    _along(x, axis)
+    along(x, axis)
     if x.dtype != summed_dtype(x.dtype):
         raise DTypeError(f"cumulative sums are kept in {summed_dtype(x.dtype)}, not {x.dtype}")
     return x
@@ -334,7 +327,7 @@ def cumulative_sum(
     >>> cumulative_sum(as_expr([1, 2, 3])).eval()
     array([1, 3, 6])
     """
-    x, k = _one_axis(_widened(x, dtype), axis, "cumulative_sum")
+    x, k = one_axis(_widened(x, dtype), axis, "cumulative_sum")
     y = _in_dtype(make(CUMSUM, (x,), (k,)), dtype)
     return _behind(0, y, k) if include_initial else y
 
@@ -428,143 +421,3 @@ def log_softmax(x: Any, /, axis: Axis = -1) -> Expr:
     x = as_float(x)
     with explaining("log_softmax", x):
         return subtract(x, logsumexp(x, axis, keepdims=True))
-
-
-# --- searching and sorting ---------------------------------------------------------------------
-
-
-def _arg_type(x: TensorType, axis: int) -> TensorType:
-    kept = _along(x, axis)
-    if x.shape[axis] == 0:
-        raise ShapeError(f"no extreme of no elements: shape {x.shape}, axis {axis}")
-    return TensorType(kept, INT64)
-
-
-def _argsort_type(x: TensorType, axis: int) -> TensorType:
-    _along(x, axis)
-    return x.with_dtype(INT64)
-
-
-ARGMAX = register(
-    Op("argmax", _arg_type, lambda x, axis: np.argmax(x, axis), no_gradient=True, attrs=(AXIS,))
-)
-ARGMIN = register(
-    Op("argmin", _arg_type, lambda x, axis: np.argmin(x, axis), no_gradient=True, attrs=(AXIS,))
-)
-ARGSORT = register(
-    Op(
-        "argsort",
-        _argsort_type,
-        lambda x, axis: np.argsort(x, axis, kind="stable"),
-        no_gradient=True,
-        attrs=(AXIS,),
-    )
-)
-
-
-def _arg(op: Op, x: Any, axis: int | None, keepdims: bool) -> Expr:
-    x = as_expr(x)
-    y, k = _one_axis(x, axis, op.name)
-    out = make(op, (y,), (k,))
-    if not keepdims:
-        return out
-    return reshape(out, (1,) * x.ndim if axis is None else keep_axes(x.shape, (k,)))
-
-
-@public
-def argmax(x: Any, /, axis: int | None = None, *, keepdims: bool = False) -> Expr:
-    """Index of the (first) largest element, of all or along an axis.
-
-    >>> argmax(as_expr([3, 9, 4])).eval()
-    np.int64(1)
-    """
-    return _arg(ARGMAX, x, axis, keepdims)
-
-
-@public
-def argmin(x: Any, /, axis: int | None = None, *, keepdims: bool = False) -> Expr:
-    """Index of the (first) smallest element, of all or along an axis."""
-    return _arg(ARGMIN, x, axis, keepdims)
-
-
-@public
-def argsort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Expr:
-    """Indices that sort along an axis, keeping the order of equal elements, whatever `stable` says.
-
-    >>> argsort(as_expr([3, 1, 2])).eval()
-    array([1, 2, 0])
-    """
-    x, k = _one_axis(x, axis, "argsort")
-    if not descending:
-        return make(ARGSORT, (x,), (k,))
-    # Sorting the reverse and counting from its end keeps equal elements in order.
-    return flip(x.shape[k] - 1 - make(ARGSORT, (flip(x, k),), (k,)), k)
-
-
-@public
-def sort(x: Any, /, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Expr:
-    """Elements sorted along an axis; the derivative follows each element to its place.
-
-    >>> sort(as_expr([3, 1, 2])).eval()
-    array([1, 2, 3])
-    """
-    x = as_expr(x)
-    with explaining("sort", x):
-        normalize_axis(axis, x.ndim)
-    return take_along_axis(x, argsort(x, axis, descending=descending), axis)
-
-
-def _searchsorted_type(sorted_: TensorType, values: TensorType, side: str) -> TensorType:
-    if sorted_.ndim != 1 or sorted_.dtype != values.dtype:
-        raise ShapeError(f"values of {values!r} are not looked up in {sorted_!r}: that is a vector")
-    if side not in ("left", "right"):
-        raise ShapeError(f'the side is "left" or "right", not {side!r}')
-    return values.with_dtype(INT64)
-
-
-def _searchsorted_batch(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -> Expr:
-    if not many[0]:
-        return make(node.op, tuple(args), node.attrs)
-    values = args[1] if many[1] else repeat_along(args[1], n)
-    own = reshape(args[0], (n, *(1,) * (values.ndim - 1), -1))
-    asked = reshape(values, (*values.shape, 1))
-    # How many stand before it; NaN stands last.
-    before = own < asked if node.attrs[0] == "left" else own <= asked
-    if values.type.is_float:
-        no_number = isnan(asked)
-        if node.attrs[0] == "left":
-            no_number = logical_and(no_number, logical_not(isnan(own)))
-        before = logical_or(before, no_number)
-    return sum(before, -1)
-
-
-SEARCHSORTED = register(
-    Op(
-        "searchsorted",
-        _searchsorted_type,
-        np.searchsorted,
-        no_gradient=True,
-        attrs=(Attr("side"),),
-        batch=_searchsorted_batch,
-    )
-)
-
-
-@public
-def searchsorted(
-    x1: Any, x2: Any, /, *, side: Literal["left", "right"] = "left", sorter: Any = None
-) -> Expr:
-    """Where elements of x2 belong in the sorted vector x1: before equal ones, or behind.
-
-    side: "left" is before elements that are equal, "right" behind them. sorter: the indices that
-    sort x1, if it is not sorted.
-
-    >>> searchsorted(as_expr([1, 2, 2, 3]), [0, 2, 9]).eval()
-    array([0, 1, 4])
-    """
-    x1 = as_expr(x1) if sorter is None else take(x1, sorter)
-    with explaining("searchsorted", x1, x2):
-        values = x2 if is_python_number(x2) else as_expr(x2)
-        dtype = promote(x1.dtype, values.dtype if isinstance(values, Expr) else values)
-        (values,) = meet("searchsorted", values, dtype=dtype)
-        return make(SEARCHSORTED, (astype(x1, dtype), values), (side,))

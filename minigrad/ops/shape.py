@@ -1,42 +1,33 @@
-"""Ops that move elements without changing them: permute, concat, and compositions of indexing.
-
-Also the functions that make constant tensors of a shape.
-"""
+"""Ops that move elements without changing them: permute, concat, and compositions of indexing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Attr, Expr, Op, Terms, as_expr, const, make, register
+from minigrad.graph import Attr, Expr, Op, Terms, as_expr, make, register
 from minigrad.names import public
 from minigrad.ops.core import (
     AXIS,
-    as_float,
     astype,
     broadcast_to,
     explaining,
     is_python_number,
-    meet,
     reshape,
 )
-from minigrad.ops.core import full as number
+from minigrad.ops.creation import zeros_like
 from minigrad.ops.index import take
 from minigrad.ops.pointwise import subtract, where
 from minigrad.tree import flatten
 from minigrad.types import (
-    FLOAT64,
     Array,
     TensorType,
-    as_dtype,
     as_shape,
     broadcast_shapes,
-    check_device,
     normalize_axes,
     normalize_axis,
     promote,
@@ -76,7 +67,7 @@ PERMUTE = register(
 def permute_dims(x: Any, /, axes: Sequence[int] | None = None) -> Expr:
     """The axes in another order; reversed when none is given.
 
-    >>> permute_dims(const([[1, 2], [3, 4]])).eval()
+    >>> permute_dims(as_expr([[1, 2], [3, 4]])).eval()
     array([[1, 3],
            [2, 4]])
     """
@@ -138,7 +129,7 @@ CONCAT = register(
 def concat(arrays: Sequence[Any], /, axis: int | None = 0) -> Expr:
     """Join along an axis that exists; None joins all elements along one axis.
 
-    >>> concat([const([1, 2]), [3]]).eval()
+    >>> concat([as_expr([1, 2]), [3]]).eval()
     array([1, 2, 3])
     """
     given = _sequence(arrays, "concat")
@@ -164,7 +155,7 @@ def _sequence(arrays: Sequence[Any], name: str) -> list[Expr]:
 def stack(arrays: Sequence[Any], /, axis: int = 0) -> Expr:
     """Join along a new axis.
 
-    >>> stack([const(1), const(2)]).eval()
+    >>> stack([as_expr(1), as_expr(2)]).eval()
     array([1, 2])
     """
     given = _sequence(arrays, "stack")
@@ -195,7 +186,7 @@ def _stack_levels(values: Any) -> Expr:
 def expand_dims(x: Any, /, axis: int | Sequence[int] = 0) -> Expr:
     """New axes of length 1 at the given places of the result.
 
-    >>> expand_dims(const([1, 2]), 1).shape
+    >>> expand_dims(as_expr([1, 2]), 1).shape
     (2, 1)
     """
     x = as_expr(x)
@@ -210,7 +201,7 @@ def expand_dims(x: Any, /, axis: int | Sequence[int] = 0) -> Expr:
 def squeeze(x: Any, /, axis: int | Sequence[int] | None = None) -> Expr:
     """Without the given axes, which must have length 1 (all such axes by default).
 
-    >>> squeeze(const([[1, 2]]), 0).shape
+    >>> squeeze(as_expr([[1, 2]]), 0).shape
     (2,)
     """
     x = as_expr(x)
@@ -244,7 +235,7 @@ def swapaxes(x: Any, /, axis1: int, axis2: int) -> Expr:
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int], /) -> Expr:
     """Axes moved to other places, the rest in their order.
 
-    >>> moveaxis(const(np.zeros((2, 3, 4))), 0, -1).shape
+    >>> moveaxis(as_expr(np.zeros((2, 3, 4))), 0, -1).shape
     (3, 4, 2)
     """
     x = as_expr(x)
@@ -269,7 +260,7 @@ def roll(x: Any, /, shift: int | Sequence[int], axis: int | Sequence[int] | None
 
     One shift for all axes, or one for each.
 
-    >>> roll(const([1, 2, 3]), 1).eval()
+    >>> roll(as_expr([1, 2, 3]), 1).eval()
     array([3, 1, 2])
     """
     x = as_expr(x)
@@ -291,7 +282,7 @@ def roll(x: Any, /, shift: int | Sequence[int], axis: int | Sequence[int] | None
 def repeat(x: Any, repeats: Any, /, axis: int | None = None) -> Expr:
     """Each element repeated, a fixed number of times.
 
-    >>> repeat(const([1, 2]), 2).eval()
+    >>> repeat(as_expr([1, 2]), 2).eval()
     array([1, 1, 2, 2])
     """
     x = as_expr(x)
@@ -311,7 +302,7 @@ def repeat(x: Any, repeats: Any, /, axis: int | None = None) -> Expr:
 def tile(x: Any, repetitions: int | Sequence[int], /) -> Expr:
     """The whole tensor repeated along each axis.
 
-    >>> tile(const([1, 2]), 2).eval()
+    >>> tile(as_expr([1, 2]), 2).eval()
     array([1, 2, 1, 2])
     """
     x = as_expr(x)
@@ -396,7 +387,7 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
 
     What is put before and behind has as many axes as x, or none: then it is one number for all.
 
-    >>> diff(const([1, 4, 9])).eval()
+    >>> diff(as_expr([1, 4, 9])).eval()
     array([3, 5])
     """
     y = as_expr(x)
@@ -421,137 +412,3 @@ def _slab(x: Any, beside: Expr, axis: int) -> Expr:
     x = as_expr(x)
     shape = [1 if k == axis else n for k, n in enumerate(beside.shape)]
     return x if x.ndim else broadcast_to(x, shape)
-
-
-# --- constant tensors --------------------------------------------------------------------------
-
-# All take the array API's device, which is "cpu": see check_device.
-
-
-def _float64_unless(dtype: npt.DTypeLike | None) -> np.dtype[Any]:
-    return FLOAT64 if dtype is None else as_dtype(dtype)
-
-
-def full(
-    shape: int | Iterable[int],
-    fill_value: Any,
-    dtype: npt.DTypeLike | None = None,
-    *,
-    device: Any = None,
-) -> Expr:
-    """A tensor of one value, a number or an expression, in its dtype unless told.
-
-    >>> full((2,), 0.5).eval()
-    array([0.5, 0.5])
-    """
-    check_device(device)
-    x = as_expr(fill_value) if dtype is None else meet("full", fill_value, dtype=as_dtype(dtype))[0]
-    return broadcast_to(x, as_shape(shape))
-
-
-def zeros(
-    shape: int | Iterable[int], dtype: npt.DTypeLike | None = None, *, device: Any = None
-) -> Expr:
-    """A tensor of zeros, of float64 unless told."""
-    check_device(device)
-    return number(0, TensorType(shape, _float64_unless(dtype)))
-
-
-def ones(
-    shape: int | Iterable[int], dtype: npt.DTypeLike | None = None, *, device: Any = None
-) -> Expr:
-    """A tensor of ones, of float64 unless told."""
-    check_device(device)
-    return number(1, TensorType(shape, _float64_unless(dtype)))
-
-
-def empty(
-    shape: int | Iterable[int], dtype: npt.DTypeLike | None = None, *, device: Any = None
-) -> Expr:
-    """A tensor whose values do not matter: zeros."""
-    return zeros(shape, dtype, device=device)
-
-
-@public
-def zeros_like(x: Any, /, dtype: npt.DTypeLike | None = None, *, device: Any = None) -> Expr:
-    """Zeros of the shape and, unless told, the dtype of x."""
-    x = as_expr(x)
-    return zeros(x.shape, x.dtype if dtype is None else dtype, device=device)
-
-
-@public
-def ones_like(x: Any, /, dtype: npt.DTypeLike | None = None, *, device: Any = None) -> Expr:
-    """Ones of the shape and, unless told, the dtype of x."""
-    x = as_expr(x)
-    return ones(x.shape, x.dtype if dtype is None else dtype, device=device)
-
-
-@public
-def empty_like(x: Any, /, dtype: npt.DTypeLike | None = None, *, device: Any = None) -> Expr:
-    """A tensor like x whose values do not matter: zeros."""
-    return zeros_like(x, dtype, device=device)
-
-
-@public
-def full_like(
-    x: Any, /, fill_value: Any, dtype: npt.DTypeLike | None = None, *, device: Any = None
-) -> Expr:
-    """One value in the shape and, unless told, the dtype of x."""
-    x = as_expr(x)
-    return full(x.shape, fill_value, x.dtype if dtype is None else dtype, device=device)
-
-
-def arange(
-    start: float,
-    /,
-    stop: float | None = None,
-    step: float = 1,
-    dtype: npt.DTypeLike | None = None,
-    *,
-    device: Any = None,
-) -> Expr:
-    """Evenly spaced numbers, the end excluded, as a constant."""
-    check_device(device)
-    first, last = (0, start) if stop is None else (start, stop)
-    return const(np.arange(first, last, step, dtype=None if dtype is None else as_dtype(dtype)))
-
-
-def linspace(
-    start: Any,
-    stop: Any,
-    /,
-    num: int = 50,
-    *,
-    endpoint: bool = True,
-    dtype: npt.DTypeLike | None = None,
-    device: Any = None,
-) -> Expr:
-    """Evenly spaced numbers between two numbers or expressions, as a new first axis.
-
-    The end is the last of them, or with endpoint=False would be the next one.
-
-    >>> linspace(0, 1, 4, endpoint=False).eval()
-    array([0.  , 0.25, 0.5 , 0.75])
-    """
-    check_device(device)
-    if not isinstance(start, Expr) and not isinstance(stop, Expr):
-        return const(np.linspace(start, stop, num, endpoint, dtype=_float64_unless(dtype)))
-    start, stop = meet("linspace", start, stop)
-    start, stop = as_float(start), as_float(stop)
-    weights = np.linspace(0, 1, num, endpoint).reshape(-1, *(1,) * start.ndim).astype(start.dtype)
-    points = (1 - weights) * start + weights * stop
-    return points if dtype is None else astype(points, dtype)
-
-
-def eye(
-    n_rows: int,
-    n_cols: int | None = None,
-    /,
-    *,
-    k: int = 0,
-    dtype: npt.DTypeLike | None = None,
-    device: Any = None,
-) -> Expr:
-    """Ones on the k-th diagonal, zeros elsewhere, as a constant of float64 unless told."""
-    check_device(device)
-    return const(np.eye(n_rows, n_cols, k, dtype=_float64_unless(dtype)))

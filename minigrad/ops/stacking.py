@@ -15,8 +15,9 @@ from minigrad.graph import Expr, as_expr
 from minigrad.names import numpy_form
 from minigrad.ops import linalg, shape
 from minigrad.ops.core import astype, broadcast_to, explaining, reshape
+from minigrad.ops.creation import zeros
 from minigrad.ops.index import flip, take
-from minigrad.ops.shape import concat, moveaxis, permute_dims, swapaxes, zeros
+from minigrad.ops.shape import concat, moveaxis, permute_dims, swapaxes
 from minigrad.types import normalize_axis
 
 Arrays = Sequence[Any]

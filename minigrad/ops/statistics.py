@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Expr, as_expr
 from minigrad.names import numpy_form
-from minigrad.ops import reduce
+from minigrad.ops import reduce, sorting
 from minigrad.ops.core import (
     as_float,
     astype,
@@ -76,7 +76,7 @@ def _sorted_last(x: Expr, axis: Axis) -> tuple[Expr, tuple[int, ...]]:
     rest = [k for k in range(x.ndim) if k not in axes]
     moved = permute_dims(x, [*rest, *axes])
     merged = reshape(moved, (*[x.shape[k] for k in rest], -1))
-    return reduce.sort(merged, -1), keep_axes(x.shape, axes)
+    return sorting.sort(merged, -1), keep_axes(x.shape, axes)
 
 
 @numpy_form()

@@ -1,0 +1,147 @@
+"""Functions that make tensors of a shape: zeros, full, arange, linspace and their kin.
+
+All take the array API's device, which is "cpu": see types.check_device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.graph import Expr, as_expr, const
+from minigrad.names import public
+from minigrad.ops.core import as_float, astype, broadcast_to, meet
+from minigrad.ops.core import full as number
+from minigrad.types import FLOAT64, TensorType, as_dtype, as_shape, check_device
+
+
+def _float64_unless(dtype: npt.DTypeLike | None) -> np.dtype[Any]:
+    return FLOAT64 if dtype is None else as_dtype(dtype)
+
+
+def full(
+    shape: int | Iterable[int],
+    fill_value: Any,
+    dtype: npt.DTypeLike | None = None,
+    *,
+    device: Any = None,
+) -> Expr:
+    """A tensor of one value, a number or an expression, in its dtype unless told.
+
+    >>> full((2,), 0.5).eval()
+    array([0.5, 0.5])
+    """
+    check_device(device)
+    x = as_expr(fill_value) if dtype is None else meet("full", fill_value, dtype=as_dtype(dtype))[0]
+    return broadcast_to(x, as_shape(shape))
+
+
+def zeros(
+    shape: int | Iterable[int], dtype: npt.DTypeLike | None = None, *, device: Any = None
+) -> Expr:
+    """A tensor of zeros, of float64 unless told."""
+    check_device(device)
+    return number(0, TensorType(shape, _float64_unless(dtype)))
+
+
+def ones(
+    shape: int | Iterable[int], dtype: npt.DTypeLike | None = None, *, device: Any = None
+) -> Expr:
+    """A tensor of ones, of float64 unless told."""
+    check_device(device)
+    return number(1, TensorType(shape, _float64_unless(dtype)))
+
+
+def empty(
+    shape: int | Iterable[int], dtype: npt.DTypeLike | None = None, *, device: Any = None
+) -> Expr:
+    """A tensor whose values do not matter: zeros."""
+    return zeros(shape, dtype, device=device)
+
+
+@public
+def zeros_like(x: Any, /, dtype: npt.DTypeLike | None = None, *, device: Any = None) -> Expr:
+    """Zeros of the shape and, unless told, the dtype of x."""
+    x = as_expr(x)
+    return zeros(x.shape, x.dtype if dtype is None else dtype, device=device)
+
+
+@public
+def ones_like(x: Any, /, dtype: npt.DTypeLike | None = None, *, device: Any = None) -> Expr:
+    """Ones of the shape and, unless told, the dtype of x."""
+    x = as_expr(x)
+    return ones(x.shape, x.dtype if dtype is None else dtype, device=device)
+
+
+@public
+def empty_like(x: Any, /, dtype: npt.DTypeLike | None = None, *, device: Any = None) -> Expr:
+    """A tensor like x whose values do not matter: zeros."""
+    return zeros_like(x, dtype, device=device)
+
+
+@public
+def full_like(
+    x: Any, /, fill_value: Any, dtype: npt.DTypeLike | None = None, *, device: Any = None
+) -> Expr:
+    """One value in the shape and, unless told, the dtype of x."""
+    x = as_expr(x)
+    return full(x.shape, fill_value, x.dtype if dtype is None else dtype, device=device)
+
+
+def arange(
+    start: float,
+    /,
+    stop: float | None = None,
+    step: float = 1,
+    dtype: npt.DTypeLike | None = None,
+    *,
+    device: Any = None,
+) -> Expr:
+    """Evenly spaced numbers, the end excluded, as a constant."""
+    check_device(device)
+    first, last = (0, start) if stop is None else (start, stop)
+    return const(np.arange(first, last, step, dtype=None if dtype is None else as_dtype(dtype)))
+
+
+def linspace(
+    start: Any,
+    stop: Any,
+    /,
+    num: int = 50,
+    *,
+    endpoint: bool = True,
+    dtype: npt.DTypeLike | None = None,
+    device: Any = None,
+) -> Expr:
+    """Evenly spaced numbers between two numbers or expressions, as a new first axis.
+
+    The end is the last of them, or with endpoint=False would be the next one.
+
+    >>> linspace(0, 1, 4, endpoint=False).eval()
+    array([0.  , 0.25, 0.5 , 0.75])
+    """
+    check_device(device)
+    if not isinstance(start, Expr) and not isinstance(stop, Expr):
+        return const(np.linspace(start, stop, num, endpoint, dtype=_float64_unless(dtype)))
+    start, stop = meet("linspace", start, stop)
+    start, stop = as_float(start), as_float(stop)
+    weights = np.linspace(0, 1, num, endpoint).reshape(-1, *(1,) * start.ndim).astype(start.dtype)
+    points = (1 - weights) * start + weights * stop
+    return points if dtype is None else astype(points, dtype)
+
+
+def eye(
+    n_rows: int,
+    n_cols: int | None = None,
+    /,
+    *,
+    k: int = 0,
+    dtype: npt.DTypeLike | None = None,
+    device: Any = None,
+) -> Expr:
+    """Ones on the k-th diagonal, zeros elsewhere, as a constant of float64 unless told."""
+    check_device(device)
+    return const(np.eye(n_rows, n_cols, k, dtype=_float64_unless(dtype)))
