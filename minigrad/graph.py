@@ -103,6 +103,8 @@ class Op:
     """A leaf whose last attribute holds its value, as `array`; with a name, one to `assign`."""
     view: bool = False
     """`numpy` may return a view of its first argument."""
+    checks: bool = False
+    """`numpy` raises for some values: done once before a loop where it meets no carry."""
     of_tuple: bool = False
     """Takes a node with several results; no other op does."""
 

@@ -58,3 +58,91 @@ def test_what_does_not_fit():
         cross_entropy(x, mg.var("y", (3, 1), "int64"))
     with pytest.raises(ConfigError, match="labels must be integers"):
         cross_entropy(x, mg.var("y", (3,)))
+
+
+# --- labels that are no class --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([-1], r"label -1 at \[0\] is no class; there are 3, from 0 to 2"),
+        ([3], r"label 3 at \[0\] is no class; there are 3, from 0 to 2"),
+        ([0, 2, -7, 9], r"label -7 at \[2\] is no class, and 1 more; there are 3"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_label_that_is_no_class_is_named_when_it_is_known(labels, words, backend):
+    labels = np.array(labels)
+    logits = mg.const(np.zeros((len(labels), 3)))
+    for known in (labels, mg.const(labels), labels.tolist()):
+        with pytest.raises(ConfigError, match=words):
+            cross_entropy(logits, known)
+    bound = mg.var("labels", labels.shape, "int64")
+    x = mg.param("x", np.zeros((len(labels), 3)))
+    loss = cross_entropy(x, bound)
+    with pytest.raises(ConfigError, match=words):
+        loss.eval({bound: labels})
+    step = mg.function([bound], [loss], updates={x: x - mg.grad(loss, x)}, backend=backend)
+    with pytest.raises(ConfigError, match=words):
+        step(labels)
+    np.testing.assert_array_equal(x.value, 0.0)
+    step(np.clip(labels, 0, 2))
+    assert (x.value != 0.0).all()
+
+
+def test_the_first_and_the_last_class_are_classes():
+    logits = np.log(np.array([[0.5, 0.25, 0.25], [0.125, 0.375, 0.5]]))
+    loss = cross_entropy(mg.const(logits), np.array([0, 2], np.uint8))
+    assert float(loss.eval()) == pytest.approx(np.log(2.0), rel=1e-15)
+
+
+def test_labels_computed_from_a_variable_are_looked_at_too():
+    x, shift = mg.var("x", (2, 3)), mg.var("shift", (), "int64")
+    loss = cross_entropy(x, mg.const([0, 2]) + shift)
+    zeros = np.zeros((2, 3))
+    assert float(loss.eval({x: zeros, shift: 0})) == pytest.approx(np.log(3.0))
+    with pytest.raises(ConfigError, match=r"label 3 at \[1\] is no class"):
+        loss.eval({x: zeros, shift: 1})
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_labels_of_each_step_are_looked_at_once_before_the_loop(backend):
+    """So that the loop stays machine code, and the label is named with its step."""
+    w = mg.param("w", np.full((2, 3), 0.1))
+    xs, labels = mg.var("xs", (4, 5, 2)), mg.var("labels", (4, 5), "int64")
+
+    def step(total, inputs):
+        x, label = inputs
+        return total + cross_entropy(x @ w, label), None
+
+    total, _ = mg.scan(step, mg.const(0.0), (xs, labels))
+    run = mg.function([xs, labels], [total, mg.grad(total, w)], backend=backend)
+    data, good = np.random.default_rng(0).random((4, 5, 2)), np.ones((4, 5), np.int64)
+    bad = good.copy()
+    bad[2, 3] = -1
+    with pytest.raises(ConfigError, match=r"label -1 at \[2, 3\] is no class"):
+        run(data, bad)
+    expected = sum(cross_entropy(mg.const(data[t]) @ w, good[t]).eval() for t in range(4))
+    assert float(run(data, good)[0]) == pytest.approx(float(expected), rel=1e-12)
+    assert "a loop runs on numpy" not in run.report()
+
+
+def test_losses_take_arrays_as_targets_in_the_predictions_dtype():
+    x = mg.param("x", np.array([[1.0], [4.0]]), "float32")
+    for loss in (mse, binary_cross_entropy):
+        assert loss(x, [[0.0], [1.0]]).dtype == np.float32
+    assert float(mse(x, [[0.0], [2.0]]).eval()) == 2.5
+
+
+def test_the_check_of_labels_states_its_type():
+    from lstm.losses import LABELS
+
+    with pytest.raises(mg.DTypeError, match="labels must be integers, not float64"):
+        LABELS(mg.var("l", (2,)), classes=3)
+    for classes in (0, -1, True, 2.5):
+        with pytest.raises(mg.ShapeError, match="classes must be a whole number"):
+            LABELS(mg.var("l", (2,), "int64"), classes=classes)
+    x, labels = mg.var("x", (2, 3)), mg.var("labels", (2,), "int64")
+    loss = cross_entropy(x, labels)
+    assert mg.loads(mg.dumps(loss)) is loss

@@ -39,7 +39,8 @@ def float_leaves(case: Case, variables):
 
 
 def test_every_op_has_a_case():
-    assert {c.op for c in CASES} == set(OPS) - LEAVES
+    lstms = {"labels"}  # registered where lstm is imported; tests/test_losses.py has it
+    assert {c.op for c in CASES} == set(OPS) - LEAVES - lstms
 
 
 def test_case_ids_are_unique():
