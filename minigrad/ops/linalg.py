@@ -18,7 +18,15 @@ from minigrad.graph import Expr, Op, Terms, as_expr, make, register
 from minigrad.names import public
 from minigrad.ops.batch import repeat_along
 from minigrad.ops.cofactor import cofactors, square_type
-from minigrad.ops.core import as_float, astype, broadcast_to, explaining, reshape, sum
+from minigrad.ops.core import (
+    as_float,
+    astype,
+    broadcast_to,
+    explaining,
+    reshape,
+    sum,
+    uniform_value,
+)
 from minigrad.ops.creation import eye
 from minigrad.ops.index import getitem
 from minigrad.ops.pointwise import abs, multiply, negative, subtract
@@ -282,6 +290,8 @@ def _solve_type(a: TensorType, b: TensorType) -> TensorType:
 
 
 def _scale(cotangent: Expr, matrix: Expr) -> Expr:
+    if uniform_value(cotangent) == 1:
+        return matrix
     column = reshape(cotangent, (*cotangent.shape, 1, 1))
     return multiply(broadcast_to(column, matrix.shape), matrix)
 
