@@ -158,7 +158,7 @@ def as_shape(shape: Iterable[int] | int) -> Shape:
     """
     try:
         dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-        result = tuple(int(operator.index(d)) for d in dims)  # True is an index; here it is 1
+        result = tuple(operator.index(d) for d in dims)
     except TypeError:
         raise ShapeError(f"a shape is a tuple of integers, not {shape!r}") from None
     if any(d < 0 for d in result):

@@ -129,6 +129,31 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     assert calls == ["fsync", "replace", "fsync"]  # the file, then its folder
 
 
+def test_what_replaces_a_private_file_is_private_from_the_start(tmp_path, monkeypatch):
+    path, modes, real = tmp_path / "a", [], os.fsync
+    path.write_text("old")
+    path.chmod(0o400)
+
+    def fsync(file: int) -> None:
+        modes.append(stat.S_IMODE(os.fstat(file).st_mode))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    atomic.write(path, "new")
+    assert modes[0] == 0o600
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("new", 0o400)
+
+
+def test_a_file_moves(tmp_path):
+    for name, to in (("a", "new"), ("b", "link")):
+        (tmp_path / name).write_text(name)
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").symlink_to("new")
+        atomic.move(tmp_path / name, tmp_path / to)
+        assert (tmp_path / "new").read_text() == name
+        assert names(tmp_path) == ["link", "new"]
+
+
 def test_what_fails_on_the_way_leaves_nothing(tmp_path, monkeypatch):
     path = tmp_path / "a"
     path.write_text("old")
