@@ -335,9 +335,9 @@ def test_dlpack_both_ways() -> None:
     taken = np.from_dlpack(closed)
     assert taken.tolist() == [2, 4]
     assert closed.__dlpack_device__() == (1, 0)
-    given = np.arange(3.0)
-    x = mg.from_dlpack(given)
-    given[0] = 9  # a copy
+    source = np.arange(3.0)
+    x = mg.from_dlpack(source)
+    source[0] = 9  # a copy
     assert x.eval().tolist() == [0, 1, 2] and x.op.name == "const"
     assert mg.from_dlpack(x) is x
     assert np.from_dlpack(mg.const([True, False])).dtype == np.bool_
@@ -350,7 +350,7 @@ def test_dlpack_both_ways() -> None:
     with pytest.raises(BufferError):
         closed.__dlpack__(dl_device=(2, 0))
     with pytest.raises(ValueError, match="copy=False"):
-        mg.from_dlpack(given, copy=False)
+        mg.from_dlpack(source, copy=False)
 
 
 class OnlyDLPack:
@@ -375,9 +375,9 @@ def test_asarray() -> None:
     assert mg.asarray(OnlyDLPack(np.arange(2))).eval().tolist() == [0, 1]
     assert mg.asarray(memoryview(b"\1\2")).dtype == mg.uint8
     assert mg.asarray([x[0], 1.0]).shape == (2,)
-    given = np.zeros(2)
-    constant = mg.asarray(given)
-    given[0] = 1
+    source = np.zeros(2)
+    constant = mg.asarray(source)
+    source[0] = 1
     assert constant.eval().tolist() == [0, 0]
     with pytest.raises(ValueError, match="copy=False"):
         mg.asarray([1], copy=False)

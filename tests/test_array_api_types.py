@@ -227,8 +227,8 @@ def test_result_type_of_numbers() -> None:
 
 def test_limits() -> None:
     for dtype, bits, digits, low in (("float32", 32, 23, -126), ("float64", 64, 52, -1022)):
-        for given in (getattr(mg, dtype), mg.zeros(2, dtype)):
-            f = mg.finfo(given)
+        for asked in (getattr(mg, dtype), mg.zeros(2, dtype)):
+            f = mg.finfo(asked)
             assert (f.bits, f.eps, f.smallest_normal) == (bits, 2.0**-digits, 2.0**low)
             assert f.max == -f.min == (2 - 2.0**-digits) * 2.0 ** (1 - low)
             assert f.dtype == dtype

@@ -99,7 +99,7 @@ def test_the_determinant_of_nothing_is_one() -> None:
 
 
 def turned(values: Any, seed: int = 1) -> np.ndarray:
-    """A symmetric matrix of given eigenvalues."""
+    """A symmetric matrix of these eigenvalues."""
     q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((len(values),) * 2))
     x = (q * values) @ q.T
     return np.asarray((x + x.T) / 2)
@@ -119,13 +119,13 @@ def test_vectors_of_equal_eigenvalues_do_not_turn(at: np.ndarray) -> None:
     x = mg.var("x", (3, 3))
     vectors = mg.eigh(x).eigenvectors
     weights = np.arange(9.0).reshape(3, 3)
-    found = gradient(mg.sum(vectors * weights), x, at)
+    slope = gradient(mg.sum(vectors * weights), x, at)
     values, v = np.linalg.eigh(at)
     gaps = values[None, :] - values[:, None]
     apart = np.abs(gaps) > 1e-9
     f = np.where(apart, 1 / np.where(apart, gaps, 1), 0)
     expected = v @ (f * (v.T @ weights)) @ v.T
-    assert_allclose(found, (expected + expected.T) / 2, atol=1e-12)
+    assert_allclose(slope, (expected + expected.T) / 2, atol=1e-12)
     assert np.isfinite(mg.hessian(mg.sum(vectors * weights), x).eval({x: at})).all()
 
 

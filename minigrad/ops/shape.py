@@ -347,16 +347,16 @@ def meshgrid(*arrays: Any, indexing: Literal["xy", "ij"] = "xy") -> tuple[Expr, 
 
 def open_grid(arrays: Sequence[Any], indexing: str) -> list[Expr]:
     """Vectors along the axes of a grid, each of length 1 along the others'; see `meshgrid`."""
-    given = [as_expr(a) for a in arrays]
-    with explaining("meshgrid", *given):
-        if any(a.ndim > 1 for a in given):
+    vectors = [as_expr(a) for a in arrays]
+    with explaining("meshgrid", *vectors):
+        if any(a.ndim > 1 for a in vectors):
             raise ShapeError("meshgrid takes vectors and scalars")
         if indexing not in ("xy", "ij"):
             raise ShapeError(f'the indexing is "xy" or "ij", not {indexing!r}')
-    order = list(range(len(given)))
+    order = list(range(len(vectors)))
     if indexing == "xy":
         order[:2] = order[:2][::-1]
-    return [reshape(a, [a.size if j == k else 1 for j in order]) for k, a in enumerate(given)]
+    return [reshape(a, [a.size if j == k else 1 for j in order]) for k, a in enumerate(vectors)]
 
 
 @public

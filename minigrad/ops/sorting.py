@@ -31,10 +31,10 @@ from minigrad.types import INT64, TensorType, normalize_axis, promote
 
 
 def _arg_type(x: TensorType, axis: int) -> TensorType:
-    kept = along(x, axis)
+    rest = along(x, axis)
     if x.shape[axis] == 0:
         raise ShapeError(f"no extreme of no elements: shape {x.shape}, axis {axis}")
-    return TensorType(kept, INT64)
+    return TensorType(rest, INT64)
 
 
 def _argsort_type(x: TensorType, axis: int) -> TensorType:
