@@ -13,9 +13,8 @@ import itertools
 import reprlib
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter, is_
 from pathlib import Path
@@ -26,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, GraphError, MinigradError, ShapeError
-from minigrad.locks import process_lock
+from minigrad.interning import Table, forgetting, intern
 from minigrad.names import FUNCTIONS, public
 from minigrad.operators import Operators
 from minigrad.tree import flatten
@@ -335,27 +334,8 @@ def gc_paused() -> Iterator[None]:
 # --- making nodes ------------------------------------------------------------------------------
 
 
-class _Entry(weakref.ref[Expr]):
-    __slots__ = ("key",)
-    key: tuple[Any, ...]
-
-
-_TABLE: dict[tuple[Any, ...], _Entry] = {}
-# Reentrant: collecting garbage may run _forget in the thread that holds it, or one of the other
-# process locks: it is the first that is made.
-_LOCK = process_lock()
-
-
-def _forget(
-    entry: weakref.ref[Expr],
-    table: dict[tuple[Any, ...], _Entry] = _TABLE,
-    lock: AbstractContextManager[bool] = _LOCK,
-) -> None:
-    key = entry.key  # type: ignore[attr-defined]  # no call: at exit, globals may be gone
-    with lock:
-        # A new node may already stand under the key: only the dead entry itself is removed.
-        if table.get(key) is entry:
-            del table[key]
+_TABLE: Table[Expr] = {}
+_forget = forgetting(_TABLE)
 
 
 def _key(op: Op, args: tuple[Expr, ...], attrs: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -389,14 +369,7 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
     # as much as making a node that has none yet.
     fields.__class__ = Expr
     node = cast(Expr, fields)
-    new = _Entry(node, _forget)
-    new.key = key
-    with _LOCK:
-        entry = _TABLE.get(key)  # another thread may have been faster
-        if entry is not None and (found := entry()) is not None:
-            return found
-        _TABLE[key] = new
-    return node
+    return intern(_TABLE, _forget, key, node)
 
 
 def is_known(op: Op, args: tuple[Expr, ...], attrs: tuple[Any, ...]) -> bool:

@@ -11,12 +11,13 @@ import operator
 import reprlib
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, OutOfRangeError, ShapeError
+from minigrad.interning import Table, forgetting, intern
 
 Shape: TypeAlias = tuple[int, ...]
 Array: TypeAlias = npt.NDArray[Any]
@@ -36,6 +37,10 @@ MOST_AXES = 32  # what all of NumPy takes: np.broadcast and its kin stop there
 MOST_BYTES = 2**63 - 1
 
 
+# NumPy makes equal dtypes anew; of each of ours there is one object.
+_DTYPES = {d: d for d in DTYPES}
+
+
 class TensorType:
     """Shape and dtype of an expression. Interned: equal types are one object.
 
@@ -45,27 +50,26 @@ class TensorType:
     True
     """
 
-    __slots__ = ("dtype", "is_float", "shape")
+    __slots__ = ("__weakref__", "dtype", "is_float", "shape")
     shape: Shape
     dtype: np.dtype[Any]
     is_float: bool
     """Whether derivatives exist for this type."""
-    _interned: ClassVar[dict[tuple[Shape, np.dtype[Any]], TensorType]] = {}
 
     def __new__(cls, shape: Iterable[int] | int, dtype: npt.DTypeLike) -> TensorType:
         try:  # mostly the type is known, and its shape and dtype are as they must be
-            return cls._interned[shape, dtype]  # type: ignore[index]
-        except (KeyError, TypeError):
-            key = as_shape(shape), as_dtype(dtype)
-        found = cls._interned.get(key)
-        if found is None:
-            _check_size(*key)
-            found = object.__new__(cls)
-            object.__setattr__(found, "shape", key[0])
-            object.__setattr__(found, "dtype", key[1])
-            object.__setattr__(found, "is_float", key[1].kind == "f")
-            found = cls._interned.setdefault(key, found)
-        return found
+            entry = _TENSORS.get((shape, dtype))
+        except TypeError:
+            entry = None
+        if entry is not None and (known := entry()) is not None:
+            return known
+        key = as_shape(shape), as_dtype(dtype)
+        _check_size(*key)
+        new = object.__new__(cls)
+        object.__setattr__(new, "shape", key[0])
+        object.__setattr__(new, "dtype", key[1])
+        object.__setattr__(new, "is_float", key[1].kind == "f")
+        return intern(_TENSORS, _forget_tensor, key, new)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a TensorType cannot be changed; make a new one")
@@ -105,20 +109,15 @@ class TupleType:
     ((float64(2,), int64), ((2,), ()), (1, 0), 3)
     """
 
-    __slots__ = ("is_float", "items")
+    __slots__ = ("__weakref__", "is_float", "items")
     items: tuple[TensorType, ...]
     is_float: bool
-    _interned: ClassVar[dict[tuple[TensorType, ...], TupleType]] = {}
 
     def __new__(cls, items: Iterable[TensorType]) -> TupleType:
-        key = tuple(items)
-        found = cls._interned.get(key)
-        if found is None:
-            found = object.__new__(cls)
-            found.items = key
-            found.is_float = any(t.is_float for t in key)
-            found = cls._interned.setdefault(key, found)
-        return found
+        new = object.__new__(cls)
+        new.items = tuple(items)
+        new.is_float = any(t.is_float for t in new.items)
+        return intern(_TUPLES, _forget_tuple, new.items, new)
 
     def __repr__(self) -> str:
         return f"({', '.join(map(repr, self.items))})"
@@ -148,6 +147,11 @@ def require_tensors(types: Iterable[TensorType | TupleType]) -> None:
     """Raise ShapeError where an operand is a node with several results."""
     if TupleType in map(type, types):
         raise ShapeError("a node with several results is no operand: read one with `item`")
+
+
+_TENSORS: Table[TensorType] = {}
+_TUPLES: Table[TupleType] = {}
+_forget_tensor, _forget_tuple = forgetting(_TENSORS), forgetting(_TUPLES)
 
 
 def as_shape(shape: Iterable[int] | int) -> Shape:
@@ -202,9 +206,9 @@ def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
         result = np.dtype(dtype).newbyteorder("=")
     except TypeError:
         raise DTypeError(f"not a dtype: {dtype!r}; use one of {_dtype_names()}") from None
-    if result not in DTYPES:
+    if result not in _DTYPES:
         raise DTypeError(f"dtype {result} is not supported; use one of {_dtype_names()}")
-    return result
+    return _DTYPES[result]
 
 
 def _dtype_names() -> str:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from minigrad.errors import ShapeError
 from minigrad.graph import Expr, Op, make, placeholder
-from minigrad.locks import process_lock
+from minigrad.interning import INTERNING
 from minigrad.ops.core import uniform_value
 from minigrad.ops.tuples import item
 from minigrad.types import MOST_BYTES, TensorType
@@ -33,14 +32,13 @@ class Body:
 
     __slots__ = ("__weakref__", "derived", "inputs", "n_carry", "n_x", "outputs")
     _interned: ClassVar[weakref.WeakValueDictionary[Any, Body]] = weakref.WeakValueDictionary()
-    _lock: ClassVar[AbstractContextManager[bool]] = process_lock()
 
     def __new__(
         cls, inputs: Sequence[Expr], outputs: Sequence[Expr], n_carry: int, n_x: int
     ) -> Body:
         # Keyed by identity: the body keeps its nodes alive, so their ids are theirs alone.
         key = (tuple(map(id, inputs)), tuple(map(id, outputs)), n_carry, n_x)
-        with cls._lock:
+        with INTERNING:
             found = cls._interned.get(key)
             if found is None:
                 found = object.__new__(cls)

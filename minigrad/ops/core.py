@@ -363,7 +363,7 @@ def full(value: float, type_: TensorType) -> Expr:
     return nonzero(value, type_)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def nonzero(value: float, type_: TensorType) -> Expr:
     """A Python number other than zero as a constant of a type."""
     return broadcast_to(const(value, type_.dtype), type_.shape)

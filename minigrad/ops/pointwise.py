@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,19 +61,15 @@ def _declare(
     kinds, what = _TAKES[takes]
     rule = bool_type if test else same_type
 
-    known: dict[tuple[TensorType, ...], TensorType] = {}
-
+    @lru_cache(maxsize=256)  # finding out again takes ten times as long
     def infer(*types: TensorType) -> TensorType:
-        found = known.get(types)
-        if found is None:
-            if len(types) != arity:
-                raise ShapeError(f"{name} takes {arity} operands, not {len(types)}")
-            require_tensors(types)
-            for t in types:
-                if t.dtype.kind not in kinds:
-                    raise DTypeError(f"{name} takes {what}, not {t.dtype}")
-            found = known[types] = rule(*types)
-        return found
+        if len(types) != arity:
+            raise ShapeError(f"{name} takes {arity} operands, not {len(types)}")
+        require_tensors(types)
+        for t in types:
+            if t.dtype.kind not in kinds:
+                raise DTypeError(f"{name} takes {what}, not {t.dtype}")
+        return rule(*types)
 
     return register(
         Op(

@@ -1,0 +1,55 @@
+"""Tables of what is made once, so that equal things are one object; none keeps them alive."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from minigrad.locks import process_lock
+
+T = TypeVar("T")
+
+INTERNING = process_lock()
+"""Held while such a table changes. It is the first lock that is made, since collecting garbage,
+which any thread may do at any time, takes it."""
+
+
+class Entry(weakref.ref[T]):
+    """What a table holds under a key."""
+
+    __slots__ = ("key",)
+    key: Any
+
+
+Table = dict[Any, Entry[T]]
+
+
+def forgetting(table: Table[T]) -> Callable[[weakref.ref[T]], None]:
+    """What an entry calls when the thing is gone: the table forgets it."""
+
+    def forget(
+        entry: weakref.ref[T],
+        table: Table[T] = table,
+        lock: AbstractContextManager[bool] = INTERNING,
+    ) -> None:
+        key = entry.key  # type: ignore[attr-defined]  # no call: at exit, globals may be gone
+        with lock:
+            # A new one may already stand under the key: only the dead entry itself is removed.
+            if table.get(key) is entry:
+                del table[key]
+
+    return forget
+
+
+def intern(table: Table[T], forget: Callable[[weakref.ref[T]], None], key: Any, new: T) -> T:
+    """What stands under the key: the new one, if another thread was not faster."""
+    entry: Entry[T] = Entry(new, forget)
+    entry.key = key
+    with INTERNING:
+        before = table.get(key)
+        if before is not None and (there := before()) is not None:
+            return there
+        table[key] = entry
+    return new
