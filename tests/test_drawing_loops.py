@@ -145,6 +145,16 @@ def test_several_carries_are_numbered_and_a_body_is_no_name() -> None:
     assert shown.count("scan, 3 steps") == 1
 
 
+def test_a_title_says_in_few_words_what_a_loop_is() -> None:
+    x = mg.var("x")
+    for reverse, words in ((False, ""), (True, ", from the last")):
+        last, _ = mg.scan(lambda h, _: (mg.tanh(h), None), x, None, length=3, reverse=reverse)
+        loop = f"3 steps of <body of 1 ops, 1 carries>{words}"
+        text = f"item(scan(x, loop={loop}), index=0)"
+        assert str(last) == text
+        assert draw(last).title.removesuffix("…") == f"Graph of {text}"[: 88 if reverse else None]
+
+
 def test_a_factorisation_shows_its_results() -> None:
     a = mg.var("a", (2, 2))
     values, vectors = mg.eigh(a)

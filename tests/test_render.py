@@ -343,6 +343,16 @@ class TestSystemDot:
         _fake_dot(tmp_path, f"print('{svg}' if '-Tsvg' in sys.argv else sys.argv[1:])")
         assert b"-Gdpi=48" in render("digraph { a }", "png")
 
+    def test_it_draws_no_png_below_twelve_dots_an_inch(self, tmp_path: Path) -> None:
+        for width, is_drawn in ((256_000, True), (256_100, False)):
+            svg = f'<svg width="{width}pt" height="90pt"'
+            _fake_dot(tmp_path, f"print('{svg}' if '-Tsvg' in sys.argv else sys.argv[1:])")
+            if is_drawn:
+                assert b"-Gdpi=12'" in render("digraph { a }", "png")
+            else:
+                with pytest.raises(RenderError, match="256,100 x 90 pixels"):
+                    render("digraph { a }", "png")
+
     @pytest.mark.parametrize(
         ("body", "words"),
         [
@@ -366,6 +376,48 @@ def test_fonts_come_along_with_their_licence() -> None:
     assert fonts == ["DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf", "DejaVuSans.ttf"]
     assert sum(p.stat().st_size for p in module.FONTS.iterdir()) <= 400_000
     assert "Bitstream Vera" in (module.FONTS / "LICENSE").read_text(encoding="utf-8")
+
+
+class _Graphviz:
+    """Stands in for pygraphviz in the child: an SVG of some width, and the dpi asked for."""
+
+    AGRAPH = 0
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.dpi: list[bytes] = []
+
+    def agget(self, graph: object, name: bytes) -> bytes:
+        return b""
+
+    def agattr(self, graph: object, kind: int, name: bytes, value: bytes) -> None:
+        self.dpi.append(value)
+
+    def gvLayout(self, context: object, graph: object, engine: bytes) -> int:
+        return 0
+
+    def gvFreeLayout(self, context: object, graph: object) -> None:
+        pass
+
+    def gvRenderData(self, context: object, graph: object, format: bytes) -> tuple[int, bytes]:
+        return 0, b'<svg width="%dpt" height="9pt"' % self.width if format == b"svg" else b"png"
+
+
+@pytest.mark.parametrize(
+    ("width", "answer", "dpi"),
+    [
+        (32_000, ("ok", b"png"), [b"96"]),
+        (64_000, ("ok", b"png"), [b"96", b"48"]),
+        (256_000, ("ok", b"png"), [b"96", b"12"]),
+        (256_100, ("large", b"256,100 x 9"), [b"96"]),
+    ],
+)
+def test_the_child_lowers_the_dpi_as_far_as_text_is_legible(
+    width: int, answer: tuple[str, bytes], dpi: list[bytes]
+) -> None:
+    graphviz = _Graphviz(width)
+    assert render_child._png(graphviz, None, None) == answer
+    assert graphviz.dpi == dpi
 
 
 def test_shrink_keeps_side_and_area() -> None:

@@ -108,6 +108,10 @@ class Loop:
         if type(self.reverse) is not bool or type(self.recompute) is not bool:
             raise ShapeError("'reverse' and 'recompute' of a loop are true or false")
 
+    def __str__(self) -> str:
+        backwards = ", from the last" * self.reverse
+        return f"{self.length} steps of {self.body!r}{backwards}"
+
     def of(
         self, op: Op, init: Sequence[Expr], xs: Sequence[Expr], constants: Sequence[Expr]
     ) -> list[Expr]:
