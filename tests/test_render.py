@@ -426,3 +426,5 @@ def test_shrink_keeps_side_and_area() -> None:
         assert factor <= 1.0
         assert max(width, height) * factor <= 32_000.5
         assert width * height * factor**2 <= 100_000_001
+        fullest = max(max(width, height) * factor / 32_000, width * height * factor**2 / 1e8)
+        assert factor == 1.0 or fullest == pytest.approx(1.0)  # no smaller than it must be
