@@ -88,8 +88,12 @@ class Op:
     batch: Callable[[Expr, Sequence[Expr], Sequence[bool], int], Expr] | None = None
     """(node, args, many, n) -> the op for n values at once, along a new first axis, where `many`
     says which args have it. None: the op takes stacks, and its attributes say how they change."""
+    commutative: bool = False
+    """Its two operands may change places."""
     symbol: str = ""
     """What pictures show; the name when empty."""
+    plain: str = ""
+    """What text shows between operands; the symbol when empty."""
     infix: int = 0
     """Binding strength when text writes the op between its operands; 0 means as a call."""
     latex: str = ""

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minigrad.graph import Expr, get_op, make
+from minigrad.graph import Expr, make
 from minigrad.ops.core import (
     BROADCAST,
     RESHAPE,
@@ -26,13 +26,22 @@ from minigrad.ops.core import (
 )
 from minigrad.ops.index import GETITEM, SCATTER, Entry, Spec
 from minigrad.ops.linalg import MATMUL
-from minigrad.ops.pointwise import WHERE, logical_and, logical_not, where
+from minigrad.ops.pointwise import (
+    WHERE,
+    add,
+    bitwise_and,
+    divide,
+    logical_and,
+    logical_not,
+    multiply,
+    negative,
+    where,
+)
 from minigrad.ops.shape import CONCAT, PERMUTE, matrix_transpose, permute_dims
 from minigrad.rewrite import Rule
 from minigrad.types import Shape
 
-_ADD, _DIVIDE = get_op("add"), get_op("divide")
-_AND, _NOT = (get_op("logical_and"), get_op("bitwise_and")), get_op("logical_not")
+_AND = (logical_and.op, bitwise_and.op)
 Change: TypeAlias = Callable[[Expr], Expr]
 
 
@@ -64,7 +73,7 @@ def _conditions(mask: Expr) -> tuple[list[Expr], Expr]:
 
 
 def _negated(condition: Expr) -> Expr:
-    return condition.args[0] if condition.op is _NOT else logical_not(condition)
+    return condition.args[0] if condition.op is logical_not.op else logical_not(condition)
 
 
 def _masked(conditions: Iterable[Expr], value: Expr) -> Expr:
@@ -75,7 +84,7 @@ def _masked(conditions: Iterable[Expr], value: Expr) -> Expr:
     if any(_negated(c) in needed for c in needed):
         return full_like(value, 0)
     first = next(iter(needed))
-    if len(needed) == 1 and first.op is _NOT:
+    if len(needed) == 1 and first.op is logical_not.op:
         return where(first.args[0], full_like(value, 0), value)
     return where(reduce(logical_and, needed), value, full_like(value, 0))
 
@@ -84,7 +93,7 @@ def _masked(conditions: Iterable[Expr], value: Expr) -> Expr:
 
 
 def _may_be_masked(x: Expr) -> bool:
-    return x.op in (_ADD, PERMUTE, RESHAPE, SCATTER) or _is_where_mask(x)
+    return x.op in (add.op, PERMUTE, RESHAPE, SCATTER) or _is_where_mask(x)
 
 
 def _is_masked(x: Expr) -> bool:
@@ -94,7 +103,7 @@ def _is_masked(x: Expr) -> bool:
         node = stack.pop()
         if not _may_be_masked(node):
             return False
-        if node.op in (_ADD, PERMUTE, RESHAPE):
+        if node.op in (add.op, PERMUTE, RESHAPE):
             # Before going deeper: most sums have a part that is no mask.
             if not all(_may_be_masked(a) for a in node.args):
                 return False
@@ -108,7 +117,7 @@ def _fills(total: Expr) -> bool:
     stack = [total]
     while stack:
         node = stack.pop()
-        if node.op is _ADD:
+        if node.op is add.op:
             stack += node.args
         elif node.op is SCATTER and len(node.args) == 1:
             scatters.append(node)
@@ -127,7 +136,7 @@ def _indexed(x: Expr, arrays: Sequence[Expr], spec: Spec, shape: Shape) -> Expr:
     value = uniform_value(x)
     if value is not None:
         return full(value, x.type.with_shape(shape))
-    if x.op is _NOT:
+    if x.op is logical_not.op:
         return logical_not(_indexed(x.args[0], arrays, spec, shape))
     if x.op is BROADCAST and all(entry[0] == "s" for entry in spec):
         source = reshape(x.args[0], (1,) * (x.ndim - x.args[0].ndim) + x.args[0].shape)
@@ -147,7 +156,7 @@ def _taken(x: Expr, scatter: Expr) -> Expr:
 
 def _move_into_mask(node: Expr) -> Expr | None:
     """A product or quotient of a mask as a mask of products or quotients."""
-    for k, mask in enumerate(node.args[:1] if node.op is _DIVIDE else node.args):
+    for k, mask in enumerate(node.args[:1] if node.op is divide.op else node.args):
 
         def product(part: Expr, change: Change, k: int = k) -> Expr:
             args = [part if j == k else change(a) for j, a in enumerate(node.args)]
@@ -169,7 +178,7 @@ def _moved(mask: Expr, product: Callable[[Expr, Change], Expr]) -> Expr | None:
         return make(SCATTER, (values, *mask.args[1:]), mask.attrs)
     if mask.op is GETITEM:
         return _moved_past_index(mask, product)
-    if mask.op not in (_ADD, PERMUTE, RESHAPE) or not _is_masked(mask):
+    if mask.op not in (add.op, PERMUTE, RESHAPE) or not _is_masked(mask):
         return None
     inner = mask.args[0]
     if mask.op is PERMUTE:
@@ -375,7 +384,7 @@ def _rows_of(x: Expr, along: int) -> list[Expr]:
             conditions = (_row(c, along) for c in _conditions(node)[0])
             rows = [r for r in conditions if r is not None]
             shared = rows if shared is None else [r for r in shared if r in frozenset(rows)]
-        elif node.op is _ADD or (node.op is CONCAT and node.attrs[0] == node.ndim + along):
+        elif node.op is add.op or (node.op is CONCAT and node.attrs[0] == node.ndim + along):
             stack += node.args
         elif _puts_along(node, along):
             stack.append(node.args[0])
@@ -397,7 +406,7 @@ def _puts_along(node: Expr, along: int) -> bool:
 
 def _row(condition: Expr, along: int) -> Expr | None:
     """A condition that is the same along an axis, with length 1 there or no axes; else None."""
-    if condition.op is _NOT:
+    if condition.op is logical_not.op:
         row = _row(condition.args[0], along)
         return None if row is None else logical_not(row)
     source = condition
@@ -415,7 +424,7 @@ def _row(condition: Expr, along: int) -> Expr | None:
 
 def _spread(row: Expr, shape: Shape) -> Expr:
     """A row of conditions in a shape; written as `where` writes it, so that equals are one node."""
-    if row.op is _NOT:
+    if row.op is logical_not.op:
         return logical_not(broadcast_to(row.args[0], shape))
     return broadcast_to(row, shape)
 
@@ -423,16 +432,16 @@ def _spread(row: Expr, shape: Shape) -> Expr:
 MASKS: tuple[Rule, ...] = (
     *(
         Rule("move into a mask", op, _move_into_mask, False, child)
-        for op in (get_op("multiply"), _DIVIDE, get_op("negative"))
-        for child in (WHERE, SCATTER, GETITEM, PERMUTE, RESHAPE, _ADD)
+        for op in (multiply.op, divide.op, negative.op)
+        for child in (WHERE, SCATTER, GETITEM, PERMUTE, RESHAPE, add.op)
     ),
     Rule("slice of what is put in place", GETITEM, _slice_of_scatter, False, SCATTER),
     Rule("mask of a mask", WHERE, _mask_of_mask, False, WHERE),
-    Rule("add masks", _ADD, _add_masks, False, WHERE),
+    Rule("add masks", add.op, _add_masks, False, WHERE),
     *(Rule("broadcast a mask", op, _broadcast_mask, False, WHERE) for op in (BROADCAST, RESHAPE)),
     Rule("mask past a product", MATMUL, _mask_past_product, False, WHERE),
     *(
         Rule("mask an operand", MATMUL, _mask_operand, False, child)
-        for child in (WHERE, _ADD, CONCAT, SCATTER)
+        for child in (WHERE, add.op, CONCAT, SCATTER)
     ),
 )

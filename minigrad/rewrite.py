@@ -30,8 +30,6 @@ from minigrad.walk import toposort
 Binding: TypeAlias = dict[Expr, Expr]
 Apply: TypeAlias = Callable[[Expr], "Expr | None"]
 
-_COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum", "logaddexp", "hypot"})
-
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -120,7 +118,7 @@ def _match(
             yield bound
     elif node.op is pattern.op:
         yield from _match_args(pattern.args, node.args, bound, numbers)
-        if node.op.name in _COMMUTATIVE:
+        if node.op.commutative:
             yield from _match_args(pattern.args, node.args[::-1], bound, numbers)
 
 

@@ -14,7 +14,7 @@ from typing import Any, overload
 import numpy as np
 
 from minigrad.errors import GraphError
-from minigrad.graph import CONST, Expr, const, get_op, make
+from minigrad.graph import CONST, Expr, const, make
 from minigrad.mask_rules import MASKS
 from minigrad.names import public
 from minigrad.ops.core import (
@@ -33,15 +33,24 @@ from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.pointwise import (
     WHERE,
     abs,
+    add,
+    divide,
+    equal,
     exp,
+    hypot,
     log,
     log1p,
     logaddexp,
+    maximum,
+    multiply,
     negative,
+    pow,
+    relu,
     sigmoid,
     softplus,
     sqrt,
     square,
+    subtract,
 )
 from minigrad.ops.reduce import SOFTMAX, log_softmax, logsumexp, root, softmax
 from minigrad.ops.shape import PERMUTE, permute_dims
@@ -49,9 +58,6 @@ from minigrad.rewrite import Rewriter, Rule, rule
 from minigrad.types import TupleType
 from minigrad.view_rules import VIEWS
 from minigrad.walk import roots_of
-
-ABS, HYPOT, RELU, SIGMOID = map(get_op, ("abs", "hypot", "relu", "sigmoid"))
-EQUAL, MAXIMUM, POW, SUBTRACT = map(get_op, ("equal", "maximum", "pow", "subtract"))
 
 _FOLD_LIMIT = 1 << 16  # elements: larger constants are cheaper to compute than to keep
 
@@ -186,7 +192,7 @@ def _log_of_softmax(node: Expr) -> Expr | None:
         inner = inner.args[0]
     if inner.op is SOFTMAX:
         y = log_softmax(inner.args[0], inner.attrs[0])
-    elif inner.op is SIGMOID:
+    elif inner.op is sigmoid.op:
         y = -softplus(-inner.args[0])
     else:
         return None
@@ -211,12 +217,12 @@ def _softmax_by_hand(node: Expr) -> Expr | None:
 
 def _square_of(x: Expr) -> Expr | None:
     """The square of what has a kink at 0 only: |a|, the root of a sum of squares, hypot(a, b)."""
-    if x.op is ABS:
+    if x.op is abs.op:
         return x.args[0] * x.args[0]
-    if x.op is HYPOT:
+    if x.op is hypot.op:
         a, b = x.args
         return a * a + b * b
-    if x.op is WHERE and x.args[0].op is EQUAL:
+    if x.op is WHERE and x.args[0].op is equal.op:
         inside = x.args[0].args[0]
         if inside.type.is_float and x is root(inside):
             return inside
@@ -225,7 +231,7 @@ def _square_of(x: Expr) -> Expr | None:
 
 def _even_power(node: Expr) -> Expr | None:
     """|a|² = a², root(s)² = s: smooth at 0, where the derivatives of |a| and root(s) are not."""
-    if node.op is POW:
+    if node.op is pow.op:
         exponent = uniform_value(node.args[1])
     else:
         exponent = 2 if node.args[0] is node.args[-1] else None
@@ -241,7 +247,7 @@ def _softplus_by_hand(total: Expr) -> Expr | None:
     Also max(a, 0) - b + softplus(-|a|), the cross-entropy of a logit as it is often written.
     """
     for left, bend in (total.args, total.args[::-1]):
-        kept, less = left.args if left.op is SUBTRACT else (left, None)
+        kept, less = left.args if left.op is subtract.op else (left, None)
         a = _rectified(kept)
         if a is not None and bend is softplus(-abs(a)):
             return softplus(a) if less is None else softplus(a) - less
@@ -250,9 +256,9 @@ def _softplus_by_hand(total: Expr) -> Expr | None:
 
 def _rectified(x: Expr) -> Expr | None:
     """a of relu(a) and of maximum(a, 0)."""
-    if x.op is RELU:
+    if x.op is relu.op:
         return x.args[0] if x.type.is_float else None
-    if x.op is MAXIMUM and x.type.is_float:
+    if x.op is maximum.op and x.type.is_float:
         for a, b in (x.args, x.args[::-1]):
             if uniform_value(b) == 0:
                 return a
@@ -273,18 +279,18 @@ STABILITY: tuple[Rule, ...] = (
     rule("sqrt(a * a)", lambda a: sqrt(a * a), lambda a: abs(a)),
     rule("sqrt(square(a))", lambda a: sqrt(square(a)), lambda a: abs(a)),
     rule("sqrt(a ** 2)", lambda a: sqrt(a**2.0), lambda a: abs(a)),
-    Rule("log(sum(exp))", get_op("log"), _log_of_sum, False),
+    Rule("log(sum(exp))", log.op, _log_of_sum, False),
     *(
-        Rule("log(softmax)", get_op("log"), _log_of_softmax, False, child)
+        Rule("log(softmax)", log.op, _log_of_softmax, False, child)
         for child in (SOFTMAX, *_READS)
     ),
-    Rule("softmax by hand", get_op("divide"), _softmax_by_hand, False,
-         get_op("exp")),
+    Rule("softmax by hand", divide.op, _softmax_by_hand, False,
+         exp.op),
     *(
         Rule("even power", op, _even_power, False, child)
-        for op in (POW, get_op("square"), get_op("multiply")) for child in (ABS, HYPOT, WHERE)
+        for op in (pow.op, square.op, multiply.op) for child in (abs.op, hypot.op, WHERE)
     ),
-    Rule("softplus by hand", get_op("add"), _softplus_by_hand, False, get_op("softplus")),
+    Rule("softplus by hand", add.op, _softplus_by_hand, False, softplus.op),
     *MASKS,
 )  # fmt: skip
 

@@ -16,6 +16,10 @@ from minigrad.errors import DTypeError
 from minigrad.graph import CONST, Expr
 from minigrad.names import public
 from minigrad.ops.core import AXES, BROADCAST, RESHAPE, uniform_value
+from minigrad.ops.index import GETITEM
+from minigrad.ops.linalg import MATMUL
+from minigrad.ops.pointwise import divide, pow, sqrt
+from minigrad.ops.shape import PERMUTE
 
 LIMIT = 60  # occurrences of ops shown; what is deeper becomes an ellipsis
 _ATOM = 100  # binding strength of a name or a call
@@ -108,8 +112,8 @@ def _seen(node: Expr, user: Expr | None = None) -> Expr:
 
 def _is_vector_axis(node: Expr, user: Expr | None) -> bool:
     inner = node.args[0]
-    into = user is not None and user.op.name == "matmul" and inner.ndim == 1
-    out_of = inner.op.name == "matmul" and node.ndim < 2
+    into = user is not None and user.op is MATMUL and inner.ndim == 1
+    out_of = inner.op is MATMUL and node.ndim < 2
     return into or out_of
 
 
@@ -152,26 +156,23 @@ def _operands(node: Expr, parts: list[tuple[str, int]], brackets: tuple[str, str
     if len(parts) == 1:
         return [_wrapped(parts[0], strength, brackets)]
     # Arithmetic nests to the left, a - b - c; powers to the right; tests and bits not at all.
-    powers, loose = node.op.name == "pow", strength < _ARITHMETIC
+    powers, loose = node.op is pow.op, strength < _ARITHMETIC
     return [
         _wrapped(parts[0], strength + (powers or loose), brackets),
         _wrapped(parts[1], strength + (not powers), brackets),
     ]
 
 
-_PLAIN_SYMBOLS = {"multiply": "*", "divide": "/"}
-
-
 def _plain_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
     op = node.op
     if op.infix:
-        symbol = _PLAIN_SYMBOLS.get(op.name, op.symbol)
+        symbol = op.plain or op.symbol
         shown = _operands(node, parts, ("(", ")"))
         text = f"{symbol}{shown[0]}" if len(shown) == 1 else f" {symbol} ".join(shown)
         return text, op.infix
-    if op.name == "getitem":
+    if op is GETITEM:
         return f"{_wrapped(parts[0], _ATOM, ('(', ')'))}[{_index(node, parts[1:])}]", _ATOM
-    if op.name == "permute_dims" and node.attrs[0] == (1, 0):
+    if op is PERMUTE and node.attrs[0] == (1, 0):
         return f"{_wrapped(parts[0], _ATOM, ('(', ')'))}.T", _ATOM
     args = [text for text, _ in parts]
     args += [
@@ -235,9 +236,9 @@ def _latex_name(name: str) -> str:
 def _latex_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
     op = node.op
     brackets = (r"\left(", r"\right)")
-    if op.name in ("divide", "sqrt"):  # their notation brackets by itself
+    if op in (divide.op, sqrt.op):  # their notation brackets by itself
         return op.latex.format(*[text for text, _ in parts]), 7
-    if op.name == "pow":  # an exponent needs no brackets: it stands above
+    if op is pow.op:  # an exponent needs no brackets: it stands above
         return op.latex.format(_wrapped(parts[0], 9, brackets), parts[1][0]), op.infix
     if op.infix:
         return op.latex.format(*_operands(node, parts, brackets)) if op.latex else (

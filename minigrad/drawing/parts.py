@@ -10,6 +10,7 @@ from minigrad.drawing.amount import LISTED
 from minigrad.drawing.measure import source_of
 from minigrad.graph import CONST, Expr
 from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
+from minigrad.ops.linalg import MATMUL
 
 
 class Parts:
@@ -30,8 +31,7 @@ class Parts:
             return True
         inner = node.args[0]
         return node.op is RESHAPE and (
-            (user.op.name == "matmul" and inner.ndim == 1)
-            or (inner.op.name == "matmul" and node.ndim < 2)
+            (user.op is MATMUL and inner.ndim == 1) or (inner.op is MATMUL and node.ndim < 2)
         )
 
     def between(self, user: Expr, position: int) -> tuple[Expr, ...]:

@@ -23,6 +23,7 @@ from minigrad.drawing.theme import Kind, Scale, fmt
 from minigrad.errors import DTypeError, GraphError
 from minigrad.graph import CONST, PARAM, VAR, Expr
 from minigrad.loop.body import Loop
+from minigrad.ops.index import GETITEM
 from minigrad.ops.tuples import ITEM
 from minigrad.text import op_text, to_str
 from minigrad.types import TupleType
@@ -280,7 +281,7 @@ class _Builder:
         if node.op is ITEM:
             return _item_title(node)
         texts = [self.parts.written(self.sources[node, i]) for i in range(len(node.args))]
-        if any(t is not None for t in texts) or node.op.name == "getitem":
+        if any(t is not None for t in texts) or node.op is GETITEM:
             return op_text(node, [t or "·" for t in texts]).replace(" * ", " × ")
         return _SYMBOLS.get(node.op.name) or node.op.symbol or node.op.name
 

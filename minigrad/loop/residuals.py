@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from minigrad.graph import Expr, get_op, rebuild
+from minigrad.graph import Expr, rebuild
 from minigrad.loop.body import Body
+from minigrad.ops.pointwise import multiply
 from minigrad.walk import toposort
-
-_MULTIPLY = get_op("multiply")
 
 
 def _depending_on(roots: Iterable[Expr], outputs: Sequence[Expr]) -> set[Expr]:
@@ -36,7 +35,7 @@ def gather_factors(terms: Sequence[Expr], cotangents: Iterable[Expr]) -> list[Ex
     for node in order:
         new[node] = rebuild(node, tuple([new[a] for a in node.args]))
         fixed = [a for a in node.args if a not in moving]
-        if node.op is not _MULTIPLY or len(fixed) != 1 or node not in moving:
+        if node.op is not multiply.op or len(fixed) != 1 or node not in moving:
             continue
         (inner,) = (a for a in node.args if a in moving)
         products[node] = new[inner], new[fixed[0]]

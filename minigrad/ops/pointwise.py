@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,8 +35,24 @@ from minigrad.ops.core import (
 )
 from minigrad.types import BOOL, FLOAT64, Array, TensorType, broadcast_shapes, require_tensors
 
-UnaryFunction = Callable[[Any], Expr]
-BinaryFunction = Callable[[Any, Any], Expr]
+
+class UnaryFunction(Protocol):
+    """A function that makes a node of one op, which is its `op`."""
+
+    op: Op
+
+    def __call__(self, x: Any, /) -> Expr:
+        """The op of x."""
+
+
+class BinaryFunction(Protocol):
+    """A function that makes a node of one op, which is its `op`, of two operands."""
+
+    op: Op
+
+    def __call__(self, a: Any, b: Any, /) -> Expr:
+        """The op of a and b."""
+
 
 _TAKES = {
     "f": ("f", "floats"),
@@ -57,6 +73,8 @@ def _declare(
     symbol: str,
     infix: int,
     latex: str,
+    commutative: bool = False,
+    plain: str = "",
 ) -> Op:
     kinds, what = _TAKES[takes]
     rule = bool_type if test else same_type
@@ -79,7 +97,9 @@ def _declare(
             partials=partials,
             no_gradient=partials is None,
             pointwise=True,
+            commutative=commutative,
             symbol=symbol,
+            plain=plain,
             infix=infix,
             latex=latex,
             out=True,
@@ -87,8 +107,9 @@ def _declare(
     )
 
 
-def _name(function: Any, name: str, doc: str) -> Any:
-    function.__name__ = function.__qualname__ = name
+def _name(function: Any, op: Op, doc: str) -> Any:
+    function.op = op
+    function.__name__ = function.__qualname__ = op.name
     function.__doc__ = doc
     function.__module__ = __name__
     return public(function)
@@ -121,7 +142,7 @@ def _unary(
             return x  # type: ignore[no-any-return]
         return make(op, (as_float(x) if takes == "f" else as_expr(x),))
 
-    return _name(function, name, doc)  # type: ignore[no-any-return]
+    return _name(function, op, doc)  # type: ignore[no-any-return]
 
 
 def _binary(
@@ -135,8 +156,10 @@ def _binary(
     symbol: str = "",
     infix: int = 0,
     latex: str = "",
+    commutative: bool = False,
+    plain: str = "",
 ) -> BinaryFunction:
-    op = _declare(2, name, numpy, partials, takes, test, symbol, infix, latex)
+    op = _declare(2, name, numpy, partials, takes, test, symbol, infix, latex, commutative, plain)
 
     def function(a: Any, b: Any, /) -> Expr:
         # Floats of one type, or a float and a number: most nodes there are, and every op takes
@@ -154,7 +177,7 @@ def _binary(
             raise explain(DTypeError(f"{name} takes booleans or integers"), name, (a, b))
         return make(op, (a, b))
 
-    return _name(function, name, doc)  # type: ignore[no-any-return]
+    return _name(function, op, doc)  # type: ignore[no-any-return]
 
 
 def _float_dtype(*operands: Any) -> np.dtype[Any] | None:
@@ -180,6 +203,7 @@ add = _binary(
     symbol="+",
     infix=4,
     latex="{0} + {1}",
+    commutative=True,
 )
 subtract = _binary(
     "subtract",
@@ -199,6 +223,8 @@ multiply = _binary(
     symbol="×",
     infix=5,
     latex=r"{0} \cdot {1}",
+    commutative=True,
+    plain="*",
 )
 divide = _binary(
     "divide",
@@ -209,6 +235,7 @@ divide = _binary(
     symbol="÷",
     infix=5,
     latex=r"\frac{{{0}}}{{{1}}}",
+    plain="/",
 )
 
 
@@ -356,6 +383,7 @@ logaddexp = _binary(
     np.logaddexp,
     (lambda y, a, b: sigmoid(a - b), lambda y, a, b: sigmoid(b - a)),
     takes="f",
+    commutative=True,
 )
 
 # --- trigonometric and hyperbolic --------------------------------------------------------------
@@ -428,6 +456,7 @@ hypot: BinaryFunction = _binary(
     np.hypot,
     (lambda y, a, b: hypot_slope(a, b), lambda y, a, b: hypot_slope(b, a)),
     takes="f",
+    commutative=True,
 )
 
 
@@ -537,12 +566,14 @@ maximum = _binary(
     "The larger of a and b; NaN if either is. A tie gives half the derivative to each.",
     np.maximum,
     (lambda y, a, b: _larger(a, b), lambda y, a, b: _larger(b, a)),
+    commutative=True,
 )
 minimum = _binary(
     "minimum",
     "The smaller of a and b; NaN if either is. A tie gives half the derivative to each.",
     np.minimum,
     (lambda y, a, b: _larger(b, a), lambda y, a, b: _larger(a, b)),
+    commutative=True,
 )
 copysign: BinaryFunction = _binary(
     "copysign",

@@ -13,11 +13,11 @@ from typing import Any
 
 from minigrad.compile.backend import Backend, Options
 from minigrad.compile.native.lower import lower
+from minigrad.compile.native.pointwise import ELEMENTARY
 from minigrad.compile.native.program import Program
 from minigrad.compile.native.shares import alone, can_be_cut, only_op
 from minigrad.compile.native.stages import is_leaf, is_view, source
 from minigrad.compile.native.support import can_lie_in_memory, check_node
-from minigrad.compile.native.vecmath import FUNCTIONS
 from minigrad.compile.native.views import UnsupportedError
 from minigrad.errors import GraphError
 from minigrad.graph import Expr, make, rebuild
@@ -147,7 +147,7 @@ def _work(node: Expr) -> int:
         if node.op is MATMUL:
             total += times * 2 * node.size * node.args[0].shape[-1]
         elif node.op.pointwise:
-            total += times * node.size * (FUNCTION_WORK if node.op.name in FUNCTIONS else 1)
+            total += times * node.size * (FUNCTION_WORK if node.op in ELEMENTARY else 1)
         elif node.op is SCAN:
             (loop,) = node.attrs
             waiting += [(n, times * loop.length) for n in toposort(loop.body.outputs)]
@@ -243,7 +243,7 @@ def _gain(nodes: Sequence[Expr]) -> float:
     """What a block saves, in calls of a block."""
     if any(n.op is SCAN for n in nodes):
         return float("inf")
-    if len(nodes) == 1 and nodes[0].op.name not in FUNCTIONS:
+    if len(nodes) == 1 and nodes[0].op not in ELEMENTARY:
         return 0.0
     return len(nodes) / CALL_OPS + sum(n.size for n in nodes) / CALL_ELEMENTS
 

@@ -19,10 +19,11 @@ from minigrad.compile.native.memory import Memory
 from minigrad.compile.native.pointwise import ROWS, constant, for_each
 from minigrad.compile.native.stages import Schedule, Stage
 from minigrad.compile.native.views import UnsupportedError, View, common_axes
-from minigrad.graph import Expr
+from minigrad.graph import Expr, Op
 from minigrad.ops.core import BROADCAST, RESHAPE, SUM, uniform_value
 from minigrad.ops.custom import BARRIER, STOP
 from minigrad.ops.index import GETITEM
+from minigrad.ops.pointwise import add, maximum, minimum
 from minigrad.ops.reduce import MAX, MIN
 from minigrad.ops.shape import PERMUTE
 from minigrad.types import FLOAT32, FLOAT64, Shape, TensorType
@@ -144,7 +145,7 @@ def emit_group(code: Code, stage: Stage) -> None:
                 known[a] if a in own else values[reads[a]] if a in reads else constant(lanes, a)
                 for a in n.args
             ]
-            known[n] = ROWS[n.op.name](lanes, operands)
+            known[n] = ROWS[n.op](lanes, operands)
         return [known[n] for n, _ in writes]
 
     shape = stage.nodes[0].shape
@@ -216,7 +217,7 @@ def fill_with(code: Code, node: Expr, number: float, target: View) -> None:
 
 # --- reductions --------------------------------------------------------------------------------
 
-REDUCTIONS = {SUM.name: ("add", 0.0), MAX.name: ("maximum", -inf), MIN.name: ("minimum", inf)}
+REDUCTIONS = {SUM: (add.op, 0.0), MAX: (maximum.op, -inf), MIN: (minimum.op, inf)}
 """What two elements become, and what an element is joined to first."""
 
 
@@ -226,7 +227,7 @@ def emit_reduction(code: Code, node: Expr) -> None:
     Where the last axis goes, its elements are joined in as many columns as lanes have room.
     """
     (term,), (axes,), out = node.args, node.attrs, code.home[node]
-    view, (how, start) = code.view(term), REDUCTIONS[node.op.name]
+    view, (how, start) = code.view(term), REDUCTIONS[node.op]
     fill_with(code, node, start, out)
     waiting = iter(out.strides)
     kept = tuple(0 if k in axes else next(waiting) for k in range(term.ndim))
@@ -243,7 +244,7 @@ def emit_reduction(code: Code, node: Expr) -> None:
     write_copies(code, node)
 
 
-def join(code: Code, node: Expr, how: str, term: View, total: View) -> None:
+def join(code: Code, node: Expr, how: Op, term: View, total: View) -> None:
     """Join elements to those of another view by a row of two operands; `total` may repeat."""
     places = [(term, node.dtype), (total, node.dtype)]
 
@@ -255,7 +256,7 @@ def join(code: Code, node: Expr, how: str, term: View, total: View) -> None:
 
 def _join_rows(code: Code, node: Expr, dims: Shape, ends: tuple[Any, ...], columns: int) -> None:
     base, offset, steps, total, total_offset, into = ends
-    how, start = REDUCTIONS[node.op.name]
+    how, start = REDUCTIONS[node.op]
     rows, rest = divmod(dims[-1], columns)
     with code.borrowed(node.type, columns) as room, nest(code.builder, dims[:-1]) as counters:
         at = [*zip(counters, steps[:-1], strict=True), (1, offset)]

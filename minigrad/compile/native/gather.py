@@ -15,13 +15,14 @@ from minigrad.compile.native.emit import Code, copy, fill_with, join, write_copi
 from minigrad.compile.native.irtools import int64, memory_type, moved, nest
 from minigrad.compile.native.views import UnsupportedError, View
 from minigrad.graph import Expr
-from minigrad.ops.index import Spec
+from minigrad.ops.index import SCATTER, Spec
+from minigrad.ops.pointwise import add
 from minigrad.types import INT64, broadcast_shapes
 
 
 def check_indices(node: Expr) -> None:
     """Raise UnsupportedError for a getitem or scatter that no code can be made for."""
-    whole = node.type if node.op.name == "scatter" else node.args[0].type
+    whole = node.type if node.op is SCATTER else node.args[0].type
     kinds = "".join(entry[0] for entry in node.attrs[0])
     if any(a.dtype != INT64 for a in node.args[1:]):
         raise UnsupportedError("an index array that is not of int64")
@@ -46,7 +47,7 @@ def emit_scatter_add(code: Code, node: Expr) -> None:
     inner, indexed = _cut(code.home[node], node.attrs[0])
     given = code.view(node.args[0])
     with _places(code, node, inner, indexed, given) as (there, here):
-        join(code, node, "add", here, there)
+        join(code, node, add.op, here, there)
     write_copies(code, node)
 
 

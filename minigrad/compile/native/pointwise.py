@@ -17,8 +17,9 @@ from minigrad.compile.native.irtools import int64 as index
 from minigrad.compile.native.jit import host, llvm
 from minigrad.compile.native.lanes import Lanes
 from minigrad.compile.native.views import UnsupportedError, View, common_axes
-from minigrad.graph import Expr
-from minigrad.ops.core import uniform_value
+from minigrad.graph import Expr, Op, get_op
+from minigrad.ops.core import ASTYPE, uniform_value
+from minigrad.ops.pointwise import WHERE
 from minigrad.types import BOOL, FLOAT32, FLOAT64, INT64, Shape
 
 Value = Any
@@ -92,7 +93,7 @@ def _as_float(lanes: Lanes, v: Sequence[Value]) -> Value:
     return (b.fptrunc if lanes.single else b.fpext)(x, lanes.kind)
 
 
-ROWS: dict[str, Row] = {
+_BY_NAME: dict[str, Row] = {
     "add": lambda n, v: n.add(*v),
     "subtract": lambda n, v: n.sub(*v),
     "multiply": lambda n, v: n.mul(*v),
@@ -133,24 +134,26 @@ ROWS: dict[str, Row] = {
 } | {name: (lambda n, v, emit=emit: emit(n, v[0])) for name, emit in vecmath.FUNCTIONS.items()}
 
 
-_OF_BOOLS = {name for name in ROWS if name.startswith(("bitwise", "logical"))}
+ROWS: dict[Op, Row] = {get_op(name): row for name, row in _BY_NAME.items()}
+ELEMENTARY = {get_op(name) for name in vecmath.FUNCTIONS}
+_OF_BOOLS = {op for op in ROWS if op.name.startswith(("bitwise", "logical"))}
 _FLOATS = {FLOAT32, FLOAT64}
 
 
 def check(node: Expr) -> None:
     """Raise UnsupportedError for an elementwise node that has no row here, or not of its dtypes."""
-    name, kinds = node.op.name, [a.dtype for a in node.args]
-    if name not in ROWS:
-        raise UnsupportedError(f"op {name}")
-    if name == "astype":
+    op, kinds = node.op, [a.dtype for a in node.args]
+    if op not in ROWS:
+        raise UnsupportedError(f"op {op.name}")
+    if op is ASTYPE:
         known = kinds[0] in {*_FLOATS, BOOL, INT64} and node.dtype in _FLOATS
-    elif name in _OF_BOOLS:
+    elif op in _OF_BOOLS:
         known = {*kinds} == {BOOL}
     else:
-        numbers = {*kinds[name == "where" :]}
+        numbers = {*kinds[op is WHERE :]}
         known = len(numbers) == 1 and numbers <= _FLOATS
     if not known:
-        raise UnsupportedError(f"op {name} of {', '.join(sorted({k.name for k in kinds}))}")
+        raise UnsupportedError(f"op {op.name} of {', '.join(sorted({k.name for k in kinds}))}")
 
 
 # --- loops -------------------------------------------------------------------------------------

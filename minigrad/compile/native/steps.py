@@ -30,7 +30,7 @@ from minigrad.compile.native.layout import Layout, bytes_of, lay_out, parts
 from minigrad.compile.native.products import emit_product, pack_constants
 from minigrad.compile.native.stages import Stage, schedule
 from minigrad.compile.native.views import View
-from minigrad.graph import Expr
+from minigrad.graph import Expr, Op
 from minigrad.loop.body import Body, Loop
 from minigrad.loop.node import SCAN
 from minigrad.ops.core import RESHAPE
@@ -56,7 +56,7 @@ def emit_step(code: Code, body: Body, targets: Sequence[View]) -> None:
         if stage.pointwise:
             emit_group(code, stage)
         else:
-            _SINGLE[stage.nodes[0].op.name](code, stage)
+            _SINGLE[stage.nodes[0].op](code, stage)
         for root in ends:
             code.memory.give_back(held.pop(root))
     for node, target in late:
@@ -187,12 +187,12 @@ def _at(code: Code, stack: View, step: Expr, t: Any) -> View:
     return View(base, step.shape, stack.strides[1:], stack.offset)
 
 
-# What a stage of one op runs, by the op's name.
-_SINGLE: dict[str, Callable[[Code, Stage], None]] = {
-    SCAN.name: _emit_scan,
-    MATMUL.name: lambda code, stage: emit_product(code, stage.nodes[0]),
-    **{name: lambda code, stage: emit_reduction(code, stage.nodes[0]) for name in REDUCTIONS},
-    CONCAT.name: lambda code, stage: emit_concat(code, stage.nodes[0]),
-    GETITEM.name: lambda code, stage: emit_gather(code, stage.nodes[0]),
-    SCATTER.name: lambda code, stage: _emit_scatter(code, stage.nodes[0]),
+# What a stage of one op runs.
+_SINGLE: dict[Op, Callable[[Code, Stage], None]] = {
+    SCAN: _emit_scan,
+    MATMUL: lambda code, stage: emit_product(code, stage.nodes[0]),
+    **{op: lambda code, stage: emit_reduction(code, stage.nodes[0]) for op in REDUCTIONS},
+    CONCAT: lambda code, stage: emit_concat(code, stage.nodes[0]),
+    GETITEM: lambda code, stage: emit_gather(code, stage.nodes[0]),
+    SCATTER: lambda code, stage: _emit_scatter(code, stage.nodes[0]),
 }

@@ -16,6 +16,7 @@ from minigrad.ops.core import RESHAPE, SUM, reshape, sum
 from minigrad.ops.custom import CUSTOM
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
+from minigrad.ops.pointwise import add
 from minigrad.ops.shape import CONCAT, PERMUTE, concat_bounds, permute_dims
 from minigrad.walk import substitute, toposort
 
@@ -153,7 +154,7 @@ def _without_sums(
 
 def _only_added(carry: Expr, after: Expr, uses: Counter[Expr]) -> Expr | None:
     """The summand, where a carry becomes itself plus something and neither is read elsewhere."""
-    if after.op.name != "add" or uses[carry] != 1 or uses[after] != 1:
+    if after.op is not add.op or uses[carry] != 1 or uses[after] != 1:
         return None
     if after.args[0] is carry:
         return after.args[1]

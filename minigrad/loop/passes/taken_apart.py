@@ -11,6 +11,7 @@ from minigrad.graph import Expr
 from minigrad.loop.body import Body, Loop, close
 from minigrad.loop.node import SCAN, run_loop
 from minigrad.ops.core import broadcast_to
+from minigrad.ops.pointwise import add
 from minigrad.ops.tuples import ITEM, item, tuple_of
 from minigrad.walk import map_graph, substitute, toposort
 
@@ -114,8 +115,8 @@ def count_uses(order: Iterable[Expr], outputs: Iterable[Expr]) -> Counter[Expr]:
 def sums_in(order: Sequence[Expr], outputs: Iterable[Expr]) -> dict[Expr, list[Expr]]:
     """The terms of each sum as large as it gets: of adds whose parts nothing else reads."""
     uses = count_uses(order, outputs)
-    adds = [n for n in order if n.op.name == "add"]
-    inner = {a for n in adds for a in n.args if a.op.name == "add" and uses[a] == 1}
+    adds = [n for n in order if n.op is add.op]
+    inner = {a for n in adds for a in n.args if a.op is add.op and uses[a] == 1}
     return {n: _terms(n, inner) for n in adds if n not in inner}
 
 
