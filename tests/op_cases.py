@@ -19,6 +19,7 @@ from minigrad.graph import make
 from minigrad.loop.body import Body, body_var
 from minigrad.loop.node import BLOCK
 from minigrad.ops.custom import barrier
+from minigrad.ops.pointwise import one_minus_square
 from minigrad.ops.tuples import ITEM, TUPLE, item
 
 Sampler = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -349,6 +350,7 @@ def _running_numpy(c: np.ndarray, xs: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 _MATRICES = [(3, 3), (2, 4, 2), (2, 3)]
 _STRUCTURAL: list[Case] = [
+    case("one_minus_square", one_minus_square, lambda x: 1 - x * x, (2, 3), empty=((0, 3),)),
     case("astype", lambda x, k: x * mg.astype(k, x.dtype), np.multiply, [(2, 3), (3,)],
          [SMOOTH, integers(-3, 3)], empty=((0,), (0,))),
     case("reshape", lambda x: mg.reshape(x, (3, -1)), lambda x: x.reshape(3, -1), (2, 3)),

@@ -395,14 +395,26 @@ cos: UnaryFunction = _unary(
 tan = _unary("tan", "Tangent.", np.tan, lambda y, x: 1.0 + y * y, latex=r"\tan\left({0}\right)")
 
 
-def _one_minus_square(x: Expr) -> Expr:
-    # 1 - x * x loses all digits near ±1, where 1 - x and 1 + x are exact; the derivative of their
-    # product loses them near 0.
-    return where(abs(x) < 0.5, 1.0 - x * x, (1.0 - x) * (1.0 + x))
+def one_minus_square(x: Expr) -> Expr:
+    """1 - x² with all its digits: near ±1, where 1 - x and 1 + x are exact, and in its slope."""
+    return make(_ONE_MINUS_SQUARE, (x,))
+
+
+_ONE_MINUS_SQUARE = _declare(
+    1,
+    "one_minus_square",
+    lambda x, out=None: np.multiply(1 - x, 1 + x, out=out),
+    (lambda y, x: -2.0 * x,),
+    "f",
+    False,
+    "1-x²",
+    0,
+    "1 - {{{0}}}^2",
+)
 
 
 def _asin_slope(x: Expr) -> Expr:
-    return 1.0 / sqrt(_one_minus_square(x))
+    return 1.0 / sqrt(one_minus_square(x))
 
 
 asin = _unary("asin", "Inverse sine.", np.arcsin, lambda y, x: _asin_slope(x))
@@ -438,7 +450,7 @@ asinh = _unary("asinh", "Inverse sinh.", np.arcsinh, lambda y, x: 1.0 / hypot(x,
 acosh = _unary(
     "acosh", "Inverse cosh.", np.arccosh, lambda y, x: 1.0 / (sqrt(x - 1.0) * sqrt(x + 1.0))
 )
-atanh = _unary("atanh", "Inverse tanh.", np.arctanh, lambda y, x: 1.0 / _one_minus_square(x))
+atanh = _unary("atanh", "Inverse tanh.", np.arctanh, lambda y, x: 1.0 / one_minus_square(x))
 atan2 = _binary(
     "atan2",
     "Angle of the point (b, a): atan(a / b) in the right quadrant.",
