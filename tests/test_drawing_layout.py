@@ -55,13 +55,11 @@ def test_few_constants_are_written_into_their_users() -> None:
         shown = {texts(n["label"])[0] for n in read_dot(draw(v * c).dot).nodes.values()}
         title = "· × [0.0, 1.0, 2.0, 3.0]"
         assert shown == ({"v", title} if count == 4 else {"v", "const", "×"})
-    x = mg.var("x")
-    for value, written in (
-        (2.345678, "2.346"),
-        (1e6, "1e+06"),
-        (999_999.0, "999999"),
-        (-0.5, "-0.5"),
-    ):
+    x, p = mg.var("x"), mg.param("p", np.array(2.0))
+    nodes = read_dot(draw(x * p, inline=[p], names={p: "called"}).dot).nodes
+    assert {texts(n["label"])[0] for n in nodes.values()} == {"x", "· × called"}
+    numbers = {2.345678: "2.346", 1e6: "1e+06", 999_999.0: "999999", -0.5: "-0.5"}
+    for value, written in numbers.items():
         shown = {texts(n["label"])[0] for n in read_dot(draw(x * value).dot).nodes.values()}
         assert shown == {"x", f"· × {written}"}
 

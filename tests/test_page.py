@@ -14,6 +14,7 @@ from lstm.figures import write_demo
 from lstm.model import Model
 from lstm.page import Section, Table, page
 from lstm.tasks import Adding
+from minigrad.drawing.palette import DARK, LIGHT
 
 HTML = "{http://www.w3.org/1999/xhtml}"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -82,3 +83,12 @@ def test_every_text_is_escaped() -> None:
     assert not list(root.iter(f"{HTML}script"))
     assert "<script" not in text
     assert root.find(f".//{HTML}h1").text.startswith("<script>alert")
+
+
+def test_the_page_has_both_dresses_of_the_palette_and_uses_no_colour_that_they_lack() -> None:
+    css = page("t", [], []).partition("<style>")[2].partition("</style>")[0]
+    light, dark = re.findall(r":root {([^}]*)}", css)
+    for dress, colours in ((light, LIGHT), (dark, DARK)):
+        assert dict(re.findall(r"--(\w+): (#\w+);", dress)) == colours
+    assert css.index(dark) > css.index("prefers-color-scheme: dark") > css.index(light)
+    assert set(re.findall(r"var\(--(\w+)\)", css)) <= LIGHT.keys()
