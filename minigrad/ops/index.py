@@ -25,6 +25,7 @@ from minigrad.types import (
     Shape,
     TensorType,
     broadcast_shapes,
+    normalize_axes,
     normalize_axis,
     promote,
     require_integers,
@@ -491,7 +492,6 @@ def flip(x: Any, /, axis: int | tuple[int, ...] | None = None) -> Expr:
     array([3, 2, 1])
     """
     x = as_expr(x)
-    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
     with explaining("flip", x):
-        flipped = {normalize_axis(a, x.ndim) for a in axes}
+        flipped = normalize_axes(axis, x.ndim)
     return getitem(x, tuple([slice(None, None, -1 if d in flipped else 1) for d in range(x.ndim)]))
