@@ -102,6 +102,9 @@ def _own(panel: Panel, label: str, is_curve: bool) -> list[Shape]:
 def _check_curve(panel: Panel, legend: Legend, label: str, series: Series) -> None:
     steps = len(series.norms)
     assert (min(panel.ticks), max(panel.ticks)) == (1, steps)
+    for t, x in panel.ticks.items():  # each in the middle of its step's part of the strip
+        part = (x - panel.left) / (panel.right - panel.left) * steps
+        assert part == pytest.approx(t - 0.5, abs=0.05)
     pieces = _own(panel, label, is_curve=True)
     shown: dict[int, float] = {}
     for piece in pieces:

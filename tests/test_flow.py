@@ -111,6 +111,21 @@ def test_underflow_is_told_from_zero() -> None:
     assert "a factor of 0 ends it from t=399 down" in describe(series)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_saturated_gate_and_float64s_own_end_are_underflow_too(dtype) -> None:
+    """A factor that float32 takes for 0 is none in float64; a product too small for float64 is
+    none with a larger ∂L/∂L."""
+    xs, ys = _data(steps=260, batch=2)
+    model = Model.create(RNN(2, 4, dtype), 1, 0)
+    model.params["W_h"].value = model.params["W_h"].value * 0.05
+    series = measure(model, xs, ys).series["h"]
+    assert 0.0 in series.norms
+    assert "zero" not in series.kinds
+    shut = Model.create(LSTM(2, 4, dtype, forget_bias=-200.0), 1, 0)
+    split = measure(shut, xs[:9], ys).split
+    assert set(split.line.kinds[:4]) == {"underflow"}
+
+
 def test_exploding_and_not_finite() -> None:
     xs, ys = _data(steps=30)
     model = Model.create(RNN(2, 4, "float64"), 1, 0)

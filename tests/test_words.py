@@ -68,6 +68,8 @@ def test_a_gradient_explodes_above_both_thresholds_and_not_at_them() -> None:
     above = math.nextafter(EXPLODED, UP)
     assert "reaches t=1 at 1.0e+03" in describe(series([EXPLODED, 1.0]))
     assert describe(series([above, 1.0])) == ("∂L/∂C explodes: median step ×1e+03, 1.0e+03 at t=1.")
+    assert "explodes" in describe(series([5e3, 4e3, 1.0]))
+    assert "reaches" in describe(series([5e3, 1.0, 4e3]))
     assert "reaches" in describe(series([5e3, 500.0]))
     assert "explodes" in describe(series([5e3, math.nextafter(500.0, DOWN)]))
 
