@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.native import jit
-from minigrad.compile.native.irtools import counted, float_type, int64, pointer_function
+from minigrad.compile.backends.native import jit
+from minigrad.compile.backends.native.irtools import counted, float_type, int64, pointer_function
 
 CHAINS = 12  # enough to hide the latency of two units
 TURNS = 200_000

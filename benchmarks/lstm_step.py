@@ -125,7 +125,7 @@ def warm_up() -> None:
 
         jax.numpy.ones(1).sum().block_until_ready()
     with contextlib.suppress(ImportError):
-        from minigrad.compile.native import jit
+        from minigrad.compile.backends.native import jit
 
         jit.host()
 

@@ -22,10 +22,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from minigrad.compile.native import jit, vecmath
-from minigrad.compile.native.blocked import emit_blocked_matmul, workspace_size
-from minigrad.compile.native.irtools import counted, float_type, pointer_function
-from minigrad.compile.native.matmul import Matmul, emit_matmul, emit_pack, packed_size
+from minigrad.compile.backends.native import jit, vecmath
+from minigrad.compile.backends.native.blocked import emit_blocked_matmul, workspace_size
+from minigrad.compile.backends.native.irtools import counted, float_type, pointer_function
+from minigrad.compile.backends.native.matmul import Matmul, emit_matmul, emit_pack, packed_size
 
 SHAPES = [
     (16, 32, 128),

@@ -3,12 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from minigrad import linalg
-from minigrad.array_protocol import VERSIONS as _VERSIONS
 from minigrad.check import check_grad, verify
+from minigrad.compile.compiled import Function, function
 from minigrad.compile.evaluate import eval
-from minigrad.compile.function import Function, function
-from minigrad.diff.adjoints import Adjoints
-from minigrad.diff.api import adjoints, grad, hessian, hvp, jacobian, jvp, vjp
+from minigrad.derivatives.adjoints import Adjoints
+from minigrad.derivatives.api import adjoints, grad, hessian, hvp, jacobian, jvp, vjp
 from minigrad.errors import (
     DTypeError,
     GradientError,
@@ -20,7 +19,9 @@ from minigrad.errors import (
     OutOfRangeError,
     ShapeError,
 )
-from minigrad.graph import Attr, Expr, Op, const, param, register, var
+from minigrad.graph.leaves import const, param, var
+from minigrad.graph.node import Attr, Expr, Op, register
+from minigrad.graph.walk import free_variables, substitute, toposort
 from minigrad.loop.api import scan, unroll
 from minigrad.loop.passes import LOOPS
 from minigrad.mapped import vmap
@@ -288,12 +289,12 @@ from minigrad.ops.statistics import (
     quantile,
 )
 from minigrad.pickling import restore_graph as _restore_graph  # noqa: F401  (how pickle works)
-from minigrad.rewrite import Rule, rule
+from minigrad.rewrite.driver import Rule, rule
+from minigrad.rewrite.rules import RULES, simplify
 from minigrad.serialise import dumps, load, loads, save
-from minigrad.simplify import RULES, simplify
+from minigrad.syntax.array_protocol import VERSIONS as _VERSIONS
 from minigrad.text import to_latex, to_str
 from minigrad.types import TensorType
-from minigrad.walk import free_variables, substitute, toposort
 
 if TYPE_CHECKING:
     from minigrad.drawing import draw

@@ -4,9 +4,9 @@
 """
 
 import minigrad as _minigrad
-from minigrad.array_protocol import VERSIONS
 from minigrad.namespace import Info
 from minigrad.ops.reduce import variance as var  # noqa: F401
+from minigrad.syntax.array_protocol import VERSIONS
 
 __array_api_version__ = VERSIONS[-1]
 __array_namespace_info__ = Info

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.function import function
-from minigrad.diff.api import grad
+from minigrad.compile.compiled import function
+from minigrad.derivatives.api import grad
 from minigrad.errors import DTypeError, GradientError, GraphError
-from minigrad.graph import PARAM, VAR, Expr, describe, get_op, make, placeholder
+from minigrad.graph.leaves import PARAM, VAR, placeholder
+from minigrad.graph.node import Expr, describe, get_op, make
+from minigrad.graph.walk import free_variables, substitute, toposort
 from minigrad.names import public
 from minigrad.ops.core import sum
 from minigrad.types import Array, TensorType, TupleType
-from minigrad.walk import free_variables, substitute, toposort
 
 
 @public
@@ -138,7 +139,7 @@ def verify(outputs: Expr | Sequence[Expr]) -> None:
     Every op is the registered one, every type is what its rule infers, every node is the interned
     one, and no two variables share a name.
 
-    >>> from minigrad.graph import var
+    >>> from minigrad.graph.leaves import var
     >>> verify(var("x") * 2.0)
     """
     names: dict[str, Expr] = {}

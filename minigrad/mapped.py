@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigrad.errors import GraphError, ShapeError
-from minigrad.graph import Expr, as_expr, placeholder
+from minigrad.graph.leaves import as_expr, placeholder
+from minigrad.graph.node import Expr
 from minigrad.names import public
 from minigrad.ops.batch import batched
 from minigrad.ops.core import explaining

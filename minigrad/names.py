@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 
 if TYPE_CHECKING:
-    from minigrad.graph import Expr
+    from minigrad.graph.node import Expr
 
 # Public functions by their own name.
 FUNCTIONS: dict[str, Callable[..., Expr]] = {}

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, as_expr, const
+from minigrad.graph.leaves import as_expr, const
+from minigrad.graph.node import Expr
 from minigrad.ops.core import astype, is_python_number
 from minigrad.types import (
     BOOL,

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.graph import PARAM, VAR, Expr, param, var
+from minigrad.graph.leaves import PARAM, VAR, param, var
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import substitute, toposort
 from minigrad.names import public
 from minigrad.serialise import dumps, loads
-from minigrad.walk import substitute, toposort
 
 
 @public

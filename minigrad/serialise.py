@@ -17,25 +17,13 @@ import numpy as np
 
 from minigrad import atomic
 from minigrad.errors import DTypeError, GraphError, GraphFileError, MinigradError
-from minigrad.graph import (
-    CONST,
-    PARAM,
-    PLACEHOLDER,
-    VAR,
-    ConstData,
-    Expr,
-    Op,
-    ParamCell,
-    describe,
-    get_op,
-    is_known,
-    make,
-)
+from minigrad.graph.leaves import CONST, PARAM, PLACEHOLDER, VAR, ConstData, ParamCell
+from minigrad.graph.node import Expr, Op, describe, get_op, is_known, make
+from minigrad.graph.walk import toposort
 from minigrad.loop.body import Body, Loop, body_var
 from minigrad.names import public
 from minigrad.ops.index import GETITEM, PUT, SCATTER, check_constant_indices
 from minigrad.types import Array, TensorType, as_dtype
-from minigrad.walk import toposort
 
 VERSION = 1
 _NOT_DATA = frozenset({"backward", "body"})  # Python code, and what a backend compiles
@@ -48,7 +36,7 @@ _NOT_DATA = frozenset({"backward", "body"})  # Python code, and what a backend c
 def dumps(outputs: Expr | Sequence[Expr]) -> str:
     """Expressions as JSON text. Raises GraphError for a graph that holds Python code.
 
-    >>> from minigrad.graph import var
+    >>> from minigrad.graph.leaves import var
     >>> x = var("x")
     >>> loads(dumps(x * x)) is x * x
     True

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from minigrad.errors import DTypeError
-from minigrad.graph import CONST, Expr
+from minigrad.graph.leaves import CONST
+from minigrad.graph.node import Expr
 from minigrad.names import public
 from minigrad.ops.core import AXES, BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.index import GETITEM
@@ -38,7 +39,7 @@ class _Style:
 def to_str(y: Expr, limit: int = LIMIT) -> str:
     """Python-like text of an expression, at most `limit` ops deep and wide.
 
-    >>> from minigrad.graph import var
+    >>> from minigrad.graph.leaves import var
     >>> x = var("x")
     >>> to_str((x + 1.0) * x - 2.0 ** x)
     '(x + 1) * x - 2 ^ x'
@@ -50,7 +51,7 @@ def to_str(y: Expr, limit: int = LIMIT) -> str:
 def to_latex(y: Expr, limit: int = LIMIT) -> str:
     r"""LaTeX source of an expression, at most `limit` ops.
 
-    >>> from minigrad.graph import var
+    >>> from minigrad.graph.leaves import var
     >>> x = var("x")
     >>> print(to_latex(1.0 / (1.0 + x)))
     \frac{1}{1 + x}
@@ -61,7 +62,7 @@ def to_latex(y: Expr, limit: int = LIMIT) -> str:
 def op_text(node: Expr, operands: Sequence[str]) -> str:
     """One op as `to_str` writes it, with the given texts for its operands.
 
-    >>> from minigrad.graph import var
+    >>> from minigrad.graph.leaves import var
     >>> op_text(var("x") + 1.0, ["·", "1"])
     '· + 1'
     """

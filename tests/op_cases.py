@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from minigrad.graph import make
+from minigrad.graph.node import make
 from minigrad.loop.body import Body, body_var
 from minigrad.loop.node import BLOCK
 from minigrad.ops.custom import barrier

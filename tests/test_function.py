@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import minigrad as mg
-from minigrad.compile.backend import BACKENDS, Backend, register_backend
+from minigrad.compile.backends.registry import BACKENDS, Backend, register_backend
 from minigrad.compile.plan import BUFFER_BYTES
 
 x = mg.var("x")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.graph import CONST, OPS, VAR, make, register
+from minigrad.graph.leaves import CONST, VAR
+from minigrad.graph.node import OPS, make, register
 
 x = mg.var("x")
 v = mg.var("v", (3,))

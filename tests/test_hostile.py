@@ -19,7 +19,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from op_cases import CASES, Case
 
 import minigrad as mg
-from minigrad.graph import OPS, make
+from minigrad.graph.node import OPS, make
 from minigrad.loop.body import Body, Loop
 from minigrad.ops.core import BROADCAST
 from minigrad.ops.index import GETITEM, SCATTER

@@ -127,7 +127,7 @@ def test_a_dropped_native_function_gives_its_memory_back() -> None:
     pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
     if not Path("/proc/self/statm").exists():
         pytest.skip("the system does not say how much memory a process has")
-    from minigrad.compile.native import jit
+    from minigrad.compile.backends.native import jit
 
     def resident() -> int:
         gc.collect()

@@ -16,8 +16,8 @@ import minigrad as mg
 
 pytest.importorskip("llvmlite", reason="llvmlite, which the native backend needs, is not here")
 
-from minigrad.compile.native.support import check_body
-from minigrad.compile.native.views import UnsupportedError
+from minigrad.compile.backends.native.support import check_body
+from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.loop.body import Body, body_var
 from minigrad.ops import custom
 from minigrad.types import TensorType
@@ -317,7 +317,7 @@ def shared_in(f):
 @pytest.mark.parametrize("kind", CELLS, ids=lambda c: c.__name__)
 @pytest.mark.parametrize(("B", "threads"), [(8, 2), (7, 3)])
 def test_rows_in_several_threads(kind, B, threads, monkeypatch):
-    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
+    monkeypatch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", 0)
     inputs, outputs, values = training(kind(2, 16, dtype="float64"), 9, B, "float64")
     alone, shared = (
         mg.function(inputs, outputs, backend="native", threads=n) for n in (1, threads)
@@ -336,7 +336,7 @@ def test_random_loops_in_two_threads(data):
     loss = mg.sum(last["a"]) + mg.sum(y * y) + mg.sum(z[-1])
     outputs = [loss, *mg.grad(loss, list(v.values()))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("minigrad.compile.native.backend.SHARED_WORK", -1)
+        patch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", -1)
         f = mg.function(list(at), outputs, backend="native", threads=2)
         found = f(*at.values())
     for a, b in zip(
@@ -359,7 +359,7 @@ def test_random_loops_in_two_threads(data):
     ],
 )
 def test_rows_that_meet_are_not_shared_out(step, monkeypatch):
-    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
+    monkeypatch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", 0)
     x, c0 = mg.var("x", (3, 4, 4)), mg.var("c", (4, 4))
     last, _ = mg.scan(lambda c, x: (step(c, x), None), c0, x)
     values = [np.random.default_rng(k).standard_normal(v.shape) for k, v in enumerate((x, c0))]
@@ -371,7 +371,7 @@ def test_rows_that_meet_are_not_shared_out(step, monkeypatch):
 def test_the_environment_says_how_many_threads(monkeypatch):
     x = mg.var("x", (5,))
     last, _ = mg.scan(lambda c, x: (c * x, None), 1.0, x)
-    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", -1)
+    monkeypatch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", -1)
     rows, start = mg.var("rows", (5, 6, 4)), mg.var("start", (6, 4))
     after, _ = mg.scan(lambda c, x: (mg.tanh(c * x), None), start, rows)
     monkeypatch.setenv("MINIGRAD_THREADS", "1")

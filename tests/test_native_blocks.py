@@ -16,7 +16,7 @@ rng = np.random.default_rng(0)
 
 @pytest.fixture(autouse=True)
 def _every_block_pays(monkeypatch):
-    monkeypatch.setattr("minigrad.compile.native.backend.CALL_OPS", 0.01)
+    monkeypatch.setattr("minigrad.compile.backends.native.backend.CALL_OPS", 0.01)
 
 
 def agree(inputs, outputs, values, rtol=1e-12, atol=1e-13):
@@ -184,7 +184,7 @@ def test_memory_is_used_again():
 @pytest.mark.parametrize(("n", "threads"), [(128, 2), (200, 3), (130, 8)])
 @pytest.mark.parametrize("turned", [False, True])
 def test_products_in_several_threads(n, threads, turned, monkeypatch):
-    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
+    monkeypatch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", 0)
     a, b = mg.var("a", (40, 9)), mg.var("b", (n, 40) if turned else (40, n))
     right = mg.permute_dims(b) if turned else b
     f = mg.function([a, b], [mg.permute_dims(a) @ right], backend="native", threads=threads)
@@ -195,7 +195,7 @@ def test_products_in_several_threads(n, threads, turned, monkeypatch):
 
 
 def test_narrow_products_are_not_shared_out(monkeypatch):
-    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
+    monkeypatch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", 0)
     a, b = mg.var("a", (40, 9)), mg.var("b", (9, 127))
     f = mg.function([a, b], mg.tanh(a @ b), backend="native", threads=2)
     (block,) = (s.node.attrs[0] for s in f.plan.steps)
@@ -266,7 +266,7 @@ def test_indices_that_have_no_code_run_on_numpy():
 
 
 def test_large_graphs_are_several_blocks(monkeypatch):
-    monkeypatch.setattr("minigrad.compile.native.backend.LARGEST", 7)
+    monkeypatch.setattr("minigrad.compile.backends.native.backend.LARGEST", 7)
     x, w = mg.var("x", (5, 3, 4)), mg.var("w", (4, 4))
     h, hs = mg.scan(lambda h, x: (mg.tanh(h @ w + x), h + 1), mg.zeros((3, 4)), x)
     y = h
@@ -307,7 +307,7 @@ def test_indices_that_are_one_number():
 
 @pytest.mark.parametrize("stack", [(8, 4, 4), (4, 4)])
 def test_stacks_of_products_in_loops_that_threads_share(stack, monkeypatch):
-    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
+    monkeypatch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", 0)
     c, w = mg.var("c", (8, 1, 4)), mg.var("w", stack)
     last, _ = mg.scan(
         lambda c, _: (mg.tanh(c @ w) + mg.max(c, -1, keepdims=True), None), c, length=5
@@ -323,7 +323,7 @@ def test_stacks_of_products_in_loops_that_threads_share(stack, monkeypatch):
 
 def shared_loop(monkeypatch, steps=6):
     """A function whose loop two threads share, a value for it, and its program."""
-    monkeypatch.setattr("minigrad.compile.native.backend.SHARED_WORK", 0)
+    monkeypatch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", 0)
     x = mg.var("x", (steps, 4, 8))
     f = mg.function([x], mg.scan(lambda c, x: (mg.tanh(c + x), c), mg.zeros((4, 8)), x)[1],
                     backend="native", threads=2)  # fmt: skip
@@ -387,7 +387,7 @@ def test_the_report_says_what_runs_where(monkeypatch):
 
 def test_equal_shares_are_compiled_once(monkeypatch):
     made = []
-    compiled = "minigrad.compile.native.program._Compiled"
+    compiled = "minigrad.compile.backends.native.program._Compiled"
     monkeypatch.setattr(
         compiled, lambda part, whole: made.append(part) or SimpleNamespace(scratch=0)
     )

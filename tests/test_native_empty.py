@@ -13,13 +13,13 @@ import minigrad as mg
 
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 
-from minigrad.compile.native import jit
-from minigrad.compile.native.irtools import counted, int64, nest
+from minigrad.compile.backends.native import jit
+from minigrad.compile.backends.native.irtools import counted, int64, nest
 
 
 @pytest.fixture(autouse=True)
 def _every_block_pays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minigrad.compile.native.backend.CALL_OPS", 0.01)
+    monkeypatch.setattr("minigrad.compile.backends.native.backend.CALL_OPS", 0.01)
 
 
 def native(inputs: Sequence[mg.Expr], outputs: Any, *values: Any) -> Any:

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 
-from minigrad.compile.native import jit, vecmath
+from minigrad.compile.backends.native import jit, vecmath
 
 
 def scaling(factor):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 mpmath = pytest.importorskip("mpmath", reason="ulps are counted against mpmath")
 
-from minigrad.compile.native import jit, vecmath  # noqa: E402
+from minigrad.compile.backends.native import jit, vecmath  # noqa: E402
 
 DTYPES = ["float32", "float64"]
 NAMES = sorted(vecmath.FUNCTIONS)

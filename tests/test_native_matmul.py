@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 
-from minigrad.compile.native import jit
-from minigrad.compile.native.blocked import emit_blocked_matmul, workspace_size
-from minigrad.compile.native.matmul import Matmul, emit_matmul, emit_pack, packed_size
+from minigrad.compile.backends.native import jit
+from minigrad.compile.backends.native.blocked import emit_blocked_matmul, workspace_size
+from minigrad.compile.backends.native.matmul import Matmul, emit_matmul, emit_pack, packed_size
 
 GUARD = 64  # elements of NaN before, after and between the rows of every array
 # vectors of 16, 32 and 64 bytes and both register counts; a CPU runs those that it has

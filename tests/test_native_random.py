@@ -26,8 +26,8 @@ import minigrad as mg
 
 pytest.importorskip("llvmlite", reason="llvmlite, which the native backend needs, is not here")
 
-from minigrad.compile.native.vecmath import FUNCTIONS
-from minigrad.graph import CONST
+from minigrad.compile.backends.native.vecmath import FUNCTIONS
+from minigrad.graph.leaves import CONST
 
 Array = NDArray[Any]
 Draw = Callable[..., Any]
@@ -232,7 +232,7 @@ def excess(case: Case, f: mg.Function, found: Sequence[Any]) -> float:
 def check(case: Case) -> None:
     with pytest.MonkeyPatch.context() as patch:
         if case.threads > 1:  # share what can be shared, however small
-            patch.setattr("minigrad.compile.native.backend.SHARED_WORK", -1)
+            patch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", -1)
         f = mg.function(case.inputs, case.outputs, backend="native", threads=case.threads)
         found = f(*case.values)
     assert [y.dtype for y in found] == [o.dtype for o in case.outputs]

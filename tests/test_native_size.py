@@ -19,7 +19,7 @@ pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 def functions_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """The IR of each function of the modules that a graph's compilation makes."""
     modules: list[str] = []
-    from minigrad.compile.native import program
+    from minigrad.compile.backends.native import program
 
     compiled = program.compile_module
 
@@ -103,7 +103,7 @@ def test_the_hessian_of_a_loop_compiles_in_seconds() -> None:
 def test_auto_leaves_to_numpy_what_would_take_long_to_compile(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = "minigrad.compile.native.backend.AUTO_"
+    limits = "minigrad.compile.backends.native.backend.AUTO_"
     monkeypatch.setattr(limits + "BODY", 10)
     inputs, total = loops(1, ops=9)
     f = mg.function(inputs, total, backend=backend)
@@ -125,13 +125,13 @@ def test_auto_leaves_to_numpy_what_would_take_long_to_compile(
 
 def test_auto_makes_the_blocks_with_loops_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it cannot make all: a loop repeats what it does."""
-    monkeypatch.setattr("minigrad.compile.native.backend.CALL_OPS", 0.01)
+    monkeypatch.setattr("minigrad.compile.backends.native.backend.CALL_OPS", 0.01)
     x = mg.var("x", (3, 4))
     y = mg.sort(mg.tanh(x) * x + 1.5, axis=0)  # NumPy's, between two blocks
     last, _ = mg.scan(lambda c, row: (mg.tanh(c + row), None), mg.zeros(4), y)
     full = mg.function([x], last)
     assert [s.node.op.name for s in full.plan.steps].count("block") == 2
-    monkeypatch.setattr("minigrad.compile.native.backend.AUTO_GRAPH", 5)
+    monkeypatch.setattr("minigrad.compile.backends.native.backend.AUTO_GRAPH", 5)
     f = mg.function([x], last)
     names = [s.node.op.name for s in f.plan.steps]
     assert names.count("block") == 1

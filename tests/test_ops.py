@@ -20,7 +20,7 @@ from op_cases import (
 )
 
 import minigrad as mg
-from minigrad.graph import OPS
+from minigrad.graph.node import OPS
 
 INF, NAN = np.inf, np.nan
 LEAVES = {"var", "param", "const", "placeholder"}

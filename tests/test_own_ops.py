@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.graph import OPS
-from minigrad.names import COUNTERPARTS
+from minigrad.graph.node import OPS
+from minigrad.names import COUNTERPARTS, FUNCTIONS
+from minigrad.ops import pointwise
 
 DOCS = Path(__file__).parent.parent / "docs" / "architecture.md"
 
@@ -52,6 +53,21 @@ def test_the_documented_package_works_in_a_process_of_its_own(tmp_path):
     command = [sys.executable, "-W", "error", "-c", USE]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.stdout == "done\n", done.stderr
+
+
+def test_the_documented_op_is_one_statement():
+    blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+    (statement,) = [b for b in blocks if "_unary(" in b]
+    names = dict(vars(pointwise))
+    exec(statement, names)
+    try:
+        x = mg.var("x", (4,))
+        at = np.array([-2.0, 0.0, 0.5, 3.0])
+        y = names["gudermann"](x)
+        np.testing.assert_allclose(y.eval({x: at}), np.arcsin(np.tanh(at)), rtol=1e-14)
+        assert mg.check_grad(mg.sum(y), x, {x: at}, order=3) < 1e-6
+    finally:
+        del OPS["gudermann"], FUNCTIONS["gudermann"]
 
 
 @pytest.fixture

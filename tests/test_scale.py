@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.graph import _TABLE
+from minigrad.graph.node import _TABLE
 
 N = 100_000
 

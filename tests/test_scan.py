@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import minigrad as mg
-from minigrad.graph import OPS
+from minigrad.graph.node import OPS
 
 T, B, H, K = 5, 2, 3, 2
 UNARY = [mg.tanh, mg.sigmoid, mg.sin, lambda x: 0.5 * x, mg.softplus]

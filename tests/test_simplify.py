@@ -9,10 +9,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import minigrad as mg
-from minigrad.graph import make
+from minigrad.graph.node import make
 from minigrad.ops.core import ASTYPE
 from minigrad.ops.index import GETITEM, SCATTER
-from minigrad.rewrite import RewriteLoopError
+from minigrad.rewrite.driver import RewriteLoopError
 
 INF, NAN = np.inf, np.nan
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, 0.5, 1000.0, -1000.0, 1e-310, 1e308])

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph import PARAM, PLACEHOLDER, VAR, Expr, as_expr, describe
+from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, as_expr
+from minigrad.graph.node import Expr, describe
+from minigrad.graph.walk import free_variables
 from minigrad.types import Array
-from minigrad.walk import free_variables
 
 
 def check_inputs(inputs: Sequence[Expr]) -> list[Expr]:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.binding import resolve
-from minigrad.compile.function import function
+from minigrad.compile.compiled import function
 from minigrad.errors import ShapeError
-from minigrad.graph import Expr, as_expr, describe
+from minigrad.graph.leaves import as_expr
+from minigrad.graph.node import Expr, describe
+from minigrad.graph.walk import AS_ARRAY, free_variables, require_closed, require_constant
 from minigrad.names import public
 from minigrad.tree import flatten
-from minigrad.walk import AS_ARRAY, free_variables, require_closed, require_constant
 
 
 @public
@@ -22,7 +23,7 @@ def eval(node: Any, bindings: Mapping[Any, Any] | None = None) -> Any:
 
     Returns arrays, NumPy scalars for shape (). Raises GraphError for a missing or unknown variable.
 
-    >>> from minigrad.graph import var
+    >>> from minigrad.graph.leaves import var
     >>> x = var("x")
     >>> eval(x * x, {"x": 3.0})
     np.float64(9.0)

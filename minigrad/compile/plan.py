@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from minigrad.errors import ShapeError
-from minigrad.graph import CONST, PARAM, Expr, ParamCell, gc_paused
+from minigrad.graph.leaves import CONST, PARAM, ParamCell
+from minigrad.graph.node import Expr, gc_paused
+from minigrad.graph.walk import walk
 from minigrad.ops.core import BROADCAST
 from minigrad.ops.index import GETITEM
 from minigrad.ops.tuples import ITEM
 from minigrad.types import Array, TensorType, TupleType, broadcast_shapes
-from minigrad.walk import walk
 
 # Values under this many bytes get no buffer: NumPy's own small-block cache hands them out faster
 # than passing out= costs (0.1 µs a call).

@@ -12,7 +12,7 @@ from minigrad.drawing.diagram import Diagram
 from minigrad.drawing.picture import LIMIT, Options, Picture, make_picture
 from minigrad.drawing.render import RenderError
 from minigrad.drawing.theme import Scale
-from minigrad.graph import Expr
+from minigrad.graph.node import Expr
 
 __all__ = ["Diagram", "Picture", "RenderError", "Scale", "draw"]
 
@@ -59,7 +59,7 @@ def draw(
     drawn; their edge shows the term that arrives at the source. A loop is one node, with a node for
     each result that is read. Raises GraphError.
 
-    >>> from minigrad.graph import var
+    >>> from minigrad.graph.leaves import var
     >>> x = var("x")
     >>> picture = draw(x * x + 1.0, at={x: 3.0}, grad=True)
     >>> print(picture.description)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from minigrad.errors import DTypeError, GraphError
-from minigrad.graph import Expr, describe
+from minigrad.graph.node import Expr, describe
 
 
 @dataclass(frozen=True, slots=True)

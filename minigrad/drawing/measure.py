@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.binding import resolve
-from minigrad.compile.function import function
-from minigrad.diff.adjoints import Adjoints, edge_terms
+from minigrad.compile.compiled import function
+from minigrad.derivatives.adjoints import Adjoints, edge_terms
 from minigrad.drawing.amount import UNCONNECTED, Amount
 from minigrad.drawing.theme import Scale
 from minigrad.errors import GraphError
-from minigrad.graph import Expr, const
+from minigrad.graph.leaves import const
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import free_variables, toposort
 from minigrad.ops.tuples import ITEM, item, tuple_of
 from minigrad.types import Array, TupleType
-from minigrad.walk import free_variables, toposort
 
 EdgeKey = tuple[Expr, int]
 

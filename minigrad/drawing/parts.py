@@ -8,7 +8,8 @@ import numpy as np
 
 from minigrad.drawing.amount import LISTED
 from minigrad.drawing.measure import source_of
-from minigrad.graph import CONST, Expr
+from minigrad.graph.leaves import CONST
+from minigrad.graph.node import Expr
 from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.linalg import MATMUL
 

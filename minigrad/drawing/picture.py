@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minigrad.diff.api import adjoints
+from minigrad.derivatives.api import adjoints
 from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import plain
 from minigrad.drawing.groups import apart, nested
@@ -21,13 +21,14 @@ from minigrad.drawing.measure import EdgeKey, Measured, measure, source_of
 from minigrad.drawing.parts import Parts, display_name, reachable
 from minigrad.drawing.theme import Kind, Scale, fmt
 from minigrad.errors import DTypeError, GraphError
-from minigrad.graph import CONST, PARAM, VAR, Expr
+from minigrad.graph.leaves import CONST, PARAM, VAR
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import free_variables, toposort
 from minigrad.loop.body import Loop
 from minigrad.ops.index import GETITEM
 from minigrad.ops.tuples import ITEM
 from minigrad.text import op_text, to_str
 from minigrad.types import TupleType
-from minigrad.walk import free_variables, toposort
 
 Role = Literal["input", "param", "const", "op"]
 LIMIT = 2000

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph import Expr, as_expr, describe, placeholder
+from minigrad.graph.leaves import as_expr, placeholder
+from minigrad.graph.node import Expr, describe
+from minigrad.graph.walk import map_graph, roots_of, substitute, toposort
 from minigrad.loop.body import Body, Loop, close, stacked
 from minigrad.loop.node import SCAN, run_loop
 from minigrad.names import public
@@ -17,7 +19,6 @@ from minigrad.ops.core import full, reshape
 from minigrad.ops.shape import concat, stack
 from minigrad.ops.tuples import ITEM, item, tuple_of
 from minigrad.tree import flatten, paths
-from minigrad.walk import map_graph, roots_of, substitute, toposort
 
 # --- the user's side ---------------------------------------------------------------------------
 
@@ -47,7 +48,7 @@ def scan(
     variables; expressions of the surroundings that it uses become constants of the loop.
     Raises ShapeError or DTypeError, naming the carry, when its type changes.
 
-    >>> from minigrad.graph import const
+    >>> from minigrad.graph.leaves import const
     >>> last, sums = scan(lambda c, x: (c + x, c + x), const(0.0), const([1.0, 2.0, 3.0]))
     >>> last.eval(), sums.eval()
     (np.float64(6.0), array([1., 3., 6.]))
@@ -220,7 +221,7 @@ def _segments(
 def unroll(outputs: Any) -> Any:
     """The same expressions with every loop, nested ones too, as plain nodes.
 
-    >>> from minigrad.graph import var
+    >>> from minigrad.graph.leaves import var
     >>> x = var("x")
     >>> last, _ = scan(lambda c, _: (c * x, None), x, length=2)
     >>> unroll(last) is x * x * x

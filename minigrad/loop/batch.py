@@ -7,11 +7,12 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import cast
 
-from minigrad.graph import Expr, placeholder
+from minigrad.graph.leaves import placeholder
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import substitute, toposort
 from minigrad.loop.body import Body, Loop, close
 from minigrad.ops.batch import batched, repeat_along
 from minigrad.ops.tuples import tuple_of
-from minigrad.walk import substitute, toposort
 
 
 def scan_batch(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -> Expr:

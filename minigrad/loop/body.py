@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from minigrad.errors import ShapeError
-from minigrad.graph import Expr, Op, make, placeholder
+from minigrad.graph.leaves import placeholder
+from minigrad.graph.node import Expr, Op, make
+from minigrad.graph.walk import substitute, toposort, walk
 from minigrad.interning import INTERNING
 from minigrad.ops.core import uniform_value
 from minigrad.ops.tuples import item
 from minigrad.types import MOST_BYTES, TensorType
-from minigrad.walk import substitute, toposort, walk
 
 T = TypeVar("T")
 

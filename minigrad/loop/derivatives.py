@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
-from minigrad.diff.adjoints import Adjoints
-from minigrad.diff.tangents import push_forward
-from minigrad.graph import Expr, placeholder
+from minigrad.derivatives.adjoints import Adjoints
+from minigrad.derivatives.tangents import push_forward
+from minigrad.graph.leaves import placeholder
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import substitute
 from minigrad.loop.body import Body, Loop, close
 from minigrad.loop.residuals import carries_read, gather_factors, residuals
 from minigrad.ops.core import full, sum
 from minigrad.ops.tuples import item, tuple_of
-from minigrad.simplify import stabilise
+from minigrad.rewrite.rules import stabilise
 from minigrad.types import TupleType
-from minigrad.walk import substitute
 
 # --- reverse mode ------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.errors import ShapeError
-from minigrad.graph import Attr, Expr, Op, register
+from minigrad.graph.node import Attr, Expr, Op, register
 from minigrad.loop.batch import scan_batch
 from minigrad.loop.body import Body, Loop, stacked
 from minigrad.loop.derivatives import scan_jvp, scan_vjp

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from minigrad.graph import Expr, rebuild
+from minigrad.graph.node import Expr, rebuild
+from minigrad.graph.walk import toposort
 from minigrad.loop.body import Body
 from minigrad.ops.pointwise import multiply
-from minigrad.walk import toposort
 
 
 def _depending_on(roots: Iterable[Expr], outputs: Sequence[Expr]) -> set[Expr]:

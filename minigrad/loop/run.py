@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from minigrad.compile.numpy import Runner, compile_plan
+from minigrad.compile.backends.numpy import Runner, compile_plan
 from minigrad.compile.plan import make_plan
 from minigrad.errors import NonFiniteError
 from minigrad.loop.body import Body, Loop
-from minigrad.simplify import simplify_safely
+from minigrad.rewrite.rules import simplify_safely
 from minigrad.types import Array
 
 

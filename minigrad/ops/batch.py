@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from minigrad.errors import ShapeError
-from minigrad.graph import Expr, make
+from minigrad.graph.node import Expr, make
+from minigrad.graph.walk import toposort
 from minigrad.ops.core import BROADCAST, broadcast_to, reshape
 from minigrad.types import TupleType
-from minigrad.walk import toposort
 
 
 def batch_node(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -> Expr:

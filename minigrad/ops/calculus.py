@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, as_expr, const
+from minigrad.graph.leaves import as_expr, const
+from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
 from minigrad.ops.core import as_float, astype, explaining, meet, reshape, sum
 from minigrad.ops.creation import linspace

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, Op, Terms, make, register
+from minigrad.graph.node import Expr, Op, Terms, make, register
 from minigrad.types import Array, TensorType
 
 

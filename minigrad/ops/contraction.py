@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import ShapeError
-from minigrad.graph import Expr, as_expr
+from minigrad.graph.leaves import as_expr
+from minigrad.graph.node import Expr
 from minigrad.names import public
 from minigrad.ops.core import astype, explaining, reshape, sum
 from minigrad.ops.linalg import diagonal, matmul

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, MinigradError, ShapeError
-from minigrad.graph import CONST, Attr, Expr, Op, Terms, as_expr, const, explain, make, register
+from minigrad.graph.leaves import CONST, as_expr, const
+from minigrad.graph.node import Attr, Expr, Op, Terms, explain, make, register
 from minigrad.names import public
 from minigrad.types import (
     BOOL,

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.graph import Expr, as_expr, const
+from minigrad.graph.leaves import as_expr, const
+from minigrad.graph.node import Expr
 from minigrad.names import public
 from minigrad.ops.core import as_float, astype, broadcast_to, meet
 from minigrad.ops.core import full as number

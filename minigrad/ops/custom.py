@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph import Attr, Expr, Op, Terms, as_expr, make, placeholder, register
+from minigrad.graph.leaves import as_expr, placeholder
+from minigrad.graph.node import Attr, Expr, Op, Terms, make, register
 from minigrad.names import public
 from minigrad.ops.batch import batched, repeat_along
 from minigrad.types import TensorType

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import ShapeError
-from minigrad.graph import Expr, as_expr, const
+from minigrad.graph.leaves import as_expr, const
+from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
 from minigrad.ops import reduce
 from minigrad.ops.core import as_float, astype, broadcast_to, meet

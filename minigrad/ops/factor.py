@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Attr, Expr, Op, Terms, make, register
+from minigrad.graph.node import Attr, Expr, Op, Terms, make, register
 from minigrad.names import public
 from minigrad.ops.cofactor import square_type
 from minigrad.ops.core import as_float, astype, broadcast_to, explaining, sum

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from minigrad.errors import DTypeError, OpenGraphError, OutOfRangeError, ShapeError
-from minigrad.graph import CONST, Attr, Expr, Op, Terms, as_expr, const, make, register
+from minigrad.graph.leaves import CONST, as_expr, const
+from minigrad.graph.node import Attr, Expr, Op, Terms, make, register
 from minigrad.names import public
 from minigrad.ops.core import SHAPE, broadcast_to, explaining, is_python_number, meet
 from minigrad.ops.index_batch import getitem_batch, put_batch, scatter_batch

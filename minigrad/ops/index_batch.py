@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.graph import Expr, const, make
+from minigrad.graph.leaves import const
+from minigrad.graph.node import Expr, make
 from minigrad.ops.core import broadcast_to, reshape
 
 

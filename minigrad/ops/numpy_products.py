@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, as_expr
+from minigrad.graph.leaves import as_expr
+from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
 from minigrad.ops import contraction, factor, linalg, pointwise, shape
 from minigrad.ops.core import (

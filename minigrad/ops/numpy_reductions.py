@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import ShapeError
-from minigrad.graph import Expr, as_expr
+from minigrad.graph.leaves import as_expr
+from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
 from minigrad.ops import pointwise, reduce
 from minigrad.ops.core import (

@@ -19,7 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, Op, Partial, Terms, as_expr, explain, make, register
+from minigrad.graph.leaves import as_expr
+from minigrad.graph.node import Expr, Op, Partial, Terms, explain, make, register
 from minigrad.names import public
 from minigrad.ops.core import (
     as_float,

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, Op, Terms, as_expr, make, register
+from minigrad.graph.leaves import as_expr
+from minigrad.graph.node import Expr, Op, Terms, make, register
 from minigrad.names import public
 from minigrad.ops.core import (
     AXES,

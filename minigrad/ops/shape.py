@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Attr, Expr, Op, Terms, as_expr, make, register
+from minigrad.graph.leaves import as_expr
+from minigrad.graph.node import Attr, Expr, Op, Terms, make, register
 from minigrad.names import public
 from minigrad.ops.core import (
     AXIS,

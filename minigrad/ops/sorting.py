@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from minigrad.errors import ShapeError
-from minigrad.graph import Attr, Expr, Op, as_expr, make, register
+from minigrad.graph.leaves import as_expr
+from minigrad.graph.node import Attr, Expr, Op, make, register
 from minigrad.names import public
 from minigrad.ops.batch import repeat_along
 from minigrad.ops.core import (

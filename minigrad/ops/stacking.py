@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph import Expr, as_expr
+from minigrad.graph.leaves import as_expr
+from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
 from minigrad.ops import linalg, shape
 from minigrad.ops.core import astype, broadcast_to, explaining, reshape

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from minigrad.errors import ShapeError
-from minigrad.graph import Attr, Expr, Op, Terms, make, register
+from minigrad.graph.node import Attr, Expr, Op, Terms, make, register
 from minigrad.ops.batch import repeat_along
 from minigrad.ops.core import full, uniform_value
 from minigrad.types import TensorType, TupleType

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from minigrad.errors import GraphError
-from minigrad.graph import Expr
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import toposort
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.products import (
     cut_products,
@@ -24,8 +25,7 @@ from minigrad.loop.passes.slices import cut_concats, join_slices
 from minigrad.loop.passes.steps import hoist, sink_sums
 from minigrad.loop.passes.taken_apart import Pass, TakenApart, change_loops
 from minigrad.ops.index import SCATTER
-from minigrad.simplify import simplify_safely
-from minigrad.walk import toposort
+from minigrad.rewrite.rules import simplify_safely
 
 __all__ = ["LOOPS", "optimise_loops"]
 

@@ -8,7 +8,8 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import TypeAlias
 
-from minigrad.graph import Expr, make, rebuild
+from minigrad.graph.node import Expr, make, rebuild
+from minigrad.graph.walk import map_graph, toposort
 from minigrad.loop.passes.taken_apart import (
     Pass,
     TakenApart,
@@ -21,7 +22,6 @@ from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.pointwise import add
 from minigrad.ops.shape import CONCAT, concat, concat_bounds
-from minigrad.walk import map_graph, toposort
 
 
 def in_bodies(

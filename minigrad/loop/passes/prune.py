@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from minigrad.graph import Expr, make
+from minigrad.graph.node import Expr, make
+from minigrad.graph.walk import map_graph, toposort
 from minigrad.loop.body import Loop
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.taken_apart import TakenApart, change_loops, loops_in, used_items
@@ -13,7 +14,6 @@ from minigrad.ops.core import full
 from minigrad.ops.index import GETITEM, Spec
 from minigrad.ops.tuples import ITEM, item
 from minigrad.types import TupleType
-from minigrad.walk import map_graph, toposort
 
 
 def merge_loops(outputs: Sequence[Expr]) -> list[Expr]:

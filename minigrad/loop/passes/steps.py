@@ -6,7 +6,8 @@ import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from minigrad.graph import Expr, Op, make
+from minigrad.graph.node import Expr, Op, make
+from minigrad.graph.walk import substitute, toposort
 from minigrad.loop.body import Body
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.products import is_product
@@ -18,7 +19,6 @@ from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.pointwise import add
 from minigrad.ops.shape import CONCAT, PERMUTE, concat_bounds, permute_dims
-from minigrad.walk import substitute, toposort
 
 
 def hoist(outputs: Sequence[Expr]) -> list[Expr]:

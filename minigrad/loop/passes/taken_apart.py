@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
-from minigrad.graph import Expr
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import map_graph, substitute, toposort
 from minigrad.loop.body import Body, Loop, close
 from minigrad.loop.node import SCAN, run_loop
 from minigrad.ops.core import broadcast_to
 from minigrad.ops.pointwise import add
 from minigrad.ops.tuples import ITEM, item, tuple_of
-from minigrad.walk import map_graph, substitute, toposort
 
 Pass: TypeAlias = Callable[[Sequence[Expr]], list[Expr]]
 

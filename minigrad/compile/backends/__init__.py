@@ -1,0 +1,1 @@
+"""What runs a plan: NumPy, the reference, and machine code."""

@@ -1,0 +1,288 @@
+"""The native backend: which parts of a graph run as machine code, and what runs on NumPy instead.
+
+Everything between two ops that are NumPy's is one block, loops included: one call. Loops that
+are worth several threads stand alone, and large matrix products are left to BLAS.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from minigrad.compile.backends.native.lower import lower
+from minigrad.compile.backends.native.pointwise import ELEMENTARY
+from minigrad.compile.backends.native.program import Program
+from minigrad.compile.backends.native.shares import alone, can_be_cut, only_op
+from minigrad.compile.backends.native.stages import is_leaf, is_view, source
+from minigrad.compile.backends.native.support import can_lie_in_memory, check_node
+from minigrad.compile.backends.native.views import UnsupportedError
+from minigrad.compile.backends.registry import Backend, Options
+from minigrad.errors import GraphError
+from minigrad.graph.node import Expr, make, rebuild
+from minigrad.graph.walk import toposort, walk
+from minigrad.loop.body import Body, body_var
+from minigrad.loop.node import BLOCK, SCAN
+from minigrad.ops.core import uniform_value
+from minigrad.ops.linalg import MATMUL
+from minigrad.ops.tuples import ITEM, item
+from minigrad.types import TensorType, TupleType
+
+# A call of a block (10 µs) costs about this many calls of NumPy, or elements of a NumPy call.
+CALL_OPS, CALL_ELEMENTS = 8, 8_000
+# Multiplications from which a product outside a loop is left to BLAS: ours reaches 104 GFLOP/s for
+# its 95 at 192×6400×512, 91 for 107 at 512×6400×1024.
+BLAS = 1 << 30
+
+# Nodes of a block, since LLVM takes more than twice as long for twice as much. An RNN unrolled over
+# 100 steps (1,600 nodes) compiles in 6.3 s as one block, which runs 0.15 ms; in 4.5 s as three,
+# which run 0.5 ms.
+LARGEST = 2000
+
+# Ops that `auto` makes code for, those of loops' bodies included, at 1 to 4 ms each: of one body,
+# and of a graph, where blocks with loops come first.
+AUTO_BODY, AUTO_GRAPH = 2000, 8000
+
+# Work of a call from which a second thread is worth waking (some 20 µs): about 0.6 ms alone. At a
+# third of it two threads took 0.6 to 1 ms, of which waking them was half, for the 0.5 of one.
+SHARED_WORK = 30_000_000
+FUNCTION_WORK = 20  # exp takes 0.5 ns an element, an addition of what is in cache 0.03
+
+
+class Native(Backend):
+    """One function's use of the backend; `notes` says what did not qualify, and why."""
+
+    name = "native"
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.threads = _threads() if options.threads is None else options.threads
+
+    def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
+        """The graph with blocks in the place of what they compute."""
+        return _with_blocks(lower(outputs), self)
+
+    def call(self, node: Expr) -> Callable[..., Any]:
+        """What computes a node of a prepared graph."""
+        found = self.block(node.attrs[0]) if node.op is BLOCK else None
+        self.scratch += found.scratch if found else 0
+        return found or node.op.numpy
+
+    def label(self, node: Expr) -> str:
+        """What a report calls a node of a prepared graph."""
+        if is_view(node):
+            return node.op.name
+        found = self.block(node.attrs[0]) if node.op is BLOCK else None
+        if found is None:
+            return f"{node.op.name}, on numpy"
+        return "block" if found.threads == 1 else f"block, in {found.threads} threads"
+
+    def is_alone(self, node: Expr) -> bool:
+        """Whether threads share a node: there are shares, and it is worth waking them."""
+        if self.threads == 1 or node.op not in (SCAN, MATMUL) or not can_be_cut(node):
+            return False
+        if not _work(node) > SHARED_WORK or self._is_for_blas(node):
+            return False
+        return self._has_code(node)
+
+    def _is_for_blas(self, node: Expr) -> bool:
+        return node.op is MATMUL and node.size * node.args[0].shape[-1] >= BLAS
+
+    def qualifies(self, node: Expr) -> bool:
+        """Whether a node may be part of a block."""
+        if node.op is not SCAN and (isinstance(node.type, TupleType) or node.size == 0):
+            return False
+        return not self._is_for_blas(node) and not self.is_alone(node) and self._has_code(node)
+
+    def _has_code(self, node: Expr) -> bool:
+        if node.op is SCAN and self.options.auto and _size([node]) > AUTO_BODY:
+            self.note("a loop", f"its {_size([node])} ops would take long to compile")
+            return False
+        try:
+            check_node(node)
+        except UnsupportedError as reason:
+            if node.op is SCAN:
+                self.note("a loop", f"{reason} has no native code")
+            return False
+        return True
+
+    def block(self, body: Body) -> Program | None:
+        """A block's program. It is kept with the body, so that there is one in a process."""
+        threads = self.threads if self.is_alone(only_op(body)) else 1
+        key = ("native", threads)
+        if key not in body.derived:
+            try:
+                body.derived[key] = Program(body, threads)
+            except UnsupportedError as reason:
+                body.derived[key] = str(reason)
+        found = body.derived[key]
+        if isinstance(found, Program):
+            return found
+        self.note("a block", f"{found} has no native code")
+        return None
+
+    def note(self, what: str, reason: str) -> None:
+        """Something runs on NumPy, for this reason."""
+        said = f"{what} runs on numpy: {reason}"
+        if said not in self.notes:
+            self.notes.append(said)
+
+
+def _threads() -> int:
+    """MINIGRAD_THREADS, or as many as there are CPUs for this process."""
+    given = os.environ.get("MINIGRAD_THREADS", "")
+    if given:
+        if not (given.isascii() and given.isdigit() and int(given)):
+            raise GraphError(f"MINIGRAD_THREADS must be a positive number, not {given!r}")
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _work(node: Expr) -> int:
+    """About how many operations a node takes; an elementary function counts for many."""
+    total, waiting = 0, [(node, 1)]
+    while waiting:
+        node, times = waiting.pop()
+        if node.op is MATMUL:
+            total += times * 2 * node.size * node.args[0].shape[-1]
+        elif node.op.pointwise:
+            total += times * node.size * (FUNCTION_WORK if node.op in ELEMENTARY else 1)
+        elif node.op is SCAN:
+            (loop,) = node.attrs
+            waiting += [(n, times * loop.length) for n in toposort(loop.body.outputs)]
+    return total
+
+
+# --- blocks ------------------------------------------------------------------------------------
+
+Blocks = dict[Expr, tuple[tuple[Expr, ...], Body, int]]
+"""For each node that others read: what its block reads, the block's body, and its place there."""
+
+
+def _with_blocks(outputs: Sequence[Expr], native: Native) -> list[Expr]:
+    blocks: Blocks = {}
+    order = toposort(outputs)
+    # What the function gives out is written as it is given out; all else is read through views.
+    given = dict.fromkeys(o if uniform_value(o) is None else source(o) for o in outputs)
+    readers: dict[Expr, list[Expr]] = {}
+    for n in order:
+        if not is_view(n):
+            for a in n.args:
+                readers.setdefault(source(a), []).append(n)
+    for nodes in _affordable(_levels(order, native).values(), native):
+        blocks |= _block(nodes, given, readers, native)
+    for node in order:
+        if native.is_alone(node):
+            blocks |= _shared(node, readers)
+    reads = walk(outputs, lambda n: blocks[n][0] if n in blocks else n.args)
+    new: dict[Expr, Expr] = {}
+    for node, needs in reads.items():
+        args = tuple([new[a] for a in needs])
+        if node in blocks:
+            _, body, k = blocks[node]
+            new[node] = item(make(BLOCK, args, (body,)), k)
+        else:
+            new[node] = rebuild(node, args)
+    return [new[o] for o in outputs]
+
+
+def _levels(order: Sequence[Expr], native: Native) -> dict[tuple[int, int], list[Expr]]:
+    """What can be one block once the blocks before it have run."""
+    level: dict[Expr, int] = {}
+    inside: dict[Expr, bool] = {}
+    block: dict[Expr, tuple[int, int]] = {}
+    sizes: Counter[int] = Counter()
+    for node in order:
+        if not node.args or uniform_value(node) is not None:
+            level[node], inside[node] = 0, True
+        elif is_view(node):
+            level[node], inside[node] = level[node.args[0]], inside[node.args[0]]
+        else:
+            followed = node.op is ITEM and inside[node.args[0]]
+            inside[node] = followed or native.qualifies(node)
+            level[node] = max(level[a] + (inside[node] and not inside[a]) for a in node.args)
+            if inside[node]:
+                at = level[node]
+                block[node] = block[node.args[0]] if followed else (at, sizes[at] // LARGEST)
+                sizes[at] += 1
+    members: dict[tuple[int, int], list[Expr]] = {}
+    for node, key in block.items():
+        members.setdefault(key, []).append(node)
+    return members
+
+
+def _affordable(levels: Iterable[list[Expr]], native: Native) -> list[list[Expr]]:
+    """The blocks that pay; where `auto` chose the backend, as many as compile in some seconds."""
+    paying = [nodes for nodes in levels if _gain(nodes) > 1]
+    if not native.options.auto:
+        return paying
+    left, taken = AUTO_GRAPH, []
+    for nodes in sorted(paying, key=_gain, reverse=True):
+        size = _size(nodes)
+        if size <= left:
+            left -= size
+            taken.append(nodes)
+        else:
+            native.note("a block", f"its {size} ops would take long to compile")
+    return taken
+
+
+def _size(nodes: Iterable[Expr]) -> int:
+    """How many ops there is code to be made for, those of loops' bodies included."""
+    total, waiting = 0, list(nodes)
+    while waiting:
+        node = waiting.pop()
+        total += not (is_leaf(node) or is_view(node))
+        if node.op is SCAN:
+            waiting += toposort(node.attrs[0].body.outputs)
+    return total
+
+
+def _gain(nodes: Sequence[Expr]) -> float:
+    """What a block saves, in calls of a block."""
+    if any(n.op is SCAN for n in nodes):
+        return float("inf")
+    if len(nodes) == 1 and nodes[0].op not in ELEMENTARY:
+        return 0.0
+    return len(nodes) / CALL_OPS + sum(n.size for n in nodes) / CALL_ELEMENTS
+
+
+def _shared(node: Expr, readers: Mapping[Expr, Sequence[Expr]]) -> Blocks:
+    """The block of a node that threads share."""
+    sources, body = alone(node)
+    items = {n: n.attrs[0] for n in readers.get(node, ()) if n.op is ITEM}
+    return {n: (tuple(sources), body, k) for n, k in (items or {node: 0}).items()}
+
+
+def _block(
+    nodes: Sequence[Expr],
+    given: Collection[Expr],
+    readers: Mapping[Expr, Sequence[Expr]],
+    native: Native,
+) -> Blocks:
+    inside = set(nodes)
+    results = [g for g in given if source(g) in inside]
+    known = set(results)
+    results += [
+        n for n in nodes
+        if n not in known
+        and isinstance(n.type, TensorType)
+        and any(r not in inside for r in readers.get(n, ()))
+    ]  # fmt: skip
+    sources = dict.fromkeys(source(a) for n in nodes for a in n.args)
+    outside = [s for s in sources if s not in inside]
+    inputs = [s for s in outside if uniform_value(s) is None]
+    if any(n.op is SCAN for n in nodes):
+        inputs = inputs or outside[:1]  # a step of a plan reads something
+    if not inputs or not all(can_lie_in_memory(n) for n in (*inputs, *results)):
+        return {}  # what depends on nothing is small
+    variables = [body_var(k, "const", s.type) for k, s in enumerate(inputs)]
+    new = dict(zip(inputs, variables, strict=True))
+    for n, args in walk(results, lambda n: () if n in new else n.args).items():
+        if n not in new:
+            new[n] = rebuild(n, tuple([new[a] for a in args]))
+    body = Body(variables, [new[r] for r in results], 0, 0)
+    if native.block(body) is None:
+        return {}
+    return {n: (tuple(inputs), body, k) for k, n in enumerate(results)}

@@ -1,0 +1,281 @@
+"""The code of single stages that are no products: groups of pointwise ops, sums, copies, parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from minigrad.compile.backends.native.irtools import int64 as index
+from minigrad.compile.backends.native.irtools import moved, nest
+from minigrad.compile.backends.native.jit import host, llvm
+from minigrad.compile.backends.native.lanes import Lanes
+from minigrad.compile.backends.native.layout import bytes_of, parts
+from minigrad.compile.backends.native.memory import Memory
+from minigrad.compile.backends.native.pointwise import ROWS, constant, for_each
+from minigrad.compile.backends.native.stages import Schedule, Stage
+from minigrad.compile.backends.native.views import UnsupportedError, View, common_axes
+from minigrad.graph.node import Expr, Op
+from minigrad.ops.core import BROADCAST, RESHAPE, SUM, uniform_value
+from minigrad.ops.custom import BARRIER, STOP
+from minigrad.ops.index import GETITEM
+from minigrad.ops.pointwise import add, maximum, minimum
+from minigrad.ops.reduce import MAX, MIN
+from minigrad.ops.shape import PERMUTE
+from minigrad.types import FLOAT32, FLOAT64, Shape, TensorType
+
+
+@dataclass
+class Code:
+    """What the emitting functions share while they make the code of one body."""
+
+    module: Any
+    builder: Any
+    plan: Schedule
+    memory: Memory
+    scratch: Any
+    functions: dict[Any, Any] = field(default_factory=dict)
+    """The module's functions, by what they compute: products of one shape share one."""
+    in_loop: bool = False
+    home: dict[Expr, View] = field(default_factory=dict)
+    """Where a node's value is read."""
+    copies: dict[Expr, list[View]] = field(default_factory=dict)
+    """Where else it is to be written."""
+    packed: dict[Expr, Any] = field(default_factory=dict)
+    taken: list[int] = field(default_factory=list)
+    """Scratch memory that is given back when the body's code is complete."""
+
+    def within(self, plan: Schedule) -> Code:
+        """For the body of a loop that is a stage of this one."""
+        return Code(
+            self.module, self.builder, plan, self.memory, self.scratch, self.functions, in_loop=True
+        )
+
+    def give_back(self) -> None:
+        """The body's code is complete."""
+        while self.taken:
+            self.memory.give_back(self.taken.pop())
+
+    def function(self, emit: Callable[[Any, str, Any], Any], product: Any) -> Any:
+        """The module's function that `emit` makes for a product."""
+        key = emit, product
+        if key not in self.functions:
+            self.functions[key] = emit(
+                self.module, f"{emit.__name__}{len(self.functions)}", product
+            )
+        return self.functions[key]
+
+    def flag(self) -> Any:
+        """A pointer to the word that says, by not being 0, that an index is out of range."""
+        return self.scratch
+
+    def at(self, offset: int) -> Any:
+        """A pointer to scratch memory."""
+        return self.builder.gep(self.scratch, [index(offset)], source_etype=llvm().ir.IntType(8))
+
+    def room(self, type_: TensorType, elements: int | None = None) -> Any:
+        """A pointer to scratch memory of the body's own."""
+        self.taken.append(self.memory.take(bytes_of(type_, elements)))
+        return self.at(self.taken[-1])
+
+    @contextmanager
+    def borrowed(self, type_: TensorType, elements: int | None = None) -> Iterator[Any]:
+        """A pointer to scratch memory for a while."""
+        offset = self.memory.take(bytes_of(type_, elements))
+        yield self.at(offset)
+        self.memory.give_back(offset)
+
+    def view(self, node: Expr) -> View:
+        """Where a node lies in memory, through reshapes, slices and the like."""
+        chain = []
+        while node not in self.home and uniform_value(node) is None:
+            chain.append(node)
+            node = node.args[0]
+        if node not in self.home:  # a number: one element serves for all
+            number = View(self.room(node.type, 1), node.shape, (0,) * node.ndim)
+            fill(self, node, View(number.base, (1,) * node.ndim, number.strides))
+            self.home[node] = number
+        for outer in reversed(chain):
+            self.home[outer] = self._view_of(outer, self.home[outer.args[0]])
+        return self.home[chain[0] if chain else node]
+
+    def _view_of(self, node: Expr, inner: View) -> View:
+        if node.op is RESHAPE:
+            moved = inner.reshaped(node.shape)
+            return moved or View.whole(self.straight(node.args[0]).base, node.shape)
+        if node.op is BROADCAST:
+            return inner.broadcast(node.shape)
+        if node.op is PERMUTE:
+            return inner.permuted(node.attrs[0])
+        if node.op is GETITEM and len(node.args) == 1:
+            return inner.indexed(node.attrs[0])
+        if node.op in (STOP, BARRIER):
+            return inner
+        raise UnsupportedError(f"op {node.op.name}")
+
+    def straight(self, node: Expr) -> View:
+        """A row-major copy of a node."""
+        target = View.whole(self.room(node.type), node.shape)
+        copy(self, node.type, self.home[node], [target])
+        return target
+
+
+# --- stages ------------------------------------------------------------------------------------
+
+
+def emit_group(code: Code, stage: Stage) -> None:
+    """Pointwise ops of one shape as one loop over the elements."""
+    own = {n: k for k, n in enumerate(stage.nodes)}
+    reads: dict[Expr, int] = {}
+    for n in stage.nodes:
+        for a in n.args:
+            if a not in own and uniform_value(a) is None:
+                reads.setdefault(a, len(reads))
+    writes = [(n, v) for n in stage.nodes if n in code.plan.in_memory
+              for v in (code.home[n], *code.copies.get(n, ()))]  # fmt: skip
+
+    def compute(lanes: Any, values: list[Any]) -> list[Any]:
+        known: dict[Expr, Any] = {}
+        for n in stage.nodes:
+            operands = [
+                known[a] if a in own else values[reads[a]] if a in reads else constant(lanes, a)
+                for a in n.args
+            ]
+            known[n] = ROWS[n.op](lanes, operands)
+        return [known[n] for n, _ in writes]
+
+    shape = stage.nodes[0].shape
+    given = [(code.view(a).broadcast(shape), a.dtype) for a in reads]
+    targets = [(view, n.dtype) for n, view in writes]
+    for_each(code.builder, shape, stage.dtype, given, compute, targets)
+
+
+def copy(code: Code, type_: TensorType, view: View, targets: Sequence[View]) -> None:
+    """Write what lies in one place to others."""
+
+    def same(lanes: Lanes, values: list[Any]) -> list[Any]:
+        return values * len(targets)
+
+    if targets:
+        kind = type_.dtype
+        places = [(target, kind) for target in targets]
+        for_each(code.builder, type_.shape, lanes_dtype(kind), [(view, kind)], same, places)
+
+
+def copy_or_fill(code: Code, node: Expr, target: View) -> None:
+    """Write a node that lies somewhere, or is a number, to a place."""
+    if uniform_value(node) is None:
+        copy(code, node.type, code.view(node), [target])
+    else:
+        fill(code, node, target)
+
+
+def fill(code: Code, node: Expr, target: View) -> None:
+    """Write a number to all of a place."""
+
+    def number(lanes: Lanes, values: list[Any]) -> list[Any]:
+        return [constant(lanes, node)]
+
+    places = [(target, node.dtype)]
+    for_each(code.builder, target.shape, lanes_dtype(node.dtype), [], number, places)
+
+
+def write_copies(code: Code, node: Expr) -> None:
+    """Write a value that is at its home to wherever else it is wanted."""
+    copy(code, node.type, code.home[node], code.copies.get(node, []))
+
+
+def emit_concat(code: Code, node: Expr) -> None:
+    """Copy the parts that were not computed in place already."""
+    whole = code.home[node]
+    for part, spec in parts(node):
+        target = whole.indexed(spec)
+        if target not in [code.home.get(part), *code.copies.get(part, ())]:
+            copy_or_fill(code, part, target)
+    write_copies(code, node)
+
+
+def emit_scatter(code: Code, node: Expr) -> None:
+    """The operand within zeros."""
+    fill_with(code, node, 0.0, code.home[node])
+    copy_or_fill(code, node.args[0], code.home[node].indexed(node.attrs[0]))
+    write_copies(code, node)
+
+
+def fill_with(code: Code, node: Expr, number: float, target: View) -> None:
+    """Write a number of the node's dtype to all of a place."""
+
+    def same(lanes: Lanes, values: list[Any]) -> list[Any]:
+        return [lanes.const(number)]
+
+    for_each(code.builder, target.shape, node.dtype, [], same, [(target, node.dtype)])
+
+
+# --- reductions --------------------------------------------------------------------------------
+
+REDUCTIONS = {SUM: (add.op, 0.0), MAX: (maximum.op, -inf), MIN: (minimum.op, inf)}
+"""What two elements become, and what an element is joined to first."""
+
+
+def emit_reduction(code: Code, node: Expr) -> None:
+    """Join the operand's elements, in order, to the start.
+
+    Where the last axis goes, its elements are joined in as many columns as lanes have room.
+    """
+    (term,), (axes,), out = node.args, node.attrs, code.home[node]
+    view, (how, start) = code.view(term), REDUCTIONS[node.op]
+    fill_with(code, node, start, out)
+    waiting = iter(out.strides)
+    kept = tuple(0 if k in axes else next(waiting) for k in range(term.ndim))
+    total = View(out.base, term.shape, kept, out.offset)
+    dims, (steps, into) = common_axes(term.shape, [view, total])
+    lanes = host().lanes(node.dtype)
+    if (steps[-1], into[-1]) == (1, 0) and dims[-1] >= 2 * lanes and 0 not in dims:
+        columns = lanes * (4 if dims[-1] >= 64 * lanes else 1)
+        ends = view.base, view.offset, steps, total.base, total.offset, into
+        _join_rows(code, node, dims, ends, columns)
+    else:
+        join(code, node, how, View(view.base, dims, steps, view.offset),
+             View(total.base, dims, into, total.offset))  # fmt: skip
+    write_copies(code, node)
+
+
+def join(code: Code, node: Expr, how: Op, term: View, total: View) -> None:
+    """Join elements to those of another view by a row of two operands; `total` may repeat."""
+    places = [(term, node.dtype), (total, node.dtype)]
+
+    def each(lanes: Lanes, values: list[Any]) -> list[Any]:
+        return [ROWS[how](lanes, values)]
+
+    for_each(code.builder, term.shape, node.dtype, places, each, places[1:])
+
+
+def _join_rows(code: Code, node: Expr, dims: Shape, ends: tuple[Any, ...], columns: int) -> None:
+    base, offset, steps, total, total_offset, into = ends
+    how, start = REDUCTIONS[node.op]
+    rows, rest = divmod(dims[-1], columns)
+    with code.borrowed(node.type, columns) as room, nest(code.builder, dims[:-1]) as counters:
+        at = [*zip(counters, steps[:-1], strict=True), (1, offset)]
+        to = [*zip(counters, into[:-1], strict=True), (1, total_offset)]
+        first = moved(code.builder, node.dtype, base, at)
+        here = moved(code.builder, node.dtype, total, to)
+        fill_with(code, node, start, View.whole(room, (columns,)))
+        join(
+            code, node, how, View.whole(first, (rows, columns)), View(room, (rows, columns), (0, 1))
+        )
+        join(code, node, how, View.whole(first, (rest,), rows * columns), View(here, (rest,), (0,)))
+        join(code, node, how, View.whole(room, (columns,)), View(here, (columns,), (0,)))
+
+
+def lanes_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The floats as which elements of a dtype go through registers."""
+    return dtype if dtype.kind == "f" else FLOAT64 if dtype.itemsize > 1 else FLOAT32
+
+
+def pointer(code: Code, view: View, like: Expr) -> Any:
+    """To a view's first element."""
+    return moved(code.builder, like.dtype, view.base, [(1, view.offset)])

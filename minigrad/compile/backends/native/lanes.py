@@ -1,0 +1,249 @@
+"""Arithmetic on IR values of a float format, scalar or vector alike, and the parts of exp and log.
+
+`Lanes` is the vocabulary in which vecmath writes its formulas. Every operation is exact IEEE
+arithmetic without fast-math flags, and fused only where `fma` says so: range reduction and error
+terms depend on it, and scalars, vectors of any width and CPUs of any kind get the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad.compile.backends.native import coefficients
+from minigrad.compile.backends.native.jit import call_intrinsic, llvm
+
+Value = Any  # an ir.Value: float32, float64 or a vector of them
+
+
+class Lanes:
+    """Emits arithmetic on values of one type."""
+
+    def __init__(self, builder: Any, kind: Any) -> None:
+        ir = llvm().ir
+        self.builder = builder
+        self.kind = kind
+        element = kind.element if isinstance(kind, ir.VectorType) else kind
+        self.single = isinstance(element, ir.FloatType)
+        if not self.single and not isinstance(element, ir.DoubleType):
+            raise TypeError(f"expected float, double or a vector of them, got {kind}")
+        self.mantissa, self.bias = (23, 127) if self.single else (52, 1023)
+        bits = ir.IntType(32 if self.single else 64)
+        self.bits_kind = ir.VectorType(bits, kind.count) if element is not kind else bits
+        self._constant = ir.Constant
+
+    # constants
+
+    def const(self, value: float) -> Value:
+        """The number, rounded to the format, in every lane."""
+        rounded = float(np.float32(value)) if self.single else float(value)
+        return self._constant(self.kind, rounded)
+
+    def int_const(self, value: int) -> Value:
+        """An integer as wide as the format, in every lane."""
+        return self._constant(self.bits_kind, value)
+
+    def bits_of(self, value: float) -> int:
+        """The bit pattern of a number in the format."""
+        if self.single:
+            return int(np.float32(value).view(np.uint32))
+        return int(np.float64(value).view(np.uint64))
+
+    def pick(self, pair: tuple[Any, Any]) -> Any:
+        """The float32 or the float64 half of a pair."""
+        return pair[0] if self.single else pair[1]
+
+    # arithmetic
+
+    def add(self, a: Value, b: Value) -> Value:
+        return self.builder.fadd(a, b)
+
+    def sub(self, a: Value, b: Value) -> Value:
+        return self.builder.fsub(a, b)
+
+    def mul(self, a: Value, b: Value) -> Value:
+        return self.builder.fmul(a, b)
+
+    def div(self, a: Value, b: Value) -> Value:
+        return self.builder.fdiv(a, b)
+
+    def neg(self, a: Value) -> Value:
+        return self.builder.fneg(a)
+
+    def fma(self, a: Value, b: Value, c: Value) -> Value:
+        """a·b + c, rounded once."""
+        return self._intrinsic("llvm.fma", a, b, c)
+
+    def abs(self, a: Value) -> Value:
+        return self._intrinsic("llvm.fabs", a)
+
+    def copysign(self, magnitude: Value, sign: Value) -> Value:
+        return self._intrinsic("llvm.copysign", magnitude, sign)
+
+    def _intrinsic(self, name: str, *operands: Value) -> Value:
+        return call_intrinsic(self.builder, name, [self.kind], self.kind, list(operands))
+
+    def less(self, a: Value, b: Value) -> Value:
+        """a < b; false for NaN."""
+        return self.builder.fcmp_ordered("<", a, b)
+
+    def equal(self, a: Value, b: Value) -> Value:
+        return self.builder.fcmp_ordered("==", a, b)
+
+    def select(self, condition: Value, then: Value, otherwise: Value) -> Value:
+        return self.builder.select(condition, then, otherwise)
+
+    def at_least(self, x: Value, low: float) -> Value:
+        """max(x, low), where NaN stays NaN."""
+        return self.select(self.less(x, self.const(low)), self.const(low), x)
+
+    def at_most(self, x: Value, high: float) -> Value:
+        """min(x, high), where NaN stays NaN."""
+        return self.select(self.less(self.const(high), x), self.const(high), x)
+
+    def polynomial(self, x: Value, table: coefficients.Coefficients) -> Value:
+        """Horner's rule; loops have other lanes and iterations to fill the latency with."""
+        *rest, result = (self.const(c) for c in self.pick(table))
+        for c in reversed(rest):
+            result = self.fma(result, x, c)
+        return result
+
+    # bits
+
+    def to_bits(self, x: Value) -> Value:
+        return self.builder.bitcast(x, self.bits_kind)
+
+    def from_bits(self, i: Value) -> Value:
+        return self.builder.bitcast(i, self.kind)
+
+    def shift_left(self, i: Value, count: int) -> Value:
+        return self.builder.shl(i, self.int_const(count))
+
+    def shift_right(self, i: Value, count: int) -> Value:
+        return self.builder.lshr(i, self.int_const(count))
+
+
+# exp: x = k log(2) + r, exp(x) = 2^k exp(r)
+
+# log(2) in two parts. The first has so many trailing zeros that its product with any exponent is
+# exact (8 bits of exponent in float32, 11 in float64); the second is the rest, rounded.
+LOG2_HIGH = (float.fromhex("0x1.62e4p-1"), float.fromhex("0x1.62e42fefa38p-1"))
+LOG2_LOW = (float.fromhex("0x1.7f7d1cf79abcap-20"), float.fromhex("0x1.ef35793c7673p-45"))
+
+# Here exp is less than half the least subnormal, so 0.
+EXP_LOW = (-104.5, -746.0)
+
+
+class Exponent:
+    """The reduction of x by a multiple of log(2): r, what r lost to rounding, and 2^k.
+
+    Adding 1.5·2^m to a number rounds it to an integer, which then stands in the low bits of the
+    sum: no conversion, which for float64 only AVX-512 has. Twice the bias is added as well, so
+    that halves of the exponent need no sign.
+    """
+
+    def __init__(self, lanes: Lanes, x: Value) -> None:
+        self.lanes = lanes
+        magic = 1.5 * 2.0**lanes.mantissa + 2 * lanes.bias
+        rounded = lanes.fma(x, lanes.const(1 / math.log(2)), lanes.const(magic))
+        self._k = lanes.sub(rounded, lanes.const(magic))
+        self._bits = lanes.to_bits(rounded)
+        high, low = lanes.pick(LOG2_HIGH), lanes.pick(LOG2_LOW)
+        self._high = lanes.fma(self._k, lanes.const(-high), x)  # exact
+        self._low = lanes.const(-low)
+        self.r = lanes.fma(self._k, self._low, self._high)
+
+    def lost(self) -> Value:
+        """The rounding error of r: r + lost is the reduced argument to twice the precision."""
+        return self.lanes.fma(self._k, self._low, self.lanes.sub(self._high, self.r))
+
+    def power(self, plus: int = 0, minus: Value | None = None) -> Value:
+        """2^(k + plus - minus), which must be a normal number."""
+        lanes = self.lanes
+        exponent = lanes.builder.sub(self._bits, lanes.int_const(lanes.bias - plus))
+        if minus is not None:
+            exponent = lanes.builder.sub(exponent, minus)
+        return lanes.from_bits(lanes.shift_left(exponent, lanes.mantissa))
+
+    def scale(self, value: Value) -> Value:
+        """value·2^k, in two steps: 2^k itself may overflow or be subnormal; rounds once."""
+        lanes = self.lanes
+        half = lanes.shift_right(self._bits, 1)
+        rest = lanes.builder.sub(self._bits, half)
+        for part in (half, rest):
+            power = lanes.from_bits(lanes.shift_left(part, lanes.mantissa))
+            value = lanes.mul(value, power)
+        return value
+
+    def exp_of_rest(self) -> Value:
+        """exp(r)."""
+        lanes, r = self.lanes, self.r
+        tail = lanes.polynomial(r, coefficients.EXP)
+        return lanes.add(lanes.const(1.0), lanes.fma(lanes.mul(r, r), tail, r))
+
+
+def exp_of_negative(lanes: Lanes, x: Value) -> Value:
+    """exp(x) for x ≤ 0 (a positive x would overflow the reduction), subnormal results included."""
+    exponent = Exponent(lanes, lanes.at_least(x, lanes.pick(EXP_LOW)))
+    # In two steps, since 2^k may be subnormal; one of them is a constant, for k ≤ 0.
+    lifted = lanes.mul(exponent.exp_of_rest(), exponent.power(plus=64))
+    return lanes.mul(lifted, lanes.const(2.0**-64))
+
+
+def half_expm1(lanes: Lanes, x: Value, shift: Value | None = None) -> Value:
+    """(exp(x) - 1)/2 for x where exp(x)/2 is a normal number.
+
+    Halved, since exp(x) itself may just overflow, and since tanh wants it so. The reduced
+    argument's lost part is kept: dropping it costs a whole ulp near x = log(2)/2. Where it is
+    shifted, and so large that 1 counts for nothing, the result is 2^-shift times that.
+    """
+    exponent = Exponent(lanes, x)
+    r = exponent.r
+    tail = lanes.polynomial(r, coefficients.EXP)
+    small = lanes.fma(lanes.mul(r, r), tail, exponent.lost())  # expm1(r) = r + small
+    power = exponent.power(-1, shift)
+    large = lanes.fma(power, r, lanes.sub(power, lanes.const(0.5)))
+    return lanes.fma(power, small, large)
+
+
+# log: u = 2^k (1 + f) with 1 + f in [√½, √2)
+
+
+def log_of_normal(
+    lanes: Lanes, u: Value, lost: Value | None = None, k_offset: Value | None = None
+) -> Value:
+    """log(u + lost) + k_offset·log(2) for positive, finite and normal u and |lost| ≤ ulp(u)."""
+    root = lanes.bits_of(math.sqrt(0.5))
+    shifted = lanes.builder.add(lanes.to_bits(u), lanes.int_const(lanes.bits_of(1.0) - root))
+    exponent = lanes.shift_right(shifted, lanes.mantissa)
+    # the exponent written into the low bits of 2^m is that number plus the exponent
+    base = 2.0**lanes.mantissa
+    glued = lanes.builder.or_(exponent, lanes.int_const(lanes.bits_of(base)))
+    k = lanes.sub(lanes.from_bits(glued), lanes.const(base + lanes.bias))
+    fraction = lanes.builder.and_(shifted, lanes.int_const((1 << lanes.mantissa) - 1))
+    reduced = lanes.from_bits(lanes.builder.add(fraction, lanes.int_const(root)))
+    f = lanes.sub(reduced, lanes.const(1.0))  # exact
+    if lost is not None:
+        # half of it times 2^(1-k), since 2^-k is subnormal for the largest k
+        inverse = lanes.builder.sub(lanes.int_const(2 * lanes.bias + 1), exponent)
+        twice = lanes.from_bits(lanes.shift_left(inverse, lanes.mantissa))
+        f = lanes.fma(lanes.mul(lost, lanes.const(0.5)), twice, f)
+    if k_offset is not None:
+        k = lanes.add(k, k_offset)
+    return _log_of_parts(lanes, f, k)
+
+
+def _log_of_parts(lanes: Lanes, f: Value, k: Value) -> Value:
+    """k log(2) + log(1 + f), where log(1 + f) = 2 atanh(s), s = f/(2 + f).
+
+    Written as f - f²/2 + s (f²/2 + ...), so that the leading term f is exact.
+    """
+    s = lanes.div(f, lanes.add(f, lanes.const(2.0)))
+    w = lanes.mul(s, s)
+    half_square = lanes.mul(lanes.mul(f, lanes.const(0.5)), f)
+    series = lanes.fma(w, lanes.polynomial(w, coefficients.LOG), half_square)
+    low = lanes.fma(s, series, lanes.mul(k, lanes.const(lanes.pick(LOG2_LOW))))
+    rest = lanes.sub(f, lanes.sub(half_square, low))
+    return lanes.fma(k, lanes.const(lanes.pick(LOG2_HIGH)), rest)

@@ -1,0 +1,52 @@
+"""Ops that have no code of their own, written with those that have: softmax and logsumexp."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from minigrad.graph.node import Expr, Op, make
+from minigrad.graph.walk import map_graph
+from minigrad.loop.body import Body
+from minigrad.loop.node import SCAN
+from minigrad.ops.core import expand_back, sum
+from minigrad.ops.pointwise import exp, isfinite, log, where
+from minigrad.ops.reduce import LOGSUMEXP, MAX, SOFTMAX
+
+
+def _top(x: Expr, axes: tuple[int, ...]) -> Expr:
+    """The largest element; 0 where that is infinite, so that nothing becomes inf - inf."""
+    top = make(MAX, (x,), (axes,))
+    return where(isfinite(top), top, 0)
+
+
+def _softmax(x: Expr, axes: tuple[int, ...]) -> Expr:
+    e = exp(x - expand_back(_top(x, axes), x.shape, axes))
+    return e / expand_back(sum(e, axes), x.shape, axes)
+
+
+def _logsumexp(x: Expr, axes: tuple[int, ...]) -> Expr:
+    top = _top(x, axes)
+    return log(sum(exp(x - expand_back(top, x.shape, axes)), axes)) + top
+
+
+_LOWERED: dict[Op, Callable[[Expr, tuple[int, ...]], Expr]] = {
+    SOFTMAX: _softmax,
+    LOGSUMEXP: _logsumexp,
+}
+
+
+def lower(outputs: Sequence[Expr]) -> list[Expr]:
+    """The same graph of ops that have code, bodies of loops included."""
+    return map_graph(outputs, _lowered)
+
+
+def _lowered(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
+    if node.op in _LOWERED and node.args[0].size:
+        return _LOWERED[node.op](new[node.args[0]], *node.attrs)
+    if node.op is not SCAN:
+        return None
+    (loop,) = node.attrs
+    body = loop.body
+    same = Body(body.inputs, lower(body.outputs), body.n_carry, body.n_x)
+    return make(SCAN, tuple([new[a] for a in node.args]), (replace(loop, body=same),))

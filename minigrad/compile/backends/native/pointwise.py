@@ -1,0 +1,258 @@
+"""Pointwise ops as LLVM IR: one row an op, on values of one lane count, and loops over elements.
+
+Floats in memory are IR's floats, booleans bytes and integers what they are; as values, booleans are
+single bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.compile.backends.native import vecmath
+from minigrad.compile.backends.native.irtools import counted, memory_type, moved, nest
+from minigrad.compile.backends.native.irtools import int64 as index
+from minigrad.compile.backends.native.jit import host, llvm
+from minigrad.compile.backends.native.lanes import Lanes
+from minigrad.compile.backends.native.views import UnsupportedError, View, common_axes
+from minigrad.graph.node import Expr, Op, get_op
+from minigrad.ops.core import ASTYPE, uniform_value
+from minigrad.ops.pointwise import WHERE
+from minigrad.types import BOOL, FLOAT32, FLOAT64, INT64, Shape
+
+Value = Any
+Row = Callable[[Lanes, Sequence[Value]], Value]
+
+
+def _compare(how: str) -> Row:
+    ordered = how != "!="  # NaN differs from everything, and compares no other way
+
+    def row(lanes: Lanes, v: Sequence[Value]) -> Value:
+        b = lanes.builder
+        return b.fcmp_ordered(how, *v) if ordered else b.fcmp_unordered(how, *v)
+
+    return row
+
+
+def _extreme(how: str) -> Row:
+    def row(lanes: Lanes, v: Sequence[Value]) -> Value:
+        b = lanes.builder
+        a, c = v
+        # NaN of either side stays: a is taken where it is beyond c or NaN, else c.
+        taken = b.fcmp_unordered(how, a, c)
+        nan = b.fcmp_unordered("uno", c, c)
+        return b.select(nan, c, b.select(taken, a, c))
+
+    return row
+
+
+def _square_root(lanes: Lanes, v: Sequence[Value]) -> Value:
+    return lanes._intrinsic("llvm.sqrt", v[0])
+
+
+def _sign(lanes: Lanes, v: Sequence[Value]) -> Value:
+    (x,) = v
+    zero = lanes.const(0.0)
+    beside = lanes.builder.fcmp_ordered("ord", x, x)
+    unit = lanes.select(lanes.equal(x, zero), zero, lanes.copysign(lanes.const(1.0), x))
+    return lanes.select(beside, unit, x)
+
+
+def _relu(lanes: Lanes, v: Sequence[Value]) -> Value:
+    zero = lanes.const(0.0)  # of -0.0 too; NaN stays
+    return lanes.select(lanes.builder.fcmp_unordered(">", v[0], zero), v[0], zero)
+
+
+def _rounded(how: str) -> Row:
+    return lambda lanes, v: lanes._intrinsic(f"llvm.{how}", v[0])
+
+
+def _is_inf(lanes: Lanes, v: Sequence[Value]) -> Value:
+    return lanes.equal(lanes.abs(v[0]), lanes.const(float("inf")))
+
+
+def _is_finite(lanes: Lanes, v: Sequence[Value]) -> Value:
+    return lanes.builder.fcmp_ordered("<", lanes.abs(v[0]), lanes.const(float("inf")))
+
+
+def _signbit(lanes: Lanes, v: Sequence[Value]) -> Value:
+    bits = lanes.builder.bitcast(v[0], lanes.bits_kind)
+    return lanes.builder.icmp_signed("<", bits, lanes.int_const(0))
+
+
+def _as_float(lanes: Lanes, v: Sequence[Value]) -> Value:
+    """A number or boolean of any kind as a float of this one."""
+    ir, b, (x,) = llvm().ir, lanes.builder, v
+    given = getattr(x.type, "element", x.type)
+    if isinstance(given, ir.IntType):
+        return (b.uitofp if given.width == 1 else b.sitofp)(x, lanes.kind)
+    if isinstance(given, ir.FloatType) == lanes.single:
+        return x
+    return (b.fptrunc if lanes.single else b.fpext)(x, lanes.kind)
+
+
+_BY_NAME: dict[str, Row] = {
+    "add": lambda n, v: n.add(*v),
+    "subtract": lambda n, v: n.sub(*v),
+    "multiply": lambda n, v: n.mul(*v),
+    "divide": lambda n, v: n.div(*v),
+    "negative": lambda n, v: n.neg(*v),
+    "abs": lambda n, v: n.abs(*v),
+    "square": lambda n, v: n.mul(v[0], v[0]),
+    "sqrt": _square_root,
+    "sign": _sign,
+    "relu": _relu,
+    "maximum": _extreme(">"),
+    "minimum": _extreme("<"),
+    "copysign": lambda n, v: n.copysign(*v),
+    "less": _compare("<"),
+    "less_equal": _compare("<="),
+    "greater": _compare(">"),
+    "greater_equal": _compare(">="),
+    "equal": _compare("=="),
+    "not_equal": _compare("!="),
+    "floor": _rounded("floor"),
+    "ceil": _rounded("ceil"),
+    "trunc": _rounded("trunc"),
+    "round": _rounded("roundeven"),
+    "isnan": lambda n, v: n.builder.fcmp_unordered("uno", v[0], v[0]),
+    "isinf": _is_inf,
+    "isfinite": _is_finite,
+    "signbit": _signbit,
+    "astype": _as_float,
+    "where": lambda n, v: n.select(*v),
+    "bitwise_and": lambda n, v: n.builder.and_(*v),
+    "bitwise_or": lambda n, v: n.builder.or_(*v),
+    "bitwise_xor": lambda n, v: n.builder.xor(*v),
+    "bitwise_invert": lambda n, v: n.builder.not_(*v),
+    "logical_and": lambda n, v: n.builder.and_(*v),
+    "logical_or": lambda n, v: n.builder.or_(*v),
+    "logical_xor": lambda n, v: n.builder.xor(*v),
+    "logical_not": lambda n, v: n.builder.not_(*v),
+} | {name: (lambda n, v, emit=emit: emit(n, v[0])) for name, emit in vecmath.FUNCTIONS.items()}
+
+
+ROWS: dict[Op, Row] = {get_op(name): row for name, row in _BY_NAME.items()}
+ELEMENTARY = {get_op(name) for name in vecmath.FUNCTIONS}
+_OF_BOOLS = {op for op in ROWS if op.name.startswith(("bitwise", "logical"))}
+_FLOATS = {FLOAT32, FLOAT64}
+
+
+def check(node: Expr) -> None:
+    """Raise UnsupportedError for an elementwise node that has no row here, or not of its dtypes."""
+    op, kinds = node.op, [a.dtype for a in node.args]
+    if op not in ROWS:
+        raise UnsupportedError(f"op {op.name}")
+    if op is ASTYPE:
+        known = kinds[0] in {*_FLOATS, BOOL, INT64} and node.dtype in _FLOATS
+    elif op in _OF_BOOLS:
+        known = {*kinds} == {BOOL}
+    else:
+        numbers = {*kinds[op is WHERE :]}
+        known = len(numbers) == 1 and numbers <= _FLOATS
+    if not known:
+        raise UnsupportedError(f"op {op.name} of {', '.join(sorted({k.name for k in kinds}))}")
+
+
+# --- loops -------------------------------------------------------------------------------------
+
+
+Place = tuple[View, np.dtype[Any]]
+"""Where a tensor lies, and what its elements are in memory."""
+
+
+def for_each(
+    builder: Any,
+    shape: Shape,
+    dtype: np.dtype[Any],
+    reads: Sequence[Place],
+    compute: Callable[[Lanes, list[Value]], list[Value]],
+    writes: Sequence[Place],
+) -> None:
+    """A loop over all elements: compute(lanes, values read) gives the values to write.
+
+    dtype: the floats' in which it computes; it decides how many elements go at once.
+
+    The last axis goes in whole vectors and then one by one; an axis along which something is
+    neither contiguous nor constant goes one by one.
+    """
+    if 0 in shape:
+        return
+    dims, strides = common_axes(shape, [view for view, _ in (*reads, *writes)])
+    width = host().lanes(dtype)
+    inner = [s[-1] for s in strides]
+    vectors = all(s in (0, 1) for s in inner) and all(s == 1 for s in inner[len(reads) :])
+    whole = dims[-1] // width * width if vectors else 0
+    with nest(builder, dims[:-1]) as outer:
+        for start, stop, lanes in ((0, whole, width), (whole, dims[-1], 1)):
+            if start == stop:
+                continue
+            with counted(builder, stop - start, lanes) as k:
+                at = builder.add(k, index(start)) if start else k
+                _one(builder, dtype, lanes, [*outer, at], strides, reads, compute, writes)
+
+
+def _one(
+    builder: Any,
+    dtype: np.dtype[Any],
+    width: int,
+    counters: Sequence[Any],
+    strides: Sequence[Sequence[int]],
+    reads: Sequence[Place],
+    compute: Callable[[Lanes, list[Value]], list[Value]],
+    writes: Sequence[Place],
+) -> None:
+    values = [
+        _load(builder, place, steps, counters, width)
+        for place, steps in zip(reads, strides, strict=False)
+    ]
+    results = compute(Lanes(builder, _of_width(memory_type(dtype), width)), values)
+    for place, steps, value in zip(writes, strides[len(reads) :], results, strict=True):
+        if place[1] == BOOL:
+            value = builder.zext(value, _of_width(memory_type(BOOL), width))
+        pointer = _element(builder, place, steps, counters)
+        builder.store(value, pointer, align=place[1].itemsize)
+
+
+def _load(
+    builder: Any, place: Place, steps: Sequence[int], counters: Sequence[Any], width: int
+) -> Value:
+    pointer, dtype = _element(builder, place, steps, counters), place[1]
+    kind = _of_width(memory_type(dtype), width)
+    if width > 1 and steps[-1] == 0:
+        one = builder.load(pointer, align=dtype.itemsize, typ=memory_type(dtype))
+        value = _splat(builder, one, kind)
+    else:
+        value = builder.load(pointer, align=dtype.itemsize, typ=kind)
+    return builder.icmp_unsigned("!=", value, kind(None)) if dtype == BOOL else value
+
+
+def _of_width(kind: Any, width: int) -> Any:
+    return llvm().ir.VectorType(kind, width) if width > 1 else kind
+
+
+def _element(builder: Any, place: Place, strides: Sequence[int], counters: Sequence[Any]) -> Any:
+    """A pointer to the element of a view at some counters."""
+    view, dtype = place
+    terms = [(1, view.offset), *zip(counters, strides, strict=True)]
+    return moved(builder, dtype, view.base, terms)
+
+
+def _splat(builder: Any, value: Value, kind: Any) -> Value:
+    ir = llvm().ir
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, index(0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
+    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), mask)
+
+
+def constant(lanes: Lanes, node: Expr) -> Value:
+    """A number of a graph as a value."""
+    value = uniform_value(node)
+    assert value is not None
+    if node.dtype in (BOOL, INT64):
+        ir = llvm().ir
+        kind = ir.IntType(1 if node.dtype == BOOL else 64)
+        return ir.Constant(_of_width(kind, getattr(lanes.kind, "count", 1)), int(value))
+    return lanes.const(float(value))

@@ -1,0 +1,149 @@
+"""Compiled programs: a body as machine code, called with arrays, in several threads if shared."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+
+from minigrad.compile.backends.native.emit import Code
+from minigrad.compile.backends.native.irtools import int64 as index
+from minigrad.compile.backends.native.jit import compile_module, llvm, new_module
+from minigrad.compile.backends.native.memory import ALIGN, Memory
+from minigrad.compile.backends.native.shares import Shares, cut
+from minigrad.compile.backends.native.stages import schedule
+from minigrad.compile.backends.native.steps import emit_step
+from minigrad.compile.backends.native.support import check_body
+from minigrad.compile.backends.native.views import View, contiguous
+from minigrad.loop.body import Body
+from minigrad.loop.node import BLOCK
+from minigrad.types import Array
+
+
+class Program:
+    """A compiled body: its inputs' arrays -> its outputs' arrays. Calls from threads are safe.
+
+    A body of one loop or one product may be cut into shares, one for each of so many threads.
+    """
+
+    def __init__(self, body: Body, threads: int = 1) -> None:
+        check_body(body)
+        self._results = [(o.shape, o.dtype) for o in body.outputs]
+        self._nowhere = [None] * len(body.outputs)
+        shares = cut(body, threads) if threads > 1 else Shares([(0, body)], [])
+        self._moves = shares.moves
+        codes = {p: _Compiled(p, body) for p in dict.fromkeys(p for _, p in shares.parts)}
+        self._shares = [(start, codes[part]) for start, part in shares.parts]
+        self.scratch = sum(code.scratch for _, code in self._shares)
+
+    @property
+    def threads(self) -> int:
+        """How many threads a call uses."""
+        return len(self._shares)
+
+    def __call__(self, *rest: Any, out: Sequence[Array | None] | None = None) -> Sequence[Array]:
+        """The outputs, in `out` where it gives an array; called as a block's op is."""
+        *arrays, _body = rest
+        given = [
+            a if type(a) is np.ndarray and (f := a.flags).c_contiguous and f.aligned
+            else np.array(a, order="C")
+            for a in arrays
+        ]  # fmt: skip
+        results = [
+            np.empty(*kind) if array is None else array
+            for kind, array in zip(self._results, out or self._nowhere, strict=True)
+        ]
+        if not self._run(_addresses([*given, *results])):
+            BLOCK.numpy(*rest)  # raises the IndexError, saying which
+            raise IndexError("an index is out of range")
+        return results
+
+    def _run(self, places: list[int]) -> bool:
+        """Run all shares; whether all indices were in range."""
+        (_, first), *others = self._shares
+        waiting = [
+            _pool().submit(code, [p + start * m for p, m in zip(places, self._moves, strict=True)])
+            for start, code in others
+        ]
+        try:
+            return all([first(places), *(share.result() for share in waiting)])
+        except BaseException:  # an interrupt: nobody may write to memory that is let go of
+            wait(waiting)
+            raise
+
+
+def _addresses(arrays: Sequence[Any]) -> list[int]:
+    """Of the arrays' first elements. An array's own `ctypes.data` takes three times as long."""
+    first, address = ctypes.c_char.from_buffer, ctypes.addressof
+    return [
+        address(first(a)) if a.flags.writeable and a.size else int(a.ctypes.data) for a in arrays
+    ]
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="minigrad")
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+class _Compiled:
+    """The machine code of a body, or of a share of it, and scratch memory for its calls."""
+
+    def __init__(self, body: Body, whole: Body) -> None:
+        memory, module = Memory(), new_module()
+        _emit_program(module, body, whole, memory)
+        self.scratch = memory.size
+        self._run = compile_module(module).function("program", 2)
+        self._pack = struct.Struct(f"{len(body.inputs) + len(body.outputs)}P").pack
+        self._waiting: list[tuple[Array, int]] = []
+
+    def __call__(self, places: Sequence[int]) -> bool:
+        """Run; whether all indices were in range."""
+        try:
+            scratch, start = self._waiting.pop()  # atomic: no two calls take the same one
+        except IndexError:
+            scratch, start = _aligned(self.scratch)
+        flag = ctypes.c_int64.from_address(start)
+        flag.value = 0
+        try:
+            self._run(self._pack(*places), start)
+            return not flag.value
+        finally:
+            self._waiting.append((scratch, start))
+
+
+def _aligned(size: int) -> tuple[Array, int]:
+    """Uninitialised bytes, and the address of the first cache line in them."""
+    block = np.empty(size + ALIGN, np.uint8)
+    return block, -(-block.ctypes.data // ALIGN) * ALIGN
+
+
+def _emit_program(module: Any, body: Body, whole: Body, memory: Memory) -> None:
+    """The function `program` of a module: a table of addresses and scratch memory are its data."""
+    ir = llvm().ir
+    pointer = ir.PointerType()
+    signature = ir.FunctionType(ir.VoidType(), [pointer, pointer])
+    function = ir.Function(module, signature, "program")
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    table, scratch = function.args
+    code = Code(module, builder, schedule(body.outputs), memory, scratch)
+    places = []
+    pairs = zip((*body.inputs, *body.outputs), (*whole.inputs, *whole.outputs), strict=True)
+    for k, (v, full) in enumerate(pairs):
+        entry = builder.gep(table, [index(k)], source_etype=pointer)
+        base = builder.load(entry, typ=pointer)
+        places.append(View(base, v.shape, contiguous(full.shape)))
+    count = len(body.inputs)
+    code.home.update(zip(body.inputs, places[:count], strict=True))
+    emit_step(code, body, places[count:])
+    code.give_back()
+    builder.ret_void()

@@ -1,0 +1,120 @@
+"""A body cut into stages: groups of pointwise ops that run as one loop, and single other ops.
+
+No code is generated here. A stage reads memory and values of its own group; everything else that
+somebody reads later has to be in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minigrad.graph.leaves import CONST, PLACEHOLDER
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import toposort
+from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, uniform_value
+from minigrad.ops.custom import BARRIER, STOP
+from minigrad.ops.index import GETITEM
+from minigrad.ops.shape import PERMUTE
+from minigrad.ops.tuples import ITEM
+from minigrad.types import FLOAT32, FLOAT64
+
+_VIEWS = frozenset({BROADCAST, RESHAPE, PERMUTE, GETITEM, STOP, BARRIER})
+
+
+@dataclass(slots=True)
+class Stage:
+    """Ops of one loop over one shape; or one op that is not pointwise, before its items if it has
+    several results."""
+
+    nodes: list[Expr] = field(default_factory=list)
+    pointwise: bool = False
+    dtype: np.dtype[Any] = FLOAT64
+
+
+@dataclass(slots=True)
+class Schedule:
+    """Stages in order, and the nodes whose value must lie in memory."""
+
+    stages: list[Stage]
+    in_memory: set[Expr]
+
+
+def is_leaf(node: Expr) -> bool:
+    """Whether no stage computes the node: an input, a number, or a constant array."""
+    return node.op is PLACEHOLDER or node.op is CONST or uniform_value(node) is not None
+
+
+def is_view(node: Expr) -> bool:
+    """Whether the node reads the memory of another; indexing with arrays does not."""
+    return node.op in _VIEWS and len(node.args) == 1
+
+
+def is_elementwise(node: Expr) -> bool:
+    """Whether each element depends on the operands' elements at the same place."""
+    return node.op.pointwise or node.op is ASTYPE
+
+
+def source(node: Expr) -> Expr:
+    """What a chain of views is a view of."""
+    while is_view(node) and uniform_value(node) is None:
+        node = node.args[0]
+    return node
+
+
+def schedule(outputs: Sequence[Expr]) -> Schedule:
+    """Stages for the outputs: each op as early as what it reads allows, joined to its like."""
+    stages: list[Stage] = []
+    place: dict[Expr, int] = {}  # the stage that computes a node
+    in_memory = {source(o) for o in outputs}
+    dtypes: dict[Expr, np.dtype[Any]] = {}  # of tests, the dtype of what they compare
+    for node in toposort(outputs):
+        if is_leaf(node) or is_view(node):
+            continue
+        if node.op is ITEM:
+            place[node] = place[node.args[0]]
+            stages[place[node]].nodes.append(node)
+            in_memory.add(node)
+            continue
+        if not is_elementwise(node):
+            in_memory.update(source(a) for a in node.args)
+            place[node] = len(stages)
+            stages.append(Stage([node]))
+            continue
+        # A value of the same group is at hand as it is, not as a view of it.
+        earliest = 0
+        for a in node.args:
+            at = place.get(source(a), -1)
+            earliest = max(earliest, at if source(a) is a else at + 1)
+        dtypes[node] = dtype = _float_dtype(node, dtypes)
+        k = _joinable(stages, node, dtype, earliest)
+        if k == len(stages):
+            stages.append(Stage(pointwise=True, dtype=dtype))
+        stages[k].nodes.append(node)
+        place[node] = k
+    for node, k in place.items():
+        if stages[k].pointwise:
+            in_memory.update(
+                source(a)
+                for a in node.args
+                if place.get(source(a), k) != k or (source(a) is not a and source(a) in place)
+            )
+    return Schedule(stages, {n for n in in_memory if not is_leaf(n)})
+
+
+def _float_dtype(node: Expr, known: dict[Expr, np.dtype[Any]]) -> np.dtype[Any]:
+    if node.type.is_float:
+        return node.dtype
+    floats = (known.get(a, a.dtype) for a in node.args if a in known or a.type.is_float)
+    return next(floats, FLOAT32)  # of booleans alone
+
+
+def _joinable(stages: Sequence[Stage], node: Expr, dtype: np.dtype[Any], earliest: int) -> int:
+    for k in range(earliest, len(stages)):
+        stage = stages[k]
+        if stage.pointwise and stage.dtype == dtype and stage.nodes[0].shape == node.shape:
+            return k
+    return len(stages)

@@ -1,0 +1,75 @@
+"""What machine code can be made for; all else is NumPy's."""
+
+from __future__ import annotations
+
+from minigrad.compile.backends.native.gather import check_indices
+from minigrad.compile.backends.native.pointwise import check
+from minigrad.compile.backends.native.stages import is_elementwise, is_leaf, is_view, schedule
+from minigrad.compile.backends.native.views import UnsupportedError
+from minigrad.graph.leaves import CONST
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import toposort
+from minigrad.loop.body import Body
+from minigrad.loop.node import SCAN
+from minigrad.ops.core import SUM, uniform_value
+from minigrad.ops.index import GETITEM, SCATTER
+from minigrad.ops.linalg import MATMUL
+from minigrad.ops.reduce import MAX, MIN
+from minigrad.ops.shape import CONCAT
+from minigrad.ops.tuples import ITEM
+from minigrad.types import BOOL, FLOAT32, FLOAT64, INT64
+
+_SINGLE = (MATMUL, SUM, MAX, MIN, CONCAT, GETITEM, SCATTER)
+
+
+# Steps of a loop, at some nanoseconds each: an hour. Python sees no Ctrl-C before they are done;
+# between the steps of NumPy's loop it does.
+MOST_TURNS = 10**12
+
+
+def check_node(node: Expr) -> None:
+    """Raise UnsupportedError for a node that no code can be made for. Its operands do not count."""
+    if is_elementwise(node):
+        check(node)
+    elif node.op is SCAN:
+        if _turns(node) > MOST_TURNS:
+            raise UnsupportedError(f"a loop of {_turns(node)} turns, which nobody could interrupt,")
+        check_body(node.attrs[0].body)
+    elif node.op not in _SINGLE:
+        raise UnsupportedError(f"op {node.op.name}")
+    elif node.dtype not in (FLOAT32, FLOAT64):
+        raise UnsupportedError(f"op {node.op.name} of {node.dtype}")
+    elif node.op in (GETITEM, SCATTER) and len(node.args) > 1:
+        check_indices(node)
+    elif node.op is MATMUL and 0 in (*node.shape, node.args[0].shape[-1]):
+        raise UnsupportedError("an empty matrix product")
+
+
+def _turns(loop: Expr) -> int:
+    """How many steps a loop takes, those of the loops in it included."""
+    total, waiting = 0, [(loop, 1)]
+    while waiting:
+        node, times = waiting.pop()
+        times *= node.attrs[0].length
+        total += times
+        inner = toposort(node.attrs[0].body.outputs) if times else []
+        waiting += [(n, times) for n in inner if n.op is SCAN]
+    return total
+
+
+def check_body(body: Body) -> None:
+    """Raise UnsupportedError for a body that no code can be made for."""
+    nodes = toposort(body.outputs)
+    for node in nodes:
+        if node.op is CONST and uniform_value(node) is None:
+            raise UnsupportedError("an array of constants within a body")
+        if not (is_leaf(node) or is_view(node) or node.op is ITEM):
+            check_node(node)
+    for node in (*body.inputs, *body.outputs, *schedule(body.outputs).in_memory):
+        if not can_lie_in_memory(node):
+            raise UnsupportedError(f"{node.dtype} in memory")
+
+
+def can_lie_in_memory(node: Expr) -> bool:
+    """Whether there is code that reads and writes elements of its dtype."""
+    return node.dtype in (FLOAT32, FLOAT64, BOOL, INT64)

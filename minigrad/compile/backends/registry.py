@@ -1,0 +1,111 @@
+"""Backends: what `function` asks of one, the registry of them, and which one `auto` takes.
+
+A backend that computes node by node states `call`; one that takes a whole plan states `compile`.
+Where params live is the business of their cells (`graph.Storage`), so a backend may keep them
+elsewhere than in the host's memory.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from minigrad.compile.backends.numpy import Runner, call_checked, call_plain, compile_plan
+from minigrad.compile.plan import Plan
+from minigrad.errors import GraphError
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import toposort
+from minigrad.loop.node import SCAN
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a caller of `function` asks of a backend."""
+
+    check_finite: bool = False
+    threads: int | None = None
+    auto: bool = False
+    """Whether the backend was chosen by `auto`, which waits for no compiler longer than seconds."""
+
+
+class Backend:
+    """One function's use of a backend; this one is the reference: NumPy computes every node."""
+
+    name = "numpy"
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.notes: list[str] = []
+        """What it could not do as it would, and why; for reports."""
+        self.scratch = 0
+        """Bytes that its code takes besides the plan's buffers, for one running call."""
+
+    def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
+        """The graph in the form that it runs."""
+        return list(outputs)
+
+    def compile(self, plan: Plan) -> Runner:
+        """A function from input arrays to output arrays, in the order of the plan."""
+        return compile_plan(plan, self.options.check_finite, self.call)
+
+    def call(self, node: Expr) -> Callable[..., Any]:
+        """What computes a node of the prepared graph, for plans that run node by node."""
+        return call_checked(node) if self.options.check_finite else call_plain(node)
+
+    def label(self, node: Expr) -> str:
+        """What a report calls a node of the prepared graph: its op, and what runs it."""
+        return node.op.name
+
+
+Factory: TypeAlias = Callable[[Options], Backend]
+
+
+def _native(options: Options) -> Backend:
+    # Imported when it is asked for: minigrad runs without llvmlite.
+    module = importlib.import_module("minigrad.compile.backends.native.backend")
+    backend: Backend = module.Native(options)
+    return backend
+
+
+BACKENDS: dict[str, Factory] = {"numpy": Backend, "native": _native}
+
+
+def register_backend(name: str, factory: Factory) -> None:
+    """Add a backend that `function(..., backend=name)` takes. Raises GraphError for a name taken.
+
+    factory: Options -> Backend, called for each function.
+
+    >>> class Loud(Backend):
+    ...     name = "loud"
+    >>> register_backend("loud", Loud)
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> mg.function([x], x + 1, backend="loud").backend
+    'loud'
+    >>> del BACKENDS["loud"]
+    """
+    if name in BACKENDS or name == "auto":
+        raise GraphError(f"a backend named {name!r} is registered already")
+    BACKENDS[name] = factory
+
+
+def choose_backend(name: str, outputs: Sequence[Expr], options: Options) -> Backend:
+    """The backend of that name for a graph. Raises GraphError."""
+    threads = options.threads
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise GraphError(f"threads must be at least 1, a whole number, not {threads!r}")
+    if name == "auto":
+        # Machine code costs tenths of a second to make: a loop is worth that, a lone formula not.
+        loops = any(n.op is SCAN for n in toposort(outputs))
+        able = loops and not options.check_finite and importlib.util.find_spec("llvmlite")
+        name = "native" if able else "numpy"
+        options = replace(options, auto=True)
+    if name not in BACKENDS:
+        listed = ", ".join(repr(n) for n in ("auto", *BACKENDS))
+        raise GraphError(f"no backend {name!r}; there are {listed}")
+    if options.check_finite and name != "numpy":
+        raise GraphError("check_finite looks at every op, so it runs on backend='numpy' only")
+    return BACKENDS[name](options)

@@ -1,0 +1,144 @@
+"""Compiled functions: what `function` gives, and how it is called."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NoReturn, cast
+
+from minigrad.compile.backends.registry import Options, choose_backend
+from minigrad.compile.binding import bind, check_bound, check_inputs, check_updates
+from minigrad.compile.plan import make_plan
+from minigrad.errors import GraphError
+from minigrad.graph.leaves import ParamCell, as_expr
+from minigrad.graph.node import Expr, gc_paused
+from minigrad.loop.passes import optimise_loops
+from minigrad.names import public
+from minigrad.rewrite.rules import simplify_safely
+from minigrad.tree import flatten
+
+
+class Function:
+    """A compiled graph; call it with one value for each input, in order or by name.
+
+    Returns arrays (NumPy scalars for shape ()) in the nesting in which the outputs were given.
+    Calls from several threads are safe; those that update the same parameters race with each other.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Expr],
+        outputs: Any,
+        updates: Mapping[Expr, Any] | None,
+        backend: str,
+        simplify: bool,
+        check_finite: bool,
+        without: Collection[str],
+        threads: int | None,
+    ) -> None:
+        self.inputs = check_inputs(inputs)
+        leaves, self._build = flatten(outputs)
+        written = {} if updates is None else check_updates(updates)
+        roots = [as_expr(e) for e in leaves] + list(written.values())
+        self._count = len(leaves)
+        self._written = [cast("tuple[str, ParamCell]", p.attrs) for p in written]
+        check_bound(roots, self.inputs)
+        self.outputs = roots
+        self.rewritten: list[str] = []
+        if simplify:
+            self.outputs, self.rewritten = optimise_loops(simplify_safely(roots), without)
+        chosen = choose_backend(backend, self.outputs, Options(check_finite, threads))
+        self.backend = chosen.name
+        prepared = chosen.prepare(self.outputs)
+        self.plan = make_plan(self.inputs, prepared, reuse=not check_finite)
+        self._run = chosen.compile(self.plan)
+        self.notes, self._scratch = chosen.notes, chosen.scratch
+        self._labels = Counter(chosen.label(s.node) for s in self.plan.steps)
+
+    def __call__(self, *values: Any, **named: Any) -> Any:
+        """Run; raises GraphError, ShapeError or DTypeError for inputs that do not fit."""
+        given = self._in_order(values, named)
+        arrays = [bind(v, x) for v, x in zip(self.inputs, given, strict=True)]
+        found = self._run(arrays)
+        for name, cell in self._written:  # all are updated or none is
+            cell.require_type(name, writable=True)
+        for (_, cell), new in zip(self._written, found[self._count :], strict=True):
+            cell.storage.store(new)
+        return self._build(iter([x[()] if not x.ndim else x for x in found[: self._count]]))
+
+    def _in_order(self, values: tuple[Any, ...], named: dict[str, Any]) -> Sequence[Any]:
+        if len(values) == len(self.inputs) and not named:
+            return values
+        names = [cast(str, v.name) for v in self.inputs]
+        given = dict(zip(names, values, strict=False))
+        wrong = {
+            "missing": [n for n in names if n not in given and n not in named],
+            "unknown": [n for n in named if n not in names],
+            "given twice": [n for n in named if n in given],
+            "too many": [repr(x)[:20] for x in values[len(names) :]],
+        }
+        if any(wrong.values()):
+            problems = "; ".join(f"{what}: {', '.join(n)}" for what, n in wrong.items() if n)
+            raise GraphError(f"this function takes ({', '.join(names)}); {problems}")
+        given.update(named)
+        return [given[n] for n in names]
+
+    def __repr__(self) -> str:
+        names = ", ".join(cast(str, v.name) for v in self.inputs)
+        return f"<minigrad function ({names}), {len(self.plan.steps)} steps, {self.backend}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a compiled function cannot be copied or pickled; copy or save its expressions "
+            "(copy.deepcopy, minigrad.save) and compile them again"
+        )
+
+    def report(self) -> str:
+        """What was compiled: memory, loop rewrites that fired, steps by op and what runs them."""
+        held = sum(t.size * t.dtype.itemsize for t in self.plan.buffers) + self._scratch
+        lines = [
+            f"backend {self.backend}: {len(self.plan.steps)} steps, "
+            f"{len(self.plan.buffers)} buffers, {held} bytes in all"
+        ]
+        lines += [f"  loops: {name}" for name in self.rewritten]
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines + [f"  {n:6d} × {name}" for name, n in self._labels.most_common()])
+
+
+@public
+def function(
+    inputs: Sequence[Expr],
+    outputs: Any,
+    updates: Mapping[Expr, Any] | None = None,
+    *,
+    backend: str = "auto",
+    simplify: bool = True,
+    check_finite: bool = False,
+    without: Collection[str] = (),
+    threads: int | None = None,
+) -> Function:
+    """Compile a graph to a function of its variables.
+
+    inputs: the variables, in the order of the call's arguments.
+    outputs: an expression, or any nesting of tuples, lists and dicts of them.
+    updates: {param: expression}; after a call each param holds the value its expression had with
+        the params as they were before it.
+    backend: "numpy", the reference; "native", machine code in process, which needs llvmlite and
+        leaves to NumPy what it has no code for (`report()` says so); or "auto", which is native
+        for graphs with loops where llvmlite is there.
+    simplify: apply the rewrites that keep values (exact and stability tables) first.
+    check_finite: raise NonFiniteError at the op where a NaN or an infinity is born (slower).
+    threads: how many the native backend may use for one call, where a loop is long enough and
+        its rows are independent; by default the environment's MINIGRAD_THREADS, or all CPUs.
+    without: names of loop rewrites (minigrad.LOOPS) to leave out, to see what each is worth.
+
+    Raises GraphError for a variable that is not among the inputs.
+
+    >>> from minigrad.graph.leaves import var
+    >>> x, y = var("x"), var("y")
+    >>> f = function([x, y], {"sum": x + y, "product": x * y})
+    >>> f(2.0, y=3.0)
+    {'sum': np.float64(5.0), 'product': np.float64(6.0)}
+    """
+    with gc_paused():
+        return Function(inputs, outputs, updates, backend, simplify, check_finite, without, threads)

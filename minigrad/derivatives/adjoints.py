@@ -1,0 +1,201 @@
+"""The reverse sweep: every node's adjoint, and every edge's own term of the chain rule.
+
+It reads what each op states about itself and knows no op by name. What is structurally zero is None
+until somebody asks for a tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TypeAlias
+
+from minigrad.errors import GraphError
+from minigrad.graph.node import Expr, Terms, describe, gc_paused, require_expr
+from minigrad.graph.origin import origins
+from minigrad.graph.walk import toposort
+from minigrad.ops.core import uniform_value
+from minigrad.ops.creation import ones_like, zeros_like
+from minigrad.ops.pointwise import multiply
+from minigrad.ops.tuples import TUPLE, is_zero, tuple_of
+
+EdgeTerms: TypeAlias = dict[tuple[Expr, int], Expr]
+
+
+# --- one edge ----------------------------------------------------------------------------------
+
+
+def times(factor: Expr, partial: Expr | int | None) -> Expr | None:
+    """cotangent or tangent × local derivative, with the factors 1, -1 and 0 left out."""
+    if partial is None:
+        return None
+    if isinstance(partial, int):
+        return factor if partial == 1 else -factor
+    if uniform_value(partial) == 1:
+        return factor
+    return partial if uniform_value(factor) == 1 else multiply(factor, partial)
+
+
+def partial_of(node: Expr, i: int) -> Expr | int | None:
+    assert node.op.partials is not None
+    partial = node.op.partials[i]
+    return partial(node, *node.args) if callable(partial) else partial
+
+
+def edge_terms(cotangent: Expr, node: Expr, active: Container[Expr] | None = None) -> Terms:
+    """What each argument of a node gets of the node's cotangent.
+
+    None without dependence; what is not among the active nodes, if they are given, may be None too.
+    """
+    op = node.op
+    if op.partials is not None:
+        return [
+            times(cotangent, partial_of(node, i)) if active is None or arg in active else None
+            for i, arg in enumerate(node.args)
+        ]
+    rule = op.transpose or op.vjp
+    return (None,) * len(node.args) if rule is None else rule(cotangent, node)
+
+
+def sum_or_none(terms: Iterable[Expr | None]) -> Expr | None:
+    total: Expr | None = None
+    for term in terms:
+        total = term if total is None else total if term is None else _added(total, term)
+    return total
+
+
+def _added(a: Expr, b: Expr) -> Expr:
+    """a + b; of tuples item by item, where most items are zero."""
+    if a.op is not TUPLE:
+        return a + b
+    pairs = zip(a.args, b.args, strict=True)
+    return tuple_of([y if is_zero(x) else x if is_zero(y) else x + y for x, y in pairs])
+
+
+# --- the reverse sweep -------------------------------------------------------------------------
+
+
+def active_nodes(order: Sequence[Expr], wrt: Sequence[Expr] | None) -> set[Expr]:
+    """The float nodes through which a derivative towards `wrt` (None: any leaf) can flow."""
+    chosen = None if wrt is None else set(wrt)
+    active: set[Expr] = set()
+    for node in order:
+        if not node.type.is_float:
+            continue
+        starts = chosen is None or node in chosen
+        if starts or (not node.op.no_gradient and any(a in active for a in node.args)):
+            active.add(node)
+    return active
+
+
+class Adjoints:
+    """Every adjoint of one reverse sweep from y; see `adjoints`."""
+
+    def __init__(
+        self,
+        y: Expr,
+        cotangent: Expr | None = None,
+        wrt: Sequence[Expr] | None = None,
+        order: Sequence[Expr] | None = None,
+    ) -> None:
+        self.y = y
+        self.order = toposort(y) if order is None else order
+        self._seed = ones_like(y) if cotangent is None else cotangent
+        self._active = active_nodes(self.order, wrt)
+        self._terms: EdgeTerms = {}
+        self._adjoints = self._sweep()
+
+    @cached_property
+    def _nodes(self) -> frozenset[Expr]:
+        return frozenset(self.order)
+
+    def _sweep(self) -> dict[Expr, Expr]:
+        adjoint: dict[Expr, Expr] = {}
+        if self.y in self._active:
+            adjoint[self.y] = self._seed
+        active, terms = self._active, self._terms
+        with origins() as mark, gc_paused():
+            for node in reversed(self.order):
+                cotangent = adjoint.get(node)
+                if cotangent is None or not node.args:
+                    continue
+                mark(node)
+                for i, term in enumerate(edge_terms(cotangent, node, active)):
+                    arg = node.args[i]
+                    if term is not None and arg in active:
+                        terms[node, i] = term
+                        before = adjoint.get(arg)
+                        adjoint[arg] = term if before is None else _added(before, term)
+        return adjoint
+
+    def __contains__(self, node: Expr) -> bool:
+        """Whether y depends on the node through a differentiable path."""
+        return node in self._adjoints
+
+    def get(self, node: Expr) -> Expr | None:
+        """∂y/∂node, or None where no differentiable path connects the two."""
+        return self._adjoints.get(node)
+
+    def __getitem__(self, node: Expr) -> Expr:
+        """∂y/∂node; zeros where no differentiable path connects the two."""
+        found = self._adjoints.get(node)
+        return zeros_like(node) if found is None else found
+
+    def terms(self) -> Mapping[tuple[Expr, int], Expr]:
+        """All edge terms that are not structurally zero, by (user, position)."""
+        return self._terms
+
+    def edge(self, user: Expr, position: int) -> Expr:
+        """The term that one use of a value contributes: of user.args[position], through user.
+
+        Raises GraphError for an edge that the graph of y does not have.
+        """
+        require_expr(user, "take the edge of")
+        if not 0 <= position < len(user.args):
+            raise GraphError(f"{describe(user)} has no argument {position}")
+        if user not in self._nodes:
+            raise GraphError(f"{describe(user)} is not part of the differentiated graph")
+        term = self._terms.get((user, position))
+        return zeros_like(user.args[position]) if term is None else term
+
+    def split(self, node: Expr, through: Iterable[Expr]) -> tuple[Expr, Expr]:
+        """∂y/∂node as (through, around): the paths that pass a node of the set, and the rest.
+
+        The two sum to the adjoint. Both ends of a path count as passed.
+        """
+        return self.splits([node], through)[node]
+
+    def splits(
+        self, nodes: Iterable[Expr], through: Iterable[Expr]
+    ) -> dict[Expr, tuple[Expr, Expr]]:
+        """`split` for several nodes and one set, in one sweep: linear in the graph."""
+        wanted = dict.fromkeys(nodes)
+        gates = set(through)
+        passed: dict[Expr, Expr] = {}
+        around: dict[Expr, Expr] = {}
+        left = len(wanted)
+        if self.y in self._active:
+            around[self.y] = self._seed
+        for n in reversed(self.order):
+            if n in gates and n in around:
+                _add_term(passed, n, around.pop(n))
+            left -= n in wanted
+            if not left:
+                break
+            for part in (passed, around):
+                if n in part and n.args:
+                    for i, term in enumerate(edge_terms(part[n], n, self._active)):
+                        if (n, i) in self._terms:
+                            _add_term(part, n.args[i], term)
+        return {n: (_or_zeros(passed, n), _or_zeros(around, n)) for n in wanted}
+
+
+def _or_zeros(sums: Mapping[Expr, Expr], node: Expr) -> Expr:
+    found = sums.get(node)
+    return zeros_like(node) if found is None else found
+
+
+def _add_term(sums: dict[Expr, Expr], node: Expr, term: Expr | None) -> None:
+    total = sum_or_none((sums.get(node), term))
+    if total is not None:
+        sums[node] = total

@@ -1,0 +1,1 @@
+"""The graph: operations, nodes, leaves, where they were made, and walks over them."""

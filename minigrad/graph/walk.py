@@ -1,0 +1,159 @@
+"""Walks over graphs: order, substitution, copies. All are loops; none recurses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from minigrad.errors import DTypeError, OpenGraphError, ShapeError
+from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, const, param
+from minigrad.graph.node import Expr, describe, rebuild
+from minigrad.names import public
+
+
+def roots_of(outputs: Any) -> list[Expr]:
+    """An expression, or several, as a list. Raises DTypeError for what is neither."""
+    if isinstance(outputs, Expr):
+        return [outputs]
+    roots = list(outputs) if isinstance(outputs, Iterable) else [outputs]
+    for r in roots:
+        if not isinstance(r, Expr):
+            raise DTypeError(f"an expression, or a list of them, is needed, not {r!r:.60}")
+    return roots
+
+
+def toposort(outputs: Expr | Iterable[Expr]) -> list[Expr]:
+    """All nodes that the outputs depend on, each once, arguments before users.
+
+    >>> from minigrad.graph.leaves import var
+    >>> x = var("x")
+    >>> [node.op.name for node in toposort(x)]
+    ['var']
+    """
+    return list(walk(roots_of(outputs), lambda node: node.args))
+
+
+def walk(
+    roots: Iterable[Expr], reads: Callable[[Expr], tuple[Expr, ...]]
+) -> dict[Expr, tuple[Expr, ...]]:
+    """What each node under the roots reads, in an order in which it comes after what it reads."""
+    found: dict[Expr, tuple[Expr, ...]] = {}
+    stack = list(roots)[::-1]
+    while stack:
+        node = stack[-1]
+        if node in found:
+            stack.pop()
+            continue
+        needs = reads(node)
+        waiting = [a for a in needs if a not in found]
+        if waiting:
+            stack.extend(reversed(waiting))
+        else:
+            found[node] = needs
+            stack.pop()
+    return found
+
+
+def map_graph(
+    roots: Iterable[Expr],
+    change: Callable[[Expr, Mapping[Expr, Expr]], Expr | None],
+    start: Mapping[Expr, Expr] | None = None,
+) -> list[Expr]:
+    """The graphs with another node in the place of each: change(node, new), or else the same op.
+
+    `new` maps each node before it to what took its place; None stands for the node on its new
+    arguments. What `start` maps is taken from there.
+    """
+    roots = list(roots)
+    new = {} if start is None else dict(start)
+    for node, args in walk(roots, lambda node: () if node in new else node.args).items():
+        if node not in new:
+            changed = change(node, new)
+            if changed is None:
+                changed = rebuild(node, tuple([new[a] for a in args]))
+            new[node] = changed
+    return [new[r] for r in roots]
+
+
+def substitute(outputs: Any, replacements: dict[Expr, Any]) -> Any:
+    """Expressions with nodes replaced, all at once; `outputs` is one expression or a sequence.
+
+    A replacement must have the type of what it replaces (numbers are converted); what is inside
+    a replacement is not replaced again. Raises ShapeError or DTypeError.
+
+    >>> from minigrad.graph.leaves import var
+    >>> x = var("x")
+    >>> substitute(x, {x: 2.0}) is const(2.0)
+    True
+    """
+    roots = roots_of(outputs)
+    if not isinstance(replacements, Mapping):
+        raise DTypeError(f"replacements are a dict {{node: new}}, not {replacements!r:.60}")
+    new: dict[Expr, Expr] = {}
+    for old, value in replacements.items():
+        if not isinstance(old, Expr):
+            raise DTypeError(f"cannot replace {old!r:.60}: it is no minigrad expression")
+        new[old] = _fit_replacement(old, value)
+    result = map_graph(roots, lambda node, done: None, new)
+    return result[0] if isinstance(outputs, Expr) else result
+
+
+def _fit_replacement(old: Expr, value: Any) -> Expr:
+    fitted = value if isinstance(value, Expr) else const(value, old.dtype)
+    if fitted.type is not old.type:
+        kind = ShapeError if fitted.shape != old.shape else DTypeError
+        raise kind(
+            f"cannot put {describe(fitted)} in the place of {describe(old)}: the types differ"
+        )
+    return fitted
+
+
+def free_variables(outputs: Expr | Iterable[Expr]) -> list[Expr]:
+    """The variables that the outputs depend on, in the order in which they are first used."""
+    return [n for n in toposort(outputs) if n.op in (VAR, PLACEHOLDER)]
+
+
+def require_closed(node: Expr, asked: str) -> None:
+    """Raise OpenGraphError when a concrete value is asked of a graph with free variables."""
+    names = [cast(str, v.name) for v in free_variables(node)]
+    if names:
+        hint = {
+            "bool(expr)": "`if`, `and`, `or` and `while` need a value now; to choose within "
+            "the graph write minigrad.where(condition, a, b)",
+            **dict.fromkeys(AS_ARRAY, f"{_TO_BUILD}; for values bind them with expr.eval({{...}})"),
+        }.get(asked, "bind them with expr.eval({...})")
+        raise OpenGraphError(f"{asked} of an expression that depends on {_shortly(names)}: {hint}")
+
+
+# How NumPy asks for an array; what it then does with it is no part of a graph.
+AS_ARRAY = ("np.asarray(expr)", "array[i] = expr", "expr.__dlpack__()")
+_TO_BUILD = (
+    "an array would lose the graph, and with it the gradient; of a list of expressions write "
+    "minigrad.stack([...]), minigrad.concat([...]) or minigrad.asarray([[...]]), to put one "
+    "into an array minigrad.const(array).at[index].set(expr)"
+)
+
+
+def require_constant(node: Expr, asked: str) -> None:
+    """Raise OpenGraphError when an array is asked of a graph that a gradient may be taken of."""
+    require_closed(node, asked)
+    names = [cast(str, n.name) for n in toposort(node) if n.op is PARAM]
+    if names:
+        raise OpenGraphError(
+            f"{asked} of an expression that holds the param {_shortly(names)}: {_TO_BUILD}; for "
+            "values write expr.eval(), or param.value"
+        )
+
+
+def _shortly(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+
+
+@public
+def copy_graph(y: Expr, memo: dict[int, Any]) -> Expr:
+    """The same graph of new params, of equal value and shared as they were; for copy.deepcopy."""
+    params = [n for n in toposort(y) if n.op is PARAM]
+    for p in params:
+        if id(p) not in memo:
+            memo[id(p)] = param(p.attrs[0], p.value)
+    return cast(Expr, substitute(y, {p: memo[id(p)] for p in params}))

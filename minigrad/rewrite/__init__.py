@@ -1,0 +1,1 @@
+"""Rewrites: the driver, and its tables of rules."""

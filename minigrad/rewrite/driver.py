@@ -1,0 +1,270 @@
+"""Rewriting: rules as patterns in the language's own operators, and the driver that applies them.
+
+The rules themselves stand in simplify.py. The driver rewrites arguments before users, each node
+until no rule fits, and stops with an error when rules chase each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, TypeAlias
+
+from minigrad.errors import GraphError
+from minigrad.graph.leaves import CONST, PLACEHOLDER, placeholder
+from minigrad.graph.node import Expr, Op, gc_paused, keep_label, rebuild
+from minigrad.graph.origin import origins
+from minigrad.graph.walk import toposort
+from minigrad.ops.core import uniform_value
+from minigrad.types import FLOAT64, TensorType
+
+Binding: TypeAlias = dict[Expr, Expr]
+Apply: TypeAlias = Callable[[Expr], "Expr | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rewrite: `apply` gives what takes the place of a node, or None where it does not fit.
+
+    exact: the result is the same for every input, infinities and NaN included (the sign of a zero
+    aside). Otherwise it is the same in real arithmetic, and as accurate or more so in floats.
+
+    The rest tells the driver where a try is worth its while; None asks nothing of the node.
+    """
+
+    name: str
+    root: Op | None
+    """The op of the node."""
+    apply: Apply
+    exact: bool
+    child: Op | None = None
+    """An op of which the node has an argument."""
+    number: float | None = None
+    """A number that is an argument of the node."""
+    twins: bool = False
+    """Whether the node's two arguments are the same."""
+
+
+class RewriteLoopError(GraphError):
+    """Rules that undo each other, or that make ever larger expressions."""
+
+
+# --- patterns ----------------------------------------------------------------------------------
+
+
+def rule(
+    name: str,
+    pattern: Callable[..., Expr],
+    replacement: Callable[..., Any],
+    *,
+    exact: bool = False,
+    numbers: str = "",
+) -> Rule:
+    """A rule from two functions of the same wildcards: what to find, and what to put there.
+
+    A wildcard fits any expression, the same one wherever it stands; those listed in `numbers` fit
+    only constants whose elements are all equal. A number in the pattern fits a constant all of
+    whose elements equal it. Operands of commutative ops fit in either order.
+
+    >>> from minigrad.graph.leaves import var
+    >>> from minigrad.ops.pointwise import log, exp
+    >>> r = rule("log of exp", lambda a: log(exp(a)), lambda a: a)
+    >>> x = var("x")
+    >>> r.apply(log(exp(x))) is x, r.apply(exp(x)) is None
+    (True, True)
+    """
+    scalar = TensorType((), FLOAT64)
+    names = list(signature(pattern).parameters)
+    wildcards = [placeholder(n, scalar) for n in names]
+    shape = pattern(*wildcards)
+    only_numbers = frozenset(
+        w for w, n in zip(wildcards, names, strict=True) if n in numbers.split()
+    )
+
+    def apply(node: Expr) -> Expr | None:
+        for binding in _match(shape, node, {}, only_numbers):
+            result = replacement(*[binding[w] for w in wildcards])
+            return result if isinstance(result, Expr) else None
+        return None
+
+    args = shape.args
+    child = next((a.op for a in args if a.op not in (PLACEHOLDER, CONST)), None)
+    number = next((uniform_value(a) for a in args if a.op is CONST), None)
+    twins = len(args) == 2 and args[0] is args[1] and args[0].op is PLACEHOLDER
+    return Rule(name, shape.op, apply, exact, child, number, twins)
+
+
+def _match(
+    pattern: Expr, node: Expr, bound: Binding, numbers: frozenset[Expr]
+) -> Iterator[Binding]:
+    """All ways in which a node fits a pattern. Recursion is over the pattern, a few levels deep."""
+    if pattern.op is PLACEHOLDER:
+        if pattern in bound:
+            if bound[pattern] is node:
+                yield bound
+        elif pattern not in numbers or uniform_value(node) is not None:
+            yield {**bound, pattern: node}
+    elif pattern.op is CONST:
+        if (value := uniform_value(node)) is not None and value == uniform_value(pattern):
+            yield bound
+    elif node.op is pattern.op:
+        yield from _match_args(pattern.args, node.args, bound, numbers)
+        if node.op.commutative:
+            yield from _match_args(pattern.args, node.args[::-1], bound, numbers)
+
+
+def _match_args(
+    patterns: Sequence[Expr], nodes: Sequence[Expr], bound: Binding, numbers: frozenset[Expr]
+) -> Iterator[Binding]:
+    if not patterns:
+        yield bound
+        return
+    for partial in _match(patterns[0], nodes[0], bound, numbers):
+        yield from _match_args(patterns[1:], nodes[1:], partial, numbers)
+
+
+# --- the driver --------------------------------------------------------------------------------
+
+
+class _Index:
+    """The rules for one op, found by what they ask of its arguments.
+
+    Most nodes fit no rule: finding that out by lookup instead of by trying each rule made
+    simplifying a 300,000-node gradient three times as fast.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.free: list[Rule] = []
+        self.twins: list[Rule] = []
+        self.by_child: dict[Op, list[Rule]] = {}
+        self.by_number: dict[float, list[Rule]] = {}
+        for r in rules:
+            if r.child is not None:
+                self.by_child.setdefault(r.child, []).append(r)
+            elif r.number is not None:
+                self.by_number.setdefault(r.number, []).append(r)
+            else:
+                (self.twins if r.twins else self.free).append(r)
+        self.none = not rules
+
+    def candidates(self, args: Sequence[Expr]) -> Sequence[Rule]:
+        if self.none:
+            return ()
+        found = self.free.copy()
+        for arg in args:
+            if arg.op in self.by_child:
+                found += self.by_child[arg.op]
+            if self.by_number and (value := uniform_value(arg)) is not None:
+                found += self.by_number.get(value, ())
+        if self.twins and args[0] is args[1]:
+            found += self.twins
+        return found
+
+
+class Rewriter:
+    """A table of rules, and the loop that applies them."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules = tuple(rules)
+        self._by_op: dict[Op, _Index] = {}
+
+    def _once(self, node: Expr) -> tuple[Expr, Rule] | None:
+        for r in self._index(node.op).candidates(node.args):
+            new = r.apply(node)
+            if new is not None and new is not node:
+                if new.type is not node.type:
+                    raise GraphError(
+                        f"rule {r.name!r} turned {node!r} into {new!r}: the type must stay"
+                    )
+                return new, r
+        return None
+
+    def _index(self, op: Op) -> _Index:
+        index = self._by_op.get(op)
+        if index is None:
+            fitting = [r for r in self.rules if r.root is op or r.root is None]
+            index = self._by_op[op] = _Index(fitting)
+        return index
+
+    def may_fit(self, nodes: Iterable[Expr]) -> bool:
+        """Whether there is a node that a rule fits: in a graph without, none is rewritten."""
+        for node in nodes:
+            index = self._by_op.get(node.op) or self._index(node.op)
+            if not index.none and self._once(node) is not None:
+                return True
+        return False
+
+    def __call__(self, outputs: Sequence[Expr]) -> list[Expr]:
+        """The outputs with every rule applied until none fits. Raises RewriteLoopError."""
+        order = toposort(outputs)
+        if not self.may_fit(order):
+            return list(outputs)  # a quarter of the time of the loop below, and often enough
+        state = _Progress(len(order))
+        done = state.done
+        with origins() as mark, gc_paused():
+            for node in order:
+                self._visit(node, state, mark)
+                if node not in done:
+                    self._settle(node, state, mark)
+        return [done[e] for e in outputs]
+
+    def _visit(self, node: Expr, state: _Progress, mark: Callable[[Expr], None]) -> None:
+        """One look at a node whose arguments are done: it is done too, or it becomes another."""
+        done = state.done
+        new = rebuild(node, tuple([done[a] for a in node.args])) if node.args else node
+        if new in done:
+            done[node] = keep_label(node, done[new])
+            return
+        mark(new)
+        step = self._once(new)
+        if step is None:
+            done[new] = done[node] = new
+        else:
+            state.note(node, *step)
+
+    def _settle(self, root: Expr, state: _Progress, mark: Callable[[Expr], None]) -> None:
+        """Finish a node that became another, and all that its rewriting made."""
+        done, becomes = state.done, state.becomes
+        stack = [root]
+        opened: set[tuple[Expr, bool]] = set()
+        while stack:
+            node = stack[-1]
+            if node in done:
+                stack.pop()
+                continue
+            rewritten = node in becomes
+            needs = (becomes[node],) if rewritten else node.args
+            waiting = [a for a in needs if a not in done]
+            if waiting and (node, rewritten) in opened:
+                raise state.endless()  # it waits for what waits for it
+            if waiting:
+                opened.add((node, rewritten))
+                stack.extend(reversed(waiting))
+            elif rewritten:
+                done[node] = keep_label(node, done[becomes[node]])
+            else:
+                self._visit(node, state, mark)
+
+
+class _Progress:
+    """What one run of the driver has found out."""
+
+    def __init__(self, size: int) -> None:
+        # Rules that shrink or reorder fire a few times a node; those that grow, without end.
+        self.limit = 1000 + 20 * size
+        self.done: dict[Expr, Expr] = {}
+        self.becomes: dict[Expr, Expr] = {}  # rewritten once, the result not finished yet
+        self.fired: list[str] = []
+
+    def note(self, node: Expr, new: Expr, fired: Rule) -> None:
+        """Remember a rewrite; raise RewriteLoopError when there are too many."""
+        self.becomes[node] = new
+        self.fired.append(fired.name)
+        if len(self.fired) > self.limit:
+            raise self.endless()
+
+    def endless(self) -> RewriteLoopError:
+        """The error for rules that go round, or grow."""
+        last = ", ".join(repr(name) for name in self.fired[-4:])
+        return RewriteLoopError(f"rewriting does not end; the last rules to fire were {last}")

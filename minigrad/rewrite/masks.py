@@ -1,0 +1,447 @@
+"""Rules for masks: tensors that are 0 in places where what they are multiplied by may be infinite.
+
+A cotangent is 0 at the elements that nobody read: on the side of a `where` that was not taken,
+beside the slice or the rows that were looked up. Its next factor may be infinite or NaN just there,
+so the factor moves into the mask: where(c, a, 0) * b = where(c, a * b, 0), and a scatter's factor
+moves to the elements that are put in place. That keeps 0·∞ out of derivatives of every order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from typing import TypeAlias
+
+import numpy as np
+
+from minigrad.graph.node import Expr, make
+from minigrad.ops.core import (
+    BROADCAST,
+    RESHAPE,
+    broadcast_to,
+    full,
+    full_like,
+    reshape,
+    uniform_value,
+)
+from minigrad.ops.index import GETITEM, SCATTER, Entry, Spec
+from minigrad.ops.linalg import MATMUL
+from minigrad.ops.pointwise import (
+    WHERE,
+    add,
+    bitwise_and,
+    divide,
+    logical_and,
+    logical_not,
+    multiply,
+    negative,
+    where,
+)
+from minigrad.ops.shape import CONCAT, PERMUTE, matrix_transpose, permute_dims
+from minigrad.rewrite.driver import Rule
+from minigrad.types import Shape
+
+_AND = (logical_and.op, bitwise_and.op)
+Change: TypeAlias = Callable[[Expr], Expr]
+
+
+def _is_zero(x: Expr) -> bool:
+    return uniform_value(x) == 0
+
+
+def _is_where_mask(x: Expr) -> bool:
+    return x.op is WHERE and (_is_zero(x.args[1]) or _is_zero(x.args[2]))
+
+
+# --- conditions as lists of what all must hold --------------------------------------------------
+
+
+def _conditions(mask: Expr) -> tuple[list[Expr], Expr]:
+    """What must hold for an element of a where-mask to be taken, and what is taken."""
+    condition, a, b = mask.args
+    if not _is_zero(b):
+        return [_negated(condition)], b
+    parts: list[Expr] = []
+    stack = [condition]
+    while stack:
+        c = stack.pop()
+        if c.op in _AND:
+            stack += reversed(c.args)
+        else:
+            parts.append(c)
+    return parts, a
+
+
+def _negated(condition: Expr) -> Expr:
+    return condition.args[0] if condition.op is logical_not.op else logical_not(condition)
+
+
+def _masked(conditions: Iterable[Expr], value: Expr) -> Expr:
+    """value where all of the conditions hold, else 0."""
+    needed = dict.fromkeys(conditions)
+    if not needed:
+        return value
+    if any(_negated(c) in needed for c in needed):
+        return full_like(value, 0)
+    first = next(iter(needed))
+    if len(needed) == 1 and first.op is logical_not.op:
+        return where(first.args[0], full_like(value, 0), value)
+    return where(reduce(logical_and, needed), value, full_like(value, 0))
+
+
+# --- factors move into masks --------------------------------------------------------------------
+
+
+def _may_be_masked(x: Expr) -> bool:
+    return x.op in (add.op, PERMUTE, RESHAPE, SCATTER) or _is_where_mask(x)
+
+
+def _is_masked(x: Expr) -> bool:
+    """Whether x is a mask, or made of nothing but masks by adding them up and turning them."""
+    stack = [x]
+    while stack:
+        node = stack.pop()
+        if not _may_be_masked(node):
+            return False
+        if node.op in (add.op, PERMUTE, RESHAPE):
+            # Before going deeper: most sums have a part that is no mask.
+            if not all(_may_be_masked(a) for a in node.args):
+                return False
+            stack += node.args
+    return True
+
+
+def _fills(total: Expr) -> bool:
+    """Whether slices put in place side by side leave nothing out: then no element is a mask's 0."""
+    scatters: list[Expr] = []
+    stack = [total]
+    while stack:
+        node = stack.pop()
+        if node.op is add.op:
+            stack += node.args
+        elif node.op is SCATTER and len(node.args) == 1:
+            scatters.append(node)
+        else:
+            return False
+    if sum(s.args[0].size for s in scatters) < total.size:
+        return False
+    filled = np.zeros(total.shape, np.bool_)
+    for s in scatters:
+        filled |= s.op.numpy(np.ones(s.args[0].shape, np.bool_), *s.attrs)
+    return bool(filled.all())
+
+
+def _indexed(x: Expr, arrays: Sequence[Expr], spec: Spec, shape: Shape) -> Expr:
+    """x at an index, which gives that shape; what is the same along a sliced axis stays so."""
+    value = uniform_value(x)
+    if value is not None:
+        return full(value, x.type.with_shape(shape))
+    if x.op is logical_not.op:
+        return logical_not(_indexed(x.args[0], arrays, spec, shape))
+    if x.op is BROADCAST and all(entry[0] == "s" for entry in spec):
+        source = reshape(x.args[0], (1,) * (x.ndim - x.args[0].ndim) + x.args[0].shape)
+        within = tuple(
+            ("s", 0, 1, 1) if n == 1 else e for n, e in zip(source.shape, spec, strict=True)
+        )
+        if within != _all_of(source):
+            source = make(GETITEM, (source,), (within,))
+        return broadcast_to(source, shape)
+    return make(GETITEM, (x, *arrays), (spec,))
+
+
+def _taken(x: Expr, scatter: Expr) -> Expr:
+    """The elements of x in the places that a scatter fills."""
+    return _indexed(x, scatter.args[1:], scatter.attrs[0], scatter.args[0].shape)
+
+
+def _move_into_mask(node: Expr) -> Expr | None:
+    """A product or quotient of a mask as a mask of products or quotients."""
+    for k, mask in enumerate(node.args[:1] if node.op is divide.op else node.args):
+
+        def product(part: Expr, change: Change, k: int = k) -> Expr:
+            args = [part if j == k else change(a) for j, a in enumerate(node.args)]
+            return make(node.op, tuple(args))
+
+        moved = _moved(_views_within(mask), product)
+        if moved is not None:
+            return moved
+    return None
+
+
+def _moved(mask: Expr, product: Callable[[Expr, Change], Expr]) -> Expr | None:
+    if _is_where_mask(mask):
+        condition, *sides = mask.args
+        zero = full_like(mask, 0)
+        return where(condition, *[zero if _is_zero(s) else product(s, lambda a: a) for s in sides])
+    if mask.op is SCATTER:
+        values = product(mask.args[0], lambda a: _taken(a, mask))
+        return make(SCATTER, (values, *mask.args[1:]), mask.attrs)
+    if mask.op is GETITEM:
+        return _moved_past_index(mask, product)
+    if mask.op not in (add.op, PERMUTE, RESHAPE) or not _is_masked(mask):
+        return None
+    inner = mask.args[0]
+    if mask.op is PERMUTE:
+        (axes,) = mask.attrs
+        back = [axes.index(j) for j in range(len(axes))]
+        return permute_dims(product(inner, lambda a: permute_dims(a, back)), axes)
+    if mask.op is RESHAPE:
+        return reshape(product(inner, lambda a: reshape(a, inner.shape)), mask.shape)
+    if _fills(mask):
+        return None
+    return reduce(_sum, [product(term, lambda a: a) for term in mask.args])
+
+
+def _moved_past_index(read: Expr, product: Callable[[Expr, Change], Expr]) -> Expr | None:
+    """A product of what was read from a scatter: the factor, put there, is read where that puts."""
+    scatter = read.args[0]
+    if scatter.op is not SCATTER or len(read.args) > 1 or len(scatter.args) == 1:
+        return None  # static ones have met already: see _slice_of_scatter
+
+    def met(factor: Expr) -> Expr:
+        value = uniform_value(factor)
+        if value is not None:
+            return full(value, scatter.args[0].type)
+        return _taken(make(SCATTER, (factor,), (*read.attrs, scatter.shape)), scatter)
+
+    values = product(scatter.args[0], met)
+    return make(GETITEM, (make(SCATTER, (values, *scatter.args[1:]), scatter.attrs),), read.attrs)
+
+
+def _sum(a: Expr, b: Expr) -> Expr:
+    return b if _is_zero(a) else a if _is_zero(b) else a + b
+
+
+def _views_within(x: Expr) -> Expr:
+    """An indexed where-mask as a mask of what is indexed; anything else as it is."""
+    if x.op is not GETITEM or not _is_where_mask(x.args[0]):
+        return x
+    conditions, value = _conditions(x.args[0])
+    parts = [_indexed(part, x.args[1:], x.attrs[0], x.shape) for part in (*conditions, value)]
+    return _masked(parts[:-1], parts[-1])
+
+
+# --- masks of masks and sums of masks -----------------------------------------------------------
+
+
+def _mask_of_mask(node: Expr) -> Expr | None:
+    """where(c, where(d, a, 0), 0) = where(c & d, a, 0).
+
+    Keeps masks one deep: each later factor moves into a mask, and through a hundred nested ones it
+    would do so a hundred times.
+    """
+    if not _is_where_mask(node):
+        return None
+    outer, inner = _conditions(node)
+    if not _is_where_mask(inner):
+        return None
+    deeper, value = _conditions(inner)
+    return _masked([*outer, *deeper], value)
+
+
+def _add_masks(node: Expr) -> Expr | None:
+    """where(c, a, 0) + where(c & d, b, 0) = where(c, a + where(d, b, 0), 0), and the like.
+
+    What all terms on a side not taken have in common stays outside their sum.
+    """
+    first, second = node.args
+    if not (_is_where_mask(first) and _is_where_mask(second)):
+        return None
+    if first.args[0] is second.args[0]:
+        sides = [_sum(a, b) for a, b in zip(first.args[1:], second.args[1:], strict=True)]
+        return where(first.args[0], *sides)
+    (mine, a), (others, b) = _conditions(first), _conditions(second)
+    common = frozenset(mine) & frozenset(others)
+    if not common:
+        return None
+    rest = _masked([c for c in mine if c not in common], a)
+    return _masked(
+        [c for c in mine if c in common],
+        rest + _masked([c for c in others if c not in common], b),
+    )
+
+
+def _broadcast_mask(node: Expr) -> Expr | None:
+    """A broadcast or reshaped mask: what it masks is masked after, so that products move in."""
+    inner = node.args[0]
+    if not _is_where_mask(inner):
+        return None
+    move = broadcast_to if node.op is BROADCAST else reshape
+    return where(*[move(x, node.shape) for x in inner.args])
+
+
+def _slice_of_scatter(node: Expr) -> Expr | None:
+    """What is read beside what was put in place is 0; the rest is read from what was put."""
+    scatter = node.args[0]
+    (read,), (put, _) = node.attrs, scatter.attrs
+    if len(node.args) + len(scatter.args) > 2 or any(e[0] == "n" for e in (*read, *put)):
+        return None
+    met = [_meet(_range(r), _range(p)) for r, p in zip(read, put, strict=True)]
+    entries = [m for m in met if m is not None]
+    if len(entries) < len(met):
+        return full_like(node, 0)
+    pairs = list(zip(entries, read, put, strict=True))
+    # An axis that one of the two indexes by a number, the other has and it has not.
+    taken = tuple([v if r[0] == "s" else _number(v) for (_, v), r, p in pairs if p[0] == "s"])
+    places = tuple([t if p[0] == "s" else _number(t) for (t, _), r, p in pairs if r[0] == "s"])
+    (values,) = scatter.args
+    if taken != _all_of(values):
+        values = make(GETITEM, (values,), (taken,))
+    return values if places == _all_of(node) else make(SCATTER, (values,), (places, node.shape))
+
+
+def _all_of(x: Expr) -> Spec:
+    return tuple([("s", 0, n, 1) for n in x.shape])
+
+
+def _number(entry: Entry) -> Entry:
+    return ("i", entry[1])
+
+
+def _range(entry: Entry) -> range:
+    _, start, *rest = entry
+    length, step = rest or (1, 1)
+    return range(start, start + length * step, step)
+
+
+def _meet(read: range, put: range) -> tuple[Entry, Entry] | None:
+    """Where two ranges of an axis meet, as slices of the one and of the other; None: nowhere."""
+    if read.step == put.step == 1:
+        first, stop = max(read.start, put.start), min(read.stop, put.stop)
+        both = range(first, stop)
+    else:
+        places = [k for k in read if k in put]  # an arithmetic series, since both are
+        both = range(0)
+        if places:
+            step = places[1] - places[0] if len(places) > 1 else 1
+            both = range(places[0], places[-1] + (1 if step > 0 else -1), step)
+    if not both:
+        return None
+    second = both[min(1, len(both) - 1)]
+    starts = [(r.index(both[0]), r.index(second)) for r in (read, put)]
+    slices = [("s", first, len(both), next_ - first or 1) for first, next_ in starts]
+    return slices[0], slices[1]
+
+
+# --- operands of products -----------------------------------------------------------------------
+
+
+def _mask_past_product(node: Expr) -> Expr | None:
+    """where(c, g, 0) · b = where(c, g · b, 0) where c masks rows of g: what comes next moves in."""
+    for k, along in ((0, -1), (1, -2)):
+        if _is_where_mask(node.args[k]):
+            conditions, value = _conditions(node.args[k])
+            rows = {c: r for c in conditions if (r := _row(c, along)) is not None}
+            if rows:
+                inner = _masked([c for c in conditions if c not in rows], value)
+                product = make(MATMUL, (*node.args[:k], inner, *node.args[k + 1 :]))
+                return _masked([_spread(r, node.shape) for r in rows.values()], product)
+    return None
+
+
+def _mask_operand(node: Expr) -> Expr | None:
+    """x · where(c, g, 0) = where(c, x, 0) · where(c, g, 0) where c masks whole rows of g.
+
+    A row of zeros that nobody asked for meets NaN in x: padding of a batch under a mask.
+    """
+    for k in (0, 1):
+        masked, other = node.args[k], node.args[1 - k]
+        if masked.shape[:-2] != other.shape[:-2]:
+            return None
+        rows = _rows_of(masked, along=k - 2)
+        # A row condition of one operand, (..., n, 1) or (..., 1, n), is the other's turned; what
+        # stands transposed is masked before it is turned, where it lies.
+        turned = _is_transposed(other)
+        inner = _transposed(other) if turned else other
+        needed = [_spread(r if turned else _transposed(r), inner.shape) for r in rows]
+        present = frozenset(_conditions(inner)[0] if _is_where_mask(inner) else ())
+        missing = [c for c in needed if c not in present]
+        if missing:
+            safe = _masked(missing, inner)
+            safe = matrix_transpose(safe) if turned else safe
+            return make(MATMUL, (masked, safe) if k == 0 else (safe, masked))
+    return None
+
+
+def _is_transposed(x: Expr) -> bool:
+    return x.op is PERMUTE and x is matrix_transpose(x.args[0])
+
+
+def _transposed(x: Expr) -> Expr:
+    return x if not x.ndim else x.args[0] if _is_transposed(x) else matrix_transpose(x)
+
+
+def _rows_of(x: Expr, along: int) -> list[Expr]:
+    """The conditions that mask x and are the same all along an axis, of length 1 there.
+
+    They are looked for in the parts of sums and of concatenations too, as packed gates have them.
+    """
+    shared: list[Expr] | None = None
+    stack = [x]
+    while stack and shared != []:
+        node = stack.pop()
+        if _is_where_mask(node):
+            conditions = (_row(c, along) for c in _conditions(node)[0])
+            rows = [r for r in conditions if r is not None]
+            shared = rows if shared is None else [r for r in shared if r in frozenset(rows)]
+        elif node.op is add.op or (node.op is CONCAT and node.attrs[0] == node.ndim + along):
+            stack += node.args
+        elif _puts_along(node, along):
+            stack.append(node.args[0])
+        else:
+            return []
+    return shared or []
+
+
+def _puts_along(node: Expr, along: int) -> bool:
+    """Whether a node is a scatter of slices that leave all but one axis whole."""
+    if node.op is not SCATTER or len(node.args) > 1 or len(node.attrs[0]) != node.ndim:
+        return False
+    spec, shape = node.attrs
+    return all(
+        entry[0] == "s" and (k == node.ndim + along or entry == ("s", 0, shape[k], 1))
+        for k, entry in enumerate(spec)
+    )
+
+
+def _row(condition: Expr, along: int) -> Expr | None:
+    """A condition that is the same along an axis, with length 1 there or no axes; else None."""
+    if condition.op is logical_not.op:
+        row = _row(condition.args[0], along)
+        return None if row is None else logical_not(row)
+    source = condition
+    while source.op in (BROADCAST, RESHAPE) and source.size > 1:
+        inner = source.args[0]
+        if source.op is BROADCAST and source.ndim == condition.ndim:
+            aligned = (1,) * (source.ndim - inner.ndim) + inner.shape
+            if aligned[along] == 1 and inner.size > 1:
+                return reshape(inner, aligned)
+        source = inner
+    if source.size == 1:
+        return reshape(source, ())
+    return condition if condition.shape[along] == 1 else None
+
+
+def _spread(row: Expr, shape: Shape) -> Expr:
+    """A row of conditions in a shape; written as `where` writes it, so that equals are one node."""
+    if row.op is logical_not.op:
+        return logical_not(broadcast_to(row.args[0], shape))
+    return broadcast_to(row, shape)
+
+
+MASKS: tuple[Rule, ...] = (
+    *(
+        Rule("move into a mask", op, _move_into_mask, False, child)
+        for op in (multiply.op, divide.op, negative.op)
+        for child in (WHERE, SCATTER, GETITEM, PERMUTE, RESHAPE, add.op)
+    ),
+    Rule("slice of what is put in place", GETITEM, _slice_of_scatter, False, SCATTER),
+    Rule("mask of a mask", WHERE, _mask_of_mask, False, WHERE),
+    Rule("add masks", add.op, _add_masks, False, WHERE),
+    *(Rule("broadcast a mask", op, _broadcast_mask, False, WHERE) for op in (BROADCAST, RESHAPE)),
+    Rule("mask past a product", MATMUL, _mask_past_product, False, WHERE),
+    *(
+        Rule("mask an operand", MATMUL, _mask_operand, False, child)
+        for child in (WHERE, add.op, CONCAT, SCATTER)
+    ),
+)

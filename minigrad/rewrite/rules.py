@@ -1,0 +1,65 @@
+"""The tables of rules, and the functions that apply them.
+
+`simplify` applies all; a compiled function applies EXACT and STABILITY; a derivative is taken of
+what STABILITY makes, so that it is stable too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
+
+from minigrad.errors import GraphError
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import roots_of
+from minigrad.names import public
+from minigrad.rewrite.driver import Rewriter, Rule
+from minigrad.rewrite.exact import EXACT
+from minigrad.rewrite.real import REAL
+from minigrad.rewrite.stable import STABILITY
+from minigrad.rewrite.views import VIEWS
+
+RULES: Mapping[str, tuple[Rule, ...]] = {"exact": EXACT, "stability": STABILITY, "real": REAL}
+
+_all = Rewriter(EXACT + STABILITY + REAL)
+_safe = Rewriter(EXACT + STABILITY)
+_stable = Rewriter((*STABILITY, *VIEWS))
+
+
+@overload
+def simplify(y: Expr, rules: Iterable[Rule] | None = None) -> Expr: ...
+@overload
+def simplify(y: Sequence[Expr], rules: Iterable[Rule] | None = None) -> list[Expr]: ...
+@public
+def simplify(y: Any, rules: Iterable[Rule] | None = None) -> Any:
+    """Expressions rewritten until no rule fits: all tables, or the rules given.
+
+    The result has the same type and, where the mathematics is finite, the same value.
+    `minigrad.RULES` lists the rules by table. Raises RewriteLoopError when given rules
+    do not end.
+
+    >>> from minigrad.graph.leaves import var
+    >>> x = var("x")
+    >>> simplify(x * 1 + 0) is x, str(simplify(log(sigmoid(x))))
+    (True, '-softplus(-x)')
+    """
+    if rules is not None and not isinstance(rules, Iterable):
+        raise GraphError(f"rules are a list, such as minigrad.RULES['exact'], not {rules!r:.60}")
+    driver = _all if rules is None else Rewriter(rules)
+    found = driver(roots_of(y))
+    return found[0] if isinstance(y, Expr) else found
+
+
+def simplify_safely(outputs: Sequence[Expr]) -> list[Expr]:
+    """What a compiled function runs: EXACT and STABILITY rules only."""
+    return _safe(outputs)
+
+
+def may_be_unstable(nodes: Iterable[Expr]) -> bool:
+    """Whether `stabilise` may change a graph of these nodes."""
+    return _stable.may_fit(nodes)
+
+
+def stabilise(outputs: Sequence[Expr]) -> list[Expr]:
+    """What a derivative is taken of: STABILITY rules, and slices moved to the parts they read."""
+    return _stable(outputs)

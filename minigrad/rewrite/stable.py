@@ -1,0 +1,163 @@
+"""STABILITY rules: the mathematics stays, its floating point is mended."""
+
+from __future__ import annotations
+
+from minigrad.graph.node import Expr, make
+from minigrad.ops.core import (
+    BROADCAST,
+    RESHAPE,
+    SUM,
+    broadcast_to,
+    keep_axes,
+    reshape,
+    uniform_value,
+)
+from minigrad.ops.index import GETITEM
+from minigrad.ops.pointwise import (
+    WHERE,
+    abs,
+    add,
+    divide,
+    equal,
+    exp,
+    hypot,
+    log,
+    log1p,
+    logaddexp,
+    maximum,
+    multiply,
+    pow,
+    relu,
+    sigmoid,
+    softplus,
+    sqrt,
+    square,
+    subtract,
+)
+from minigrad.ops.reduce import SOFTMAX, log_softmax, logsumexp, root, softmax
+from minigrad.ops.shape import PERMUTE
+from minigrad.rewrite.driver import Rule, rule
+from minigrad.rewrite.masks import MASKS
+
+_READS = (GETITEM, RESHAPE, PERMUTE)
+
+
+def _log_of_sum(node: Expr) -> Expr | None:
+    """log(Σ exp(v)), with the kept axes of keepdims between."""
+    inner = node.args[0]
+    total = inner.args[0] if inner.op is RESHAPE else inner
+    if total.op is not SUM or total.args[0].op.name != "exp":
+        return None
+    return reshape(logsumexp(total.args[0].args[0], total.attrs[0]), node.shape)
+
+
+def _log_of_softmax(node: Expr) -> Expr | None:
+    """log of a softmax or a sigmoid, also of elements that were read from it."""
+    views: list[Expr] = []
+    inner = node.args[0]
+    while inner.op in _READS:
+        views.append(inner)
+        inner = inner.args[0]
+    if inner.op is SOFTMAX:
+        y = log_softmax(inner.args[0], inner.attrs[0])
+    elif inner.op is sigmoid.op:
+        y = -softplus(-inner.args[0])
+    else:
+        return None
+    for view in reversed(views):
+        y = make(view.op, (y, *view.args[1:]), view.attrs)
+    return y
+
+
+def _softmax_by_hand(node: Expr) -> Expr | None:
+    """exp(v) / Σ exp(v), broadcast back along the summed axes."""
+    top, bottom = node.args
+    while bottom.op is BROADCAST or bottom.op is RESHAPE:
+        bottom = bottom.args[0]
+    if bottom.op is not SUM or bottom.args[0] is not top or top.op.name != "exp":
+        return None
+    (axes,) = bottom.attrs
+    backs = [broadcast_to(reshape(bottom, keep_axes(top.shape, axes)), top.shape)]
+    if axes == tuple(range(len(axes))):  # leading axes come back without keepdims
+        backs.append(broadcast_to(bottom, top.shape))
+    return softmax(top.args[0], axes) if any(b is node.args[1] for b in backs) else None
+
+
+def _square_of(x: Expr) -> Expr | None:
+    """The square of what has a kink at 0 only: |a|, the root of a sum of squares, hypot(a, b)."""
+    if x.op is abs.op:
+        return x.args[0] * x.args[0]
+    if x.op is hypot.op:
+        a, b = x.args
+        return a * a + b * b
+    if x.op is WHERE and x.args[0].op is equal.op:
+        inside = x.args[0].args[0]
+        if inside.type.is_float and x is root(inside):
+            return inside
+    return None
+
+
+def _even_power(node: Expr) -> Expr | None:
+    """|a|² = a², root(s)² = s: smooth at 0, where the derivatives of |a| and root(s) are not."""
+    if node.op is pow.op:
+        exponent = uniform_value(node.args[1])
+    else:
+        exponent = 2 if node.args[0] is node.args[-1] else None
+    if exponent is None or exponent <= 0 or exponent % 2:
+        return None
+    square = _square_of(node.args[0])
+    return square if square is None or exponent == 2 else square ** (exponent / 2)
+
+
+def _softplus_by_hand(total: Expr) -> Expr | None:
+    """max(a, 0) + softplus(-|a|) = softplus(a): smooth at 0, where its parts are not.
+
+    Also max(a, 0) - b + softplus(-|a|), the cross-entropy of a logit as it is often written.
+    """
+    for left, bend in (total.args, total.args[::-1]):
+        kept, less = left.args if left.op is subtract.op else (left, None)
+        a = _rectified(kept)
+        if a is not None and bend is softplus(-abs(a)):
+            return softplus(a) if less is None else softplus(a) - less
+    return None
+
+
+def _rectified(x: Expr) -> Expr | None:
+    """a of relu(a) and of maximum(a, 0)."""
+    if x.op is relu.op:
+        return x.args[0] if x.type.is_float else None
+    if x.op is maximum.op and x.type.is_float:
+        for a, b in (x.args, x.args[::-1]):
+            if uniform_value(b) == 0:
+                return a
+    return None
+
+
+STABILITY: tuple[Rule, ...] = (
+    rule("log(sigmoid(a))", lambda a: log(sigmoid(a)), lambda a: -softplus(-a)),
+    rule("log(1 - sigmoid(a))", lambda a: log(1.0 - sigmoid(a)), lambda a: -softplus(a)),
+    rule("log1p(-sigmoid(a))", lambda a: log1p(-sigmoid(a)), lambda a: -softplus(a)),
+    rule("log(1 + exp(a))", lambda a: log(1.0 + exp(a)), lambda a: softplus(a)),
+    rule("log1p(exp(a))", lambda a: log1p(exp(a)), lambda a: softplus(a)),
+    rule("log(exp(a))", lambda a: log(exp(a)), lambda a: a),
+    rule("log(exp(a) + exp(b))", lambda a, b: log(exp(a) + exp(b)), lambda a, b: logaddexp(a, b)),
+    rule("1 / (1 + exp(-a))", lambda a: 1.0 / (1.0 + exp(-a)), lambda a: sigmoid(a)),
+    rule("1 / (1 + exp(a))", lambda a: 1.0 / (1.0 + exp(a)), lambda a: sigmoid(-a)),
+    rule("exp(a) / (1 + exp(a))", lambda a: exp(a) / (1.0 + exp(a)), lambda a: sigmoid(a)),
+    rule("sqrt(a * a)", lambda a: sqrt(a * a), lambda a: abs(a)),
+    rule("sqrt(square(a))", lambda a: sqrt(square(a)), lambda a: abs(a)),
+    rule("sqrt(a ** 2)", lambda a: sqrt(a**2.0), lambda a: abs(a)),
+    Rule("log(sum(exp))", log.op, _log_of_sum, False),
+    *(
+        Rule("log(softmax)", log.op, _log_of_softmax, False, child)
+        for child in (SOFTMAX, *_READS)
+    ),
+    Rule("softmax by hand", divide.op, _softmax_by_hand, False,
+         exp.op),
+    *(
+        Rule("even power", op, _even_power, False, child)
+        for op in (pow.op, square.op, multiply.op) for child in (abs.op, hypot.op, WHERE)
+    ),
+    Rule("softplus by hand", add.op, _softplus_by_hand, False, softplus.op),
+    *MASKS,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""What Python's and NumPy's syntax on an expression means."""
