@@ -420,6 +420,9 @@ def _trained(
 
 
 def _progress(name: str, reports: Iterable[Report], steps: int, quiet: bool) -> Iterator[Report]:
+    if quiet:  # rich before 14.3 writes an empty line for a bar that it does not show
+        yield from reports
+        return
     columns = (
         TextColumn(f"{name:>8}"),
         BarColumn(),
@@ -427,7 +430,7 @@ def _progress(name: str, reports: Iterable[Report], steps: int, quiet: bool) -> 
         TextColumn("loss {task.fields[loss]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         job = progress.add_task(name, total=steps, loss="  -   ")
         for report in reports:
             progress.update(job, completed=report.step, loss=f"{report.loss:.4f}")

@@ -66,7 +66,7 @@ def test_python_numbers_take_the_dtype_of_the_array(name: str) -> None:
     function = getattr(mg, name)
     for dtype in dtypes:
         x = mg.var("x", (2,), dtype)
-        numbers = {"b": [True], "f": [1, 1.5]}.get(x.dtype.kind, [1])
+        numbers: list[float] = {"b": [True], "f": [1, 1.5]}.get(x.dtype.kind, [1])
         for number in numbers:
             for y in (function(x, number), function(number, x)):
                 assert y.dtype == (mg.bool if test else dtype), (dtype, number)

@@ -139,8 +139,8 @@ def test_gate_biases():
         (GRU(2, 3, memory=100), {"b_z": -log}),
     ]
     for cell, expected in cases:
-        values = cell.init(0)
-        for name, bias in expected.items():
+        values = cell.init(0)  # type: ignore[attr-defined]
+        for name, bias in expected.items():  # type: ignore[attr-defined]
             assert (values[name] == np.float32(bias)).all(), (cell, name)
 
 

@@ -46,7 +46,7 @@ def _flow(cell: str, c, h, line=None, gates=None) -> Flow:
         keep = [0.5] * len(h)
         split = Split("C", "f", keep, _series("C", line), _series("C", gates))
     bare = Flow(cell, len(h), 4, "float64", 0.0, series, split, {}, [])
-    return Flow(*[*vars(bare).values()][:-1], diagnose(bare))
+    return Flow(*[*vars(bare).values()][:-1], diagnose(bare))  # type: ignore[call-arg]
 
 
 def _decaying(steps: int, rate: float, end: float, seed: int = 0) -> np.ndarray:

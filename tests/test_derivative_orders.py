@@ -197,7 +197,7 @@ def test_binary(name, which):
 
 @pytest.mark.parametrize("name", TIES)
 def test_binary_conventions(name):
-    for point, expected in TIES[name].items():
+    for point, expected in TIES[name].items():  # type: ignore[attr-defined]
         for which, value in expected.items():
             measured = _partial(name, which, np.array([point]).T)
             assert_array_equal(measured, [value], err_msg=f"{which} at {point}")

@@ -171,7 +171,7 @@ def test_verify_finds_a_node_that_is_not_the_interned_one():
 
 def test_verify_finds_a_wrong_type():
     y = mg.sin(x * 1618.0)
-    mg.Expr.type.__set__(y, mg.TensorType((7,), "float32"))
+    mg.Expr.type.__set__(y, mg.TensorType((7,), "float32"))  # type: ignore[attr-defined]
     with pytest.raises(mg.GraphError, match="its type rule says float64"):
         mg.verify(y)
 

@@ -129,13 +129,13 @@ def test_small_shapes(seed, cpu):
     ],
 )
 def test_larger_shapes(shape, rng):
-    check_all(list(variants(*shape, rng)) + list(variants(*shape, rng)), rng)
+    check_all(list(variants(*shape, rng=rng)) + list(variants(*shape, rng=rng)), rng)
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 3), (13, 300, 20), (20, 1030, 140), (3, 1537, 70)])
 @pytest.mark.parametrize("transpose_b", [False, True])
 def test_b_packed_in_blocks(shape, transpose_b, rng):
-    for product in variants(*shape, rng):
+    for product in variants(*shape, rng=rng):
         if product.packed and product.transpose_b == transpose_b:
             module = jit.new_module()
             emit_blocked_matmul(module, "blocked", product)

@@ -87,7 +87,8 @@ def test_lists_of_expressions_are_stacked():
     turn = mg.matmul([[mg.cos(t), -mg.sin(t)], [mg.sin(t), mg.cos(t)]], [1.0, 2.0])
     expected = [math.cos(0.3) - 2 * math.sin(0.3), math.sin(0.3) + 2 * math.cos(0.3)]
     assert turn.eval({t: 0.3}) == pytest.approx(expected, rel=1e-15)
-    assert np.concatenate([[p, 1], w]).eval().tolist() == [2.0, 1.0, 1.0, 2.0]
+    joined = np.concatenate([[p, 1], w])
+    assert joined.eval().tolist() == [2.0, 1.0, 1.0, 2.0]  # type: ignore[attr-defined]
     assert np.add(w, [p, 1.0]).eval().tolist() == [3.0, 3.0]
     half = mg.var("half", (), "float32")
     assert mg.sum([half, 1.5]).dtype == np.float32

@@ -245,4 +245,5 @@ def test_numpy_knows_shapes_and_dtypes():
     assert np.isrealobj(half)
     assert not np.iscomplexobj(half)
     assert (np.empty_like(half).shape, np.empty_like(half).dtype) == ((2, 3), np.float32)
-    assert np.empty_like(half, shape=(4,), dtype=np.int8).eval().tolist() == [0, 0, 0, 0]
+    empty = np.empty_like(half, shape=(4,), dtype=np.int8)
+    assert empty.eval().tolist() == [0, 0, 0, 0]  # type: ignore[attr-defined]

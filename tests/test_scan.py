@@ -120,7 +120,7 @@ def test_nested_loops():
     y = mg.sum(mg.scan(outer, mg.const(0.5), x)[1])
     at = {x: np.linspace(-1, 1, 12).reshape(3, 4), w: 0.7}
     expected, c = 0.0, 0.5
-    for row in at[x]:
+    for row in at[x]:  # type: ignore[attr-defined]
         a = c
         for e in row:
             a = np.sin(a * 0.7 + e * c)

@@ -21,7 +21,7 @@ def trained(cell, settings):
 
 @pytest.mark.parametrize("name", [n for n in CELLS if n != "rnn"])
 def test_gated_cells_learn_a_short_adding_problem(name):
-    model, reports = trained(CELLS[name](2, 16, memory=10), Settings(steps=300))
+    model, reports = trained(CELLS[name](2, 16, memory=10), Settings(steps=300))  # type: ignore[call-arg]
     score = evaluate(model, TASK, seed=0)
     assert score.loss < 0.1 * TASK.baseline
     assert np.mean([r.loss for r in reports[-10:]]) < 0.1 * np.mean([r.loss for r in reports[:10]])
