@@ -198,8 +198,8 @@ class _Gated(Cell[S]):
 
 _LSTM_GATES = (
     Gate("f", "forget gate", one="keeps C", zero="drops C"),
-    Gate("i", "input gate", one="takes the candidate", zero="leaves it out"),
-    Gate("o", "output gate", one="shows C in h", zero="hides it"),
+    Gate("i", "input gate", one="takes the candidate", zero="leaves the candidate out"),
+    Gate("o", "output gate", one="shows C in h", zero="hides C from h"),
 )
 
 
@@ -314,7 +314,7 @@ class GRU(_Gated[RNNState]):
     state_type: ClassVar[Any] = RNNState
     gates: ClassVar[tuple[Gate, ...] | None] = (
         Gate("z", "update gate", one="takes the candidate", zero="keeps h"),
-        Gate("r", "reset gate", one="shows h to the candidate", zero="hides h from it"),
+        Gate("r", "reset gate", one="shows h to the candidate", zero="hides h from the candidate"),
     )
 
     def _biases(self) -> dict[str, float]:
