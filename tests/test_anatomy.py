@@ -178,6 +178,12 @@ def test_places_are_those_of_real_ops_and_of_all(kind) -> None:
     assert at["h₀"][1] == places["h"][1]
 
 
+def test_a_cell_under_anothers_name_is_told_apart() -> None:
+    assert measure(_model(own_cells.NoOut), *_data()).cell == "NoOut"
+    assert measure(_model(own_cells.Blend), *_data()).cell == "blend"
+    assert measure(_model(LSTM), *_data()).cell == "lstm"
+
+
 @pytest.mark.parametrize("kind", [k for k in CELLS.values() if k is not RNN])
 def test_the_lane_is_the_line_from_the_first_state_to_the_last(kind) -> None:
     picture = cell_unrolled(_model(kind), *_data(), steps=3).picture

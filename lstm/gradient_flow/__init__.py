@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lstm.anatomy import anatomy
+from lstm.cells import CELLS
 from lstm.gradient_flow.summary import (
     Flow,
     GateValues,
@@ -60,8 +61,9 @@ def measure(model: Model[Any], xs: Any, ys: Any, loss: Loss | None = None) -> Fl
     line, gates = anatomy(model.cell)
     traced = trace(model, xs, ys, loss)
     steps, batch = np.shape(xs)[:2]
+    kind, name = type(model.cell), model.cell.name
     flow = Flow(
-        model.cell.name,
+        name if CELLS.get(name, kind) is kind else kind.__name__,  # no other cell under our names
         steps,
         batch,
         model.cell.dtype,
