@@ -42,7 +42,7 @@ def vmap(
     def mapped(*args: Any) -> Any:
         axes = _one_each(in_axes, len(args))
         stacks: dict[Expr, Expr] = {}
-        given: list[Any] = []
+        operands: list[Any] = []
         sizes: dict[str, int] = {}
         for k, (arg, axis) in enumerate(zip(args, axes, strict=True)):
             leaves, build = flatten(arg)
@@ -53,9 +53,9 @@ def vmap(
                 sizes |= {n: v.shape[0] for n, v in zip(names, values, strict=True)}
                 ones = [placeholder("one", v.type.with_shape(v.shape[1:])) for v in values]
                 stacks |= dict(zip(ones, values, strict=True))
-            given.append(build(iter(ones)))
+            operands.append(build(iter(ones)))
         n = _common(sizes)
-        leaves, build = flatten(f(*given))
+        leaves, build = flatten(f(*operands))
         outputs = batched([as_expr(y) for y in leaves], stacks, n)
         return build(iter([moveaxis(y, 0, out_axes) if out_axes else y for y in outputs]))
 

@@ -247,10 +247,10 @@ def _name(value: Any) -> str:
 
 
 def _op_attrs(op: Op, encoded: dict[str, Any]) -> tuple[Any, ...]:
-    given = _list(encoded.get("attrs", []), "'attrs'")
-    if len(given) != len(op.attrs) or not _NOT_DATA.isdisjoint(a.name for a in op.attrs):
+    encoded_attrs = _list(encoded.get("attrs", []), "'attrs'")
+    if len(encoded_attrs) != len(op.attrs) or not _NOT_DATA.isdisjoint(a.name for a in op.attrs):
         raise GraphFileError(f"op {op.name} does not take these attributes")
-    return tuple(_decode_attr(a) for a in given)
+    return tuple(_decode_attr(a) for a in encoded_attrs)
 
 
 def _text(value: Any, what: str) -> str:
@@ -321,9 +321,9 @@ def _decode_loop(encoded: dict[str, Any]) -> Loop:
 def _decode_body(encoded: Any) -> Body:
     if not isinstance(encoded, dict):
         raise GraphFileError("the body of a loop must be an object")
-    found = _decode_graph(encoded, in_body=True)
+    nodes = _decode_graph(encoded, in_body=True)
     n_carry, n_x, n_in = (_count(encoded.get(name)) for name in ("carries", "xs", "in"))
-    inputs, outputs = found[:n_in], found[n_in:]
+    inputs, outputs = nodes[:n_in], nodes[n_in:]
     if not 0 <= n_carry <= n_carry + n_x <= len(inputs) == n_in or n_carry > len(outputs):
         raise GraphFileError("the body of a loop has too few inputs or outputs")
     kinds = ["carry"] * n_carry + ["x"] * n_x + ["const"] * (n_in - n_carry - n_x)

@@ -267,8 +267,8 @@ def normalize_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
     """
     if axis is None:
         return tuple(range(ndim))
-    given = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
-    axes = sorted(normalize_axis(a, ndim) for a in given)
+    numbers = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    axes = sorted(normalize_axis(a, ndim) for a in numbers)
     if len(set(axes)) != len(axes):
         raise ShapeError(f"axis {axis} names an axis twice")
     return tuple(axes)

@@ -78,10 +78,10 @@ def bind(v: Expr, value: Any) -> Array:
     return converted
 
 
-def _keeps_kind(given: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
+def _keeps_kind(source: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
     """Whether a value may become one of the wanted dtype: a bool an integer, an integer a float."""
     ranks = {"b": 0, "i": 1, "u": 1, "f": 2}
-    return given.kind in ranks and ranks[given.kind] <= ranks[wanted.kind]
+    return source.kind in ranks and ranks[source.kind] <= ranks[wanted.kind]
 
 
 def resolve(variables: Sequence[Expr], bindings: Mapping[Any, Any]) -> dict[Expr, Any]:

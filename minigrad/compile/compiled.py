@@ -57,31 +57,31 @@ class Function:
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Run; raises GraphError, ShapeError or DTypeError for inputs that do not fit."""
-        given = self._in_order(values, named)
-        arrays = [bind(v, x) for v, x in zip(self.inputs, given, strict=True)]
-        found = self._run(arrays)
+        operands = self._in_order(values, named)
+        arrays = [bind(v, x) for v, x in zip(self.inputs, operands, strict=True)]
+        results = self._run(arrays)
         for name, cell in self._written:  # all are updated or none is
             cell.require_type(name, writable=True)
-        for (_, cell), new in zip(self._written, found[self._count :], strict=True):
+        for (_, cell), new in zip(self._written, results[self._count :], strict=True):
             cell.storage.store(new)
-        return self._build(iter([x[()] if not x.ndim else x for x in found[: self._count]]))
+        return self._build(iter([x[()] if not x.ndim else x for x in results[: self._count]]))
 
     def _in_order(self, values: tuple[Any, ...], named: dict[str, Any]) -> Sequence[Any]:
         if len(values) == len(self.inputs) and not named:
             return values
         names = [cast(str, v.name) for v in self.inputs]
-        given = dict(zip(names, values, strict=False))
+        by_name = dict(zip(names, values, strict=False))
         wrong = {
-            "missing": [n for n in names if n not in given and n not in named],
+            "missing": [n for n in names if n not in by_name and n not in named],
             "unknown": [n for n in named if n not in names],
-            "given twice": [n for n in named if n in given],
+            "given twice": [n for n in named if n in by_name],
             "too many": [repr(x)[:20] for x in values[len(names) :]],
         }
         if any(wrong.values()):
             problems = "; ".join(f"{what}: {', '.join(n)}" for what, n in wrong.items() if n)
             raise GraphError(f"this function takes ({', '.join(names)}); {problems}")
-        given.update(named)
-        return [given[n] for n in names]
+        by_name.update(named)
+        return [by_name[n] for n in names]
 
     def __repr__(self) -> str:
         names = ", ".join(cast(str, v.name) for v in self.inputs)

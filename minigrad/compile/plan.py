@@ -139,7 +139,7 @@ def _assign_buffers(plan: Plan, reuse: bool) -> None:
             last_use[root[s]] = k
     for s in plan.outputs:
         last_use[root[s]] = len(plan.steps)
-    kept = {root[s] for s in plan.outputs}
+    output_roots = {root[s] for s in plan.outputs}
     memory = _Buffers(plan.buffers)
     for k, step in enumerate(plan.steps):
         dead = {r for s in step.args if last_use[r := root[s]] == k}
@@ -155,11 +155,11 @@ def _assign_buffers(plan: Plan, reuse: bool) -> None:
                     **dict(step.items),
                 }
                 step.buffer = tuple(
-                    None if s in kept else memory.take(s, node.type.items[i])
+                    None if s in output_roots else memory.take(s, node.type.items[i])
                     for i, s in slots.items()
                 )
             dead |= {s for s in (step.slot, *(s for _, s in step.items)) if last_use[s] < 0}
-        elif _takes_buffer(node) and step.slot not in kept:
+        elif _takes_buffer(node) and step.slot not in output_roots:
             step.buffer = memory.take(step.slot, node.type)
         memory.release(dead)
         # A loop that NumPy runs makes arrays besides its buffers: those are let go of always.

@@ -138,8 +138,8 @@ class Adjoints:
 
     def __getitem__(self, node: Expr) -> Expr:
         """∂y/∂node; zeros where no differentiable path connects the two."""
-        found = self._adjoints.get(node)
-        return zeros_like(node) if found is None else found
+        adjoint = self._adjoints.get(node)
+        return zeros_like(node) if adjoint is None else adjoint
 
     def terms(self) -> Mapping[tuple[Expr, int], Expr]:
         """All edge terms that are not structurally zero, by (user, position)."""
@@ -191,8 +191,8 @@ class Adjoints:
 
 
 def _or_zeros(sums: Mapping[Expr, Expr], node: Expr) -> Expr:
-    found = sums.get(node)
-    return zeros_like(node) if found is None else found
+    adjoint = sums.get(node)
+    return zeros_like(node) if adjoint is None else adjoint
 
 
 def _add_term(sums: dict[Expr, Expr], node: Expr, term: Expr | None) -> None:

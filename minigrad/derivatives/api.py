@@ -56,9 +56,9 @@ def _require_float(x: Any, what: str) -> None:
 def _as_list(wrt: Any) -> tuple[list[Expr], Callable[[list[Expr]], Any]]:
     """Expressions to differentiate by, and how to give the answers back in the same shape."""
     if isinstance(wrt, Expr):
-        return [wrt], lambda found: found[0]
+        return [wrt], lambda answers: answers[0]
     if isinstance(wrt, Mapping):
-        return list(wrt.values()), lambda found: dict(zip(wrt, found, strict=True))
+        return list(wrt.values()), lambda answers: dict(zip(wrt, answers, strict=True))
     if isinstance(wrt, (list, tuple)):
         return list(wrt), list
     raise DTypeError(f"cannot differentiate with respect to {wrt!r:.60}: it is no expression")
@@ -130,8 +130,8 @@ def vjp(y: Expr, wrt: Any, cotangent: Any) -> Any:
     seed = _like(cotangent, y, "cotangent")
 
     def derive(stable: Expr, by: Sequence[Expr], order: Sequence[Expr]) -> list[Expr]:
-        found = Adjoints(stable, seed, by, order)
-        return [found[w] for w in by]
+        adjoint = Adjoints(stable, seed, by, order)
+        return [adjoint[w] for w in by]
 
     with gc_paused():
         return pack(_with_stable(y, leaves, derive))
@@ -148,15 +148,15 @@ def jvp(y: Expr, wrt: Any, tangent: Any) -> Expr:
     """
     _require_float(y, "differentiate")
     leaves, _ = _as_list(wrt)
-    given = [tangent] if isinstance(wrt, Expr) else _matching(wrt, tangent)
+    tangents = [tangent] if isinstance(wrt, Expr) else _matching(wrt, tangent)
     seeds = []
-    for w, t in zip(leaves, given, strict=True):
+    for w, t in zip(leaves, tangents, strict=True):
         _require_float(w, "differentiate with respect to")
         seeds.append(_like(t, w, "tangent"))
 
     def derive(stable: Expr, by: Sequence[Expr], order: Sequence[Expr]) -> list[Expr]:
-        (found,) = push_forward([stable], dict(zip(by, seeds, strict=True)), order)
-        return [zeros_like(y) if found is None else found]
+        (out_tangent,) = push_forward([stable], dict(zip(by, seeds, strict=True)), order)
+        return [zeros_like(y) if out_tangent is None else out_tangent]
 
     return _with_stable(y, leaves, derive)[0]
 

@@ -34,9 +34,9 @@ def push_forward(
             if node in known or node not in active:
                 continue
             mark(node)
-            found = _pushed_tangent(node, [known.get(a) for a in node.args])
-            if found is not None:
-                known[node] = found
+            tangent = _pushed_tangent(node, [known.get(a) for a in node.args])
+            if tangent is not None:
+                known[node] = tangent
     return [known.get(y) for y in outputs]
 
 
@@ -73,10 +73,10 @@ def _transposed_vjp(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
         if tangent is not None and term is not None:
             pieces.append(sum(term * tangent))
     total = sum_or_none(pieces)
-    found = None if total is None else Adjoints(total, wrt=[u]).get(u)
-    if found is not None and u in frozenset(toposort(found)):
+    adjoint = None if total is None else Adjoints(total, wrt=[u]).get(u)
+    if adjoint is not None and u in frozenset(toposort(adjoint)):
         raise GraphError(
             f"the backward of {describe(node)} is not linear in its cotangent; "
             "forward mode needs that"
         )
-    return found
+    return adjoint

@@ -137,8 +137,8 @@ def _passing(
         for user, i in zeros
         if (probe := _carried(rules[user][i], edges[user, i])) is not None
     }
-    found = _evaluate([*probes.values()], at)
-    return {key for key, array in zip(probes, found, strict=True) if array.any()}
+    arrays = _evaluate([*probes.values()], at)
+    return {key for key, array in zip(probes, arrays, strict=True) if array.any()}
 
 
 def _probe(user: Expr, cotangents: Sequence[Array]) -> Expr:

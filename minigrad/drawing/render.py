@@ -222,19 +222,19 @@ def _font_folder(folder: Path) -> Path:
     home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     fonts = sorted(FONTS.glob("*.ttf"))
     version = "-".join(str(f.stat().st_size) for f in fonts)
-    kept = home / "minigrad" / f"fonts-{version}"
-    if not kept.is_dir():
+    copy = home / "minigrad" / f"fonts-{version}"
+    if not copy.is_dir():
         try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            part = Path(tempfile.mkdtemp(dir=kept.parent))
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            part = Path(tempfile.mkdtemp(dir=copy.parent))
             _copy_all(fonts, part)
-            part.rename(kept)
+            part.rename(copy)
         except OSError:  # a read-only home, or another process was first
-            if not kept.is_dir():
-                kept = folder / "fonts"
-                kept.mkdir()
-                _copy_all(fonts, kept)
-    return kept
+            if not copy.is_dir():
+                copy = folder / "fonts"
+                copy.mkdir()
+                _copy_all(fonts, copy)
+    return copy
 
 
 def _copy_all(files: list[Path], folder: Path) -> None:
@@ -468,11 +468,11 @@ def _refused(job: _Job, printed: str) -> RenderError:
 
 
 def _line_at_fault(job: _Job, printed: str) -> str:
-    found = re.search(r"syntax error in line (\d+)", printed)
+    match = re.search(r"syntax error in line (\d+)", printed)
     lines = job.dot.split("\n")
-    if found is None or not 1 <= int(found[1]) <= len(lines):
+    if match is None or not 1 <= int(match[1]) <= len(lines):
         return ""
-    return f"Line {found[1]} of the DOT text is: {_shortened(lines[int(found[1]) - 1])}\n"
+    return f"Line {match[1]} of the DOT text is: {_shortened(lines[int(match[1]) - 1])}\n"
 
 
 def _crashed(job: _Job, code: int, printed: str) -> RenderError:

@@ -27,10 +27,10 @@ def shrink(svg: bytes) -> tuple[float, str]:
     >>> shrink(b'<svg width="64000pt" height="80pt" viewBox=...')
     (0.5, '64,000 x 80')
     """
-    found = re.search(rb'<svg width="(\d+)p[tx]"\s+height="(\d+)p[tx]"', svg)
-    if found is None:
+    match = re.search(rb'<svg width="(\d+)p[tx]"\s+height="(\d+)p[tx]"', svg)
+    if match is None:
         return 1.0, "unknown"
-    width, height = (max(1, int(side)) for side in found.groups())
+    width, height = (max(1, int(side)) for side in match.groups())
     factor = min(1.0, PNG_SIDE / max(width, height), (PNG_AREA / (width * height)) ** 0.5)
     return factor, f"{width:,} x {height:,}"
 

@@ -302,8 +302,8 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
     """
     key = _key(op, args, attrs)
     entry = _TABLE.get(key)
-    if entry is not None and (found := entry()) is not None:
-        return found
+    if entry is not None and (node := entry()) is not None:
+        return node
     try:
         if not op.pointwise and not op.of_tuple:  # pointwise rules look for themselves, once
             require_tensors(map(_TYPE_OF, args))

@@ -37,21 +37,21 @@ def walk(
     roots: Iterable[Expr], reads: Callable[[Expr], tuple[Expr, ...]]
 ) -> dict[Expr, tuple[Expr, ...]]:
     """What each node under the roots reads, in an order in which it comes after what it reads."""
-    found: dict[Expr, tuple[Expr, ...]] = {}
+    order: dict[Expr, tuple[Expr, ...]] = {}
     stack = list(roots)[::-1]
     while stack:
         node = stack[-1]
-        if node in found:
+        if node in order:
             stack.pop()
             continue
         needs = reads(node)
-        waiting = [a for a in needs if a not in found]
+        waiting = [a for a in needs if a not in order]
         if waiting:
             stack.extend(reversed(waiting))
         else:
-            found[node] = needs
+            order[node] = needs
             stack.pop()
-    return found
+    return order
 
 
 def map_graph(

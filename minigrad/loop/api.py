@@ -93,11 +93,11 @@ def _length(
     return lengths.pop()
 
 
-def _steps(given: Any, name: str, least: int) -> int:
+def _steps(count: Any, name: str, least: int) -> int:
     """A number of steps. Raises ShapeError."""
-    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < least:
-        raise ShapeError(f"{name}= is a whole number of steps, at least {least}, not {given!r}")
-    return int(given)
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < least:
+        raise ShapeError(f"{name}= is a whole number of steps, at least {least}, not {count!r}")
+    return int(count)
 
 
 def _call(
@@ -244,9 +244,9 @@ def _unrolled(loop: Loop, args: Sequence[Expr]) -> Expr:
     carries, xs, constants = body.split(args)
     rows: dict[int, list[Expr]] = {}
     for t in reversed(range(length)) if loop.reverse else range(length):
-        given = [*carries, *(x[t] for x in xs), *constants]
-        found = substitute(body.outputs, dict(zip(body.inputs, given, strict=True)))
-        carries, rows[t] = found[: body.n_carry], found[body.n_carry :]
+        operands = [*carries, *(x[t] for x in xs), *constants]
+        results = substitute(body.outputs, dict(zip(body.inputs, operands, strict=True)))
+        carries, rows[t] = results[: body.n_carry], results[body.n_carry :]
     ys = [
         stack([rows[t][k] for t in range(length)]) if length else full(0, stacked(y.type, 0))
         for k, y in enumerate(body.ys)

@@ -40,15 +40,15 @@ class Body:
         # Keyed by identity: the body keeps its nodes alive, so their ids are theirs alone.
         key = (tuple(map(id, inputs)), tuple(map(id, outputs)), n_carry, n_x)
         with INTERNING:
-            found = cls._interned.get(key)
-            if found is None:
-                found = object.__new__(cls)
-                found.inputs = tuple(inputs)
-                found.outputs = tuple(outputs)
-                found.n_carry, found.n_x = n_carry, n_x
-                found.derived = {}
-                cls._interned[key] = found
-        return found
+            body = cls._interned.get(key)
+            if body is None:
+                body = object.__new__(cls)
+                body.inputs = tuple(inputs)
+                body.outputs = tuple(outputs)
+                body.n_carry, body.n_x = n_carry, n_x
+                body.derived = {}
+                cls._interned[key] = body
+        return body
 
     inputs: tuple[Expr, ...]
     outputs: tuple[Expr, ...]
@@ -81,10 +81,10 @@ class Body:
         """What each step gives out."""
         return self.outputs[self.n_carry :]
 
-    def split(self, given: Sequence[T]) -> tuple[list[T], list[T], list[T]]:
+    def split(self, values: Sequence[T]) -> tuple[list[T], list[T], list[T]]:
         """One thing for each input, by kind: carries, xs, constants."""
         end = self.n_carry + self.n_x
-        return list(given[: self.n_carry]), list(given[self.n_carry : end]), list(given[end:])
+        return list(values[: self.n_carry]), list(values[self.n_carry : end]), list(values[end:])
 
     def __repr__(self) -> str:
         steps = sum(bool(n.args) for n in toposort(self.outputs))
@@ -144,11 +144,11 @@ def close(
             outside.update((a, None) for a in args if not moving[a] and not _is_number(a))
     outside.update((o, None) for o in outputs if not moving[o] and not _is_number(o))
     constants = list(outside)
-    given = [*carries, *xs, *constants]
+    leaves = [*carries, *xs, *constants]
     kinds = ["carry"] * len(carries) + ["x"] * len(xs) + ["const"] * len(constants)
-    numbered = enumerate(zip(kinds, given, strict=True))
+    numbered = enumerate(zip(kinds, leaves, strict=True))
     inputs = [body_var(k, kind, v.type) for k, (kind, v) in numbered]
-    closed = substitute(outputs, dict(zip(given, inputs, strict=True)))
+    closed = substitute(outputs, dict(zip(leaves, inputs, strict=True)))
     return Body(inputs, closed, len(carries), len(xs)), constants
 
 

@@ -45,19 +45,19 @@ class _Backward:
         for term in terms[1:]:
             total = total + term
         adjoint = Adjoints(total, wrt=[v for v in body.inputs if v.type.is_float])
-        found = [adjoint.get(v) for v in body.inputs]
+        by_input = [adjoint.get(v) for v in body.inputs]
         # Masks move to where they are needed here: the products that follow leave the loop.
         seeds = [u for u in self.cotangents if u is not None]
-        terms = gather_factors(stabilise([g for g in found if g is not None]), seeds)
+        terms = gather_factors(stabilise([g for g in by_input if g is not None]), seeds)
         self.residuals = (
             carries_read(body, terms) if recompute else residuals(body, outputs, terms, seeds)
         )
         settled = iter(terms)
-        found = [None if g is None else next(settled) for g in found]
+        by_input = [None if g is None else next(settled) for g in by_input]
         split = body.n_carry + body.n_x
-        self.by_carry = found[: body.n_carry]
-        self.by_x = found[body.n_carry : split]
-        self.by_const = found[split:]
+        self.by_carry = by_input[: body.n_carry]
+        self.by_x = by_input[body.n_carry : split]
+        self.by_const = by_input[split:]
 
 
 def _backward(body: Body, recompute: bool) -> _Backward:
@@ -77,8 +77,8 @@ def scan_vjp(cotangent: Expr, out: Expr) -> list[Expr | None]:
 
     # The forward loop once more, giving out the residuals too. Loops that differ in their outputs
     # only are merged when the graph is compiled.
-    kept = back.residuals
-    wide = Body(body.inputs, (*body.outputs, *kept), body.n_carry, body.n_x)
+    residual_ys = back.residuals
+    wide = Body(body.inputs, (*body.outputs, *residual_ys), body.n_carry, body.n_x)
     wide_loop = replace(loop, body=wide)
     before = wide_loop.of(out.op, init, xs, constants)[len(body.outputs) :]
 
@@ -93,7 +93,7 @@ def scan_vjp(cotangent: Expr, out: Expr) -> list[Expr | None]:
     step_xs = [(u, ct) for u, ct in ys if u is not None]
     reverse_body, outside = close(
         [*(u for u, _, _ in carried), *(total for total, _ in by_const)],
-        [*(u for u, _ in step_xs), *kept, *body.xs],
+        [*(u for u, _ in step_xs), *residual_ys, *body.xs],
         [
             *(g for _, _, g in carried),
             *(total + g for total, g in by_const),

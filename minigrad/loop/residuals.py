@@ -65,21 +65,21 @@ def residuals(
     def as_met(node: Expr) -> bool:
         return node in forward if not node.op.pointwise else node in both and node not in reverse
 
-    return min((_kept(terms, as_met), _kept(terms, as_computed)), key=_size)
+    return min((_first_values(terms, as_met), _first_values(terms, as_computed)), key=_size)
 
 
 def carries_read(body: Body, terms: Sequence[Expr]) -> list[Expr]:
     """The carries that the reverse step reads: all else it computes from them again."""
-    return _kept(terms, frozenset(body.carries).__contains__)
+    return _first_values(terms, frozenset(body.carries).__contains__)
 
 
-def _kept(terms: Sequence[Expr], is_kept: Callable[[Expr], bool]) -> list[Expr]:
+def _first_values(terms: Sequence[Expr], is_residual: Callable[[Expr], bool]) -> list[Expr]:
     """The first values that are kept on the way from the terms back.
 
     What follows from the step's inputs and the constants alone is at hand in the reverse loop too,
     and a view is read again from what it views.
     """
-    kept: dict[Expr, None] = {}
+    values: dict[Expr, None] = {}
     seen: set[Expr] = set()
     stack = list(terms)
     while stack:
@@ -87,11 +87,11 @@ def _kept(terms: Sequence[Expr], is_kept: Callable[[Expr], bool]) -> list[Expr]:
         if node in seen:
             continue
         seen.add(node)
-        if is_kept(node) and not node.op.view:
-            kept[node] = None
+        if is_residual(node) and not node.op.view:
+            values[node] = None
         else:
             stack.extend(node.args)
-    return list(kept)
+    return list(values)
 
 
 def _size(values: Collection[Expr]) -> int:

@@ -30,13 +30,13 @@ def einsum(spec: str, *operands: Any) -> Expr:
     >>> einsum("ij,j->i", a, [1.0, 1.0]).eval()
     array([3., 7.])
     """
-    given = [as_expr(x) for x in operands]
-    with explaining("einsum", spec, *given):
-        inputs, output = _parse_einsum(spec, given)
-        dtype = promote(*[x.dtype for x in given])
+    exprs = [as_expr(x) for x in operands]
+    with explaining("einsum", spec, *exprs):
+        inputs, output = _parse_einsum(spec, exprs)
+        dtype = promote(*[x.dtype for x in exprs])
         pairs = [
             _take_diagonals(astype(x, dtype), labels)
-            for x, labels in zip(given, inputs, strict=True)
+            for x, labels in zip(exprs, inputs, strict=True)
         ]
         pairs = _drop_ones(pairs)
         _check_labels(pairs, output)
@@ -90,11 +90,11 @@ def _drop_ones(pairs: list[tuple[Expr, str]]) -> list[tuple[Expr, str]]:
     for x, labels in pairs:
         for label, n in zip(labels, x.shape, strict=True):
             longest[label] = n if longest.get(label, 1) == 1 else longest[label]
-    kept = []
+    pairs_left = []
     for x, labels in pairs:
         stays = [n == longest[label] or n != 1 for label, n in zip(labels, x.shape, strict=True)]
-        kept.append((reshape(x, compress(x.shape, stays)), "".join(compress(labels, stays))))
-    return kept
+        pairs_left.append((reshape(x, compress(x.shape, stays)), "".join(compress(labels, stays))))
+    return pairs_left
 
 
 def _are_letters(labels: str) -> bool:
@@ -132,12 +132,12 @@ def _steps(pairs: Sequence[Labelled], output: str) -> list[tuple[int, ...]]:
     return np.einsum_path(spec, *stand_ins, optimize=("greedy", 1 << 62))[0][1:]
 
 
-def _product(a: Labelled, b: Labelled, kept: Collection[str]) -> Labelled:
+def _product(a: Labelled, b: Labelled, others: Collection[str]) -> Labelled:
     """The product of two operands, summed over the labels that they share and nobody else needs."""
-    x, left = _summed(a, {*b[1], *kept})
-    y, right = _summed(b, {*a[1], *kept})
+    x, left = _summed(a, {*b[1], *others})
+    y, right = _summed(b, {*a[1], *others})
     both = [label for label in left if label in right]
-    stack, inner = ([c for c in both if (c in kept) is stays] for stays in (True, False))
+    stack, inner = ([c for c in both if (c in others) is stays] for stays in (True, False))
     rows, columns = ([c for c in own if c not in both] for own in (left, right))
     size = dict(zip(left + right, x.shape + y.shape, strict=True))
 
@@ -157,11 +157,11 @@ def _product(a: Labelled, b: Labelled, kept: Collection[str]) -> Labelled:
     return reshape(flat, [size[c] for c in names]), "".join(names)
 
 
-def _summed(pair: Labelled, kept: Collection[str]) -> Labelled:
+def _summed(pair: Labelled, needed: Collection[str]) -> Labelled:
     """An operand without the labels that nobody needs."""
     x, labels = pair
-    axes = [k for k, label in enumerate(labels) if label not in kept]
+    axes = [k for k, label in enumerate(labels) if label not in needed]
     if not axes:
         return pair
     # A sum of small integers is of a wider dtype; a product of them is not.
-    return astype(sum(x, axes), x.dtype), "".join(c for c in labels if c in kept)
+    return astype(sum(x, axes), x.dtype), "".join(c for c in labels if c in needed)

@@ -405,9 +405,9 @@ class _At:
         dtype = self._x.dtype
         weak = is_python_number(values)
         with explaining("at", self._x, values):
-            given = promote(dtype, values) if weak else as_expr(values).dtype
-            if not np.can_cast(given, dtype, "same_kind"):
-                raise DTypeError(f"cannot put {given} into {dtype}")
+            source_dtype = promote(dtype, values) if weak else as_expr(values).dtype
+            if not np.can_cast(source_dtype, dtype, "same_kind"):
+                raise DTypeError(f"cannot put {source_dtype} into {dtype}")
             (fitting,) = meet("at", values, dtype=dtype)
             if broadcast_shapes(fitting.shape, shape) != shape:
                 raise ShapeError(f"values of shape {fitting.shape} do not fit {shape}")

@@ -115,8 +115,8 @@ def _matmul_shaped(a: Expr, b: Expr) -> Expr:
         rows = reshape(a, (1, -1)) if a.ndim == 1 else a
         columns = reshape(b, (-1, 1)) if b.ndim == 1 else b
         out = _matmul_shaped(rows, columns)
-        kept = (out.shape[-2],) * (a.ndim > 1) + (out.shape[-1],) * (b.ndim > 1)
-        return reshape(out, (*out.shape[:-2], *kept))
+        matrix_axes = (out.shape[-2],) * (a.ndim > 1) + (out.shape[-1],) * (b.ndim > 1)
+        return reshape(out, (*out.shape[:-2], *matrix_axes))
     if b.ndim == 2 and a.ndim > 2:
         # One large product, where a stack of products would also repeat b in its gradient.
         rows = reshape(a, (-1, a.shape[-1])) if a.size else reshape(a, (_rows(a), a.shape[-1]))

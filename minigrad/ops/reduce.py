@@ -54,10 +54,10 @@ Axis = int | Sequence[int] | None
 
 
 def _extreme_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
-    kept = drop_axes(x.shape, axes)
+    out_shape = drop_axes(x.shape, axes)
     if 0 in [x.shape[a] for a in axes]:
         raise ShapeError(f"no extreme of no elements: shape {x.shape}, axes {axes}")
-    return x.with_shape(kept)
+    return x.with_shape(out_shape)
 
 
 def _extreme_vjp(cotangent: Expr, out: Expr) -> Terms:
@@ -237,8 +237,8 @@ def prod(
         paired = y[..., :half] * y[..., half : 2 * half]
         y = paired if n % 2 == 0 else concat([paired, y[..., -1:]], -1)
         n = y.shape[-1]
-    kept = keep_axes(x.shape, normalize_axes(axis, x.ndim))
-    return _in_dtype(reshape(y, kept if keepdims else y.shape[:-1]), dtype)
+    shape_left = keep_axes(x.shape, normalize_axes(axis, x.ndim))
+    return _in_dtype(reshape(y, shape_left if keepdims else y.shape[:-1]), dtype)
 
 
 @public

@@ -74,8 +74,8 @@ def permute_dims(x: Any, /, axes: Sequence[int] | None = None) -> Expr:
     """
     x = as_expr(x)
     with explaining("permute_dims", x):
-        given = range(x.ndim)[::-1] if axes is None else axes
-        order = tuple([normalize_axis(a, x.ndim) for a in given])
+        numbers = range(x.ndim)[::-1] if axes is None else axes
+        order = tuple([normalize_axis(a, x.ndim) for a in numbers])
     return x if order == tuple(range(x.ndim)) else make(PERMUTE, (x,), (order,))
 
 
@@ -133,23 +133,23 @@ def concat(arrays: Sequence[Any], /, axis: int | None = 0) -> Expr:
     >>> concat([as_expr([1, 2]), [3]]).eval()
     array([1, 2, 3])
     """
-    given = _sequence(arrays, "concat")
-    with explaining("concat", *given):
-        dtype = promote(*[a.dtype for a in given])
-        given = [astype(a, dtype) for a in given]
+    parts = _sequence(arrays, "concat")
+    with explaining("concat", *parts):
+        dtype = promote(*[a.dtype for a in parts])
+        parts = [astype(a, dtype) for a in parts]
         if axis is None:
-            given, axis = [reshape(a, -1) for a in given], 0
-        if any(a.ndim != given[0].ndim for a in given):
+            parts, axis = [reshape(a, -1) for a in parts], 0
+        if any(a.ndim != parts[0].ndim for a in parts):
             raise ShapeError("the operands differ in their number of axes")
-        k = normalize_axis(axis, given[0].ndim)
-    return given[0] if len(given) == 1 else make(CONCAT, tuple(given), (k,))
+        k = normalize_axis(axis, parts[0].ndim)
+    return parts[0] if len(parts) == 1 else make(CONCAT, tuple(parts), (k,))
 
 
 def _sequence(arrays: Sequence[Any], name: str) -> list[Expr]:
-    given = [as_expr(a) for a in arrays]
-    if not given:
+    exprs = [as_expr(a) for a in arrays]
+    if not exprs:
         raise ShapeError(f"{name} needs at least one operand")
-    return given
+    return exprs
 
 
 @public
@@ -159,12 +159,12 @@ def stack(arrays: Sequence[Any], /, axis: int = 0) -> Expr:
     >>> stack([as_expr(1), as_expr(2)]).eval()
     array([1, 2])
     """
-    given = _sequence(arrays, "stack")
-    with explaining("stack", *given):
-        if any(a.shape != given[0].shape for a in given):
+    layers = _sequence(arrays, "stack")
+    with explaining("stack", *layers):
+        if any(a.shape != layers[0].shape for a in layers):
             raise ShapeError("the operands differ in shape")
-        k = normalize_axis(axis, given[0].ndim + 1)
-    return concat([expand_dims(a, k) for a in given], k)
+        k = normalize_axis(axis, layers[0].ndim + 1)
+    return concat([expand_dims(a, k) for a in layers], k)
 
 
 @public
@@ -328,10 +328,10 @@ def unstack(x: Any, /, axis: int = 0) -> tuple[Expr, ...]:
 @public
 def broadcast_arrays(*arrays: Any) -> tuple[Expr, ...]:
     """The operands broadcast to their common shape."""
-    given = [as_expr(a) for a in arrays]
-    with explaining("broadcast_arrays", *given):
-        shape = broadcast_shapes(*[a.shape for a in given])
-    return tuple([broadcast_to(a, shape) for a in given])
+    exprs = [as_expr(a) for a in arrays]
+    with explaining("broadcast_arrays", *exprs):
+        shape = broadcast_shapes(*[a.shape for a in exprs])
+    return tuple([broadcast_to(a, shape) for a in exprs])
 
 
 @public

@@ -27,8 +27,8 @@ Arrays = Sequence[Any]
 
 
 def _each(function: Any, arrays: Arrays) -> Any:
-    given = tuple([function(as_expr(x)) for x in arrays])
-    return given[0] if len(given) == 1 else given
+    results = tuple([function(as_expr(x)) for x in arrays])
+    return results[0] if len(results) == 1 else results
 
 
 @numpy_form()
@@ -81,8 +81,8 @@ def vstack(tup: Arrays, *, dtype: Any = None, casting: str = "same_kind") -> Exp
 @numpy_form()
 def hstack(tup: Arrays, *, dtype: Any = None, casting: str = "same_kind") -> Expr:
     """Side by side: along the second axis, vectors along their only one."""
-    given = [atleast_1d(x) for x in tup]
-    return _joined(given, 0 if given and given[0].ndim == 1 else 1, dtype)
+    parts = [atleast_1d(x) for x in tup]
+    return _joined(parts, 0 if parts and parts[0].ndim == 1 else 1, dtype)
 
 
 @numpy_form()
@@ -94,8 +94,8 @@ def dstack(tup: Arrays) -> Expr:
 @numpy_form()
 def column_stack(tup: Arrays) -> Expr:
     """Vectors as columns, and matrices, side by side."""
-    given = [as_expr(x) for x in tup]
-    return concat([reshape(x, (-1, 1)) if x.ndim < 2 else x for x in given], 1)
+    exprs = [as_expr(x) for x in tup]
+    return concat([reshape(x, (-1, 1)) if x.ndim < 2 else x for x in exprs], 1)
 
 
 @numpy_form()

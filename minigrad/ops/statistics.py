@@ -104,7 +104,7 @@ def quantile(
         at = np.asarray(q, np.float64)
         if not ((at >= 0) & (at <= 1)).all():
             raise ShapeError("quantiles lie in [0, 1]")
-        ordered, kept = _sorted_last(x, axis)
+        ordered, axes_left = _sorted_last(x, axis)
         n = ordered.shape[-1]
         if not n:
             raise ShapeError("no quantile of no elements")
@@ -120,7 +120,7 @@ def quantile(
     y = where(isnan(reshape(last, (*last.shape[:-1], *(1,) * at.ndim))), np.nan, y)
     leading = range(y.ndim - at.ndim, y.ndim)
     y = moveaxis(y, list(leading), list(range(at.ndim))) if at.ndim else y
-    return reshape(y, (*at.shape, *kept)) if keepdims else y
+    return reshape(y, (*at.shape, *axes_left)) if keepdims else y
 
 
 @numpy_form()

@@ -151,15 +151,15 @@ class _Index:
     def candidates(self, args: Sequence[Expr]) -> Sequence[Rule]:
         if self.none:
             return ()
-        found = self.free.copy()
+        rules = self.free.copy()
         for arg in args:
             if arg.op in self.by_child:
-                found += self.by_child[arg.op]
+                rules += self.by_child[arg.op]
             if self.by_number and (value := uniform_value(arg)) is not None:
-                found += self.by_number.get(value, ())
+                rules += self.by_number.get(value, ())
         if self.twins and args[0] is args[1]:
-            found += self.twins
-        return found
+            rules += self.twins
+        return rules
 
 
 class Rewriter:

@@ -46,8 +46,8 @@ def simplify(y: Any, rules: Iterable[Rule] | None = None) -> Any:
     if rules is not None and not isinstance(rules, Iterable):
         raise GraphError(f"rules are a list, such as minigrad.RULES['exact'], not {rules!r:.60}")
     driver = _all if rules is None else Rewriter(rules)
-    found = driver(roots_of(y))
-    return found[0] if isinstance(y, Expr) else found
+    results = driver(roots_of(y))
+    return results[0] if isinstance(y, Expr) else results
 
 
 def simplify_safely(outputs: Sequence[Expr]) -> list[Expr]:

@@ -115,8 +115,8 @@ def _softplus_by_hand(total: Expr) -> Expr | None:
     Also max(a, 0) - b + softplus(-|a|), the cross-entropy of a logit as it is often written.
     """
     for left, bend in (total.args, total.args[::-1]):
-        kept, less = left.args if left.op is subtract.op else (left, None)
-        a = _rectified(kept)
+        whole, less = left.args if left.op is subtract.op else (left, None)
+        a = _rectified(whole)
         if a is not None and bend is softplus(-abs(a)):
             return softplus(a) if less is None else softplus(a) - less
     return None

@@ -209,8 +209,8 @@ class Methods:
 
     def transpose(self, *axes: Any) -> Expr:
         """Axes permuted; reversed when none are given."""
-        given = axes[0] if len(axes) == 1 else axes
-        return FUNCTIONS["permute_dims"](self, given or None)
+        order = axes[0] if len(axes) == 1 else axes
+        return FUNCTIONS["permute_dims"](self, order or None)
 
     def swapaxes(self, axis1: int, axis2: int) -> Expr:
         """Two axes swapped."""

@@ -73,8 +73,8 @@ def optimise_loops(
             current = simplify_safely(changed)
 
     def within(loop: TakenApart, node: Expr) -> list[Expr] | None:
-        found, more = optimise_loops(loop.body.outputs, skip)
+        outputs_within, more = optimise_loops(loop.body.outputs, skip)
         fired.extend(name for name in more if name not in fired)
-        return loop.with_outputs(found) if more else None
+        return loop.with_outputs(outputs_within) if more else None
 
     return (change_loops(current, within) if looped else current), fired

@@ -31,9 +31,9 @@ def merge_loops(outputs: Sequence[Expr]) -> list[Expr]:
         if node not in shared:
             return None
         ys = list(dict.fromkeys(y for n in shared[node] for y in n.attrs[0].body.ys))
-        found = loop.with_outputs([*loop.body.next_carries, *ys])
+        results = loop.with_outputs([*loop.body.next_carries, *ys])
         place = {y: k + loop.body.n_carry for k, y in enumerate(ys)}
-        return found[: loop.body.n_carry] + [found[place[y]] for y in loop.body.ys]
+        return results[: loop.body.n_carry] + [results[place[y]] for y in loop.body.ys]
 
     return change_loops(outputs, change) if shared else list(outputs)
 
@@ -54,12 +54,12 @@ def drop_unused(outputs: Sequence[Expr]) -> list[Expr]:
             if not more:
                 break
             carries |= more
-        kept = sorted(carries)
+        order = sorted(carries)
         xs = {v: x for v, x in zip(body.xs, loop.xs, strict=True) if v in read}
-        if len(kept) == body.n_carry and len(roots) == len(body.outputs) and len(xs) == body.n_x:
+        if len(order) == body.n_carry and len(roots) == len(body.outputs) and len(xs) == body.n_x:
             return None
-        found = loop.with_outputs(roots, {body.carries[k]: loop.init[k] for k in kept}, xs)
-        there = dict(zip((*kept, *ys), found, strict=True))
+        results = loop.with_outputs(roots, {body.carries[k]: loop.init[k] for k in order}, xs)
+        there = dict(zip((*order, *ys), results, strict=True))
         types = cast(TupleType, node.type).items
         return [there[k] if k in there else full(0, t) for k, t in enumerate(types)]
 

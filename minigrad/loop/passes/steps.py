@@ -103,15 +103,17 @@ def sink_sums(outputs: Sequence[Expr]) -> list[Expr]:
         body = loop.body
         added = {} if loop.loop.recompute else _added(body)
         steps = depend_on((*body.carries, *body.xs), body.outputs)
-        given = {*body.xs, *body.ys}
-        given |= _parts(given).keys()
+        step_values = {*body.xs, *body.ys}
+        step_values |= _parts(step_values).keys()
         needs = {
-            k: [] if _source(term, given) in given else _factors(term, steps)
+            k: [] if _source(term, step_values) in step_values else _factors(term, steps)
             for k, term in added.items()
         }
-        factors = list(dict.fromkeys(f for found in needs.values() for f in found))
-        given.update(factors, _parts(factors))
-        summed = {k: t for k, t in added.items() if needs[k] or _source(t, given) in given}
+        factors = list(dict.fromkeys(f for term_factors in needs.values() for f in term_factors))
+        step_values.update(factors, _parts(factors))
+        summed = {
+            k: t for k, t in added.items() if needs[k] or _source(t, step_values) in step_values
+        }
         return _without_sums(loop, summed, factors) if summed else None
 
     return change_loops(outputs, change)
@@ -121,8 +123,8 @@ def _added(body: Body) -> dict[int, Expr]:
     """{carry: summand} for the carries that only add up."""
     uses = count_uses(toposort(body.outputs), body.outputs)
     pairs = enumerate(zip(body.carries, body.next_carries, strict=True))
-    found = {k: _only_added(c, after, uses) for k, (c, after) in pairs}
-    return {k: term for k, term in found.items() if term is not None}
+    summands = {k: _only_added(c, after, uses) for k, (c, after) in pairs}
+    return {k: term for k, term in summands.items() if term is not None}
 
 
 def _without_sums(
@@ -137,19 +139,19 @@ def _without_sums(
     inner = _parts(wholes)
     emitted = (f for f in factors if f not in stacks and f not in inner)
     ys = list(dict.fromkeys((*body.ys, *emitted)))
-    kept = [k for k in range(body.n_carry) if k not in summed]
-    found = loop.with_outputs(
-        [*(body.next_carries[k] for k in kept), *ys],
-        {body.carries[k]: loop.init[k] for k in kept},
+    carries_left = [k for k in range(body.n_carry) if k not in summed]
+    outputs = loop.with_outputs(
+        [*(body.next_carries[k] for k in carries_left), *ys],
+        {body.carries[k]: loop.init[k] for k in carries_left},
     )
-    results = dict(zip(kept, found, strict=False))
-    given = dict(zip(ys, found[len(kept) :], strict=True))
-    stacks = given | stacks
+    results = dict(zip(carries_left, outputs, strict=False))
+    y_stacks = dict(zip(ys, outputs[len(carries_left) :], strict=True))
+    stacks = y_stacks | stacks
     for part, (whole, span) in _parts(w for w in wholes if w not in inner).items():
         stacks.setdefault(part, stacks[whole][span])
     for k, term in summed.items():
         results[k] = loop.init[k] + _sum_over_steps(term, stacks, loop.length)
-    return [*(results[k] for k in range(body.n_carry)), *(given[y] for y in body.ys)]
+    return [*(results[k] for k in range(body.n_carry)), *(y_stacks[y] for y in body.ys)]
 
 
 def _only_added(carry: Expr, after: Expr, uses: Counter[Expr]) -> Expr | None:
@@ -180,17 +182,17 @@ def _parts(wholes: Iterable[Expr]) -> dict[Expr, tuple[Expr, tuple[slice, ...]]]
     So the gates of a textbook LSTM are given out once, for its weights and its biases: 38 MB, not
     52, for 200 steps of (32, 128).
     """
-    found: dict[Expr, tuple[Expr, tuple[slice, ...]]] = {}
+    places: dict[Expr, tuple[Expr, tuple[slice, ...]]] = {}
     waiting = [w for w in wholes if w.op is CONCAT]
     while waiting:
         whole = waiting.pop()
         spans = itertools.pairwise(concat_bounds(whole))
         for part, (start, stop) in zip(whole.args, spans, strict=True):
-            if part not in found:
-                found[part] = whole, (*(slice(None),) * (whole.attrs[0] + 1), slice(start, stop))
+            if part not in places:
+                places[part] = whole, (*(slice(None),) * (whole.attrs[0] + 1), slice(start, stop))
                 if part.op is CONCAT:
                     waiting.append(part)
-    return found
+    return places
 
 
 def _factors(term: Expr, steps: Collection[Expr]) -> list[Expr]:
@@ -210,9 +212,9 @@ def _factors(term: Expr, steps: Collection[Expr]) -> list[Expr]:
 _WAITING = (SUM, GETITEM, RESHAPE, PERMUTE)
 
 
-def _source(term: Expr, given: Collection[Expr]) -> Expr:
+def _source(term: Expr, step_values: Collection[Expr]) -> Expr:
     """What a term is slices and sums of: the first that is given out, or else the innermost."""
-    while term not in given and term.op in _WAITING and len(term.args) == 1:
+    while term not in step_values and term.op in _WAITING and len(term.args) == 1:
         term = term.args[0]
     return term
 

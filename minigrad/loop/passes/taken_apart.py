@@ -98,11 +98,11 @@ def used_items(outputs: Sequence[Expr]) -> dict[Expr, set[int]]:
 
 def depend_on(roots: Iterable[Expr], outputs: Sequence[Expr]) -> set[Expr]:
     """The nodes that depend on any of the roots, the roots among them."""
-    found = set(roots)
+    dependents = set(roots)
     for node in toposort(outputs):
-        if any(a in found for a in node.args):
-            found.add(node)
-    return found
+        if any(a in dependents for a in node.args):
+            dependents.add(node)
+    return dependents
 
 
 def count_uses(order: Iterable[Expr], outputs: Iterable[Expr]) -> Counter[Expr]:
@@ -121,12 +121,12 @@ def sums_in(order: Sequence[Expr], outputs: Iterable[Expr]) -> dict[Expr, list[E
 
 
 def _terms(node: Expr, inner: Collection[Expr]) -> list[Expr]:
-    found: list[Expr] = []
+    terms: list[Expr] = []
     stack = [node]
     while stack:
         n = stack.pop()
         if n is node or n in inner:
             stack.extend(reversed(n.args))
         else:
-            found.append(n)
-    return found
+            terms.append(n)
+    return terms

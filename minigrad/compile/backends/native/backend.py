@@ -65,18 +65,18 @@ class Native(Backend):
 
     def call(self, node: Expr) -> Callable[..., Any]:
         """What computes a node of a prepared graph."""
-        found = self.block(node.attrs[0]) if node.op is BLOCK else None
-        self.scratch += found.scratch if found else 0
-        return found or node.op.numpy
+        program = self.block(node.attrs[0]) if node.op is BLOCK else None
+        self.scratch += program.scratch if program else 0
+        return program or node.op.numpy
 
     def label(self, node: Expr) -> str:
         """What a report calls a node of a prepared graph."""
         if is_view(node):
             return node.op.name
-        found = self.block(node.attrs[0]) if node.op is BLOCK else None
-        if found is None:
+        program = self.block(node.attrs[0]) if node.op is BLOCK else None
+        if program is None:
             return f"{node.op.name}, on numpy"
-        return "block" if found.threads == 1 else f"block, in {found.threads} threads"
+        return "block" if program.threads == 1 else f"block, in {program.threads} threads"
 
     def is_alone(self, node: Expr) -> bool:
         """Whether threads share a node: there are shares, and it is worth waking them."""
@@ -116,10 +116,10 @@ class Native(Backend):
                 body.derived[key] = Program(body, threads)
             except UnsupportedError as reason:
                 body.derived[key] = str(reason)
-        found = body.derived[key]
-        if isinstance(found, Program):
-            return found
-        self.note("a block", f"{found} has no native code")
+        outcome = body.derived[key]
+        if isinstance(outcome, Program):
+            return outcome
+        self.note("a block", f"{outcome} has no native code")
         return None
 
     def note(self, what: str, reason: str) -> None:
@@ -131,11 +131,11 @@ class Native(Backend):
 
 def _threads() -> int:
     """MINIGRAD_THREADS, or as many as there are CPUs for this process."""
-    given = os.environ.get("MINIGRAD_THREADS", "")
-    if given:
-        if not (given.isascii() and given.isdigit() and int(given)):
-            raise GraphError(f"MINIGRAD_THREADS must be a positive number, not {given!r}")
-        return int(given)
+    setting = os.environ.get("MINIGRAD_THREADS", "")
+    if setting:
+        if not (setting.isascii() and setting.isdigit() and int(setting)):
+            raise GraphError(f"MINIGRAD_THREADS must be a positive number, not {setting!r}")
+        return int(setting)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -164,14 +164,14 @@ def _with_blocks(outputs: Sequence[Expr], native: Native) -> list[Expr]:
     blocks: Blocks = {}
     order = toposort(outputs)
     # What the function gives out is written as it is given out; all else is read through views.
-    given = dict.fromkeys(o if uniform_value(o) is None else source(o) for o in outputs)
+    output_sources = dict.fromkeys(o if uniform_value(o) is None else source(o) for o in outputs)
     readers: dict[Expr, list[Expr]] = {}
     for n in order:
         if not is_view(n):
             for a in n.args:
                 readers.setdefault(source(a), []).append(n)
     for nodes in _affordable(_levels(order, native).values(), native):
-        blocks |= _block(nodes, given, readers, native)
+        blocks |= _block(nodes, output_sources, readers, native)
     for node in order:
         if native.is_alone(node):
             blocks |= _shared(node, readers)
@@ -257,12 +257,12 @@ def _shared(node: Expr, readers: Mapping[Expr, Sequence[Expr]]) -> Blocks:
 
 def _block(
     nodes: Sequence[Expr],
-    given: Collection[Expr],
+    output_sources: Collection[Expr],
     readers: Mapping[Expr, Sequence[Expr]],
     native: Native,
 ) -> Blocks:
     inside = set(nodes)
-    results = [g for g in given if source(g) in inside]
+    results = [g for g in output_sources if source(g) in inside]
     known = set(results)
     results += [
         n for n in nodes

@@ -149,9 +149,9 @@ def emit_group(code: Code, stage: Stage) -> None:
         return [known[n] for n, _ in writes]
 
     shape = stage.nodes[0].shape
-    given = [(code.view(a).broadcast(shape), a.dtype) for a in reads]
+    sources = [(code.view(a).broadcast(shape), a.dtype) for a in reads]
     targets = [(view, n.dtype) for n, view in writes]
-    for_each(code.builder, shape, stage.dtype, given, compute, targets)
+    for_each(code.builder, shape, stage.dtype, sources, compute, targets)
 
 
 def copy(code: Code, type_: TensorType, view: View, targets: Sequence[View]) -> None:
@@ -230,8 +230,8 @@ def emit_reduction(code: Code, node: Expr) -> None:
     view, (how, start) = code.view(term), REDUCTIONS[node.op]
     fill_with(code, node, start, out)
     waiting = iter(out.strides)
-    kept = tuple(0 if k in axes else next(waiting) for k in range(term.ndim))
-    total = View(out.base, term.shape, kept, out.offset)
+    total_strides = tuple(0 if k in axes else next(waiting) for k in range(term.ndim))
+    total = View(out.base, term.shape, total_strides, out.offset)
     dims, (steps, into) = common_axes(term.shape, [view, total])
     lanes = host().lanes(node.dtype)
     if (steps[-1], into[-1]) == (1, 0) and dims[-1] >= 2 * lanes and 0 not in dims:

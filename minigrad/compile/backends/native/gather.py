@@ -45,8 +45,8 @@ def emit_scatter_add(code: Code, node: Expr) -> None:
     """Zeros, with the values added where each index says, in order."""
     fill_with(code, node, 0.0, code.home[node])
     inner, indexed = _cut(code.home[node], node.attrs[0])
-    given = code.view(node.args[0])
-    with _places(code, node, inner, indexed, given) as (there, here):
+    addends = code.view(node.args[0])
+    with _places(code, node, inner, indexed, addends) as (there, here):
         join(code, node, add.op, here, there)
     write_copies(code, node)
 
@@ -81,12 +81,12 @@ def _places(
     )
     lists = [code.view(a).broadcast(shape) for a in arrays]
     with nest(code.builder, shape) as counters:
-        found = [
+        terms = [
             (_index(code, view, counters, length), stride)
             for view, (stride, length) in zip(lists, indexed, strict=True)
         ]
         own = zip(counters, other.strides[start:end], strict=True)
-        there = moved(code.builder, node.dtype, inner.base, found)
+        there = moved(code.builder, node.dtype, inner.base, terms)
         here = moved(code.builder, node.dtype, beside.base, own)
         yield replace(inner, base=there), replace(beside, base=here)
 
@@ -95,10 +95,10 @@ def _index(code: Code, view: View, counters: Sequence[Any], length: int) -> Any:
     """The index at some counters, counted from the start; 0 and the flag set if out of range."""
     b, word = code.builder, memory_type(INT64)
     terms = [(1, view.offset), *zip(counters, view.strides, strict=True)]
-    given = b.load(moved(b, INT64, view.base, terms), typ=word, align=8)
-    back = b.add(given, int64(length))
-    found = b.select(b.icmp_signed("<", given, int64(0)), back, given)
-    outside = b.icmp_unsigned(">=", found, int64(length))
+    number = b.load(moved(b, INT64, view.base, terms), typ=word, align=8)
+    back = b.add(number, int64(length))
+    place = b.select(b.icmp_signed("<", number, int64(0)), back, number)
+    outside = b.icmp_unsigned(">=", place, int64(length))
     flag = code.flag()
     b.store(b.or_(b.load(flag, typ=word), b.zext(outside, word)), flag)
-    return b.select(outside, int64(0), found)
+    return b.select(outside, int64(0), place)

@@ -45,9 +45,9 @@ def moved(
     builder: Any, dtype: npt.DTypeLike, pointer: Any, terms: Iterable[tuple[Any, int]]
 ) -> Any:
     """The pointer moved by a sum of index·stride elements; indices are values or numbers."""
-    given = [(index, stride) for index, stride in terms if stride]
-    offset = int64(sum(index * stride for index, stride in given if isinstance(index, int)))
-    for index, stride in given:
+    pairs = [(index, stride) for index, stride in terms if stride]
+    offset = int64(sum(index * stride for index, stride in pairs if isinstance(index, int)))
+    for index, stride in pairs:
         if not isinstance(index, int):
             offset = builder.add(offset, builder.mul(index, int64(stride)))
     return builder.gep(pointer, [offset], source_etype=memory_type(np.dtype(dtype)))

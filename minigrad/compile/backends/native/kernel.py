@@ -51,8 +51,8 @@ class Kernel:
 
 def emit_kernel(module: Any, kernel: Kernel) -> Any:
     """`void (C*, A*, B*)`, or with `(…, i64 depth, i1 add)` where depth is None; made only once."""
-    found = module.globals.get(kernel.name)
-    return found if found is not None else _Emitter(module, kernel).function
+    known = module.globals.get(kernel.name)
+    return known if known is not None else _Emitter(module, kernel).function
 
 
 Grid = list[list[list[Any]]]  # values by chain, row and vector

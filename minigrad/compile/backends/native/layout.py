@@ -34,12 +34,12 @@ class Layout:
 def parts(whole: Expr) -> list[tuple[Expr, Spec]]:
     """The operands of a concatenation, and where in it they lie."""
     (axis,) = whole.attrs
-    found = []
+    pieces = []
     for part, start in zip(whole.args, concat_bounds(whole), strict=False):
         spec: list[tuple[Any, ...]] = [("s", 0, n, 1) for n in part.shape]
         spec[axis] = ("s", start, part.shape[axis], 1)
-        found.append((part, tuple(spec)))
-    return found
+        pieces.append((part, tuple(spec)))
+    return pieces
 
 
 def lay_out(plan: Schedule, outputs: Sequence[Expr], placed: Collection[Expr]) -> Layout:

@@ -85,10 +85,10 @@ def _signbit(lanes: Lanes, v: Sequence[Value]) -> Value:
 def _as_float(lanes: Lanes, v: Sequence[Value]) -> Value:
     """A number or boolean of any kind as a float of this one."""
     ir, b, (x,) = llvm().ir, lanes.builder, v
-    given = getattr(x.type, "element", x.type)
-    if isinstance(given, ir.IntType):
-        return (b.uitofp if given.width == 1 else b.sitofp)(x, lanes.kind)
-    if isinstance(given, ir.FloatType) == lanes.single:
+    element = getattr(x.type, "element", x.type)
+    if isinstance(element, ir.IntType):
+        return (b.uitofp if element.width == 1 else b.sitofp)(x, lanes.kind)
+    if isinstance(element, ir.FloatType) == lanes.single:
         return x
     return (b.fptrunc if lanes.single else b.fpext)(x, lanes.kind)
 

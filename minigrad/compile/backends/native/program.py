@@ -50,7 +50,7 @@ class Program:
     def __call__(self, *rest: Any, out: Sequence[Array | None] | None = None) -> Sequence[Array]:
         """The outputs, in `out` where it gives an array; called as a block's op is."""
         *arrays, _body = rest
-        given = [
+        inputs = [
             a if type(a) is np.ndarray and (f := a.flags).c_contiguous and f.aligned
             else np.array(a, order="C")
             for a in arrays
@@ -59,7 +59,7 @@ class Program:
             np.empty(*kind) if array is None else array
             for kind, array in zip(self._results, out or self._nowhere, strict=True)
         ]
-        if not self._run(_addresses([*given, *results])):
+        if not self._run(_addresses([*inputs, *results])):
             BLOCK.numpy(*rest)  # raises the IndexError, saying which
             raise IndexError("an index is out of range")
         return results

@@ -111,8 +111,8 @@ def _cut_loop(body: Body, node: Expr, threads: int) -> Shares:
         types = [*carries, *(stacked(x, loop.length) for x in xs), *constants]
         inputs: list[Expr] = []
         args: list[Expr] = []
-        for v, t, given, arg in zip(step.inputs, types, body.inputs, node.args, strict=True):
-            inputs.append(body_var(len(inputs), "const", t) if v in rows else given)
+        for v, t, variable, arg in zip(step.inputs, types, body.inputs, node.args, strict=True):
+            inputs.append(body_var(len(inputs), "const", t) if v in rows else variable)
             args.append(inputs[-1] if v in rows else arg)
         share = make(SCAN, tuple(args), (replace(loop, body=fewer),))
         parts.append((start, Body(inputs, _results(share), 0, 0)))

@@ -131,9 +131,9 @@ def _emit_apart(code: Code, loop: Loop, operands: Sequence[View], results: Seque
     builder = ir.IRBuilder(function.append_basic_block())
     scratch, *bases = function.args
     inner = Code(code.module, builder, code.plan, code.memory, scratch, code.functions)
-    given = [replace(v, base=base) for v, base in zip(views, bases, strict=True)]
+    inner_views = [replace(v, base=base) for v, base in zip(views, bases, strict=True)]
     with subnormals_flushed(builder):
-        _emit_loop(inner, loop, given[: len(operands)], given[len(operands) :])
+        _emit_loop(inner, loop, inner_views[: len(operands)], inner_views[len(operands) :])
     builder.ret_void()
     code.builder.call(function, [code.scratch, *(v.base for v in views)])
 

@@ -106,11 +106,11 @@ def common_axes(shape: Shape, views: list[View]) -> tuple[Shape, list[tuple[int,
     >>> common_axes((4, 8), [a]), common_axes((4, 8), [a, b])
     (((32,), [(1,)]), ((4, 8), [(8, 1), (0, 1)]))
     """
-    kept = [k for k, n in enumerate(shape) if n != 1] or ([0] if shape else [])
-    if not kept:
+    axes = [k for k, n in enumerate(shape) if n != 1] or ([0] if shape else [])
+    if not axes:
         return (1,), [(0,) for _ in views]
-    dims = [shape[k] for k in kept]
-    steps = [[v.strides[k] for k in kept] for v in views]
+    dims = [shape[k] for k in axes]
+    steps = [[v.strides[k] for k in axes] for v in views]
     k = len(dims) - 1
     while k > 0:
         if all(s[k - 1] == s[k] * dims[k] for s in steps):
