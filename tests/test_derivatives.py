@@ -264,3 +264,15 @@ def test_padding_touches_no_gradient(cell, backend, rng):
     harmless = np.where(mask[..., None], points, np.float32(0))
     for found, expected in zip(run(padded), run(harmless), strict=True):
         assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_an_lstm_keeps_six_values_a_step_beside_its_inputs():
+    """Products that meet a cotangent, not all that they are made of: eleven values."""
+    cell = LSTM(2, 3)
+    params = {k: mg.param(k, v) for k, v in cell.init(0).items()}
+    xs = mg.var("xs", (5, 4, 2), "float32")
+    last, _ = mg.scan(lambda s, x: (cell.step(params, s, x), None), cell.initial_state(4), xs)
+    gradients = mg.grad(mg.sum(last.h), list(params.values()))
+    bodies = [n.attrs[0].body for n in mg.toposort(gradients) if n.op.name == "scan"]
+    stacks = max(len(b.outputs) - b.n_carry for b in bodies if b.n_carry == 2)
+    assert stacks == 6 + 1  # and h, for the weights

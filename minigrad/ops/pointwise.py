@@ -433,10 +433,14 @@ tanh = _unary(
 
 
 def _tanh_slope_numpy(x: Array, out: Array | None = None) -> Array:
-    # 4/(eˣ + e⁻ˣ)², of the power that does not overflow; squared last, where it may underflow.
-    power = np.exp(-np.abs(x))
-    root = 2 * power / (1 + power * power)
-    return np.multiply(root, root, out=out)  # type: ignore[no-any-return]
+    # 4/(eˣ + e⁻ˣ)², squared last: there it may underflow, and nothing overflows before it is 0.
+    root = np.divide(2, _twice_cosh(x, out), out=out)
+    return np.square(root, out=out)
+
+
+def _twice_cosh(x: Array, out: Array | None) -> Array:
+    power = np.exp(x, out=out)
+    return np.add(power, np.reciprocal(power), out=out)
 
 
 tanh_slope: UnaryFunction = _unary(
@@ -500,17 +504,15 @@ hypot_slope: BinaryFunction = _binary(
 
 
 def _sigmoid_numpy(x: Array, out: Array | None = None) -> Array:
-    bottom = 1 + np.exp(-x)
-    beyond = np.isinf(bottom)
-    if not beyond.any():
-        return np.reciprocal(bottom, out=out)  # type: ignore[no-any-return]
-    # Where exp(-x) overflows the 1 counts for nothing, and exp(x) is not 0 yet.
-    return np.divide(np.where(beyond, np.exp(x), 1), np.where(beyond, 1, bottom), out=out)
+    y = np.reciprocal(1 + np.exp(-x))
+    if not y.all():  # where exp(-x) overflows the 1 counts for nothing, and exp(x) is not 0 yet
+        y = np.where(y == 0, np.exp(x), y)
+    return np.positive(y, out=out)  # type: ignore[no-any-return]
 
 
 def _sigmoid_slope_numpy(x: Array, out: Array | None = None) -> Array:
-    power = np.exp(-np.abs(x))
-    return np.divide(power, np.square(1 + power), out=out)  # type: ignore[no-any-return]
+    root = np.reciprocal(_twice_cosh(np.multiply(x, 0.5, out=out), out), out=out)
+    return np.square(root, out=out)
 
 
 def _softplus_numpy(x: Array, out: Array | None = None) -> Array:
