@@ -1,6 +1,5 @@
 """The command line: what it prints and writes, and that every error is one line and status 2."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -18,9 +17,6 @@ from lstm.tasks import Adding
 from lstm.training import Report
 
 QUICK = ["--steps", "3", "--length", "5", "--hidden", "3", "--batch", "4"]
-drawn = pytest.mark.skipif(
-    importlib.util.find_spec("lstm.figures") is None, reason="nothing draws yet"
-)
 
 
 def run(capsys, *args):
@@ -87,7 +83,6 @@ def test_info(capsys, tmp_path):
     assert found["task"]["name"] == "adding"
 
 
-@drawn
 def test_demo_writes_its_pictures_and_prints_both_errors(capsys, tmp_path):
     out_dir = tmp_path / "new" / "demo"
     status, out, _ = run(capsys, "demo", "--steps", 2, "--length", 4, "--out", out_dir)
@@ -97,7 +92,6 @@ def test_demo_writes_its_pictures_and_prints_both_errors(capsys, tmp_path):
     assert not [name for name in os.listdir(out_dir) if name.startswith(".")]
 
 
-@drawn
 def test_demo_json(capsys, tmp_path):
     args = ["--steps", 2, "--length", 4, "--out", tmp_path, "--json"]
     status, out, err = run(capsys, "demo", *args)
@@ -108,7 +102,6 @@ def test_demo_json(capsys, tmp_path):
     assert all(os.path.isfile(name) for name in found["files"])
 
 
-@drawn
 def test_flow(capsys, tmp_path):
     path = saved(tmp_path / "m.safetensors")
     status, out, _ = run(capsys, "flow", path, "--out", tmp_path / "flow")
@@ -189,7 +182,6 @@ def test_errors(capsys, tmp_path, args, message):
     check_error(capsys, tmp_path, args, message)
 
 
-@drawn
 @pytest.mark.parametrize(("args", "message"), DRAWING_ERRORS)
 def test_errors_of_drawing_commands(capsys, tmp_path, args, message):
     check_error(capsys, tmp_path, args, message)
@@ -206,7 +198,6 @@ def test_a_folder_without_permission_is_found_before_training(capsys, tmp_path):
     assert "cannot write into" in err
 
 
-@drawn
 def test_nothing_is_left_of_a_demo_that_fails(capsys, tmp_path, monkeypatch):
     def fail(folder, *_):
         (folder / "half.svg").write_text("<svg")
