@@ -126,6 +126,17 @@ def test_a_saturated_gate_and_float64s_own_end_are_underflow_too(dtype) -> None:
     assert set(split.line.kinds[:4]) == {"underflow"}
 
 
+def test_a_part_that_alone_underflows_is_told_from_zero() -> None:
+    """All is sound along the line, and what goes through the gates is too small for float32."""
+    xs, ys = _data()
+    model = Model.create(GRU(2, 4), 1, 0)
+    for name in ("W_z", "W_r", "W_h"):
+        model.params[name].value = np.full((6, 4), 2e-45, np.float32)
+    split = measure(model, xs, ys).split
+    assert set(split.line.kinds) == {"normal"}
+    assert split.gates.kinds == ["underflow"] * 6 + ["zero"]
+
+
 def test_exploding_and_not_finite() -> None:
     xs, ys = _data(steps=30)
     model = Model.create(RNN(2, 4, "float64"), 1, 0)
