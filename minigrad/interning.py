@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -33,8 +34,11 @@ def forgetting(table: Table[T]) -> Callable[[weakref.ref[T]], None]:
         entry: weakref.ref[T],
         table: Table[T] = table,
         lock: AbstractContextManager[bool] = INTERNING,
+        at_exit: Callable[[], bool] = sys.is_finalizing,  # when globals may be gone
     ) -> None:
-        key = entry.key  # type: ignore[attr-defined]  # no call: at exit, globals may be gone
+        if at_exit():  # a daemon thread may have been stopped while it held the lock
+            return
+        key = entry.key  # type: ignore[attr-defined]
         with lock:
             # A new one may already stand under the key: only the dead entry itself is removed.
             if table.get(key) is entry:

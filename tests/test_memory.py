@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import graph, interning, types
+from minigrad import interning, types
+from minigrad.graph import node
 from minigrad.types import TensorType
 
 _NUMBERS = itertools.count(1)
@@ -106,7 +107,7 @@ def held() -> dict[str, int]:
     others = [tracemalloc.Filter(False, f) for f in (interning.__file__, tracemalloc.__file__)]
     traces = tracemalloc.take_snapshot().filter_traces(others).traces
     return {
-        "entries": len(graph._TABLE) + len(types._TENSORS) + len(types._TUPLES),
+        "entries": len(node._TABLE) + len(types._TENSORS) + len(types._TUPLES),
         "bytes": sum(t.size for t in traces),
     }
 
