@@ -16,10 +16,10 @@ from minigrad.errors import DTypeError
 from minigrad.graph.leaves import CONST
 from minigrad.graph.node import Expr
 from minigrad.names import public
+from minigrad.ops.arithmetic import divide, pow, sqrt
 from minigrad.ops.core import AXES, BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
-from minigrad.ops.pointwise import divide, pow, sqrt
 from minigrad.ops.shape import PERMUTE
 
 LIMIT = 60  # occurrences of ops shown; what is deeper becomes an ellipsis

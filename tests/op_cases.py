@@ -19,7 +19,7 @@ from minigrad.graph.node import make
 from minigrad.loop.body import Body, body_var
 from minigrad.loop.node import BLOCK
 from minigrad.ops.custom import barrier
-from minigrad.ops.pointwise import one_minus_square
+from minigrad.ops.trigonometry import one_minus_square
 from minigrad.ops.tuples import ITEM, TUPLE, item
 
 Sampler = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]

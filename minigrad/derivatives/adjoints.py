@@ -14,9 +14,9 @@ from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, Terms, describe, gc_paused, require_expr
 from minigrad.graph.origin import origins
 from minigrad.graph.walk import toposort
+from minigrad.ops.arithmetic import multiply
 from minigrad.ops.core import uniform_value
 from minigrad.ops.creation import ones_like, zeros_like
-from minigrad.ops.pointwise import multiply
 from minigrad.ops.tuples import TUPLE, is_zero, tuple_of
 
 EdgeTerms: TypeAlias = dict[tuple[Expr, int], Expr]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from minigrad.graph.node import Expr, rebuild
 from minigrad.graph.walk import toposort
 from minigrad.loop.body import Body
-from minigrad.ops.pointwise import multiply
+from minigrad.ops.arithmetic import multiply
 
 
 def _depending_on(roots: Iterable[Expr], outputs: Sequence[Expr]) -> set[Expr]:

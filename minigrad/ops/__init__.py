@@ -1,5 +1,33 @@
 """The operations: one record each, grouped by kind. Importing the package registers them all."""
 
-from minigrad.ops import core, custom, index, linalg, pointwise, reduce, shape, tuples
+from minigrad.ops import (
+    activations,
+    arithmetic,
+    choice,
+    comparisons,
+    core,
+    custom,
+    exponentials,
+    index,
+    linalg,
+    reduce,
+    shape,
+    trigonometry,
+    tuples,
+)
 
-__all__ = ["core", "custom", "index", "linalg", "pointwise", "reduce", "shape", "tuples"]
+__all__ = [
+    "activations",
+    "arithmetic",
+    "choice",
+    "comparisons",
+    "core",
+    "custom",
+    "exponentials",
+    "index",
+    "linalg",
+    "reduce",
+    "shape",
+    "trigonometry",
+    "tuples",
+]

@@ -11,11 +11,12 @@ from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import as_expr, const
 from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
+from minigrad.ops.arithmetic import abs, floor
+from minigrad.ops.choice import where
 from minigrad.ops.core import as_float, astype, explaining, meet, reshape, sum
 from minigrad.ops.creation import linspace
 from minigrad.ops.index import flip, take
 from minigrad.ops.linalg import matmul
-from minigrad.ops.pointwise import abs, floor, where
 from minigrad.ops.reduce import cumulative_sum
 from minigrad.ops.shape import concat, moveaxis, stack
 from minigrad.ops.sorting import searchsorted

@@ -13,9 +13,9 @@ from minigrad.errors import ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr
 from minigrad.names import public
+from minigrad.ops.arithmetic import multiply
 from minigrad.ops.core import astype, explaining, reshape, sum
 from minigrad.ops.linalg import diagonal, matmul
-from minigrad.ops.pointwise import multiply
 from minigrad.ops.shape import permute_dims
 from minigrad.types import promote
 

@@ -13,20 +13,12 @@ from minigrad.graph.leaves import as_expr, const
 from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
 from minigrad.ops import reduce
+from minigrad.ops.activations import logaddexp
+from minigrad.ops.arithmetic import abs, floor_divide, pow, remainder
+from minigrad.ops.choice import maximum, minimum, where
+from minigrad.ops.comparisons import isfinite, isnan
 from minigrad.ops.core import as_float, astype, broadcast_to, meet
-from minigrad.ops.pointwise import (
-    abs,
-    floor_divide,
-    isfinite,
-    isnan,
-    logaddexp,
-    maximum,
-    minimum,
-    pow,
-    remainder,
-    sin,
-    where,
-)
+from minigrad.ops.trigonometry import sin
 from minigrad.types import FLOAT64
 
 # --- ufuncs ------------------------------------------------------------------------------------

@@ -21,11 +21,12 @@ import numpy as np
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.node import Attr, Expr, Op, Terms, make, register
 from minigrad.names import public
+from minigrad.ops.arithmetic import abs
+from minigrad.ops.choice import where
 from minigrad.ops.cofactor import square_type
 from minigrad.ops.core import as_float, astype, broadcast_to, explaining, sum
 from minigrad.ops.creation import eye
 from minigrad.ops.linalg import largest, solve, vector_norm
-from minigrad.ops.pointwise import abs, where
 from minigrad.ops.reduce import count_nonzero
 from minigrad.ops.reduce import min as min_of
 from minigrad.ops.shape import concat, expand_dims, matrix_transpose, tril

@@ -18,9 +18,9 @@ from minigrad.errors import DTypeError, OpenGraphError, OutOfRangeError, ShapeEr
 from minigrad.graph.leaves import CONST, as_expr, const
 from minigrad.graph.node import Attr, Expr, Op, Terms, make, register
 from minigrad.names import public
+from minigrad.ops.choice import where
 from minigrad.ops.core import SHAPE, broadcast_to, explaining, is_python_number, meet
 from minigrad.ops.index_batch import getitem_batch, put_batch, scatter_batch
-from minigrad.ops.pointwise import where
 from minigrad.types import (
     Array,
     Shape,

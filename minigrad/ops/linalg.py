@@ -17,6 +17,7 @@ from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr, Op, Terms, make, register
 from minigrad.names import public
+from minigrad.ops.arithmetic import abs, multiply, negative, subtract
 from minigrad.ops.batch import repeat_along
 from minigrad.ops.cofactor import cofactors, square_type
 from minigrad.ops.core import (
@@ -30,7 +31,6 @@ from minigrad.ops.core import (
 )
 from minigrad.ops.creation import eye
 from minigrad.ops.index import getitem
-from minigrad.ops.pointwise import abs, multiply, negative, subtract
 from minigrad.ops.reduce import max as max_of
 from minigrad.ops.reduce import min as min_of
 from minigrad.ops.reduce import root

@@ -15,7 +15,8 @@ from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
-from minigrad.ops import creation, pointwise, shape, sorting
+from minigrad.ops import arithmetic, choice, creation, shape, sorting
+from minigrad.ops.choice import where as choose
 from minigrad.ops.core import (
     as_float,
     astype,
@@ -24,7 +25,6 @@ from minigrad.ops.core import (
 )
 from minigrad.ops.index import take
 from minigrad.ops.numpy_reductions import in_dtype
-from minigrad.ops.pointwise import where as choose
 from minigrad.ops.shape import permute_dims
 from minigrad.types import as_shape
 
@@ -86,7 +86,7 @@ def _take(
         raise DTypeError(f"mode is 'raise', 'wrap' or 'clip', not {mode!r}")
     n = x.shape[k]
     at = as_expr(indices)
-    return take(x, at % n if mode == "wrap" else pointwise.clip(at, 0, n - 1), k)
+    return take(x, at % n if mode == "wrap" else choice.clip(at, 0, n - 1), k)
 
 
 @numpy_form("compress")
@@ -160,18 +160,18 @@ def _clip(
     min: Any = None,
     max: Any = None,
 ) -> Expr:
-    return pointwise.clip(a, min if a_min is None else a_min, max if a_max is None else a_max)
+    return choice.clip(a, min if a_min is None else a_min, max if a_max is None else a_max)
 
 
 @numpy_form("round", "around")
 def _round(a: Any, decimals: int = 0, out: None = None) -> Expr:
     x = as_expr(a)
     if not x.type.is_float or decimals == 0:
-        return x if not x.type.is_float and decimals >= 0 else pointwise.round(x)
+        return x if not x.type.is_float and decimals >= 0 else arithmetic.round(x)
     scale = 10.0 ** abs(decimals)
     if decimals > 0:
-        return pointwise.round(x * scale) / scale
-    return pointwise.round(x / scale) * scale
+        return arithmetic.round(x * scale) / scale
+    return arithmetic.round(x / scale) * scale
 
 
 # --- what asks about an array, or makes another of its kind ------------------------------------
@@ -221,7 +221,7 @@ def _imag(val: Any) -> Expr:
 @numpy_form("angle")
 def _angle(z: Any, deg: bool = False) -> Expr:
     x = as_float(z)
-    return choose(x < 0, 180.0 if deg else np.pi, 0.0 * pointwise.sign(x))
+    return choose(x < 0, 180.0 if deg else np.pi, 0.0 * arithmetic.sign(x))
 
 
 def _like(value: int) -> Callable[..., Expr]:

@@ -9,7 +9,7 @@ from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
-from minigrad.ops import contraction, factor, linalg, pointwise, shape
+from minigrad.ops import arithmetic, contraction, factor, linalg, shape
 from minigrad.ops.core import (
     broadcast_to,
     explaining,
@@ -37,7 +37,7 @@ def inner(a: Any, b: Any, /) -> Expr:
     """
     a, b = as_expr(a), as_expr(b)
     if not a.ndim or not b.ndim:
-        return pointwise.multiply(a, b)
+        return arithmetic.multiply(a, b)
     return linalg.tensordot(a, b, ((-1,), (-1,)))
 
 
@@ -60,7 +60,7 @@ def kron(a: Any, b: Any) -> Expr:
     columns = (1,) * (ndim - b.ndim) + b.shape
     left = reshape(a, [n for m in rows for n in (m, 1)])
     right = reshape(b, [n for m in columns for n in (1, m)])
-    product = pointwise.multiply(left, right)
+    product = arithmetic.multiply(left, right)
     return reshape(product, [m * n for m, n in zip(rows, columns, strict=True)])
 
 

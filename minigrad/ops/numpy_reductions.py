@@ -12,7 +12,8 @@ from minigrad.errors import ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
-from minigrad.ops import pointwise, reduce
+from minigrad.ops import arithmetic, choice, reduce
+from minigrad.ops.choice import where as choose
 from minigrad.ops.core import (
     as_float,
     astype,
@@ -21,7 +22,6 @@ from minigrad.ops.core import (
     reshape,
     sum,
 )
-from minigrad.ops.pointwise import where as choose
 from minigrad.types import normalize_axes
 
 Axis = int | Sequence[int] | None
@@ -60,8 +60,8 @@ def _total(
     return form
 
 
-numpy_form("sum")(_total(sum, pointwise.add, 0))
-numpy_form("prod")(_total(reduce.prod, pointwise.multiply, 1))
+numpy_form("sum")(_total(sum, arithmetic.add, 0))
+numpy_form("prod")(_total(reduce.prod, arithmetic.multiply, 1))
 
 
 def _lowest(dtype: np.dtype[Any], sign: int) -> float:
@@ -99,8 +99,8 @@ def _extreme(
     return form
 
 
-numpy_form("max", "amax")(_extreme(reduce.max, pointwise.maximum, -1))
-numpy_form("min", "amin")(_extreme(reduce.min, pointwise.minimum, 1))
+numpy_form("max", "amax")(_extreme(reduce.max, choice.maximum, -1))
+numpy_form("min", "amin")(_extreme(reduce.min, choice.minimum, 1))
 
 
 def _counted(x: Expr, axis: Axis, where: Any, keepdims: bool) -> Expr:

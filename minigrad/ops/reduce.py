@@ -16,6 +16,8 @@ from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr, Op, Terms, make, register
 from minigrad.names import public
+from minigrad.ops.arithmetic import sqrt, subtract
+from minigrad.ops.choice import where
 from minigrad.ops.core import (
     AXES,
     AXIS,
@@ -32,11 +34,6 @@ from minigrad.ops.core import (
 )
 from minigrad.ops.creation import full, ones
 from minigrad.ops.index import flip
-from minigrad.ops.pointwise import (
-    sqrt,
-    subtract,
-    where,
-)
 from minigrad.ops.shape import concat, moveaxis
 from minigrad.types import (
     BOOL,

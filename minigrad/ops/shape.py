@@ -12,6 +12,8 @@ from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Attr, Expr, Op, Terms, make, register
 from minigrad.names import public
+from minigrad.ops.arithmetic import subtract
+from minigrad.ops.choice import where
 from minigrad.ops.core import (
     AXIS,
     astype,
@@ -22,7 +24,6 @@ from minigrad.ops.core import (
 )
 from minigrad.ops.creation import zeros_like
 from minigrad.ops.index import take
-from minigrad.ops.pointwise import subtract, where
 from minigrad.tree import flatten
 from minigrad.types import (
     Array,

@@ -15,6 +15,7 @@ from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Attr, Expr, Op, make, register
 from minigrad.names import public
 from minigrad.ops.batch import repeat_along
+from minigrad.ops.comparisons import isnan, logical_and, logical_not, logical_or
 from minigrad.ops.core import (
     AXIS,
     astype,
@@ -26,7 +27,6 @@ from minigrad.ops.core import (
     sum,
 )
 from minigrad.ops.index import flip, take, take_along_axis
-from minigrad.ops.pointwise import isnan, logical_and, logical_not, logical_or
 from minigrad.ops.reduce import along, one_axis
 from minigrad.types import INT64, TensorType, normalize_axis, promote
 

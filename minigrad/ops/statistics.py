@@ -12,6 +12,9 @@ from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
 from minigrad.ops import reduce, sorting
+from minigrad.ops.arithmetic import sqrt
+from minigrad.ops.choice import clip, where
+from minigrad.ops.comparisons import isnan
 from minigrad.ops.core import (
     as_float,
     astype,
@@ -24,7 +27,6 @@ from minigrad.ops.core import (
 from minigrad.ops.index import take
 from minigrad.ops.linalg import matmul, outer
 from minigrad.ops.numpy_reductions import in_dtype, running
-from minigrad.ops.pointwise import clip, isnan, sqrt, where
 from minigrad.ops.reduce import root
 from minigrad.ops.shape import concat, moveaxis, permute_dims
 from minigrad.ops.stacking import atleast_2d, diag

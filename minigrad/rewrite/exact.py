@@ -9,6 +9,8 @@ import numpy as np
 
 from minigrad.graph.leaves import CONST, const
 from minigrad.graph.node import Expr
+from minigrad.ops.arithmetic import abs, negative
+from minigrad.ops.choice import WHERE
 from minigrad.ops.core import (
     ASTYPE,
     BROADCAST,
@@ -21,11 +23,6 @@ from minigrad.ops.core import (
     uniform_value,
 )
 from minigrad.ops.index import SCATTER
-from minigrad.ops.pointwise import (
-    WHERE,
-    abs,
-    negative,
-)
 from minigrad.ops.shape import PERMUTE, permute_dims
 from minigrad.rewrite.driver import Rule, rule
 from minigrad.rewrite.views import VIEWS

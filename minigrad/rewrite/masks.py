@@ -15,6 +15,9 @@ from typing import TypeAlias
 import numpy as np
 
 from minigrad.graph.node import Expr, make
+from minigrad.ops.arithmetic import add, divide, multiply, negative
+from minigrad.ops.choice import WHERE, where
+from minigrad.ops.comparisons import bitwise_and, logical_and, logical_not
 from minigrad.ops.core import (
     BROADCAST,
     RESHAPE,
@@ -26,17 +29,6 @@ from minigrad.ops.core import (
 )
 from minigrad.ops.index import GETITEM, SCATTER, Entry, Spec
 from minigrad.ops.linalg import MATMUL
-from minigrad.ops.pointwise import (
-    WHERE,
-    add,
-    bitwise_and,
-    divide,
-    logical_and,
-    logical_not,
-    multiply,
-    negative,
-    where,
-)
 from minigrad.ops.shape import CONCAT, PERMUTE, matrix_transpose, permute_dims
 from minigrad.rewrite.driver import Rule
 from minigrad.types import Shape

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from minigrad.ops.arithmetic import sqrt, square
 from minigrad.ops.core import (
     full_like,
 )
-from minigrad.ops.pointwise import (
-    exp,
-    log,
-    sqrt,
-    square,
-)
+from minigrad.ops.exponentials import exp, log
 from minigrad.rewrite.driver import Rule, rule
 
 REAL: tuple[Rule, ...] = (

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from minigrad.graph.node import Expr, make
+from minigrad.ops.activations import logaddexp, relu, sigmoid, softplus
+from minigrad.ops.arithmetic import abs, add, divide, multiply, pow, sqrt, square, subtract
+from minigrad.ops.choice import WHERE, maximum
+from minigrad.ops.comparisons import equal
 from minigrad.ops.core import (
     BROADCAST,
     RESHAPE,
@@ -12,30 +16,11 @@ from minigrad.ops.core import (
     reshape,
     uniform_value,
 )
+from minigrad.ops.exponentials import exp, log, log1p
 from minigrad.ops.index import GETITEM
-from minigrad.ops.pointwise import (
-    WHERE,
-    abs,
-    add,
-    divide,
-    equal,
-    exp,
-    hypot,
-    log,
-    log1p,
-    logaddexp,
-    maximum,
-    multiply,
-    pow,
-    relu,
-    sigmoid,
-    softplus,
-    sqrt,
-    square,
-    subtract,
-)
 from minigrad.ops.reduce import SOFTMAX, log_softmax, logsumexp, root, softmax
 from minigrad.ops.shape import PERMUTE
+from minigrad.ops.trigonometry import hypot
 from minigrad.rewrite.driver import Rule, rule
 from minigrad.rewrite.masks import MASKS
 

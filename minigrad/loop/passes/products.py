@@ -18,9 +18,9 @@ from minigrad.loop.passes.taken_apart import (
     depend_on,
     sums_in,
 )
+from minigrad.ops.arithmetic import add
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
-from minigrad.ops.pointwise import add
 from minigrad.ops.shape import CONCAT, concat, concat_bounds
 
 

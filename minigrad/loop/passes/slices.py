@@ -14,9 +14,9 @@ from typing import NamedTuple
 from minigrad.graph.node import Expr, make
 from minigrad.graph.walk import map_graph, toposort
 from minigrad.loop.passes.taken_apart import count_uses, sums_in
+from minigrad.ops.arithmetic import add
 from minigrad.ops.core import full, reshape
 from minigrad.ops.index import GETITEM, SCATTER
-from minigrad.ops.pointwise import add
 from minigrad.ops.shape import CONCAT, concat
 from minigrad.rewrite.views import slices
 from minigrad.types import Shape

@@ -12,12 +12,12 @@ from minigrad.loop.body import Body
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.products import is_product
 from minigrad.loop.passes.taken_apart import TakenApart, change_loops, count_uses, depend_on
+from minigrad.ops.arithmetic import add
 from minigrad.ops.batch import batch_node
 from minigrad.ops.core import RESHAPE, SUM, reshape, sum
 from minigrad.ops.custom import CUSTOM
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
-from minigrad.ops.pointwise import add
 from minigrad.ops.shape import CONCAT, PERMUTE, concat_bounds, permute_dims
 
 

@@ -11,8 +11,8 @@ from minigrad.graph.node import Expr
 from minigrad.graph.walk import map_graph, substitute, toposort
 from minigrad.loop.body import Body, Loop, close
 from minigrad.loop.node import SCAN, run_loop
+from minigrad.ops.arithmetic import add
 from minigrad.ops.core import broadcast_to
-from minigrad.ops.pointwise import add
 from minigrad.ops.tuples import ITEM, item, tuple_of
 
 Pass: TypeAlias = Callable[[Sequence[Expr]], list[Expr]]

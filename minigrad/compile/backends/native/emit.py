@@ -20,10 +20,11 @@ from minigrad.compile.backends.native.pointwise import ROWS, constant, for_each
 from minigrad.compile.backends.native.stages import Schedule, Stage
 from minigrad.compile.backends.native.views import UnsupportedError, View, common_axes
 from minigrad.graph.node import Expr, Op
+from minigrad.ops.arithmetic import add
+from minigrad.ops.choice import maximum, minimum
 from minigrad.ops.core import BROADCAST, RESHAPE, SUM, uniform_value
 from minigrad.ops.custom import BARRIER, STOP
 from minigrad.ops.index import GETITEM
-from minigrad.ops.pointwise import add, maximum, minimum
 from minigrad.ops.reduce import MAX, MIN
 from minigrad.ops.shape import PERMUTE
 from minigrad.types import FLOAT32, FLOAT64, Shape, TensorType

@@ -15,8 +15,8 @@ from minigrad.compile.backends.native.emit import Code, copy, fill_with, join, w
 from minigrad.compile.backends.native.irtools import int64, memory_type, moved, nest
 from minigrad.compile.backends.native.views import UnsupportedError, View
 from minigrad.graph.node import Expr
+from minigrad.ops.arithmetic import add
 from minigrad.ops.index import SCATTER, Spec
-from minigrad.ops.pointwise import add
 from minigrad.types import INT64, broadcast_shapes
 
 

@@ -9,8 +9,10 @@ from minigrad.graph.node import Expr, Op, make
 from minigrad.graph.walk import map_graph
 from minigrad.loop.body import Body
 from minigrad.loop.node import SCAN
+from minigrad.ops.choice import where
+from minigrad.ops.comparisons import isfinite
 from minigrad.ops.core import expand_back, sum
-from minigrad.ops.pointwise import exp, isfinite, log, where
+from minigrad.ops.exponentials import exp, log
 from minigrad.ops.reduce import LOGSUMEXP, MAX, SOFTMAX
 
 

@@ -18,8 +18,8 @@ from minigrad.compile.backends.native.jit import host, llvm
 from minigrad.compile.backends.native.lanes import Lanes
 from minigrad.compile.backends.native.views import UnsupportedError, View, common_axes
 from minigrad.graph.node import Expr, Op, get_op
+from minigrad.ops.choice import WHERE
 from minigrad.ops.core import ASTYPE, uniform_value
-from minigrad.ops.pointwise import WHERE
 from minigrad.types import BOOL, FLOAT32, FLOAT64, INT64, Shape
 
 Value = Any
