@@ -56,7 +56,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize(("backend", "forks"), [("numpy", 30), ("native", 12)])
+@pytest.mark.parametrize(("backend", "forks"), [("numpy", 30), ("native", 8)])
 def test_no_child_hangs(backend, forks):
     if backend == "native":
         pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
