@@ -161,7 +161,7 @@ from minigrad.ops.factor import (
     svd,
     svdvals,
 )
-from minigrad.ops.index import (
+from minigrad.ops.indexing import (
     flip,
     take,
     take_along_axis,

@@ -30,7 +30,7 @@ from minigrad.ops.core import (
     uniform_value,
 )
 from minigrad.ops.creation import eye
-from minigrad.ops.index import getitem
+from minigrad.ops.indexing import getitem
 from minigrad.ops.reduce import max as max_of
 from minigrad.ops.reduce import min as min_of
 from minigrad.ops.reduce import root

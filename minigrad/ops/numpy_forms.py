@@ -23,7 +23,7 @@ from minigrad.ops.core import (
     broadcast_to,
     reshape,
 )
-from minigrad.ops.index import take
+from minigrad.ops.indexing import take
 from minigrad.ops.numpy_reductions import in_dtype
 from minigrad.ops.shape import permute_dims
 from minigrad.types import as_shape

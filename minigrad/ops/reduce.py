@@ -33,7 +33,7 @@ from minigrad.ops.core import (
     summed_dtype,
 )
 from minigrad.ops.creation import full, ones
-from minigrad.ops.index import flip
+from minigrad.ops.indexing import flip
 from minigrad.ops.shape import concat, moveaxis
 from minigrad.types import (
     BOOL,

@@ -8,7 +8,7 @@ moves to the elements that are put in place. That keeps 0·∞ out of derivative
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import TypeAlias
 
@@ -17,7 +17,7 @@ import numpy as np
 from minigrad.graph.node import Expr, make
 from minigrad.ops.arithmetic import add, divide, multiply, negative
 from minigrad.ops.choice import WHERE, where
-from minigrad.ops.comparisons import bitwise_and, logical_and, logical_not
+from minigrad.ops.comparisons import logical_not
 from minigrad.ops.core import (
     BROADCAST,
     RESHAPE,
@@ -28,64 +28,20 @@ from minigrad.ops.core import (
     uniform_value,
 )
 from minigrad.ops.index import GETITEM, SCATTER, Entry, Spec
-from minigrad.ops.linalg import MATMUL
-from minigrad.ops.shape import CONCAT, PERMUTE, matrix_transpose, permute_dims
+from minigrad.ops.shape import PERMUTE, permute_dims
+from minigrad.rewrite.conditions import conditions_of, is_where_mask, is_zero, masked_by
 from minigrad.rewrite.driver import Rule
+from minigrad.rewrite.masked_products import PRODUCT_MASKS
 from minigrad.types import Shape
 
-_AND = (logical_and.op, bitwise_and.op)
 Change: TypeAlias = Callable[[Expr], Expr]
-
-
-def _is_zero(x: Expr) -> bool:
-    return uniform_value(x) == 0
-
-
-def _is_where_mask(x: Expr) -> bool:
-    return x.op is WHERE and (_is_zero(x.args[1]) or _is_zero(x.args[2]))
-
-
-# --- conditions as lists of what all must hold --------------------------------------------------
-
-
-def _conditions(mask: Expr) -> tuple[list[Expr], Expr]:
-    """What must hold for an element of a where-mask to be taken, and what is taken."""
-    condition, a, b = mask.args
-    if not _is_zero(b):
-        return [_negated(condition)], b
-    parts: list[Expr] = []
-    stack = [condition]
-    while stack:
-        c = stack.pop()
-        if c.op in _AND:
-            stack += reversed(c.args)
-        else:
-            parts.append(c)
-    return parts, a
-
-
-def _negated(condition: Expr) -> Expr:
-    return condition.args[0] if condition.op is logical_not.op else logical_not(condition)
-
-
-def _masked(conditions: Iterable[Expr], value: Expr) -> Expr:
-    """value where all of the conditions hold, else 0."""
-    needed = dict.fromkeys(conditions)
-    if not needed:
-        return value
-    if any(_negated(c) in needed for c in needed):
-        return full_like(value, 0)
-    first = next(iter(needed))
-    if len(needed) == 1 and first.op is logical_not.op:
-        return where(first.args[0], full_like(value, 0), value)
-    return where(reduce(logical_and, needed), value, full_like(value, 0))
 
 
 # --- factors move into masks --------------------------------------------------------------------
 
 
 def _may_be_masked(x: Expr) -> bool:
-    return x.op in (add.op, PERMUTE, RESHAPE, SCATTER) or _is_where_mask(x)
+    return x.op in (add.op, PERMUTE, RESHAPE, SCATTER) or is_where_mask(x)
 
 
 def _is_masked(x: Expr) -> bool:
@@ -161,10 +117,10 @@ def _move_into_mask(node: Expr) -> Expr | None:
 
 
 def _moved(mask: Expr, product: Callable[[Expr, Change], Expr]) -> Expr | None:
-    if _is_where_mask(mask):
+    if is_where_mask(mask):
         condition, *sides = mask.args
         zero = full_like(mask, 0)
-        return where(condition, *[zero if _is_zero(s) else product(s, lambda a: a) for s in sides])
+        return where(condition, *[zero if is_zero(s) else product(s, lambda a: a) for s in sides])
     if mask.op is SCATTER:
         values = product(mask.args[0], lambda a: _taken(a, mask))
         return make(SCATTER, (values, *mask.args[1:]), mask.attrs)
@@ -201,16 +157,16 @@ def _moved_past_index(read: Expr, product: Callable[[Expr, Change], Expr]) -> Ex
 
 
 def _sum(a: Expr, b: Expr) -> Expr:
-    return b if _is_zero(a) else a if _is_zero(b) else a + b
+    return b if is_zero(a) else a if is_zero(b) else a + b
 
 
 def _views_within(x: Expr) -> Expr:
     """An indexed where-mask as a mask of what is indexed; anything else as it is."""
-    if x.op is not GETITEM or not _is_where_mask(x.args[0]):
+    if x.op is not GETITEM or not is_where_mask(x.args[0]):
         return x
-    conditions, value = _conditions(x.args[0])
+    conditions, value = conditions_of(x.args[0])
     parts = [_indexed(part, x.args[1:], x.attrs[0], x.shape) for part in (*conditions, value)]
-    return _masked(parts[:-1], parts[-1])
+    return masked_by(parts[:-1], parts[-1])
 
 
 # --- masks of masks and sums of masks -----------------------------------------------------------
@@ -222,13 +178,13 @@ def _mask_of_mask(node: Expr) -> Expr | None:
     Keeps masks one deep: each later factor moves into a mask, and through a hundred nested ones it
     would do so a hundred times.
     """
-    if not _is_where_mask(node):
+    if not is_where_mask(node):
         return None
-    outer, inner = _conditions(node)
-    if not _is_where_mask(inner):
+    outer, inner = conditions_of(node)
+    if not is_where_mask(inner):
         return None
-    deeper, value = _conditions(inner)
-    return _masked([*outer, *deeper], value)
+    deeper, value = conditions_of(inner)
+    return masked_by([*outer, *deeper], value)
 
 
 def _add_masks(node: Expr) -> Expr | None:
@@ -237,26 +193,26 @@ def _add_masks(node: Expr) -> Expr | None:
     What all terms on a side not taken have in common stays outside their sum.
     """
     first, second = node.args
-    if not (_is_where_mask(first) and _is_where_mask(second)):
+    if not (is_where_mask(first) and is_where_mask(second)):
         return None
     if first.args[0] is second.args[0]:
         sides = [_sum(a, b) for a, b in zip(first.args[1:], second.args[1:], strict=True)]
         return where(first.args[0], *sides)
-    (mine, a), (others, b) = _conditions(first), _conditions(second)
+    (mine, a), (others, b) = conditions_of(first), conditions_of(second)
     common = frozenset(mine) & frozenset(others)
     if not common:
         return None
-    rest = _masked([c for c in mine if c not in common], a)
-    return _masked(
+    rest = masked_by([c for c in mine if c not in common], a)
+    return masked_by(
         [c for c in mine if c in common],
-        rest + _masked([c for c in others if c not in common], b),
+        rest + masked_by([c for c in others if c not in common], b),
     )
 
 
 def _broadcast_mask(node: Expr) -> Expr | None:
     """A broadcast or reshaped mask: what it masks is masked after, so that products move in."""
     inner = node.args[0]
-    if not _is_where_mask(inner):
+    if not is_where_mask(inner):
         return None
     move = broadcast_to if node.op is BROADCAST else reshape
     return where(*[move(x, node.shape) for x in inner.args])
@@ -315,112 +271,6 @@ def _meet(read: range, put: range) -> tuple[Entry, Entry] | None:
     return slices[0], slices[1]
 
 
-# --- operands of products -----------------------------------------------------------------------
-
-
-def _mask_past_product(node: Expr) -> Expr | None:
-    """where(c, g, 0) · b = where(c, g · b, 0) where c masks rows of g: what comes next moves in."""
-    for k, along in ((0, -1), (1, -2)):
-        if _is_where_mask(node.args[k]):
-            conditions, value = _conditions(node.args[k])
-            rows = {c: r for c in conditions if (r := _row(c, along)) is not None}
-            if rows:
-                inner = _masked([c for c in conditions if c not in rows], value)
-                product = make(MATMUL, (*node.args[:k], inner, *node.args[k + 1 :]))
-                return _masked([_spread(r, node.shape) for r in rows.values()], product)
-    return None
-
-
-def _mask_operand(node: Expr) -> Expr | None:
-    """x · where(c, g, 0) = where(c, x, 0) · where(c, g, 0) where c masks whole rows of g.
-
-    A row of zeros that nobody asked for meets NaN in x: padding of a batch under a mask.
-    """
-    for k in (0, 1):
-        masked, other = node.args[k], node.args[1 - k]
-        if masked.shape[:-2] != other.shape[:-2]:
-            return None
-        rows = _rows_of(masked, along=k - 2)
-        # A row condition of one operand, (..., n, 1) or (..., 1, n), is the other's turned; what
-        # stands transposed is masked before it is turned, where it lies.
-        turned = _is_transposed(other)
-        inner = _transposed(other) if turned else other
-        needed = [_spread(r if turned else _transposed(r), inner.shape) for r in rows]
-        present = frozenset(_conditions(inner)[0] if _is_where_mask(inner) else ())
-        missing = [c for c in needed if c not in present]
-        if missing:
-            safe = _masked(missing, inner)
-            safe = matrix_transpose(safe) if turned else safe
-            return make(MATMUL, (masked, safe) if k == 0 else (safe, masked))
-    return None
-
-
-def _is_transposed(x: Expr) -> bool:
-    return x.op is PERMUTE and x is matrix_transpose(x.args[0])
-
-
-def _transposed(x: Expr) -> Expr:
-    return x if not x.ndim else x.args[0] if _is_transposed(x) else matrix_transpose(x)
-
-
-def _rows_of(x: Expr, along: int) -> list[Expr]:
-    """The conditions that mask x and are the same all along an axis, of length 1 there.
-
-    They are looked for in the parts of sums and of concatenations too, as packed gates have them.
-    """
-    shared: list[Expr] | None = None
-    stack = [x]
-    while stack and shared != []:
-        node = stack.pop()
-        if _is_where_mask(node):
-            conditions = (_row(c, along) for c in _conditions(node)[0])
-            rows = [r for r in conditions if r is not None]
-            shared = rows if shared is None else [r for r in shared if r in frozenset(rows)]
-        elif node.op is add.op or (node.op is CONCAT and node.attrs[0] == node.ndim + along):
-            stack += node.args
-        elif _puts_along(node, along):
-            stack.append(node.args[0])
-        else:
-            return []
-    return shared or []
-
-
-def _puts_along(node: Expr, along: int) -> bool:
-    """Whether a node is a scatter of slices that leave all but one axis whole."""
-    if node.op is not SCATTER or len(node.args) > 1 or len(node.attrs[0]) != node.ndim:
-        return False
-    spec, shape = node.attrs
-    return all(
-        entry[0] == "s" and (k == node.ndim + along or entry == ("s", 0, shape[k], 1))
-        for k, entry in enumerate(spec)
-    )
-
-
-def _row(condition: Expr, along: int) -> Expr | None:
-    """A condition that is the same along an axis, with length 1 there or no axes; else None."""
-    if condition.op is logical_not.op:
-        row = _row(condition.args[0], along)
-        return None if row is None else logical_not(row)
-    source = condition
-    while source.op in (BROADCAST, RESHAPE) and source.size > 1:
-        inner = source.args[0]
-        if source.op is BROADCAST and source.ndim == condition.ndim:
-            aligned = (1,) * (source.ndim - inner.ndim) + inner.shape
-            if aligned[along] == 1 and inner.size > 1:
-                return reshape(inner, aligned)
-        source = inner
-    if source.size == 1:
-        return reshape(source, ())
-    return condition if condition.shape[along] == 1 else None
-
-
-def _spread(row: Expr, shape: Shape) -> Expr:
-    """A row of conditions in a shape; written as `where` writes it, so that equals are one node."""
-    if row.op is logical_not.op:
-        return logical_not(broadcast_to(row.args[0], shape))
-    return broadcast_to(row, shape)
-
-
 MASKS: tuple[Rule, ...] = (
     *(
         Rule("move into a mask", op, _move_into_mask, False, child)
@@ -431,9 +281,5 @@ MASKS: tuple[Rule, ...] = (
     Rule("mask of a mask", WHERE, _mask_of_mask, False, WHERE),
     Rule("add masks", add.op, _add_masks, False, WHERE),
     *(Rule("broadcast a mask", op, _broadcast_mask, False, WHERE) for op in (BROADCAST, RESHAPE)),
-    Rule("mask past a product", MATMUL, _mask_past_product, False, WHERE),
-    *(
-        Rule("mask an operand", MATMUL, _mask_operand, False, child)
-        for child in (WHERE, add.op, CONCAT, SCATTER)
-    ),
+    *PRODUCT_MASKS,
 )

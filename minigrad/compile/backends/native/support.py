@@ -35,13 +35,18 @@ def check_node(node: Expr) -> None:
         if _turns(node) > MOST_TURNS:
             raise UnsupportedError(f"a loop of {_turns(node)} turns, which nobody could interrupt,")
         check_body(node.attrs[0].body)
-    elif node.op not in _SINGLE:
+    else:
+        _check_single(node)
+
+
+def _check_single(node: Expr) -> None:
+    if node.op not in _SINGLE:
         raise UnsupportedError(f"op {node.op.name}")
-    elif node.dtype not in (FLOAT32, FLOAT64):
+    if node.dtype not in (FLOAT32, FLOAT64):
         raise UnsupportedError(f"op {node.op.name} of {node.dtype}")
-    elif node.op in (GETITEM, SCATTER) and len(node.args) > 1:
+    if node.op in (GETITEM, SCATTER) and len(node.args) > 1:
         check_indices(node)
-    elif node.op is MATMUL and 0 in (*node.shape, node.args[0].shape[-1]):
+    if node.op is MATMUL and 0 in (*node.shape, node.args[0].shape[-1]):
         raise UnsupportedError("an empty matrix product")
 
 

@@ -1,0 +1,56 @@
+"""Where-masks, and their conditions as lists of what all must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+
+from minigrad.graph.node import Expr
+from minigrad.ops.choice import WHERE, where
+from minigrad.ops.comparisons import bitwise_and, logical_and, logical_not
+from minigrad.ops.core import full_like, uniform_value
+
+_AND = (logical_and.op, bitwise_and.op)
+
+
+def is_zero(x: Expr) -> bool:
+    """Whether x is 0 everywhere."""
+    return uniform_value(x) == 0
+
+
+def is_where_mask(x: Expr) -> bool:
+    """Whether x is a `where` with 0 on one side."""
+    return x.op is WHERE and (is_zero(x.args[1]) or is_zero(x.args[2]))
+
+
+def conditions_of(mask: Expr) -> tuple[list[Expr], Expr]:
+    """What must hold for an element of a where-mask to be taken, and what is taken."""
+    condition, a, b = mask.args
+    if not is_zero(b):
+        return [_negated(condition)], b
+    parts: list[Expr] = []
+    stack = [condition]
+    while stack:
+        c = stack.pop()
+        if c.op in _AND:
+            stack += reversed(c.args)
+        else:
+            parts.append(c)
+    return parts, a
+
+
+def _negated(condition: Expr) -> Expr:
+    return condition.args[0] if condition.op is logical_not.op else logical_not(condition)
+
+
+def masked_by(conditions: Iterable[Expr], value: Expr) -> Expr:
+    """value where all of the conditions hold, else 0."""
+    needed = dict.fromkeys(conditions)
+    if not needed:
+        return value
+    if any(_negated(c) in needed for c in needed):
+        return full_like(value, 0)
+    first = next(iter(needed))
+    if len(needed) == 1 and first.op is logical_not.op:
+        return where(first.args[0], full_like(value, 0), value)
+    return where(reduce(logical_and, needed), value, full_like(value, 0))

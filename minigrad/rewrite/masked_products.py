@@ -1,0 +1,127 @@
+"""Rules for matrix products of masks: conditions that are the same along whole rows."""
+
+from __future__ import annotations
+
+from minigrad.graph.node import Expr, make
+from minigrad.ops.arithmetic import add
+from minigrad.ops.choice import WHERE
+from minigrad.ops.comparisons import logical_not
+from minigrad.ops.core import BROADCAST, RESHAPE, broadcast_to, reshape
+from minigrad.ops.index import SCATTER
+from minigrad.ops.linalg import MATMUL
+from minigrad.ops.shape import CONCAT, PERMUTE, matrix_transpose
+from minigrad.rewrite.conditions import conditions_of, is_where_mask, masked_by
+from minigrad.rewrite.driver import Rule
+from minigrad.types import Shape
+
+
+def _mask_past_product(node: Expr) -> Expr | None:
+    """where(c, g, 0) · b = where(c, g · b, 0) where c masks rows of g: what comes next moves in."""
+    for k, along in ((0, -1), (1, -2)):
+        if is_where_mask(node.args[k]):
+            conditions, value = conditions_of(node.args[k])
+            rows = {c: r for c in conditions if (r := _row(c, along)) is not None}
+            if rows:
+                inner = masked_by([c for c in conditions if c not in rows], value)
+                product = make(MATMUL, (*node.args[:k], inner, *node.args[k + 1 :]))
+                return masked_by([_spread(r, node.shape) for r in rows.values()], product)
+    return None
+
+
+def _mask_operand(node: Expr) -> Expr | None:
+    """x · where(c, g, 0) = where(c, x, 0) · where(c, g, 0) where c masks whole rows of g.
+
+    A row of zeros that nobody asked for meets NaN in x: padding of a batch under a mask.
+    """
+    for k in (0, 1):
+        masked, other = node.args[k], node.args[1 - k]
+        if masked.shape[:-2] != other.shape[:-2]:
+            return None
+        rows = _rows_of(masked, along=k - 2)
+        # A row condition of one operand, (..., n, 1) or (..., 1, n), is the other's turned; what
+        # stands transposed is masked before it is turned, where it lies.
+        turned = _is_transposed(other)
+        inner = _transposed(other) if turned else other
+        needed = [_spread(r if turned else _transposed(r), inner.shape) for r in rows]
+        present = frozenset(conditions_of(inner)[0] if is_where_mask(inner) else ())
+        missing = [c for c in needed if c not in present]
+        if missing:
+            safe = masked_by(missing, inner)
+            safe = matrix_transpose(safe) if turned else safe
+            return make(MATMUL, (masked, safe) if k == 0 else (safe, masked))
+    return None
+
+
+def _is_transposed(x: Expr) -> bool:
+    return x.op is PERMUTE and x is matrix_transpose(x.args[0])
+
+
+def _transposed(x: Expr) -> Expr:
+    return x if not x.ndim else x.args[0] if _is_transposed(x) else matrix_transpose(x)
+
+
+def _rows_of(x: Expr, along: int) -> list[Expr]:
+    """The conditions that mask x and are the same all along an axis, of length 1 there.
+
+    They are looked for in the parts of sums and of concatenations too, as packed gates have them.
+    """
+    shared: list[Expr] | None = None
+    stack = [x]
+    while stack and shared != []:
+        node = stack.pop()
+        if is_where_mask(node):
+            conditions = (_row(c, along) for c in conditions_of(node)[0])
+            rows = [r for r in conditions if r is not None]
+            shared = rows if shared is None else [r for r in shared if r in frozenset(rows)]
+        elif node.op is add.op or (node.op is CONCAT and node.attrs[0] == node.ndim + along):
+            stack += node.args
+        elif _puts_along(node, along):
+            stack.append(node.args[0])
+        else:
+            return []
+    return shared or []
+
+
+def _puts_along(node: Expr, along: int) -> bool:
+    """Whether a node is a scatter of slices that leave all but one axis whole."""
+    if node.op is not SCATTER or len(node.args) > 1 or len(node.attrs[0]) != node.ndim:
+        return False
+    spec, shape = node.attrs
+    return all(
+        entry[0] == "s" and (k == node.ndim + along or entry == ("s", 0, shape[k], 1))
+        for k, entry in enumerate(spec)
+    )
+
+
+def _row(condition: Expr, along: int) -> Expr | None:
+    """A condition that is the same along an axis, with length 1 there or no axes; else None."""
+    if condition.op is logical_not.op:
+        row = _row(condition.args[0], along)
+        return None if row is None else logical_not(row)
+    source = condition
+    while source.op in (BROADCAST, RESHAPE) and source.size > 1:
+        inner = source.args[0]
+        if source.op is BROADCAST and source.ndim == condition.ndim:
+            aligned = (1,) * (source.ndim - inner.ndim) + inner.shape
+            if aligned[along] == 1 and inner.size > 1:
+                return reshape(inner, aligned)
+        source = inner
+    if source.size == 1:
+        return reshape(source, ())
+    return condition if condition.shape[along] == 1 else None
+
+
+def _spread(row: Expr, shape: Shape) -> Expr:
+    """A row of conditions in a shape; written as `where` writes it, so that equals are one node."""
+    if row.op is logical_not.op:
+        return logical_not(broadcast_to(row.args[0], shape))
+    return broadcast_to(row, shape)
+
+
+PRODUCT_MASKS: tuple[Rule, ...] = (
+    Rule("mask past a product", MATMUL, _mask_past_product, False, WHERE),
+    *(
+        Rule("mask an operand", MATMUL, _mask_operand, False, child)
+        for child in (WHERE, add.op, CONCAT, SCATTER)
+    ),
+)
