@@ -38,9 +38,9 @@ def simplify(y: Any, rules: Iterable[Rule] | None = None) -> Any:
     `minigrad.RULES` lists the rules by table. Raises RewriteLoopError when given rules
     do not end.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x")
-    >>> simplify(x * 1 + 0) is x, str(simplify(log(sigmoid(x))))
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> simplify(x * 1 + 0) is x, str(simplify(mg.log(mg.sigmoid(x))))
     (True, '-softplus(-x)')
     """
     if rules is not None and not isinstance(rules, Iterable):
