@@ -18,6 +18,7 @@ from minigrad.drawing.escape import esc, plain, tooltip
 from minigrad.drawing.picture import Node
 from minigrad.drawing.render import RenderError, render_many
 from minigrad.errors import GraphError
+from minigrad.graph.leaves import placeholder
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -267,8 +268,8 @@ def test_hostile_words_on_a_canvas_stay_text() -> None:
     ET.fromstring(svg)
 
 
-def test_names_that_derivatives_make_are_cut_at_the_nul() -> None:
-    inner = mg.graph.placeholder("cotangent", mg.var("x").type)
+def test_what_derivatives_make_for_themselves_has_a_name() -> None:
+    inner = placeholder("cotangent", mg.var("x").type)
     assert _picture(mg.tanh(inner), grad=False).nodes[0].title == "cotangent"
 
 
