@@ -224,3 +224,26 @@ def test_remainder_is_pythons() -> None:
     for a, b in itertools.product(numbers, numbers):
         assert float(mg.remainder(mg.const(a), b)) == a % b
         assert float(mg.floor_divide(mg.const(a), b)) == a // b
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **k: mg.full((2,), 1.0, **k),
+        lambda **k: mg.zeros((2,), **k),
+        lambda **k: mg.ones((2,), **k),
+        lambda **k: mg.empty((2,), **k),
+        lambda **k: mg.full_like(mg.zeros(2), 1.0, **k),
+        lambda **k: mg.zeros_like(mg.zeros(2), **k),
+        lambda **k: mg.ones_like(mg.zeros(2), **k),
+        lambda **k: mg.empty_like(mg.zeros(2), **k),
+        lambda **k: mg.eye(2, **k),
+        lambda **k: mg.arange(3, **k),
+        lambda **k: mg.linspace(0.0, 1.0, 3, **k),
+        lambda **k: mg.asarray([1.0], **k),
+    ],
+)
+def test_what_makes_arrays_takes_one_device_and_refuses_others(make):
+    assert make(device="cpu") is make()
+    with pytest.raises(mg.ShapeError, match="device"):
+        make(device="cuda:0")

@@ -101,6 +101,10 @@ def _own(panel: Panel, label: str, is_curve: bool) -> list[Shape]:
 
 def _check_curve(panel: Panel, legend: Legend, label: str, series: Series) -> None:
     steps = len(series.norms)
+    # The grid has a line at each end of the axis, and all that is drawn lies between.
+    heights = [g.middle for g in panel.grid]
+    lines = [y for p in _own(panel, label, is_curve=True) for _, y in p.points]
+    assert min(heights) - 0.1 <= min(lines) <= max(lines) <= max(heights) + 0.1
     assert (min(panel.ticks), max(panel.ticks)) == (1, steps)
     for t, x in panel.ticks.items():  # each in the middle of its step's part of the strip
         part = (x - panel.left) / (panel.right - panel.left) * steps

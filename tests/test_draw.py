@@ -366,3 +366,19 @@ def test_the_engine_does_not_load_the_drawing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "Graph of x"
+
+
+def test_ops_are_round_and_leaves_have_corners() -> None:
+    v = mg.var("v", (2,))
+    dot = draw(mg.sum(mg.tanh(v))).dot
+    styles = [line.split("style=")[1].split()[0] for line in dot.splitlines() if "style=" in line]
+    assert styles == ["filled", '"rounded,filled"', '"rounded,filled"']
+
+
+def test_an_error_names_five_of_the_variables_without_values() -> None:
+    x = [mg.var(f"x{k}") for k in range(8)]
+    total = x[0]
+    for other in x[1:]:
+        total = total + other
+    with pytest.raises(GraphError, match="values for x0, x1, x2, x3, x4: pass"):
+        draw(total, grad=True)

@@ -210,3 +210,12 @@ def test_one_step_is_enough(tmp_path: Path) -> None:
 
 def test_the_measured_norm_is_the_pictures(flows) -> None:
     assert norm(np.array(flows["lstm"].series["C"].norms)) > 0
+
+
+def test_a_name_stands_under_a_curve_that_has_no_room_above() -> None:
+    curve = Curve.plain("only", [1.0] * 20)
+    axis = Axis(168.0, 62.0, 360.0, 230.0, -3, 0, 20)
+    ((word, spot),) = name_spots(axis, [curve])
+    assert word == "only"
+    assert spot.y == axis.y(1.0) + 9.0
+    assert axis.left <= spot.left <= axis.left + 0.1 * axis.width

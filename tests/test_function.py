@@ -469,3 +469,16 @@ def test_a_backend_may_take_a_whole_plan():
             mg.function([x], x, backend="whole", check_finite=True)
     finally:
         del BACKENDS["whole"]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_floor_of_infinities_is_written_into_its_buffer(backend):
+    values = np.full(N, 3.0)
+    f = mg.function([big], [(big + 1.0) // 2.0 * 1.5, -1.0 // (big + 1.0) + 0.0], backend=backend)
+    for far in (np.inf, -np.inf, 7.0):  # the buffers of one call serve the next
+        values[5] = far
+        halves, parts = f(values)
+        rest = np.arange(N) != 5
+        assert (halves[rest] == 3.0).all() and (parts[rest] == -1.0).all()
+        assert halves[5] == (far if np.isinf(far) else 4.0) * 1.5
+        assert parts[5] == (0.0 if np.isinf(far) else -1.0)

@@ -476,3 +476,14 @@ def test_products_that_need_one_another_stay_apart():
     # Each group needs a product of the other: only one of them can be merged.
     cycle = [x @ (b @ c), x @ d, b @ (x @ d), b @ c]
     assert merged(cycle, variables, at) == [4, 5, 9]
+
+
+def test_products_of_inputs_are_summed_as_one_product_after_the_loop():
+    A, B = mg.var("A", (T, 2, 3)), mg.var("B", (T, 3, 4))
+    total, _ = mg.scan(lambda c, x: (c + x[0] @ x[1], None), mg.zeros((2, 4)), (A, B))
+    f = mg.function([A, B], total)
+    assert not bodies(f)
+    assert ops(f.outputs)["matmul"] == 1
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal(A.shape), rng.standard_normal(B.shape)
+    assert_allclose(f(a, b), np.einsum("tij,tjk->ik", a, b), rtol=1e-13)

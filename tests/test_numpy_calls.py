@@ -247,3 +247,12 @@ def test_numpy_knows_shapes_and_dtypes():
     assert (np.empty_like(half).shape, np.empty_like(half).dtype) == ((2, 3), np.float32)
     empty = np.empty_like(half, shape=(4,), dtype=np.int8)
     assert empty.eval().tolist() == [0, 0, 0, 0]  # type: ignore[attr-defined]
+
+
+def test_a_correlation_is_never_more_than_one():
+    x = mg.var("x", (2, 4))
+    f = mg.function([x], mg.corrcoef(x), backend="numpy")
+    for seed in range(60):  # c / (d · d) is often 1 + 2e-16
+        row = np.random.default_rng(seed).standard_normal(4)
+        for slope in (3.0, -0.7):
+            assert np.abs(f(np.stack([row, slope * row]))).max() <= 1.0

@@ -158,3 +158,8 @@ def test_a_schedule_advances_with_training():
         trainer.step()
         values.append(float(w.value))
     assert values == [-1.0, -1.5, -1.75]
+
+
+def test_the_names_of_the_optimisers():
+    named = [optim.sgd, optim.momentum, optim.rmsprop, optim.adam, optim.adamw]
+    assert {f.__name__: f for f in named} == optim.OPTIMIZERS

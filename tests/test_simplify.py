@@ -507,3 +507,8 @@ def test_a_rule_that_changes_the_type_is_told():
     wrong = mg.rule("wrong", lambda t: mg.sin(t), lambda t: t > 0)
     with pytest.raises(mg.GraphError, match=r"rule 'wrong' turned .* the type must stay"):
         mg.simplify(mg.sin(x), [wrong])
+
+
+def test_only_the_exact_table_claims_exactness():
+    assert all(r.exact for r in mg.RULES["exact"])
+    assert not any(r.exact for table in ("stability", "real") for r in mg.RULES[table])

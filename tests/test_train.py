@@ -117,3 +117,26 @@ def test_the_lstm_learns_what_the_rnn_does_not():
         ratio[cell.name] = evaluate(model, task, 0).loss / task.baseline
     assert ratio["lstm"] < 0.1
     assert ratio["rnn"] > 0.9
+
+
+def test_a_task_is_asked_about_predictions_and_targets_in_that_order():
+    class Own(Adding):
+        def correct(self, prediction, target):
+            correct.append((prediction, target))
+            return super().correct(prediction, target)
+
+        def solved(self, prediction, target):
+            solved.append((prediction, target))
+            return True
+
+    correct: list = []
+    solved: list = []
+    task = Own(length=3)
+    model = Model.create(RNN(2, 2), 1, random_streams(0)[0])
+    for weights in model.params.values():  # a net of zeros says 0, whatever it is shown
+        weights.value[...] = 0.0
+    assert evaluate(model, task, seed=0).solved
+    for calls in (correct, solved):
+        ((prediction, target),) = calls
+        assert not prediction.any()
+        assert target.min() >= 0.0 and target.any()
