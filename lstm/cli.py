@@ -1,4 +1,4 @@
-"""The command `lstm`: what it asks for, what it prints, how it fails. The work is done elsewhere.
+"""The command `lstm`: what it runs, what it prints, how it fails. The work is done elsewhere.
 
 Tables and results go to standard output, progress and errors to standard error. An error is one
 line and exit status 2; Ctrl-C is one line and 130, SIGTERM one line and 143. Nothing is left
@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from io import StringIO, TextIOWrapper
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
@@ -28,6 +27,7 @@ from lstm.cells import CELLS, LSTM, RNN, AnyCell, Cell
 from lstm.errors import ConfigError, LstmError, ModelFileError
 from lstm.files import check_file, output_folder
 from lstm.model import Model
+from lstm.options import LONGEST, command_line
 from lstm.own_code import class_named
 from lstm.tables import about_biases, console, demo_table, print_json, printable, score_table
 from lstm.tasks import TASKS, Adding, Task, make_task
@@ -44,15 +44,7 @@ from minigrad import MinigradError
 if TYPE_CHECKING:
     from lstm.gradient_flow import Flow
 
-LONGEST = 10_000  # sequences are written out step by step, at some 70 ops a step
-LARGEST = 1_000_000  # units, or sequences in a batch; what memory allows is far less
 SHOWN_SEQUENCES = 32  # how many sequences a gradient is measured on
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        # argparse would print its usage too; one line is what an error is here.
-        raise ConfigError(f"{message} (see {self.prog} --help)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         with _cleaning_up():
-            args = _parser().parse_args(argv)
+            args = command_line(_COMMANDS).parse_args(argv)
             status: int = args.run(args)
             sys.stdout.flush()
         return status
@@ -124,122 +116,6 @@ def _fail(message: str, status: int) -> int:
     line = printable(" ".join(part.strip() for part in message.splitlines()))
     print(f"lstm: {line}", file=sys.stderr)
     return status
-
-
-# --- what can be asked -------------------------------------------------------------------------
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="lstm", description="Recurrent nets from the textbook's equations, and their gradients"
-    )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    demo = commands.add_parser("demo", help="train an RNN and an LSTM, and draw their gradients")
-    demo.set_defaults(run=_demo)
-    demo.add_argument(
-        "--out", type=_path, default=Path("lstm-demo"), help="folder for the pictures"
-    )
-    demo.add_argument(
-        "--length", type=_whole(3, LONGEST), default=100, help="time steps (default: 100)"
-    )
-    _common(demo, steps=500)
-
-    training = commands.add_parser("train", help="train a model on a task")
-    training.set_defaults(run=_train)
-    training.add_argument("task", metavar="TASK", help="one of those that `lstm tasks` lists")
-    training.add_argument("--cell", choices=list(CELLS), default="lstm", help="default: lstm")
-    training.add_argument(
-        "--length", type=_whole(1, LONGEST), help="time steps (default: the task's)"
-    )
-    training.add_argument(
-        "--hidden", type=_whole(1, LARGEST), default=16, help="units (default: 16)"
-    )
-    training.add_argument(
-        "--batch", type=_whole(1, LARGEST), default=32, help="sequences (default: 32)"
-    )
-    training.add_argument("--lr", type=_positive, default=0.03, help="rate (default: 0.03)")
-    training.add_argument(
-        "--memory",
-        type=_whole(0),
-        help="steps that the gates are set to remember at first (default: the task's length; "
-        "0: the usual bias, a forget gate of σ(1))",
-    )
-    training.add_argument("--out", type=_path, help="where to write the model (*.safetensors)")
-    _common(training, steps=500)
-
-    flow = commands.add_parser("flow", help="measure and draw how a model's gradient flows")
-    flow.set_defaults(run=_flow)
-    flow.add_argument("model", type=_path, metavar="MODEL", help="a file that `lstm train` wrote")
-    flow.add_argument(
-        "--out", type=_path, default=Path("lstm-flow"), help="folder for the pictures"
-    )
-    flow.add_argument("--length", type=_whole(1, LONGEST), help="time steps (default: as trained)")
-    flow.add_argument(
-        "--task", metavar="FILE.py:NAME", help="the class of the model's task, if it is your own"
-    )
-    _own_cell(flow)
-    _common(flow)
-
-    tasks = commands.add_parser("tasks", help="list the tasks")
-    tasks.set_defaults(run=_tasks)
-    tasks.add_argument("--json", action="store_true", help="results as JSON")
-
-    info = commands.add_parser("info", help="what a model file holds")
-    info.set_defaults(run=_info)
-    info.add_argument("model", type=_path, metavar="MODEL", help="a file that `lstm train` wrote")
-    _own_cell(info)
-    info.add_argument("--json", action="store_true", help="results as JSON")
-    return parser
-
-
-def _own_cell(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--cell", metavar="FILE.py:NAME", help="the class of the model's cell, if it is your own"
-    )
-
-
-def _common(parser: argparse.ArgumentParser, steps: int | None = None) -> None:
-    if steps is not None:
-        text = f"training steps (default: {steps})"
-        parser.add_argument("--steps", type=_whole(1), default=steps, help=text)
-    parser.add_argument("--seed", type=_whole(0), default=0, help="of all that is random")
-    parser.add_argument("--json", action="store_true", help="results as JSON, no progress")
-
-
-def _whole(least: int, most: int = 2**31 - 1) -> Any:
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {least}")
-        if number > most:
-            raise argparse.ArgumentTypeError(f"{text!r} is more than {most}")
-        return number
-
-    return parse
-
-
-def _path(text: str) -> Path:
-    if not text:  # Path("") is the folder one is in, which nobody means
-        raise argparse.ArgumentTypeError("the path is empty")
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError(f"no file can be called {text!r}") from None
-    return Path(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
-    return number
 
 
 # --- commands ----------------------------------------------------------------------------------
@@ -356,6 +232,9 @@ def _info(args: argparse.Namespace) -> int:
     out = console()
     out.print(about, tensors_table)
     return 0
+
+
+_COMMANDS = {"demo": _demo, "train": _train, "flow": _flow, "tasks": _tasks, "info": _info}
 
 
 # --- parts of commands -------------------------------------------------------------------------

@@ -59,11 +59,10 @@ def write_demo(
     chosen = (lined or list(models))[-1]
     figures["cell"] = cell_unrolled(models[chosen][1], xs, ys)
     pictures = _draw(figures)
-    tables = [
-        flow_table(flow, f"{name.upper()}, {when}")
-        for name, flows in pairs.items()
-        for flow, when in zip(flows, WHEN, strict=True)
-    ]
+    moments = {
+        (name, when): f for name, fs in pairs.items() for f, when in zip(fs, WHEN, strict=True)
+    }
+    tables = [flow_table(f, f"{name.upper()}, {when}") for (name, when), f in moments.items()]
     sections = [
         _results_section(pairs, results or {}),
         Section("In words", points=_findings(pairs)),
@@ -76,14 +75,11 @@ def write_demo(
         ),
         *_path_sections(pictures, pairs[chosen][1]),
         _cell_section(pictures, chosen),
-        _caveats([f for flows in pairs.values() for f in flows], models[chosen][1]),
+        _caveats(list(moments.values()), models[chosen][1]),
         Section("All numbers", text=["Also in flow.csv."], folded=tables),
     ]
     title = f"{_listed(pairs)}: how the gradient flows through {steps} steps"
-    flows = {
-        (name, when): f for name, fs in pairs.items() for f, when in zip(fs, WHEN, strict=True)
-    }
-    return _write(Path(out_dir), page(title, _INTRO, sections), pictures, flows)
+    return _write(Path(out_dir), page(title, _INTRO, sections), pictures, moments)
 
 
 def write_flow(
