@@ -75,6 +75,15 @@ def map_graph(
     return [new[r] for r in roots]
 
 
+def depend_on(roots: Iterable[Expr], outputs: Sequence[Expr]) -> set[Expr]:
+    """The nodes that depend on any of the roots, the roots among them."""
+    dependents = set(roots)
+    for node in toposort(outputs):
+        if any(a in dependents for a in node.args):
+            dependents.add(node)
+    return dependents
+
+
 def substitute(outputs: Any, replacements: dict[Expr, Any]) -> Any:
     """Expressions with nodes replaced, all at once; `outputs` is one expression or a sequence.
 

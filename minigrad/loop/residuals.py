@@ -6,18 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from minigrad.graph.node import Expr, rebuild
-from minigrad.graph.walk import toposort
+from minigrad.graph.walk import depend_on, toposort
 from minigrad.loop.body import Body
 from minigrad.ops.arithmetic import multiply
-
-
-def _depending_on(roots: Iterable[Expr], outputs: Sequence[Expr]) -> set[Expr]:
-    """The nodes that depend on any of the roots, the roots among them."""
-    moving = set(roots)
-    for node in toposort(outputs):
-        if any(a in moving for a in node.args):
-            moving.add(node)
-    return moving
 
 
 def gather_factors(terms: Sequence[Expr], cotangents: Iterable[Expr]) -> list[Expr]:
@@ -27,7 +18,7 @@ def gather_factors(terms: Sequence[Expr], cotangents: Iterable[Expr]) -> list[Ex
     them: an LSTM keeps six values a step, and without this eleven, at a third more time.
     """
     order = toposort(terms)
-    moving = _depending_on(cotangents, terms)
+    moving = depend_on(cotangents, terms)
     uses = Counter(a for node in order for a in node.args)
     uses.update(terms)
     new: dict[Expr, Expr] = {}
@@ -55,9 +46,9 @@ def residuals(
     meet a cotangent, whichever take less memory. Slopes of saturated units are computed from what
     comes before the unit, so that it would have to be kept beside the unit's own value.
     """
-    forward = _depending_on(body.carries, outputs)
-    both = _depending_on(body.carries, [*outputs, *terms])
-    reverse = _depending_on(cotangents, terms)
+    forward = depend_on(body.carries, outputs)
+    both = depend_on(body.carries, [*outputs, *terms])
+    reverse = depend_on(cotangents, terms)
 
     def as_computed(node: Expr) -> bool:
         return node in forward

@@ -9,13 +9,12 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from minigrad.graph.node import Expr, make, rebuild
-from minigrad.graph.walk import map_graph, toposort
+from minigrad.graph.walk import depend_on, map_graph, toposort
 from minigrad.loop.passes.taken_apart import (
     Pass,
     TakenApart,
     change_loops,
     count_uses,
-    depend_on,
     sums_in,
 )
 from minigrad.ops.arithmetic import add

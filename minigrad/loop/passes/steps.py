@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from minigrad.graph.node import Expr, Op, make
-from minigrad.graph.walk import substitute, toposort
+from minigrad.graph.walk import depend_on, substitute, toposort
 from minigrad.loop.body import Body
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.products import is_product
-from minigrad.loop.passes.taken_apart import TakenApart, change_loops, count_uses, depend_on
+from minigrad.loop.passes.taken_apart import TakenApart, change_loops, count_uses
 from minigrad.ops.arithmetic import add
 from minigrad.ops.batch import batch_node
 from minigrad.ops.core import RESHAPE, SUM, reshape, sum

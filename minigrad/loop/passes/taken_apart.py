@@ -96,15 +96,6 @@ def used_items(outputs: Sequence[Expr]) -> dict[Expr, set[int]]:
     return used
 
 
-def depend_on(roots: Iterable[Expr], outputs: Sequence[Expr]) -> set[Expr]:
-    """The nodes that depend on any of the roots, the roots among them."""
-    dependents = set(roots)
-    for node in toposort(outputs):
-        if any(a in dependents for a in node.args):
-            dependents.add(node)
-    return dependents
-
-
 def count_uses(order: Iterable[Expr], outputs: Iterable[Expr]) -> Counter[Expr]:
     """How often each node of a graph is read; being an output counts."""
     uses = Counter(a for n in order for a in n.args)
