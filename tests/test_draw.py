@@ -15,8 +15,9 @@ from minigrad.drawing import Diagram, Scale, draw
 from minigrad.drawing.amount import Amount, norm
 from minigrad.drawing.canvas import Canvas
 from minigrad.drawing.escape import esc, plain, tooltip
+from minigrad.drawing.faults import RenderError
 from minigrad.drawing.picture import Node
-from minigrad.drawing.render import RenderError, render_many
+from minigrad.drawing.render import render_many
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import placeholder
 

@@ -14,9 +14,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from minigrad.drawing import font_config, render_child
 from minigrad.drawing import render as module
-from minigrad.drawing import render_child
-from minigrad.drawing.render import RenderError, render, render_many
+from minigrad.drawing.faults import RenderError
+from minigrad.drawing.job import checked_job
+from minigrad.drawing.render import render, render_many
 
 SVG = "{http://www.w3.org/2000/svg}"
 BIG = "digraph {" + ";".join(f"n{i} -> n{(i * 7919 + 13) % 3000}" for i in range(6000)) + "}"
@@ -93,7 +95,7 @@ def test_wide_letters_take_more_room_than_narrow_ones() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system draws the text")
 def test_letters_are_not_boxes_where_there_are_no_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SYSTEM_FONTS", ())
+    monkeypatch.setattr(font_config, "_SYSTEM_FONTS", ())
     letters = "abABzσ∂∑∏√∞≤≥≠·×⊙⊕→←₀₁₂₉ₜ₋ᵀ²éżčωΓ■●▲"
     missing = ["\u4e00", "\u4e8c"]  # in none of our fonts: these are the boxes, with their code in
     pictures = render_many([(_picture_of(c), "png") for c in [*letters, *missing]])
@@ -276,7 +278,7 @@ def _render_with(package: Path, timeout: float = 20.0) -> list[bytes]:
     """What render_many does with pygraphviz, but the one in that folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_folder_of_pygraphviz", lambda: str(package))
-        job = module._checked("digraph { a }", "svg", "the svg")
+        job = checked_job("digraph { a }", "svg", "the svg")
         return module._by_pygraphviz([job], timeout, dict(os.environ))
 
 
@@ -372,10 +374,10 @@ class TestSystemDot:
 
 
 def test_fonts_come_along_with_their_licence() -> None:
-    fonts = sorted(p.name for p in module.FONTS.glob("*.ttf"))
+    fonts = sorted(p.name for p in font_config.FONTS.glob("*.ttf"))
     assert fonts == ["DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf", "DejaVuSans.ttf"]
-    assert sum(p.stat().st_size for p in module.FONTS.iterdir()) <= 400_000
-    assert "Bitstream Vera" in (module.FONTS / "LICENSE").read_text(encoding="utf-8")
+    assert sum(p.stat().st_size for p in font_config.FONTS.iterdir()) <= 400_000
+    assert "Bitstream Vera" in (font_config.FONTS / "LICENSE").read_text(encoding="utf-8")
 
 
 class _Graphviz:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from minigrad.drawing.diagram import Diagram
+from minigrad.drawing.faults import RenderError
 from minigrad.drawing.picture import LIMIT, Options, Picture, make_picture
-from minigrad.drawing.render import RenderError
 from minigrad.drawing.theme import Scale
 from minigrad.graph.node import Expr
 

@@ -13,8 +13,9 @@ from typing import Any
 from minigrad import atomic
 from minigrad.drawing.dot import to_dot
 from minigrad.drawing.escape import plain
+from minigrad.drawing.faults import RenderError
 from minigrad.drawing.picture import Picture
-from minigrad.drawing.render import RenderError, render
+from minigrad.drawing.render import render
 from minigrad.drawing.svg import finish
 from minigrad.errors import GraphError
 

@@ -1,0 +1,77 @@
+"""The surroundings in which Graphviz finds our fonts before all others."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+FONTS = Path(__file__).with_name("fonts")
+
+_SYSTEM_FONTS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "~/.local/share/fonts",
+    "~/.fonts",
+    "/System/Library/Fonts",
+    "/Library/Fonts",
+    "~/Library/Fonts",
+    "WINDOWSFONTDIR",
+)
+
+
+def font_environment(folder: Path) -> dict[str, str]:
+    """The environment in which Graphviz finds our fonts before all others."""
+    config = folder / "fonts.conf"
+    config.write_text(_fonts_conf(folder), encoding="utf-8")
+    environment = dict(os.environ)
+    environment.pop("FONTCONFIG_SYSROOT", None)
+    environment["FONTCONFIG_FILE"] = str(config)
+    environment["FONTCONFIG_PATH"] = str(folder)
+    return environment
+
+
+def _font_folder(folder: Path) -> Path:
+    """A copy of our fonts, kept in the user's cache where that can be written.
+
+    Fontconfig writes a file of its own beside fonts. Within an installed package nobody would
+    remove it, and a package's folder that outlives it hides the next installation.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    fonts = sorted(FONTS.glob("*.ttf"))
+    version = "-".join(str(f.stat().st_size) for f in fonts)
+    copy = home / "minigrad" / f"fonts-{version}"
+    if not copy.is_dir():
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            part = Path(tempfile.mkdtemp(dir=copy.parent))
+            _copy_all(fonts, part)
+            part.rename(copy)
+        except OSError:  # a read-only home, or another process was first
+            if not copy.is_dir():
+                copy = folder / "fonts"
+                copy.mkdir()
+                _copy_all(fonts, copy)
+    return copy
+
+
+def _copy_all(files: list[Path], folder: Path) -> None:
+    for file in files:
+        shutil.copy(file, folder)
+
+
+def _fonts_conf(folder: Path) -> str:
+    """A fontconfig file: our fonts first, the system's for characters that ours lack."""
+    folders = [str(_font_folder(folder)), *(os.path.expanduser(d) for d in _SYSTEM_FONTS)]
+    listed = "\n".join(f"  <dir>{escape(d)}</dir>" for d in folders)
+    return f"""<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig>
+{listed}
+  <cachedir prefix="xdg">minigrad/fontconfig</cachedir>
+  <cachedir>{escape(str(folder / "cache"))}</cachedir>
+  <match target="pattern">
+    <edit name="family" mode="append_last"><string>DejaVu Sans</string></edit>
+  </match>
+</fontconfig>
+"""
