@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
 
 from minigrad.graph.node import Expr
 from minigrad.ops.choice import WHERE, where
@@ -11,6 +10,11 @@ from minigrad.ops.comparisons import bitwise_and, logical_and, logical_not
 from minigrad.ops.core import full_like, uniform_value
 
 _AND = (logical_and.op, bitwise_and.op)
+MOST = 8
+"""Conditions of a mask that are looked at one by one.
+
+Of all of them, a chain of n units with kinks cost n²: 500 relus compiled in 3.9 s for 0.3.
+"""
 
 
 def is_zero(x: Expr) -> bool:
@@ -24,7 +28,10 @@ def is_where_mask(x: Expr) -> bool:
 
 
 def conditions_of(mask: Expr) -> tuple[list[Expr], Expr]:
-    """What must hold for an element of a where-mask to be taken, and what is taken."""
+    """What must hold for an element of a where-mask to be taken, and what is taken.
+
+    At most MOST conditions: what is left of more than that is one.
+    """
     condition, a, b = mask.args
     if not is_zero(b):
         return [_negated(condition)], b
@@ -32,7 +39,7 @@ def conditions_of(mask: Expr) -> tuple[list[Expr], Expr]:
     stack = [condition]
     while stack:
         c = stack.pop()
-        if c.op in _AND:
+        if c.op in _AND and len(parts) + len(stack) < MOST:
             stack += reversed(c.args)
         else:
             parts.append(c)
@@ -48,9 +55,13 @@ def masked_by(conditions: Iterable[Expr], value: Expr) -> Expr:
     needed = dict.fromkeys(conditions)
     if not needed:
         return value
-    if any(_negated(c) in needed for c in needed):
+    if any(c.op is logical_not.op and c.args[0] in needed for c in needed):
         return full_like(value, 0)
     first = next(iter(needed))
     if len(needed) == 1 and first.op is logical_not.op:
         return where(first.args[0], full_like(value, 0), value)
-    return where(reduce(logical_and, needed), value, full_like(value, 0))
+    # From the last to the first: what stays when one more comes before it is there already.
+    condition, *before = reversed(needed)
+    for c in before:
+        condition = logical_and(c, condition)
+    return where(condition, value, full_like(value, 0))
