@@ -209,6 +209,7 @@ def _legend(shapes: list[Shape]) -> Legend:
     for box in boxes:
         (line,) = [s for s in lines if abs(s.left - box.left) < 0.1]
         assert line.color == box.color
+        assert abs(line.right - box.right) < 0.1
         widths.append(line.width)
     others = {}
     for line in lines:

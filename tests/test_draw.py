@@ -374,6 +374,9 @@ def test_ops_are_round_and_leaves_have_corners() -> None:
     dot = draw(mg.sum(mg.tanh(v))).dot
     styles = [line.split("style=")[1].split()[0] for line in dot.splitlines() if "style=" in line]
     assert styles == ["filled", '"rounded,filled"', '"rounded,filled"']
+    wires = [line for line in dot.splitlines() if " -> " in line]
+    assert len(wires) == 2
+    assert all("penwidth=1.1" in wire for wire in wires)
 
 
 def test_an_error_names_five_of_the_variables_without_values() -> None:
@@ -383,3 +386,9 @@ def test_an_error_names_five_of_the_variables_without_values() -> None:
         total = total + other
     with pytest.raises(GraphError, match="values for x0, x1, x2, x3, x4: pass"):
         draw(total, grad=True)
+
+
+def test_a_summary_has_lines_for_what_has_numbers() -> None:
+    x = mg.var("x")
+    assert draw(mg.tanh(x)).picture.summary().count("\n") == 0
+    assert draw(mg.tanh(x), {x: 1.0}).picture.summary().count("\n") == 2

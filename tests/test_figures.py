@@ -12,7 +12,7 @@ import pytest
 import minigrad as mg
 from lstm.cells import CELLS, LSTM, RNN
 from lstm.figures import cell_unrolled, compare_flows, paths, write_demo, write_flow
-from lstm.flow_figures import name_spots
+from lstm.flow_figures import Spot, name_spots
 from lstm.gradient_flow import measure
 from lstm.model import Model
 from lstm.panels import BINS, Axis, Curve, bins, decades, number, scale_of, ticks
@@ -219,3 +219,12 @@ def test_a_name_stands_under_a_curve_that_has_no_room_above() -> None:
     assert word == "only"
     assert spot.y == axis.y(1.0) + 9.0
     assert axis.left <= spot.left <= axis.left + 0.1 * axis.width
+
+
+def test_a_name_may_not_cross_the_piece_that_leads_to_its_first_step() -> None:
+    curve = Curve.plain("jump", [1e-3] * 5 + [1.0] * 15)
+    axis = Axis(0.0, 0.0, 200.0, 230.0, -3, 0, 20)
+    # From the middle of step 5, at 45, the curve rises to that of step 6, at 55.
+    halfway = axis.y(10**-1.5)
+    assert Spot(52.0, 20.0, halfway, 0.0).hits(axis, [curve], [])
+    assert not Spot(72.0, 20.0, halfway, 0.0).hits(axis, [curve], [])

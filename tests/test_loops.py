@@ -487,3 +487,10 @@ def test_products_of_inputs_are_summed_as_one_product_after_the_loop():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal(A.shape), rng.standard_normal(B.shape)
     assert_allclose(f(a, b), np.einsum("tij,tjk->ik", a, b), rtol=1e-13)
+
+
+def test_an_lstm_keeps_six_values_a_step_beside_its_state():
+    grads, inputs, _ = packed()
+    forward, backward = bodies(mg.function(inputs, grads))
+    assert sum(y.size for y in forward.ys) == 7 * B * H
+    assert len(backward.xs) == 6

@@ -271,3 +271,9 @@ def test_what_has_no_decades_is_told_in_numbers(odd) -> None:
     for a, b in ((odd, 0.5), (0.5, odd)):
         words = compare(flow([a], "rnn"), flow([b], "lstm"))
         assert words == f"At t=1, the LSTM's ∂L/∂C₁ is {b:.1e} and the RNN's ∂L/∂C₁ is {a:.1e}."
+
+
+def test_no_jump_begins_or_ends_where_there_is_no_norm():
+    for nothing in (0.0, np.nan, np.inf):
+        norms = [1.0, 1.0, nothing, nothing, 1.0, 1.0, 1.0]
+        assert Series("h", norms, ["normal"] * 7).jumps == []
