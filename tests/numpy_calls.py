@@ -98,6 +98,8 @@ SHAPES: dict[str, tuple] = {
     "np.sort(a, axis=None)": ((2, 3, "~"),),
     "np.sort(a, 0, kind='stable')": ((4, 2, "~"),),
     "np.partition(a, 2)[2]": ((6, "~"),),
+    "np.partition(a, 1, 0)[1]": ((3, 4, "~"),),
+    "np.partition(a, 4, None)[4]": ((2, 3, "~"),),
     "np.real(a)": (V,),
     "np.conj(a)": (V,),
     "np.real_if_close(a)": (V,),

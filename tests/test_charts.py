@@ -7,6 +7,7 @@ import csv
 import io
 import math
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,8 @@ def _check_curve(panel: Panel, legend: Legend, label: str, series: Series) -> No
         assert part == pytest.approx(t - 0.5, abs=0.05)
     pieces = _own(panel, label, is_curve=True)
     shown: dict[int, float] = {}
+    for piece, after in pairwise(pieces):
+        assert piece.points[-1] == pytest.approx(after.points[0], abs=0.02)
     for piece in pieces:
         for x, y in piece.points[1:-1]:  # at its ends it meets its neighbours half-way
             t = panel.step(x)

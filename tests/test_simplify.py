@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import minigrad as mg
-from minigrad.graph.node import make
+from minigrad.graph.node import OPS, make
 from minigrad.ops.core import ASTYPE
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.rewrite.driver import RewriteLoopError
@@ -512,3 +512,32 @@ def test_a_rule_that_changes_the_type_is_told():
 def test_only_the_exact_table_claims_exactness():
     assert all(r.exact for r in mg.RULES["exact"])
     assert not any(r.exact for table in ("stability", "real") for r in mg.RULES[table])
+
+
+def test_a_mask_in_a_divisor_stays_there():
+    x, y, c = mg.var("x", (3,)), mg.var("y", (3,)), mg.var("c", (3,), "bool")
+    quotient = x / mg.where(c, y, 0.0)
+    f = mg.function([x, y, c], mg.simplify(quotient), backend="numpy")
+    with np.errstate(divide="ignore"):
+        found = f([1.0, -2.0, 3.0], [2.0, 2.0, 2.0], [True, False, False])
+    assert found.tolist() == [0.5, -np.inf, np.inf]
+
+
+def test_a_lookup_in_a_part_of_a_concatenation_keeps_its_indices():
+    a, b, k = mg.var("a", (2, 3)), mg.var("b", (2, 3)), mg.var("k", (2,), "int64")
+    y = mg.concat([a, b])[2:4, k]
+    rows = np.arange(6.0).reshape(2, 3)
+    found = mg.simplify(y).eval({a: -rows, b: rows, k: [2, 0]})
+    assert found.tolist() == [[2.0, 0.0], [5.0, 3.0]]
+
+
+def test_smooth_ops_of_two_operands_say_whether_their_order_matters():
+    a, b = mg.var("a"), mg.var("b")
+    pairs = [op for op in OPS.values() if op.partials is not None and len(op.partials) == 2]
+    assert len(pairs) > 10
+    for op in pairs:
+        f = mg.function([a, b], make(op, (a, b), ()), backend="numpy", simplify=False)
+        points = [(0.7, 1.9), (-3.2, 0.4), (2.5, 2.5)]
+        assert op.commutative == all(
+            np.array_equal(f(p, q), f(q, p), equal_nan=True) for p, q in points
+        ), op.name
