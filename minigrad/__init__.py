@@ -150,6 +150,7 @@ from minigrad.ops.elementwise import (
     select,
     sinc,
 )
+from minigrad.ops.exponential_sums import log_softmax, logsumexp, softmax
 from minigrad.ops.exponentials import exp, expm1, log, log1p, log2, log10
 from minigrad.ops.factor import (
     eigh,
@@ -167,22 +168,17 @@ from minigrad.ops.indexing import (
     take_along_axis,
 )
 from minigrad.ops.linalg import (
-    cholesky,
     cross,
-    det,
     diagonal,
     dot,
-    inv,
     matmul,
-    matrix_power,
     outer,
-    slogdet,
-    solve,
     tensordot,
     trace,
     vecdot,
     vector_norm,
 )
+from minigrad.ops.matrix_functions import cholesky, det, inv, matrix_power, slogdet, solve
 from minigrad.ops.numpy_forms import ravel
 from minigrad.ops.numpy_products import inner, kron, vdot
 from minigrad.ops.reduce import (
@@ -191,13 +187,10 @@ from minigrad.ops.reduce import (
     count_nonzero,
     cumulative_prod,
     cumulative_sum,
-    log_softmax,
-    logsumexp,
     max,
     mean,
     min,
     prod,
-    softmax,
     std,
     variance,
 )

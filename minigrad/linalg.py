@@ -1,31 +1,17 @@
 """The array API's namespace for linear algebra. The same functions stand in minigrad itself."""
 
-from minigrad.ops.factor import (
-    eigh,
-    eigvalsh,
-    matrix_norm,
-    matrix_rank,
-    pinv,
-    qr,
-    svd,
-    svdvals,
-)
+from minigrad.ops.factor import eigh, eigvalsh, matrix_norm, matrix_rank, pinv, qr, svd, svdvals
 from minigrad.ops.linalg import (
-    cholesky,
     cross,
-    det,
     diagonal,
-    inv,
     matmul,
-    matrix_power,
     outer,
-    slogdet,
-    solve,
     tensordot,
     trace,
     vecdot,
     vector_norm,
 )
+from minigrad.ops.matrix_functions import cholesky, det, inv, matrix_power, slogdet, solve
 from minigrad.ops.shape import matrix_transpose
 
 __all__ = [

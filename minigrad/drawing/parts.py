@@ -20,13 +20,13 @@ class Parts:
     def __init__(
         self, roots: Iterable[Expr], inline: Iterable[Expr], names: Mapping[Expr, str]
     ) -> None:
-        self._kept = {*roots, *names}
+        self._shown = {*roots, *names}
         self._inline = set(inline)
         self._names = names
 
     def is_plumbing(self, node: Expr, user: Expr) -> bool:
         """A broadcast, or the axis that a vector gets for a matmul: no arithmetic of its own."""
-        if node in self._kept or node.label is not None or not node.args:
+        if node in self._shown or node.label is not None or not node.args:
             return False
         if node.op is BROADCAST:
             return True

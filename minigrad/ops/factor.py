@@ -26,7 +26,8 @@ from minigrad.ops.choice import where
 from minigrad.ops.cofactor import square_type
 from minigrad.ops.core import as_float, astype, broadcast_to, explaining, sum
 from minigrad.ops.creation import eye
-from minigrad.ops.linalg import largest, solve, vector_norm
+from minigrad.ops.linalg import largest, vector_norm
+from minigrad.ops.matrix_functions import solve
 from minigrad.ops.reduce import count_nonzero
 from minigrad.ops.reduce import min as min_of
 from minigrad.ops.shape import concat, expand_dims, matrix_transpose, tril

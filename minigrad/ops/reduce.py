@@ -1,4 +1,4 @@
-"""Reductions, scans along an axis, softmax and its kin.
+"""Reductions, and sums and products of the first elements along an axis.
 
 A tie of max or min shares the derivative equally. Products are trees of multiplications, so their
 derivatives are right where factors are zero.
@@ -16,7 +16,7 @@ from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr, Op, Terms, make, register
 from minigrad.names import public
-from minigrad.ops.arithmetic import sqrt, subtract
+from minigrad.ops.arithmetic import sqrt
 from minigrad.ops.choice import where
 from minigrad.ops.core import (
     AXES,
@@ -35,14 +35,7 @@ from minigrad.ops.core import (
 from minigrad.ops.creation import full, ones
 from minigrad.ops.indexing import flip
 from minigrad.ops.shape import concat, moveaxis
-from minigrad.types import (
-    BOOL,
-    Array,
-    Shape,
-    TensorType,
-    normalize_axes,
-    normalize_axis,
-)
+from minigrad.types import BOOL, Shape, TensorType, normalize_axes, normalize_axis
 
 Axis = int | Sequence[int] | None
 
@@ -328,94 +321,3 @@ def cumulative_sum(
     x, k = one_axis(_widened(x, dtype), axis, "cumulative_sum")
     y = _in_dtype(make(CUMSUM, (x,), (k,)), dtype)
     return _behind(0, y, k) if include_initial else y
-
-
-# --- softmax and logsumexp ---------------------------------------------------------------------
-
-
-def _float_reduction(x: TensorType, axes: tuple[int, ...]) -> TensorType:
-    if not x.is_float:
-        raise DTypeError(f"floats are needed, not {x.dtype}")
-    return x.with_shape(drop_axes(x.shape, axes))
-
-
-def _top(x: Array, axes: tuple[int, ...]) -> Array:
-    # The largest element; 0 where that is infinite, so that nothing becomes inf - inf.
-    top: Array = np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf)
-    return np.where(np.isfinite(top), top, top.dtype.type(0))
-
-
-def _logsumexp_numpy(x: Array, axes: tuple[int, ...]) -> Array:
-    top = _top(x, axes)
-    total = np.add.reduce(np.exp(x - top), axis=axes)
-    return np.log(total) + top.reshape(total.shape)  # type: ignore[no-any-return]
-
-
-def _softmax_numpy(x: Array, axes: tuple[int, ...]) -> Array:
-    e = np.exp(x - _top(x, axes))
-    return e / np.add.reduce(e, axis=axes, keepdims=True)  # type: ignore[no-any-return]
-
-
-def _softmax_vjp(cotangent: Expr, out: Expr) -> Terms:
-    (axes,) = out.attrs
-    weighted = cotangent * out
-    return (weighted - out * expand_back(sum(weighted, axes), out.shape, axes),)
-
-
-def _softmax_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
-    _float_reduction(x, axes)
-    return x
-
-
-SOFTMAX = register(Op("softmax", _softmax_type, _softmax_numpy, vjp=_softmax_vjp, attrs=(AXES,)))
-
-
-def _logsumexp_vjp(cotangent: Expr, out: Expr) -> Terms:
-    (x,), (axes,) = out.args, out.attrs
-    return (expand_back(cotangent, x.shape, axes) * make(SOFTMAX, (x,), (axes,)),)
-
-
-LOGSUMEXP = register(
-    Op(
-        "logsumexp",
-        _float_reduction,
-        _logsumexp_numpy,
-        vjp=_logsumexp_vjp,
-        attrs=(AXES,),
-    )
-)
-
-
-@public
-def logsumexp(x: Any, /, axis: Axis = None, *, keepdims: bool = False) -> Expr:
-    """log Σ exp(x) over axes, without overflow; -inf of no elements.
-
-    >>> logsumexp(as_expr([1000.0, 1000.0])).eval()
-    np.float64(1000.6931471805599)
-    """
-    return reduce_with(LOGSUMEXP, as_float(x), axis, keepdims)
-
-
-@public
-def softmax(x: Any, /, axis: Axis = -1) -> Expr:
-    """exp(x) / Σ exp(x) along an axis, without overflow.
-
-    >>> softmax(as_expr([0.0, 0.0])).eval()
-    array([0.5, 0.5])
-    """
-    x = as_float(x)
-    with explaining("softmax", x):
-        axes = normalize_axes(axis, x.ndim)
-    return make(SOFTMAX, (x,), (axes,))
-
-
-@public
-def log_softmax(x: Any, /, axis: Axis = -1) -> Expr:
-    """log(softmax(x)), without underflow.
-
-    >>> log_softmax(as_expr([0.0, -2000.0])).eval()
-    array([    0., -2000.])
-    """
-    x = as_float(x)
-    with explaining("log_softmax", x):
-        return subtract(x, logsumexp(x, axis, keepdims=True))

@@ -16,9 +16,10 @@ from minigrad.ops.core import (
     reshape,
     uniform_value,
 )
+from minigrad.ops.exponential_sums import SOFTMAX, log_softmax, logsumexp, softmax
 from minigrad.ops.exponentials import exp, log, log1p
 from minigrad.ops.index import GETITEM
-from minigrad.ops.reduce import SOFTMAX, log_softmax, logsumexp, root, softmax
+from minigrad.ops.reduce import root
 from minigrad.ops.shape import PERMUTE
 from minigrad.ops.trigonometry import hypot
 from minigrad.rewrite.driver import Rule, rule

@@ -12,8 +12,9 @@ from minigrad.loop.node import SCAN
 from minigrad.ops.choice import where
 from minigrad.ops.comparisons import isfinite
 from minigrad.ops.core import expand_back, sum
+from minigrad.ops.exponential_sums import LOGSUMEXP, SOFTMAX
 from minigrad.ops.exponentials import exp, log
-from minigrad.ops.reduce import LOGSUMEXP, MAX, SOFTMAX
+from minigrad.ops.reduce import MAX
 
 
 def _top(x: Expr, axes: tuple[int, ...]) -> Expr:
