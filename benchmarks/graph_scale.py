@@ -36,22 +36,22 @@ def chain(x: mg.Expr, n: int) -> mg.Expr:
 def measure(n: int) -> dict[str, float]:
     """Seconds for each step, once."""
     seconds: dict[str, float] = {}
-    kept: dict[str, Any] = {}
+    results: dict[str, Any] = {}
 
     def timed(name: str, step: Callable[[], Any]) -> None:
         gc.collect()
         start = time.perf_counter()
-        kept[name] = step()
+        results[name] = step()
         seconds[name] = time.perf_counter() - start
 
     x = mg.var("x")
     timed("build", lambda: chain(x, n))
-    timed("grad", lambda: mg.grad(kept["build"], x))
-    timed("simplify", lambda: mg.simplify([kept["build"], kept["grad"]]))
-    timed("compile", lambda: mg.function([x], [kept["build"], kept["grad"]]))
-    timed("evaluate", lambda: kept["compile"](0.5))
-    timed("str", lambda: str(kept["grad"]))
-    timed("free", kept.clear)
+    timed("grad", lambda: mg.grad(results["build"], x))
+    timed("simplify", lambda: mg.simplify([results["build"], results["grad"]]))
+    timed("compile", lambda: mg.function([x], [results["build"], results["grad"]]))
+    timed("evaluate", lambda: results["compile"](0.5))
+    timed("str", lambda: str(results["grad"]))
+    timed("free", results.clear)
     return seconds
 
 

@@ -100,11 +100,11 @@ def pack(params: Mapping[str, Array], order: str) -> Arrays:
 def unpack(packed: Mapping[str, Array], order: str) -> Arrays:
     """What `pack` was given."""
     pieces = {name: np.split(packed[name], len(order), -1) for name in ("W_h", "W_x", "b")}
-    found = {}
+    params = {}
     for k, g in enumerate(order):
-        found[f"W_{g}"] = np.concatenate([pieces["W_h"][k], pieces["W_x"][k]])
-        found[f"b_{g}"] = pieces["b"][k]
-    return found | {"W_y": packed["W_y"], "b_y": packed["b_y"]}
+        params[f"W_{g}"] = np.concatenate([pieces["W_h"][k], pieces["W_x"][k]])
+        params[f"b_{g}"] = pieces["b"][k]
+    return params | {"W_y": packed["W_y"], "b_y": packed["b_y"]}
 
 
 @dataclass

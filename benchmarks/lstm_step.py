@@ -64,12 +64,12 @@ class Row:
     size: tuple[int, ...]
     limit: float
     loss: float = 0.0
-    found: dict[str, Measured] = field(default_factory=dict)
+    measured: dict[str, Measured] = field(default_factory=dict)
 
     def ratio(self) -> float | None:
         """Native to the faster of torch and JAX."""
-        peers = [self.found[k].best for k in ("torch", "JAX") if not self.found[k].missing]
-        native = self.found["native"]
+        peers = [self.measured[k].best for k in ("torch", "JAX") if not self.measured[k].missing]
+        native = self.measured["native"]
         return native.best / min(peers) if peers and not native.missing else None
 
 
@@ -138,20 +138,20 @@ def check_updated(contenders: list[Contender]) -> None:
         raise SystemExit(f"losses after an update differ: {losses}")
 
 
-def race(contenders: dict[str, Contender], found: dict[str, Measured], seconds: float) -> None:
+def race(contenders: dict[str, Contender], measured: dict[str, Measured], seconds: float) -> None:
     """Call all in turn until the time is over; the least time of each."""
     gc.collect()
     gc.disable()
     end, turn = time.perf_counter() + seconds, 0
     while time.perf_counter() < end or turn < 2:
         for name, contender in contenders.items():
-            if turn >= PATIENCE and found[name].best > SLOW * seconds:
+            if turn >= PATIENCE and measured[name].best > SLOW * seconds:
                 continue
             begun = now = time.perf_counter()
             while now - begun < TURN:
                 contender.run()
                 before, now = now, time.perf_counter()
-                found[name].best = min(found[name].best, now - before)
+                measured[name].best = min(measured[name].best, now - before)
         turn += 1
     gc.enable()
 
@@ -167,13 +167,13 @@ def measure(name: str, chosen: argparse.Namespace, columns: dict[str, Build]) ->
     contenders: dict[str, Contender] = {}
     for column, build in columns.items():
         try:
-            contenders[column], row.found[column] = start(build, case, expected)
+            contenders[column], row.measured[column] = start(build, case, expected)
         except ImportError as error:
             package = error.name or getattr(error.__cause__, "name", None) or "package"
-            row.found[column] = Measured(missing=f"no {package}")
+            row.measured[column] = Measured(missing=f"no {package}")
     if chosen.adam:
         check_updated(list(contenders.values()))
-    race(contenders, row.found, chosen.seconds)
+    race(contenders, row.measured, chosen.seconds)
     return row
 
 
@@ -188,7 +188,7 @@ def milliseconds(seconds: float) -> str:
 
 def times_table(rows: list[Row], title: str, targets: dict[str, float]) -> Table:
     """Least times, the ratio, and the limit."""
-    columns = list(rows[0].found)
+    columns = list(rows[0].measured)
     table = Table(title=title)
     for k, head in enumerate(["size", "T,B,I,H", *columns, "ratio", "target", "limit", "×limit"]):
         table.add_column(head, justify="right" if k > 1 else "left", overflow="fold")
@@ -196,15 +196,15 @@ def times_table(rows: list[Row], title: str, targets: dict[str, float]) -> Table
         table.add_column("native/packed", justify="right")
     for row in rows:
         cells = [row.name, ",".join(map(str, row.size))]
-        cells += [m.missing or milliseconds(m.best) for m in row.found.values()]
-        ratio, native = row.ratio(), row.found["native"]
+        cells += [m.missing or milliseconds(m.best) for m in row.measured.values()]
+        ratio, native = row.ratio(), row.measured["native"]
         cells.append("—" if ratio is None else f"{ratio:.2f}")
         cells.append(f"{targets[row.name]:.2f}" if row.name in targets else "—")
         cells.append(milliseconds(row.limit) if row.limit else "—")
         known = row.limit and not native.missing
         cells.append(f"{native.best / row.limit:.1f}" if known else "—")
         if "packed" in columns:
-            packed = row.found["packed"]
+            packed = row.measured["packed"]
             both = not (packed.missing or native.missing)
             cells.append(f"{native.best / packed.best:.2f}" if both else "—")
         table.add_row(*cells)
@@ -214,7 +214,7 @@ def times_table(rows: list[Row], title: str, targets: dict[str, float]) -> Table
 def other_table(rows: list[Row]) -> Table:
     """First calls, errors, memory."""
     table = Table(title="first call (s), gradient error against float64, arrays of a call (MiB)")
-    firsts = [k for k in ("native", "numpy", "torch", "JAX", "packed") if k in rows[0].found]
+    firsts = [k for k in ("native", "numpy", "torch", "JAX", "packed") if k in rows[0].measured]
     errors = ["native", "torch", "JAX", "hand NumPy"]
     heads = [f"first {k}" for k in firsts] + [f"error {k}" for k in errors]
     table.add_column("size")
@@ -222,10 +222,12 @@ def other_table(rows: list[Row]) -> Table:
         table.add_column(head, justify="right")
     for row in rows:
         cells = [row.name]
-        cells += ["—" if row.found[k].missing else f"{row.found[k].first:.2f}" for k in firsts]
-        found = [row.found[k].error for k in errors]
-        cells += ["—" if e is None else f"{e:.1e}" for e in found]
-        peaks = [row.found[k].peak for k in ("native", "numpy")]
+        cells += [
+            "—" if row.measured[k].missing else f"{row.measured[k].first:.2f}" for k in firsts
+        ]
+        values = [row.measured[k].error for k in errors]
+        cells += ["—" if e is None else f"{e:.1e}" for e in values]
+        peaks = [row.measured[k].peak for k in ("native", "numpy")]
         table.add_row(*cells, *(f"{p / 2**20:.2f}" if p else "—" for p in peaks))
     return table
 
@@ -296,7 +298,7 @@ def main() -> None:
     if chosen.cell == "gru":
         console.print("torch's GRU resets after the product: another function, not compared")
     for row in rows:
-        for column, m in row.found.items():
+        for column, m in row.measured.items():
             for note in m.notes:
                 console.print(f"{row.name}, {column}: {note}")
 

@@ -90,9 +90,9 @@ def contenders(formula: Formula, x: Any, y: Any) -> tuple[dict[str, Callable[[],
         import numexpr
 
         numexpr.set_num_threads(1)
-        given = {"x": x, "y": y}
-        numexpr.validate(formula.numexpr, given)
-        calls["numexpr"] = lambda: numexpr.re_evaluate(given)
+        arrays = {"x": x, "y": y}
+        numexpr.validate(formula.numexpr, arrays)
+        calls["numexpr"] = lambda: numexpr.re_evaluate(arrays)
     except ImportError:
         pass
     return calls, fused
