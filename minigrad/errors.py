@@ -6,6 +6,9 @@ from __future__ import annotations
 class MinigradError(Exception):
     """Base of every error raised on purpose; catch it to catch them all."""
 
+    is_explained = False
+    """Whether the operation and its operands are in the message already."""
+
 
 class ShapeError(MinigradError, ValueError):
     """Shapes, axes or indices that do not fit together."""

@@ -12,8 +12,9 @@ from minigrad.compile.compiled import function
 from minigrad.errors import ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr, describe
-from minigrad.graph.walk import AS_ARRAY, free_variables, require_closed, require_constant
+from minigrad.graph.walk import free_variables, require_closed, require_constant
 from minigrad.names import public
+from minigrad.syntax.asked import Asked
 from minigrad.tree import flatten
 
 
@@ -35,10 +36,10 @@ def eval(node: Any, bindings: Mapping[Any, Any] | None = None) -> Any:
 
 
 @public
-def concrete(node: Expr, asked: str) -> Any:
+def concrete(node: Expr, asked: Asked) -> Any:
     """The value of a closed expression, for float(e), np.asarray(e), bool(e)."""
-    require_constant(node, asked) if asked in AS_ARRAY else require_closed(node, asked)
-    if asked == "expr.item()" or asked.startswith(("float", "int", "bool")):
+    require_constant(node, asked) if asked.is_array else require_closed(node, asked)
+    if asked.is_scalar:
         if node.size != 1:
             raise ShapeError(f"{asked} needs one element; {describe(node)} has {node.size}")
         return np.reshape(eval(node), ())[()]

@@ -358,7 +358,7 @@ def describe(node: Expr) -> str:
 
 def explain(error: MinigradError, name: str, args: Iterable[object]) -> MinigradError:
     """The same error with the operation and its operands, one a line, before they are forgotten."""
-    if str(error).startswith("in "):
+    if error.is_explained:
         return error
     lines = [f"in {name}: {error}"]
     for i, arg in enumerate(args, 1):
@@ -367,7 +367,9 @@ def explain(error: MinigradError, name: str, args: Iterable[object]) -> Minigrad
     here = line_of(caller())
     if here:
         lines.append(f"  at {here}")
-    return type(error)("\n".join(lines))
+    explained = type(error)("\n".join(lines))
+    explained.is_explained = True
+    return explained
 
 
 def as_name(name: str) -> str:

@@ -9,6 +9,7 @@ from minigrad.errors import DTypeError, OpenGraphError, ShapeError
 from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, const, param
 from minigrad.graph.node import Expr, describe, rebuild
 from minigrad.names import public
+from minigrad.syntax.asked import Asked
 
 
 def roots_of(outputs: Any) -> list[Expr]:
@@ -122,20 +123,22 @@ def free_variables(outputs: Expr | Iterable[Expr]) -> list[Expr]:
     return [n for n in toposort(outputs) if n.op in (VAR, PLACEHOLDER)]
 
 
-def require_closed(node: Expr, asked: str) -> None:
+def require_closed(node: Expr, asked: Asked) -> None:
     """Raise OpenGraphError when a concrete value is asked of a graph with free variables."""
     names = [cast(str, v.name) for v in free_variables(node)]
     if names:
-        hint = {
-            "bool(expr)": "`if`, `and`, `or` and `while` need a value now; to choose within "
-            "the graph write minigrad.where(condition, a, b)",
-            **dict.fromkeys(AS_ARRAY, f"{_TO_BUILD}; for values bind them with expr.eval({{...}})"),
-        }.get(asked, "bind them with expr.eval({...})")
+        hint = "bind them with expr.eval({...})"
+        if asked.is_array:
+            hint = f"{_TO_BUILD}; for values {hint}"
+        elif asked is Asked.BOOL:
+            hint = _TO_CHOOSE
         raise OpenGraphError(f"{asked} of an expression that depends on {_shortly(names)}: {hint}")
 
 
-# How NumPy asks for an array; what it then does with it is no part of a graph.
-AS_ARRAY = ("np.asarray(expr)", "array[i] = expr", "expr.__dlpack__()")
+_TO_CHOOSE = (
+    "`if`, `and`, `or` and `while` need a value now; to choose within the graph write "
+    "minigrad.where(condition, a, b)"
+)
 _TO_BUILD = (
     "an array would lose the graph, and with it the gradient; of a list of expressions write "
     "minigrad.stack([...]), minigrad.concat([...]) or minigrad.asarray([[...]]), to put one "
@@ -143,7 +146,7 @@ _TO_BUILD = (
 )
 
 
-def require_constant(node: Expr, asked: str) -> None:
+def require_constant(node: Expr, asked: Asked) -> None:
     """Raise OpenGraphError when an array is asked of a graph that a gradient may be taken of."""
     require_closed(node, asked)
     names = [cast(str, n.name) for n in toposort(node) if n.op is PARAM]

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad.errors import GraphError
 from minigrad.names import OTHERS
+from minigrad.syntax.asked import Asked
 from minigrad.types import check_device
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class ArrayProtocol:
         """
         if copy is False or dl_device not in (None, _CPU):
             raise BufferError("the values of an expression are made on the CPU when asked for")
-        values = np.array(OTHERS["concrete"](self, "expr.__dlpack__()"))
+        values = np.array(OTHERS["concrete"](self, Asked.DLPACK))
         # NumPy 2.0 knows no version.
         named: Any = {} if max_version is None else {"max_version": max_version}
         return values.__dlpack__(stream=stream, **named)
@@ -69,4 +70,4 @@ class ArrayProtocol:
         return _CPU
 
     def __complex__(self, /) -> complex:
-        return complex(OTHERS["concrete"](self, "float(expr)"))
+        return complex(OTHERS["concrete"](self, Asked.FLOAT))

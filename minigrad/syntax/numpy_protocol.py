@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from minigrad.errors import DTypeError, MinigradError
 from minigrad.names import COUNTERPARTS, FUNCTIONS, NUMPY_FORMS, NUMPY_NAMES, OTHERS
+from minigrad.syntax.asked import Asked
 
 if TYPE_CHECKING:
     from minigrad.graph.node import Expr
@@ -154,32 +155,32 @@ class NumpyProtocol:
     __array_priority__ = 1000.0
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
-        return np.asarray(OTHERS["concrete"](self, "np.asarray(expr)"), dtype=dtype)
+        return np.asarray(OTHERS["concrete"](self, Asked.ARRAY), dtype=dtype)
 
     def __float__(self, /) -> float:
-        asked = "array[i] = expr" if _is_stored(sys._getframe(1)) else "float(expr)"
+        asked = Asked.ELEMENT if _is_stored(sys._getframe(1)) else Asked.FLOAT
         return float(OTHERS["concrete"](self, asked))
 
     def __int__(self, /) -> int:
-        asked = "array[i] = expr" if _is_stored(sys._getframe(1)) else "int(expr)"
+        asked = Asked.ELEMENT if _is_stored(sys._getframe(1)) else Asked.INT
         return int(OTHERS["concrete"](self, asked))
 
     def __bool__(self, /) -> bool:
-        return bool(OTHERS["concrete"](self, "bool(expr)"))
+        return bool(OTHERS["concrete"](self, Asked.BOOL))
 
     def __index__(self, /) -> int:
         if np.dtype(self.dtype).kind not in "iu":  # type: ignore[attr-defined]
             raise DTypeError(f"an index is an integer, not {self.dtype}")  # type: ignore[attr-defined]
-        return int(OTHERS["concrete"](self, "int(expr)"))
+        return int(OTHERS["concrete"](self, Asked.INT))
 
     def item(self) -> bool | int | float:
         """The value of a closed one-element expression as a Python number."""
-        value: bool | int | float = OTHERS["concrete"](self, "expr.item()").item()
+        value: bool | int | float = OTHERS["concrete"](self, Asked.ITEM).item()
         return value
 
     def tolist(self) -> Any:
         """The values of a closed expression as (lists of) Python numbers."""
-        return OTHERS["concrete"](self, "expr.tolist()").tolist()
+        return OTHERS["concrete"](self, Asked.LIST).tolist()
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method == "__call__" and ufunc in COUNTERPARTS:
