@@ -276,3 +276,21 @@ def test_an_lstm_keeps_six_values_a_step_beside_its_inputs():
     bodies = [n.attrs[0].body for n in mg.toposort(gradients) if n.op.name == "scan"]
     stacks = max(len(b.outputs) - b.n_carry for b in bodies if b.n_carry == 2)
     assert stacks == 6 + 1  # and h, for the weights
+
+
+def test_integers_are_refused_on_either_side_by_name():
+    x, k = mg.var("x"), mg.var("k", (), "int64")
+    by_k = "cannot differentiate with respect to k: int64"
+    of_k = "cannot differentiate the result of multiply: int64"
+    calls = [
+        (lambda: mg.grad(x * k, k), by_k),
+        (lambda: mg.vjp(x * k, k, 1.0), by_k),
+        (lambda: mg.jvp(x * k, k, 1), by_k),
+        (lambda: mg.jvp(x * k, [x, k], [1.0, 1]), by_k),
+        (lambda: mg.grad(k * k, x), of_k),
+        (lambda: mg.vjp(k * k, x, 1), of_k),
+        (lambda: mg.jvp(k * k, x, 1.0), of_k),
+    ]
+    for call, words in calls:
+        with pytest.raises(mg.DTypeError, match=f"^{words}"):
+            call()

@@ -376,7 +376,7 @@ def test_ops_are_round_and_leaves_have_corners() -> None:
     assert styles == ["filled", '"rounded,filled"', '"rounded,filled"']
     wires = [line for line in dot.splitlines() if " -> " in line]
     assert len(wires) == 2
-    assert all("penwidth=1.1" in wire for wire in wires)
+    assert all(" penwidth=1.1" in wire for wire in wires)
 
 
 def test_an_error_names_five_of_the_variables_without_values() -> None:

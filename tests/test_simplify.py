@@ -541,3 +541,19 @@ def test_smooth_ops_of_two_operands_say_whether_their_order_matters():
         assert op.commutative == all(
             np.array_equal(f(p, q), f(q, p), equal_nan=True) for p, q in points
         ), op.name
+
+
+STRIDES = [(0, 9, 1), (2, 7, 1), (0, 9, 2), (1, 9, 2), (1, 8, 3), (8, None, -1), (7, None, -2)]
+
+
+@pytest.mark.parametrize("put", STRIDES)
+def test_a_slice_of_what_a_slice_put_is_read_where_the_two_meet(put):
+    v = mg.var("v", (9,))
+    values = np.arange(1.0, 10.0)[put[0] : put[1] : put[2]]
+    w = mg.var("w", values.shape)
+    slope = mg.grad(mg.sum(w * v[put[0] : put[1] : put[2]]), v)
+    whole = np.zeros(9)
+    whole[put[0] : put[1] : put[2]] = values
+    for start, stop, step in STRIDES:
+        y = mg.simplify(slope[start:stop:step])
+        assert_array_equal(mg.function([w, v], y)(values, np.zeros(9)), whole[start:stop:step])
