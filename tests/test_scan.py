@@ -240,3 +240,14 @@ def test_errors_of_the_lengths():
 def test_scan_states_its_derivative_both_ways():
     assert OPS["scan"].vjp is not None
     assert OPS["scan"].jvp is not None
+
+
+def test_a_step_may_give_out_what_no_step_changes():
+    b, xs = mg.var("b"), mg.var("xs", (3,))
+    for outer, value in ((b, 5.0), (b * b + 1.0, 26.0), (mg.const(2.0), 2.0)):
+        last, ys = mg.scan(lambda c, x, outer=outer: (c * x, outer), mg.const(1.0), xs)
+        f = mg.function([xs, b], [last, ys, mg.grad(mg.sum(ys * ys), b)], simplify=False)
+        product, given, slope = f([1.0, 2.0, 4.0], 5.0)
+        assert product == 8.0
+        assert given.tolist() == [value] * 3
+        assert slope == pytest.approx({5.0: 30.0, 26.0: 1560.0, 2.0: 0.0}[value])

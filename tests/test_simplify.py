@@ -223,6 +223,9 @@ FORMS = {
          mg.where(mg.broadcast_to(rows.T, (4, 4)), u, 0) @ masked_rows),
         (u.T @ mg.concat([masked_rows, mg.where(rows, u + 1, 0)], 1),
          masked_rows.T @ mg.concat([masked_rows, mg.where(rows, u + 1, 0)], 1)),
+        (u.T @ placed(mg.where(mg.broadcast_to(rows, (4, 2)), u[:, :2], 0), whole, some),
+         masked_rows.T
+         @ placed(mg.where(mg.broadcast_to(rows, (4, 2)), u[:, :2], 0), whole, some)),
     ],
     "broadcast a mask": [
         (mg.broadcast_to(mg.where(s > 0, s, 0), (3,)),
