@@ -101,7 +101,7 @@ def test_batch_first_data_is_told_as_such() -> None:
     for call in (measure, cell_unrolled):
         with pytest.raises(ConfigError, match=r"if xs is batch first, give xs\.transpose"):
             call(_model(), wrong, YS)
-    with pytest.raises(ConfigError, match=r"has a batch of 3 .*, but ys is") as caught:
+    with pytest.raises(ConfigError, match=r"^xs \(.*\) has a batch of 3 .*, but ys is") as caught:
         measure(_model(), XS, YS[:2])
     assert "transpose" not in str(caught.value)
     assert measure(_model(), wrong.transpose(1, 0, 2), YS).steps == 5
