@@ -63,6 +63,14 @@ def test_every_op_along_a_leading_axis(case):
         assert_allclose(at_once(case.build, operands, axes), expected, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
+def test_attributes_for_a_leading_axis_lead_back_to_those_without(case):
+    variables = [mg.var(f"a{j}", a.shape, a.dtype) for j, a in enumerate(case.arrays())]
+    for node in mg.toposort(case.build(*variables)):
+        for attr, value in zip(node.op.attrs, node.attrs, strict=False):  # leaves name none
+            assert attr.lower(attr.lift(value, N), N) == value, (node.op.name, attr.name)
+
+
 def gradient(case: Case):
     def of(*operands):
         floats = [a for a in operands if a.type.is_float]
