@@ -48,14 +48,19 @@ def asarray(
 ) -> Expr:
     """An expression as it is, or a number, a nested list or an array as a constant.
 
-    With a dtype, converted to it. Constants are copies: copy=False is for expressions, and raises
-    ShapeError, a ValueError, for anything else. Raises DTypeError for other than numbers.
+    With a dtype, converted to it. Constants are copies: copy=False is for expressions that have the
+    dtype, and raises ShapeError, a ValueError, for anything else. Raises DTypeError for other than
+    numbers.
 
     >>> asarray([1, 2], dtype=float32).eval()
     array([1., 2.], dtype=float32)
     """
     check_device(device)
     if isinstance(obj, Expr):
+        if copy is False and dtype is not None and as_dtype(dtype) != obj.dtype:
+            raise ShapeError(
+                f"{obj.dtype} is made {as_dtype(dtype)} by converting; leave out copy=False"
+            )
         return obj if dtype is None else astype(obj, dtype)
     if copy is False:
         raise ShapeError("a constant is a copy of what it is made of; leave out copy=False")

@@ -21,6 +21,7 @@ from minigrad.interning import Table, forgetting, intern
 
 Shape: TypeAlias = tuple[int, ...]
 Array: TypeAlias = npt.NDArray[Any]
+Axis: TypeAlias = int | Sequence[int] | None
 
 BOOL = np.dtype(np.bool_)
 INT64 = np.dtype(np.int64)

@@ -187,6 +187,7 @@ def test_var_is_a_variable_in_minigrad_and_the_variance_in_the_standards_namespa
     check_signature(xp.var, "x, /, *, axis=None, correction=0.0, keepdims=False")
     assert xp.var(mg.const([1.0, 3.0]), correction=1).eval() == 2
     assert mg.var("x").shape == ()
+    assert mg.var(np.str_("x")) is mg.var("x")
     with pytest.raises(mg.GraphError, match="the variance is"):
         mg.var(mg.const([1.0, 3.0]))  # type: ignore[arg-type]
 

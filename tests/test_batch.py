@@ -205,11 +205,36 @@ INDEX = {
 def test_index_arrays_along_a_leading_axis(name):
     build, shape, index = INDEX[name]
     operands = [list(rng.standard_normal((N, *shape))), list(rng.integers(0, 4, (N, *index)))]
-    if name.startswith("set"):  # of an index twice NumPy promises nothing
-        operands[1] = [np.array([0, 2]), np.array([1, 3]), np.array([3, 1])]
     for axes in ((0, 0), (0, None), (None, 0)):
         expected = one_by_one(build, operands, axes)
         assert_allclose(at_once(build, operands, axes), expected)
+
+
+@pytest.mark.parametrize("axes", [(0, 0, 0), (None, 0, None), (0, None, 0), (None, None, 0)])
+def test_of_an_index_twice_the_last_value_stays_along_a_leading_axis(axes):
+    shapes = [(N, 4, 2), (N, 5), (N, 5, 2)]
+    arrays = [rng.standard_normal(shapes[0]), rng.integers(0, 3, shapes[1])]
+    arrays.append(rng.standard_normal(shapes[2]))
+    arrays[1][:, 3:] = arrays[1][:, :2]  # each has an index twice, apart
+    operands = [a if axis == 0 else a[0] for a, axis in zip(arrays, axes, strict=True)]
+    x, i, v = named = [mg.var(n, o.shape, o.dtype) for n, o in zip("xiv", operands, strict=True)]
+    y = mg.vmap(lambda x, i, v: x.at[i].set(v), axes)(x, i, v)
+
+    into, at, source = (
+        a if axis == 0 else np.stack([a[0]] * N) for a, axis in zip(arrays, axes, strict=True)
+    )
+    expected, stays = into.copy(), np.zeros(shapes[2])
+    for n in range(N):
+        for k, place in enumerate(at[n]):
+            expected[n, place] = source[n, k]
+            stays[n, np.flatnonzero(at[n] == place)] = 0.0
+            stays[n, k] = 1.0
+    if axes[2] is None:
+        stays = stays.sum(0)
+    for backend in ("numpy", "native"):
+        f = mg.function(named, [y, mg.grad(mg.sum(y), v)], backend=backend)
+        assert_array_equal(f(*operands)[0], expected)
+        assert_array_equal(f(*operands)[1], stays)
 
 
 def test_errors_of_vmap():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -10,6 +12,8 @@ from numpy.testing import assert_allclose
 from numpy_calls import FLAT, SMOOTH
 
 import minigrad as mg
+from minigrad.names import FUNCTIONS, NUMPY_FORMS, NUMPY_NAMES
+from minigrad.syntax.numpy_protocol import _WAYS_OUT
 
 
 def sample(code: str, shapes: tuple) -> list[np.ndarray]:
@@ -256,3 +260,73 @@ def test_a_correlation_is_never_more_than_one():
         row = np.random.default_rng(seed).standard_normal(4)
         for slope in (3.0, -0.7):
             assert np.abs(f(np.stack([row, slope * row]))).max() <= 1.0
+
+
+# --- what is refused, and what only values show ---------------------------------------------------
+
+
+def test_what_is_refused_is_not_there():
+    there = set(FUNCTIONS) | set(NUMPY_FORMS) | set(NUMPY_NAMES)
+    assert not there & set(_WAYS_OUT)
+    assert all(hasattr(np, name) for name in _WAYS_OUT)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("chosen", [[0, 2], [0, -1]])
+def test_a_choice_out_of_range_is_an_error_at_evaluation(chosen, backend):
+    i, x = mg.var("i", (2,), "int64"), mg.var("x", (2,))
+    f = mg.function([i, x], np.choose(i, [x, -x]), backend=backend)
+    assert f([1, 0], [1.0, 2.0]).tolist() == [-1.0, 2.0]
+    with pytest.raises(IndexError):
+        f(chosen, [1.0, 2.0])
+
+
+def test_integers_are_rounded_to_tens_as_numpy_rounds_them():
+    x = mg.const([1234, -1250, 1350, 50])
+    assert np.round(x, -2).eval().tolist() == x.round(-2).eval().tolist() == [1200, -1200, 1400, 0]
+
+
+# --- lists of expressions -------------------------------------------------------------------------
+
+POINTWISE = [f for f in FUNCTIONS.values() if hasattr(f, "op") and f.op.pointwise]
+BINARY = [f for f in POINTWISE if len(inspect.signature(f).parameters) == 2]
+
+
+@pytest.mark.parametrize("function", BINARY, ids=lambda f: f.op.name)
+def test_every_binary_function_stacks_lists(function):
+    bits = function.op.name.startswith("bitwise")
+    for dtype in ("int64",) if bits else ("int64", "float32", "float64"):
+        p, q = mg.var("p", (), dtype), mg.var("q", (), dtype)
+        stacked, r = mg.stack([p, q]), mg.var("r", (2,), dtype)
+        assert function([p, q], 2) is function(stacked, 2)
+        assert function(2, (p, q)) is function(2, stacked)
+        assert function([p, q], r) is function(stacked, r)
+        assert function([[p, q]], [p, q]) is function(mg.stack([stacked]), stacked)
+
+
+def test_all_binary_functions_are_meant():
+    names = {"add", "divide", "atan2", "hypot", "logaddexp", "copysign", "nextafter", "less"}
+    assert names | {"bitwise_and"} <= {f.op.name for f in BINARY}
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", [np.convolve, np.correlate])
+def test_a_long_convolution_is_built_without_a_table(call):
+    rng = np.random.default_rng(0)
+    long, short = rng.standard_normal(20_000), rng.standard_normal(2_000)
+    named = a, b = mg.var("long", long.shape), mg.var("short", short.shape)
+    tracemalloc.start()
+    try:
+        y = call(a, b, "full")
+        f = mg.function(named, [y, mg.grad(mg.sum(y), b)])
+        built = tracemalloc.get_traced_memory()[1]
+        values, slope = f(long, short)
+        ran = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert built < 1e6  # a table of which element each output weighs takes 350 MB
+    assert ran < 1e8
+    assert_allclose(values, call(long, short, "full"), rtol=1e-9, atol=1e-10)
+    assert_allclose(slope, np.full(2_000, long.sum()), rtol=1e-9)

@@ -161,7 +161,7 @@ def var(name: str, shape: Iterable[int] | int = (), dtype: npt.DTypeLike = np.fl
     >>> x is var("x"), v.shape, v.dtype
     (True, (3,), dtype('float32'))
     """
-    if hasattr(name, "shape"):
+    if not isinstance(name, str) and hasattr(name, "shape"):
         raise GraphError("var makes a variable of a name; the variance is minigrad.variance(x)")
     node = make(VAR, (), (as_name(name), TensorType(as_shape(shape), as_dtype(dtype))))
     here = caller()

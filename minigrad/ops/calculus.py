@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
 from minigrad.ops.arithmetic import abs, floor
 from minigrad.ops.choice import where
-from minigrad.ops.core import as_float, astype, explaining, meet, reshape, sum
+from minigrad.ops.core import as_float, astype, broadcast_to, explaining, meet, reshape, sum
 from minigrad.ops.creation import linspace
 from minigrad.ops.indexing import flip, take
 from minigrad.ops.linalg import matmul
@@ -21,9 +22,7 @@ from minigrad.ops.reduce import cumulative_sum
 from minigrad.ops.shape import concat, moveaxis, stack
 from minigrad.ops.sorting import searchsorted
 from minigrad.ops.stacking import pad
-from minigrad.types import normalize_axis
-
-Axis = int | Sequence[int] | None
+from minigrad.types import Axis, normalize_axis
 
 # --- differences -------------------------------------------------------------------------------
 
@@ -150,12 +149,31 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Expr:
     if v.size > a.size:
         a, v = v, a
     n = v.size
-    # A row for each output: the elements that it weighs, in the order of v.
-    rows = np.arange(a.size + n - 1)[:, None] + (n - 1) - np.arange(n)
-    if mode != "full":
-        skip = n - 1 if mode == "valid" else (n - 1) // 2
-        rows = rows[skip : skip + (a.size if mode == "same" else a.size - n + 1)]
-    return matmul(take(pad(a, n - 1), rows), v)
+    before, after = {"full": (n - 1, n - 1), "same": (n // 2, (n - 1) // 2), "valid": (0, 0)}[mode]
+    return _weighed(pad(a, (before, after)), flip(v))
+
+
+def _weighed(x: Expr, v: Expr) -> Expr:
+    """Σ v[k] x[i + k] for each i where all of v has an element to weigh.
+
+    v is cut in pieces of about √n elements: each piece weighs x, then their sums are added, each
+    from where its piece begins. So it takes √n times the memory of x, where one matrix of all that
+    is weighed would take n times as much.
+    """
+    n, piece = v.size, math.isqrt(v.size)
+    whole = n // piece * piece
+    shifted = _slanted(broadcast_to(x, (piece, x.size)), 1, x.size - piece + 1)
+    sums = matmul(reshape(v[:whole], (-1, piece)), shifted)
+    y = astype(sum(_slanted(sums, piece, x.size - n + 1), 0), sums.dtype)
+    return y if whole == n else y + _weighed(x[whole:], v[whole:])
+
+
+def _slanted(rows: Expr, step: int, length: int) -> Expr:
+    """`length` elements of each row: of the first from 0 on, of the next from step on, ..."""
+    n, width = rows.shape
+    # Laid out again in rows that are longer by a step, each begins a step further in its own.
+    longer = reshape(pad(reshape(rows, -1), (0, n * step)), (n, width + step))
+    return longer[:, :length]
 
 
 @numpy_form()
@@ -237,7 +255,8 @@ def _linspace(
     if not retstep:
         return points
     a, b = meet("linspace", as_float(start), as_float(stop))
-    return points, (b - a) / (num - 1 if endpoint else num)
+    steps = num - 1 if endpoint else num
+    return points, (b - a) / steps if steps > 0 else const(np.nan)  # of no step, NumPy says NaN
 
 
 @numpy_form("apply_along_axis")

@@ -11,8 +11,7 @@ from minigrad.graph.node import Expr, Op, Terms, make, register
 from minigrad.names import public
 from minigrad.ops.arithmetic import subtract
 from minigrad.ops.core import AXES, as_float, drop_axes, expand_back, explaining, reduce_with, sum
-from minigrad.ops.reduce import Axis
-from minigrad.types import Array, TensorType, normalize_axes
+from minigrad.types import Array, Axis, TensorType, normalize_axes
 
 
 def _float_reduction(x: TensorType, axes: tuple[int, ...]) -> TensorType:

@@ -6,13 +6,13 @@ reads the flattened M: what minigrad's own functions, which follow the array API
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minigrad.errors import DTypeError, ShapeError
-from minigrad.graph.leaves import as_expr
+from minigrad.errors import DTypeError, OutOfRangeError, ShapeError
+from minigrad.graph.leaves import CONST, as_expr
 from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
 from minigrad.ops import arithmetic, choice, creation, shape, sorting
@@ -21,14 +21,13 @@ from minigrad.ops.core import (
     as_float,
     astype,
     broadcast_to,
+    explaining,
     reshape,
 )
-from minigrad.ops.indexing import take
+from minigrad.ops.indexing import take, take_along_axis
 from minigrad.ops.numpy_reductions import in_dtype
 from minigrad.ops.shape import permute_dims
-from minigrad.types import as_shape
-
-Axis = int | Sequence[int] | None
+from minigrad.types import INT64, as_shape
 
 # --- sorting and taking ------------------------------------------------------------------------
 
@@ -110,12 +109,35 @@ def _known(condition: Any, name: str) -> Any:
 
 @numpy_form("choose")
 def _choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Expr:
-    options = list(choices)
-    at = as_expr(a)
-    result = options[0]
-    for k, option in enumerate(options[1:], 1):
-        result = choose(at == k, option, result)
-    return as_expr(result)
+    at, options = as_expr(a), [as_expr(x) for x in choices]
+    with explaining("choose", at, *options):
+        if mode not in ("raise", "wrap", "clip"):
+            raise DTypeError(f"mode is 'raise', 'wrap' or 'clip', not {mode!r}")
+        if at.type.is_float:
+            raise DTypeError(f"what chooses is integers, not {at.dtype}")
+        if not options:
+            raise ShapeError("there is nothing to choose from")
+        at = _in_range(at, len(options), mode)
+        at, *options = shape.broadcast_arrays(at, *options)
+        return take_along_axis(shape.stack(options), at[None], 0)[0]
+
+
+def _in_range(at: Expr, n: int, mode: str) -> Expr:
+    """Which of n choices, by NumPy's modes; "raise" raises now for constants, or at evaluation."""
+    if at.op is CONST:
+        values = at.attrs[0].array
+        wrong = values[(values < 0) | (values >= n)]
+        if mode == "raise" and wrong.size:
+            raise OutOfRangeError(
+                f"there is no choice {wrong[0]} of {n}; write mode='clip' or mode='wrap'"
+            )
+    at = astype(at, INT64)
+    if mode == "wrap":
+        return at % n
+    if mode == "clip":
+        return choice.clip(at, 0, n - 1)
+    # A lookup raises for n, but takes -1 for the last.
+    return choose(at < 0, n, at)
 
 
 # --- joining and choosing ----------------------------------------------------------------------
@@ -166,12 +188,15 @@ def _clip(
 @numpy_form("round", "around")
 def _round(a: Any, decimals: int = 0, out: None = None) -> Expr:
     x = as_expr(a)
-    if not x.type.is_float or decimals == 0:
-        return x if not x.type.is_float and decimals >= 0 else arithmetic.round(x)
+    if decimals >= 0 and not x.type.is_float:
+        return x
     scale = 10.0 ** abs(decimals)
     if decimals > 0:
         return arithmetic.round(x * scale) / scale
-    return arithmetic.round(x / scale) * scale
+    if decimals == 0:
+        return arithmetic.round(x)
+    # Integers are rounded as floats, as NumPy does.
+    return astype(arithmetic.round(as_float(x) / scale) * scale, x.dtype)
 
 
 # --- what asks about an array, or makes another of its kind ------------------------------------

@@ -18,9 +18,7 @@ from minigrad.ops.core import (
     sum,
 )
 from minigrad.ops.numpy_reductions import in_dtype
-from minigrad.types import broadcast_shapes, normalize_axes
-
-Axis = int | Sequence[int] | None
+from minigrad.types import Axis, broadcast_shapes, normalize_axes
 
 
 @numpy_form("dot")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,7 @@ from minigrad.ops.core import (
     reshape,
     sum,
 )
-from minigrad.types import normalize_axes
-
-Axis = int | Sequence[int] | None
+from minigrad.types import Axis, normalize_axes
 
 
 def _where_else(x: Any, where: Any, neutral: float) -> Expr:
@@ -151,8 +149,22 @@ def _var(
 
 
 @numpy_form("std")
-def _std(a: Any, *args: Any, **options: Any) -> Expr:
-    return reduce.root(_var(a, *args, **options))
+def _std(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = True,
+    mean: Any = None,
+    correction: float | None = None,
+) -> Expr:
+    spread = _var(
+        a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean, correction=correction
+    )
+    return reduce.root(spread)
 
 
 def _logical(reduction: Callable[..., Expr], neutral: bool) -> Callable[..., Expr]:

@@ -176,6 +176,6 @@ def _float_dtype(*operands: Any) -> np.dtype[Any] | None:
     for x in operands:
         if isinstance(x, float) or (isinstance(x, Expr) and x.type.is_float):
             return None
-        if not isinstance(x, (Expr, bool, int)) and np.asarray(x).dtype.kind == "f":
+        if not isinstance(x, (Expr, bool, int)) and as_expr(x).type.is_float:
             return None
     return FLOAT64

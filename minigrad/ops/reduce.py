@@ -6,7 +6,6 @@ derivatives are right where factors are zero.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,10 +34,7 @@ from minigrad.ops.core import (
 from minigrad.ops.creation import full, ones
 from minigrad.ops.indexing import flip
 from minigrad.ops.shape import concat, moveaxis
-from minigrad.types import BOOL, Shape, TensorType, normalize_axes, normalize_axis
-
-Axis = int | Sequence[int] | None
-
+from minigrad.types import BOOL, Axis, Shape, TensorType, normalize_axes, normalize_axis
 
 # --- extremes ----------------------------------------------------------------------------------
 

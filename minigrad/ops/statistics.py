@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,9 +30,7 @@ from minigrad.ops.numpy_reductions import in_dtype, running
 from minigrad.ops.reduce import root
 from minigrad.ops.shape import concat, moveaxis, permute_dims
 from minigrad.ops.stacking import atleast_2d, diag
-from minigrad.types import normalize_axes
-
-Axis = int | Sequence[int] | None
+from minigrad.types import Axis, normalize_axes
 
 # --- averages and quantiles --------------------------------------------------------------------
 

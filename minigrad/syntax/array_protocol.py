@@ -70,4 +70,4 @@ class ArrayProtocol:
         return _CPU
 
     def __complex__(self, /) -> complex:
-        return complex(OTHERS["concrete"](self, Asked.FLOAT))
+        return complex(OTHERS["concrete"](self, Asked.COMPLEX))

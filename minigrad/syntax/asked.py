@@ -11,6 +11,7 @@ class Asked(Enum):
     BOOL = "bool(expr)"
     INT = "int(expr)"
     FLOAT = "float(expr)"
+    COMPLEX = "complex(expr)"
     ITEM = "expr.item()"
     LIST = "expr.tolist()"
     ARRAY = "np.asarray(expr)"
@@ -23,7 +24,7 @@ class Asked(Enum):
     @property
     def is_scalar(self) -> bool:
         """Whether one number is wanted."""
-        return self in (Asked.BOOL, Asked.INT, Asked.FLOAT, Asked.ITEM)
+        return self in (Asked.BOOL, Asked.INT, Asked.FLOAT, Asked.COMPLEX, Asked.ITEM)
 
     @property
     def is_array(self) -> bool:

@@ -14,8 +14,7 @@ from minigrad.syntax.numpy_protocol import numpy_method
 
 if TYPE_CHECKING:
     from minigrad.graph.node import Expr
-
-Axis = int | tuple[int, ...] | None
+    from minigrad.types import Axis
 
 # What is written with other tensors -> what to write here.
 _ELSEWHERE = {

@@ -46,8 +46,8 @@ _WAYS_OUT = {
         "expressions are not written into: x.at[index].set(values) gives a changed copy",
     ),
     **dict.fromkeys(
-        ("argwhere", "compress", "extract", "flatnonzero", "nonzero", "unique", "union1d",
-         "intersect1d", "setdiff1d", "trim_zeros"),
+        ("argwhere", "flatnonzero", "nonzero", "unique", "union1d", "intersect1d", "setdiff1d",
+         "trim_zeros"),
         "the shape of its result depends on values; use minigrad.where, or take the values of a "
         "closed expression with .eval()",
     ),
@@ -216,7 +216,7 @@ def _ufunc(name: str, inputs: Sequence[Any], named: dict[str, Any]) -> Expr:
     dtype = named.pop("dtype", None)
     if dtype is not None:
         inputs = [FUNCTIONS["astype"](x, dtype) for x in inputs]
-    if "where" in named:
+    if named.pop("where", True) is not True:
         raise DTypeError(
             f"np.{name} of minigrad expressions takes no argument where; write "
             f"minigrad.where(condition, np.{name}(...), otherwise)"

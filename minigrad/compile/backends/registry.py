@@ -95,7 +95,7 @@ def register_backend(name: str, factory: Factory) -> None:
 def choose_backend(name: str, outputs: Sequence[Expr], options: Options) -> Backend:
     """The backend of that name for a graph. Raises GraphError."""
     threads = options.threads
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
+    if threads is not None and (type(threads) is not int or threads < 1):
         raise GraphError(f"threads must be at least 1, a whole number, not {threads!r}")
     if name == "auto":
         # Machine code costs tenths of a second to make: a loop is worth that, a lone formula not.
