@@ -1,6 +1,5 @@
 """lstm: recurrent cells as the textbook's equations, trained and drawn with minigrad."""
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from lstm.cells import (
@@ -19,6 +18,8 @@ from lstm.losses import binary_cross_entropy, cross_entropy, mse
 from lstm.model import Model, Unrolled
 from lstm.tasks import TASKS, Adding, Task, make_task
 from lstm.training import Report, Score, Settings, Trainer, evaluate, train
+from minigrad.graph.origin import library
+from minigrad.names import did_you_mean
 
 __all__ = [
     "CELLS",
@@ -52,6 +53,8 @@ __all__ = [
     "train",
 ]
 
+library(__file__)
+
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
@@ -60,7 +63,5 @@ def __dir__() -> list[str]:
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 
     def __getattr__(name: str) -> object:
-        names = {known.lower(): known for known in __all__}
-        close = [] if name.startswith("_") else get_close_matches(name.lower(), names, 1)
-        hint = f"; did you mean {names[close[0]]}?" if close else ""
+        hint = "" if name.startswith("_") else did_you_mean(name, __all__)
         raise AttributeError(f"module 'lstm' has no attribute {name!r}{hint}")

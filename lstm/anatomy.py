@@ -91,7 +91,7 @@ def follow(
     reached: dict[Expr, Expr | None] = {}
     fresh = set(ends)
     for node in order:
-        rule = _RULES.get(node.op.name)
+        rule = _RULES.get(node.op)
         if rule is None or node in factors or not any(a in factors for a in node.args):
             continue
         try:
@@ -155,13 +155,13 @@ def _choice(args: Sequence[Expr], factors: _Factors) -> Expr | None:
     return mg.where(condition, *parts)
 
 
-_RULES: dict[str, _Rule] = {
-    "add": _sum,
-    "subtract": _difference,
-    "multiply": _product,
-    "divide": _quotient,
-    "negative": lambda args, factors: -_whole(factors[args[0]], args[0]),
-    "where": _choice,
+_RULES: dict[mg.Op, _Rule] = {
+    mg.add.op: _sum,
+    mg.subtract.op: _difference,
+    mg.multiply.op: _product,
+    mg.divide.op: _quotient,
+    mg.negative.op: lambda args, factors: -_whole(factors[args[0]], args[0]),
+    mg.where.op: _choice,
 }
 
 
@@ -237,7 +237,7 @@ def _gates(
                 f"no value of that name; they give {', '.join(values)}"
             )
         return {gate.symbol: gate for gate in cell.gates}
-    factors = {a for n in order if n.op.name == "multiply" for a in n.args}
+    factors = {a for n in order if n.op is mg.multiply.op for a in n.args}
     return {
         symbol: _gate_of(symbol, line)
         for symbol, value in values.items()
@@ -247,9 +247,9 @@ def _gates(
 
 def _is_share(value: Expr) -> bool:
     """Whether a value is a sigmoid, or 1 minus one."""
-    if value.op.name == "subtract" and str(value.args[0]) == "1":
+    if value.op is mg.subtract.op and value is 1 - value.args[1]:
         value = value.args[1]
-    return value.op.name == "sigmoid"
+    return value.op is mg.sigmoid.op
 
 
 def _gate_of(symbol: str, line: Line | None) -> Gate:

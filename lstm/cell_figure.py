@@ -144,7 +144,7 @@ def _readout_places(unrolled: Unrolled[Any], loss: Expr, y: float) -> dict[Expr,
     """What follows the last h, from left to right."""
     known = set(mg.toposort(unrolled.states[-1].h))
     rest = [
-        n for n in mg.toposort(loss) if n not in known and n.args and n.op.name != "broadcast_to"
+        n for n in mg.toposort(loss) if n not in known and n.args and n.op is not mg.broadcast_to.op
     ]
     x = (len(unrolled.values) - 1) * _STEP + 5.8 * _COLUMN
     return {n: (x + k * _COLUMN, y) for k, n in enumerate(rest)}

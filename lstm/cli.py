@@ -214,6 +214,8 @@ def _tasks(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
+    from minigrad.drawing.amount import norm
+
     model = _loaded(args)
     if args.json:
         tensors = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in model.params.items()}
@@ -227,8 +229,7 @@ def _info(args: argparse.Namespace) -> int:
         about.add_row(printable(f"task's {key}"), printable(str(value)))
     tensors_table = Table("tensor", "shape", "dtype", "norm")
     for name, p in model.params.items():
-        norm = f"{float((p.value.astype(float) ** 2).sum() ** 0.5):.4g}"
-        tensors_table.add_row(name, str(p.shape), str(p.dtype), norm)
+        tensors_table.add_row(name, str(p.shape), str(p.dtype), f"{norm(p.value):.4g}")
     out = console()
     out.print(about, tensors_table)
     return 0

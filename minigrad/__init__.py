@@ -162,7 +162,7 @@ from minigrad.ops.factor import (
     svd,
     svdvals,
 )
-from minigrad.ops.indexing import (
+from minigrad.ops.index_syntax import (
     flip,
     take,
     take_along_axis,

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from minigrad.graph.node import Expr
+    from minigrad.graph.node import Expr, Op
 
-# Public functions by their own name.
+# Public functions by their own name. One table under two names, for the type checker: nearly all
+# return an expression, and whoever calls one of the others says so by reading it from OTHERS.
 FUNCTIONS: dict[str, Callable[..., Expr]] = {}
-# The same table, for the functions in it that return something else than an expression.
 OTHERS = cast("dict[str, Callable[..., Any]]", FUNCTIONS)
 # Functions that take what NumPy's function of that name takes, in its order. A name of
 # numpy.linalg begins with "linalg.".
@@ -25,12 +25,33 @@ NUMPY_FORMS: dict[str, Callable[..., Any]] = {}
 # What functions outside of minigrad do with expressions, by the function itself.
 COUNTERPARTS: dict[Callable[..., Any], Callable[..., Any]] = {}
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
 
 
 def public(function: F) -> F:
     """Make a function reachable as an operator, a method or a NumPy function of its name."""
     FUNCTIONS[function.__name__] = function
     return function
+
+
+class OpFunction(Protocol[P]):
+    """A public function that makes nodes of one op, which is its `op`."""
+
+    op: Op
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Expr:
+        """The op of the arguments."""
+
+
+def public_op(op: Op) -> Callable[[Callable[P, Expr]], OpFunction[P]]:
+    """Make a function public, and say which op it makes: passes compare `node.op is where.op`."""
+
+    def enter(function: Callable[P, Expr]) -> OpFunction[P]:
+        of_op = cast("OpFunction[P]", public(function))
+        of_op.op = op
+        return of_op
+
+    return enter
 
 
 def numpy_form(*names: str) -> Callable[[F], F]:
@@ -117,5 +138,9 @@ def did_you_mean(name: str, names: Collection[str]) -> str:
     >>> did_you_mean("tanhh", ["tan", "tanh"]), did_you_mean("zz", ["tan"])
     ('; did you mean tanh?', '')
     """
-    close = [_OTHER_NAMES[name]] if name in _OTHER_NAMES else get_close_matches(name, names, 1)
-    return f"; did you mean {close[0]}?" if close else ""
+    other = _OTHER_NAMES.get(name, "")
+    if other.partition(",")[0] in names:
+        return f"; did you mean {other}?"
+    lower = {known.lower(): known for known in names}
+    close = get_close_matches(name.lower(), lower, 1)
+    return f"; did you mean {lower[close[0]]}?" if close else ""

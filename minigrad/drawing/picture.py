@@ -33,7 +33,6 @@ from minigrad.types import TupleType
 Role = Literal["input", "param", "const", "op"]
 LIMIT = 2000
 _WIDEST_TITLE = 80  # characters of an expression without a name
-_SYMBOLS = {"negative": "−", "subtract": "−", "matmul": "@", "sum": "Σ"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +283,7 @@ class _Builder:
         texts = [self.parts.written(self.sources[node, i]) for i in range(len(node.args))]
         if any(t is not None for t in texts) or node.op is GETITEM:
             return op_text(node, [t or "·" for t in texts]).replace(" * ", " × ")
-        return _SYMBOLS.get(node.op.name) or node.op.symbol or node.op.name
+        return node.op.symbol.replace("-", "−") or node.op.name
 
     def _inlined(self, node: Expr) -> Iterable[tuple[str, Amount]]:
         for i in range(len(node.args)):

@@ -19,7 +19,7 @@ from minigrad.graph.node import (
     make,
     register,
 )
-from minigrad.graph.origin import caller
+from minigrad.graph.origin import users_own_line
 from minigrad.names import FUNCTIONS, public
 from minigrad.tree import flatten
 from minigrad.types import Array, TensorType, TupleType, as_dtype, as_shape
@@ -164,7 +164,7 @@ def var(name: str, shape: Iterable[int] | int = (), dtype: npt.DTypeLike = np.fl
     if not isinstance(name, str) and hasattr(name, "shape"):
         raise GraphError("var makes a variable of a name; the variance is minigrad.variance(x)")
     node = make(VAR, (), (as_name(name), TensorType(as_shape(shape), as_dtype(dtype))))
-    here = caller()
+    here = users_own_line()
     if here is not None and here != node._origin:
         object.__setattr__(node, "_again", here)
     return node

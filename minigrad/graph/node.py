@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from minigrad.errors import DTypeError, GraphError, MinigradError, ShapeError
-from minigrad.graph.origin import CONTEXT, Origin, caller, line_of
+from minigrad.graph.origin import CONTEXT, Origin, caller, line_of, users_line
 from minigrad.interning import Table, forgetting, intern
 from minigrad.names import FUNCTIONS
 from minigrad.syntax.operators import Operators
@@ -364,7 +364,7 @@ def explain(error: MinigradError, name: str, args: Iterable[object]) -> Minigrad
     for i, arg in enumerate(args, 1):
         shown = describe(arg) if isinstance(arg, Expr) else repr(arg)[:80]
         lines.append(f"  operand {i} is {shown}")
-    here = line_of(caller())
+    here = line_of(users_line() or caller())
     if here:
         lines.append(f"  at {here}")
     explained = type(error)("\n".join(lines))

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
 Origin: TypeAlias = tuple[CodeType, int]
 _PACKAGE = str(Path(__file__).parent.parent) + "/"
+# Folders of packages whose lines are not the user's: minigrad's own, and what is built on it.
+_LIBRARIES = [_PACKAGE]
+
+
+def library(init: str) -> None:
+    """Count a package, by the `__file__` of its __init__, as a library: errors name the line that
+    calls it, and a variable that it makes is not the user asking for his own of that name again.
+    """
+    _LIBRARIES.append(str(Path(init).parent) + "/")
 
 
 class _Context(threading.local):
@@ -25,12 +34,28 @@ CONTEXT = _Context()
 
 
 def caller() -> Origin | None:
+    """The line outside of minigrad that calls: an equation of a cell, where a library has it."""
+    return _outside(sys._getframe(2), _PACKAGE)
+
+
+def users_line() -> Origin | None:
+    """The line outside of every library that calls."""
+    return _outside(sys._getframe(2), tuple(_LIBRARIES))
+
+
+def users_own_line() -> Origin | None:
+    """The line that calls who asks, where that is the user's; None for a library's."""
     frame = sys._getframe(2)
-    while frame.f_code.co_filename.startswith(_PACKAGE):
-        if frame.f_back is None:
-            return None
-        frame = frame.f_back
+    if frame.f_code.co_filename.startswith(tuple(_LIBRARIES)):
+        return None
     return frame.f_code, frame.f_lasti
+
+
+def _outside(start: FrameType, folders: str | tuple[str, ...]) -> Origin | None:
+    frame: FrameType | None = start
+    while frame is not None and frame.f_code.co_filename.startswith(folders):
+        frame = frame.f_back
+    return None if frame is None else (frame.f_code, frame.f_lasti)
 
 
 def line_of(origin: Origin | None) -> str:

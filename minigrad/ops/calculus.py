@@ -16,7 +16,7 @@ from minigrad.ops.arithmetic import abs, floor
 from minigrad.ops.choice import where
 from minigrad.ops.core import as_float, astype, broadcast_to, explaining, meet, reshape, sum
 from minigrad.ops.creation import linspace
-from minigrad.ops.indexing import flip, take
+from minigrad.ops.index_syntax import flip, take
 from minigrad.ops.linalg import matmul
 from minigrad.ops.reduce import cumulative_sum
 from minigrad.ops.shape import concat, moveaxis, stack

@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.errors import DTypeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr, Op, Terms, make, register
-from minigrad.names import public
+from minigrad.names import public, public_op
 from minigrad.ops.core import astype, broadcast_to, explaining, full_like, meet, same_type
 from minigrad.ops.pointwise import binary
 from minigrad.types import BOOL, TensorType, broadcast_shapes, require_tensors
@@ -34,7 +34,7 @@ WHERE = register(
 )
 
 
-@public
+@public_op(WHERE)
 def where(condition: Any, a: Any, b: Any, /) -> Expr:
     """a where the condition holds, b elsewhere. The side not taken gets derivative 0, never NaN.
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from minigrad.errors import DTypeError, MinigradError, ShapeError
 from minigrad.graph.leaves import CONST, as_expr, const
 from minigrad.graph.node import Attr, Expr, Op, Terms, explain, make, register
-from minigrad.names import public
+from minigrad.names import public, public_op
 from minigrad.types import (
     BOOL,
     DTYPES,
@@ -198,7 +198,7 @@ BROADCAST = register(
 )
 
 
-@public
+@public_op(BROADCAST)
 def broadcast_to(x: Any, /, shape: int | Iterable[int]) -> Expr:
     """The operand repeated along new axes and along axes of length 1.
 

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr, Op, Terms, make, register
-from minigrad.names import public
+from minigrad.names import public, public_op
 from minigrad.ops.arithmetic import abs, multiply, subtract
 from minigrad.ops.batch import repeat_along
 from minigrad.ops.core import as_float, astype, broadcast_to, explaining, reshape, sum
-from minigrad.ops.indexing import getitem
+from minigrad.ops.index_syntax import getitem
 from minigrad.ops.reduce import max as max_of
 from minigrad.ops.reduce import min as min_of
 from minigrad.ops.reduce import root
@@ -70,7 +70,7 @@ MATMUL = register(
 )
 
 
-@public
+@public_op(MATMUL)
 def matmul(a: Any, b: Any, /) -> Expr:
     """Matrix product, also `a @ b`: vectors, matrices and stacks of them, as in NumPy.
 

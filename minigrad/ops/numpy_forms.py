@@ -24,7 +24,7 @@ from minigrad.ops.core import (
     explaining,
     reshape,
 )
-from minigrad.ops.indexing import take, take_along_axis
+from minigrad.ops.index_syntax import take, take_along_axis
 from minigrad.ops.numpy_reductions import in_dtype
 from minigrad.ops.shape import permute_dims
 from minigrad.types import INT64, as_shape

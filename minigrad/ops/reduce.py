@@ -32,7 +32,7 @@ from minigrad.ops.core import (
     summed_dtype,
 )
 from minigrad.ops.creation import full, ones
-from minigrad.ops.indexing import flip
+from minigrad.ops.index_syntax import flip
 from minigrad.ops.shape import concat, moveaxis
 from minigrad.types import BOOL, Axis, Shape, TensorType, normalize_axes, normalize_axis
 

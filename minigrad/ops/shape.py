@@ -23,7 +23,7 @@ from minigrad.ops.core import (
     reshape,
 )
 from minigrad.ops.creation import zeros_like
-from minigrad.ops.indexing import take
+from minigrad.ops.index_syntax import take
 from minigrad.tree import flatten
 from minigrad.types import (
     Array,

@@ -26,7 +26,7 @@ from minigrad.ops.core import (
     reshape,
     sum,
 )
-from minigrad.ops.indexing import flip, take, take_along_axis
+from minigrad.ops.index_syntax import flip, take, take_along_axis
 from minigrad.ops.reduce import along, one_axis
 from minigrad.types import INT64, TensorType, normalize_axis, promote
 

@@ -17,7 +17,7 @@ from minigrad.names import numpy_form
 from minigrad.ops import linalg, shape
 from minigrad.ops.core import astype, broadcast_to, explaining, reshape
 from minigrad.ops.creation import zeros
-from minigrad.ops.indexing import flip, take
+from minigrad.ops.index_syntax import flip, take
 from minigrad.ops.shape import concat, moveaxis, permute_dims, swapaxes
 from minigrad.types import normalize_axis
 

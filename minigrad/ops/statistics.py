@@ -24,7 +24,7 @@ from minigrad.ops.core import (
     reshape,
     sum,
 )
-from minigrad.ops.indexing import take
+from minigrad.ops.index_syntax import take
 from minigrad.ops.linalg import matmul, outer
 from minigrad.ops.numpy_reductions import in_dtype, running
 from minigrad.ops.reduce import root
