@@ -15,9 +15,9 @@ from minigrad.graph.node import Expr, Terms, describe, gc_paused, require_expr
 from minigrad.graph.origin import origins
 from minigrad.graph.walk import toposort
 from minigrad.ops.arithmetic import multiply
-from minigrad.ops.core import uniform_value
+from minigrad.ops.core import is_zero, uniform_value
 from minigrad.ops.creation import ones_like, zeros_like
-from minigrad.ops.tuples import TUPLE, is_zero, tuple_of
+from minigrad.ops.tuples import TUPLE, tuple_of
 
 EdgeTerms: TypeAlias = dict[tuple[Expr, int], Expr]
 

@@ -1,6 +1,6 @@
 """A leading axis: graphs over many values at once, along a new first axis.
 
-Each op says what it does with such an axis (`graph.Op.batch`, `graph.Attr`); here are the rule that
+Each op says what it does with such an axis (`graph.node.Op.batch`, `Attr`); here are the rule that
 most ops have, and the walk that carries an axis through a graph. It serves `vmap`, Jacobians in one
 sweep, work that leaves loops, and shares of rows for threads.
 """

@@ -357,6 +357,11 @@ def uniform_value(x: Expr) -> float | int | bool | None:
     return array.item() if array.size == 1 else None
 
 
+def is_zero(x: Expr) -> bool:
+    """Whether every element is known to be zero."""
+    return uniform_value(x) == 0
+
+
 def full(value: float, type_: TensorType) -> Expr:
     """A Python number as a constant of a type."""
     if value == 0:  # 0.0 and -0.0 are equal keys; keep them apart

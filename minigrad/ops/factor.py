@@ -24,14 +24,14 @@ from minigrad.names import public
 from minigrad.ops.arithmetic import abs
 from minigrad.ops.choice import where
 from minigrad.ops.cofactor import square_type
-from minigrad.ops.core import as_float, astype, broadcast_to, explaining, sum
+from minigrad.ops.core import as_float, astype, broadcast_to, explaining, is_zero, sum
 from minigrad.ops.creation import eye
 from minigrad.ops.linalg import largest, vector_norm
 from minigrad.ops.matrix_functions import solve
 from minigrad.ops.reduce import count_nonzero
 from minigrad.ops.reduce import min as min_of
 from minigrad.ops.shape import concat, expand_dims, matrix_transpose, tril
-from minigrad.ops.tuples import is_zero, item
+from minigrad.ops.tuples import item
 from minigrad.types import TensorType, TupleType
 
 # --- shared pieces -----------------------------------------------------------------------------

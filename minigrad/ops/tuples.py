@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.errors import ShapeError
 from minigrad.graph.node import Attr, Expr, Op, Terms, make, register
 from minigrad.ops.batch import repeat_along
-from minigrad.ops.core import full, uniform_value
+from minigrad.ops.core import full
 from minigrad.types import TensorType, TupleType
 
 
@@ -69,8 +69,3 @@ def tuple_of(items: Sequence[Expr]) -> Expr:
 def item(whole: Expr, i: int) -> Expr:
     """One tensor of a tuple."""
     return whole.args[i] if whole.op is TUPLE else make(ITEM, (whole,), (i,))
-
-
-def is_zero(x: Expr) -> bool:
-    """Whether every element is known to be zero."""
-    return uniform_value(x) == 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from minigrad.graph.node import Expr
 from minigrad.ops.choice import WHERE, where
 from minigrad.ops.comparisons import bitwise_and, logical_and, logical_not
-from minigrad.ops.core import full_like, uniform_value
+from minigrad.ops.core import full_like, is_zero
 
 _AND = (logical_and.op, bitwise_and.op)
 MOST = 8
@@ -15,11 +15,6 @@ MOST = 8
 
 Of all of them, a chain of n units with kinks cost n²: 500 relus compiled in 3.9 s for 0.3.
 """
-
-
-def is_zero(x: Expr) -> bool:
-    """Whether x is 0 everywhere."""
-    return uniform_value(x) == 0
 
 
 def is_where_mask(x: Expr) -> bool:

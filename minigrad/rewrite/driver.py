@@ -1,6 +1,6 @@
 """Rewriting: rules as patterns in the language's own operators, and the driver that applies them.
 
-The rules themselves stand in simplify.py. The driver rewrites arguments before users, each node
+The tables of rules stand in rules.py. The driver rewrites arguments before users, each node
 until no rule fits, and stops with an error when rules chase each other.
 """
 

@@ -37,7 +37,7 @@ def _fold(node: Expr) -> Expr | None:
         if a.op is not CONST and a.op is not BROADCAST and a.op is not RESHAPE:
             return None
     if not node.args or node.op in (BROADCAST, RESHAPE, SCATTER):
-        return None  # a scatter is a mask: see mask_rules
+        return None  # a scatter is a mask: see masks.py
     if isinstance(node.type, TupleType) or node.size > _FOLD_LIMIT:
         return None
     if node.op.pointwise:

@@ -99,15 +99,17 @@ def _row(condition: Expr, along: int) -> Expr | None:
         row = _row(condition.args[0], along)
         return None if row is None else logical_not(row)
     source = condition
-    while source.op in (BROADCAST, RESHAPE) and source.size > 1:
-        inner = source.args[0]
-        if source.op is BROADCAST and source.ndim == condition.ndim:
-            aligned = (1,) * (source.ndim - inner.ndim) + inner.shape
-            if aligned[along] == 1 and inner.size > 1:
-                return reshape(inner, aligned)
-        source = inner
-    if source.size == 1:
+    while source.op in (BROADCAST, RESHAPE) and source.size != 1:
+        source = source.args[0]
+    if source.size == 1:  # one answer for all, however it was laid out
         return reshape(source, ())
+    # Broadcasts alone leave each axis where it is, counted from the last; a reshape may not.
+    source = condition
+    while source.op is BROADCAST:
+        source = source.args[0]
+        aligned = (1,) * (condition.ndim - source.ndim) + source.shape
+        if aligned[along] == 1:
+            return reshape(source, aligned)
     return condition if condition.shape[along] == 1 else None
 
 

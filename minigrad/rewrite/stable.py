@@ -32,7 +32,7 @@ def _log_of_sum(node: Expr) -> Expr | None:
     """log(Σ exp(v)), with the kept axes of keepdims between."""
     inner = node.args[0]
     total = inner.args[0] if inner.op is RESHAPE else inner
-    if total.op is not SUM or total.args[0].op.name != "exp":
+    if total.op is not SUM or total.args[0].op is not exp.op:
         return None
     return reshape(logsumexp(total.args[0].args[0], total.attrs[0]), node.shape)
 
@@ -60,7 +60,7 @@ def _softmax_by_hand(node: Expr) -> Expr | None:
     top, bottom = node.args
     while bottom.op is BROADCAST or bottom.op is RESHAPE:
         bottom = bottom.args[0]
-    if bottom.op is not SUM or bottom.args[0] is not top or top.op.name != "exp":
+    if bottom.op is not SUM or bottom.args[0] is not top or top.op is not exp.op:
         return None
     (axes,) = bottom.attrs
     backs = [broadcast_to(reshape(bottom, keep_axes(top.shape, axes)), top.shape)]

@@ -1,8 +1,8 @@
 """Backends: what `function` asks of one, the registry of them, and which one `auto` takes.
 
 A backend that computes node by node states `call`; one that takes a whole plan states `compile`.
-Where params live is the business of their cells (`graph.Storage`), so a backend may keep them
-elsewhere than in the host's memory.
+Where params live is the business of their cells (`graph.leaves.Storage`), so a backend may keep
+them elsewhere than in the host's memory.
 """
 
 from __future__ import annotations

@@ -1,0 +1,88 @@
+"""Masks that reach a matrix product past broadcasts, reshapes and permutations: values, gradients.
+
+They are compared with NumPy, which has no rules for masks, and with differences of its values: of
+a square of what is linear they are exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import minigrad as mg
+
+Shape = tuple[int, ...]
+
+
+class Case(NamedTuple):
+    """where(c, g, 0), once for each condition, seen in some ways, times a matrix."""
+
+    conditions: tuple[Shape, ...]
+    """Their shapes, which broadcast to that of g."""
+    shape: Shape
+    flipped: bool
+    views: tuple[tuple[str, Shape], ...]
+    times: Shape
+    on_the_left: bool
+    seed: int
+
+
+def computed(case: Case, np_: Any, conditions: list[Any], g: Any, w: Any) -> Any:
+    """The product, by NumPy or by minigrad."""
+    for c in conditions:
+        g = np_.where(c, 0.0, g) if case.flipped else np_.where(c, g, 0.0)
+    for name, to in case.views:
+        g = getattr(np_, name)(g, to)
+    return w @ g if case.on_the_left else g @ w
+
+
+def check(case: Case, conditions: list[np.ndarray], g: np.ndarray, w: np.ndarray) -> None:
+    """Compare values and gradients with NumPy's values and their differences."""
+    leaves = [mg.var(f"c{k}", c.shape, "bool") for k, c in enumerate(conditions)]
+    x, v = mg.var("g", g.shape), mg.var("w", w.shape)
+    y = computed(case, mg, leaves, x, v)
+    outputs = [y, *mg.grad(mg.sum(y * y), [x, v])]
+    expected = [computed(case, np, conditions, g, w)]
+    expected.append(_slopes(lambda a: computed(case, np, conditions, a, w), g))
+    expected.append(_slopes(lambda a: computed(case, np, conditions, g, a), w))
+    at = [*conditions, g, w]
+    fast, plain = [mg.function([*leaves, x, v], outputs, simplify=s) for s in (True, False)]
+    by_all_rules = mg.function([*leaves, x, v], mg.simplify(outputs), simplify=False)
+    for f in (fast, plain, by_all_rules):
+        for value, right in zip(f(*at), expected, strict=True):
+            assert_allclose(value, right, rtol=1e-10, atol=1e-10)
+    assert_allclose(y.eval(dict(zip([*leaves, x, v], at, strict=True))), expected[0], rtol=1e-12)
+
+
+def _slopes(f: Callable[[np.ndarray], np.ndarray], at: np.ndarray) -> np.ndarray:
+    """The gradient of sum(f²), for f linear in its argument."""
+    steps = np.eye(at.size).reshape(at.size, *at.shape)
+    return np.reshape([(np.sum(f(at + h) ** 2) - np.sum(f(at - h) ** 2)) / 2 for h in steps],
+                      at.shape)  # fmt: skip
+
+
+def test_a_mask_of_groups_is_no_mask_of_rows_once_the_groups_are_laid_out_anew():
+    c, g, w = mg.var("c", (1, 2, 1), "bool"), mg.var("g", (2, 2, 6)), mg.var("w", (3, 4, 5))
+    y = mg.reshape(mg.where(c, g, 0.0), (3, 2, 4)) @ w
+    at = {c: [[[True], [False]]], g: np.arange(1.0, 25).reshape(2, 2, 6), w: np.ones((3, 4, 5))}
+    for value in (y.eval(at), mg.simplify(y).eval(at)):
+        assert_allclose(value[..., 0], [[10, 11], [0, 58], [35, 0]])
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(((1, 2, 1),), (2, 2, 6), False, (("reshape", (3, 2, 4)),), (3, 4, 5), False, 0),
+        Case(((4, 1),), (4, 6), False, (("reshape", (8, 3)),), (3, 5), False, 0),
+        Case(((1, 6),), (4, 6), True, (("reshape", (3, 8)),), (5, 3), True, 0),
+    ],
+)
+def test_rows_that_a_reshape_breaks_up_are_not_rows(case):
+    rng = np.random.default_rng(case.seed)
+    conditions = [np.arange(math.prod(s)).reshape(s) % 2 == 0 for s in case.conditions]
+    check(case, conditions, rng.uniform(0.5, 2, case.shape), rng.uniform(0.5, 2, case.times))
