@@ -15,6 +15,8 @@ import pytest
 import minigrad as mg
 from minigrad import interning, types
 from minigrad.graph import node
+from minigrad.graph.walk import toposort
+from minigrad.loop.node import SCAN
 from minigrad.types import TensorType
 
 _NUMBERS = itertools.count(1)
@@ -121,6 +123,29 @@ def test_a_type_lives_as_long_as_what_has_it() -> None:
     assert gone() is node.type
     del node
     assert gone() is None
+
+
+@pytest.mark.parametrize("checkpoint", [None, 3])
+def test_a_loop_whose_gradient_was_taken_goes_without_the_collector(checkpoint: int | None) -> None:
+    """A body keeps its derivative; nothing in that leads back to the body."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        n = 1000 + next(_NUMBERS)
+        w, xs = mg.var("w", (n,)), mg.var("xs", (6, n))
+        step = mg.scan(
+            lambda c, x: (mg.tanh(c * w + x), None), mg.zeros(n), xs, checkpoint=checkpoint
+        )
+        slopes = mg.grad(mg.sum(step[0]), [w, xs])
+        bodies = [
+            weakref.ref(e.attrs[0].body) for e in toposort([step[0], *slopes]) if e.op is SCAN
+        ]
+        assert any(b and b.derived for b in [body() for body in bodies])
+        del step, slopes
+        assert [body() for body in bodies] == [None] * len(bodies)
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def test_a_dropped_native_function_gives_its_memory_back() -> None:

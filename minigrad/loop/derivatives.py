@@ -34,7 +34,6 @@ class _Backward:
     """
 
     def __init__(self, body: Body, recompute: bool) -> None:
-        self.body = body
         outputs = stabilise(body.outputs)
         self.cotangents = [
             placeholder("cotangent", o.type) if o.type.is_float else None for o in outputs

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from minigrad.graph.node import Expr, rebuild
-from minigrad.graph.walk import depend_on, toposort
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import depend_on, map_graph, toposort
 from minigrad.loop.body import Body
 from minigrad.ops.arithmetic import multiply
 
@@ -21,20 +21,21 @@ def gather_factors(terms: Sequence[Expr], cotangents: Iterable[Expr]) -> list[Ex
     moving = depend_on(cotangents, terms)
     uses = Counter(a for node in order for a in node.args)
     uses.update(terms)
-    new: dict[Expr, Expr] = {}
     products: dict[Expr, tuple[Expr, Expr]] = {}
-    for node in order:
-        new[node] = rebuild(node, tuple([new[a] for a in node.args]))
+
+    def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         fixed = [a for a in node.args if a not in moving]
         if node.op is not multiply.op or len(fixed) != 1 or node not in moving:
-            continue
+            return None
         (inner,) = (a for a in node.args if a in moving)
-        products[node] = new[inner], new[fixed[0]]
-        if inner in products and uses[inner] == 1:
-            u, factor = products[inner]
-            products[node] = u, factor * new[fixed[0]]
-            new[node] = u * products[node][1]
-    return [new[t] for t in terms]
+        if inner not in products or uses[inner] != 1:
+            products[node] = new[inner], new[fixed[0]]
+            return None
+        u, factor = products[inner]
+        products[node] = u, factor * new[fixed[0]]
+        return u * products[node][1]
+
+    return map_graph(terms, of_node)
 
 
 def residuals(

@@ -6,14 +6,14 @@ by several threads from the first step to the last, each with a share of the bat
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from minigrad.compile.backends.native.stages import is_elementwise
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import PLACEHOLDER, placeholder
 from minigrad.graph.node import Expr, make
-from minigrad.graph.walk import toposort
+from minigrad.graph.walk import map_graph, toposort
 from minigrad.loop.body import Body, body_var
 from minigrad.ops.batch import batch_node
 from minigrad.ops.core import BROADCAST
@@ -114,16 +114,16 @@ def _one_row(node: Expr, batch: int) -> Expr | None:
 
 def take_rows(body: Body, rows: Collection[Expr], count: int) -> Body:
     """The same body over so many rows."""
-    new: dict[Expr, Expr] = {}
+    variables: dict[Expr, Expr] = {}
     for k, v in enumerate(body.inputs):
         type_ = v.type.with_shape((count, *v.shape[1:])) if v in rows else v.type
-        new[v] = body_var(k, v.attrs[0], type_)
-    for node in toposort(body.outputs):
-        if node not in new:
-            args = tuple([new[a] for a in node.args])
-            new[node] = make(node.op, args, _fewer(node, rows, count))
-    inputs = [new[v] for v in body.inputs]
-    return Body(inputs, [new[o] for o in body.outputs], body.n_carry, body.n_x)
+        variables[v] = body_var(k, v.attrs[0], type_)
+
+    def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr:
+        return make(node.op, tuple([new[a] for a in node.args]), _fewer(node, rows, count))
+
+    outputs = map_graph(body.outputs, of_node, variables)
+    return Body(list(variables.values()), outputs, body.n_carry, body.n_x)
 
 
 def _fewer(node: Expr, rows: Collection[Expr], count: int) -> tuple[Any, ...]:
