@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import gc
+import hashlib
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -57,6 +59,34 @@ def test_params_are_each_their_own():
     p.value = 3
     assert p.value.dtype == np.float64
     assert (p.value, q.value) == (3, 1)
+
+
+def test_a_param_takes_one_copy_of_its_value(monkeypatch):
+    value = np.ones(1 << 20)
+    # A digest is what tells constants apart; it takes thirty times as long as the copy.
+    monkeypatch.setattr(hashlib, "blake2b", lambda data: pytest.fail("a param was digested"))
+    tracemalloc.start()
+    try:
+        p = mg.param("p", value)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert value.nbytes <= peak < 1.1 * value.nbytes
+    value[0] = 2.0
+    assert p.value[0] == 1.0
+    p.value[0] = 3.0
+    assert p.value[0] == 3.0
+
+
+@pytest.mark.parametrize("make_leaf", [mg.const, lambda *args: mg.param("p", *args)])
+def test_constants_and_params_take_the_same_numbers(make_leaf):
+    assert make_leaf([1, 2], "float32").dtype == np.float32
+    assert make_leaf(np.ones(3, ">f8")).value.dtype == np.dtype("float64")
+    for value in ["text", [None], [[1.0], [1.0, 2.0]], 1j, [mg.var("x")]]:
+        with pytest.raises(mg.DTypeError):
+            make_leaf(value)
+    with pytest.raises(mg.DTypeError, match="nonsense"):
+        make_leaf(1.0, "nonsense")
 
 
 # --- interning ----------------------------------------------------------------------------------

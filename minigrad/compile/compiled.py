@@ -61,7 +61,7 @@ class Function:
         arrays = [bind(v, x) for v, x in zip(self.inputs, operands, strict=True)]
         results = self._run(arrays)
         for name, cell in self._written:  # all are updated or none is
-            cell.require_type(name, writable=True)
+            cell.require_writable(name)
         for (_, cell), new in zip(self._written, results[self._count :], strict=True):
             cell.storage.store(new)
         return self._build(iter([x[()] if not x.ndim else x for x in results[: self._count]]))

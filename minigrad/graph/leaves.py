@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import reprlib
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,20 +25,24 @@ from minigrad.tree import flatten
 from minigrad.types import Array, TensorType, TupleType, as_dtype, as_shape
 
 
+def _numbers(value: npt.ArrayLike, dtype: npt.DTypeLike | None) -> tuple[Array, TensorType]:
+    """A copy of numbers, and its type. Raises DTypeError for what is none, or no tensor's dtype."""
+    array = np.array(value, dtype=dtype, order="C", copy=True)
+    if array.dtype.kind in "OSUV":
+        raise DTypeError(f"a number or an array of numbers is needed, not {value!r:.60}")
+    type_ = TensorType(array.shape, array.dtype)
+    return array.astype(type_.dtype, copy=False), type_
+
+
 class ConstData:
     """A constant's array, compared by dtype, shape and bits (so -0.0 and NaN stay themselves)."""
 
     __slots__ = ("_key", "array", "type")
 
     def __init__(self, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> None:
-        array = np.array(value, dtype=dtype, order="C", copy=True)
-        if array.dtype.kind in "OSUV":
-            raise DTypeError(f"a number or an array of numbers is needed, not {value!r:.60}")
-        self.type = TensorType(array.shape, array.dtype)
-        array = array.astype(self.type.dtype, copy=False)
-        array.flags.writeable = False
-        self.array = array
-        bits = array.tobytes()
+        self.array, self.type = _numbers(value, dtype)
+        self.array.flags.writeable = False
+        bits = self.array.tobytes()
         # Long arrays are known by a digest, so that the table does not hold their bytes twice.
         self._key = self.type, bits if len(bits) <= 64 else hashlib.blake2b(bits).digest()
 
@@ -56,7 +60,7 @@ class Storage(Protocol):
     """Where the value of a parameter lives: in the host's memory, or where a backend wants it."""
 
     def load(self) -> Array:
-        """The value as an array."""
+        """The value as an array of the param's type; calls that are given another raise."""
 
     def store(self, value: Array) -> None:
         """Put another value of the same type in its place."""
@@ -86,31 +90,38 @@ class ParamCell:
     storage: Storage
 
     def __init__(self, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> None:
-        array = np.array(value, dtype=dtype, order="C", copy=True)
-        if array.dtype.kind in "OSUV":
-            raise DTypeError(f"a number or an array of numbers is needed, not {value!r:.60}")
-        self.type = TensorType(array.shape, array.dtype)
-        self.storage = HostStorage(array.astype(self.type.dtype, copy=False))
+        array, self.type = _numbers(value, dtype)
+        self.storage = HostStorage(array)
 
     @property
     def array(self) -> Array:
         """The value; in the host's memory it is live."""
         return self.storage.load()
 
-    def require_type(self, name: str, *, writable: bool = False) -> None:
-        """Raise GraphError where an array of the host was made in place what it must not be."""
+    def require_type(self, name: str, loaded: Array) -> None:
+        """Raise GraphError where what the storage loaded is not of the param's type."""
+        if loaded.shape == self.type.shape and loaded.dtype == self.type.dtype:
+            return
+        now = f"{loaded.dtype}{loaded.shape}, but a param keeps its type, {self.type!r}"
+        if isinstance(self.storage, HostStorage):
+            raise GraphError(
+                f"the value of param {name} was made {now}; to replace it assign to .value"
+            )
+        kind = type(self.storage).__name__
+        raise GraphError(
+            f"the storage of param {name} loaded {now}; {kind}.load must return such an array"
+        )
+
+    def require_writable(self, name: str) -> None:
+        """Raise GraphError where an array of the host was made in place what no update fits."""
         if not isinstance(self.storage, HostStorage):
             return
-        array, type_ = self.storage.array, self.type
-        if array.shape != type_.shape or array.dtype != type_.dtype:
-            now = f"{array.dtype}{array.shape}, but a param keeps its type, {type_!r}"
-        elif writable and not array.flags.writeable:
-            now = "read-only, so no param was updated"
-        else:
-            return
-        raise GraphError(
-            f"the value of param {name} was made {now}; to replace it assign to .value"
-        )
+        self.require_type(name, self.storage.array)
+        if not self.storage.array.flags.writeable:
+            raise GraphError(
+                f"the value of param {name} was made read-only, so no param was updated; to "
+                "replace it assign to .value"
+            )
 
     def assign(self, value: npt.ArrayLike, name: str) -> None:
         """Replace the value; shape must match, and the dtype must convert without losing kind."""
@@ -127,6 +138,9 @@ class ParamCell:
             self.storage = HostStorage(own)  # who holds the array of before keeps it as it was
         else:
             self.storage.store(own)
+
+
+_Holder = TypeVar("_Holder", ConstData, ParamCell)
 
 
 def _leaf(name: str, *kinds: Any) -> Op:
@@ -189,17 +203,18 @@ def const(value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Expr:
     """
     if isinstance(value, Expr):
         raise DTypeError("const() takes a number or an array, not an expression")
-    return make(CONST, (), (_const_data(value, dtype),))
+    return make(CONST, (), (_holder(ConstData, value, dtype),))
 
 
-def _const_data(value: npt.ArrayLike, dtype: npt.DTypeLike | None) -> ConstData:
+def _holder(kind: type[_Holder], value: npt.ArrayLike, dtype: npt.DTypeLike | None) -> _Holder:
+    """What holds a constant's or a param's numbers. Raises DTypeError."""
     if _holds_expr(value):
         raise DTypeError(
             "a list of expressions is no constant; write minigrad.stack([...]) or "
             "minigrad.concat([...])"
         )
     try:
-        return ConstData(value, None if dtype is None else as_dtype(dtype))
+        return kind(value, None if dtype is None else as_dtype(dtype))
     except (ValueError, TypeError, OverflowError) as error:
         if isinstance(error, MinigradError):
             raise
@@ -216,8 +231,8 @@ def param(name: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -
     >>> W.shape, float(W.value.sum())
     ((4, 3), 0.0)
     """
-    data = _const_data(value, dtype)
-    return make(PARAM, (), (as_name(name), ParamCell(data.array)))
+    cell = _holder(ParamCell, value, dtype)
+    return make(PARAM, (), (as_name(name), cell))
 
 
 @public
