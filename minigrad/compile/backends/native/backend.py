@@ -13,7 +13,7 @@ from typing import Any
 
 from minigrad.compile.backends.native.lower import lower
 from minigrad.compile.backends.native.pointwise import ELEMENTARY
-from minigrad.compile.backends.native.program import Program
+from minigrad.compile.backends.native.program import Program, check_operands
 from minigrad.compile.backends.native.shares import alone, can_be_cut, only_op
 from minigrad.compile.backends.native.stages import is_leaf, is_view, source
 from minigrad.compile.backends.native.support import can_lie_in_memory, check_node
@@ -21,7 +21,7 @@ from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.compile.backends.registry import Backend, Options
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, make, rebuild
-from minigrad.graph.walk import toposort, walk
+from minigrad.graph.walk import substitute, toposort, walk
 from minigrad.loop.body import Body, body_var
 from minigrad.loop.node import BLOCK, SCAN
 from minigrad.ops.core import uniform_value
@@ -66,8 +66,10 @@ class Native(Backend):
     def call(self, node: Expr) -> Callable[..., Any]:
         """What computes a node of a prepared graph."""
         program = self.block(node.attrs[0]) if node.op is BLOCK else None
-        self.scratch += program.scratch if program else 0
-        return program or node.op.numpy
+        if program is None:
+            return node.op.numpy
+        self.scratch += program.scratch
+        return check_operands(program, [_made_by_numpy(a) for a in node.args])
 
     def label(self, node: Expr) -> str:
         """What a report calls a node of a prepared graph."""
@@ -127,6 +129,12 @@ class Native(Backend):
         said = f"{what} runs on numpy: {reason}"
         if said not in self.notes:
             self.notes.append(said)
+
+
+def _made_by_numpy(node: Expr) -> Expr | None:
+    """The node, where NumPy computes it; None for leaves, and for what machine code gives out."""
+    maker = node.args[0] if node.op is ITEM else node
+    return node if maker.args and maker.op is not BLOCK else None
 
 
 def _threads() -> int:
@@ -278,11 +286,8 @@ def _block(
     if not inputs or not all(can_lie_in_memory(n) for n in (*inputs, *results)):
         return {}  # what depends on nothing is small
     variables = [body_var(k, "const", s.type) for k, s in enumerate(inputs)]
-    new = dict(zip(inputs, variables, strict=True))
-    for n, args in walk(results, lambda n: () if n in new else n.args).items():
-        if n not in new:
-            new[n] = rebuild(n, tuple([new[a] for a in args]))
-    body = Body(variables, [new[r] for r in results], 0, 0)
+    inner = substitute(results, dict(zip(inputs, variables, strict=True)))
+    body = Body(variables, inner, 0, 0)
     if native.block(body) is None:
         return {}
     return {n: (tuple(inputs), body, k) for k, n in enumerate(results)}
