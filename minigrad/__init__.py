@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad import linalg
 from minigrad.check import check_grad, verify
+from minigrad.compile.backends.registry import Backend, register_backend
 from minigrad.compile.compiled import Function, function
 from minigrad.compile.evaluate import eval
 from minigrad.derivatives.adjoints import Adjoints
@@ -292,6 +293,7 @@ __all__ = [
     "RULES",
     "Adjoints",
     "Attr",
+    "Backend",
     "DTypeError",
     "Expr",
     "Function",
@@ -498,6 +500,7 @@ __all__ = [
     "real",
     "reciprocal",
     "register",
+    "register_backend",
     "relu",
     "remainder",
     "repeat",

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
 
+from minigrad.errors import GraphError
+
 if TYPE_CHECKING:
     from minigrad.graph.node import Expr, Op
 
@@ -72,7 +74,7 @@ def implements(function: Callable[..., Any]) -> Callable[[F], F]:
     """Make a function what one of NumPy's, or a ufunc of any library, does with expressions.
 
     It is called with the arguments as they are given. Raises TypeError for a function that NumPy
-    does not dispatch.
+    does not dispatch, GraphError for one that has one already.
 
     >>> import numpy as np
     >>> import minigrad as mg
@@ -90,6 +92,8 @@ def implements(function: Callable[..., Any]) -> Callable[[F], F]:
         )
 
     def enter(own: F) -> F:
+        if function in COUNTERPARTS:
+            raise GraphError(f"{function!r:.60} is implemented already")
         COUNTERPARTS[function] = own
         return own
 

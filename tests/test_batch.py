@@ -312,3 +312,13 @@ def test_searching_in_several_vectors_knows_where_nan_stands(side):
     for axes in ((0, 0), (0, None), (None, 0)):
         expected = one_by_one(search, [vectors, asked], axes)
         assert_array_equal(at_once(search, [vectors, asked], axes), expected)
+
+
+def test_a_jacobian_has_the_dtype_of_what_it_is_taken_by():
+    x = mg.var("x", (3,), "float32")
+    for n in (2, 3, 4):  # by rows, and by columns
+        y = mg.sum(x.astype("float64")) * mg.const(np.ones(n))
+        assert mg.jacobian(y, x).dtype == np.float32
+    for wrong in (2.0, mg.var("k", (0,), "int64")):
+        with pytest.raises(mg.DTypeError, match="cannot differentiate"):
+            mg.jacobian(wrong, x)

@@ -15,7 +15,7 @@ from minigrad.graph.node import Expr, Terms, describe, gc_paused, require_expr
 from minigrad.graph.origin import origins
 from minigrad.graph.walk import toposort
 from minigrad.ops.arithmetic import multiply
-from minigrad.ops.core import is_zero, uniform_value
+from minigrad.ops.core import full_like, is_zero, uniform_value
 from minigrad.ops.creation import ones_like, zeros_like
 from minigrad.ops.tuples import TUPLE, tuple_of
 
@@ -31,6 +31,8 @@ def times(factor: Expr, partial: Expr | int | None) -> Expr | None:
         return None
     if isinstance(partial, int):
         return factor if partial == 1 else -factor
+    if partial.type is not factor.type:
+        raise GraphError(f"a partial derivative is {partial.type!r} where {factor.type!r} is due")
     if uniform_value(partial) == 1:
         return factor
     return partial if uniform_value(factor) == 1 else multiply(factor, partial)
@@ -39,7 +41,10 @@ def times(factor: Expr, partial: Expr | int | None) -> Expr | None:
 def partial_of(node: Expr, i: int) -> Expr | int | None:
     assert node.op.partials is not None
     partial = node.op.partials[i]
-    return partial(node, *node.args) if callable(partial) else partial
+    if not callable(partial):
+        return partial
+    value = partial(node, *node.args)
+    return full_like(node, value) if isinstance(value, (int, float)) else value
 
 
 def edge_terms(cotangent: Expr, node: Expr, active: Container[Expr] | None = None) -> Terms:
@@ -54,7 +59,23 @@ def edge_terms(cotangent: Expr, node: Expr, active: Container[Expr] | None = Non
             for i, arg in enumerate(node.args)
         ]
     rule = op.transpose or op.vjp
-    return (None,) * len(node.args) if rule is None else rule(cotangent, node)
+    return (None,) * len(node.args) if rule is None else _checked(rule(cotangent, node), node)
+
+
+def _checked(terms: Terms, node: Expr) -> Terms:
+    """The terms of a rule. Raises GraphError unless there is one of the right type for each."""
+    if not isinstance(terms, (tuple, list)) or len(terms) != len(node.args):
+        raise GraphError(
+            f"the derivative of {node.op.name} must give a tuple of {len(node.args)} terms, one "
+            f"for each argument, None for none; it gave {terms!r:.80}"
+        )
+    for i, (term, arg) in enumerate(zip(terms, node.args, strict=True)):
+        if term is not None and term.type is not arg.type:
+            raise GraphError(
+                f"the derivative of {node.op.name} gives argument {i} a term of type "
+                f"{term.type!r}; the argument is {arg.type!r}"
+            )
+    return terms
 
 
 def sum_or_none(terms: Iterable[Expr | None]) -> Expr | None:

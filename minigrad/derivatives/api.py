@@ -15,7 +15,7 @@ from minigrad.graph.node import Expr, describe, gc_paused, rebuild, require_expr
 from minigrad.graph.walk import map_graph, toposort
 from minigrad.names import public
 from minigrad.ops.batch import batched
-from minigrad.ops.core import reshape
+from minigrad.ops.core import astype, reshape
 from minigrad.ops.creation import zeros, zeros_like
 from minigrad.ops.custom import BARRIER, barrier
 from minigrad.ops.shape import moveaxis
@@ -185,23 +185,26 @@ def _like(value: Any, like: Expr, what: str) -> Expr:
 def jacobian(y: Expr, wrt: Any) -> Any:
     """∂y/∂wrt with shape y.shape + wrt.shape: one sweep for all elements of the smaller of the two.
 
+    Its dtype is that of `wrt`, as a gradient's is.
+
     >>> from minigrad.graph.leaves import var
     >>> x = var("x", (2,))
     >>> jacobian(x * x, x).eval({x: [3.0, 4.0]})
     array([[6., 0.],
            [0., 8.]])
     """
+    _require_float(y, "differentiate")
     leaves, pack = _as_list(wrt)
     return pack([_jacobian(y, w) for w in leaves])
 
 
 def _jacobian(y: Expr, x: Expr) -> Expr:
     if not y.size or not x.size:
-        return zeros(y.shape + x.shape, y.dtype)
+        return zeros(y.shape + x.shape, x.dtype)
     if y.size <= x.size:
         return reshape(_for_each_unit(y, lambda unit: vjp(y, x, unit)), y.shape + x.shape)
     columns = _for_each_unit(x, lambda unit: jvp(y, x, unit))
-    return reshape(moveaxis(columns, 0, -1), y.shape + x.shape)
+    return astype(reshape(moveaxis(columns, 0, -1), y.shape + x.shape), x.dtype)
 
 
 def _for_each_unit(like: Expr, derive: Callable[[Expr], Expr]) -> Expr:

@@ -21,7 +21,7 @@ from minigrad.graph.origin import CONTEXT, Origin, caller, line_of, users_line
 from minigrad.interning import Table, forgetting, intern
 from minigrad.names import FUNCTIONS
 from minigrad.syntax.operators import Operators
-from minigrad.types import Array, Shape, TensorType, require_tensors
+from minigrad.types import Array, Shape, TensorType, TupleType, require_tensors
 
 Partial: TypeAlias = "Callable[..., Expr | int | None] | int | None"
 Terms: TypeAlias = "Sequence[Expr | None]"
@@ -79,7 +79,10 @@ class Op:
     """The attributes, in order."""
     batch: Callable[[Expr, Sequence[Expr], Sequence[bool], int], Expr] | None = None
     """(node, args, many, n) -> the op for n values at once, along a new first axis, where `many`
-    says which args have it. None: the op takes stacks, and its attributes say how they change."""
+    says which args have it."""
+    stacks: bool = False
+    """The op takes further axes before those that it knows of, and its attributes say how they
+    change: so do pointwise ops. Without this and without `batch` it has no leading axis."""
     commutative: bool = False
     """Its two operands may change places."""
     symbol: str = ""
@@ -104,9 +107,16 @@ class Op:
     """Takes a node with several results; no other op does."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise TypeError(f"an op needs a name, not {self.name!r}")
         stated = [self.partials, self.transpose, self.vjp, self.no_gradient or None]
         if sum(s is not None for s in stated) != 1:
             raise TypeError(f"op {self.name} must state its derivative in exactly one way")
+        if any(isinstance(p, int) and p not in (1, -1) for p in self.partials or ()):
+            raise TypeError(
+                f"op {self.name}: a constant partial derivative is 1, -1, or None for zero; "
+                "another is a function of (out, *args)"
+            )
 
     def __call__(self, *args: Any, **attrs: Any) -> Expr:
         """The op applied to operands, numbers and arrays among them, with attributes by name.
@@ -116,7 +126,15 @@ class Op:
         names = [a.name for a in self.attrs]
         if set(attrs) != set(names):
             listed = ", ".join(names) or "none"
-            raise TypeError(f"{self.name} takes the attributes {listed}, not {', '.join(attrs)}")
+            told = ", ".join(attrs) or "none"
+            raise TypeError(f"{self.name} takes the attributes {listed}, not {told}")
+        for name, value in attrs.items():
+            if isinstance(value, (bool, float, np.generic)):
+                raise TypeError(
+                    f"attribute {name} of {self.name} is {value!r}: attributes are known by what "
+                    "they equal, so they are ints, texts and tuples of them (True is 1, 0.0 is "
+                    "-0.0); a number of another kind is an operand"
+                )
         operands = tuple(map(FUNCTIONS["as_expr"], args))
         return make(self, operands, tuple([attrs[n] for n in names]))
 
@@ -142,6 +160,8 @@ def register(op: Op) -> Op:
     1.0
     >>> del OPS["i0"]
     """
+    if not isinstance(op, Op):
+        raise TypeError(f"an mg.Op(...) is registered, not {op!r:.60}")
     if op.name in OPS:
         raise GraphError(f"an op named {op.name!r} is registered already")
     OPS[op.name] = op
@@ -310,6 +330,8 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
         type_ = op.infer(*map(_TYPE_OF, args), *attrs)
     except (ShapeError, DTypeError) as error:
         raise explain(error, op.name, args) from None
+    if not isinstance(type_, (TensorType, TupleType)):
+        raise DTypeError(f"the type rule of {op.name} gives {type_!r:.60}, which is no type")
     fields = _Fields(op, args, attrs, type_, CONTEXT.origin or caller())
     # The class that guards its fields is put on last: setting them around the guard costs twice
     # as much as making a node that has none yet.

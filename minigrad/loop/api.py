@@ -12,9 +12,10 @@ from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph.leaves import as_expr, placeholder
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import map_graph, roots_of, substitute, toposort
-from minigrad.loop.body import Body, Loop, close, stacked
+from minigrad.loop.body import Body, Loop, close
 from minigrad.loop.node import SCAN, run_loop
 from minigrad.names import public
+from minigrad.ops.batch import stacked
 from minigrad.ops.core import full, reshape
 from minigrad.ops.shape import concat, stack
 from minigrad.ops.tuples import ITEM, item, tuple_of

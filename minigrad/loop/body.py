@@ -121,11 +121,6 @@ class Loop:
         return [item(whole, k) for k in range(len(self.body.outputs))]
 
 
-def stacked(type_: TensorType, length: int) -> TensorType:
-    """The type of what a loop makes of a step's y."""
-    return type_.with_shape((length, *type_.shape))
-
-
 def close(
     carries: Sequence[Expr], xs: Sequence[Expr], outputs: Sequence[Expr]
 ) -> tuple[Body, list[Expr]]:

@@ -12,9 +12,10 @@ from typing import Any
 from minigrad.errors import ShapeError
 from minigrad.graph.node import Attr, Expr, Op, register
 from minigrad.loop.batch import scan_batch
-from minigrad.loop.body import Body, Loop, stacked
+from minigrad.loop.body import Body, Loop
 from minigrad.loop.derivatives import scan_jvp, scan_vjp
 from minigrad.loop.run import compiled, run_checked, run_on_numpy
+from minigrad.ops.batch import stacked
 from minigrad.types import TupleType, require_tensors
 
 

@@ -1,19 +1,19 @@
 """A leading axis: graphs over many values at once, along a new first axis.
 
-Each op says what it does with such an axis (`graph.node.Op.batch`, `Attr`); here are the rule that
-most ops have, and the walk that carries an axis through a graph. It serves `vmap`, Jacobians in one
-sweep, work that leaves loops, and shares of rows for threads.
+Each op says what it does with such an axis (`Op.stacks`, `Op.batch`, `Attr`); here are the rule
+that most ops have, and the walk that carries an axis through a graph. It serves `vmap`, Jacobians
+in one sweep, work that leaves loops, and shares of rows for threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from minigrad.errors import ShapeError
-from minigrad.graph.node import Expr, make
+from minigrad.errors import GraphError, ShapeError
+from minigrad.graph.node import Expr, Op, describe, make
 from minigrad.graph.walk import toposort
 from minigrad.ops.core import BROADCAST, broadcast_to, reshape
-from minigrad.types import TupleType
+from minigrad.types import TensorType, TupleType
 
 
 def batch_node(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -> Expr:
@@ -21,12 +21,34 @@ def batch_node(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -
 
     many: which of the args have that axis too; the others are the same for all values.
     """
-    if node.op.batch is not None:
-        return node.op.batch(node, args, many, n)
-    # Most ops take stacks: further axes before those that they know of.
-    wide = tuple([a if m else repeat_along(a, n) for a, m in zip(args, many, strict=True)])
-    attrs = zip(node.op.attrs, node.attrs, strict=True)
-    return make(node.op, wide, tuple([kind.lift(value, n) for kind, value in attrs]))
+    op = node.op
+    if op.batch is not None:
+        value = op.batch(node, args, many, n)
+    elif has_leading_axis(op):
+        wide = tuple([a if m else repeat_along(a, n) for a, m in zip(args, many, strict=True)])
+        attrs = zip(op.attrs, node.attrs, strict=True)
+        value = make(op, wide, tuple([kind.lift(value, n) for kind, value in attrs]))
+    else:
+        raise GraphError(
+            f"{describe(node)}: op {op.name} does not say what it does with a leading axis; give "
+            "its record stacks=True, where it takes further axes before those that it knows of, or "
+            "a rule, batch="
+        )
+    if isinstance(node.type, TensorType) and value.type is not stacked(node.type, n):
+        raise GraphError(
+            f"op {op.name} for {n} values at once gives {value.type!r}, not {n} times {node.type!r}"
+        )
+    return value
+
+
+def has_leading_axis(op: Op) -> bool:
+    """Whether an op says what it does with a leading axis."""
+    return op.pointwise or op.stacks or op.batch is not None
+
+
+def stacked(type_: TensorType, n: int) -> TensorType:
+    """The type of n tensors along a new first axis."""
+    return type_.with_shape((n, *type_.shape))
 
 
 def repeat_along(x: Expr, n: int) -> Expr:
@@ -41,7 +63,7 @@ def batched(outputs: Sequence[Expr], stacks: Mapping[Expr, Expr], n: int) -> lis
     once. Raises ShapeError for a stack that does not have n values of the node's type.
     """
     for node, stack in stacks.items():
-        if stack.type is not node.type.with_shape((n, *node.shape)):
+        if stack.type is not stacked(node.type, n):
             raise ShapeError(f"{n} values of {node.type!r} cannot be a stack {stack.type!r}")
     wide: dict[Expr, Expr] = dict(stacks)
     alike: dict[Expr, Expr] = {}  # what turned out to be the same for all

@@ -78,7 +78,15 @@ def _cofactors_vjp(cotangent: Expr, out: Expr) -> Terms:
     return tuple([make(COFACTORS, (x, *hs, cotangent)) for hs in (directions, *others)])
 
 
-COFACTORS = register(Op("cofactors", _cofactors_type, _cofactors_numpy, vjp=_cofactors_vjp))
+COFACTORS = register(
+    Op(
+        "cofactors",
+        _cofactors_type,
+        _cofactors_numpy,
+        vjp=_cofactors_vjp,
+        stacks=True,
+    )
+)
 
 
 def cofactors(x: Expr, *directions: Any) -> Expr:

@@ -98,6 +98,7 @@ ASTYPE = register(
         lambda x, dtype: x.astype(dtype),
         transpose=_astype_transpose,
         attrs=(Attr("dtype"),),
+        stacks=True,
     )
 )
 
@@ -135,6 +136,7 @@ RESHAPE = register(
         jointly=True,
         attrs=(SHAPE,),
         view=True,
+        stacks=True,
     )
 )
 
@@ -242,6 +244,7 @@ SUM = register(
         attrs=(AXES,),
         symbol="Σ",
         out=True,
+        stacks=True,
     )
 )
 

@@ -13,7 +13,15 @@ from minigrad.ops.batch import batched, repeat_along
 from minigrad.types import TensorType
 
 STOP = register(
-    Op("stop_gradient", lambda x: x, lambda x: x, no_gradient=True, view=True, symbol="stop")
+    Op(
+        "stop_gradient",
+        lambda x: x,
+        lambda x: x,
+        no_gradient=True,
+        view=True,
+        symbol="stop",
+        stacks=True,
+    )
 )
 
 
@@ -31,6 +39,7 @@ BARRIER = register(
         transpose=lambda ct, out: (ct,),
         jointly=True,
         view=True,
+        stacks=True,
     )
 )
 

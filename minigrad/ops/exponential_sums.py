@@ -48,7 +48,16 @@ def _softmax_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
     return x
 
 
-SOFTMAX = register(Op("softmax", _softmax_type, _softmax_numpy, vjp=_softmax_vjp, attrs=(AXES,)))
+SOFTMAX = register(
+    Op(
+        "softmax",
+        _softmax_type,
+        _softmax_numpy,
+        vjp=_softmax_vjp,
+        attrs=(AXES,),
+        stacks=True,
+    )
+)
 
 
 def _logsumexp_vjp(cotangent: Expr, out: Expr) -> Terms:
@@ -63,6 +72,7 @@ LOGSUMEXP = register(
         _logsumexp_numpy,
         vjp=_logsumexp_vjp,
         attrs=(AXES,),
+        stacks=True,
     )
 )
 

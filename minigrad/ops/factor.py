@@ -103,7 +103,15 @@ def _eigh_vjp(cotangent: Expr, out: Expr) -> Terms:
     return (total,)  # of the symmetric part: eigh takes it, and its transpose takes that of this
 
 
-EIGH = register(Op("eigh", _eigh_type, lambda x: tuple(np.linalg.eigh(x)), vjp=_eigh_vjp))
+EIGH = register(
+    Op(
+        "eigh",
+        _eigh_type,
+        lambda x: tuple(np.linalg.eigh(x)),
+        vjp=_eigh_vjp,
+        stacks=True,
+    )
+)
 
 
 @public
@@ -194,6 +202,7 @@ SVD = register(
         lambda x, mode: tuple(np.linalg.svd(x, full_matrices=_is_complete(mode))),
         vjp=_svd_vjp,
         attrs=(Attr("mode"),),
+        stacks=True,
     )
 )
 
@@ -260,6 +269,7 @@ QR = register(
         lambda x, mode: tuple(np.linalg.qr(x, mode)),
         vjp=_qr_vjp,
         attrs=(Attr("mode"),),
+        stacks=True,
     )
 )
 
@@ -307,6 +317,7 @@ PINV = register(
         lambda x, rtol: np.linalg.pinv(x, rtol),
         vjp=_pinv_vjp,
         latex="{{{0}}}^{{+}}",
+        stacks=True,
     )
 )
 

@@ -61,14 +61,32 @@ def _cholesky_vjp(cotangent: Expr, out: Expr) -> Terms:
     return (0.5 * (s + matrix_transpose(s)),)
 
 
-INV = register(Op("inv", square_type, np.linalg.inv, vjp=_inv_vjp, latex="{{{0}}}^{{-1}}"))
-SOLVE = register(Op("solve", _solve_type, np.linalg.solve, vjp=_solve_vjp))
+INV = register(
+    Op(
+        "inv",
+        square_type,
+        np.linalg.inv,
+        vjp=_inv_vjp,
+        latex="{{{0}}}^{{-1}}",
+        stacks=True,
+    )
+)
+SOLVE = register(
+    Op(
+        "solve",
+        _solve_type,
+        np.linalg.solve,
+        vjp=_solve_vjp,
+        stacks=True,
+    )
+)
 DET = register(
     Op(
         "det",
         _determinant_type,
         np.linalg.det,
         vjp=lambda ct, out: (_scale(ct, cofactors(*out.args)),),
+        stacks=True,
     )
 )
 LOGABSDET = register(
@@ -77,12 +95,27 @@ LOGABSDET = register(
         _determinant_type,
         lambda x: np.linalg.slogdet(x)[1],
         vjp=lambda ct, out: (_scale(ct, matrix_transpose(inv(out.args[0]))),),
+        stacks=True,
     )
 )
 SIGNDET = register(
-    Op("signdet", _determinant_type, lambda x: np.linalg.slogdet(x)[0], no_gradient=True)
+    Op(
+        "signdet",
+        _determinant_type,
+        lambda x: np.linalg.slogdet(x)[0],
+        no_gradient=True,
+        stacks=True,
+    )
 )
-CHOLESKY = register(Op("cholesky", square_type, np.linalg.cholesky, vjp=_cholesky_vjp))
+CHOLESKY = register(
+    Op(
+        "cholesky",
+        square_type,
+        np.linalg.cholesky,
+        vjp=_cholesky_vjp,
+        stacks=True,
+    )
+)
 
 
 @public

@@ -61,6 +61,7 @@ MAX = register(
         vjp=_extreme_vjp,
         attrs=(AXES,),
         out=True,
+        stacks=True,
     )
 )
 MIN = register(
@@ -71,6 +72,7 @@ MIN = register(
         vjp=_extreme_vjp,
         attrs=(AXES,),
         out=True,
+        stacks=True,
     )
 )
 
@@ -99,10 +101,24 @@ def _test_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
 
 
 ALL = register(
-    Op("all", _test_type, lambda x, axes: np.all(x, axis=axes), no_gradient=True, attrs=(AXES,))
+    Op(
+        "all",
+        _test_type,
+        lambda x, axes: np.all(x, axis=axes),
+        no_gradient=True,
+        attrs=(AXES,),
+        stacks=True,
+    )
 )
 ANY = register(
-    Op("any", _test_type, lambda x, axes: np.any(x, axis=axes), no_gradient=True, attrs=(AXES,))
+    Op(
+        "any",
+        _test_type,
+        lambda x, axes: np.any(x, axis=axes),
+        no_gradient=True,
+        attrs=(AXES,),
+        stacks=True,
+    )
 )
 
 
@@ -294,6 +310,7 @@ CUMSUM = register(
         jointly=True,
         attrs=(AXIS,),
         out=True,
+        stacks=True,
     )
 )
 

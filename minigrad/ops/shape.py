@@ -61,6 +61,7 @@ PERMUTE = register(
         attrs=(_ORDER,),
         symbol="ᵀ",
         view=True,
+        stacks=True,
     )
 )
 
@@ -123,6 +124,7 @@ CONCAT = register(
         attrs=(AXIS,),
         symbol="[ , ]",
         out=True,
+        stacks=True,
     )
 )
 

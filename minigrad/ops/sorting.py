@@ -44,10 +44,24 @@ def _argsort_type(x: TensorType, axis: int) -> TensorType:
 
 
 ARGMAX = register(
-    Op("argmax", _arg_type, lambda x, axis: np.argmax(x, axis), no_gradient=True, attrs=(AXIS,))
+    Op(
+        "argmax",
+        _arg_type,
+        lambda x, axis: np.argmax(x, axis),
+        no_gradient=True,
+        attrs=(AXIS,),
+        stacks=True,
+    )
 )
 ARGMIN = register(
-    Op("argmin", _arg_type, lambda x, axis: np.argmin(x, axis), no_gradient=True, attrs=(AXIS,))
+    Op(
+        "argmin",
+        _arg_type,
+        lambda x, axis: np.argmin(x, axis),
+        no_gradient=True,
+        attrs=(AXIS,),
+        stacks=True,
+    )
 )
 ARGSORT = register(
     Op(
@@ -56,6 +70,7 @@ ARGSORT = register(
         lambda x, axis: np.argsort(x, axis, kind="stable"),
         no_gradient=True,
         attrs=(AXIS,),
+        stacks=True,
     )
 )
 

@@ -13,7 +13,7 @@ from minigrad.loop.node import SCAN
 from minigrad.loop.passes.products import is_product
 from minigrad.loop.passes.taken_apart import TakenApart, change_loops, count_uses
 from minigrad.ops.arithmetic import add
-from minigrad.ops.batch import batch_node
+from minigrad.ops.batch import batch_node, has_leading_axis
 from minigrad.ops.core import RESHAPE, SUM, reshape, sum
 from minigrad.ops.custom import CUSTOM
 from minigrad.ops.index import GETITEM, SCATTER
@@ -83,7 +83,7 @@ def _is_cheap_at_once(node: Expr, many: Sequence[bool]) -> bool:
     """Whether a step's expression costs no more for all steps at once: one product, not a stack."""
     if node.op is MATMUL:
         return many == [True, False] and node.ndim == 2
-    return node.op not in (SCAN, CUSTOM)
+    return has_leading_axis(node.op) and node.op not in (SCAN, CUSTOM)
 
 
 def _is_by_rows(op: Op, node: Expr) -> bool:

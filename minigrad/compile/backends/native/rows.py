@@ -15,7 +15,7 @@ from minigrad.graph.leaves import PLACEHOLDER, placeholder
 from minigrad.graph.node import Expr, make
 from minigrad.graph.walk import map_graph, toposort
 from minigrad.loop.body import Body, body_var
-from minigrad.ops.batch import batch_node
+from minigrad.ops.batch import batch_node, has_leading_axis
 from minigrad.ops.core import BROADCAST
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.tuples import ITEM
@@ -98,6 +98,8 @@ class _Finder:
 
 def _one_row(node: Expr, batch: int) -> Expr | None:
     """The node of one row of which a node is the same for all rows; None where it mixes them."""
+    if not has_leading_axis(node.op):
+        return None
     if any(t.shape[:1] != (batch,) for t in (node, *node.args) if isinstance(t.type, TensorType)):
         return None
     attrs = [a.lower(value, batch) for a, value in zip(node.op.attrs, node.attrs, strict=True)]

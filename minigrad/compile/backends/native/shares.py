@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from minigrad.compile.backends.native.rows import independent_rows, take_rows
 from minigrad.graph.node import Expr, make
-from minigrad.loop.body import Body, body_var, stacked
+from minigrad.loop.body import Body, body_var
 from minigrad.loop.node import SCAN
+from minigrad.ops.batch import stacked
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import PERMUTE
 from minigrad.ops.tuples import ITEM, item
