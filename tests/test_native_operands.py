@@ -117,7 +117,7 @@ def test_only_what_numpy_computes_is_looked_at(register) -> None:
     from minigrad.compile.backends.native.program import Program
 
     def programs(*outputs: mg.Expr) -> Sequence[bool]:
-        f = mg.function([x], list(outputs), backend="native")
+        f = mg.function([x], list(outputs), backend="native", threads=2)
         calls = [call for call, *_ in f._run._program]
         blocks = [s.node.op.name == "block" for s in f.plan.steps]
         return [isinstance(c, Program) for c, b in zip(calls, blocks, strict=True) if b]
@@ -127,8 +127,10 @@ def test_only_what_numpy_computes_is_looked_at(register) -> None:
     assert programs(tanh_loop(x * w)) == [True]
     op = register(lambda x: x)
     y = tanh_loop(x)
-    # Of two blocks, the second reads the first's, and what NumPy made.
     assert programs(y, tanh_loop(op(y))) == [True, False]
+    # Threads share each of two loops: the second reads a view of what the first gives out.
+    first = tanh_loop(mg.reshape(x, (40, 100)), 5000)
+    assert programs(tanh_loop(first.T, 5000)) == [True, True]
 
 
 class Elsewhere:

@@ -132,8 +132,10 @@ class Native(Backend):
 
 
 def _made_by_numpy(node: Expr) -> Expr | None:
-    """The node, where NumPy computes it; None for leaves, and for what machine code gives out."""
-    maker = node.args[0] if node.op is ITEM else node
+    """The node, where NumPy computes it; None for leaves, what machine code gives out, and views
+    of these."""
+    maker = source(node)
+    maker = maker.args[0] if maker.op is ITEM else maker
     return node if maker.args and maker.op is not BLOCK else None
 
 
