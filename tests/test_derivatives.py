@@ -135,6 +135,23 @@ SMOOTH_AT_THE_KINK = {
     "hypot": (lambda x: mg.hypot(x[0], x[1]) ** 2, [0.0, 0.0], 2 * np.eye(2)),
     "std": (lambda x: mg.std(x) ** 2, [1.0, 1.0], [[0.5, -0.5], [-0.5, 0.5]]),
     "abs": (lambda x: mg.sum(abs(x) ** 2), [0.0, 0.0], 2 * np.eye(2)),
+    "(2 n)²": (lambda x: (2 * mg.vector_norm(x)) ** 2, [0.0, 0.0], 8 * np.eye(2)),
+    "(-n)²": (lambda x: (-mg.vector_norm(x)) ** 2, [0.0, 0.0], 2 * np.eye(2)),
+    "(n / 4)²": (lambda x: (mg.vector_norm(x) / 4) ** 2, [0.0, 0.0], np.eye(2) / 8),
+    "n · 2 n": (lambda x: mg.vector_norm(x) * 2 * mg.vector_norm(x), [0.0, 0.0], 4 * np.eye(2)),
+    "square(n / 2)": (lambda x: mg.square(mg.vector_norm(x) * 0.5), [0.0, 0.0], 0.5 * np.eye(2)),
+    "(n / 8) n": (lambda x: (0.125 * mg.vector_norm(x)) * mg.vector_norm(x), [0.0, 0.0],
+                  0.25 * np.eye(2)),
+    "-2 n · n / 4": (lambda x: -(2 * mg.vector_norm(x)) * (mg.vector_norm(x) / 4), [0.0, 0.0],
+                     -np.eye(2)),
+    "(2 n)⁴": (lambda x: (2 * mg.vector_norm(x)) ** 4, [0.0, 0.0], np.zeros((2, 2))),
+    "(3 std)²": (lambda x: (3 * mg.std(x)) ** 2, [1.0, 1.0], [[4.5, -4.5], [-4.5, 4.5]]),
+    "std · 3 std": (lambda x: mg.std(x) * 3 * mg.std(x), [1.0, 1.0], [[1.5, -1.5], [-1.5, 1.5]]),
+    "(2 |x|)²": (lambda x: mg.sum((2 * abs(x)) ** 2), [0.0, 0.0], 8 * np.eye(2)),
+    "|x| · |x| / 2": (lambda x: mg.sum(abs(x) * 0.5 * abs(x)), [0.0, 0.0], np.eye(2)),
+    "(2 hypot)²": (lambda x: (2 * mg.hypot(x[0], x[1])) ** 2, [0.0, 0.0], 8 * np.eye(2)),
+    "norms of rows": (lambda x: mg.sum((2 * mg.vector_norm(x[:, None], axis=1)) ** 2), [0.0, 0.0],
+                      8 * np.eye(2)),
 }  # fmt: skip
 
 

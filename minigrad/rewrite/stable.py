@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from minigrad.graph.node import Expr, make
 from minigrad.ops.activations import logaddexp, relu, sigmoid, softplus
-from minigrad.ops.arithmetic import abs, add, divide, multiply, pow, sqrt, square, subtract
+from minigrad.ops.arithmetic import (
+    abs,
+    add,
+    divide,
+    multiply,
+    negative,
+    pow,
+    sqrt,
+    square,
+    subtract,
+)
 from minigrad.ops.choice import WHERE, maximum
 from minigrad.ops.comparisons import equal
 from minigrad.ops.core import (
@@ -26,6 +36,8 @@ from minigrad.rewrite.driver import Rule, rule
 from minigrad.rewrite.masks import MASKS
 
 _READS = (GETITEM, RESHAPE, PERMUTE)
+_SCALINGS = (multiply.op, divide.op, negative.op)
+_MOST_SCALINGS = 8  # few, or a long chain of products would be walked again for each square of it
 
 
 def _log_of_sum(node: Expr) -> Expr | None:
@@ -83,16 +95,48 @@ def _square_of(x: Expr) -> Expr | None:
     return None
 
 
+def _scaled(x: Expr) -> int | None:
+    """Which argument of -a, c * a, a * c or a / c is a, if c is a number."""
+    if x.op is negative.op:
+        return 0
+    if x.op in _SCALINGS and uniform_value(x.args[1]) is not None:
+        return 0
+    return 1 if x.op is multiply.op and uniform_value(x.args[0]) is not None else None
+
+
+def _unscaled(x: Expr) -> tuple[Expr, list[tuple[Expr, int]]]:
+    """x without the numbers that scale it, also within the mask of a root; and these scalings."""
+    scalings: list[tuple[Expr, int]] = []
+    mask = None
+    while len(scalings) < _MOST_SCALINGS:
+        place = _scaled(x)
+        if place is not None:
+            scalings.append((x, place))
+            x = x.args[place]
+        elif mask is None and x.op is WHERE and uniform_value(x.args[1]) == 0:
+            mask, x = x, x.args[2]
+        else:
+            break
+    return (x if mask is None else make(WHERE, (*mask.args[:2], x))), scalings
+
+
 def _even_power(node: Expr) -> Expr | None:
-    """|a|² = a², root(s)² = s: smooth at 0, where the derivatives of |a| and root(s) are not."""
-    if node.op is pow.op:
-        exponent = uniform_value(node.args[1])
-    else:
-        exponent = 2 if node.args[0] is node.args[-1] else None
+    """|a|² = a², root(s)² = s: smooth at 0, where the derivatives of |a| and root(s) are not.
+
+    Numbers come out: (c * |a|) * |a| = c * a². One at a time, since c² may overflow.
+    """
+    exponent = uniform_value(node.args[1]) if node.op is pow.op else 2
     if exponent is None or exponent <= 0 or exponent % 2:
         return None
-    square = _square_of(node.args[0])
-    return square if square is None or exponent == 2 else square ** (exponent / 2)
+    a, scalings = _unscaled(node.args[0])
+    b, more = _unscaled(node.args[1]) if node.op is multiply.op else (a, scalings)
+    square = _square_of(a) if a is b else None
+    if square is None:
+        return None
+    for scaling, place in reversed(scalings + more):
+        args = [square if k == place else c for k, c in enumerate(scaling.args)]
+        square = make(scaling.op, tuple(args))
+    return square if exponent == 2 else square ** (exponent / 2)
 
 
 def _softplus_by_hand(total: Expr) -> Expr | None:
@@ -142,7 +186,8 @@ STABILITY: tuple[Rule, ...] = (
          exp.op),
     *(
         Rule("even power", op, _even_power, False, child)
-        for op in (pow.op, square.op, multiply.op) for child in (abs.op, hypot.op, WHERE)
+        for op in (pow.op, square.op, multiply.op)
+        for child in (abs.op, hypot.op, WHERE, *_SCALINGS)
     ),
     Rule("softplus by hand", add.op, _softplus_by_hand, False, softplus.op),
     *MASKS,
