@@ -40,6 +40,7 @@ def test_the_reasons_that_may_be(reason: str, absent: str, allowed: bool) -> Non
     [
         (None, "fails since 2011", True),
         ("1", "fails since 2011", False),
+        ("1", "only 1 core", False),
         ("1", "needs llvmlite", False),
         ("llvmlite", "needs llvmlite", True),
         ("llvmlite", "fails since 2011", False),
