@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import minigrad as mg
@@ -41,6 +43,45 @@ def computed(case: Case, np_: Any, conditions: list[Any], g: Any, w: Any) -> Any
     return w @ g if case.on_the_left else g @ w
 
 
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    shape = tuple(draw(st.lists(st.sampled_from([1, 2, 3, 4, 6]), min_size=1, max_size=3)))
+    conditions = []
+    for _ in range(draw(st.integers(1, 2))):
+        lengths = tuple([n if draw(st.booleans()) else 1 for n in shape])
+        conditions.append(lengths[draw(st.integers(0, len(shape) - 1)) :])
+    views = []
+    now = shape
+    for _ in range(draw(st.integers(0, 3))):
+        views.append(draw(_views(now)))
+        name, to = views[-1]
+        now = tuple([now[k] for k in to]) if name == "permute_dims" else to
+    if len(now) < 2:
+        now = (*now, 1)
+        views.append(("reshape", now))
+    on_the_left, other = draw(st.booleans()), draw(st.integers(1, 3))
+    *batch, n, m = now
+    times = (*batch, other, n) if on_the_left else (*batch, m, other)
+    seed = draw(st.integers(0, 99))
+    flipped = draw(st.booleans())
+    return Case(tuple(conditions), shape, flipped, tuple(views), times, on_the_left, seed)
+
+
+@st.composite
+def _views(draw: st.DrawFn, shape: Shape) -> tuple[str, Shape]:
+    name = draw(st.sampled_from(["reshape", "permute_dims", "broadcast_to"]))
+    if name == "permute_dims":
+        return name, tuple(draw(st.permutations(range(len(shape)))))
+    if name == "broadcast_to":
+        wider = tuple([draw(st.sampled_from([1, 2, 3])) if n == 1 else n for n in shape])
+        return name, (2, *wider) if len(wider) < 3 and draw(st.booleans()) else wider
+    lengths, left = [], math.prod(shape)
+    for _ in range(draw(st.integers(0, 2))):
+        lengths.append(draw(st.sampled_from([k for k in range(1, left + 1) if left % k == 0])))
+        left //= lengths[-1]
+    return name, (*lengths, left)
+
+
 def check(case: Case, conditions: list[np.ndarray], g: np.ndarray, w: np.ndarray) -> None:
     """Compare values and gradients with NumPy's values and their differences."""
     leaves = [mg.var(f"c{k}", c.shape, "bool") for k, c in enumerate(conditions)]
@@ -66,6 +107,14 @@ def _slopes(f: Callable[[np.ndarray], np.ndarray], at: np.ndarray) -> np.ndarray
                       at.shape)  # fmt: skip
 
 
+@settings(max_examples=150)
+@given(cases())
+def test_a_masked_product_is_what_numpy_says_and_so_are_its_gradients(case):
+    rng = np.random.default_rng(case.seed)
+    conditions = [rng.random(s) < 0.5 for s in case.conditions]
+    check(case, conditions, rng.uniform(0.5, 2, case.shape), rng.uniform(0.5, 2, case.times))
+
+
 def test_a_mask_of_groups_is_no_mask_of_rows_once_the_groups_are_laid_out_anew():
     c, g, w = mg.var("c", (1, 2, 1), "bool"), mg.var("g", (2, 2, 6)), mg.var("w", (3, 4, 5))
     y = mg.reshape(mg.where(c, g, 0.0), (3, 2, 4)) @ w
@@ -86,3 +135,35 @@ def test_rows_that_a_reshape_breaks_up_are_not_rows(case):
     rng = np.random.default_rng(case.seed)
     conditions = [np.arange(math.prod(s)).reshape(s) % 2 == 0 for s in case.conditions]
     check(case, conditions, rng.uniform(0.5, 2, case.shape), rng.uniform(0.5, 2, case.times))
+
+
+def test_conditions_written_in_two_ways_are_one_and_go_to_the_other_operand_once():
+    case = Case(((1, 6),), (1, 1, 6), False, (("broadcast_to", (3, 2, 6)),), (3, 6, 1), False, 0)
+    twice = Case(
+        ((1,), (1,)), (4, 1), True, (("reshape", (4,)), ("reshape", (4, 1))), (1, 4), True, 0
+    )
+    negated = Case(
+        ((4,),), (4, 4), True, (("reshape", (16,)), ("broadcast_to", (2, 16))), (16, 1), False, 0
+    )
+    for c in (case, twice, negated):
+        rng = np.random.default_rng(c.seed)
+        for truth in (True, False):
+            conditions = [np.full(s, truth) for s in c.conditions]
+            check(c, conditions, rng.uniform(0.5, 2, c.shape), rng.uniform(0.5, 2, c.times))
+
+
+def test_a_dozen_conditions_of_rows_all_reach_the_other_operand_once():
+    g, w = mg.var("g", (4, 6)), mg.var("w", (6, 5))
+    rows = [mg.var(f"r{k}", (1, 6), "bool") for k in range(7)]
+    own = [mg.var(f"o{k}", (6, 1), "bool") for k in range(5)]
+    masked, other = g, w
+    for r in rows:
+        masked = mg.where(r, masked, 0.0)
+    for o in own:
+        other = mg.where(o, other, 0.0)
+    y = mg.simplify(masked @ other)
+    at = {r: np.arange(6)[None] != k for k, r in enumerate(rows)} | {
+        o: np.arange(6)[:, None] != 5 for o in own
+    }
+    values = np.full((4, 6), 2.0), np.full((6, 5), np.nan)
+    assert_allclose(y.eval({**at, g: values[0], w: values[1]}), np.zeros((4, 5)))

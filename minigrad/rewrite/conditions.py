@@ -30,15 +30,20 @@ def conditions_of(mask: Expr) -> tuple[list[Expr], Expr]:
     condition, a, b = mask.args
     if not is_zero(b):
         return [_negated(condition)], b
+    return parts_of(condition, MOST), a
+
+
+def parts_of(condition: Expr, most: int | None = None) -> list[Expr]:
+    """The conditions of which a condition is the conjunction; what is left of `most` is one."""
     parts: list[Expr] = []
     stack = [condition]
     while stack:
         c = stack.pop()
-        if c.op in _AND and len(parts) + len(stack) < MOST:
+        if c.op in _AND and (most is None or len(parts) + len(stack) < most):
             stack += reversed(c.args)
         else:
             parts.append(c)
-    return parts, a
+    return parts
 
 
 def _negated(condition: Expr) -> Expr:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from minigrad.graph.node import Expr, make
 from minigrad.ops.arithmetic import add
 from minigrad.ops.choice import WHERE
@@ -10,7 +12,7 @@ from minigrad.ops.core import BROADCAST, RESHAPE, broadcast_to, reshape
 from minigrad.ops.index import SCATTER
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT, PERMUTE, matrix_transpose
-from minigrad.rewrite.conditions import conditions_of, is_where_mask, masked_by
+from minigrad.rewrite.conditions import conditions_of, is_where_mask, masked_by, parts_of
 from minigrad.rewrite.driver import Rule
 from minigrad.types import Shape
 
@@ -43,13 +45,28 @@ def _mask_operand(node: Expr) -> Expr | None:
         turned = _is_transposed(other)
         inner = _transposed(other) if turned else other
         needed = [_spread(r if turned else _transposed(r), inner.shape) for r in rows]
-        present = frozenset(conditions_of(inner)[0] if is_where_mask(inner) else ())
-        missing = [c for c in needed if c not in present]
+        # What is the same along the axis that is summed would move out of the product again.
+        summed = -1 - k if turned else k - 2
+        present = {_plain(c) for c in _all_conditions(inner)} if needed else set()
+        missing = [
+            c
+            for c in itertools.chain.from_iterable(map(parts_of, needed))
+            if _plain(c) not in present and _row(c, summed) is None
+        ]
         if missing:
             safe = masked_by(missing, inner)
             safe = matrix_transpose(safe) if turned else safe
             return make(MATMUL, (masked, safe) if k == 0 else (safe, masked))
     return None
+
+
+def _all_conditions(x: Expr) -> list[Expr]:
+    """The conditions of a where-mask, however many, and of what it masks; of others none."""
+    conditions: list[Expr] = []
+    while is_where_mask(x):
+        some, x = conditions_of(x)
+        conditions += itertools.chain.from_iterable(map(parts_of, some))
+    return conditions
 
 
 def _is_transposed(x: Expr) -> bool:
@@ -98,19 +115,52 @@ def _row(condition: Expr, along: int) -> Expr | None:
     if condition.op is logical_not.op:
         row = _row(condition.args[0], along)
         return None if row is None else logical_not(row)
+    source, shape = _source(condition)
+    while source.op is RESHAPE:
+        source = source.args[0]
+    return reshape(source, shape) if not shape or shape[along] == 1 else None
+
+
+def _source(condition: Expr) -> tuple[Expr, Shape]:
+    """What a condition repeats, and in which shape it does so, of as many axes as the condition.
+
+    Shape () where all elements have one answer.
+    """
     source = condition
     while source.op in (BROADCAST, RESHAPE) and source.size != 1:
         source = source.args[0]
-    if source.size == 1:  # one answer for all, however it was laid out
-        return reshape(source, ())
+    if source.size == 1:
+        return source, ()
     # Broadcasts alone leave each axis where it is, counted from the last; a reshape may not.
     source = condition
     while source.op is BROADCAST:
         source = source.args[0]
-        aligned = (1,) * (condition.ndim - source.ndim) + source.shape
-        if aligned[along] == 1:
-            return reshape(source, aligned)
-    return condition if condition.shape[along] == 1 else None
+    shape = (1,) * (condition.ndim - source.ndim) + source.shape
+    return source, shape
+
+
+def _laid_flat(x: Expr) -> Expr:
+    """What has the same elements in the same order as x, without the views that only reshape it."""
+    while x.op in (BROADCAST, RESHAPE, PERMUTE) and x.args[0].size == x.size:
+        if x.op is PERMUTE:
+            longer = [k for k in x.attrs[0] if x.args[0].shape[k] != 1]
+            if longer != sorted(longer):
+                break
+        x = x.args[0]
+    return x
+
+
+def _plain(condition: Expr) -> tuple[bool, Expr, Shape]:
+    """A condition by what it repeats: the same for all ways to write one.
+
+    Told apart by nodes, two ways to write one went from operand to operand without end.
+    """
+    negated = condition.op is logical_not.op
+    source, shape = _source(condition.args[0] if negated else condition)
+    source = _laid_flat(source)
+    while source.op is logical_not.op:
+        source, negated = _laid_flat(source.args[0]), not negated
+    return negated, source, shape
 
 
 def _spread(row: Expr, shape: Shape) -> Expr:
