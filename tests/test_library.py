@@ -63,11 +63,11 @@ def test_the_line_of_an_equation_is_that_of_the_cell() -> None:
 
 def test_names_that_are_not_there_are_guessed_among_those_that_are() -> None:
     with pytest.raises(AttributeError, match=r"did you mean const\?"):
-        mg.tensor  # noqa: B018
+        mg.tensor  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(AttributeError, match=r"no attribute 'tensor'$"):
-        lstm.tensor  # noqa: B018
+        lstm.tensor  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(AttributeError, match=r"did you mean RNN\?"):
-        lstm.rnn  # noqa: B018
+        lstm.rnn  # type: ignore[attr-defined]  # noqa: B018
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,8 @@ def test_a_choice_out_of_range_is_an_error_at_evaluation(chosen, backend):
 
 def test_integers_are_rounded_to_tens_as_numpy_rounds_them():
     x = mg.const([1234, -1250, 1350, 50])
-    assert np.round(x, -2).eval().tolist() == x.round(-2).eval().tolist() == [1200, -1200, 1400, 0]
+    rounded: mg.Expr = np.round(x, -2)
+    assert rounded.eval().tolist() == x.round(-2).eval().tolist() == [1200, -1200, 1400, 0]
 
 
 # --- lists of expressions -------------------------------------------------------------------------

@@ -124,7 +124,7 @@ def own():
 
 
 def test_an_op_that_says_nothing_of_a_leading_axis_has_none(own):
-    turned = own(
+    turned: mg.Op = own(
         "test_turned",
         lambda x: x,
         lambda x: x[::-1].copy(),
