@@ -49,6 +49,8 @@ def test_boxes_of_huge_tensors_are_told_by_their_ends():
     assert cover((n, n), halves)
     assert not cover((n, n), [halves[0], [range(n), range(n // 2 + 1, n)], *halves[:1]])
     assert not cover((n, n), [halves[0], [range(n - 1), range(n // 2, n)], *halves[:1]])
+    # Twice the same half, nothing at the end: as many elements as the whole has.
+    assert not cover((n, n), [halves[0], halves[0]])
     # What would take a flag an element is not told: then masks are many, and right.
     assert not cover((n,), [[range(0, n, 2)], [range(1, n, 2)]])
 
