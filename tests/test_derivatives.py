@@ -235,6 +235,10 @@ UNREAD = {
     "clip": (lambda v: mg.sum(mg.clip(mg.sqrt(v), 0.5, 9)), [0, 0.5, 2**-1.5]),
     "max": (lambda v: mg.max(mg.sqrt(v)), [0, 0, 2**-1.5]),
     "sort": (lambda v: mg.sort(mg.log(v))[2], [0, 0, 0.5]),
+    "neighbours": (lambda v: mg.sum(mg.diff(mg.log(v))[1:]), [0, -1, 0.5]),
+    "slices of slices": (lambda v: mg.sum(mg.log(v)[1:][::-1][:1]), [0, 0, 0.5]),
+    "beside a constant": (lambda v: (mg.const(np.ones((2, 3))) * mg.log(v))[0][1], [0, 1, 0]),
+    "outer": (lambda v: mg.outer(mg.log(v), v)[2, 1], [0, np.log(2), 0.5]),
     "different masks": (
         lambda v: mg.sum(mg.where(v > 1.5, mg.log(v), 0))
         + mg.sum(mg.where((v > 0.5) & (v < 1.5), mg.log(v), 0)), [0, 1, 0.5]),
@@ -255,6 +259,22 @@ def test_elements_that_nobody_read_get_zero(name):
         higher = mg.function([v], gradient)
         assert_allclose(higher(point)[1:], higher(harmless)[1:], rtol=1e-13, atol=1e-16)
         assert higher(point)[0] == 0, order
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda x: x[2],
+        lambda x: mg.sum(x[2:]),
+        lambda x: mg.sum(mg.take(x, [2])),
+        lambda x: x[2] * 1,
+    ],
+)
+def test_elements_that_nobody_read_get_zero_for_each_of_many(read):
+    rows = mg.var("rows", (2, 3))
+    each = mg.vmap(lambda v: mg.grad(read(mg.log(v)), v))(rows)
+    value = np.array([[0.0, 1.0, 2.0], [0.0, 0.0, 4.0]])
+    assert_array_equal(each.eval({rows: value}), [[0, 0, 0.5], [0, 0, 0.25]])
 
 
 @pytest.mark.parametrize("cell", [LSTM(2, 3), GRU(2, 3), RNN(2, 3)], ids=["lstm", "gru", "rnn"])

@@ -194,6 +194,22 @@ FORMS = {
             SCATTER, (u[1:3][::-1],), ((("s", 1, 2, 1), ("s", 0, 4, 1)), (4, 4)))),
         (placed(u[1:3], some, whole)[::2], placed(u[1:3][1:2], np.s_[1:2], whole, shape=(2, 4))),
     ],
+    "repeat what is put in place": [
+        (mg.broadcast_to(placed(w, 2, whole), (3, 4, 4)),
+         make(SCATTER, (mg.broadcast_to(w, (3, 4)),),
+              ((("s", 0, 3, 1), ("i", 2), ("s", 0, 4, 1)), (3, 4, 4)))),
+    ],
+    "sum of what is put in place": [
+        (mg.sum(placed(w, 2, whole), 0), w),
+        (mg.sum(placed(w, 2, whole), 1), make(SCATTER, (mg.sum(w),), ((("i", 2),), (4,)))),
+        (mg.sum(placed(u[1:3], some, whole), 1), make(
+            SCATTER, (mg.sum(u[1:3], 1),), ((("s", 1, 2, 1),), (4,)))),
+        (mg.sum(placed(w, 2, whole)), mg.sum(w)),
+    ],
+    "put in place twice": [
+        (placed(placed(w[:2], np.s_[1:3], shape=(3,)), 1, np.s_[0:3]),
+         make(SCATTER, (w[:2],), ((("i", 1), ("s", 1, 2, 1)), (4, 4)))),
+    ],
     "even power": [
         (abs(a) ** 2, a * a),
         (mg.square(abs(a)), a * a),

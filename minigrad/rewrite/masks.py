@@ -14,16 +14,19 @@ from typing import TypeAlias
 
 from minigrad.graph.node import Expr, make
 from minigrad.ops.arithmetic import add, divide, multiply, negative
+from minigrad.ops.batch import batch_node, repeat_along
 from minigrad.ops.choice import WHERE, where
 from minigrad.ops.comparisons import logical_not
 from minigrad.ops.core import (
     BROADCAST,
     RESHAPE,
+    SUM,
     broadcast_to,
     full,
     full_like,
     is_zero,
     reshape,
+    sum,
     uniform_value,
 )
 from minigrad.ops.index import GETITEM, NEW, SCATTER, Entry, Spec
@@ -214,6 +217,62 @@ def _broadcast_mask(node: Expr) -> Expr | None:
     return where(*[move(x, node.shape) for x in inner.args])
 
 
+def _repeated_scatter(node: Expr) -> Expr | None:
+    """What is put in place, repeated along new first axes: repeated, and then put in place.
+
+    So the gradient of a slice is a mask along the axis of `vmap` too.
+    """
+    scatter = node.args[0]
+    new = node.shape[: node.ndim - scatter.ndim]
+    if not new or node.shape[len(new) :] != scatter.shape:
+        return None
+    for n in reversed(new):
+        values, *indices = scatter.args
+        many = [True, *(False for _ in indices)]
+        scatter = batch_node(scatter, [repeat_along(values, n), *indices], many, n)
+    return scatter
+
+
+def _sum_of_scatter(node: Expr) -> Expr | None:
+    """The sum over axes of what is put in place: summed, and then put in place."""
+    scatter, (axes,) = node.args[0], node.attrs
+    spec, shape = scatter.attrs
+    if len(scatter.args) > 1 or any(entry[0] == "n" for entry in spec):
+        return None
+    sliced = [k for k, entry in enumerate(spec) if entry[0] == "s"]
+    summed = [place for place, k in enumerate(sliced) if k in axes]
+    values = sum(scatter.args[0], summed) if summed else scatter.args[0]
+    left = [k for k in range(len(shape)) if k not in axes]
+    return _placed(values, tuple([spec[k] for k in left]), node.shape)
+
+
+def _scatter_twice(node: Expr) -> Expr | None:
+    """What is put in place of what is put in place: at once."""
+    inner = node.args[0]
+    (outer, shape), (within, _) = node.attrs, inner.attrs
+    if len(node.args) + len(inner.args) > 2 or any(e[0] == "n" for e in (*outer, *within)):
+        return None
+    entries = iter(within)
+    places = [entry if entry[0] == "i" else _composed(entry, next(entries)) for entry in outer]
+    return _placed(inner.args[0], tuple(places), shape)
+
+
+def _placed(values: Expr, places: Spec, shape: Shape) -> Expr:
+    """The values in their places; the values themselves, where that is all of them."""
+    whole = places == tuple([("s", 0, n, 1) for n in shape])
+    return values if whole else make(SCATTER, (values,), (places, shape))
+
+
+def _composed(outer: Entry, inner: Entry) -> Entry:
+    """The places in a slice that an entry names, as places of what is sliced."""
+    _, start, _, step = outer
+    first = start + inner[1] * step
+    if inner[0] == "i":
+        return ("i", first)
+    _, _, length, inner_step = inner
+    return ("s", first if length else 0, length, step * inner_step if length > 1 else 1)
+
+
 def _slice_of_scatter(node: Expr) -> Expr | None:
     """What is read beside what was put in place is 0; the rest is read from what was put."""
     scatter = node.args[0]
@@ -231,7 +290,7 @@ def _slice_of_scatter(node: Expr) -> Expr | None:
     (values,) = scatter.args
     if taken != _all_of(values):
         values = make(GETITEM, (values,), (taken,))
-    return values if places == _all_of(node) else make(SCATTER, (values,), (places, node.shape))
+    return _placed(values, places, node.shape)
 
 
 def _all_of(x: Expr) -> Spec:
@@ -274,6 +333,9 @@ MASKS: tuple[Rule, ...] = (
         for child in (WHERE, SCATTER, GETITEM, PERMUTE, RESHAPE, add.op)
     ),
     Rule("slice of what is put in place", GETITEM, _slice_of_scatter, False, SCATTER),
+    Rule("repeat what is put in place", BROADCAST, _repeated_scatter, False, SCATTER),
+    Rule("sum of what is put in place", SUM, _sum_of_scatter, False, SCATTER),
+    Rule("put in place twice", SCATTER, _scatter_twice, False, SCATTER),
     Rule("mask of a mask", WHERE, _mask_of_mask, False, WHERE),
     Rule("add masks", add.op, _add_masks, False, WHERE),
     *(Rule("broadcast a mask", op, _broadcast_mask, False, WHERE) for op in (BROADCAST, RESHAPE)),
