@@ -97,7 +97,8 @@ def test_what_is_dropped_is_freed(make: Callable[[], None]) -> None:
         after = held()
     finally:
         tracemalloc.stop()
-    assert after["entries"] - before["entries"] <= 8
+    # A leak has an entry a round, or more; caches that other tests left half full have a few.
+    assert after["entries"] - before["entries"] <= rounds // 8
     # Caches of a few hundred things fill a little further.
     assert after["bytes"] - before["bytes"] < 32 * 1024 + 20 * rounds
 
