@@ -11,7 +11,7 @@ from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import substitute, toposort
 from minigrad.loop.body import Body, Loop, close
-from minigrad.ops.batch import batched, repeat_along
+from minigrad.ops.batch import batched, repeat_along, stacked
 from minigrad.ops.tuples import tuple_of
 
 
@@ -20,7 +20,7 @@ def scan_batch(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -
     loop = cast(Loop, node.attrs[0])
     body = loop.body
     differs = _differing(body, many)
-    wide_types = {v: v.type.with_shape((n, *v.shape)) for v in body.inputs if v in differs}
+    wide_types = {v: stacked(v.type, n) for v in body.inputs if v in differs}
     stacks = {v: placeholder(v.attrs[0], t) for v, t in wide_types.items()}
     stepped = iter(batched([o for o in body.outputs if o in differs], stacks, n))
     # A carry that starts to differ may come to be the same for all.

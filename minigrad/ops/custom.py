@@ -77,12 +77,12 @@ def _custom_batch(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int
     """The backward function is called with one value's expressions, which are then batched."""
 
     def backward(cotangent: Expr, out: Expr, *inputs: Expr) -> list[Expr | None]:
-        stacks = [cotangent, out, *inputs]
-        types = [node.type, node.type, *(a.type for a in node.args[1:])]
-        one = [placeholder("one", t) for t in types]
-        terms = _custom_vjp(one[0], make(CUSTOM, tuple(one[1:]), node.attrs))[1:]
-        by_one = dict(zip(one, stacks, strict=True))
-        by_one[make(CUSTOM, tuple(one[1:]), node.attrs)] = out
+        ct_of_one = placeholder("one", node.type)
+        of_one = [placeholder("one", a.type) for a in node.args]
+        out_of_one = make(CUSTOM, tuple(of_one), node.attrs)
+        terms = _custom_vjp(ct_of_one, out_of_one)[1:]
+        by_one = {ct_of_one: cotangent, out_of_one: out}
+        by_one |= dict(zip(of_one[1:], inputs, strict=True))
         wanted = [t for t in terms if t is not None]
         done = iter(batched(wanted, by_one, n))
         return [None if t is None else next(done) for t in terms]

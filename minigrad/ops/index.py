@@ -27,6 +27,15 @@ ARRAY: Entry = ("a",)
 NEW: Entry = ("n",)
 
 
+def all_of(shape: Shape) -> Spec:
+    """The index of all elements, as they stand.
+
+    >>> all_of((2, 3))
+    (('s', 0, 2, 1), ('s', 0, 3, 1))
+    """
+    return tuple([("s", 0, n, 1) for n in shape])
+
+
 @lru_cache(maxsize=4096)
 def _static_index(spec: Spec) -> tuple[Any, ...]:
     return tuple(_static_entry(e) for e in spec)

@@ -12,7 +12,7 @@ from minigrad.graph.leaves import CONST, as_expr, const
 from minigrad.graph.node import Expr, make
 from minigrad.names import public
 from minigrad.ops.core import broadcast_to, explaining, is_python_number, meet
-from minigrad.ops.index import ARRAY, GETITEM, NEW, PUT, SCATTER, Entry, Spec, indexed_shape
+from minigrad.ops.index import ARRAY, GETITEM, NEW, PUT, SCATTER, Entry, Spec, all_of, indexed_shape
 from minigrad.types import Shape, broadcast_shapes, normalize_axes, normalize_axis, promote
 
 
@@ -149,7 +149,7 @@ def getitem(x: Any, index: Any, /) -> Expr:
         if alone is not None:  # one element or none along a new axis
             return getitem(getitem(operand, None), slice(0, int(alone)))
         spec, arrays = _parse(operand, index)
-    if spec == tuple([("s", 0, n, 1) for n in operand.shape]):
+    if spec == all_of(operand.shape):
         return operand
     return make(GETITEM, (operand, *arrays), (spec,))
 

@@ -29,7 +29,7 @@ from minigrad.ops.core import (
     sum,
     uniform_value,
 )
-from minigrad.ops.index import GETITEM, NEW, SCATTER, Entry, Spec
+from minigrad.ops.index import GETITEM, NEW, SCATTER, Entry, Spec, all_of
 from minigrad.ops.shape import PERMUTE, permute_dims
 from minigrad.rewrite.boxes import cover
 from minigrad.rewrite.conditions import conditions_of, is_where_mask, masked_by
@@ -90,7 +90,7 @@ def _indexed(x: Expr, arrays: Sequence[Expr], spec: Spec, shape: Shape) -> Expr:
         within = tuple(
             ("s", 0, 1, 1) if n == 1 else e for n, e in zip(source.shape, spec, strict=True)
         )
-        if within != _all_of(source):
+        if within != all_of(source.shape):
             source = make(GETITEM, (source,), (within,))
         return broadcast_to(source, shape)
     return make(GETITEM, (x, *arrays), (spec,))
@@ -259,8 +259,7 @@ def _scatter_twice(node: Expr) -> Expr | None:
 
 def _placed(values: Expr, places: Spec, shape: Shape) -> Expr:
     """The values in their places; the values themselves, where that is all of them."""
-    whole = places == tuple([("s", 0, n, 1) for n in shape])
-    return values if whole else make(SCATTER, (values,), (places, shape))
+    return values if places == all_of(shape) else make(SCATTER, (values,), (places, shape))
 
 
 def _composed(outer: Entry, inner: Entry) -> Entry:
@@ -288,13 +287,9 @@ def _slice_of_scatter(node: Expr) -> Expr | None:
     taken = tuple([v if r[0] == "s" else _number(v) for (_, v), r, p in pairs if p[0] == "s"])
     places = tuple([t if p[0] == "s" else _number(t) for (t, _), r, p in pairs if r[0] == "s"])
     (values,) = scatter.args
-    if taken != _all_of(values):
+    if taken != all_of(values.shape):
         values = make(GETITEM, (values,), (taken,))
     return _placed(values, places, node.shape)
-
-
-def _all_of(x: Expr) -> Spec:
-    return tuple([("s", 0, n, 1) for n in x.shape])
 
 
 def _number(entry: Entry) -> Entry:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from minigrad.graph.node import Expr, make
-from minigrad.ops.index import GETITEM, Spec
+from minigrad.ops.index import GETITEM, Spec, all_of
 from minigrad.ops.shape import CONCAT, PERMUTE, concat, concat_bounds, permute_dims
 from minigrad.rewrite.driver import Rule
 
@@ -22,8 +22,7 @@ def slices(node: Expr) -> Spec | None:
 
 def _slice_of_all(node: Expr) -> Expr | None:
     x, spec = node.args[0], slices(node)
-    whole = tuple(("s", 0, n, 1) for n in x.shape)
-    return x if spec == whole else None
+    return x if spec == all_of(x.shape) else None
 
 
 def _slice_of_permute(node: Expr) -> Expr | None:

@@ -16,7 +16,7 @@ from minigrad.graph.walk import map_graph, toposort
 from minigrad.loop.passes.taken_apart import count_uses, sums_in
 from minigrad.ops.arithmetic import add
 from minigrad.ops.core import full, reshape
-from minigrad.ops.index import GETITEM, SCATTER
+from minigrad.ops.index import GETITEM, SCATTER, all_of
 from minigrad.ops.shape import CONCAT, concat
 from minigrad.rewrite.views import slices
 from minigrad.types import Shape
@@ -119,7 +119,7 @@ def _side_by_side(row: Sequence[_Cut]) -> Expr:
     value = concat(pieces, axis)
     if value.shape == shape:
         return value
-    spec = [("s", 0, n, 1) for n in shape]
+    spec = list(all_of(shape))
     spec[axis] = ("s", first.start, last.stop - first.start, 1)
     return make(SCATTER, (value,), (tuple(spec), shape))
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from minigrad.compile.backends.native.stages import Schedule, source
 from minigrad.graph.node import Expr
-from minigrad.ops.index import Spec
+from minigrad.ops.index import Spec, all_of
 from minigrad.ops.shape import CONCAT, concat_bounds
 from minigrad.types import TensorType
 
@@ -36,7 +35,7 @@ def parts(whole: Expr) -> list[tuple[Expr, Spec]]:
     (axis,) = whole.attrs
     pieces = []
     for part, start in zip(whole.args, concat_bounds(whole), strict=False):
-        spec: list[tuple[Any, ...]] = [("s", 0, n, 1) for n in part.shape]
+        spec = list(all_of(part.shape))
         spec[axis] = ("s", start, part.shape[axis], 1)
         pieces.append((part, tuple(spec)))
     return pieces
