@@ -55,13 +55,17 @@ __all__ = [
 
 library(__file__)
 
+_FOUND = {kind.__name__: kind for kind in (*CELLS.values(), *TASKS.values())}
+
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_FOUND})
 
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 
     def __getattr__(name: str) -> object:
-        hint = "" if name.startswith("_") else did_you_mean(name, __all__)
+        if name in _FOUND:
+            return _FOUND[name]
+        hint = "" if name.startswith("_") else did_you_mean(name, [*__all__, *_FOUND])
         raise AttributeError(f"module 'lstm' has no attribute {name!r}{hint}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import minigrad as mg
-from lstm.anatomy import Gate
-from lstm.cells import LSTM, Cell, CoupledLSTM, LSTMState, RNNState
+from lstm.cells import LSTM, Cell, CoupledLSTM, Gate, LSTMState, RNNState
 
 
 def _layer(function: Any, params: Any, letter: str, *parts: Any) -> Any:

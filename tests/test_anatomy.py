@@ -11,8 +11,8 @@ import own_cells
 import pytest
 
 import minigrad as mg
-from lstm.anatomy import Gate, Line, anatomy, follow, line_over_time
-from lstm.cells import CELLS, GRU, LSTM, RNN, CoupledLSTM
+from lstm.cells import CELLS, GRU, LSTM, RNN, CoupledLSTM, Gate, Line
+from lstm.cells.anatomy import anatomy, follow, line_over_time
 from lstm.errors import ConfigError
 from lstm.figures import cell_unrolled, paths, write_flow
 from lstm.gradient_flow import measure, trace

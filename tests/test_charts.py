@@ -326,7 +326,9 @@ def test_a_name_stands_nearest_to_its_own_curve() -> None:
 
 
 def test_one_scale_can_be_locked_over_figures() -> None:
-    from lstm.panels import scale_of  # the scale is an argument here, and not what is tested
+    from lstm.figures.panels import (
+        scale_of,  # the scale is an argument here, and not what is tested
+    )
     from minigrad.drawing import Scale
 
     wide = Scale(-9.0, 1.0)

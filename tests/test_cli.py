@@ -237,7 +237,7 @@ def test_ctrl_c_is_one_line_and_130(capsys, tmp_path, monkeypatch):
         yield Report(1, 0.5, 0.5)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lstm.cli.train", interrupted)
+    monkeypatch.setattr("lstm.cli.parts.train", interrupted)
     path = tmp_path / "m.safetensors"
     status, out, err = run(capsys, "train", "adding", *QUICK, "--json", "--out", path)
     assert (status, out, err) == (130, "", "lstm: interrupted\n")
@@ -270,7 +270,7 @@ def test_a_demo_that_is_stopped_leaves_nothing(capsys, tmp_path, monkeypatch, na
         os.kill(os.getpid(), getattr(signal, name))
         time.sleep(30)
 
-    monkeypatch.setattr("lstm.cli.train", stopped)
+    monkeypatch.setattr("lstm.cli.parts.train", stopped)
     before = signal.getsignal(getattr(signal, name))
     status, out, err = run(capsys, "demo", "--length", 5, "--json", "--out", tmp_path / "demo")
     expected = 128 + getattr(signal, name)

@@ -12,10 +12,10 @@ import pytest
 import minigrad as mg
 from lstm.cells import CELLS, LSTM, RNN
 from lstm.figures import cell_unrolled, compare_flows, paths, write_demo, write_flow
-from lstm.flow_figures import Spot, name_spots
+from lstm.figures.flow import Spot, name_spots
+from lstm.figures.panels import BINS, Axis, Curve, bins, decades, number, scale_of, ticks
 from lstm.gradient_flow import measure
 from lstm.model import Model
-from lstm.panels import BINS, Axis, Curve, bins, decades, number, scale_of, ticks
 from lstm.tasks import Adding
 from minigrad.drawing.amount import norm
 
@@ -147,7 +147,7 @@ def test_bins_keep_spikes() -> None:
     norms = [1e-3] * 5000
     norms[2345] = 1.0
     curve = Curve.plain("c", norms)
-    from lstm.panels import _extremes
+    from lstm.figures.panels import _extremes
 
     assert max(x for _, x in _extremes(curve)) == 1.0
     assert len(list(_extremes(curve))) <= 2 * BINS

@@ -10,8 +10,8 @@ import pytest
 
 import lstm
 import minigrad as mg
-from lstm.anatomy import line_over_time
 from lstm.cells import CELLS, GRU, LSTM, RNN, CoupledLSTM, PeepholeLSTM
+from lstm.cells.anatomy import line_over_time
 from lstm.gradient_flow import Series, compare, describe, measure, trace
 from lstm.model import Model
 from lstm.tasks import Adding

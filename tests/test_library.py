@@ -9,9 +9,9 @@ import pytest
 
 import lstm
 import minigrad as mg
-from lstm.anatomy import anatomy
-from lstm.cell_figure import cell_unrolled
 from lstm.cells import LSTM
+from lstm.cells.anatomy import anatomy
+from lstm.figures.cell import cell_unrolled
 from lstm.gradient_flow import measure
 from lstm.tasks import Adding
 from lstm.training import inputs_of
@@ -58,7 +58,7 @@ def test_an_error_within_lstm_names_the_line_that_called_it() -> None:
 def test_the_line_of_an_equation_is_that_of_the_cell() -> None:
     xs = mg.var("xs of three steps", (3, 2, 2))
     h = _model().unroll(xs).states[-1].h
-    assert "cells.py" in h.origin
+    assert "lstm.py:" in h.origin
 
 
 def test_names_that_are_not_there_are_guessed_among_those_that_are() -> None:

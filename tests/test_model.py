@@ -10,7 +10,8 @@ from safetensors.numpy import save_file
 import minigrad as mg
 from lstm.cells import CELLS, LSTM, RNN
 from lstm.errors import ConfigError, ModelFileError, OutputError
-from lstm.model import FORMAT, Model, subscript
+from lstm.model import Model, subscript
+from lstm.store.model_file import FORMAT
 from lstm.tasks import Adding
 
 
@@ -122,7 +123,7 @@ MALFORMED = [
     (HEADER | {"task": {"name": 1, "settings": {}}}, TENSORS, "no proper 'task'"),
     (HEADER | {"output_size": 0}, TENSORS, "an output size of 0"),
     (HEADER | {"output_size": True}, TENSORS, "an output size of True"),
-    (cell_with(name="mlp"), TENSORS, "there is no cell 'mlp'; there are rnn, lstm"),
+    (cell_with(name="mlp"), TENSORS, "there is no cell 'mlp'; there are coupled, gru"),
     (cell_with(name=["rnn"]), TENSORS, "there is no cell"),
     (cell_with(layers=2), TENSORS, "its cell has unknown settings: layers"),
     (cell_with(hidden_size=-1), TENSORS, "hidden_size must be a whole number"),

@@ -15,11 +15,11 @@ import lstm
 import minigrad as mg
 from lstm.cells import LSTM
 from lstm.cli import main
+from lstm.cli.own_code import class_named
 from lstm.errors import ConfigError, ModelFileError
 from lstm.figures import write_flow
 from lstm.gradient_flow import measure
 from lstm.model import Model
-from lstm.own_code import class_named
 from lstm.tasks import Adding, Task
 
 HERE = Path(__file__).parent

@@ -11,8 +11,8 @@ import pytest
 
 from lstm.cells import LSTM, RNN
 from lstm.figures import write_demo
+from lstm.figures.page import Section, Table, page
 from lstm.model import Model
-from lstm.page import Section, Table, page
 from lstm.tasks import Adding
 from minigrad.drawing.palette import DARK, LIGHT
 

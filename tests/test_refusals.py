@@ -15,9 +15,9 @@ from lstm import optim
 from lstm.cells import LSTM, RNN
 from lstm.errors import ConfigError
 from lstm.figures import cell_unrolled
+from lstm.figures.panels import bins, ticks
 from lstm.gradient_flow import measure
 from lstm.model import Model
-from lstm.panels import bins, ticks
 from lstm.tasks import Adding
 from lstm.training import Settings, evaluate, inputs_of, train
 

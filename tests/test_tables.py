@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.table import Table
 
-from lstm.tables import about_biases, demo_table, norm_text, score_table
+from lstm.cli.tables import about_biases, demo_table, norm_text, score_table
 from lstm.tasks import Adding
 from lstm.training import Score
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lstm.anatomy import Gate
-from lstm.flow_figures import paths
+from lstm.cells import Gate
+from lstm.figures.flow import paths
 from lstm.gradient_flow import Flow, Jump, Series, Split, compare, describe, diagnose
 from lstm.gradient_flow.summary import CLOSED, JUMP, OPEN, gate_of
 from lstm.gradient_flow.words import EQUAL, EXPLODED, GROWN, OFF, TOLD, TOO_SMALL

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lstm.anatomy import anatomy
 from lstm.cells import CELLS
+from lstm.cells.anatomy import anatomy
 from lstm.gradient_flow.summary import (
     Flow,
     GateValues,

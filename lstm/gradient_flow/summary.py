@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm.anatomy import Gate, Line
+from lstm.cells import Gate, Line
 from lstm.gradient_flow.tensors import Floats, Trace
 from lstm.plain_values import jsonable
 from minigrad.drawing.amount import kind_of, norm

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from lstm.anatomy import Anatomy, anatomy, line_over_time
+from lstm.cells.anatomy import Anatomy, anatomy, line_over_time
 from lstm.errors import ConfigError
 from lstm.losses import mse
 from lstm.model import Model, Unrolled

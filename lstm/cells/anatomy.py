@@ -10,38 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import minigrad as mg
+from lstm.cells.base import Cell, Gate, Line
 from lstm.errors import ConfigError
 from minigrad import Expr
 
-if TYPE_CHECKING:
-    from lstm.cells import Cell
-
-Place = tuple[float, float]
-Places = Mapping[str, Place]
 _MINUS = "−"  # what text on a page takes for a hyphen
-
-
-class Gate(NamedTuple):
-    """A gate in words: what it is called, and what it does where it is 1 and where it is 0.
-
-    >>> Gate("f", "forget gate", one="keeps C", zero="drops C").name
-    'forget gate'
-    """
-
-    symbol: str
-    name: str = ""
-    one: str = ""
-    zero: str = ""
-
-
-class Line(NamedTuple):
-    """The part of the state that comes back multiplied elementwise, and what by: f, or 1 − z."""
-
-    symbol: str
-    factor: str
 
 
 class Anatomy(NamedTuple):

@@ -14,16 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lstm.cell_figure import STEPS, cell_unrolled
+from lstm.figures.cell import STEPS, cell_unrolled
+from lstm.figures.flow import compare_flows, paths
+from lstm.figures.page import Section, Table, flow_table, page
 from lstm.files import write_atomically
-from lstm.flow_figures import compare_flows, paths
 from lstm.gradient_flow import Flow, Loss, compare, measure
 from lstm.model import Model, subscript
-from lstm.page import Section, Table, flow_table, page
 from minigrad.drawing import Diagram
 from minigrad.drawing.render import render_many
-
-__all__ = ["cell_unrolled", "compare_flows", "flow_csv", "paths", "write_demo", "write_flow"]
 
 Pair = tuple[Model[Any], Model[Any]]
 WHEN = ("before training", "after training")

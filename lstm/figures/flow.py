@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lstm.gradient_flow import Flow, compare, path_words
-from lstm.panels import (
+from lstm.figures.panels import (
     Axis,
     Curve,
     curves_of,
@@ -22,6 +21,7 @@ from lstm.panels import (
     draw_time,
     scale_of,
 )
+from lstm.gradient_flow import Flow, compare, path_words
 from minigrad.drawing import Diagram, Scale
 from minigrad.drawing.canvas import Canvas
 from minigrad.drawing.palette import INK, MUTED

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from lstm.anatomy import Place, Places, anatomy, line_over_time
+from lstm.cells import Place, Places
+from lstm.cells.anatomy import anatomy, line_over_time
 from lstm.errors import ConfigError, check_count
 from lstm.gradient_flow.tensors import Loss, check_batch, loss_of
 from lstm.model import Model, Unrolled, subscript

@@ -1,0 +1,45 @@
+"""What cells share whose gates start open or closed on purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, log
+from numbers import Real
+from sys import float_info
+
+from lstm.cells.base import Cell, S
+from lstm.errors import ConfigError
+
+
+def _memory_bias(memory: float) -> float:
+    # Tallec & Ollivier 2018, section 3.1: a gate at σ(b) forgets with a time scale of 1 + e^b
+    # steps, so ln(T-1) remembers for T. They draw T at random up to a maximum; here it is that.
+    if not isinstance(memory, Real) or not 2 < memory <= float_info.max:
+        raise ConfigError(f"memory must be more than 2 steps, and finite, not {memory!r:.40}")
+    return log(memory - 1)
+
+
+@dataclass(frozen=True)
+class Gated(Cell[S]):
+    """A cell whose gates start open or closed on purpose.
+
+    forget_bias: where b_f starts; 1 keeps the gate open at first (Jozefowicz, Zaremba & Sutskever,
+        "An empirical exploration of recurrent network architectures", 2015).
+    memory: start with a memory of that many steps instead: b_f = ln(T-1) and b_i = -ln(T-1)
+        (Tallec & Ollivier, "Can recurrent neural networks warp time?", 2018, at the upper end).
+    """
+
+    forget_bias: float = 1.0
+    memory: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isfinite(self.forget_bias):
+            raise ConfigError(f"forget_bias must be finite, not {self.forget_bias!r}")
+        self._biases()  # raises now for a memory that cannot be
+
+    def _biases(self) -> dict[str, float]:
+        if self.memory is None:
+            return {"b_f": self.forget_bias}
+        b = _memory_bias(self.memory)
+        return {"b_f": b, "b_i": -b}

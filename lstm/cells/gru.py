@@ -1,0 +1,39 @@
+"""The gated recurrent unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lstm.cells.base import Gate, Params, RNNState, Values
+from lstm.cells.gated import Gated
+from minigrad import Expr, concat, sigmoid, tanh
+
+
+@dataclass(frozen=True)
+class GRU(Gated[RNNState]):
+    """Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014, in the
+    textbook's form: z = 1 takes the candidate (in the paper it keeps h), r acts on h before W_h.
+
+    1 - z is what it forgets by: b_z starts at -forget_bias, or at -ln(T-1) for a memory of T.
+    """
+
+    name: ClassVar[str] = "gru"
+    title: ClassVar[str | None] = "GRU"
+    weights: ClassVar[str] = "zrh"
+    state_type: ClassVar[Any] = RNNState
+    gates: ClassVar[tuple[Gate, ...] | None] = (
+        Gate("z", "update gate", one="takes the candidate", zero="keeps h"),
+        Gate("r", "reset gate", one="shows h to the candidate", zero="hides h from the candidate"),
+    )
+
+    def _biases(self) -> dict[str, float]:
+        return {"b_z": -super()._biases()["b_f"]}
+
+    def equations(self, params: Params, state: RNNState, x: Expr) -> Values:
+        hx = concat([state.h, x], -1)
+        z = sigmoid(hx @ params["W_z"] + params["b_z"])
+        r = sigmoid(hx @ params["W_r"] + params["b_r"])
+        h_tilde = tanh(concat([r * state.h, x], -1) @ params["W_h"] + params["b_h"])
+        h = (1 - z) * state.h + z * h_tilde
+        return {"z": z, "r": r, "h̃": h_tilde, "h": h}

@@ -1,0 +1,31 @@
+"""The simple recurrent network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lstm.cells.base import Cell, Params, RNNState, Values
+from minigrad import Expr, concat, tanh
+
+
+@dataclass(frozen=True)
+class RNN(Cell[RNNState]):
+    """The simple recurrent network (Elman, "Finding structure in time", 1990), with tanh.
+
+    >>> import minigrad as mg
+    >>> cell = RNN(input_size=2, hidden_size=3)
+    >>> params = {name: mg.param(name, value) for name, value in cell.init(seed=0).items()}
+    >>> state = cell.step(params, cell.initial_state(batch=5), mg.zeros((5, 2), "float32"))
+    >>> state.h.shape
+    (5, 3)
+    """
+
+    name: ClassVar[str] = "rnn"
+    title: ClassVar[str | None] = "RNN"
+    weights: ClassVar[str] = "h"
+    state_type: ClassVar[Any] = RNNState
+
+    def equations(self, params: Params, state: RNNState, x: Expr) -> Values:
+        h = tanh(concat([state.h, x], -1) @ params["W_h"] + params["b_h"])
+        return {"h": h}

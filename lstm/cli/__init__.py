@@ -1,0 +1,109 @@
+"""The command `lstm`: what it runs, what it prints, how it fails. The work is done elsewhere.
+
+Tables and results go to standard output, progress and errors to standard error. An error is one
+line and exit status 2; Ctrl-C is one line and 130, SIGTERM one line and 143. Nothing is left
+half-written.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import StringIO, TextIOWrapper
+from typing import NoReturn
+
+from lstm.cli import demo, flow, info, tasks, train
+from lstm.cli.options import Parser
+from lstm.cli.tables import printable
+from lstm.errors import LstmError
+from minigrad import MinigradError
+
+COMMANDS = {"demo": demo, "train": train, "flow": flow, "tasks": tasks, "info": info}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    if sys.stderr is None:  # closed by whoever called: errors go nowhere, and are not in the way
+        sys.stderr = StringIO()
+    if sys.stdout is None:
+        return _fail("cannot write: standard output is closed", 2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that cannot show ∂ shows ?
+            stream.reconfigure(errors="replace")
+    try:
+        with _cleaning_up():
+            args = _command_line().parse_args(argv)
+            status: int = args.run(args)
+            sys.stdout.flush()
+        return status
+    except (LstmError, MinigradError) as error:
+        return _fail(str(error), 2)
+    except MemoryError:
+        return _fail("not enough memory; try a smaller --length, --batch or --hidden", 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except _StoppedError as error:
+        return _fail("stopped from outside", 128 + error.signal)
+    except BrokenPipeError:  # `lstm tasks | head -1`: whoever read has had enough
+        _drop_output()
+        return 1
+    except OSError as error:  # a full disk behind `lstm tasks > file`, say
+        _drop_output()
+        return _fail(f"cannot write: {error.strerror or error}", 2)
+
+
+def _command_line() -> Parser:
+    """A parser whose results have, as `run`, the function that runs the command."""
+    parser = Parser(
+        prog="lstm", description="Recurrent nets from the textbook's equations, and their gradients"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        options = commands.add_parser(name, help=command.HELP)
+        options.set_defaults(run=command.run)
+        command.add_options(options)
+    return parser
+
+
+class _StoppedError(BaseException):
+    """SIGTERM, or the terminal was closed; no BaseException less would pass all that is caught."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
+@contextmanager
+def _cleaning_up() -> Iterator[None]:
+    """Signals that would end the process at once raise instead, so that what is begun is undone."""
+
+    def stop(signum: int, _: object) -> NoReturn:
+        raise _StoppedError(signum)
+
+    signals = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
+    caught = [s for s in signals if s is not None and signal.getsignal(s) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        caught = []
+    for s in caught:
+        signal.signal(s, stop)
+    try:
+        yield
+    finally:
+        for s in caught:
+            signal.signal(s, signal.SIG_DFL)
+
+
+def _drop_output() -> None:
+    # Python tries once more to write what is left when it ends, and would complain.
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(message: str, status: int) -> int:
+    line = printable(" ".join(part.strip() for part in message.splitlines()))
+    print(f"lstm: {line}", file=sys.stderr)
+    return status

@@ -1,0 +1,68 @@
+"""`lstm demo`: an RNN and an LSTM trained side by side, and their gradients drawn."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstm.cells import LSTM, RNN, AnyCell
+from lstm.cli.options import LONGEST, common, path, whole
+from lstm.cli.parts import about, scored, shown_batch, status, trained
+from lstm.cli.tables import about_biases, console, demo_table, print_json, printable
+from lstm.files import output_folder
+from lstm.model import Model
+from lstm.tasks import Adding
+from lstm.training import Settings
+
+if TYPE_CHECKING:
+    from lstm.gradient_flow import Flow
+
+HELP = "train an RNN and an LSTM, and draw their gradients"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", type=path, default=Path("lstm-demo"), help="folder for the pictures"
+    )
+    parser.add_argument(
+        "--length", type=whole(3, LONGEST), default=100, help="time steps (default: 100)"
+    )
+    common(parser, steps=500)
+
+
+def run(args: argparse.Namespace) -> int:
+    from lstm.figures import write_demo  # drawing is loaded by those who draw
+    from lstm.gradient_flow import measure
+
+    task = Adding(length=args.length)
+    settings = Settings(steps=args.steps, seed=args.seed)
+    cells: list[AnyCell] = [RNN(2, 16), LSTM(2, 16, memory=args.length)]
+    xs, ys = shown_batch(task, args.seed)
+    results: dict[str, Any] = about(task, settings) | {"models": {}}
+    models: dict[str, tuple[Model[Any], Model[Any]]] = {}
+    with output_folder(args.out) as part:
+        for cell in cells:
+            before, after, score, reports = trained(cell, task, settings, args.json)
+            models[cell.name] = before, after
+            results["models"][cell.name] = scored(score) | {
+                "gradient_before": at_start(measure(before, xs, ys)),
+                "gradient_after": at_start(measure(after, xs, ys)),
+                "curve": [r.loss for r in reports],
+            }
+        with status("drawing", args.json):
+            written = write_demo(part, models, xs, ys, results)
+        results["files"] = [str(args.out / p.relative_to(part)) for p in written]
+    if args.json:
+        return print_json(results)
+    out = console()
+    out.print(demo_table(task, results))
+    out.print(about_biases(args.length, args.steps))
+    page = next((f for f in results["files"] if f.endswith("index.html")), str(args.out))
+    out.print(printable(f"Open {page}"), soft_wrap=True)
+    return 0
+
+
+def at_start(flow: Flow) -> dict[str, dict[str, Any]]:
+    """The norm of the gradient to each part of the state at t = 1, and its kind."""
+    return {name: {"norm": s.first, "kind": s.kinds[0]} for name, s in flow.series.items()}

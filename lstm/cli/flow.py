@@ -1,0 +1,78 @@
+"""`lstm flow`: how the gradient flows through a model that was trained."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from lstm.cli.options import LONGEST, common, model_file, own_cell, path, whole
+from lstm.cli.own_code import class_named
+from lstm.cli.parts import loaded, shown_batch, status
+from lstm.cli.tables import console, print_json, printable
+from lstm.errors import ConfigError, ModelFileError
+from lstm.files import output_folder
+from lstm.model import Model
+from lstm.tasks import TASKS, Task, make_task
+
+HELP = "measure and draw how a model's gradient flows"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    model_file(parser)
+    parser.add_argument(
+        "--out", type=path, default=Path("lstm-flow"), help="folder for the pictures"
+    )
+    parser.add_argument("--length", type=whole(1, LONGEST), help="time steps (default: as trained)")
+    parser.add_argument(
+        "--task", metavar="FILE.py:NAME", help="the class of the model's task, if it is your own"
+    )
+    own_cell(parser)
+    common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from lstm.figures import write_flow  # drawing is loaded by those who draw
+    from lstm.gradient_flow import measure
+
+    model = loaded(args)
+    task = task_of(model, args)
+    xs, ys = shown_batch(task, args.seed)
+    with output_folder(args.out) as part, status("measuring and drawing", args.json):
+        written = write_flow(part, model, xs, ys, task.loss)
+        files = [str(args.out / p.relative_to(part)) for p in written]
+        flow = measure(model, xs, ys, task.loss)
+    if args.json:
+        return print_json({"task": task.config(), "flow": flow.to_json(), "files": files})
+    out = console()
+    for sentence in flow.diagnosis:
+        out.print(sentence)
+    for file in files:
+        out.print(printable(f"Wrote {file}"), soft_wrap=True)
+    return 0
+
+
+def task_of(model: Model[Any], args: argparse.Namespace) -> Task:
+    kinds = dict(TASKS)
+    if args.task is not None:
+        own = class_named(args.task, Task)
+        kinds = {own.name: own}
+    name = model.task.get("name", next(iter(kinds)) if args.task else "")
+    settings = model.task.get("settings", {})
+    try:
+        task = make_task(name, settings, kinds)
+    except (ConfigError, TypeError) as error:
+        way_out = "" if args.task else "; if it is your own: --task FILE.py:NAME"
+        raise ModelFileError(
+            f"the model {args.model} has no task to show it: {error}{way_out}"
+        ) from None
+    if args.length is not None:
+        task = make_task(name, settings | {"length": args.length}, kinds)
+    if task.steps > LONGEST:
+        raise ModelFileError(
+            f"the model {args.model} has a task of {task.steps} steps, more than {LONGEST}; "
+            "choose a --length"
+        )
+    if (model.cell.input_size, model.output_size) != (task.input_size, task.output_size):
+        raise ModelFileError(f"the model {args.model} does not fit its task {task.name}")
+    return task

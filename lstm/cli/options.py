@@ -1,0 +1,77 @@
+"""Options that several commands have, and what options take."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lstm.errors import ConfigError
+
+LONGEST = 10_000  # sequences are written out step by step, at some 70 ops a step
+LARGEST = 1_000_000  # units, or sequences in a batch; what memory allows is far less
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises ConfigError for a command line that it does not understand."""
+
+    def error(self, message: str) -> NoReturn:
+        # argparse would print its usage too; one line is what an error is here.
+        raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def model_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=path, metavar="MODEL", help="a file that `lstm train` wrote")
+
+
+def own_cell(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cell", metavar="FILE.py:NAME", help="the class of the model's cell, if it is your own"
+    )
+
+
+def common(parser: argparse.ArgumentParser, steps: int | None = None) -> None:
+    if steps is not None:
+        text = f"training steps (default: {steps})"
+        parser.add_argument("--steps", type=whole(1), default=steps, help=text)
+    parser.add_argument("--seed", type=whole(0), default=0, help="of all that is random")
+    parser.add_argument("--json", action="store_true", help="results as JSON, no progress")
+
+
+# --- what options take --------------------------------------------------------------------------
+
+
+def whole(least: int, most: int = 2**31 - 1) -> Any:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {least}")
+        if number > most:
+            raise argparse.ArgumentTypeError(f"{text!r} is more than {most}")
+        return number
+
+    return parse
+
+
+def path(text: str) -> Path:
+    if not text:  # Path("") is the folder one is in, which nobody means
+        raise argparse.ArgumentTypeError("the path is empty")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"no file can be called {text!r}") from None
+    return Path(text)
+
+
+def positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return number

@@ -1,0 +1,1 @@
+"""Files of models: ours, and what others' are."""

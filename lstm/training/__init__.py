@@ -1,0 +1,21 @@
+"""Training a model, and telling how well it does."""
+
+from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Score, evaluate
+from lstm.training.loop import train
+from lstm.training.settings import Settings
+from lstm.training.streams import check_fits, inputs_of, random_streams
+from lstm.training.trainer import Report, Trainer
+
+__all__ = [
+    "TEST_BATCH",
+    "TEST_SEQUENCES",
+    "Report",
+    "Score",
+    "Settings",
+    "Trainer",
+    "check_fits",
+    "evaluate",
+    "inputs_of",
+    "random_streams",
+    "train",
+]
