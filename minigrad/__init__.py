@@ -182,6 +182,7 @@ from minigrad.ops.linalg import (
 from minigrad.ops.matrix_functions import cholesky, det, inv, matrix_power, slogdet, solve
 from minigrad.ops.numpy_forms import ravel
 from minigrad.ops.numpy_products import inner, kron, vdot
+from minigrad.ops.random import fold_in, key, uniform
 from minigrad.ops.reduce import (
     all,
     any,
@@ -400,6 +401,7 @@ __all__ = [
     "fmax",
     "fmin",
     "fmod",
+    "fold_in",
     "free_variables",
     "from_dlpack",
     "full",
@@ -433,6 +435,7 @@ __all__ = [
     "isnan",
     "jacobian",
     "jvp",
+    "key",
     "kron",
     "less",
     "less_equal",
@@ -559,6 +562,7 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "uniform",
     "unroll",
     "unstack",
     "unwrap",

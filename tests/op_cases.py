@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import philox
 
 import minigrad as mg
 from minigrad.graph.node import make
@@ -353,6 +354,18 @@ def _running_numpy(c: np.ndarray, xs: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return c, ys
 
 
+def _folded(keys: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    pairs = zip(keys.tolist(), numbers.tolist(), strict=True)
+    rows = [philox.fold_in(k, n) for k, n in pairs]
+    return np.array(rows, np.uint64).reshape(keys.shape)
+
+
+def _drawn(keys: np.ndarray, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    draw = philox.halves if dtype == "float32" else philox.wholes
+    rows = [draw(k, math.prod(shape)) for k in keys.reshape(-1, 2).tolist()]
+    return np.array(rows, dtype).reshape(*keys.shape[:-1], *shape)
+
+
 _MATRICES = [(3, 3), (2, 4, 2), (2, 3)]
 _STRUCTURAL: list[Case] = [
     case("one_minus_square", one_minus_square, lambda x: 1 - x * x, (2, 3), empty=((0, 3),)),
@@ -458,6 +471,12 @@ _STRUCTURAL: list[Case] = [
          invertible, smooth=False, empty=((0, 3, 3),)),
     case("cholesky", mg.cholesky, np.linalg.cholesky, (3, 3), definite, rtol=1e-12,
          empty=((0, 3, 3),)),
+    case("fold_in", lambda k, n: mg.fold_in(mg.astype(k, "uint64"), n), _folded, [(2, 2), (2,)],
+         integers(0, 9), smooth=False, empty=((0, 2), (0,))),
+    *(case("uniform", lambda k, d=d: mg.uniform(mg.astype(k, "uint64"), (2, 3), d),
+           lambda k, d=d: _drawn(k, (2, 3), d), shape, integers(0, 9), smooth=False,
+           empty=((0, 2),), note=f"{d} {shape}")
+      for d in ("float32", "float64") for shape in [(2,), (2, 2)]),
     case("stop_gradient", mg.stop_gradient, np.asarray, (2, 3), smooth=False, empty=((0,),)),
     case("barrier", lambda x: mg.sin(barrier(x)), np.sin, (2, 3), empty=((0,),)),
     case("custom_vjp", _TWICE, np.square, (2, 3), empty=((0,),)),

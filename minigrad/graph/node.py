@@ -102,7 +102,8 @@ class Op:
     view: bool = False
     """`numpy` may return a view of its first argument."""
     checks: bool = False
-    """`numpy` raises for some values: done once before a loop where it meets no carry."""
+    """`numpy` does what machine code does not, raise for some values or draw numbers: done once
+    before a loop where it meets no carry."""
     of_tuple: bool = False
     """Takes a node with several results; no other op does."""
 

@@ -27,8 +27,8 @@ def hoist(outputs: Sequence[Expr]) -> list[Expr]:
     def change(loop: TakenApart, node: Expr) -> list[Expr] | None:
         body = loop.body
         stacked = _apart_from_carries(loop)
-        # Worth it where a product is saved from being cut into steps, and for a check, which is no
-        # machine code; the rest is as cheap inside.
+        # Worth it where a product is saved from being cut into steps, and for what is no machine
+        # code, checks and random numbers; the rest is as cheap inside.
         worth = depend_on((n for n in stacked if n.op is MATMUL or n.op.checks), body.outputs)
         lifted = {n for n in stacked if stacked[n] is not None and n in worth and not n.op.view}
         # Of what can leave, only the outermost is handed to the loop.
