@@ -5,7 +5,7 @@ Nothing here trains or draws. Time comes first everywhere: xs is (T, B, I).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.cells import CELLS, Cell, S, Seed, Values
 from lstm.errors import ConfigError, check_count
-from lstm.store.model_file import read_model, readout_shapes, write_model
+from lstm.store.model_file import OwnCells, read_model, readout_shapes, write_model
 from minigrad import Expr
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -42,12 +42,12 @@ class Unrolled(Generic[S]):
     xs: list[Expr]
     """The T inputs, each (B, I)."""
     output: Expr
-    """The readout of the last hidden state, (B, O)."""
+    """The readout of the last step's output, (B, O)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model(Generic[S]):
-    """A cell, a linear readout y = h·W_y + b_y of the last hidden state, and their parameters.
+    """A cell, a linear readout y = h·W_y + b_y of the cell's last output, and their parameters.
 
     `params` maps names to `minigrad.param` leaves, those of the cell first. `task` notes what the
     model was trained for; it travels with the file.
@@ -128,7 +128,7 @@ class Model(Generic[S]):
         return self.cell.initial_state(xs.shape[1])
 
     def _read(self, state: S) -> Expr:
-        return state.h @ self.params["W_y"] + self.params["b_y"]
+        return self.cell.output_of(state) @ self.params["W_y"] + self.params["b_y"]
 
     def unroll(self, xs: Expr, state: S | None = None) -> Unrolled[S]:
         """Write the model out over xs (T, B, I); each value is named with its step, as in f₁.
@@ -141,7 +141,7 @@ class Model(Generic[S]):
         values: list[Values] = []
         inputs = [xs[t].named(subscript("x", t + 1)) for t in range(xs.shape[0])]
         for t, x in enumerate(inputs, 1):
-            step = self.cell.equations(self.params, states[-1], x)
+            step = self.cell.compute(self.params, states[-1], x)
             for symbol, value in step.items():
                 value.named(subscript(symbol, t))
             values.append(step)
@@ -157,11 +157,12 @@ class Model(Generic[S]):
         write_model(path, self.config(), self.values())
 
     @staticmethod
-    def load(path: str | Path, cells: Iterable[type[Cell[Any]]] = ()) -> Model[Any]:
+    def load(path: str | Path, cells: OwnCells = ()) -> Model[Any]:
         """Read what `save` wrote.
 
-        cells: classes of your own that the file may name. No code is ever taken from a file, so a
-        model of an own cell loads only where its class is given. Raises ModelFileError, which says
-        what is wrong with the file, or what it is if it is none of ours.
+        cells: classes of your own that the file may name, or one. No code is ever taken from a
+        file, so a model of an own cell loads only where its class is given. Raises ModelFileError,
+        which says what is wrong with the file, or what it is if it is none of ours, and ConfigError
+        for `cells` that are no classes of cells.
         """
         return Model.of(*read_model(path, cells))

@@ -160,7 +160,7 @@ def anatomy(cell: Cell[Any]) -> Anatomy:
     params = {name: mg.var(name, shape, dtype) for name, shape in cell.shapes().items()}
     zeros = cell.initial_state(1)._asdict()
     before = {part: mg.var(f"{part} before", z.shape, z.dtype) for part, z in zeros.items()}
-    values = cell.equations(
+    values = cell.compute(
         params, cell.state_type(**before), mg.var("x", (1, cell.input_size), dtype)
     )
     order = mg.toposort([*values.values()])

@@ -5,9 +5,9 @@ A cell maps (parameters, state, input) to the next state. x is (B, I), every par
 `equations` returns every value of a step by its symbol, in the order of the equations: the next
 state is among them, and so is what a picture wants to name.
 
-What is said beside the equations (title, gates, line, places) is for words and pictures only; no
-number depends on it. A subclass with equations of its own says nothing until it says it anew, so
-that no word of one cell is told of another.
+What is said beside the equations (title, gates, line, places) is for words and pictures only. A
+subclass with equations of its own says nothing until it says it anew, so that no word of one cell
+is told of another.
 """
 
 from __future__ import annotations
@@ -84,7 +84,10 @@ class Cell(ABC, Generic[S]):
     weights: ClassVar[str]
     """A letter for each weight matrix."""
     state_type: ClassVar[Any]
-    """A NamedTuple of what is carried; one part is h, which the readout reads."""
+    """A NamedTuple of what is carried, each part (B, H)."""
+    output: ClassVar[str]
+    """The part of the state that leaves the cell, to the readout or to the next layer; the first
+    of `state_type`, unless said."""
 
     title: ClassVar[str | None] = None
     """What headings call the cell, such as "LSTM with peepholes"; its name where None."""
@@ -99,6 +102,8 @@ class Cell(ABC, Generic[S]):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "state_type" in cls.__dict__ and "output" not in cls.__dict__:
+            cls.output = next(iter(getattr(cls.state_type, "_fields", ())), "")
         if "equations" in cls.__dict__:
             for said in ("title", "line", "gates", "places"):
                 if said not in cls.__dict__:
@@ -110,18 +115,81 @@ class Cell(ABC, Generic[S]):
             object.__setattr__(self, field, check_count(field, getattr(self, field)))
         if self.dtype not in ("float32", "float64"):
             raise ConfigError(f"dtype must be 'float32' or 'float64', not {self.dtype!r}")
+        self._check_statements()
+
+    def _check_statements(self) -> None:
+        kind = type(self).__name__
+        if not isinstance(getattr(self, "name", None), str):
+            raise ConfigError(f'{kind} has no name; write name = "..." in the class')
+        parts = getattr(getattr(self, "state_type", None), "_fields", ())
+        if not parts:
+            raise ConfigError(
+                f"{kind} does not say what it carries; write state_type = lstm.RNNState, "
+                "lstm.LSTMState, or a NamedTuple of your own, in the class"
+            )
+        if self.output not in parts:
+            raise ConfigError(
+                f"{kind} says that its output is {self.output!r}, which is no part of its state; "
+                f"that has {', '.join(parts)}"
+            )
 
     @abstractmethod
     def equations(self, params: Params, state: S, x: Expr) -> Values:
         """Every value of one step by its symbol, in order; the new state's parts are among them."""
 
+    def compute(self, params: Params, state: S, x: Expr) -> Values:
+        """What `equations` gives, checked; everything else calls this.
+
+        Raises ConfigError, which names the cell, where it gives no dictionary of expressions, where
+        a part of the next state is missing or of another shape than the one before, and where it
+        reads a parameter that there is not.
+        """
+        values = self.equations(_Named(self.name, params), state, x)
+        if not isinstance(values, Mapping):
+            raise ConfigError(
+                f"the equations of cell {self.name} give {_said(values)}, but must give a "
+                f"dictionary of every value by its symbol; return {{..., {_spelled(state)}}}"
+            )
+        for symbol, value in values.items():
+            if not isinstance(symbol, str) or not isinstance(value, Expr):
+                raise ConfigError(
+                    f"the equations of cell {self.name} give {_said(value)} for {symbol!r:.40}; "
+                    "each value must be an expression, and its key a string"
+                )
+        for part, before in state._asdict().items():
+            if part not in values:
+                raise ConfigError(
+                    f"the equations of cell {self.name} give no {part!r}, which is part of its "
+                    f"state; they give {', '.join(values) or 'nothing'}"
+                )
+            if values[part].shape != before.shape:
+                raise ConfigError(
+                    f"the equations of cell {self.name} give {part} {values[part].shape}, but it "
+                    f"was {before.shape} before the step"
+                )
+        return dict(values)
+
     def step(self, params: Params, state: S, x: Expr) -> S:
-        """The state after reading x (B, I)."""
-        return self.state_of(self.equations(params, state, x))
+        """The state after reading x (B, I). Raises ConfigError as `compute` does."""
+        return self.state_of(self.compute(params, state, x))
+
+    def output_of(self, state: S) -> Expr:
+        """The part of a state that leaves the cell, (B, H)."""
+        return cast(Expr, getattr(state, self.output))
 
     def state_of(self, values: Values) -> S:
         """The state among the values of a step."""
         return cast(S, self.state_type(*[values[part] for part in self.state_type._fields]))
+
+    @property
+    def heading(self) -> str:
+        """What headings call it: its title, or else the name of its class."""
+        return self.title or type(self).__name__
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how it starts, for whoever reads what it came to."""
+        return ()
 
     def shapes(self) -> dict[str, Shape]:
         """Names and shapes of the parameters: W (H + I, H) and b (H,) for each of `weights`."""
@@ -158,3 +226,25 @@ class Cell(ABC, Generic[S]):
         shape = (check_count("batch", batch), self.hidden_size)
         zero = mg.const(np.zeros(shape, self.dtype))
         return cast(S, self.state_type(*[zero for _ in self.state_type._fields]))
+
+
+class _Named(dict[str, Expr]):
+    """Parameters of a cell, of which one that is missing is named with the cell."""
+
+    def __init__(self, cell: str, params: Params) -> None:
+        super().__init__(params)
+        self.cell = cell
+
+    def __missing__(self, name: str) -> Expr:
+        raise ConfigError(
+            f"the equations of cell {self.cell} read the parameter {name!r}, but there are only "
+            f"{', '.join(self)}; `weights` or `shapes()` say which there are"
+        )
+
+
+def _said(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _spelled(state: Any) -> str:
+    return ", ".join(f'"{part}": {part}' for part in state._fields)

@@ -24,6 +24,9 @@ FORMAT = "minigrad-lstm"
 VERSION = 1
 
 
+OwnCells = Iterable[type[Cell[Any]]] | type[Cell[Any]]
+
+
 class Contents(NamedTuple):
     """What the file of a model holds."""
 
@@ -41,10 +44,11 @@ def write_model(
     write_atomically(path, save(dict(values), metadata={FORMAT: text}))
 
 
-def read_model(path: str | Path, cells: Iterable[type[Cell[Any]]] = ()) -> Contents:
-    """Read what `write_model` wrote. Raises ModelFileError; see `Model.load`."""
+def read_model(path: str | Path, cells: OwnCells = ()) -> Contents:
+    """Read what `write_model` wrote. Raises ModelFileError and ConfigError; see `Model.load`."""
+    own = _classes(cells)
     try:
-        return _read(Path(path), list(cells))
+        return _read(Path(path), own)
     except SafetensorError as error:
         reason = _what_is_wrong(Path(path), error)
     except OSError as error:
@@ -52,6 +56,14 @@ def read_model(path: str | Path, cells: Iterable[type[Cell[Any]]] = ()) -> Conte
     except (ConfigError, _MalformedError) as error:
         reason = str(error)
     raise ModelFileError(f"cannot load the model {path}: {reason}")
+
+
+def _classes(cells: OwnCells) -> list[type[Cell[Any]]]:
+    own = [cells] if isinstance(cells, (type, Cell)) else list(cells)
+    for kind in own:
+        if not (isinstance(kind, type) and issubclass(kind, Cell)):
+            raise ConfigError(f"cells= takes classes of cells, as cells=[MyCell], not {kind!r:.40}")
+    return own
 
 
 def readout_shapes(hidden_size: int, output_size: int) -> dict[str, Shape]:
