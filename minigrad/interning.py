@@ -24,36 +24,33 @@ class Entry(weakref.ref[T]):
     key: Any
 
 
-Table = dict[Any, Entry[T]]
+class Table(dict[Any, Entry[T]]):
+    """Weak references by key; whose thing is gone, is forgotten."""
 
+    def __init__(self) -> None:
+        def forget(
+            entry: weakref.ref[T],
+            table: Table[T] = self,
+            lock: AbstractContextManager[bool] = INTERNING,
+            at_exit: Callable[[], bool] = sys.is_finalizing,  # when globals may be gone
+        ) -> None:
+            if at_exit():  # a daemon thread may have been stopped while it held the lock
+                return
+            key = entry.key  # type: ignore[attr-defined]
+            with lock:
+                # A new one may already stand under the key: only the dead entry is removed.
+                if table.get(key) is entry:
+                    del table[key]
 
-def forgetting(table: Table[T]) -> Callable[[weakref.ref[T]], None]:
-    """What an entry calls when the thing is gone: the table forgets it."""
+        self.forget = forget
 
-    def forget(
-        entry: weakref.ref[T],
-        table: Table[T] = table,
-        lock: AbstractContextManager[bool] = INTERNING,
-        at_exit: Callable[[], bool] = sys.is_finalizing,  # when globals may be gone
-    ) -> None:
-        if at_exit():  # a daemon thread may have been stopped while it held the lock
-            return
-        key = entry.key  # type: ignore[attr-defined]
-        with lock:
-            # A new one may already stand under the key: only the dead entry itself is removed.
-            if table.get(key) is entry:
-                del table[key]
-
-    return forget
-
-
-def intern(table: Table[T], forget: Callable[[weakref.ref[T]], None], key: Any, new: T) -> T:
-    """What stands under the key: the new one, if another thread was not faster."""
-    entry: Entry[T] = Entry(new, forget)
-    entry.key = key
-    with INTERNING:
-        before = table.get(key)
-        if before is not None and (there := before()) is not None:
-            return there
-        table[key] = entry
-    return new
+    def intern(self, key: Any, new: T) -> T:
+        """What stands under the key: the new one, if another thread was not faster."""
+        entry: Entry[T] = Entry(new, self.forget)
+        entry.key = key
+        with INTERNING:
+            before = self.get(key)
+            if before is not None and (there := before()) is not None:
+                return there
+            self[key] = entry
+        return new

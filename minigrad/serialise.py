@@ -104,7 +104,6 @@ def _encode_attr(value: Any, node: Expr) -> Any:
             "body": graph | {"carries": body.n_carry, "xs": body.n_x, "in": len(body.inputs)},
             "length": value.length,
             "reverse": value.reverse,
-            "recompute": value.recompute,
         }
     if isinstance(value, (str, int)):
         return value
@@ -314,8 +313,9 @@ def _decode_attr(value: Any) -> Any:
 
 
 def _decode_loop(encoded: dict[str, Any]) -> Loop:
-    rest: list[Any] = [encoded.get(name) for name in ("length", "reverse", "recompute")]
-    return Loop(_decode_body(encoded["body"]), *rest)
+    length: Any = encoded.get("length")
+    reverse: Any = encoded.get("reverse")
+    return Loop(_decode_body(encoded["body"]), length, reverse)
 
 
 def _decode_body(encoded: Any) -> Body:

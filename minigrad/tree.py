@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -13,21 +13,15 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Iterator[Any]], Any]]:
     >>> leaves, build(iter("xyz"))
     ([1, 2, 3], {'a': 'x', 'b': ('y', ['z'])})
     """
-    if isinstance(tree, Mapping):
-        parts = [flatten(v) for v in tree.values()]
-        keys = list(tree)
-        return (
-            [leaf for leaves, _ in parts for leaf in leaves],
-            lambda it: {k: build(it) for k, (_, build) in zip(keys, parts, strict=True)},
-        )
-    if isinstance(tree, (tuple, list)):
-        parts = [flatten(v) for v in tree]
-        make = _maker(tree)
-        return (
-            [leaf for leaves, _ in parts for leaf in leaves],
-            lambda it: make([build(it) for _, build in parts]),
-        )
-    return [tree], next
+    opened = _opened(tree)
+    if opened is None:
+        return [tree], next
+    _, parts, make = opened
+    flat = [flatten(part) for part in parts]
+    return (
+        [leaf for leaves, _ in flat for leaf in leaves],
+        lambda it: make([build(it) for _, build in flat]),
+    )
 
 
 def paths(tree: Any, root: str = "") -> list[str]:
@@ -36,19 +30,22 @@ def paths(tree: Any, root: str = "") -> list[str]:
     >>> paths({"a": 1, "b": (2, [3])}, "carry")
     ["carry['a']", "carry['b'][0]", "carry['b'][1][0]"]
     """
+    opened = _opened(tree)
+    if opened is None:
+        return [root]
+    pairs = zip(*opened[:2], strict=True)
+    return [path for step, part in pairs for path in paths(part, root + step)]
+
+
+def _opened(tree: Any) -> tuple[list[str], Sequence[Any], Callable[[list[Any]], Any]] | None:
+    """How Python reads each part of a nesting, the parts, and what puts such parts together."""
     if isinstance(tree, Mapping):
-        return [p for k, v in tree.items() for p in paths(v, f"{root}[{k!r}]")]
-    if hasattr(tree, "_fields"):
-        named = zip(tree._fields, tree, strict=True)
-        return [p for name, v in named for p in paths(v, f"{root}.{name}")]
+        keys = list(tree)
+        steps = [f"[{k!r}]" for k in keys]
+        return steps, list(tree.values()), lambda parts: dict(zip(keys, parts, strict=True))
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):  # a named one
+        return [f".{f}" for f in tree._fields], tree, lambda parts: type(tree)(*parts)
     if isinstance(tree, (tuple, list)):
-        return [p for k, v in enumerate(tree) for p in paths(v, f"{root}[{k}]")]
-    return [root]
-
-
-def _maker(tree: Any) -> Callable[[list[Any]], Any]:
-    if isinstance(tree, list):
-        return list
-    if hasattr(tree, "_fields"):  # a named tuple
-        return lambda items: type(tree)(*items)
-    return tuple
+        make = list if isinstance(tree, list) else tuple
+        return [f"[{k}]" for k in range(len(tree))], tree, make
+    return None

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.errors import DTypeError, OutOfRangeError, ShapeError
-from minigrad.interning import Table, forgetting, intern
+from minigrad.interning import Table
 
 Shape: TypeAlias = tuple[int, ...]
 Array: TypeAlias = npt.NDArray[Any]
@@ -70,7 +70,7 @@ class TensorType:
         object.__setattr__(new, "shape", key[0])
         object.__setattr__(new, "dtype", key[1])
         object.__setattr__(new, "is_float", key[1].kind == "f")
-        return intern(_TENSORS, _forget_tensor, key, new)
+        return _TENSORS.intern(key, new)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a TensorType cannot be changed; make a new one")
@@ -118,7 +118,7 @@ class TupleType:
         new = object.__new__(cls)
         new.items = tuple(items)
         new.is_float = any(t.is_float for t in new.items)
-        return intern(_TUPLES, _forget_tuple, new.items, new)
+        return _TUPLES.intern(new.items, new)
 
     def __repr__(self) -> str:
         return f"({', '.join(map(repr, self.items))})"
@@ -150,9 +150,8 @@ def require_tensors(types: Iterable[TensorType | TupleType]) -> None:
         raise ShapeError("a node with several results is no operand: read one with `item`")
 
 
-_TENSORS: Table[TensorType] = {}
-_TUPLES: Table[TupleType] = {}
-_forget_tensor, _forget_tuple = forgetting(_TENSORS), forgetting(_TUPLES)
+_TENSORS: Table[TensorType] = Table()
+_TUPLES: Table[TupleType] = Table()
 
 
 def as_shape(shape: Iterable[int] | int) -> Shape:

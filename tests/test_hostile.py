@@ -267,7 +267,7 @@ def _body(*nodes: Any, **changes: Any) -> str:
     ]
     body = {"nodes": [*inputs, *nodes], "carries": 1, "xs": 1, "in": 2}
     body |= {"outputs": [0, 1, len(nodes) + 1]} | changes
-    loop = {"body": body, "length": 5, "reverse": False, "recompute": False}
+    loop = {"body": body, "length": 5, "reverse": False}
     outside = [
         {"op": "var", "name": "x", "type": ["float64", [5, 4]]},
         {"op": "var", "name": "c", "type": _CARRY},
@@ -311,9 +311,9 @@ def test_a_body_that_no_loop_has_is_refused(name):
 
 def test_records_and_bodies_are_checked_whoever_makes_them():
     body = mg.scan(lambda c, r: (c + r, None), mg.zeros(4), x)[0].args[0].attrs[0].body
-    for flags in ((1, False), (False, 0), (None, False)):
+    for reverse in (1, 0, None):
         with pytest.raises(mg.ShapeError, match="true or false"):
-            Loop(body, 5, *flags)
+            Loop(body, 5, reverse)
     with pytest.raises(mg.ShapeError, match="without carries"):
         make(OPS["block"], (x[0], x[1]), (body,))
     changed = Body(body.inputs, [mg.sum(body.outputs[0])], 1, 1)

@@ -57,6 +57,14 @@ def random_body(draw):
     return body
 
 
+def by_python(step, carry, xs, reverse):
+    """The loop as Python runs it: the step called T times, on plain nodes."""
+    ys = {}
+    for t in reversed(range(T)) if reverse else range(T):
+        carry, ys[t] = step(carry, xs[t])
+    return carry, [mg.stack([ys[t][k] for t in range(T)]) for k in range(len(ys[0]))]
+
+
 @given(st.data())
 def test_scan_is_its_unrolled_form_to_second_order(data):
     body = random_body(data.draw)
@@ -64,12 +72,13 @@ def test_scan_is_its_unrolled_form_to_second_order(data):
     checkpoint = data.draw(st.sampled_from([None, True, 2, 3]))
     v, at = leaves()
 
-    def loss(**options):
+    def loss(run, **options):
         start = {"a": v["h0"], "b": mg.zeros((B, H))}
-        last, (y, z) = mg.scan(body(v), start, v["xs"], reverse=reverse, **options)
+        last, (y, z) = run(body(v), start, v["xs"], reverse=reverse, **options)
         return mg.sum(last["a"] * last["b"]) + mg.sum(y) + mg.sum(z * z)
 
-    loop, plain = loss(checkpoint=checkpoint), loss(unroll=True)
+    loop, plain = loss(mg.scan, checkpoint=checkpoint), loss(by_python)
+    assert loss(mg.scan, unroll=True) is mg.unroll(loss(mg.scan))
     wrt = list(v.values())
     direction = [np.cos(np.arange(w.size)).reshape(w.shape) for w in wrt]
     results = [
@@ -233,8 +242,18 @@ def test_errors_of_the_lengths():
         mg.scan(step, 0.0, 1.0)
     with pytest.raises(mg.GraphError, match="nothing to compute"):
         mg.scan(lambda c, x: (c, 1.0), (), length=3)
-    with pytest.raises(mg.ShapeError, match="no steps"):
-        mg.scan(step, 0.0, mg.zeros(0), unroll=True)
+
+
+def test_a_loop_unrolled_is_the_steps_that_python_takes():
+    x = mg.var("x", (3,))
+    last, ys = mg.scan(lambda c, x: (c * x, c), x[0] + 1, x, unroll=True)
+    carries = [x[0] + 1]
+    for t in range(3):
+        carries.append(carries[-1] * x[t])
+    assert last is carries[3]
+    assert ys is mg.stack(carries[:3])
+    last, ys = mg.scan(lambda c, x: (c * x, c), 2.0, mg.zeros(0), unroll=True)
+    assert (float(last), ys.shape) == (2.0, (0,))
 
 
 def test_scan_states_its_derivative_both_ways():

@@ -18,7 +18,7 @@ import numpy as np
 
 from minigrad.errors import DTypeError, GraphError, MinigradError, ShapeError
 from minigrad.graph.origin import CONTEXT, Origin, caller, line_of, users_line
-from minigrad.interning import Table, forgetting, intern
+from minigrad.interning import Table
 from minigrad.names import FUNCTIONS
 from minigrad.syntax.operators import Operators
 from minigrad.types import Array, Shape, TensorType, TupleType, require_tensors
@@ -301,8 +301,7 @@ def gc_paused() -> Iterator[None]:
             gc.enable()
 
 
-_TABLE: Table[Expr] = {}
-_forget = forgetting(_TABLE)
+_TABLE: Table[Expr] = Table()
 
 
 def _key(op: Op, args: tuple[Expr, ...], attrs: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -337,8 +336,7 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
     # The class that guards its fields is put on last: setting them around the guard costs twice
     # as much as making a node that has none yet.
     fields.__class__ = Expr
-    node = cast(Expr, fields)
-    return intern(_TABLE, _forget, key, node)
+    return _TABLE.intern(key, cast(Expr, fields))
 
 
 def is_known(op: Op, args: tuple[Expr, ...], attrs: tuple[Any, ...]) -> bool:

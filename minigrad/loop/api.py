@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph.leaves import as_expr, placeholder
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import map_graph, roots_of, substitute, toposort
-from minigrad.loop.body import Body, Loop, close
-from minigrad.loop.node import SCAN, run_loop
+from minigrad.loop.body import Loop, close
+from minigrad.loop.node import SCAN
 from minigrad.names import public
 from minigrad.ops.batch import stacked
 from minigrad.ops.core import full, reshape
@@ -60,18 +61,18 @@ def scan(
     inputs = [as_expr(x) for x in inputs]
     length = _length(carries, inputs, paths(xs, "xs"), length)
     names = paths(init, "carry")
-    if unroll:
-        return _plain(step, carries, build_carry, inputs, build_x, length, reverse, names)
     inside = [placeholder(name, c.type) for name, c in zip(names, carries, strict=True)]
     slices = [placeholder("x", x.type.with_shape(x.shape[1:])) for x in inputs]
     carry, x = build_carry(iter(inside)), build_x(iter(slices))
     after, ys, build_y = _call(step, carry, x, carries, names)
     body, constants = close(inside, slices, [*after, *ys])
-    if checkpoint is None or checkpoint is False:
-        results = run_loop(Loop(body, length, reverse), carries, inputs, constants)
+    loop, operands = Loop(body, length, reverse), [*carries, *inputs, *constants]
+    if unroll:
+        results = _unrolled(loop, operands)
+    elif checkpoint is None or checkpoint is False:
+        results = loop.of(SCAN, operands)
     else:
-        size = _segment(length, checkpoint)
-        results = _segmented(body, carries, inputs, constants, size, length, reverse)
+        results = _segmented(loop, operands, _segment(length, checkpoint))
     return build_carry(iter(results[: len(carries)])), build_y(iter(results[len(carries) :]))
 
 
@@ -137,29 +138,6 @@ def _call(
     return after, [as_expr(y) for y in ys], build_y
 
 
-def _plain(
-    step: Callable[[Any, Any], tuple[Any, Any]],
-    carries: list[Expr],
-    build_carry: Callable[[Any], Any],
-    inputs: Sequence[Expr],
-    build_x: Callable[[Any], Any],
-    length: int,
-    reverse: bool,
-    names: Sequence[str],
-) -> tuple[Any, Any]:
-    """The loop as plain nodes."""
-    if length == 0:
-        raise ShapeError("cannot unroll a loop of no steps: the type of its ys is unknown")
-    rows: dict[int, list[Expr]] = {}
-    build_y: Callable[[Any], Any] = lambda it: None  # noqa: E731
-    current = carries
-    for t in reversed(range(length)) if reverse else range(length):
-        x = build_x(iter([x[t] for x in inputs]))
-        current, rows[t], build_y = _call(step, build_carry(iter(current)), x, carries, names)
-    ys = [stack([rows[t][k] for t in range(length)]) for k in range(len(rows[0]))]
-    return build_carry(iter(current)), build_y(iter(ys))
-
-
 # --- segments that are computed again -----------------------------------------------------------
 
 
@@ -170,49 +148,39 @@ def _segment(length: int, checkpoint: bool | int) -> int:
     return _steps(checkpoint, "checkpoint", 1)
 
 
-def _segmented(
-    body: Body,
-    init: Sequence[Expr],
-    xs: Sequence[Expr],
-    constants: Sequence[Expr],
-    size: int,
-    length: int,
-    reverse: bool,
-) -> list[Expr]:
+def _segmented(loop: Loop, operands: Sequence[Expr], size: int) -> list[Expr]:
     """A loop over whole segments, and one over what is left."""
-    whole = length // size * size
-    spans = [(a, b) for a, b in ((0, whole), (whole, length)) if a < b] or [(0, 0)]
+    carries, xs, constants = loop.body.split(operands)
+    whole = loop.length // size * size
+    spans = [(a, b) for a, b in ((0, whole), (whole, loop.length)) if a < b] or [(0, 0)]
     ys: list[list[Expr]] = []
-    carries = list(init)
-    for start, stop in reversed(spans) if reverse else spans:
-        part = [x[start:stop] for x in xs]
-        results = _segments(body, carries, part, constants, size, reverse, stop - start)
-        carries = results[: body.n_carry]
-        ys.append(results[body.n_carry :])
-    pieces = zip(*(reversed(ys) if reverse else ys), strict=True)
+    for start, stop in reversed(spans) if loop.reverse else spans:
+        part = replace(loop, length=stop - start)
+        results = _segments(part, carries, [x[start:stop] for x in xs], constants, size)
+        carries = results[: loop.body.n_carry]
+        ys.append(results[loop.body.n_carry :])
+    pieces = zip(*(reversed(ys) if loop.reverse else ys), strict=True)
     return [*carries, *(concat(piece) for piece in pieces)]
 
 
 def _segments(
-    body: Body,
-    init: Sequence[Expr],
-    xs: Sequence[Expr],
-    constants: Sequence[Expr],
-    size: int,
-    reverse: bool,
-    length: int,
+    loop: Loop, init: Sequence[Expr], xs: Sequence[Expr], constants: Sequence[Expr], size: int
 ) -> list[Expr]:
-    """A loop over segments, each a loop over its steps; derivatives keep what goes between them."""
-    size = min(size, max(length, 1))
-    count = length // size
+    """A loop over segments, each a loop over its steps.
+
+    Of what the reverse loop reads, the outer step has the carries alone at hand: derivatives keep
+    these, and run the inner loop again.
+    """
+    size = min(size, max(loop.length, 1))
+    count = loop.length // size
     carries = [placeholder("carry", c.type) for c in init]
-    segment = [placeholder("x", stacked(v.type, size)) for v in body.xs]
-    inner = run_loop(Loop(body, size, reverse), carries, segment, constants)
-    outer, outside = close(carries, segment, inner)
+    segment = [placeholder("x", stacked(v.type, size)) for v in loop.body.xs]
+    inner = replace(loop, length=size).of(SCAN, [*carries, *segment, *constants])
+    body, outside = close(carries, segment, inner)
     split = [reshape(x, (count, size, *x.shape[1:])) for x in xs]
-    results = run_loop(Loop(outer, count, reverse, recompute=True), init, split, outside)
-    ys = [reshape(y, (length, *y.shape[2:])) for y in results[body.n_carry :]]
-    return [*results[: body.n_carry], *ys]
+    results = Loop(body, count, loop.reverse).of(SCAN, [*init, *split, *outside])
+    ys = [reshape(y, (loop.length, *y.shape[2:])) for y in results[loop.body.n_carry :]]
+    return [*results[: loop.body.n_carry], *ys]
 
 
 # --- unrolling ---------------------------------------------------------------------------------
@@ -237,19 +205,22 @@ def unroll(outputs: Any) -> Any:
 def _without_loop(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
     if node.op is ITEM:
         return item(new[node.args[0]], node.attrs[0])
-    return _unrolled(node.attrs[0], [new[a] for a in node.args]) if node.op is SCAN else None
+    if node.op is not SCAN:
+        return None
+    return tuple_of(_unrolled(node.attrs[0], [new[a] for a in node.args]))
 
 
-def _unrolled(loop: Loop, args: Sequence[Expr]) -> Expr:
+def _unrolled(loop: Loop, operands: Sequence[Expr]) -> list[Expr]:
+    """The results of a loop as plain nodes."""
     body, length = loop.body, loop.length
-    carries, xs, constants = body.split(args)
+    carries, xs, constants = body.split(operands)
     rows: dict[int, list[Expr]] = {}
     for t in reversed(range(length)) if loop.reverse else range(length):
-        operands = [*carries, *(x[t] for x in xs), *constants]
-        results = substitute(body.outputs, dict(zip(body.inputs, operands, strict=True)))
+        of_step = [*carries, *(x[t] for x in xs), *constants]
+        results = substitute(body.outputs, dict(zip(body.inputs, of_step, strict=True)))
         carries, rows[t] = results[: body.n_carry], results[body.n_carry :]
     ys = [
         stack([rows[t][k] for t in range(length)]) if length else full(0, stacked(y.type, 0))
         for k, y in enumerate(body.ys)
     ]
-    return tuple_of([*carries, *ys])
+    return [*carries, *ys]

@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
-from typing import cast
 
 from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr
-from minigrad.graph.walk import substitute, toposort
-from minigrad.loop.body import Body, Loop, close
+from minigrad.graph.walk import toposort
+from minigrad.loop.body import Body, Call
 from minigrad.ops.batch import batched, repeat_along, stacked
 from minigrad.ops.tuples import tuple_of
 
 
 def scan_batch(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -> Expr:
     """The results of n loops; those that are the same in all are repeated."""
-    loop = cast(Loop, node.attrs[0])
-    body = loop.body
+    call = Call.of(node, args)
+    body = call.body
+    has_axis = dict(zip(body.inputs, many, strict=True))
     differs = _differing(body, many)
-    wide_types = {v: stacked(v.type, n) for v in body.inputs if v in differs}
-    stacks = {v: placeholder(v.attrs[0], t) for v, t in wide_types.items()}
+    stacks = {v: placeholder(v.attrs[0], stacked(v.type, n)) for v in body.inputs if v in differs}
+
+    def wide(operands: Mapping[Expr, Expr], of_steps: bool = False) -> dict[Expr, Expr]:
+        """The wide body's variables, and what they stand for."""
+        new: dict[Expr, Expr] = {}
+        for v, x in operands.items():
+            if v in stacks:
+                stack = x if has_axis[v] else repeat_along(x, n)
+                new[stacks[v]] = stack.swapaxes(0, 1) if of_steps else stack  # steps come first
+            else:
+                new[v] = x
+        return new
+
     stepped = iter(batched([o for o in body.outputs if o in differs], stacks, n))
     # A carry that starts to differ may come to be the same for all.
     outputs = [
         next(stepped) if o in differs else repeat_along(o, n) if c in differs else o
         for c, o in zip_longest(body.carries, body.outputs)
     ]
-    split = body.n_carry + body.n_x
-    inputs = [stacks.get(v, v) for v in body.inputs]
-    wide, outside = close(inputs[: body.n_carry], inputs[body.n_carry : split], outputs)
-    operands = [
-        _operand(x, has, v in differs, body.n_carry <= k < split, n)
-        for k, (x, has, v) in enumerate(zip(args, many, body.inputs, strict=True))
-    ]
-    init, xs, _ = body.split(operands)
-    constants = substitute(outside, dict(zip(inputs[split:], operands[split:], strict=True)))
-    results = replace(loop, body=wide).of(node.op, init, xs, constants)
+    init, xs, constants = wide(call.init), wide(call.xs, of_steps=True), wide(call.constants)
+    results = replace(call, init=init, xs=xs, constants=constants).giving(outputs)
     last = [
         y if c in differs else repeat_along(y, n)
         for y, c in zip(results[: body.n_carry], body.carries, strict=True)
@@ -62,11 +65,3 @@ def _differing(body: Body, many: Sequence[bool]) -> set[Expr]:
         if not more:
             return differs
         differs |= more
-
-
-def _operand(x: Expr, has: bool, wanted: bool, is_x: bool, n: int) -> Expr:
-    """An argument as the wide body takes it: slices of inputs have the new axis second."""
-    if not wanted:
-        return x
-    stack = x if has else repeat_along(x, n)
-    return stack.swapaxes(0, 1) if is_x else stack

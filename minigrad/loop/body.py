@@ -7,17 +7,16 @@ gives the same body, and so the same loop node.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
 
 from minigrad.errors import ShapeError
 from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr, Op, make
 from minigrad.graph.walk import substitute, toposort, walk
-from minigrad.interning import INTERNING
-from minigrad.ops.core import uniform_value
+from minigrad.interning import Table
+from minigrad.ops.core import broadcast_to, uniform_value
 from minigrad.ops.tuples import item
 from minigrad.types import MOST_BYTES, TensorType
 
@@ -32,29 +31,22 @@ class Body:
     """
 
     __slots__ = ("__weakref__", "derived", "inputs", "n_carry", "n_x", "outputs")
-    _interned: ClassVar[weakref.WeakValueDictionary[Any, Body]] = weakref.WeakValueDictionary()
-
-    def __new__(
-        cls, inputs: Sequence[Expr], outputs: Sequence[Expr], n_carry: int, n_x: int
-    ) -> Body:
-        # Keyed by identity: the body keeps its nodes alive, so their ids are theirs alone.
-        key = (tuple(map(id, inputs)), tuple(map(id, outputs)), n_carry, n_x)
-        with INTERNING:
-            body = cls._interned.get(key)
-            if body is None:
-                body = object.__new__(cls)
-                body.inputs = tuple(inputs)
-                body.outputs = tuple(outputs)
-                body.n_carry, body.n_x = n_carry, n_x
-                body.derived = {}
-                cls._interned[key] = body
-        return body
-
     inputs: tuple[Expr, ...]
     outputs: tuple[Expr, ...]
     n_carry: int
     n_x: int
     derived: dict[Any, Any]
+
+    def __new__(
+        cls, inputs: Sequence[Expr], outputs: Sequence[Expr], n_carry: int, n_x: int
+    ) -> Body:
+        body = object.__new__(cls)
+        body.inputs, body.outputs = tuple(inputs), tuple(outputs)
+        body.n_carry, body.n_x = n_carry, n_x
+        body.derived = {}
+        # Keyed by identity: the body keeps its nodes alive, so their ids are theirs alone.
+        key = (tuple(map(id, inputs)), tuple(map(id, outputs)), n_carry, n_x)
+        return _BODIES.intern(key, body)
 
     @property
     def carries(self) -> tuple[Expr, ...]:
@@ -91,6 +83,9 @@ class Body:
         return f"<body of {steps} ops, {self.n_carry} carries>"
 
 
+_BODIES: Table[Body] = Table()
+
+
 @dataclass(frozen=True, slots=True)
 class Loop:
     """A loop over a body: the one attribute of a loop node."""
@@ -100,25 +95,55 @@ class Loop:
     """The number of steps."""
     reverse: bool = False
     """From the last step to the first."""
-    recompute: bool = False
-    """Derivatives keep the carries alone, and compute the rest of a step again."""
 
     def __post_init__(self) -> None:
         if type(self.length) is not int or not 0 <= self.length <= MOST_BYTES:
             raise ShapeError(f"a loop has a whole number of steps, not {self.length!r:.40}")
-        if type(self.reverse) is not bool or type(self.recompute) is not bool:
-            raise ShapeError("'reverse' and 'recompute' of a loop are true or false")
+        if type(self.reverse) is not bool:
+            raise ShapeError("'reverse' of a loop is true or false")
 
     def __str__(self) -> str:
         backwards = ", from the last" * self.reverse
         return f"{self.length} steps of {self.body!r}{backwards}"
 
-    def of(
-        self, op: Op, init: Sequence[Expr], xs: Sequence[Expr], constants: Sequence[Expr]
-    ) -> list[Expr]:
+    def of(self, op: Op, operands: Sequence[Expr]) -> list[Expr]:
         """The results of the loop's node: the last carries, then the stacked outputs."""
-        whole = make(op, (*init, *xs, *constants), (self,))
+        whole = make(op, tuple(operands), (self,))
         return [item(whole, k) for k in range(len(self.body.outputs))]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A loop node taken apart: the loop, and what each variable of its body stands for outside."""
+
+    op: Op
+    loop: Loop
+    init: Mapping[Expr, Expr]
+    """{carry: what it starts with}"""
+    xs: Mapping[Expr, Expr]
+    """{input of a step: those of all steps, stacked}"""
+    constants: Mapping[Expr, Expr]
+
+    @classmethod
+    def of(cls, node: Expr, args: Sequence[Expr] | None = None) -> Call:
+        """The parts of a node, of other arguments if given."""
+        loop = cast(Loop, node.attrs[0])
+        pairs = zip(loop.body.inputs, node.args if args is None else args, strict=True)
+        return cls(node.op, loop, *map(dict, loop.body.split(list(pairs))))
+
+    @property
+    def body(self) -> Body:
+        """What a step computes."""
+        return self.loop.body
+
+    def giving(self, outputs: Sequence[Expr]) -> list[Expr]:
+        """The results of a loop whose steps give these, expressions of the variables."""
+        body, outside = close([*self.init], [*self.xs], outputs)
+        constants = substitute(outside, dict(self.constants))
+        if not self.init and not self.xs and not constants:  # nothing to loop over but numbers
+            return [broadcast_to(y, (self.loop.length, *y.shape)) for y in outputs]
+        operands = [*self.init.values(), *self.xs.values(), *constants]
+        return replace(self.loop, body=body).of(self.op, operands)
 
 
 def close(

@@ -6,11 +6,10 @@ what users call, derivatives.py for how it is differentiated, run.py for how Num
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from minigrad.errors import ShapeError
-from minigrad.graph.node import Attr, Expr, Op, register
+from minigrad.graph.node import Attr, Op, register
 from minigrad.loop.batch import scan_batch
 from minigrad.loop.body import Body, Loop
 from minigrad.loop.derivatives import scan_jvp, scan_vjp
@@ -52,13 +51,6 @@ SCAN = register(
         out=True,
     )
 )
-
-
-def run_loop(
-    loop: Loop, init: Sequence[Expr], xs: Sequence[Expr], constants: Sequence[Expr]
-) -> list[Expr]:
-    """The results of a loop: the last carries, then the stacked outputs."""
-    return loop.of(SCAN, init, xs, constants)
 
 
 # What a backend compiles as one. Backends make them, of graphs that are differentiated already.

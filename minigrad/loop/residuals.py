@@ -60,11 +60,6 @@ def residuals(
     return min((_first_values(terms, as_met), _first_values(terms, as_computed)), key=_size)
 
 
-def carries_read(body: Body, terms: Sequence[Expr]) -> list[Expr]:
-    """The carries that the reverse step reads: all else it computes from them again."""
-    return _first_values(terms, frozenset(body.carries).__contains__)
-
-
 def _first_values(terms: Sequence[Expr], is_residual: Callable[[Expr], bool]) -> list[Expr]:
     """The first values that are kept on the way from the terms back.
 

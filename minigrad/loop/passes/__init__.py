@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import toposort
+from minigrad.loop.body import Call
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.products import (
     cut_products,
@@ -23,7 +24,7 @@ from minigrad.loop.passes.products import (
 from minigrad.loop.passes.prune import drop_unused, merge_loops, take_last_carry
 from minigrad.loop.passes.slices import cut_concats, join_slices
 from minigrad.loop.passes.steps import hoist, sink_sums
-from minigrad.loop.passes.taken_apart import Pass, TakenApart, change_loops
+from minigrad.loop.passes.taken_apart import Pass, change_loops
 from minigrad.ops.index import SCATTER
 from minigrad.rewrite.rules import simplify_safely
 
@@ -72,9 +73,9 @@ def optimise_loops(
             fired.append(name)
             current = simplify_safely(changed)
 
-    def within(loop: TakenApart, node: Expr) -> list[Expr] | None:
-        outputs_within, more = optimise_loops(loop.body.outputs, skip)
+    def within(call: Call, node: Expr) -> list[Expr] | None:
+        outputs_within, more = optimise_loops(call.body.outputs, skip)
         fired.extend(name for name in more if name not in fired)
-        return loop.with_outputs(outputs_within) if more else None
+        return call.giving(outputs_within) if more else None
 
     return (change_loops(current, within) if looped else current), fired

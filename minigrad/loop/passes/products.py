@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 from minigrad.graph.node import Expr, make, rebuild
 from minigrad.graph.walk import depend_on, map_graph, toposort
+from minigrad.loop.body import Call
 from minigrad.loop.passes.taken_apart import (
     Pass,
-    TakenApart,
     change_loops,
     count_uses,
     sums_in,
@@ -29,12 +29,12 @@ def in_bodies(
     """A pass that changes the bodies of loops: change(outputs, what moves with the loop)."""
 
     def run(outputs: Sequence[Expr]) -> list[Expr]:
-        def change_one(loop: TakenApart, node: Expr) -> list[Expr] | None:
-            body = loop.body
+        def change_one(call: Call, node: Expr) -> list[Expr] | None:
+            body = call.body
             new = change(body.outputs, depend_on(body.carries, body.outputs))
             if all(a is b for a, b in zip(new, body.outputs, strict=True)):
                 return None
-            return loop.with_outputs(new)
+            return call.giving(new)
 
         return change_loops(outputs, change_one)
 

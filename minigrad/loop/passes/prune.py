@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from minigrad.graph.node import Expr, make
 from minigrad.graph.walk import map_graph, toposort
-from minigrad.loop.body import Loop
+from minigrad.loop.body import Call, Loop
 from minigrad.loop.node import SCAN
-from minigrad.loop.passes.taken_apart import TakenApart, change_loops, loops_in, used_items
+from minigrad.loop.passes.taken_apart import change_loops, loops_in, used_items
 from minigrad.ops.core import full
 from minigrad.ops.index import GETITEM, Spec
 from minigrad.ops.tuples import ITEM, item
@@ -23,17 +24,18 @@ def merge_loops(outputs: Sequence[Expr]) -> list[Expr]:
         loop = cast(Loop, node.attrs[0])
         body = loop.body
         same = (*map(id, node.args), *map(id, body.next_carries))
-        how = (body.n_carry, body.n_x, loop.length, loop.reverse, loop.recompute)
+        how = (body.n_carry, body.n_x, loop.length, loop.reverse)
         groups.setdefault((same, how), []).append(node)
     shared = {node: group for group in groups.values() if len(group) > 1 for node in group}
 
-    def change(loop: TakenApart, node: Expr) -> list[Expr] | None:
+    def change(call: Call, node: Expr) -> list[Expr] | None:
         if node not in shared:
             return None
         ys = list(dict.fromkeys(y for n in shared[node] for y in n.attrs[0].body.ys))
-        results = loop.with_outputs([*loop.body.next_carries, *ys])
-        place = {y: k + loop.body.n_carry for k, y in enumerate(ys)}
-        return results[: loop.body.n_carry] + [results[place[y]] for y in loop.body.ys]
+        body, n = call.body, call.body.n_carry
+        results = call.giving([*body.next_carries, *ys])
+        place = {y: k + n for k, y in enumerate(ys)}
+        return results[:n] + [results[place[y]] for y in body.ys]
 
     return change_loops(outputs, change) if shared else list(outputs)
 
@@ -42,8 +44,8 @@ def drop_unused(outputs: Sequence[Expr]) -> list[Expr]:
     """Outputs, carries and inputs of loops that nothing reads are left out."""
     used = used_items(outputs)
 
-    def change(loop: TakenApart, node: Expr) -> list[Expr] | None:
-        body = loop.body
+    def change(call: Call, node: Expr) -> list[Expr] | None:
+        body = call.body
         wanted = used.get(node, set())
         carries = {k for k in wanted if k < body.n_carry}
         ys = sorted(wanted - carries)
@@ -55,10 +57,11 @@ def drop_unused(outputs: Sequence[Expr]) -> list[Expr]:
                 break
             carries |= more
         order = sorted(carries)
-        xs = {v: x for v, x in zip(body.xs, loop.xs, strict=True) if v in read}
+        xs = {v: x for v, x in call.xs.items() if v in read}
         if len(order) == body.n_carry and len(roots) == len(body.outputs) and len(xs) == body.n_x:
             return None
-        results = loop.with_outputs(roots, {body.carries[k]: loop.init[k] for k in order}, xs)
+        init = {body.carries[k]: call.init[body.carries[k]] for k in order}
+        results = replace(call, init=init, xs=xs).giving(roots)
         there = dict(zip((*order, *ys), results, strict=True))
         types = cast(TupleType, node.type).items
         return [there[k] if k in there else full(0, t) for k, t in enumerate(types)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from minigrad.graph.node import Expr, Op, make
 from minigrad.graph.walk import depend_on, substitute, toposort
-from minigrad.loop.body import Body
+from minigrad.loop.body import Body, Call
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.products import is_product
-from minigrad.loop.passes.taken_apart import TakenApart, change_loops, count_uses
+from minigrad.loop.passes.taken_apart import change_loops, count_uses
 from minigrad.ops.arithmetic import add
 from minigrad.ops.batch import batch_node, has_leading_axis
 from minigrad.ops.core import RESHAPE, SUM, reshape, sum
@@ -24,9 +25,9 @@ from minigrad.ops.shape import CONCAT, PERMUTE, concat_bounds, permute_dims
 def hoist(outputs: Sequence[Expr]) -> list[Expr]:
     """Products of a loop's inputs that meet no carry are computed for all steps at once, before."""
 
-    def change(loop: TakenApart, node: Expr) -> list[Expr] | None:
-        body = loop.body
-        stacked = _apart_from_carries(loop)
+    def change(call: Call, node: Expr) -> list[Expr] | None:
+        body = call.body
+        stacked = _apart_from_carries(call)
         # Worth it where a product is saved from being cut into steps, and for what is no machine
         # code, checks and random numbers; the rest is as cheap inside.
         worth = depend_on((n for n in stacked if n.op is MATMUL or n.op.checks), body.outputs)
@@ -39,26 +40,26 @@ def hoist(outputs: Sequence[Expr]) -> list[Expr]:
         needed.update((o, None) for o in body.outputs if o in lifted)
         if not needed:
             return None
-        xs = dict(zip(body.xs, loop.xs, strict=True))
+        xs = dict(call.xs)
         for n in needed:
             value = stacked[n]
             assert value is not None
             xs[n] = value
-        return loop.with_outputs(body.outputs, None, xs)
+        return replace(call, xs=xs).giving(body.outputs)
 
     return change_loops(outputs, change)
 
 
-def _apart_from_carries(loop: TakenApart) -> dict[Expr, Expr | None]:
+def _apart_from_carries(call: Call) -> dict[Expr, Expr | None]:
     """What depends on the loop's inputs and on no carry, for all steps at once where it can be."""
-    body = loop.body
-    stacked: dict[Expr, Expr | None] = dict(zip(body.xs, loop.xs, strict=True))
-    surroundings = loop.surroundings()
+    body = call.body
+    stacked: dict[Expr, Expr | None] = {**call.xs}
+    surroundings = dict(call.constants)
     reads = depend_on(body.xs, body.outputs)
     moving = depend_on(body.carries, body.outputs)
     for n in toposort(body.outputs):
         if n in reads and n not in moving and n not in stacked:
-            stacked[n] = _at_all_steps(n, stacked, surroundings, loop.length)
+            stacked[n] = _at_all_steps(n, stacked, surroundings, call.loop.length)
     return stacked
 
 
@@ -99,9 +100,9 @@ def sink_sums(outputs: Sequence[Expr]) -> list[Expr]:
     (300, 300) takes 360 MB and is no faster than the carry, which takes 1.4 MB.
     """
 
-    def change(loop: TakenApart, node: Expr) -> list[Expr] | None:
-        body = loop.body
-        added = {} if loop.loop.recompute else _added(body)
+    def change(call: Call, node: Expr) -> list[Expr] | None:
+        body = call.body
+        added = _added(body)
         steps = depend_on((*body.carries, *body.xs), body.outputs)
         step_values = {*body.xs, *body.ys}
         step_values |= _parts(step_values).keys()
@@ -114,7 +115,7 @@ def sink_sums(outputs: Sequence[Expr]) -> list[Expr]:
         summed = {
             k: t for k, t in added.items() if needs[k] or _source(t, step_values) in step_values
         }
-        return _without_sums(loop, summed, factors) if summed else None
+        return _without_sums(call, summed, factors) if summed else None
 
     return change_loops(outputs, change)
 
@@ -127,22 +128,20 @@ def _added(body: Body) -> dict[int, Expr]:
     return {k: term for k, term in summands.items() if term is not None}
 
 
-def _without_sums(
-    loop: TakenApart, summed: Mapping[int, Expr], factors: Sequence[Expr]
-) -> list[Expr]:
+def _without_sums(call: Call, summed: Mapping[int, Expr], factors: Sequence[Expr]) -> list[Expr]:
     """The results of the loop, whose steps give out the factors, with those sums after it."""
-    body = loop.body
-    apart = _apart_from_carries(loop)
-    stacks = dict(zip(body.xs, loop.xs, strict=True))
+    body = call.body
+    apart = _apart_from_carries(call)
+    stacks = dict(call.xs)
     stacks.update({f: value for f in factors if (value := apart.get(f)) is not None})
     wholes = (*stacks, *body.ys, *factors)
     inner = _parts(wholes)
     emitted = (f for f in factors if f not in stacks and f not in inner)
     ys = list(dict.fromkeys((*body.ys, *emitted)))
     carries_left = [k for k in range(body.n_carry) if k not in summed]
-    outputs = loop.with_outputs(
+    init = {body.carries[k]: call.init[body.carries[k]] for k in carries_left}
+    outputs = replace(call, init=init).giving(
         [*(body.next_carries[k] for k in carries_left), *ys],
-        {body.carries[k]: loop.init[k] for k in carries_left},
     )
     results = dict(zip(carries_left, outputs, strict=False))
     y_stacks = dict(zip(ys, outputs[len(carries_left) :], strict=True))
@@ -150,7 +149,7 @@ def _without_sums(
     for part, (whole, span) in _parts(w for w in wholes if w not in inner).items():
         stacks.setdefault(part, stacks[whole][span])
     for k, term in summed.items():
-        results[k] = loop.init[k] + _sum_over_steps(term, stacks, loop.length)
+        results[k] = call.init[body.carries[k]] + _sum_over_steps(term, stacks, call.loop.length)
     return [*(results[k] for k in range(body.n_carry)), *(y_stacks[y] for y in body.ys)]
 
 
