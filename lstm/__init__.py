@@ -14,7 +14,8 @@ from lstm.cells import (
     RNNState,
 )
 from lstm.errors import ConfigError, LstmError, ModelFileError, OutputError, TrainingError
-from lstm.losses import binary_cross_entropy, cross_entropy, mse
+from lstm.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
+from lstm.metrics import accuracy, bits_per_character, perplexity
 from lstm.model import Model, Unrolled
 from lstm.tasks import TASKS, Adding, Task, make_task
 from lstm.training import Report, Score, Settings, Trainer, evaluate, train
@@ -45,11 +46,16 @@ __all__ = [
     "Trainer",
     "TrainingError",
     "Unrolled",
+    "accuracy",
     "binary_cross_entropy",
+    "bits_per_character",
     "cross_entropy",
     "evaluate",
+    "huber",
+    "mae",
     "make_task",
     "mse",
+    "perplexity",
     "train",
 ]
 

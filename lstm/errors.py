@@ -1,8 +1,10 @@
-"""The exceptions that `lstm` raises on purpose, and the check of a count, which raises one."""
+"""The exceptions that `lstm` raises on purpose, and the checks of numbers, which raise one."""
 
 from __future__ import annotations
 
-from numbers import Integral
+from contextlib import suppress
+from math import inf, isfinite, nan
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -35,3 +37,33 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ConfigError(f"{name} must be a whole number of at least {least}, not {value!r:.40}")
     return int(value)
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float = -inf,
+    above: float = -inf,
+    most: float = inf,
+    below: float = inf,
+) -> float:
+    """The value as a float. Raises ConfigError unless it is a finite number within the bounds.
+
+    >>> check_number("beta", 0, least=0, below=1)
+    0.0
+    >>> check_number("beta", 1, least=0, below=1)
+    Traceback (most recent call last):
+        ...
+    lstm.errors.ConfigError: beta must be a number of at least 0 and below 1, not 1
+    """
+    number = nan
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):
+            number = float(value)
+    if not (isfinite(number) and least <= number <= most and above < number < below):
+        sides = ("of at least", least), ("above", above), ("of at most", most), ("below", below)
+        bounds = " and ".join(f"{words} {bound:g}" for words, bound in sides if isfinite(bound))
+        kind = f"a number {bounds}" if bounds else "a finite number"
+        raise ConfigError(f"{name} must be {kind}, not {value!r:.40}")
+    return number

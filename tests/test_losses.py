@@ -6,6 +6,7 @@ import pytest
 import minigrad as mg
 from lstm.errors import ConfigError
 from lstm.losses import binary_cross_entropy, cross_entropy, mse
+from lstm.losses.checks import LABELS
 
 
 def test_mse():
@@ -136,8 +137,6 @@ def test_losses_take_arrays_as_targets_in_the_predictions_dtype():
 
 
 def test_the_check_of_labels_states_its_type():
-    from lstm.losses import LABELS
-
     with pytest.raises(mg.DTypeError, match="labels must be integers, not float64"):
         LABELS(mg.var("l", (2,)), classes=3)
     for classes in (0, -1):

@@ -1,0 +1,149 @@
+"""Targets that cannot be: ops that hand them on, and raise an error that names the first of them.
+
+They look at values, so they tell of what is bound later too; loops look before they start.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minigrad as mg
+from lstm.errors import ConfigError
+from lstm.losses.counting import Counting, expression
+from minigrad import Expr
+
+
+def _labels_type(labels: Any, classes: Any) -> Any:
+    if labels.dtype.kind not in "iu":
+        raise mg.DTypeError(f"labels must be integers, not {labels.dtype}")
+    if type(classes) is not int or classes < 1:
+        raise mg.ShapeError(f"classes must be a whole number of at least 1, not {classes!r:.40}")
+    return labels
+
+
+def _labels_checked(labels: NDArray[Any], classes: int) -> NDArray[Any]:
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        raise ConfigError(
+            f"label {_first(labels, wrong, 'is no class')}; "
+            f"there are {classes}, from 0 to {classes - 1}"
+        )
+    return labels
+
+
+def _probabilities_type(targets: Any) -> Any:
+    if targets.dtype.kind != "f":
+        raise mg.DTypeError(f"probabilities must be floats, not {targets.dtype}")
+    return targets
+
+
+def _probabilities_checked(targets: NDArray[Any]) -> NDArray[Any]:
+    wrong = ~((targets >= 0) & (targets <= 1 + 1e-6))  # computed ones may be off by rounding
+    if wrong.any():
+        raise ConfigError(f"target {_first(targets, wrong, 'is no probability')}; they go 0 to 1")
+    return targets
+
+
+def _first(values: NDArray[Any], wrong: NDArray[np.bool_], what: str) -> str:
+    """
+    >>> x = np.array([1, -7, -9])
+    >>> _first(x, x < 0, "is no class")
+    '-7 at [1] is no class, and 1 more'
+    """
+    first = tuple(int(i) for i in np.argwhere(wrong)[0])
+    more = f", and {wrong.sum() - 1} more" if wrong.sum() > 1 else ""
+    place = f" at {list(first)}" if first else ""
+    return f"{values[first]}{place} {what}{more}"
+
+
+LABELS = mg.register(
+    mg.Op(
+        "labels",  # the labels, unless one is no class
+        _labels_type,
+        _labels_checked,
+        no_gradient=True,
+        pointwise=True,
+        attrs=(mg.Attr("classes"),),
+        checks=True,
+    )
+)
+
+PROBABILITIES = mg.register(
+    mg.Op(
+        "probabilities",  # the targets, unless one is below 0 or above 1
+        _probabilities_type,
+        _probabilities_checked,
+        partials=(1,),
+        pointwise=True,
+        checks=True,
+    )
+)
+
+
+def labels_of(
+    logits: Expr, labels: Any, counts: Counting, ignore_index: int | None
+) -> tuple[Expr, Counting]:
+    """Labels, checked where they count, and 0 elsewhere; and what counts, less what is ignored."""
+    labels = expression(labels)
+    if not logits.ndim or labels.shape != logits.shape[:-1] or labels.dtype.kind not in "iu":
+        raise ConfigError(
+            f"labels must be integers of shape {logits.shape[:-1]}, "
+            f"not {labels.dtype} of shape {labels.shape}"
+            + batch_hint(logits.shape[:-1], labels.shape)
+        )
+    counts = _less(counts, labels, ignore_index)
+    return _told(LABELS(counts.only(labels), classes=logits.shape[-1])), counts
+
+
+def probabilities_of(
+    targets: Expr, counts: Counting, ignore_index: int | None = None
+) -> tuple[Expr, Counting]:
+    """The same for targets between 0 and 1, as floats."""
+    counts = _less(counts, targets, ignore_index)
+    return _told(PROBABILITIES(counts.only(targets))), counts
+
+
+def _less(counts: Counting, labels: Expr, ignore_index: int | None) -> Counting:
+    if ignore_index is None:
+        return counts
+    if isinstance(ignore_index, bool) or not isinstance(ignore_index, (int, np.integer)):
+        raise ConfigError(f"ignore_index must be a whole number, not {ignore_index!r:.40}")
+    if labels.dtype.kind in "iu":
+        limits = np.iinfo(labels.dtype)
+        if not limits.min <= ignore_index <= limits.max:
+            return counts  # no label of this dtype can be it
+    return counts.but(labels == int(ignore_index))
+
+
+def _told(checked: Expr) -> Expr:
+    """An error now rather than later, where the values are known."""
+    if not mg.free_variables(checked):
+        checked.op.numpy(np.asarray(checked.args[0].eval()), *checked.attrs)
+    return checked
+
+
+def require_same_shape(prediction: Expr, target: Expr) -> None:
+    """Raise ConfigError unless it is one shape."""
+    # Broadcasting here is nearly always a (B,) against a (B, 1), and trains to nonsense silently.
+    if prediction.shape != target.shape:
+        raise ConfigError(
+            f"prediction {prediction.shape} and target {target.shape} must have one shape"
+            + batch_hint(prediction.shape, target.shape)
+        )
+
+
+def batch_hint(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
+    """Where only the batch differs, the model has most likely read its input the wrong way round.
+
+    >>> batch_hint((7, 1), (3, 1))
+    '; of 3 targets and 7 predictions: is xs (T, B, I), time first, or batch first?'
+    """
+    if not prediction or not target or prediction[1:] != target[1:] or prediction == target:
+        return ""
+    return (
+        f"; of {target[0]} targets and {prediction[0]} predictions: is xs (T, B, I), time first, "
+        "or batch first?"
+    )
