@@ -13,12 +13,30 @@ from lstm.cells import (
     PeepholeLSTM,
     RNNState,
 )
-from lstm.errors import ConfigError, LstmError, ModelFileError, OutputError, TrainingError
+from lstm.errors import (
+    CheckpointError,
+    ConfigError,
+    LstmError,
+    ModelFileError,
+    OutputError,
+    TrainingError,
+)
 from lstm.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
 from lstm.metrics import accuracy, bits_per_character, perplexity
 from lstm.model import Model, Unrolled
 from lstm.tasks import TASKS, Adding, Task, make_task
-from lstm.training import Report, Score, Settings, Trainer, evaluate, train
+from lstm.training import (
+    Fitted,
+    Progress,
+    Report,
+    Score,
+    Settings,
+    Trainer,
+    TrainingState,
+    evaluate,
+    fit,
+    train,
+)
 from minigrad.graph.origin import library
 from minigrad.names import did_you_mean
 
@@ -30,14 +48,17 @@ __all__ = [
     "TASKS",
     "Adding",
     "Cell",
+    "CheckpointError",
     "ConfigError",
     "CoupledLSTM",
+    "Fitted",
     "LSTMState",
     "LstmError",
     "Model",
     "ModelFileError",
     "OutputError",
     "PeepholeLSTM",
+    "Progress",
     "RNNState",
     "Report",
     "Score",
@@ -45,12 +66,14 @@ __all__ = [
     "Task",
     "Trainer",
     "TrainingError",
+    "TrainingState",
     "Unrolled",
     "accuracy",
     "binary_cross_entropy",
     "bits_per_character",
     "cross_entropy",
     "evaluate",
+    "fit",
     "huber",
     "mae",
     "make_task",

@@ -20,6 +20,10 @@ class ModelFileError(LstmError, ValueError):
     """A model file that is missing, malformed, or does not hold what its header says."""
 
 
+class CheckpointError(LstmError, ValueError):
+    """A checkpoint that is missing or damaged, or of another training."""
+
+
 class OutputError(LstmError, OSError):
     """A file or folder that cannot be written."""
 

@@ -9,7 +9,7 @@ from lstm.errors import ConfigError, TrainingError
 from lstm.model import Model
 from lstm.optim import adam, sgd
 from lstm.tasks import Adding
-from lstm.training import Settings, Trainer, evaluate, random_streams, train
+from lstm.training import Report, Settings, Trainer, evaluate, random_streams, train
 
 TASK = Adding(length=10)
 
@@ -52,7 +52,7 @@ def test_models_of_one_seed_see_the_same_batches():
 def test_reports_hold_the_loss_and_the_norm_before_clipping():
     w = mg.param("w", [3.0, 4.0])
     trainer = Trainer(0.5 * mg.sum(mg.square(w)), [], {"w": w}, sgd(1.0), clip=1.0)
-    assert trainer.step() == (1, 12.5, 5.0)
+    assert trainer.step() == Report(1, 12.5, 5.0)
     np.testing.assert_allclose(w.value, [2.4, 3.2])
     assert trainer.step().step == 2
 

@@ -25,14 +25,13 @@ def loaded(args: argparse.Namespace) -> Model[Any]:
 
 
 def shown_batch(task: Task, seed: int) -> tuple[Any, Any]:
-    _, _, rng = random_streams(seed)
-    return task.batch(rng, SHOWN_SEQUENCES)
+    return task.batch(random_streams(seed).test, SHOWN_SEQUENCES)
 
 
 def trained(
     cell: AnyCell, task: Task, settings: Settings, quiet: bool
 ) -> tuple[Model[Any], Model[Any], Score, list[Report]]:
-    rng, _, _ = random_streams(settings.seed)
+    rng = random_streams(settings.seed).params
     model: Model[Any] = Model.create(cell, task.output_size, rng, task.config())
     before = model.copy()
     reports = list(_progress(cell.name, train(model, task, settings), settings.steps, quiet))

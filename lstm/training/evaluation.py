@@ -25,6 +25,32 @@ class Score(NamedTuple):
     """Whether the task's own criterion is met."""
 
 
+class Evaluation:
+    """A model's predictions for a task, compiled once and asked often."""
+
+    def __init__(self, model: Model[Any], task: Task) -> None:
+        xs, ys = inputs_of(task, TEST_BATCH, model.cell.dtype)
+        output = model.output(xs)
+        self._task = task
+        self._run = mg.function([xs, ys], [output, task.loss(output, ys)])
+
+    def score(self, rng: np.random.Generator, batches: int) -> Score:
+        """With what the parameters hold now, on so many batches of 500 sequences each."""
+        predictions, targets, losses = [], [], []
+        for _ in range(batches):
+            batch = self._task.batch(rng, TEST_BATCH)
+            prediction, loss = self._run(*batch)
+            predictions.append(prediction)
+            targets.append(batch.ys)
+            losses.append(float(loss))
+        prediction, target = np.concatenate(predictions), np.concatenate(targets)
+        return Score(
+            float(np.mean(losses)),
+            float(self._task.correct(prediction, target).mean()),
+            bool(self._task.solved(prediction, target)),
+        )
+
+
 def evaluate(model: Model[Any], task: Task, seed: int) -> Score:
     """Test a model on 2000 new sequences, the same for every model of one seed.
 
@@ -32,19 +58,4 @@ def evaluate(model: Model[Any], task: Task, seed: int) -> Score:
     `train` does.
     """
     check_fits(model, task)
-    xs, ys = inputs_of(task, TEST_BATCH, model.cell.dtype)
-    output = model.output(xs)
-    run = mg.function([xs, ys], [output, task.loss(output, ys)])
-    _, _, rng = random_streams(seed)
-    results = []
-    for _ in range(TEST_SEQUENCES // TEST_BATCH):
-        batch = task.batch(rng, TEST_BATCH)
-        prediction, loss = run(*batch)
-        results.append((prediction, batch.ys, float(loss)))
-    predictions, targets, losses = zip(*results, strict=True)
-    prediction, target = np.concatenate(predictions), np.concatenate(targets)
-    return Score(
-        float(np.mean(losses)),
-        float(task.correct(prediction, target).mean()),
-        task.solved(prediction, target),
-    )
+    return Evaluation(model, task).score(random_streams(seed).test, TEST_SEQUENCES // TEST_BATCH)

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lstm.errors import ConfigError
+from lstm.errors import ConfigError, TrainingError
 from lstm.model import Model
-from lstm.optim import adam, cosine
+from lstm.optim import Optimizer
 from lstm.tasks import Task
 from lstm.training.settings import Settings
-from lstm.training.streams import check_fits, inputs_of, random_streams
+from lstm.training.streams import (
+    check_fits,
+    inputs_of,
+    put_stream,
+    random_streams,
+    stream_values,
+)
 from lstm.training.trainer import Report, Trainer
 
 
 def train(model: Model[Any], task: Task, settings: Settings | None = None) -> Iterator[Report]:
     """Train in place on fresh batches; yields a report after each step, and trains as it is asked
-    for them: `for report in train(model, task): ...`
+    for them: `for report in train(model, task): ...`; `lstm.fit` does all that goes with it.
 
     Raises ConfigError, at once, for what is no task and for a task that does not fit the model.
 
@@ -28,16 +34,41 @@ def train(model: Model[Any], task: Task, settings: Settings | None = None) -> It
     [1, 2, 3]
     """
     check_fits(model, task)
+    settings = checked(settings)
+
+    def steps() -> Iterator[Report]:
+        trainer = trainer_of(model, task, settings)
+        for _ in range(settings.steps):
+            yield next_step(trainer, task, settings.batch)
+
+    return steps()
+
+
+def checked(settings: Settings | None) -> Settings:
+    """The settings, or the default ones. Raises ConfigError for what is none."""
     if settings is not None and not isinstance(settings, Settings):
         raise ConfigError(f"settings must be lstm.Settings(...), not {settings!r:.40}")
-    return _train(model, task, settings or Settings())
+    return settings or Settings()
 
 
-def _train(model: Model[Any], task: Task, settings: Settings) -> Iterator[Report]:
+def trainer_of(
+    model: Model[Any], task: Task, settings: Settings, optimizer: Optimizer | None = None
+) -> Trainer:
+    """What trains a model on a task, with the stream of its batches, before the first step."""
     xs, ys = inputs_of(task, settings.batch, model.cell.dtype)
     loss = task.loss(model.output(xs), ys)
-    optimizer = adam(cosine(settings.rate, settings.steps))
-    trainer = Trainer(loss, [xs, ys], model.params, optimizer, settings.clip)
-    _, batches, _ = random_streams(settings.seed)
-    for _ in range(settings.steps):
-        yield trainer.step(*task.batch(batches, settings.batch))
+    chosen = settings.make_optimizer() if optimizer is None else optimizer
+    trainer = Trainer(loss, [xs, ys], model.params, chosen, settings.clip)
+    trainer.state.streams["batches"] = random_streams(settings.seed).batches
+    return trainer
+
+
+def next_step(trainer: Trainer, task: Task, batch: int) -> Report:
+    """A step on the next batch of the trainer's stream; a step that fails draws none."""
+    stream = trainer.state.streams["batches"]
+    before = stream_values(stream)
+    try:
+        return trainer.step(*task.batch(stream, batch))
+    except TrainingError:
+        put_stream(stream, before)
+        raise

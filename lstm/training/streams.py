@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import reprlib
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,12 +14,23 @@ from lstm.tasks import TASKS, Task
 from minigrad import Expr
 
 
-def random_streams(seed: int) -> tuple[np.random.Generator, ...]:
-    """Independent generators for (parameters, training batches, test batches).
+class Streams(NamedTuple):
+    """Independent generators of random numbers, one for each thing that draws."""
+
+    params: np.random.Generator
+    batches: np.random.Generator
+    test: np.random.Generator
+    validation: np.random.Generator
+    dropout: np.random.Generator
+
+
+def random_streams(seed: int) -> Streams:
+    """The generators of a seed.
 
     Two models with one seed see the same batches, whatever else they draw.
     """
-    return tuple(np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(3))
+    seeds = np.random.SeedSequence(seed).spawn(len(Streams._fields))
+    return Streams(*map(np.random.default_rng, seeds))
 
 
 def inputs_of(task: Task, batch: int, dtype: str) -> tuple[Expr, Expr]:
@@ -44,3 +56,53 @@ def check_fits(model: Model[Any], task: Task) -> None:
             f"the model has {sizes[0]} inputs and {sizes[1]} outputs, but the task {task.name} "
             f"has {task.input_size} and {task.output_size}"
         )
+
+
+# The fields of NumPy's PCG64, which `default_rng` makes, and how many bits each has.
+_PCG64 = {"state": 128, "inc": 128}
+_HALVES = {"has_uint32": 1, "uinteger": 32}
+
+
+def stream_values(rng: np.random.Generator) -> dict[str, Any]:
+    """What a generator will draw next, as plain values that JSON keeps.
+
+    >>> rng = np.random.default_rng(0)
+    >>> values = stream_values(rng)
+    >>> first = rng.random()
+    >>> put_stream(rng, values)
+    >>> rng.random() == first
+    True
+    """
+    state = rng.bit_generator.state
+    if state["bit_generator"] != "PCG64":
+        raise ConfigError(
+            f"a stream of {state['bit_generator']} cannot be saved; use numpy.random.default_rng"
+        )
+    inner = {name: int(state["state"][name]) for name in _PCG64}
+    return {"bit_generator": "PCG64", "state": inner} | {n: int(state[n]) for n in _HALVES}
+
+
+def put_stream(rng: np.random.Generator, values: Any) -> None:
+    """Let a generator go on where `stream_values` was asked. Raises what `check_stream` raises."""
+    check_stream(values)
+    rng.bit_generator.state = values
+
+
+def check_stream(values: Any) -> None:
+    """Raise ConfigError unless this is the state of a generator: a file may say anything."""
+    inner = values.get("state") if isinstance(values, dict) else None
+    sound = (
+        isinstance(inner, dict)
+        and set(values) == {"bit_generator", "state", *_HALVES}
+        and values["bit_generator"] == "PCG64"
+        and set(inner) == set(_PCG64)
+        and all(_has_bits(inner[name], bits) for name, bits in _PCG64.items())
+        and all(_has_bits(values[name], bits) for name, bits in _HALVES.items())
+        and inner["inc"] % 2 == 1  # its steps do not repeat early only then
+    )
+    if not sound:
+        raise ConfigError(f"{reprlib.repr(values)} is no state of a random generator")
+
+
+def _has_bits(value: Any, bits: int) -> bool:
+    return type(value) is int and 0 <= value < 1 << bits

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigrad as mg
-from lstm.errors import TrainingError
+from lstm.errors import ConfigError, TrainingError
 from lstm.optim import Optimizer, clip_by_global_norm, global_norm
+from lstm.training.state import TrainingState, by_dotted_name
 from minigrad import Expr, NonFiniteError
 
 
@@ -21,51 +22,68 @@ class Report(NamedTuple):
     loss: float
     grad_norm: float
     """The global norm of the gradient, before clipping."""
+    outputs: tuple[Any, ...] = ()
+    """What else the trainer was asked for."""
 
 
 class Trainer:
-    """One compiled training step over `inputs`, which writes `params` in place.
+    """One compiled training step over `inputs`, which writes all of `state` in place.
 
-    loss: a scalar expression. clip: the largest global norm of the gradient, or None.
-    The step count and what the optimiser remembers are parameters too, so that nothing of the
+    loss: a scalar expression.
+    params: its parameters, a mapping, nested or not, of names to `minigrad.param` leaves.
+    optimizer: any pair of `lstm.optim`; it knows the parameters by their dotted names.
+    clip: the largest global norm of the gradient, or None.
+    outputs: further expressions that each report gives.
+    updates: {leaf: expression}, of leaves beside the parameters, written in the same step: a
+        state that is carried on, the key of dropout.
+
+    The step count and what the optimiser remembers are leaves too, so that nothing of the
     arithmetic is outside the graph. One step that meets a loss or a gradient that is not finite
     changes nothing, and raises TrainingError.
 
     >>> from lstm.optim import sgd
-    >>> w, x = mg.param("w", 1.0), mg.var("x")
-    >>> trainer = Trainer(mg.square(w * x), [x], {"w": w}, sgd(0.125))
-    >>> trainer.step(2.0), float(w.value)  # w - 0.125 · 2 w x²
-    (Report(step=1, loss=4.0, grad_norm=8.0), 0.0)
+    >>> w, x, seen = mg.param("w", 1.0), mg.var("x"), mg.param("seen", 0.0)
+    >>> loss = mg.square(w * x)
+    >>> trainer = Trainer(loss, [x], {"w": w}, sgd(0.125), updates={seen: seen + x})
+    >>> report = trainer.step(2.0)
+    >>> report.step, report.loss, report.grad_norm
+    (1, 4.0, 8.0)
+    >>> float(w.value), float(seen.value)  # w - 0.125 · 2 w x²
+    (0.0, 2.0)
     """
 
     def __init__(
         self,
         loss: Expr,
         inputs: Sequence[Expr],
-        params: Mapping[str, Expr],
+        params: Mapping[str, Any],
         optimizer: Optimizer,
         clip: float | None = None,
         backend: str = "auto",
+        *,
+        outputs: Sequence[Expr] = (),
+        updates: Mapping[Expr, Expr] | None = None,
     ) -> None:
-        self._count = mg.param("step", 0.0)
-        grads = mg.grad(loss, params)
-        norm = global_norm(grads)
-        clipped = grads if clip is None else clip_by_global_norm(grads, clip)
-        state = {name: mg.param(name, value) for name, value in optimizer.init(params).items()}
-        steps, new_state = optimizer.update(clipped, state, params, self._count)
-        updates = {p: p + steps[name] for name, p in params.items()}
-        updates |= {p: new_state[name] for name, p in state.items()}
-        updates[self._count] = self._count + 1
+        self.state = state = _state(by_dotted_name(params), optimizer, list(updates or {}))
+        self._grads = mg.grad(loss, state.params)
+        norm = global_norm(self._grads)
+        clipped = self._grads if clip is None else clip_by_global_norm(self._grads, clip)
+        steps, memory = optimizer.update(clipped, state.optimizer, state.params, state.count)
+        written = {p: p + steps[name] for name, p in state.params.items()}
+        written |= {p: memory[name] for name, p in state.optimizer.items()}
+        written |= {**(updates or {}), state.count: state.count + 1}
         sound = mg.isfinite(loss) & mg.isfinite(norm)
-        guarded = {p: mg.where(sound, new, p) for p, new in updates.items()}
-        self._inputs, self._watched = list(inputs), [loss, norm]
-        self._run = mg.function(self._inputs, self._watched, updates=guarded, backend=backend)
+        guarded = {p: mg.where(sound, new, p) for p, new in written.items()}
+        self._loss, self._inputs = loss, list(inputs)
+        self._run = mg.function(
+            self._inputs, [loss, norm, *outputs], updates=guarded, backend=backend
+        )
 
     def step(self, *values: Any) -> Report:
         """One step on one batch. Raises TrainingError, which names the op where a NaN was born."""
-        loss, norm = (float(x) for x in self._run(*values))
-        report = Report(int(self._count.value), loss, norm)
-        if not np.isfinite([loss, norm]).all():
+        loss, norm, *outputs = self._run(*values)
+        report = Report(self.state.steps, float(loss), float(norm), tuple(outputs))
+        if not np.isfinite([report.loss, report.grad_norm]).all():
             raise TrainingError(self._diagnosis(report, values))
         return report
 
@@ -73,7 +91,17 @@ class Trainer:
         what = "loss" if not np.isfinite(report.loss) else "gradient"
         head = f"the {what} is not finite in step {report.step + 1} of training"
         try:  # the same once more, slowly; the parameters are still those of the bad step
-            mg.function(self._inputs, self._watched, check_finite=True)(*values)
+            watched = [self._loss, self._grads]
+            mg.function(self._inputs, watched, check_finite=True)(*values)
         except NonFiniteError as error:
             return f"{head}: {error}"
         return head
+
+
+def _state(params: dict[str, Expr], optimizer: Optimizer, carried: Sequence[Expr]) -> TrainingState:
+    memory = {name: mg.param(name, value) for name, value in optimizer.init(params).items()}
+    by_name = {str(leaf.name): leaf for leaf in carried}
+    if len(by_name) < len(carried) or {None} & {leaf.name for leaf in carried}:
+        names = ", ".join(str(leaf.name) for leaf in carried)
+        raise ConfigError(f"leaves that updates= writes need names of their own, not {names}")
+    return TrainingState(params, memory, by_name, mg.param("count", 0.0))

@@ -15,6 +15,7 @@ from operator import attrgetter, is_
 from typing import Any, TypeAlias, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minigrad.errors import DTypeError, GraphError, MinigradError, ShapeError
 from minigrad.graph.origin import CONTEXT, Origin, caller, line_of, users_line
@@ -213,7 +214,7 @@ class Expr(_Fields):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "value" and self.op.holds and self.op.names:
-            self.attrs[-1].assign(value, str(self.name))
+            object.__setattr__(self, name, value)
             return
         only = "; only a param has a value to set" if name == "value" else ""
         raise AttributeError(f"expressions are immutable: cannot set {name!r}{only}")
@@ -226,6 +227,10 @@ class Expr(_Fields):
         array = cast(Array, self.attrs[-1].array)
         # A constant belongs to all equal graphs: nobody gets at its array's own shape and flags.
         return array if self.op.names else array.view()
+
+    @value.setter
+    def value(self, new: ArrayLike) -> None:
+        self.attrs[-1].assign(new, str(self.name))
 
     @property
     def shape(self) -> Shape:  # type: ignore[override]

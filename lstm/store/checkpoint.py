@@ -1,0 +1,123 @@
+"""A checkpoint: what training must know to go on as if it had never stopped, in one file.
+
+It is safetensors: numbers as tensors by dotted name, all else as plain JSON values in the header,
+random streams among them. The reader takes nothing on trust, and no code is ever taken from a file.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from lstm.errors import CheckpointError
+from lstm.files import write_atomically
+from lstm.store.foreign import what_it_is
+
+FORMAT = "minigrad-lstm-checkpoint"
+VERSION = 1
+_SUM = "crc32"
+_DTYPES = {"F32", "F64", "I64", "U64", "BOOL"}
+_PARTS = ("model", "task", "settings", "streams", "run")
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds; what it means is training's to say."""
+
+    arrays: dict[str, NDArray[Any]]
+    """By dotted name: "params.W_f", "optimizer.m.W_f", "carried.h", "count", "best.W_f"."""
+    about: dict[str, Any]
+    """Plain values: "model", "task", "settings", "streams", "run"; each an object."""
+
+
+def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write it whole or not at all: the one of before stays until then. Raises OutputError."""
+    about = {"version": VERSION, **checkpoint.about}
+    text = json.dumps(about, ensure_ascii=False, allow_nan=False)
+    summed = f"{_checksum(text, checkpoint.arrays):08x}"
+    write_atomically(path, save(checkpoint.arrays, metadata={FORMAT: text, _SUM: summed}))
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read what `write_checkpoint` wrote. Raises CheckpointError, which says what is wrong with the
+    file: it is missing, damaged, of another version, or none of ours.
+    """
+    try:
+        return _read(Path(path))
+    except SafetensorError as error:
+        reason = _what_is_wrong(Path(path), error)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except _MalformedError as error:
+        reason = str(error)
+    raise CheckpointError(f"cannot resume from {path}: {reason}")
+
+
+class _MalformedError(Exception):
+    """What is wrong with a file, in words that follow a colon."""
+
+
+def _read(path: Path) -> Checkpoint:
+    try:
+        with path.open("rb"):  # the operating system says it more clearly than the reader
+            pass
+    except ValueError:  # half a character, or a NUL
+        raise _MalformedError("no file can be called so") from None
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata() or {}
+        about = _about(metadata)
+        arrays = {}
+        for name in file.keys():  # noqa: SIM118 - it is no mapping
+            dtype = file.get_slice(name).get_dtype()
+            if dtype not in _DTYPES:
+                raise _MalformedError(f"tensor {name!r:.60} is of dtype {dtype!r:.20}")
+            arrays[name] = file.get_tensor(name)
+    if metadata.get(_SUM) != f"{_checksum(metadata[FORMAT], arrays):08x}":
+        raise _MalformedError("it is damaged: its checksum is another")
+    return Checkpoint(arrays, about)
+
+
+def _about(metadata: Mapping[str, str]) -> dict[str, Any]:
+    if FORMAT not in metadata:
+        raise _MalformedError("it is a safetensors file, but no checkpoint of lstm")
+    try:
+        about = json.loads(metadata[FORMAT], parse_constant=_no_number)
+        json.dumps(about, ensure_ascii=False).encode()  # as saving it again will
+    except UnicodeEncodeError:
+        raise _MalformedError("its header has half a character in it, which is no text") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, too
+        raise _MalformedError("its header is not JSON") from None
+    if not isinstance(about, dict):
+        raise _MalformedError("its header is no JSON object")
+    version = about.pop("version", None)
+    if type(version) is not int or version != VERSION:
+        raise _MalformedError(f"format version {version!r:.40}; this is {VERSION}")
+    if set(about) != set(_PARTS) or not all(isinstance(about[part], dict) for part in _PARTS):
+        raise _MalformedError(f"its header is not made of {', '.join(_PARTS)}")
+    return about
+
+
+def _no_number(spelled: str) -> Any:
+    raise ValueError(spelled)
+
+
+def _checksum(text: str, arrays: Mapping[str, NDArray[Any]]) -> int:
+    total = zlib.crc32(text.encode(errors="surrogatepass"))
+    for name in sorted(arrays):
+        value = arrays[name]
+        total = zlib.crc32(f"{name} {value.dtype} {value.shape}".encode(), total)
+        total = zlib.crc32(value.tobytes(), total)
+    return total
+
+
+def _what_is_wrong(path: Path, error: SafetensorError) -> str:
+    try:
+        return what_it_is(path) or f"it is no sound safetensors file ({error})"
+    except OSError as problem:
+        return problem.strerror or str(problem)

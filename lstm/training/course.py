@@ -1,0 +1,192 @@
+"""One training from its first step to its last, whatever stops it in between."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
+from typing import Any
+
+from numpy.typing import NDArray
+
+from lstm.errors import ConfigError
+from lstm.model import Model
+from lstm.optim import Optimizer
+from lstm.store.checkpoint import Checkpoint
+from lstm.tasks import Task
+from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Evaluation, Score
+from lstm.training.loop import next_step, trainer_of
+from lstm.training.settings import Settings
+from lstm.training.state import by_dotted_name
+from lstm.training.streams import random_streams
+from lstm.training.trainer import Report
+
+_BEST = "best."
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides when a training is validated and when it is over, beside its settings."""
+
+    validate: int
+    """Steps between validations; 0: none."""
+    patience: int | None
+    own_optimizer: bool
+    """Whether the settings do not say which optimiser it is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The model where validation went best."""
+
+    score: Score
+    step: int
+    values: dict[str, NDArray[Any]]
+
+
+class Course:
+    """The trainer, its state, and what is known of the validations so far."""
+
+    def __init__(
+        self,
+        model: Model[Any],
+        task: Task,
+        settings: Settings,
+        plan: Plan,
+        optimizer: Optimizer | None,
+    ) -> None:
+        self.model, self.task, self.settings, self.plan = model, task, settings, plan
+        self.trainer = trainer_of(model, task, settings, optimizer)
+        self.state = self.trainer.state
+        self.best: Best | None = None
+        self.waited = 0
+        """Validations since the best one."""
+        self._evaluation = Evaluation(model, task) if plan.validate else None
+
+    def over(self) -> str | None:
+        """Why there is nothing left to do: "solved", "patience" or "steps"; None where there is."""
+        if self.best is not None and self.best.score.solved:
+            return "solved"
+        if self.plan.patience is not None and self.waited >= self.plan.patience:
+            return "patience"
+        return "steps" if self.state.steps >= self.settings.steps else None
+
+    def step(self) -> tuple[Report, Score | None]:
+        """One step, and the validation that is due after it."""
+        report = next_step(self.trainer, self.task, self.settings.batch)
+        every = self.plan.validate
+        due = every and (report.step % every == 0 or report.step == self.settings.steps)
+        return report, self._validate() if due else None
+
+    def _validate(self) -> Score:
+        assert self._evaluation is not None
+        # The same sequences each time; all that the criterion asks for only where they are solved.
+        score = self._evaluation.score(random_streams(self.settings.seed).validation, 1)
+        if score.solved:
+            rng = random_streams(self.settings.seed).validation
+            all_of_them = self._evaluation.score(rng, TEST_SEQUENCES // TEST_BATCH)
+            score = score._replace(solved=all_of_them.solved)
+        self.waited += 1
+        if isfinite(score.loss) and (self.best is None or _rank(score) > _rank(self.best.score)):
+            values = {name: p.value.copy() for name, p in self.state.params.items()}
+            self.best, self.waited = Best(score, self.state.steps, values), 0
+        return score
+
+    def best_model(self) -> Model[Any]:
+        """A copy of the model where validation went best, or as it is where none was made."""
+        model = self.model.copy()
+        if self.best is not None:
+            for name, p in by_dotted_name(model.params).items():
+                p.value = self.best.values[name]
+        return model
+
+    # --- checkpoints ---------------------------------------------------------------------------
+
+    def checkpoint(self) -> Checkpoint:
+        """All of it, as a file keeps it."""
+        arrays, run = self.state.arrays(), asdict(self.plan) | {"waited": self.waited, "best": None}
+        if self.best is not None:
+            arrays |= {_BEST + name: value for name, value in self.best.values.items()}
+            run["best"] = self.best.score._asdict() | {"step": self.best.step}
+        return Checkpoint(
+            arrays,
+            {
+                "model": self.model.config(),
+                "task": self.task.config(),
+                "settings": asdict(self.settings),
+                "streams": self.state.streams_values(),
+                "run": run,
+            },
+        )
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from there: all of it or nothing. Raises ConfigError for one of another training,
+        or that is not what `checkpoint` gives."""
+        about = checkpoint.about
+        _require_same("model", _without_task(self.model.config()), _without_task(about["model"]))
+        _require_same("task", self.task.config(), about["task"])
+        arrays = {k: v for k, v in checkpoint.arrays.items() if not k.startswith(_BEST)}
+        best = _best(about["run"], checkpoint.arrays, self.state.params)
+        waited = about["run"].get("waited")
+        if type(waited) is not int or waited < 0:
+            raise ConfigError(f"it waited {waited!r:.40} validations")
+        self.state.put_back(arrays, about["streams"])
+        self.best, self.waited = best, waited
+
+
+def settings_in(checkpoint: Checkpoint) -> Settings:
+    """The settings of a checkpoint. Raises ConfigError."""
+    settings: Settings = _made(Settings, "settings", checkpoint.about["settings"])
+    return settings
+
+
+def plan_in(checkpoint: Checkpoint) -> Plan:
+    """The plan of a checkpoint. Raises ConfigError."""
+    ours = {k: v for k, v in checkpoint.about["run"].items() if k not in ("waited", "best")}
+    plan: Plan = _made(Plan, "run", ours)
+    counts = [plan.validate] + ([] if plan.patience is None else [plan.patience])
+    if any(type(n) is not int or n < 0 for n in counts) or type(plan.own_optimizer) is not bool:
+        raise ConfigError("its run has no proper plan")
+    return plan
+
+
+def _rank(score: Score) -> tuple[bool, float]:
+    return score.solved, -score.loss
+
+
+def _made(kind: Any, what: str, values: Mapping[str, Any]) -> Any:
+    if set(values) != {f.name for f in fields(kind)}:
+        names = ", ".join(f.name for f in fields(kind))
+        raise ConfigError(f"its {what} are not {names}")
+    return kind(**values)
+
+
+def _best(
+    run: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], params: Mapping[str, Any]
+) -> Best | None:
+    values = {k.removeprefix(_BEST): v for k, v in arrays.items() if k.startswith(_BEST)}
+    said = run.get("best")
+    if said is None and not values:
+        return None
+    types = {"loss": float, "correct": float, "solved": bool, "step": int}
+    sound = isinstance(said, dict) and {k: type(v) for k, v in said.items()} == types
+    shapes = {name: (p.shape, p.dtype) for name, p in params.items()}
+    if not sound or {name: (v.shape, v.dtype) for name, v in values.items()} != shapes:
+        raise ConfigError("its best model is not of the same parameters")
+    assert said is not None
+    return Best(Score(said["loss"], said["correct"], said["solved"]), said["step"], values)
+
+
+def _require_same(what: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
+    plain = json.loads(json.dumps(now))
+    if plain != then:
+        differing = [k for k in plain if k not in then or plain[k] != then[k]]
+        name = differing[0] if differing else next(iter(set(then) - set(plain)))
+        said = [reprlib.repr(x.get(name)) for x in (then, plain)]
+        raise ConfigError(f"it is of another {what}: its {name} is {said[0]}, not {said[1]}")
+
+
+def _without_task(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in config.items() if k != "task"}

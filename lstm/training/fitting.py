@@ -1,0 +1,265 @@
+"""Training from the first step to the last: validated, saved, stopped and resumed."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lstm.errors import (
+    CheckpointError,
+    ConfigError,
+    OutputError,
+    TrainingError,
+    check_count,
+)
+from lstm.files import check_file
+from lstm.model import Model
+from lstm.optim import Optimizer
+from lstm.store.checkpoint import read_checkpoint, write_checkpoint
+from lstm.tasks import Task
+from lstm.training.course import Course, Plan, plan_in, settings_in
+from lstm.training.evaluation import Score, evaluate
+from lstm.training.interruption import Interruption
+from lstm.training.loop import checked
+from lstm.training.metrics_file import MetricsFile
+from lstm.training.progress import Callback, Progress, shown
+from lstm.training.settings import Settings
+from lstm.training.streams import check_fits
+from lstm.training.trainer import Report
+
+SECONDS_BETWEEN_SAVES = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What came of a training."""
+
+    model: Model[Any]
+    """The model that was trained, after its last step."""
+    best: Model[Any]
+    """A copy of it as it was when validation went best; after the last step where none was made."""
+    reports: list[Report]
+    """Of each step of this run."""
+    score: Score
+    """How `best` does on test sequences."""
+    why: str
+    """Why it ended: "solved", "patience", "steps", "callback" or "interrupted"."""
+
+
+def fit(
+    model: Model[Any],
+    task: Task,
+    settings: Settings | None = None,
+    *,
+    optimizer: Optimizer | None = None,
+    validate: int | None = None,
+    patience: int | None = None,
+    out: str | Path | None = None,
+    save_every: int | None = None,
+    resume: bool = False,
+    force: bool = False,
+    metrics: str | Path | None = None,
+    callback: Callback | None = None,
+    progress: bool | None = None,
+) -> Fitted:
+    """Train a model in place until its task is solved or the steps are done.
+
+    optimizer: a pair of `lstm.optim` instead of the one that the settings name.
+    validate: the steps between validations, which are on 500 sequences of a stream of their own;
+        by default there are ten in all; 0 is none. Training ends where the task's criterion is met,
+        on 2000 sequences. patience: it ends, too, after so many validations without a better one.
+    out: a checkpoint's path. It is written whole at the end, when interrupted, and every
+        `save_every` steps (by default when 10 s have passed). resume: go on from it, bit for bit as
+        if it had never stopped, with its settings; only steps may be others, to train longer.
+    force: write over a checkpoint or metrics that are there, which is refused otherwise.
+    metrics: a file to which each step adds one JSON object in a line.
+    callback: is called with a Progress after each step; training ends where it returns True.
+    progress: whether to show a bar on standard error; by default where that is a terminal.
+
+    The first Ctrl-C, SIGTERM or SIGHUP ends training after the step that is running; the state is
+    saved, and the signal then does what it always does, with a note that says how to go on. The
+    second one does it at once.
+
+    Raises ConfigError as `train` does; TrainingError for a loss or a gradient that is not finite;
+    CheckpointError for a checkpoint that cannot be resumed; OutputError for a file that cannot be
+    written: before training where that can be known.
+
+    >>> from lstm.cells import RNN
+    >>> from lstm.tasks import Adding
+    >>> model = Model.create(RNN(input_size=2, hidden_size=4), output_size=1, seed=0)
+    >>> fitted = fit(model, Adding(length=5), Settings(steps=20))
+    >>> fitted.why, fitted.reports[-1].step, fitted.score.solved
+    ('steps', 20, False)
+    """
+    check_fits(model, task)
+    _check_files(out, metrics, resume=resume, force=force)
+    counts = {"validate": (validate, 0), "patience": (patience, 1), "save_every": (save_every, 1)}
+    for name, (value, least) in counts.items():
+        if value is not None:
+            check_count(name, value, least)
+    course = _course(model, task, settings, optimizer, validate, patience, out if resume else None)
+    saver, reports = _Saver(course, out, save_every), []
+    with ExitStack() as stack:
+        if metrics is not None:
+            log = stack.enter_context(MetricsFile(metrics, course.state.steps))
+        show = stack.enter_context(shown(model.cell.name, course.settings.steps, progress))
+        asked = stack.enter_context(Interruption())
+        start, why = time.perf_counter(), course.over()
+        while why is None:
+            report, score = saver.step()
+            reports.append(report)
+            told = _progress(course, report, score, len(reports), time.perf_counter() - start)
+            if metrics is not None:
+                log.add(_line(report, score))
+            saver.save_if_due()
+            show(told)
+            stop = callback is not None and callback(told)
+            why = course.over() or _stopped(asked.signal is not None, bool(stop))
+        saver.save()
+    _pass_on(asked, course, out)
+    best = course.best_model()
+    return Fitted(model, best, reports, evaluate(best, task, course.settings.seed), why)
+
+
+# --- before the first step ----------------------------------------------------------------------
+
+
+def _check_files(
+    out: str | Path | None, metrics: str | Path | None, *, resume: bool, force: bool
+) -> None:
+    """Raise OutputError, or ConfigError, for files that cannot be written or should not be."""
+    if resume and out is None:
+        raise ConfigError("resume=True needs out=, the path of the checkpoint")
+    for path in (out, metrics):
+        if path is None:
+            continue
+        check_file(path)
+        if Path(path).exists() and not (resume or force):
+            raise OutputError(
+                f"{path} is there already: resume=True goes on from it, force=True writes over it"
+            )
+    if metrics is not None and force and not resume:
+        Path(metrics).unlink(missing_ok=True)
+
+
+def _course(
+    model: Model[Any],
+    task: Task,
+    settings: Settings | None,
+    optimizer: Optimizer | None,
+    validate: int | None,
+    patience: int | None,
+    resumed: str | Path | None,
+) -> Course:
+    """A training at its first step, or at that of the checkpoint."""
+    if resumed is None:
+        settings = checked(settings)
+        every = max(1, settings.steps // 10) if validate is None else validate
+        return Course(
+            model, task, settings, Plan(every, patience, optimizer is not None), optimizer
+        )
+    checkpoint = read_checkpoint(resumed)
+    try:
+        settings = _settings(settings, settings_in(checkpoint))
+        plan = plan_in(checkpoint)
+        if plan.own_optimizer != (optimizer is not None):
+            raise ConfigError("it was trained with another optimizer=; give the one of then")
+        plan = replace(
+            plan,
+            validate=plan.validate if validate is None else validate,
+            patience=plan.patience if patience is None else patience,
+        )
+        course = Course(model, task, settings, plan, optimizer)
+        course.resume(checkpoint)
+    except ConfigError as error:
+        raise CheckpointError(f"cannot resume from {resumed}: {error}") from None
+    return course
+
+
+def _settings(now: Settings | None, then: Settings) -> Settings:
+    """The settings to go on with. Raises ConfigError where they are others than before."""
+    if now is None:
+        return then
+    wrong = [
+        f"{name} was {value}, not {getattr(now, name)}"
+        for name, value in asdict(then).items()
+        if name != "steps" and value != getattr(checked(now), name)
+    ]
+    if wrong:
+        raise ConfigError(f"its settings are others: {', '.join(wrong)}")
+    return now
+
+
+# --- after each step ----------------------------------------------------------------------------
+
+
+class _Saver:
+    """Takes steps and saves what they come to."""
+
+    def __init__(self, course: Course, path: str | Path | None, every: int | None) -> None:
+        self._course, self._path, self._every = course, path, every
+        self._saved_at, self._saved = time.monotonic(), course.state.steps
+
+    def step(self) -> tuple[Report, Score | None]:
+        """A step; what is whole is saved where it fails."""
+        try:
+            return self._course.step()
+        except TrainingError:
+            self.save()
+            raise
+
+    def save_if_due(self) -> None:
+        if self._every is not None:
+            due = self._course.state.steps % self._every == 0
+        else:
+            due = time.monotonic() - self._saved_at >= SECONDS_BETWEEN_SAVES
+        if due:
+            self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint, unless there is nothing new in it."""
+        if self._path is not None and self._course.state.steps > self._saved:
+            write_checkpoint(self._path, self._course.checkpoint())
+            self._saved_at, self._saved = time.monotonic(), self._course.state.steps
+
+
+def _progress(
+    course: Course, report: Report, score: Score | None, steps: int, seconds: float
+) -> Progress:
+    return Progress(
+        report.step,
+        course.settings.steps,
+        report.loss,
+        report.grad_norm,
+        steps * course.settings.batch / seconds,
+        (course.settings.steps - report.step) * seconds / steps,
+        score,
+        None if course.best is None else course.best.score,
+    )
+
+
+def _line(report: Report, score: Score | None) -> dict[str, Any]:
+    """What the file of metrics has of a step."""
+    line = {"step": report.step, "loss": report.loss, "grad_norm": report.grad_norm}
+    return line if score is None else line | {"validation": score._asdict()}
+
+
+def _stopped(by_signal: bool, by_callback: bool) -> str | None:
+    return "interrupted" if by_signal else "callback" if by_callback else None
+
+
+def _pass_on(asked: Interruption, course: Course, out: str | Path | None) -> None:
+    """Let a signal that was asked to wait do its work, which says how to go on."""
+    where = f"step {course.state.steps} of {course.settings.steps}"
+    if out is None:
+        note = f"stopped after {where}; the model has what it learnt, with out= it could be resumed"
+    else:
+        note = f"{where} is saved in {out}; resume=True (--resume) goes on from there"
+    try:
+        asked.pass_on()
+    except BaseException as error:
+        error.add_note(note)
+        raise

@@ -1,0 +1,70 @@
+"""What training tells while it runs, and the bar that shows it on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeAlias
+
+from lstm.training.evaluation import Score
+
+
+class Progress(NamedTuple):
+    """Where training stands after a step."""
+
+    step: int
+    """Counted from one, over all runs that were resumed."""
+    steps: int
+    loss: float
+    grad_norm: float
+    sequences_per_second: float
+    """Over this run."""
+    seconds_left: float
+    score: Score | None
+    """The validation after this step, if there was one."""
+    best: Score | None
+    """The best validation so far."""
+
+    def values(self) -> dict[str, Any]:
+        """As plain values; scores only where they are there."""
+        scores = {"score": self.score, "best": self.best}
+        said = {name: score._asdict() for name, score in scores.items() if score is not None}
+        return {k: v for k, v in self._asdict().items() if k not in scores} | said
+
+
+Callback: TypeAlias = Callable[[Progress], "bool | None"]
+
+
+@contextmanager
+def shown(name: str, steps: int, visible: bool | None) -> Iterator[Callable[[Progress], None]]:
+    """A function that shows where training stands, on standard error.
+
+    visible: None is where that is a terminal.
+    """
+    if visible is None:
+        visible = sys.stderr is not None and sys.stderr.isatty()
+    if not visible:  # rich before 14.3 writes an empty line for a bar that it does not show
+        yield lambda progress: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    texts = [f"{name:>8}", "loss {task.fields[loss]}{task.fields[score]}", "{task.fields[speed]}"]
+    head, loss, speed = (TextColumn(text) for text in texts)
+    columns = (head, BarColumn(), MofNCompleteColumn(), loss, speed, TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        job = bar.add_task(name, total=steps, loss="  -   ", score="", speed="")
+
+        def show(progress: Progress) -> None:
+            correct = "" if progress.best is None else f" · {progress.best.correct:.0%} correct"
+            bar.update(
+                job,
+                completed=progress.step,
+                loss=f"{progress.loss:.4f}",
+                score=correct,
+                speed=f"{progress.sequences_per_second:.0f}/s",
+            )
+
+        yield show

@@ -1,0 +1,109 @@
+"""Everything that a step of training changes, as one object: taken whole, and put back whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm.errors import ConfigError
+from lstm.training.settings import MOST
+from lstm.training.streams import check_stream, put_stream, stream_values
+from minigrad import Expr
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """The parameters, what the optimiser remembers, what is carried on, how far it is.
+
+    All that is a number lies in `minigrad.param` leaves, which the compiled step writes together,
+    or not at all. The streams are the random generators that data come from.
+
+    >>> import minigrad as mg
+    >>> state = TrainingState({"w": mg.param("w", 1.0)}, {}, {}, mg.param("count", 3.0))
+    >>> before = state.arrays()
+    >>> state.params["w"].value = 2.0
+    >>> state.put_back(before, {})
+    >>> float(state.params["w"].value), state.steps
+    (1.0, 3)
+    """
+
+    params: dict[str, Expr]
+    """By dotted name."""
+    optimizer: dict[str, Expr]
+    carried: dict[str, Expr]
+    """What one step hands to the next beside these: a net's state in a long stream, the key of
+    dropout."""
+    count: Expr
+    """How many steps were taken, a float64 scalar. A step draws one batch, so this is the position
+    in the data, too."""
+    streams: dict[str, np.random.Generator] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return int(self.count.value)
+
+    def leaves(self) -> dict[str, Expr]:
+        """Every leaf by dotted name, such as "optimizer.m.W_f"."""
+        groups = {"params": self.params, "optimizer": self.optimizer, "carried": self.carried}
+        named = {f"{kind}.{name}": p for kind, group in groups.items() for name, p in group.items()}
+        return named | {"count": self.count}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """A copy of what the leaves hold now."""
+        return {name: p.value.copy() for name, p in self.leaves().items()}
+
+    def streams_values(self) -> dict[str, Any]:
+        """What the streams will draw next, as plain values."""
+        return {name: stream_values(rng) for name, rng in self.streams.items()}
+
+    def put_back(self, arrays: Mapping[str, NDArray[Any]], streams: Mapping[str, Any]) -> None:
+        """Take on what `arrays` and `streams_values` gave: all of it or nothing.
+
+        Raises ConfigError for other names, shapes or dtypes, and for what is no state of a stream.
+        """
+        leaves = self.leaves()
+        _same_names("tensors", set(leaves), set(arrays))
+        _same_names("streams", set(self.streams), set(streams))
+        for name, p in leaves.items():
+            value = arrays[name]
+            if (value.shape, value.dtype) != (p.shape, p.dtype):
+                raise ConfigError(
+                    f"tensor {name} is {value.dtype}{value.shape}, not {p.dtype}{p.shape}"
+                )
+        count = float(arrays["count"])
+        if not (0 <= count <= MOST and count.is_integer()):
+            raise ConfigError(f"the step count is {count}, which is no count")
+        for values in streams.values():
+            check_stream(values)
+        for name, rng in self.streams.items():
+            put_stream(rng, streams[name])
+        for name, p in leaves.items():
+            p.value = arrays[name]
+
+
+def _same_names(what: str, expected: set[str], names: set[str]) -> None:
+    missing, unknown = sorted(expected - names), sorted(names - expected)
+    for how, wrong in (("missing", missing), ("unknown", unknown)):
+        if wrong:
+            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+            raise ConfigError(f"{what} are {how}: {', '.join(wrong[:5])}{more}")
+
+
+def by_dotted_name(tree: Mapping[str, Any]) -> dict[str, Expr]:
+    """The leaves of nested mappings by their names, joined by dots.
+
+    >>> list(by_dotted_name({"layer1": {"W": 1, "b": 2}, "W_y": 3}))
+    ['layer1.W', 'layer1.b', 'W_y']
+    """
+    named: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            named |= {f"{name}.{inner}": leaf for inner, leaf in by_dotted_name(value).items()}
+        else:
+            named[name] = value
+    return named
