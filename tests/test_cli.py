@@ -1,7 +1,9 @@
 """The command line: what it prints and writes, and that every error is one line and status 2."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,12 +11,15 @@ import time
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from lstm.cells import LSTM
 from lstm.cli import main
+from lstm.cli.tables import score_table
+from lstm.gradient_flow import measure
 from lstm.model import Model
 from lstm.tasks import Adding
-from lstm.training import Report
+from lstm.training import Report, Score
 
 QUICK = ["--steps", "3", "--length", "5", "--hidden", "3", "--batch", "4"]
 
@@ -43,7 +48,7 @@ def test_train_prints_a_table_and_writes_a_model(capsys, tmp_path):
     path = tmp_path / "m.safetensors"
     status, out, _ = run(capsys, "train", "adding", *QUICK, "--out", path)
     assert status == 0
-    assert "baseline" in out
+    assert "always 1" in out
     assert "0.1667" in out
     model = Model.load(path)
     assert model.cell == LSTM(2, 3, memory=5)
@@ -199,7 +204,7 @@ def test_a_folder_without_permission_is_found_before_training(capsys, tmp_path):
 
 
 def test_nothing_is_left_of_a_demo_that_fails(capsys, tmp_path, monkeypatch):
-    def fail(folder, *_):
+    def fail(folder, *_, **__):
         (folder / "half.svg").write_text("<svg")
         raise OSError(28, "No space left on device")
 
@@ -293,3 +298,62 @@ def test_what_a_file_says_cannot_steer_the_terminal(capsys, tmp_path):
     assert (status, "\x1b" in out) == (0, False)
     status, _, err = run(capsys, "info", f"{tmp_path}/\x1b[31m")
     assert (status, "\x1b" in err) == (2, False)
+
+
+@pytest.mark.parametrize(("command", "flows"), [("demo", 4), ("flow", 1)])
+def test_each_model_is_measured_once(capsys, tmp_path, monkeypatch, command, flows):
+    measured = []
+
+    def counting(model, *args):
+        measured.append(model)
+        return measure(model, *args)
+
+    monkeypatch.setattr("lstm.gradient_flow.measure", counting)
+    monkeypatch.setattr("lstm.figures.write.measure", counting)
+    args = ["--length", 4, "--out", tmp_path / "out", "--json"]
+    args = [saved(tmp_path / "m"), *args] if command == "flow" else ["--steps", 1, *args]
+    assert run(capsys, command, *args)[0] == 0
+    assert len(measured) == flows
+
+
+def test_a_task_says_what_tables_call_it_and_its_baseline():
+    class Mine(Adding):
+        name = "mine"
+        title = None
+        baseline_words = "guessing"
+
+    shown = io.StringIO()
+    Console(file=shown, width=60).print(score_table(Mine(4), {"My cell": Score(0.1, 0.5, True)}))
+    assert shown.getvalue().startswith("mine, 4 steps")
+    assert "guessing  0.1667" in shown.getvalue()
+    assert (Adding(4).heading, Mine(4).heading) == ("Adding problem", "mine")
+
+
+WORD = re.compile(r"\S+")
+
+
+def _words(text):
+    """The words of a table, without its rules."""
+    return sorted(w for w in WORD.findall(text) if not set(w) <= set("─━"))
+
+
+@pytest.mark.parametrize("command", ["tasks", "train", "demo", "flow", "info"])
+def test_what_is_printed_fits_60_columns_without_a_word_that_is_cut(
+    capsys, tmp_path, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    path = saved(tmp_path / "m").name
+    args = {
+        "tasks": [],
+        "train": ["adding", *QUICK, "--cell", "peephole", "--out", "n"],
+        "demo": ["--steps", 1, "--length", 4, "--out", "out"],
+        "flow": [path, "--out", "out"],
+        "info": [path],
+    }
+    shown = {}
+    for columns in ("60", "300"):
+        monkeypatch.setenv("COLUMNS", columns)
+        status, shown[columns], _ = run(capsys, command, *args[command])
+        assert status == 0
+    assert max(map(len, shown["60"].splitlines())) <= 60
+    assert _words(shown["60"]) == _words(shown["300"])

@@ -9,10 +9,13 @@ import own_cells
 import pytest
 
 import minigrad as mg
-from lstm.cells import LSTM, RNN, Cell, LSTMState, RNNState
+from lstm.cells import LSTM, RNN, Cell, LSTMState, PeepholeLSTM, RNNState
 from lstm.cells.anatomy import anatomy
 from lstm.errors import ConfigError
+from lstm.figures import write_demo, write_flow
+from lstm.gradient_flow import measure
 from lstm.model import Model
+from lstm.tasks import Adding
 
 
 def _rnn(**statements: Any) -> type[Cell[Any]]:
@@ -121,3 +124,46 @@ def test_a_cells_class_may_stand_for_a_list_of_one(tmp_path) -> None:
             ConfigError, match=r"cells= takes classes of cells, as cells=\[MyCell\]"
         ):
             Model.load(path, cells)
+
+
+def test_a_page_of_a_cell_without_h_never_speaks_of_h(tmp_path) -> None:
+    xs, ys = Adding(length=6).batch(np.random.default_rng(0), 3)
+    flow = measure(Model.create(MFirst(2, 3), 1, seed=0), xs, ys)
+    assert (flow.heading, flow.output, flow.main.symbol) == ("MFirst", "m", "C")
+    assert flow.around == "m"
+    write_flow(tmp_path, Model.create(MFirst(2, 3), 1, seed=0), xs, ys, flow=flow)
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "MFirst: how the gradient flows through 6 steps" in text
+    assert "∂L/∂m" in text
+    assert "∂L/∂h" not in text
+
+
+def test_where_no_part_lasts_the_main_gradient_is_that_of_the_output() -> None:
+    class NoLine(NoH):
+        name = "no-line"
+        output = "m"
+
+        def equations(self, params, state, x):
+            m = mg.tanh(mg.concat([state.m, x], -1) @ params["W_C"] + params["b_C"])
+            return {"C": state.C @ mg.const(np.eye(3, dtype="float32")), "m": m}
+
+    xs, ys = Adding(length=6).batch(np.random.default_rng(0), 3)
+    flow = measure(Model.create(NoLine(2, 3), 1, seed=0), xs, ys)
+    assert flow.split is None
+    assert flow.main.symbol == "m"
+
+
+def test_flows_are_told_by_their_cells_titles_or_the_names_that_models_are_given(tmp_path) -> None:
+    task = Adding(length=6)
+    xs, ys = task.batch(np.random.default_rng(0), 3)
+
+    def pair(kind: Any) -> Any:
+        return tuple(Model.create(kind(2, 3), 1, seed, task.config()) for seed in (0, 1))
+
+    write_demo(tmp_path, {"peephole": pair(PeepholeLSTM), "my own": pair(LSTM)}, xs, ys)
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "LSTM with peepholes beside my own: how the gradient flows" in html
+    assert "The my own cell, op by op" in html
+    assert "PEEPHOLE" not in html
+    text = (tmp_path / "flow.csv").read_text(encoding="utf-8")
+    assert {line.split(",")[0] for line in text.splitlines()[1:]} == {"peephole", "my own"}

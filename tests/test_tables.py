@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from rich.table import Table
 
-from lstm.cli.tables import about_biases, demo_table, norm_text, score_table
+from lstm.cells import LSTM
+from lstm.cli.demo import about_biases
+from lstm.cli.tables import demo_table, norm_text, score_table
 from lstm.tasks import Adding
 from lstm.training import Score
 
@@ -22,11 +24,13 @@ def test_the_demos_table() -> None:
     results = {
         "models": {
             "rnn": {
+                "title": "RNN",
                 "test_loss": 0.17,
                 "gradient_before": {"h": _norm(1e-9)},
                 "gradient_after": {"h": _norm(0.0, "underflow")},
             },
             "lstm": {
+                "title": "an LSTM",
                 "test_loss": 0.0005,
                 "gradient_before": {"h": _norm(2e-3), "C": _norm(3e-2)},
                 "gradient_after": {"h": _norm(4e-1), "C": _norm(5.0)},
@@ -40,7 +44,7 @@ def test_the_demos_table() -> None:
     assert _rows(table) == [
         ["always 1", "0.1667", "1.00", "", "", ""],
         ["RNN", "0.1700", "1.02", "‖∂L/∂h₁‖", "1.0e-09", "< 1e-45"],
-        ["LSTM", "5.0e-04", "0.00", "‖∂L/∂h₁‖", "2.0e-03", "4.0e-01"],
+        ["an LSTM", "5.0e-04", "0.00", "‖∂L/∂h₁‖", "2.0e-03", "4.0e-01"],
         ["", "", "", "‖∂L/∂C₁‖", "3.0e-02", "5.0e+00"],
     ]
 
@@ -48,7 +52,7 @@ def test_the_demos_table() -> None:
 def test_the_table_of_scores() -> None:
     scores = {"lstm": Score(0.0123, 0.875, False), "gru": Score(0.001, 1.0, True)}
     assert _rows(score_table(Adding(30), scores)) == [
-        ["baseline", "0.1667", "", ""],
+        ["always 1", "0.1667", "", ""],
         ["lstm", "0.0123", "87.5%", "no"],
         ["gru", "0.0010", "100.0%", "yes"],
     ]
@@ -59,7 +63,7 @@ def test_the_table_of_scores() -> None:
     [(50, 500, True), (49, 500, False), (50, 501, False), (100, 1, True)],
 )
 def test_what_was_measured_is_said_where_it_was(length, steps, measured) -> None:
-    text = about_biases(length, steps)
+    text = about_biases(LSTM(2, 3, memory=length), length, steps)
     assert f"a memory of {length} steps" in text
     assert ("does not learn in this budget" in text) == measured
 

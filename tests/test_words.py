@@ -184,7 +184,7 @@ def test_the_shares_of_the_paths(line, gates, shares) -> None:
     value = {"f": gate_of(Gate("f"), np.full((2, 1, 1), 0.5))}
     found = flow([1.0, 1.0], split=_split(line, gates), gates=value)
     assert diagnose(found)[1] == (
-        f"At t=1, {shares[0]} of ∂L/∂C₁ came along the line (∏ f) and {shares[1]} through h and "
+        f"At t=1, {shares[0]} of ∂L/∂C₁ came along the line (∏ f) and {shares[1]} through C and "
         "the gates."
     )
     bare = flow([1.0, 1.0], symbol="h", split=_split(line, gates, "1 − z", "h"))
@@ -251,7 +251,7 @@ def test_the_main_gradient_comes_first() -> None:
 
 
 def test_the_second_is_compared_with_the_first() -> None:
-    a, b = flow([1e-5, 1.0], "rnn"), flow([2e-3, 1.0], "lstm")
+    a, b = flow([1e-5, 1.0], "RNN"), flow([2e-3, 1.0], "LSTM")
     small, large = "the RNN's ∂L/∂C₁ (1.0e-05)", "the LSTM's ∂L/∂C₁ (2.0e-03)"
     assert compare(a, b) == f"At t=1, {large} is 2.3 decades larger than {small}."
     assert compare(b, a) == f"At t=1, {small} is 2.3 decades smaller than {large}."
@@ -269,7 +269,7 @@ def test_what_is_told_as_equal(sign) -> None:
 @pytest.mark.parametrize("odd", [0.0, math.inf, math.nan])
 def test_what_has_no_decades_is_told_in_numbers(odd) -> None:
     for a, b in ((odd, 0.5), (0.5, odd)):
-        words = compare(flow([a], "rnn"), flow([b], "lstm"))
+        words = compare(flow([a], "RNN"), flow([b], "LSTM"))
         assert words == f"At t=1, the LSTM's ∂L/∂C₁ is {b:.1e} and the RNN's ∂L/∂C₁ is {a:.1e}."
 
 

@@ -18,6 +18,7 @@ from lstm.cells.base import (
     Values,
 )
 from lstm.cells.coupled import CoupledLSTM
+from lstm.cells.gated import Gated
 from lstm.cells.gru import GRU
 from lstm.cells.lstm import LSTM
 from lstm.cells.peephole import PeepholeLSTM
@@ -36,6 +37,7 @@ __all__ = [
     "Cell",
     "CoupledLSTM",
     "Gate",
+    "Gated",
     "LSTMState",
     "Line",
     "Params",

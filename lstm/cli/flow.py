@@ -39,9 +39,9 @@ def run(args: argparse.Namespace) -> int:
     task = task_of(model, args)
     xs, ys = shown_batch(task, args.seed)
     with output_folder(args.out) as part, status("measuring and drawing", args.json):
-        written = write_flow(part, model, xs, ys, task.loss)
-        files = [str(args.out / p.relative_to(part)) for p in written]
         flow = measure(model, xs, ys, task.loss)
+        written = write_flow(part, model, xs, ys, task.loss, flow=flow)
+        files = [str(args.out / p.relative_to(part)) for p in written]
     if args.json:
         return print_json({"task": task.config(), "flow": flow.to_json(), "files": files})
     out = console()

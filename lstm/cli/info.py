@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from rich.table import Table
-
 from lstm.cli.options import model_file, own_cell
 from lstm.cli.parts import loaded
-from lstm.cli.tables import console, print_json, printable
+from lstm.cli.tables import console, print_json, printable, table
 
 HELP = "what a model file holds"
 
@@ -24,18 +22,19 @@ def run(args: argparse.Namespace) -> int:
 
     model = loaded(args)
     if args.json:
-        tensors = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in model.params.items()}
-        return print_json(model.config() | {"tensors": tensors})
-    about = Table("setting", "value", title=printable(str(args.model)))
+        shapes = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in model.params.items()}
+        return print_json(model.config() | {"tensors": shapes})
+    about = table("setting", "value")
     cell = model.config()["cell"]
     for key, value in [*cell.items(), ("output_size", model.output_size)]:
         about.add_row("cell" if key == "name" else key, str(value))
     about.add_row("task", printable(str(model.task.get("name", "-"))))
     for key, value in model.task.get("settings", {}).items():
         about.add_row(printable(f"task's {key}"), printable(str(value)))
-    tensors_table = Table("tensor", "shape", "dtype", "norm")
+    tensors = table("tensor", "shape", "dtype", "norm")
     for name, p in model.params.items():
-        tensors_table.add_row(name, str(p.shape), str(p.dtype), f"{norm(p.value):.4g}")
+        tensors.add_row(name, str(p.shape), str(p.dtype), f"{norm(p.value):.4g}")
     out = console()
-    out.print(about, tensors_table)
+    out.print(printable(str(args.model)), soft_wrap=True)
+    out.print(about, "", tensors)
     return 0

@@ -61,7 +61,12 @@ def status(what: str, quiet: bool) -> Any:
 
 
 def about(task: Task, settings: Settings) -> dict[str, Any]:
-    return {"task": task.config(), "baseline": task.baseline, "training": asdict(settings)}
+    return {
+        "task": task.config(),
+        "baseline": task.baseline,
+        "baseline_words": task.baseline_words,
+        "training": asdict(settings),
+    }
 
 
 def scored(score: Score) -> dict[str, Any]:

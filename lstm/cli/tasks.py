@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from rich.table import Table
-
-from lstm.cli.tables import console, print_json
+from lstm.cli.tables import console, print_json, table
 from lstm.tasks import TASKS
 
 HELP = "list the tasks"
@@ -24,8 +22,10 @@ def run(args: argparse.Namespace) -> int:
                 for name, t in TASKS.items()
             }
         )
-    table = Table("task", "what is asked", "baseline loss", "solved when")
-    for name, t in TASKS.items():
-        table.add_row(name, t.summary, f"{t.baseline:.4f}", t.criterion)
-    console().print(table)
+    rows = table("task", "")
+    for name, task in TASKS.items():
+        rows.add_row(name, f"What is asked: {task.summary}.")
+        rows.add_row("", f"Baseline: a loss of {task.baseline:.4f} ({task.baseline_words}).")
+        rows.add_row("", f"Solved is: {task.criterion}.")
+    console().print(rows)
     return 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import asdict, fields
-from typing import Any
+from dataclasses import asdict
 
-from lstm.cells import CELLS, AnyCell
+from lstm.cells import CELLS, AnyCell, Gated
 from lstm.cli.options import LARGEST, LONGEST, common, path, positive, whole
 from lstm.cli.parts import about, scored, trained
 from lstm.cli.tables import console, print_json, printable, score_table
@@ -55,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         return print_json(results)
     out = console()
-    out.print(score_table(task, {cell.name: score}))
+    out.print(score_table(task, {cell.heading: score}))
     out.print(f"Solved is: {task.criterion}.")
     if args.out is not None:
         out.print(printable(f"Wrote {args.out}"), soft_wrap=True)
@@ -65,10 +64,9 @@ def run(args: argparse.Namespace) -> int:
 def _cell(args: argparse.Namespace, task: Task) -> AnyCell:
     kind = CELLS[args.cell]
     sizes = {"input_size": task.input_size, "hidden_size": args.hidden}
-    if not any(f.name == "memory" for f in fields(kind)):
-        if args.memory is not None:
-            raise ConfigError(f"a cell of kind {args.cell} has no gates for --memory to set")
-        return kind(**sizes)
-    memory = max(task.steps, 3) if args.memory is None else args.memory or None
-    settings: dict[str, Any] = sizes | {"memory": memory}
-    return kind(**settings)
+    if issubclass(kind, Gated):
+        memory = max(task.steps, 3) if args.memory is None else args.memory or None
+        return kind(**sizes, memory=memory)
+    if args.memory is not None:
+        raise ConfigError(f"a cell of kind {args.cell} has no gates for --memory to set")
+    return kind(**sizes)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from lstm.cells import Place, Places
+from lstm.cells import Cell, Place
 from lstm.cells.anatomy import anatomy, line_over_time
 from lstm.errors import ConfigError, check_count
 from lstm.gradient_flow.tensors import Loss, check_batch, loss_of
@@ -65,20 +65,19 @@ def cell_unrolled(
             f"draw at most {limit * steps // count} steps, or give limit=None"
         )
     tensor = f"{xs.shape[1]}×{model.cell.hidden_size}"
-    title = model.cell.title or type(model.cell).__name__
     return draw(
         value,
         {xs_var: xs, ys_var: ys},
         grad=True,
         groups=_groups(unrolled),
         lanes=_lanes(model, unrolled, value),
-        places=_places(model.cell.places, unrolled, value),
+        places=_places(model.cell, unrolled, value),
         inline=[*model.params.values(), xs_var, ys_var],
         shapes=False,
         scale=scale,
         limit=None,
         title=(
-            f"The {title} unrolled over {steps} step{'s' * (steps > 1)}: every "
+            f"The {model.cell.heading} unrolled over {steps} step{'s' * (steps > 1)}: every "
             f"op, its values (from … to, over {tensor}: sequences × units) and its gradient ‖∂L/∂·‖"
         ),
     )
@@ -115,9 +114,8 @@ def _lanes(model: Model[Any], unrolled: Unrolled[Any], loss: Expr) -> dict[str, 
 # --- where a cell puts things --------------------------------------------------------------------
 
 
-def _places(
-    places: Places | None, unrolled: Unrolled[Any], loss: Expr
-) -> Mapping[Expr, Place] | None:
+def _places(cell: Cell[Any], unrolled: Unrolled[Any], loss: Expr) -> Mapping[Expr, Place] | None:
+    places = cell.places
     if places is None:
         return None
     first = unrolled.states[0]._asdict()
@@ -126,7 +124,9 @@ def _places(
         named = {"x": unrolled.xs[t], **values}
         for spelled, (x, y) in places.items():
             placed[_node(named, spelled)] = (x + t * _STEP, y)
-    return placed | _readout_places(unrolled, loss, places["h"][1] if "h" in places else 0.0)
+    read = cell.output_of(unrolled.states[-1])
+    y = places[cell.output][1] if cell.output in places else 0.0
+    return placed | _readout_places(read, loss, (len(unrolled.values) - 1) * _STEP, y)
 
 
 def _node(values: Mapping[str, Expr], spelled: str) -> Expr:
@@ -141,11 +141,11 @@ def _node(values: Mapping[str, Expr], spelled: str) -> Expr:
     return node
 
 
-def _readout_places(unrolled: Unrolled[Any], loss: Expr, y: float) -> dict[Expr, Place]:
-    """What follows the last h, from left to right."""
-    known = set(mg.toposort(unrolled.states[-1].h))
+def _readout_places(read: Expr, loss: Expr, step: float, y: float) -> dict[Expr, Place]:
+    """What follows the state that is read in the last step, from left to right."""
+    known = set(mg.toposort(read))
     rest = [
         n for n in mg.toposort(loss) if n not in known and n.args and n.op is not mg.broadcast_to.op
     ]
-    x = (len(unrolled.values) - 1) * _STEP + 5.8 * _COLUMN
+    x = step + 5.8 * _COLUMN
     return {n: (x + k * _COLUMN, y) for k, n in enumerate(rest)}

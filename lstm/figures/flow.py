@@ -84,7 +84,7 @@ def _path_words(flow: Flow) -> list[str]:
 
 
 def _diagnosis(flows: Sequence[Flow]) -> list[str]:
-    words = [f"{flow.cell.upper()}: {line}" for flow in flows for line in flow.diagnosis[:2]]
+    words = [f"{flow.heading}: {line}" for flow in flows for line in flow.diagnosis[:2]]
     if len(flows) == 2:
         words.append(compare(*flows))
     return words

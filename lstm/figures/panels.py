@@ -44,9 +44,8 @@ class Curve:
 
 def curves_of(flow: Flow) -> list[Curve]:
     """One curve for each part of the state, the one that is made to last first."""
-    name = flow.cell.upper()
     return [
-        Curve.of(f"{name}  |∂L/∂{s.symbol}ₜ|", s, "solid" if s is flow.main else "dashed")
+        Curve.of(f"{flow.heading}  |∂L/∂{s.symbol}ₜ|", s, "solid" if s is flow.main else "dashed")
         for s in flow.ordered
     ]
 

@@ -72,5 +72,7 @@ def measure(model: Model[Any], xs: Any, ys: Any, loss: Loss | None = None) -> Fl
         split_of(line, traced),
         {name: gate_of(gates[name], values) for name, values in traced.gates.items()},
         [],
+        model.cell.heading,
+        model.cell.output,
     )
     return replace(flow, diagnosis=diagnose(flow))

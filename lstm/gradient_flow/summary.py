@@ -158,16 +158,28 @@ class Flow:
     split: Split | None
     gates: dict[str, GateValues]
     diagnosis: list[str]
+    title: str = ""
+    """What headings and sentences call the cell; `cell` where empty."""
+    output: str = ""
+    """The part of the state that leaves the cell; the first of `series` where empty."""
+
+    @property
+    def heading(self) -> str:
+        """What headings and sentences call the cell."""
+        return self.title or self.cell
 
     @property
     def main(self) -> Series:
-        """The gradient towards the state that is made to last: the line's, or else h."""
-        return self.series[self.split.symbol if self.split else "h"]
+        """The gradient towards the state that is made to last: the line's, or else the output's."""
+        symbol = self.split.symbol if self.split else self.output
+        return self.series[symbol or next(iter(self.series))]
 
     @property
     def around(self) -> str:
-        """What else than the line a gradient comes through."""
-        return "h and the gates" if self.gates else "h"
+        """What else than the line a gradient comes through: the other states, and the gates."""
+        line = self.main.symbol
+        others = [symbol for symbol in self.series if symbol != line] or [line]
+        return " and ".join([*others, *(["the gates"] if self.gates else [])])
 
     @property
     def ordered(self) -> list[Series]:

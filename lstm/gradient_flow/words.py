@@ -116,7 +116,7 @@ def _saturation(gate: GateValues) -> str:
 def compare(first: Flow, second: Flow) -> str:
     """How much more of the gradient reaches t = 1 in the second than in the first, in words."""
     a, b = first.main, second.main
-    names = [f"the {f.cell.upper()}'s ∂L/∂{subscript(f.main.symbol, 1)}" for f in (first, second)]
+    names = [f"the {f.heading}'s ∂L/∂{subscript(f.main.symbol, 1)}" for f in (first, second)]
     sound = all(0.0 < x.first < math.inf for x in (a, b))
     if not sound:
         return f"At t=1, {names[1]} is {b.first:.1e} and {names[0]} is {a.first:.1e}."

@@ -41,11 +41,13 @@ class Adding(Task):
     variant: str = "halves"
 
     name: ClassVar[str] = "adding"
+    title: ClassVar[str | None] = "Adding problem"
     summary: ClassVar[str] = "the sum of the two marked numbers of a long sequence"
     input_size: ClassVar[int] = 2
     output_size: ClassVar[int] = 1
     target_dtype: ClassVar[str] = "float32"
     baseline: ClassVar[float] = 1 / 6
+    baseline_words: ClassVar[str] = "always 1"
     criterion: ClassVar[str] = (
         "each of 2000 test sequences within 0.08 of its sum, and a mean error below 0.02 "
         "(the paper's 0.04 and 0.01, on its scale)"

@@ -26,14 +26,23 @@ class Task(ABC):
     """A seeded generator of batches with a loss, a baseline and a criterion of success."""
 
     name: ClassVar[str]
+    title: ClassVar[str | None] = None
+    """What headings call it, such as "Adding problem"; its name where None."""
     summary: ClassVar[str]
     input_size: ClassVar[int]
     output_size: ClassVar[int]
     target_dtype: ClassVar[str]
     baseline: ClassVar[float]
     """The loss of the best prediction that does not look at the sequence."""
+    baseline_words: ClassVar[str] = "baseline"
+    """What tables call that prediction, such as "always 1"."""
     criterion: ClassVar[str]
     """When the task counts as solved, in words."""
+
+    @property
+    def heading(self) -> str:
+        """What headings call it: its title, or else its name."""
+        return self.title or self.name
 
     @property
     @abstractmethod

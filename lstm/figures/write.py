@@ -1,0 +1,142 @@
+"""What `lstm demo` and `lstm flow` write: one page that holds all pictures, and the numbers as CSV.
+
+How a figure looks is said in flow.py and cell.py, what the page says in sections.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lstm.figures.cell import cell_unrolled
+from lstm.figures.files import draw_all, write_all
+from lstm.figures.flow import compare_flows, paths
+from lstm.figures.page import Section, flow_table, page
+from lstm.figures.sections import (
+    INTRO,
+    WHEN,
+    Pairs,
+    caveats,
+    cell_section,
+    findings,
+    path_sections,
+    results_section,
+)
+from lstm.files import write_atomically
+from lstm.gradient_flow import Flow, Loss, measure
+from lstm.model import Model
+from minigrad.drawing import Diagram
+
+Pair = tuple[Model[Any], Model[Any]]
+
+
+def write_demo(
+    out_dir: str | Path,
+    models: Mapping[str, Pair],
+    xs: Any,
+    ys: Any,
+    results: Mapping[str, Any] | None = None,
+    *,
+    flows: Mapping[str, Sequence[Flow]] | None = None,
+) -> list[Path]:
+    """Write what the demonstration shows into a folder that exists; returns the files' paths.
+
+    models: {name: (before training, after training)}, all of one task; xs (T, B, I) and ys are one
+    batch to measure on. results: "baseline" and, under "models", the scores of each by its name,
+    as `lstm demo --json` prints them; scores that are missing are left out. flows: what `measure`
+    gave for these models, by the same names, where that is known.
+    Files: index.html, compare, paths and cell as .svg and .png, and flow.csv. Each is there whole
+    or not at all. Raises OutputError or RenderError.
+    """
+    flows = flows or {name: [measure(m, xs, ys) for m in pair] for name, pair in models.items()}
+    pairs = {name: [_called(name, f) for f in flows[name]] for name in models}
+    lined = [name for name, (_, after) in pairs.items() if after.split is not None]
+    chosen = (lined or list(models))[-1]  # whose path and whose cell are shown
+    model = models[chosen][1]
+    title = f"{_listed(pairs)}: how the gradient flows through {len(xs)} steps"
+    pictures = draw_all(_demo_figures(pairs, chosen) | {"cell": cell_unrolled(model, xs, ys)})
+    moments = {
+        (name, when): f for name, fs in pairs.items() for f, when in zip(fs, WHEN, strict=True)
+    }
+    tables = [flow_table(f, f"{f.heading}, {when}") for (_, when), f in moments.items()]
+    sections = [
+        results_section(pairs, results or {}),
+        Section("In words", points=findings(pairs)),
+        Section("Does the gradient reach step 1?", picture=pictures.svg["compare"], caption=_READ),
+        *path_sections(pictures, pairs[chosen][1]),
+        cell_section(pictures, pairs[chosen][1]),
+        caveats(list(moments.values()), model.cell),
+        Section("All numbers", text=["Also in flow.csv."], folded=tables),
+    ]
+    return write_all(Path(out_dir), page(title, INTRO, sections), pictures, moments)
+
+
+_READ = (
+    "Read from right to left: the loss is at the last step, and the gradient travels back to the "
+    "first. Both models and both moments share one scale; the axis counts powers of ten."
+)
+
+
+def _demo_figures(pairs: Pairs, chosen: str) -> dict[str, Diagram]:
+    """All models before and after, and by which path the gradient of the chosen one came."""
+    before, after = pairs[chosen]
+    panels = {when: [pair[k] for pair in pairs.values()] for k, when in enumerate(WHEN)}
+    title = f"How much of the gradient reaches step 1: {_listed(pairs)}, {after.steps} steps"
+    figures = {"compare": compare_flows(panels, title)}
+    if after.split is not None:
+        figures["paths"] = paths(dict(zip(WHEN, (before, after), strict=True)), _paths_title(after))
+    return figures
+
+
+def _listed(pairs: Pairs) -> str:
+    return " beside ".join(after.heading for _, after in pairs.values())
+
+
+def write_flow(
+    out_dir: str | Path,
+    model: Model[Any],
+    xs: Any,
+    ys: Any,
+    loss: Loss | None = None,
+    *,
+    flow: Flow | None = None,
+) -> list[Path]:
+    """Write how the gradient of one batch flows through one model; returns the files' paths.
+
+    xs is (T, B, I); loss as in `measure`: for a task of your own, its `loss`. flow: what `measure`
+    gave for these, where that is known. Files: index.html, flow, cell and (where the cell has a
+    line) paths as .svg and .png, flow.csv and flow.json. Raises ConfigError, OutputError or
+    RenderError.
+    """
+    flow = flow or measure(model, xs, ys, loss)
+    name = flow.heading
+    figures = {"flow": compare_flows({"": [flow]}, f"{name}: how the gradient flows back")}
+    if flow.split is not None:
+        figures["paths"] = paths({"": flow}, _paths_title(flow))
+    figures["cell"] = cell_unrolled(model, xs, ys, loss=loss)
+    pictures = draw_all(figures)
+    sections = [
+        Section("In words", points=flow.diagnosis),
+        Section("Does the gradient reach step 1?", picture=pictures.svg["flow"]),
+        *path_sections(pictures, flow),
+        cell_section(pictures, flow),
+        caveats([flow], model.cell),
+        Section("All numbers", text=["Also in flow.csv."], folded=[flow_table(flow, name)]),
+    ]
+    html = page(f"{name}: how the gradient flows through {flow.steps} steps", INTRO, sections)
+    written = write_all(Path(out_dir), html, pictures, {(flow.cell, ""): flow})
+    path = Path(out_dir) / "flow.json"
+    write_atomically(path, json.dumps(flow.to_json(), indent=1, allow_nan=False))
+    return [*written, path]
+
+
+def _called(name: str, flow: Flow) -> Flow:
+    """A flow under the name that its model was given, unless that is only its cell's."""
+    return flow if name == flow.cell else replace(flow, title=name)
+
+
+def _paths_title(flow: Flow) -> str:
+    return f"By which path ∂L/∂{flow.main.symbol}ₜ came back: {flow.heading}"
