@@ -453,6 +453,28 @@ def test_a_product_with_what_is_the_same_in_all_steps_is_not_stacked():
     assert body.n_carry == 2 and not body.ys
 
 
+def test_what_reads_a_product_waits_for_the_sum_of_all_products():
+    xs, at = random_inputs(a=(6, 4, 3), b=(6, 4, 5))
+
+    def step(c, ab):
+        a, b = mg.tanh(ab[0] + c[0]), mg.sin(ab[1] + c[0][0, 0])
+        product = a.T @ b
+        terms = [product.T, mg.sum(product, 0), product[1:, ::2].T.reshape(3, 2)]
+        return (0.5 * a, *(s + term for s, term in zip(c[1:], terms, strict=True))), None
+
+    shapes = (4, 3), (5, 3), (5,), (3, 2)
+    _, (body,) = summed(step, [mg.zeros(s) for s in shapes], xs, at)
+    assert body.n_carry == 1
+    assert {y.shape for y in body.ys} == {(4, 3), (4, 5)}
+
+
+def test_sums_of_whole_numbers_wrap_where_each_step_wraps():
+    a = mg.var("a", (3, 2, 2), "int8")
+    total, _ = mg.scan(lambda c, x: (c + mg.sum(x @ x.T), None), mg.const(0), a)
+    at = np.full((3, 2, 2), 9, "int8")
+    assert compiled(total, [a])(at) == 3 * 4 * -94  # each element is 162, which 8 bits take for -94
+
+
 def merged(values, variables, at):
     """The widths of the products of a graph with a loop in it, checked for its value."""
     hs = mg.scan(lambda h, _: (mg.tanh(h), h), mg.ones(2), length=3)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -74,6 +75,19 @@ def map_graph(
                 changed = rebuild(node, tuple([new[a] for a in args]))
             new[node] = changed
     return [new[r] for r in roots]
+
+
+def first_where(outputs: Iterable[Expr], holds: Callable[[Expr], bool]) -> list[Expr]:
+    """The first nodes on the way from the outputs back for which something holds."""
+    order = walk(outputs, lambda node: () if holds(node) else node.args)
+    return [node for node in order if holds(node)]
+
+
+def count_uses(outputs: Sequence[Expr]) -> Counter[Expr]:
+    """How often each node of a graph is read; being an output counts."""
+    uses = Counter(a for n in toposort(outputs) for a in n.args)
+    uses.update(outputs)
+    return uses
 
 
 def depend_on(roots: Iterable[Expr], outputs: Sequence[Expr]) -> set[Expr]:

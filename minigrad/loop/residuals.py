@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from minigrad.graph.node import Expr
-from minigrad.graph.walk import depend_on, map_graph, toposort
+from minigrad.graph.walk import count_uses, depend_on, first_where, map_graph
 from minigrad.loop.body import Body
 from minigrad.ops.arithmetic import multiply
 
@@ -17,10 +16,8 @@ def gather_factors(terms: Sequence[Expr], cotangents: Iterable[Expr]) -> list[Ex
     Then one residual serves for two, and the forward loop, which has a and b at hand, multiplies
     them: an LSTM keeps six values a step, and without this eleven, at a third more time.
     """
-    order = toposort(terms)
     moving = depend_on(cotangents, terms)
-    uses = Counter(a for node in order for a in node.args)
-    uses.update(terms)
+    uses = count_uses(terms)
     products: dict[Expr, tuple[Expr, Expr]] = {}
 
     def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
@@ -45,40 +42,19 @@ def residuals(
 
     Either values that the forward step computes anyway, or the elementwise results of them that
     meet a cotangent, whichever take less memory. Slopes of saturated units are computed from what
-    comes before the unit, so that it would have to be kept beside the unit's own value.
+    comes before the unit, so that it would have to be kept beside the unit's own value. What
+    follows from a step's inputs and the constants alone is at hand in the reverse loop too.
     """
     forward = depend_on(body.carries, outputs)
-    both = depend_on(body.carries, [*outputs, *terms])
-    reverse = depend_on(cotangents, terms)
+    met = depend_on(body.carries, [*outputs, *terms]) - depend_on(cotangents, terms)
 
-    def as_computed(node: Expr) -> bool:
-        return node in forward
+    def is_computed(node: Expr) -> bool:
+        return node in forward and not node.op.view  # a view is read again from what it views
 
-    def as_met(node: Expr) -> bool:
-        return node in forward if not node.op.pointwise else node in both and node not in reverse
+    def is_met(node: Expr) -> bool:
+        return node in met if node.op.pointwise else is_computed(node)
 
-    return min((_first_values(terms, as_met), _first_values(terms, as_computed)), key=_size)
-
-
-def _first_values(terms: Sequence[Expr], is_residual: Callable[[Expr], bool]) -> list[Expr]:
-    """The first values that are kept on the way from the terms back.
-
-    What follows from the step's inputs and the constants alone is at hand in the reverse loop too,
-    and a view is read again from what it views.
-    """
-    values: dict[Expr, None] = {}
-    seen: set[Expr] = set()
-    stack = list(terms)
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if is_residual(node) and not node.op.view:
-            values[node] = None
-        else:
-            stack.extend(node.args)
-    return list(values)
+    return min((first_where(terms, is_met), first_where(terms, is_computed)), key=_size)
 
 
 def _size(values: Collection[Expr]) -> int:

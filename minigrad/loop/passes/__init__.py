@@ -14,17 +14,12 @@ from minigrad.graph.node import Expr
 from minigrad.graph.walk import toposort
 from minigrad.loop.body import Call
 from minigrad.loop.node import SCAN
-from minigrad.loop.passes.products import (
-    cut_products,
-    distribute,
-    in_bodies,
-    merge_products,
-    merge_sums,
-)
+from minigrad.loop.passes.cuts import cut_concats, cut_products
+from minigrad.loop.passes.frame import Pass, change_loops, in_bodies
+from minigrad.loop.passes.products import distribute, merge_products, merge_sums
 from minigrad.loop.passes.prune import drop_unused, merge_loops, take_last_carry
-from minigrad.loop.passes.slices import cut_concats, join_slices
+from minigrad.loop.passes.slices import join_slices
 from minigrad.loop.passes.steps import hoist, sink_sums
-from minigrad.loop.passes.taken_apart import Pass, change_loops
 from minigrad.ops.index import SCATTER
 from minigrad.rewrite.rules import simplify_safely
 

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import TypeAlias
 
 from minigrad.graph.node import Expr, make, rebuild
-from minigrad.graph.walk import depend_on, map_graph, toposort
-from minigrad.loop.body import Call
-from minigrad.loop.passes.taken_apart import (
-    Pass,
-    change_loops,
-    count_uses,
-    sums_in,
-)
+from minigrad.graph.walk import count_uses, map_graph, toposort
+from minigrad.loop.passes.frame import sums_in
 from minigrad.ops.arithmetic import add
-from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT, concat, concat_bounds
-
-
-def in_bodies(
-    change: Callable[[Sequence[Expr], Collection[Expr]], list[Expr]],
-) -> Pass:
-    """A pass that changes the bodies of loops: change(outputs, what moves with the loop)."""
-
-    def run(outputs: Sequence[Expr]) -> list[Expr]:
-        def change_one(call: Call, node: Expr) -> list[Expr] | None:
-            body = call.body
-            new = change(body.outputs, depend_on(body.carries, body.outputs))
-            if all(a is b for a, b in zip(new, body.outputs, strict=True)):
-                return None
-            return call.giving(new)
-
-        return change_loops(outputs, change_one)
-
-    return run
 
 
 def distribute(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
@@ -50,23 +25,17 @@ def distribute(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
         left, right = node.args
         if left.op is not CONCAT or left.attrs[0] != left.ndim - 1:
             return None
-        fixed = [a for a in left.args if a not in moving]
-        if not fixed or len(fixed) == len(left.args):
+        if len({a in moving for a in left.args}) < 2:
             return None
-        return _in_parts(left, new[right], new, moving)
+        sides: list[Expr] = []
+        spans = list(zip(left.args, pairwise(concat_bounds(left)), strict=True))
+        for moves in (True, False):
+            parts = [(a, slice(*span)) for a, span in spans if (a in moving) is moves]
+            rows = concat([new[right][..., span, :] for _, span in parts], -2)
+            sides.append(make(MATMUL, (concat([new[a] for a, _ in parts], -1), rows)))
+        return sides[0] + sides[1]
 
     return map_graph(outputs, of_node)
-
-
-def _in_parts(left: Expr, right: Expr, new: Mapping[Expr, Expr], moving: Collection[Expr]) -> Expr:
-    parts: dict[bool, list[tuple[Expr, Expr]]] = {True: [], False: []}
-    for a, (start, stop) in zip(left.args, pairwise(concat_bounds(left)), strict=True):
-        parts[a in moving].append((new[a], right[..., start:stop, :]))
-    sides = []
-    for pairs in parts.values():
-        a = concat([p for p, _ in pairs], -1)
-        sides.append(make(MATMUL, (a, concat([w for _, w in pairs], -2))))
-    return sides[0] + sides[1]
 
 
 _Key: TypeAlias = tuple[Expr, bool]
@@ -127,9 +96,8 @@ def _rights_first(order: Iterable[Expr], groups: dict[_Key, list[Expr]]) -> list
 
 def merge_sums(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
     """a · U + b · V + ... = [a, b, ...] · [U; V; ...]: one product for a sum of them."""
-    order = toposort(outputs)
-    uses = count_uses(order, outputs)
-    sums = sums_in(order, outputs)
+    uses = count_uses(outputs)
+    sums = sums_in(outputs)
 
     def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         products = dict.fromkeys(
@@ -142,35 +110,6 @@ def merge_sums(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
         right = concat([new[t.args[1]] for t in products], -2)
         others = [new[t] for t in sums[node] if t not in products]
         return reduce(add, others, make(MATMUL, (left, right)))
-
-    return map_graph(outputs, of_node)
-
-
-def cut_products(outputs: Sequence[Expr], moving: Collection[Expr]) -> list[Expr]:
-    """(a · U)[:, j:k] = a · U[:, j:k] where the product is read nowhere else."""
-    order = toposort(outputs)
-    users: dict[Expr, set[Expr]] = {}
-    for node in order:
-        for a in node.args:
-            users.setdefault(a, set()).add(node)
-    results = set(outputs)
-
-    def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
-        product = node.args[0] if node.op is GETITEM and len(node.args) == 1 else None
-        if (
-            product is not None
-            and product.op is MATMUL
-            and product.ndim == 2
-            and len(users[product]) == 1
-            and product not in results
-            and node.attrs[0][0] == ("s", 0, product.shape[0], 1)
-            and node.attrs[0][1][0] == "s"
-        ):
-            a, u = (new[x] for x in product.args)
-            whole = ("s", 0, u.shape[0], 1)
-            columns = make(GETITEM, (u,), ((whole, node.attrs[0][1]),))
-            return make(MATMUL, (a, columns))
-        return None
 
     return map_graph(outputs, of_node)
 

@@ -1,4 +1,4 @@
-"""Sums of slices put back in their places, as gradients of slices are, and slices of concats.
+"""Sums of slices put back in their places, as gradients of slices are.
 
 The gradient of `a` through a[:, 0:H], a[:, H:2H], ... is a sum of scatters, each as large as `a`
 and mostly zeros. Added up one by one, n of them cost n² elements; side by side, n.
@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 from minigrad.graph.node import Expr, make
 from minigrad.graph.walk import map_graph, toposort
-from minigrad.loop.passes.taken_apart import count_uses, sums_in
+from minigrad.loop.passes.frame import sums_in
 from minigrad.ops.arithmetic import add
 from minigrad.ops.core import full, reshape
-from minigrad.ops.index import GETITEM, SCATTER, all_of
-from minigrad.ops.shape import CONCAT, concat
-from minigrad.rewrite.views import slices
+from minigrad.ops.index import SCATTER, all_of
+from minigrad.ops.shape import concat
 from minigrad.types import Shape
 
 
@@ -36,10 +35,9 @@ def join_slices(outputs: Sequence[Expr]) -> list[Expr]:
 
     Only the order of a sum changes: a last digit, where slices overlap or other summands are two.
     """
-    order = toposort(outputs)
-    if not any(n.op is SCATTER for n in order):
+    if not any(n.op is SCATTER for n in toposort(outputs)):
         return list(outputs)
-    sums = sums_in(order, outputs)
+    sums = sums_in(outputs)
 
     def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         if node in sums:
@@ -122,25 +120,3 @@ def _side_by_side(row: Sequence[_Cut]) -> Expr:
     spec = list(all_of(shape))
     spec[axis] = ("s", first.start, last.stop - first.start, 1)
     return make(SCATTER, (value,), (tuple(spec), shape))
-
-
-def cut_concats(outputs: Sequence[Expr]) -> list[Expr]:
-    """A slice of a concat that is read nowhere else is a concat of slices: less is put together."""
-    order = toposort(outputs)
-    uses = count_uses(order, outputs)
-
-    def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
-        whole = node.args[0] if node.op is GETITEM else None
-        if whole is None or whole.op is not CONCAT or uses[whole] > 1:
-            return None
-        spec, (axis,) = slices(node), whole.attrs
-        if spec is None or spec[axis] != ("s", 0, whole.shape[axis], 1):
-            return None
-        before, after = spec[:axis], spec[axis + 1 :]
-        parts = [
-            make(GETITEM, (new[p],), ((*before, ("s", 0, p.shape[axis], 1), *after),))
-            for p in whole.args
-        ]
-        return concat(parts, axis)
-
-    return map_graph(outputs, of_node)

@@ -1,13 +1,13 @@
-"""How passes change loops, and questions that they ask of graphs."""
+"""What passes are made of: how one changes loops or their bodies, and the sums in a graph."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import is_
 from typing import TypeAlias
 
 from minigrad.graph.node import Expr
-from minigrad.graph.walk import map_graph, toposort
+from minigrad.graph.walk import count_uses, depend_on, map_graph, toposort
 from minigrad.loop.body import Call
 from minigrad.loop.node import SCAN
 from minigrad.ops.arithmetic import add
@@ -19,7 +19,7 @@ Pass: TypeAlias = Callable[[Sequence[Expr]], list[Expr]]
 def change_loops(
     outputs: Sequence[Expr], change: Callable[[Call, Expr], Sequence[Expr] | None]
 ) -> list[Expr]:
-    """The graph with change(loop, old node) as the results of every loop; None leaves it."""
+    """The graph with change(call, old node) as the results of every loop; None leaves it."""
 
     def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         if node.op is ITEM:
@@ -32,29 +32,21 @@ def change_loops(
     return map_graph(outputs, of_node)
 
 
-def loops_in(outputs: Sequence[Expr]) -> list[Expr]:
-    return [n for n in toposort(outputs) if n.op is SCAN]
+def in_bodies(change: Callable[[Sequence[Expr], Collection[Expr]], list[Expr]]) -> Pass:
+    """A pass that changes the bodies of loops: change(outputs, what moves with the loop)."""
+
+    def of_loop(call: Call, node: Expr) -> list[Expr] | None:
+        before = call.body.outputs
+        after = change(before, depend_on(call.body.carries, before))
+        return None if all(map(is_, after, before)) else call.giving(after)
+
+    return lambda outputs: change_loops(outputs, of_loop)
 
 
-def used_items(outputs: Sequence[Expr]) -> dict[Expr, set[int]]:
-    used: dict[Expr, set[int]] = {}
-    for node in toposort(outputs):
-        if node.op is ITEM:
-            used.setdefault(node.args[0], set()).add(node.attrs[0])
-    return used
-
-
-def count_uses(order: Iterable[Expr], outputs: Iterable[Expr]) -> Counter[Expr]:
-    """How often each node of a graph is read; being an output counts."""
-    uses = Counter(a for n in order for a in n.args)
-    uses.update(outputs)
-    return uses
-
-
-def sums_in(order: Sequence[Expr], outputs: Iterable[Expr]) -> dict[Expr, list[Expr]]:
+def sums_in(outputs: Sequence[Expr]) -> dict[Expr, list[Expr]]:
     """The terms of each sum as large as it gets: of adds whose parts nothing else reads."""
-    uses = count_uses(order, outputs)
-    adds = [n for n in order if n.op is add.op]
+    uses = count_uses(outputs)
+    adds = [n for n in toposort(outputs) if n.op is add.op]
     inner = {a for n in adds for a in n.args if a.op is add.op and uses[a] == 1}
     return {n: _terms(n, inner) for n in adds if n not in inner}
 
