@@ -1,0 +1,27 @@
+"""Gradients that are kept to a size."""
+
+from __future__ import annotations
+
+import minigrad as mg
+from lstm.optim.base import Named, Tensors, times
+from minigrad import Expr
+
+
+def global_norm(tensors: Named) -> Expr:
+    """The Euclidean norm of all elements together; a float32 or float64 scalar."""
+    total = mg.zeros((), next(iter(tensors.values())).dtype)
+    for x in tensors.values():
+        total = total + mg.sum(mg.square(x))
+    return mg.sqrt(total)
+
+
+def clip_by_global_norm(grads: Named, limit: float) -> Tensors:
+    """The gradients, scaled down together so that their global norm is at most `limit` (Pascanu,
+    Mikolov & Bengio, "On the difficulty of training recurrent neural networks", 2013, algorithm 1).
+
+    >>> clip_by_global_norm({"w": mg.const([3.0, 4.0])}, 1.0)["w"].eval()
+    array([0.6, 0.8])
+    """
+    norm = global_norm(grads)
+    scale = limit / mg.maximum(norm, limit)
+    return {name: times(scale, g) for name, g in grads.items()}
