@@ -10,17 +10,20 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph.leaves import as_expr, placeholder
+from minigrad.graph.leaves import as_expr, const, placeholder
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import map_graph, roots_of, substitute, toposort
 from minigrad.loop.body import Loop, close
 from minigrad.loop.node import SCAN
 from minigrad.names import public
 from minigrad.ops.batch import stacked
+from minigrad.ops.choice import where
 from minigrad.ops.core import full, reshape
+from minigrad.ops.custom import stop_gradient
 from minigrad.ops.shape import concat, stack
 from minigrad.ops.tuples import ITEM, item, tuple_of
 from minigrad.tree import flatten, paths
+from minigrad.types import BOOL, Array, TensorType
 
 # --- the user's side ---------------------------------------------------------------------------
 
@@ -35,6 +38,7 @@ def scan(
     reverse: bool = False,
     unroll: bool = False,
     checkpoint: bool | int | None = None,
+    truncate: int | None = None,
 ) -> tuple[Any, Any]:
     """A loop: step(carry, x) -> (next carry, y), over the first axis of xs.
 
@@ -45,6 +49,8 @@ def scan(
     unroll: plain nodes instead of a loop node, for drawing.
     checkpoint: derivatives keep one carry a segment and compute the rest again. True takes
         segments of √length steps, an int its own number of steps.
+    truncate: derivatives do not pass the carry after every `truncate` steps, counted from where the
+        loop starts: truncated back-propagation through time (Williams & Peng 1990). Values stay.
 
     Returns (last carry, ys), the ys stacked along a new first axis. `step` is called once, with
     variables; expressions of the surroundings that it uses become constants of the loop.
@@ -54,6 +60,15 @@ def scan(
     >>> last, sums = scan(lambda c, x: (c + x, c + x), const(0.0), const([1.0, 2.0, 3.0]))
     >>> last.eval(), sums.eval()
     (np.float64(6.0), array([1., 3., 6.]))
+
+    With truncate the derivative of this last carry reaches back two steps:
+
+    >>> import minigrad as mg
+    >>> x = mg.var("x", (4,))
+    >>> last, _ = scan(lambda c, x: (2.0 * c + x, None), const(0.0), x)
+    >>> cut, _ = scan(lambda c, x: (2.0 * c + x, None), const(0.0), x, truncate=2)
+    >>> [mg.grad(y, x).eval({x: [1, 2, 3, 4]}).tolist() for y in (last, cut)]
+    [[8.0, 4.0, 2.0, 1.0], [0.0, 0.0, 2.0, 1.0]]
     """
     carries, build_carry = flatten(init)
     carries = [as_expr(c) for c in carries]
@@ -61,14 +76,20 @@ def scan(
     inputs = [as_expr(x) for x in inputs]
     length = _length(carries, inputs, paths(xs, "xs"), length)
     names = paths(init, "carry")
-    inside = [placeholder(name, c.type) for name, c in zip(names, carries, strict=True)]
+    inside = entering = [placeholder(name, c.type) for name, c in zip(names, carries, strict=True)]
     slices = [placeholder("x", x.type.with_shape(x.shape[1:])) for x in inputs]
-    carry, x = build_carry(iter(inside)), build_x(iter(slices))
+    stops = _stops(length, reverse, truncate)
+    if stops is not None and not unroll:
+        inputs.append(const(stops))
+        slices.append(placeholder("x", TensorType((), BOOL)))
+        pairs = zip(inside, _stopped(inside), strict=True)
+        entering = [c if c is stop else where(slices[-1], stop, c) for c, stop in pairs]
+    carry, x = build_carry(iter(entering)), build_x(iter(slices))
     after, ys, build_y = _call(step, carry, x, carries, names)
     body, constants = close(inside, slices, [*after, *ys])
     loop, operands = Loop(body, length, reverse), [*carries, *inputs, *constants]
     if unroll:
-        results = _unrolled(loop, operands)
+        results = _unrolled(loop, operands, stops)
     elif checkpoint is None or checkpoint is False:
         results = loop.of(SCAN, operands)
     else:
@@ -100,6 +121,19 @@ def _steps(count: Any, name: str, least: int) -> int:
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < least:
         raise ShapeError(f"{name}= is a whole number of steps, at least {least}, not {count!r}")
     return int(count)
+
+
+def _stops(length: int, reverse: bool, truncate: int | None) -> Array | None:
+    """The steps, by place, whose carry derivatives do not pass; None where there are none."""
+    if truncate is None or (size := _steps(truncate, "truncate", 1)) >= length:
+        return None
+    stops = np.zeros(length, np.bool_)
+    stops[size::size] = True
+    return stops[::-1] if reverse else stops
+
+
+def _stopped(carries: Sequence[Expr]) -> list[Expr]:
+    return [stop_gradient(c) if c.type.is_float else c for c in carries]
 
 
 def _call(
@@ -210,12 +244,14 @@ def _without_loop(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
     return tuple_of(_unrolled(node.attrs[0], [new[a] for a in node.args]))
 
 
-def _unrolled(loop: Loop, operands: Sequence[Expr]) -> list[Expr]:
+def _unrolled(loop: Loop, operands: Sequence[Expr], stops: Array | None = None) -> list[Expr]:
     """The results of a loop as plain nodes."""
     body, length = loop.body, loop.length
     carries, xs, constants = body.split(operands)
     rows: dict[int, list[Expr]] = {}
     for t in reversed(range(length)) if loop.reverse else range(length):
+        if stops is not None and stops[t]:
+            carries = _stopped(carries)
         of_step = [*carries, *(x[t] for x in xs), *constants]
         results = substitute(body.outputs, dict(zip(body.inputs, of_step, strict=True)))
         carries, rows[t] = results[: body.n_carry], results[body.n_carry :]

@@ -17,7 +17,7 @@ from minigrad.loop.node import SCAN
 from minigrad.loop.passes.cuts import cut_concats, cut_products
 from minigrad.loop.passes.frame import Pass, change_loops, in_bodies
 from minigrad.loop.passes.products import distribute, merge_products, merge_sums
-from minigrad.loop.passes.prune import drop_unused, merge_loops, take_last_carry
+from minigrad.loop.passes.prune import drop_stops, drop_unused, merge_loops, take_last_carry
 from minigrad.loop.passes.slices import join_slices
 from minigrad.loop.passes.steps import hoist, sink_sums
 from minigrad.ops.index import SCATTER
@@ -27,6 +27,7 @@ __all__ = ["LOOPS", "optimise_loops"]
 
 JOIN_SLICES = "sum of slices to one concat"
 LOOPS: Mapping[str, Pass] = {
+    "let go of stopped gradients": in_bodies(lambda body, _: drop_stops(body)),
     "merge loops that differ in their outputs": merge_loops,
     "read the last output from the carry": take_last_carry,
     "drop what nobody reads": drop_unused,

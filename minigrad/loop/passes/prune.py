@@ -1,4 +1,4 @@
-"""Passes that make loops fewer and smaller: merged, and without what nobody reads."""
+"""Passes that make loops fewer and smaller: merged, without what nobody reads or differentiates."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from minigrad.loop.body import Call, Loop
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.frame import change_loops
 from minigrad.ops.core import full
+from minigrad.ops.custom import STOP
 from minigrad.ops.index import GETITEM
 from minigrad.ops.tuples import ITEM, item
+from minigrad.rewrite.rules import simplify_safely
 from minigrad.types import TupleType
 
 
@@ -65,6 +67,14 @@ def drop_unused(outputs: Sequence[Expr]) -> list[Expr]:
         return [results[k] if k in live else full(0, t) for k, t in enumerate(types)]
 
     return change_loops(outputs, change)
+
+
+def drop_stops(outputs: Sequence[Expr]) -> list[Expr]:
+    """Within a step nothing stops a gradient: what is compiled is differentiated already."""
+    if not any(n.op is STOP for n in toposort(outputs)):
+        return list(outputs)
+    through = map_graph(outputs, lambda n, new: new[n.args[0]] if n.op is STOP else None)
+    return simplify_safely(through)
 
 
 def take_last_carry(outputs: Sequence[Expr]) -> list[Expr]:
