@@ -20,6 +20,8 @@ CONFTEST = Path(__file__).parent / "conftest.py"
         ("takes no floats", "", True),
         ("takes no floats", "llvmlite", True),
         ("this cell has no line 1", "", True),
+        ("torch is not installed: pip install '.[torch]'", "", True),
+        ("could not import 'torch'", "", False),
         ("fails since 2011", "", False),
         ("it takes no floats", "", False),
         ("", "", False),
