@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.compile.binding import bind, resolve
 from minigrad.compile.compiled import function
 from minigrad.derivatives.api import grad
 from minigrad.errors import DTypeError, GradientError, GraphError
 from minigrad.graph.leaves import PARAM, VAR, placeholder
-from minigrad.graph.node import Expr, describe, get_op, make
-from minigrad.graph.walk import free_variables, substitute, toposort
+from minigrad.graph.node import Expr, describe, get_op, make, require_expr
+from minigrad.graph.walk import free_variables, roots_of, substitute, toposort
 from minigrad.names import public
 from minigrad.ops.core import sum
-from minigrad.types import Array, TensorType, TupleType
+from minigrad.types import Array, TensorType, TupleType, as_integer, as_number
 
 
 @public
@@ -40,15 +41,21 @@ def check_grad(
     when the differences are not that sure themselves, as at a jump or where all is noise;
     DTypeError unless all that is differentiated is float64.
     """
-    leaves = [wrt] if isinstance(wrt, Expr) else list(wrt)
+    require_expr(y, "check the gradient of")
+    leaves = roots_of(wrt)
+    if not leaves:
+        raise GraphError("check_grad needs a variable or a param to differentiate by")
     for leaf in leaves:
         if leaf.dtype != np.float64 or leaf.op not in (VAR, PARAM):
             raise DTypeError(f"check_grad needs float64 variables or params, not {describe(leaf)}")
     # A stream of its own: directions drawn as the caller draws points may be those in which the
     # function does not change.
-    rng = np.random.default_rng([seed, 0x9E3779B9])
-    values = {v: np.asarray(x, v.dtype) for v, x in (at or {}).items()}
-    worst = 0.0
+    rng = np.random.default_rng([_at_least(0, seed, "seed"), 0x9E3779B9])
+    variables, bindings = free_variables([y, *leaves]), {} if at is None else at
+    chosen = resolve(variables, bindings, "pass at={x: value, ...}")
+    values = {v: bind(v, x) for v, x in chosen.items()}
+    rtol, atol = as_number(rtol, "rtol"), as_number(atol, "atol")
+    order, worst = _at_least(1, order, "order"), 0.0
     for level in range(1, order + 1):
         y = sum(y * rng.uniform(0.5, 1.5, y.shape)) if y.shape else y
         worst = max(worst, _check_once(y, leaves, values, rng, level, rtol, atol))
@@ -61,6 +68,14 @@ def check_grad(
     return worst
 
 
+def _at_least(least: int, value: Any, what: str) -> int:
+    """An integer option. Raises DTypeError for what is none, GraphError for less than the least."""
+    number = as_integer(value, what)
+    if number < least:
+        raise GraphError(f"{what} is at least {least}, not {number}")
+    return number
+
+
 def _check_once(
     y: Expr,
     leaves: Sequence[Expr],
@@ -71,9 +86,6 @@ def _check_once(
     atol: float,
 ) -> float:
     inputs = free_variables([y, *leaves])
-    missing = [describe(v) for v in inputs if v not in values]
-    if missing:
-        raise GraphError("no value for " + "; ".join(missing))
     # What moves is a variable in the place of each leaf, so that params stay as they are.
     moved = {x: placeholder("moved", x.type) for x in leaves}
     start = {x: x.value if x.op is PARAM else values[x] for x in leaves}

@@ -13,7 +13,7 @@ from minigrad.ops.batch import batched
 from minigrad.ops.core import explaining
 from minigrad.ops.shape import moveaxis
 from minigrad.tree import flatten, paths
-from minigrad.types import normalize_axis
+from minigrad.types import as_integer, normalize_axis, require_callable
 
 Axis = int | None
 
@@ -38,6 +38,12 @@ def vmap(
     >>> norms.shape, norms.eval({x: [[1, 2], [0, 3], [1, 1]]})
     ((3,), array([5., 9., 2.]))
     """
+
+    require_callable(f, "what vmap applies")
+    for axis in in_axes if isinstance(in_axes, (list, tuple)) else [in_axes]:
+        if axis is not None:
+            as_integer(axis, "an axis in in_axes, unless None,")
+    out_axes = as_integer(out_axes, "out_axes")
 
     def mapped(*args: Any) -> Any:
         axes = _one_each(in_axes, len(args))
@@ -65,7 +71,7 @@ def vmap(
 
 
 def _one_each(in_axes: Axis | Sequence[Axis], count: int) -> list[Axis]:
-    if in_axes is None or isinstance(in_axes, int):
+    if in_axes is None or not isinstance(in_axes, Sequence):
         return [in_axes] * count
     if len(in_axes) != count:
         raise GraphError(f"vmap: in_axes names {len(in_axes)} arguments; there are {count}")

@@ -84,7 +84,12 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> Expr:
         return x
     if copy is False:
         raise ShapeError("a constant is a copy of what it is made of; leave out copy=False")
-    return const(np.from_dlpack(x))
+    if not hasattr(x, "__dlpack__"):
+        raise DTypeError(f"an array that has __dlpack__ is needed, not {x!r:.60}; see asarray")
+    try:
+        return const(np.from_dlpack(x))
+    except BufferError as error:
+        raise DTypeError(f"DLPack cannot hand on {x!r:.60}: {error}") from None
 
 
 # --- of dtypes -----------------------------------------------------------------------------------
@@ -120,7 +125,7 @@ def isdtype(dtype: DType, kind: Any) -> builtins.bool:
 
 
 def _dtype_of(x: Any) -> DType:
-    return x.dtype if isinstance(x, (Expr, np.ndarray, np.generic)) else as_dtype(x)
+    return as_dtype(x.dtype if isinstance(x, (Expr, np.ndarray, np.generic)) else x)
 
 
 def can_cast(from_: Any, to: DType, /) -> builtins.bool:

@@ -23,7 +23,7 @@ from minigrad.graph.walk import toposort
 from minigrad.loop.body import Body, Loop, body_var
 from minigrad.names import public
 from minigrad.ops.index import GETITEM, PUT, SCATTER, check_constant_indices
-from minigrad.types import Array, TensorType, as_dtype
+from minigrad.types import Array, TensorType, as_dtype, as_items
 
 VERSION = 1
 _NOT_DATA = frozenset({"backward", "body"})  # Python code, and what a backend compiles
@@ -41,7 +41,7 @@ def dumps(outputs: Expr | Sequence[Expr]) -> str:
     >>> loads(dumps(x * x)) is x * x
     True
     """
-    roots = [outputs] if isinstance(outputs, Expr) else list(outputs)
+    roots = [outputs] if isinstance(outputs, Expr) else as_items(outputs, "what is saved")
     for root in roots:
         if not isinstance(root, Expr) or not isinstance(root.type, TensorType):
             raise DTypeError(f"cannot save {root!r:.60}: it is no minigrad expression of a tensor")
@@ -110,12 +110,19 @@ def _encode_attr(value: Any, node: Expr) -> Any:
     raise GraphError(f"cannot save {describe(node)}: op {node.op.name} holds what is no data")
 
 
+def _path(path: Any) -> str:
+    """Where a file is. Raises DTypeError; a number would be somebody's open file."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise DTypeError(f"a path is text or a pathlib.Path, not {path!r:.60}")
+    return os.fspath(path)
+
+
 @public
 def save(path: str | os.PathLike[str], outputs: Expr | Sequence[Expr]) -> None:
     """Write expressions to a JSON file; the file appears whole or not at all."""
     if isinstance(path, Expr):
         raise DTypeError("save(path, outputs) takes the path first, then the expressions")
-    atomic.write(path, dumps(outputs))
+    atomic.write(_path(path), dumps(outputs))
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -128,7 +135,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises GraphFileError for a bad one, OSError for one that cannot be read.
     """
     try:
-        text = atomic.read(path).decode()
+        text = atomic.read(_path(path)).decode()
     except UnicodeDecodeError:
         raise GraphFileError(f"{path} is not a graph file: it is no UTF-8 text") from None
     try:
@@ -145,6 +152,8 @@ def loads(text: str) -> Any:
     to a node that this call makes; one that was there keeps the name it has, or has not.
     Raises GraphFileError, with the node that is wrong, for anything malformed.
     """
+    if not isinstance(text, str):
+        raise DTypeError(f"loads takes the text that dumps made, not {text!r:.60}")
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:

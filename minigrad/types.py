@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.errors import DTypeError, OutOfRangeError, ShapeError
+from minigrad.errors import DTypeError, MinigradError, OutOfRangeError, ShapeError
 from minigrad.interning import Table
 
 Shape: TypeAlias = tuple[int, ...]
@@ -187,6 +187,53 @@ def _check_size(shape: Shape, dtype: np.dtype[Any]) -> None:
         raise ShapeError(f"{dtype}{shape} has more bytes than can be counted")
 
 
+def as_integer(value: Any, what: str) -> int:
+    """An integer of any library as Python's. Raises DTypeError, with what it is for.
+
+    >>> as_integer(np.int64(3), "the number of rows")
+    3
+    """
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        if isinstance(error, MinigradError):  # an expression that has no value yet says so
+            raise
+        raise DTypeError(f"{what} must be an integer, not {reprlib.repr(value)}") from None
+
+
+def as_number(value: Any, what: str) -> float:
+    """A real number, a Python or a NumPy one, as it is. Raises DTypeError, with what it is for."""
+    if isinstance(value, (int, float, np.integer, np.floating)):
+        return value  # type: ignore[return-value]
+    raise DTypeError(f"{what} must be a number, not {reprlib.repr(value)}")
+
+
+def require_callable(value: object, what: str) -> None:
+    """Raise DTypeError unless a value can be called as a function."""
+    if not callable(value):
+        raise DTypeError(f"{what} must be a function, not {reprlib.repr(value)}")
+
+
+def as_items(value: Any, what: str) -> list[Any]:
+    """The items of a list, or of what can be gone through like one. Raises DTypeError."""
+    try:
+        return list(value)
+    except TypeError as error:
+        if isinstance(error, MinigradError):
+            raise
+        raise DTypeError(f"{what} must be a list, not {reprlib.repr(value)}") from None
+
+
+def as_array(value: Any, what: str) -> Array:
+    """Numbers as NumPy's array. Raises DTypeError for what is none: a ragged list, say."""
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, MinigradError):
+            raise
+        raise DTypeError(f"{what} must be an array of numbers: {error}") from None
+
+
 def require_integers(value: object, what: str) -> None:
     """Raise ShapeError unless an op's attribute is a tuple of Python integers.
 
@@ -204,7 +251,7 @@ def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     """Normalise a dtype; only bool, the integers, float32 and float64. Raises DTypeError."""
     try:
         result = np.dtype(dtype).newbyteorder("=")
-    except TypeError:
+    except (TypeError, ValueError, DeprecationWarning):
         raise DTypeError(f"not a dtype: {dtype!r}; use one of {_dtype_names()}") from None
     if result not in _DTYPES:
         raise DTypeError(f"dtype {result} is not supported; use one of {_dtype_names()}")

@@ -11,13 +11,13 @@ from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, as_expr
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import free_variables
-from minigrad.types import Array
+from minigrad.types import Array, as_items
 
 
 def check_inputs(inputs: Sequence[Expr]) -> list[Expr]:
     if isinstance(inputs, Expr):
         raise GraphError("inputs is a list of variables: write function([x], ...)")
-    checked = list(inputs)
+    checked = as_items(inputs, "inputs")
     for v in checked:
         if not isinstance(v, Expr) or v.op not in (VAR, PLACEHOLDER):
             shown = describe(v) if isinstance(v, Expr) else repr(v)
@@ -84,8 +84,15 @@ def _keeps_kind(source: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
     return source.kind in ranks and ranks[source.kind] <= ranks[wanted.kind]
 
 
-def resolve(variables: Sequence[Expr], bindings: Mapping[Any, Any]) -> dict[Expr, Any]:
-    """The value of each variable, from bindings by variable or by name. Raises GraphError."""
+def resolve(
+    variables: Sequence[Expr],
+    bindings: Mapping[Any, Any],
+    how: str = "pass eval({x: value, ...})",
+) -> dict[Expr, Any]:
+    """The value of each variable, from bindings by variable or by name; `how` they are passed.
+
+    Raises GraphError.
+    """
     if not isinstance(bindings, Mapping):
         raise GraphError(
             f"bindings are a dict {{variable or its name: value}}, not {bindings!r:.60}"
@@ -105,7 +112,7 @@ def resolve(variables: Sequence[Expr], bindings: Mapping[Any, Any]) -> dict[Expr
         values[v] = value
     missing = [v for v in variables if v not in values]
     if missing:
-        raise GraphError(f"no value for {_listed(missing)}; pass eval({{x: value, ...}})")
+        raise GraphError(f"no value for {_listed(missing)}; {how}")
     return values
 
 

@@ -58,8 +58,11 @@ def _as_list(wrt: Any) -> tuple[list[Expr], Callable[[list[Expr]], Any]]:
     if isinstance(wrt, Expr):
         return [wrt], lambda answers: answers[0]
     if isinstance(wrt, Mapping):
-        return list(wrt.values()), lambda answers: dict(zip(wrt, answers, strict=True))
+        leaves, _ = _as_list(list(wrt.values()))
+        return leaves, lambda answers: dict(zip(wrt, answers, strict=True))
     if isinstance(wrt, (list, tuple)):
+        for w in wrt:
+            require_expr(w, "differentiate with respect to")
         return list(wrt), list
     raise DTypeError(f"cannot differentiate with respect to {wrt!r:.60}: it is no expression")
 

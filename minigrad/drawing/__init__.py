@@ -10,9 +10,12 @@ from typing import Any
 
 from minigrad.drawing.diagram import Diagram
 from minigrad.drawing.faults import RenderError
-from minigrad.drawing.picture import LIMIT, Options, Picture, make_picture
+from minigrad.drawing.options import LIMIT, Options
+from minigrad.drawing.picture import Picture, make_picture
 from minigrad.drawing.theme import Scale
+from minigrad.errors import GraphError
 from minigrad.graph.node import Expr
+from minigrad.types import as_number
 
 __all__ = ["Diagram", "Picture", "RenderError", "Scale", "draw"]
 
@@ -57,7 +60,8 @@ def draw(
     All numbers come from one compiled function of the graph as it is drawn. Tensors of up to four
     elements show them, larger ones their range and the norm of their gradient. Broadcasts are not
     drawn; their edge shows the term that arrives at the source. A loop is one node, with a node for
-    each result that is read. Raises GraphError.
+    each result that is read. Raises GraphError, also for an option that speaks of nodes which the
+    graph has not; DTypeError for an option of another kind.
 
     >>> from minigrad.graph.leaves import var
     >>> x = var("x")
@@ -67,13 +71,15 @@ def draw(
       x, value 3, adjoint 6
       · + 1, value 10, adjoint 1
     """
+    if not as_number(timeout, "timeout") > 0:
+        raise GraphError(f"timeout is a number of seconds above 0, not {timeout}")
     options = Options(
-        names=names or {},
-        groups=groups or {},
-        lanes=lanes or {},
-        places=places or {},
+        names={} if names is None else names,
+        groups={} if groups is None else groups,
+        lanes={} if lanes is None else lanes,
+        places={} if places is None else places,
         shapes=shapes,
-        inline=tuple(inline),
+        inline=inline,
         scale=scale,
         direction=direction,
         limit=limit,

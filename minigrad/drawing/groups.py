@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from minigrad.errors import DTypeError, GraphError
+from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, describe
 
 
@@ -28,7 +28,7 @@ def nested(sets: Mapping[str, Iterable[Expr]], drawn: Collection[Expr]) -> Group
 
     Raises GraphError for two groups that share a drawn node where neither lies in the other.
     """
-    whole = _checked("groups", sets)
+    whole = {title: dict.fromkeys(nodes) for title, nodes in sets.items()}
     members = {name: [n for n in nodes if n in drawn] for name, nodes in whole.items()}
     for a, b in combinations(members, 2):
         if whole[a].keys() < whole[b].keys() or whole[b].keys() < whole[a].keys():
@@ -53,7 +53,7 @@ def nested(sets: Mapping[str, Iterable[Expr]], drawn: Collection[Expr]) -> Group
 def apart(sets: Mapping[str, Iterable[Expr]], drawn: Collection[Expr]) -> dict[Expr, str]:
     """The lane of each drawn node. Raises GraphError for a node in two of them."""
     lane: dict[Expr, str] = {}
-    for name, nodes in _checked("lanes", sets).items():
+    for name, nodes in sets.items():
         for node in nodes:
             if node in drawn and lane.setdefault(node, name) != name:
                 raise GraphError(
@@ -61,20 +61,6 @@ def apart(sets: Mapping[str, Iterable[Expr]], drawn: Collection[Expr]) -> dict[E
                     "on one straight line only: take it out of one of them"
                 )
     return lane
-
-
-def _checked(what: str, sets: Mapping[str, Iterable[Expr]]) -> dict[str, dict[Expr, None]]:
-    """Each set in the caller's order, without repetitions."""
-    if not isinstance(sets, Mapping):
-        raise DTypeError(f"{what} is {{title: [nodes]}}, not {sets!r:.60}")
-    checked: dict[str, dict[Expr, None]] = {}
-    for name, nodes in sets.items():
-        if isinstance(nodes, Expr):
-            raise DTypeError(f"{what}[{name!r}] is a list of nodes, not {describe(nodes)}")
-        checked[str(name)] = dict.fromkeys(nodes)
-        if wrong := [n for n in checked[str(name)] if not isinstance(n, Expr)]:
-            raise DTypeError(f"{what}[{name!r}] holds {wrong[0]!r:.60}, which is no expression")
-    return checked
 
 
 def _in_order(names: Iterable[str], around: Mapping[str, str]) -> list[str]:

@@ -17,7 +17,6 @@ from minigrad.compile.compiled import function
 from minigrad.derivatives.adjoints import Adjoints, edge_terms
 from minigrad.drawing.amount import UNCONNECTED, Amount
 from minigrad.drawing.theme import Scale
-from minigrad.errors import GraphError
 from minigrad.graph.leaves import const
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import free_variables, toposort
@@ -58,9 +57,8 @@ def measure(
     term is carried back through them to that source. What has several results, such as a loop, has
     no number of its own: its items have.
     """
-    if not isinstance(at, Mapping):
-        raise GraphError(f"at is a dict of values, as in at={{x: 1.0}}, not {at!r}")
-    at = resolve(free_variables(roots), at)  # names mean variables of the graph that is drawn
+    # Names mean variables of the graph that is drawn.
+    at = resolve(free_variables(roots), at, "pass at={x: value, ...}")
     nodes = toposort(roots)
     tensors = [n for n in nodes if not _has_items(n)]
     around: dict[Expr, list[Expr]] = {}

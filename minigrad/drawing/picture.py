@@ -7,7 +7,7 @@ files, formats or layout.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import plain
 from minigrad.drawing.groups import apart, nested
 from minigrad.drawing.measure import EdgeKey, Measured, measure, source_of
+from minigrad.drawing.options import Options, check_bindings, check_nodes, check_options
 from minigrad.drawing.parts import Parts, display_name, reachable
 from minigrad.drawing.theme import Kind, Scale, fmt
 from minigrad.errors import DTypeError, GraphError
@@ -31,7 +32,6 @@ from minigrad.text import op_text, to_str
 from minigrad.types import TupleType
 
 Role = Literal["input", "param", "const", "op"]
-LIMIT = 2000
 _WIDEST_TITLE = 80  # characters of an expression without a name
 
 
@@ -127,28 +127,16 @@ def adjoint_text(amount: Amount) -> str:
     return words.get(amount.kind) or amount.short()
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to make a picture; see `minigrad.drawing`, whose arguments these are."""
-
-    names: Mapping[Expr, str] = field(default_factory=dict)
-    groups: Mapping[str, Iterable[Expr]] = field(default_factory=dict)
-    lanes: Mapping[str, Iterable[Expr]] = field(default_factory=dict)
-    places: Mapping[Expr, tuple[float, float]] = field(default_factory=dict)
-    shapes: bool = True
-    inline: Iterable[Expr] = ()
-    scale: Scale | None = None
-    direction: str = "LR"
-    limit: int | None = LIMIT
-    title: str | None = None
-
-
 def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Options) -> Picture:
     """Measure a graph and put it into words. Raises GraphError, or what the evaluation raises."""
     roots = list(y) if isinstance(y, (list, tuple)) else [y]
-    _check(roots, at, grad, options)
+    _check(roots, at, grad)
+    options = check_options(options)
     order = toposort(roots)
     _check_size(len(order), options.limit)
+    check_nodes(options, frozenset(order))
+    if at is not None:
+        check_bindings(at, roots)
     parts = Parts(roots, options.inline, options.names)
     drawn = reachable(order, roots, parts)
     edges = {(n, i): parts.between(n, i) for n in drawn for i in range(len(n.args))}
@@ -161,9 +149,7 @@ def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Opti
     return _Builder(roots, drawn, edges, parts, numbers, options, grad).picture()
 
 
-def _check(
-    roots: Sequence[Expr], at: Mapping[Any, Any] | None, grad: bool, options: Options
-) -> None:
+def _check(roots: Sequence[Expr], at: Mapping[Any, Any] | None, grad: bool) -> None:
     if not roots or not all(isinstance(r, Expr) for r in roots):
         wrong = next((r for r in roots if not isinstance(r, Expr)), roots)
         raise DTypeError(f"draw needs an expression or a list of them, not {wrong!r:.60}")
@@ -177,8 +163,6 @@ def _check(
             f"draw(grad=True) shows measured gradients, so it needs values for {names}: "
             "pass at={x: value, ...}"
         )
-    if options.direction not in ("LR", "TB", "RL", "BT"):
-        raise GraphError(f"direction is 'LR', 'RL', 'TB' or 'BT', not {options.direction!r}")
 
 
 def _check_size(count: int, limit: int | None) -> None:

@@ -22,7 +22,7 @@ from minigrad.graph.node import (
 from minigrad.graph.origin import users_own_line
 from minigrad.names import FUNCTIONS, public
 from minigrad.tree import flatten
-from minigrad.types import Array, TensorType, TupleType, as_dtype, as_shape
+from minigrad.types import Array, TensorType, TupleType, as_dtype, as_shape, require_tensors
 
 
 def _numbers(value: npt.ArrayLike, dtype: npt.DTypeLike | None) -> tuple[Array, TensorType]:
@@ -239,6 +239,8 @@ def param(name: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -
 def as_expr(value: Any) -> Expr:
     """An expression as it is, a list with some in it stacked, anything else as a constant."""
     if isinstance(value, Expr):
+        if type(value.type) is not TensorType:
+            require_tensors([value.type])
         return value
     return FUNCTIONS["stack_nested"](value) if _holds_expr(value) else const(value)
 

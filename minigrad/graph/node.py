@@ -111,6 +111,12 @@ class Op:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise TypeError(f"an op needs a name, not {self.name!r}")
+        for field in ("infer", "numpy"):
+            if not callable(getattr(self, field)):
+                raise TypeError(f"op {self.name}: `{field}` must be a function")
+        for field in ("partials", "attrs"):
+            if not isinstance(getattr(self, field) or (), tuple):
+                raise TypeError(f"op {self.name}: `{field}` must be a tuple")
         stated = [self.partials, self.transpose, self.vjp, self.no_gradient or None]
         if sum(s is not None for s in stated) != 1:
             raise TypeError(f"op {self.name} must state its derivative in exactly one way")
@@ -326,7 +332,10 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
     Raises what the op's type rule raises, with the operands and their origin added.
     """
     key = _key(op, args, attrs)
-    entry = _TABLE.get(key)
+    try:
+        entry = _TABLE.get(key)
+    except TypeError:
+        raise DTypeError(f"an attribute of {op.name} is no fixed value: {attrs!r:.80}") from None
     if entry is not None and (node := entry()) is not None:
         return node
     try:

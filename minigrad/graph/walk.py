@@ -11,13 +11,14 @@ from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, const, param
 from minigrad.graph.node import Expr, describe, rebuild
 from minigrad.names import public
 from minigrad.syntax.asked import Asked
+from minigrad.types import as_items
 
 
 def roots_of(outputs: Any) -> list[Expr]:
     """An expression, or several, as a list. Raises DTypeError for what is neither."""
     if isinstance(outputs, Expr):
         return [outputs]
-    roots = list(outputs) if isinstance(outputs, Iterable) else [outputs]
+    roots = as_items(outputs, "outputs") if isinstance(outputs, Iterable) else [outputs]
     for r in roots:
         if not isinstance(r, Expr):
             raise DTypeError(f"an expression, or a list of them, is needed, not {r!r:.60}")

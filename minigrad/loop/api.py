@@ -23,7 +23,7 @@ from minigrad.ops.custom import stop_gradient
 from minigrad.ops.shape import concat, stack
 from minigrad.ops.tuples import ITEM, item, tuple_of
 from minigrad.tree import flatten, paths
-from minigrad.types import BOOL, Array, TensorType
+from minigrad.types import BOOL, Array, TensorType, require_callable
 
 # --- the user's side ---------------------------------------------------------------------------
 
@@ -70,6 +70,7 @@ def scan(
     >>> [mg.grad(y, x).eval({x: [1, 2, 3, 4]}).tolist() for y in (last, cut)]
     [[8.0, 4.0, 2.0, 1.0], [0.0, 0.0, 2.0, 1.0]]
     """
+    require_callable(step, "the step of scan")
     carries, build_carry = flatten(init)
     carries = [as_expr(c) for c in carries]
     inputs, build_x = flatten(xs) if xs is not None else ([], lambda it: None)

@@ -22,7 +22,7 @@ from minigrad.ops.reduce import cumulative_sum
 from minigrad.ops.shape import concat, moveaxis, stack
 from minigrad.ops.sorting import searchsorted
 from minigrad.ops.stacking import pad
-from minigrad.types import Axis, normalize_axis
+from minigrad.types import Axis, as_number, normalize_axis
 
 # --- differences -------------------------------------------------------------------------------
 
@@ -97,11 +97,11 @@ def unwrap(
         k = normalize_axis(axis, x.ndim)
     y = moveaxis(x, k, -1)
     jumps = y[..., 1:] - y[..., :-1]
-    half = period / 2
+    half = as_number(period, "the period of unwrap") / 2
     turns = floor((jumps + half) / period)
     # A jump up of half a period, and whole ones, stays half a period up.
     turns = where((jumps + half == turns * period) & (jumps > 0), turns - 1.0, turns)
-    limit = half if discont is None else max(discont, half)
+    limit = half if discont is None else max(as_number(discont, "the discont of unwrap"), half)
     turns = where(abs(jumps) < limit, 0.0, turns)
     lifted = y[..., 1:] - period * cumulative_sum(turns, turns.ndim - 1)
     return moveaxis(concat([y[..., :1], lifted], -1), -1, k)
@@ -225,6 +225,9 @@ def polyval(p: Any, x: Any) -> Expr:
     np.float64(7.0)
     """
     coefficients = as_expr(p)
+    with explaining("polyval", coefficients, x):
+        if coefficients.ndim != 1:
+            raise ShapeError("the coefficients are a vector")
     y: Expr = as_expr(x) * 0
     for k in range(coefficients.shape[0]):
         y = y * x + coefficients[k]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.errors import ShapeError
+from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr
 from minigrad.names import public
@@ -30,6 +30,10 @@ def einsum(spec: str, *operands: Any) -> Expr:
     >>> einsum("ij,j->i", a, [1.0, 1.0]).eval()
     array([3., 7.])
     """
+    if not isinstance(spec, str):
+        raise DTypeError(
+            f"einsum takes its axes as text first, such as 'ij,jk->ik', not {spec!r:.60}"
+        )
     exprs = [as_expr(x) for x in operands]
     with explaining("einsum", spec, *exprs):
         inputs, output = _parse_einsum(spec, exprs)

@@ -29,6 +29,8 @@ from minigrad.types import (
     Shape,
     TensorType,
     as_dtype,
+    as_integer,
+    as_items,
     as_shape,
     broadcast_shapes,
     check_device,
@@ -156,9 +158,10 @@ def reshape(x: Any, /, shape: int | Iterable[int], *, copy: bool | None = None) 
 
 
 def _resolve_shape(x: Expr, shape: int | Iterable[int]) -> Shape:
-    dims = [shape] if isinstance(shape, (int, np.integer)) else list(shape)
-    unknown = [k for k, d in enumerate(dims) if d == -1]
     with explaining("reshape", x):
+        listed = [shape] if isinstance(shape, (int, np.integer)) else as_items(shape, "the shape")
+        dims = [as_integer(d, "a dimension") for d in listed]
+        unknown = [k for k, d in enumerate(dims) if d == -1]
         if len(unknown) > 1:
             raise ShapeError(f"only one dimension may be -1, not {tuple(dims)}")
         if unknown:

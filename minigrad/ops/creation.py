@@ -5,18 +5,28 @@ All take the array API's device, which is "cpu": see types.check_device.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from minigrad.errors import ShapeError
 from minigrad.graph.leaves import as_expr, const
 from minigrad.graph.node import Expr
 from minigrad.names import public
 from minigrad.ops.core import as_float, astype, broadcast_to, meet
 from minigrad.ops.core import full as number
-from minigrad.types import FLOAT64, TensorType, as_dtype, as_shape, check_device
+from minigrad.types import (
+    FLOAT64,
+    Array,
+    TensorType,
+    as_dtype,
+    as_integer,
+    as_number,
+    as_shape,
+    check_device,
+)
 
 
 def _float64_unless(dtype: npt.DTypeLike | None) -> np.dtype[Any]:
@@ -104,7 +114,12 @@ def arange(
     """Evenly spaced numbers, the end excluded, as a constant."""
     check_device(device)
     first, last = (0, start) if stop is None else (start, stop)
-    return const(np.arange(first, last, step, dtype=None if dtype is None else as_dtype(dtype)))
+    for name, value in (("start", first), ("stop", last), ("step", step)):
+        as_number(value, f"the {name} of arange")
+    if not step:
+        raise ShapeError("the step of arange is not 0")
+    kind = None if dtype is None else as_dtype(dtype)
+    return _constant("arange", lambda: np.arange(first, last, step, dtype=kind))
 
 
 def linspace(
@@ -125,11 +140,16 @@ def linspace(
     array([0.  , 0.25, 0.5 , 0.75])
     """
     check_device(device)
+    count = as_integer(num, "the num of linspace")
+    if count < 0:
+        raise ShapeError(f"there are no {count} numbers")
     if not isinstance(start, Expr) and not isinstance(stop, Expr):
-        return const(np.linspace(start, stop, num, endpoint, dtype=_float64_unless(dtype)))
+        start, stop = const(start).value, const(stop).value
+        kind = _float64_unless(dtype)
+        return _constant("linspace", lambda: np.linspace(start, stop, count, endpoint, dtype=kind))
     start, stop = meet("linspace", start, stop)
     start, stop = as_float(start), as_float(stop)
-    weights = np.linspace(0, 1, num, endpoint).reshape(-1, *(1,) * start.ndim).astype(start.dtype)
+    weights = np.linspace(0, 1, count, endpoint).reshape(-1, *(1,) * start.ndim).astype(start.dtype)
     points = (1 - weights) * start + weights * stop
     return points if dtype is None else astype(points, dtype)
 
@@ -145,4 +165,18 @@ def eye(
 ) -> Expr:
     """Ones on the k-th diagonal, zeros elsewhere, as a constant of float64 unless told."""
     check_device(device)
-    return const(np.eye(n_rows, n_cols, k, dtype=_float64_unless(dtype)))
+    rows = as_shape(n_rows)
+    shape = rows + (rows if n_cols is None else as_shape(n_cols))
+    if len(shape) != 2:
+        raise ShapeError(f"eye takes two numbers of rows and columns, not {n_rows!r}, {n_cols!r}")
+    offset, kind = as_integer(k, "the k of eye"), _float64_unless(dtype)
+    TensorType(shape, kind)  # raises for more bytes than can be counted
+    return _constant("eye", lambda: np.eye(*shape, offset, dtype=kind))
+
+
+def _constant(name: str, make_array: Callable[[], Array]) -> Expr:
+    """The constant of an array that NumPy makes. Raises ShapeError where NumPy cannot."""
+    try:
+        return const(make_array())
+    except (ValueError, OverflowError) as error:
+        raise ShapeError(f"in {name}: {error}") from None

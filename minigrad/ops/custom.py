@@ -10,7 +10,7 @@ from minigrad.graph.leaves import as_expr, placeholder
 from minigrad.graph.node import Attr, Expr, Op, Terms, make, register
 from minigrad.names import public
 from minigrad.ops.batch import batched, repeat_along
-from minigrad.types import TensorType
+from minigrad.types import TensorType, require_callable
 
 STOP = register(
     Op(
@@ -119,6 +119,9 @@ def custom_vjp(forward: Callable[..., Any], backward: Callable[..., Any]) -> Cal
     >>> mg.grad(5 * reversed_(x), x).eval({x: 3.0})
     np.float64(-10.0)
     """
+
+    require_callable(forward, "the forward function of custom_vjp")
+    require_callable(backward, "the backward function of custom_vjp")
 
     def function(*inputs: Any) -> Expr:
         exprs = tuple(as_expr(x) for x in inputs)

@@ -19,7 +19,7 @@ from minigrad.ops.choice import maximum, minimum, where
 from minigrad.ops.comparisons import isfinite, isnan
 from minigrad.ops.core import as_float, astype, broadcast_to, meet
 from minigrad.ops.trigonometry import sin
-from minigrad.types import FLOAT64
+from minigrad.types import FLOAT64, as_items
 
 # --- ufuncs ------------------------------------------------------------------------------------
 
@@ -145,6 +145,8 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     >>> select([as_expr([True, False])], [as_expr([1, 2])], -1).eval()
     array([ 1, -1])
     """
+    condlist = as_items(condlist, "the conditions of select")
+    choicelist = as_items(choicelist, "the choices of select")
     if len(condlist) != len(choicelist) or not condlist:
         raise ShapeError("select needs as many choices as conditions, and at least one")
     result = default

@@ -47,7 +47,7 @@ def _matrix_type(x: TensorType) -> TensorType:
 
 def _is_complete(mode: str) -> bool:
     """Whether orthogonal factors are square. Raises ShapeError for a mode that there is not."""
-    if mode not in ("reduced", "complete"):
+    if not isinstance(mode, str) or mode not in ("reduced", "complete"):
         raise ShapeError(f'the mode is "reduced" or "complete", not {mode!r}')
     return mode == "complete"
 
@@ -379,7 +379,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str | None = 
     x = as_float(x)
     with explaining("matrix_norm", x):
         _matrix_type(x.type)
-        if ord not in _NORMS:
+        if not (ord is None or isinstance(ord, (str, int, float))) or ord not in _NORMS:
             listed = ", ".join(map(repr, _NORMS))
             raise ShapeError(f"the ord of a matrix norm is one of {listed}, not {ord!r}")
     if ord in ("fro", None):

@@ -13,7 +13,14 @@ from minigrad.graph.node import Expr, make
 from minigrad.names import public
 from minigrad.ops.core import broadcast_to, explaining, is_python_number, meet
 from minigrad.ops.index import ARRAY, GETITEM, NEW, PUT, SCATTER, Entry, Spec, all_of, indexed_shape
-from minigrad.types import Shape, broadcast_shapes, normalize_axes, normalize_axis, promote
+from minigrad.types import (
+    Shape,
+    as_array,
+    broadcast_shapes,
+    normalize_axes,
+    normalize_axis,
+    promote,
+)
 
 
 def _parse(x: Expr, index: Any) -> tuple[Spec, tuple[Expr, ...]]:
@@ -223,8 +230,8 @@ def take(x: Any, indices: Any, /, axis: int | None = None) -> Expr:
 def _as_indices(indices: Any) -> Expr:
     """Indices as an expression; of no elements, they are integers."""
     if isinstance(indices, Expr):
-        return indices
-    array = np.asarray(indices)
+        return as_expr(indices)
+    array = as_array(indices, "indices")
     return const(array if array.size else array.astype(np.int64))
 
 

@@ -20,7 +20,16 @@ from minigrad.ops.reduce import max as max_of
 from minigrad.ops.reduce import min as min_of
 from minigrad.ops.reduce import root
 from minigrad.ops.shape import matrix_transpose, moveaxis, permute_dims
-from minigrad.types import TensorType, broadcast_shapes, normalize_axes, normalize_axis, promote
+from minigrad.types import (
+    TensorType,
+    as_integer,
+    as_items,
+    as_number,
+    broadcast_shapes,
+    normalize_axes,
+    normalize_axis,
+    promote,
+)
 
 # --- matmul ------------------------------------------------------------------------------------
 
@@ -142,12 +151,20 @@ def _paired_axes(a: Expr, b: Expr, axes: Any) -> tuple[list[int], list[int]]:
         if not 0 <= axes <= min(a.ndim, b.ndim):
             raise ShapeError(f"cannot sum over {axes} axes: the operands have {a.ndim}, {b.ndim}")
         axes = range(a.ndim - axes, a.ndim), range(axes)
-    first, second = ([k] if isinstance(k, int) else k for k in axes)
+    first, second = _pair(axes)
     left = [normalize_axis(k, a.ndim) for k in first]
     right = [normalize_axis(k, b.ndim) for k in second]
     if len(set(left)) != len(left) or len(set(right)) != len(right):
         raise ShapeError(f"axes {axes} name an axis twice")
     return left, right
+
+
+def _pair(axes: Any) -> list[list[Any]]:
+    """Axes of each operand as two lists. Raises ShapeError."""
+    pair = as_items(axes, "axes")
+    if len(pair) != 2:
+        raise ShapeError(f"axes are a number, or a list for each of two operands, not {axes!r:.60}")
+    return [[k] if isinstance(k, int) else as_items(k, "the axes of an operand") for k in pair]
 
 
 @public
@@ -210,11 +227,13 @@ def diagonal(x: Any, /, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Ex
     x = as_expr(x)
     with explaining("diagonal", x):
         axes = normalize_axis(axis1, x.ndim), normalize_axis(axis2, x.ndim)
+        offset = as_integer(offset, "the offset")
     x = moveaxis(x, axes, (-2, -1))
     rows, columns = x.shape[-2:]
     n = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
     k = np.arange(n)
-    return getitem(x, (..., k - min(offset, 0), k + max(offset, 0)))
+    below, above = (-min(offset, 0), max(offset, 0)) if n else (0, 0)
+    return getitem(x, (..., k + below, k + above))
 
 
 @public
@@ -243,6 +262,8 @@ def vector_norm(
     np.float64(5.0)
     """
     x = as_float(x)
+    with explaining("vector_norm", x):
+        as_number(ord, "the ord of a vector norm")
     if ord == 2:
         return root(sum(x * x, axis, keepdims=keepdims))
     size = abs(x)

@@ -19,7 +19,7 @@ from minigrad.ops.core import as_float, astype, broadcast_to, explaining, reshap
 from minigrad.ops.creation import eye
 from minigrad.ops.linalg import matmul, matmul_type
 from minigrad.ops.shape import matrix_transpose, tril
-from minigrad.types import TensorType, broadcast_shapes, promote
+from minigrad.types import TensorType, as_integer, broadcast_shapes, promote
 
 
 def _determinant_type(x: TensorType) -> TensorType:
@@ -189,6 +189,7 @@ def matrix_power(x: Any, n: int, /) -> Expr:
     x = as_float(x)
     with explaining("matrix_power", x):
         square_type(x.type)
+        n = as_integer(n, "the power")
     base, left = (inv(x), -n) if n < 0 else (x, n)
     result = broadcast_to(eye(x.shape[-1], dtype=x.dtype), x.shape) if n == 0 else None
     while left:

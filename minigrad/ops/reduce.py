@@ -34,7 +34,7 @@ from minigrad.ops.core import (
 from minigrad.ops.creation import full, ones
 from minigrad.ops.index_syntax import flip
 from minigrad.ops.shape import concat, moveaxis
-from minigrad.types import BOOL, Axis, Shape, TensorType, normalize_axes, normalize_axis
+from minigrad.types import BOOL, Axis, Shape, TensorType, as_number, normalize_axes, normalize_axis
 
 # --- extremes ----------------------------------------------------------------------------------
 
@@ -172,7 +172,8 @@ def variance(
     """
     x = as_float(x)
     centred = x - mean(x, axis, keepdims=True)
-    freedom = _count(x, axis) - correction
+    with explaining("variance", x):
+        freedom = _count(x, axis) - as_number(correction, "the correction")
     return sum(centred * centred, axis, keepdims=keepdims) / (freedom if freedom > 0 else np.nan)
 
 

@@ -28,6 +28,9 @@ from minigrad.tree import flatten
 from minigrad.types import (
     Array,
     TensorType,
+    as_array,
+    as_integer,
+    as_items,
     as_shape,
     broadcast_shapes,
     normalize_axes,
@@ -76,7 +79,7 @@ def permute_dims(x: Any, /, axes: Sequence[int] | None = None) -> Expr:
     """
     x = as_expr(x)
     with explaining("permute_dims", x):
-        numbers = range(x.ndim)[::-1] if axes is None else axes
+        numbers = range(x.ndim)[::-1] if axes is None else as_items(axes, "the axes")
         order = tuple([normalize_axis(a, x.ndim) for a in numbers])
     return x if order == tuple(range(x.ndim)) else make(PERMUTE, (x,), (order,))
 
@@ -149,7 +152,7 @@ def concat(arrays: Sequence[Any], /, axis: int | None = 0) -> Expr:
 
 
 def _sequence(arrays: Sequence[Any], name: str) -> list[Expr]:
-    exprs = [as_expr(a) for a in arrays]
+    exprs = [as_expr(a) for a in as_items(arrays, f"what {name} joins")]
     if not exprs:
         raise ShapeError(f"{name} needs at least one operand")
     return exprs
@@ -271,14 +274,15 @@ def roll(x: Any, /, shift: int | Sequence[int], axis: int | Sequence[int] | None
     if axis is None:
         return reshape(roll(reshape(x, -1), shift, 0), x.shape)
     with explaining("roll", x):
-        shifts, axes = _listed(shift), [normalize_axis(a, x.ndim) for a in _listed(axis)]
+        shifts = [as_integer(s, "a shift") for s in _listed(shift)]
+        axes = [normalize_axis(a, x.ndim) for a in _listed(axis)]
         shifts = shifts * len(axes) if len(shifts) == 1 else shifts
         if len(shifts) != len(axes):
             raise ShapeError(f"{len(shifts)} shifts for {len(axes)} axes; give one, or one each")
     rolled: Expr = x
     for k, by in zip(axes, shifts, strict=True):
         n = rolled.shape[k]
-        rolled = take(rolled, (np.arange(n) - by) % max(n, 1), k)
+        rolled = take(rolled, (np.arange(n) - by % max(n, 1)) % max(n, 1), k)
     return rolled
 
 
@@ -294,7 +298,7 @@ def repeat(x: Any, repeats: Any, /, axis: int | None = None) -> Expr:
         x, axis = reshape(x, -1), 0
     with explaining("repeat", x):
         k = normalize_axis(axis, x.ndim)
-        counts = np.asarray(repeats)
+        counts = as_array(repeats, "repeats")
         if counts.dtype.kind not in "iu" or counts.shape not in ((), (1,), (x.shape[k],)):
             raise ShapeError(f"repeats is an integer, or one for each of {x.shape[k]} elements")
         if (counts < 0).any():
@@ -374,14 +378,15 @@ def tril(x: Any, /, k: int = 0) -> Expr:
 def triu(x: Any, /, k: int = 0) -> Expr:
     """The upper triangle of the last two axes; zero below diagonal k."""
     x = as_expr(x)
-    return where(~_triangle(x, k - 1, "triu"), x, zeros_like(x))
+    return where(~_triangle(x, k, "triu", above=1), x, zeros_like(x))
 
 
-def _triangle(x: Expr, k: int, name: str) -> Array:
+def _triangle(x: Expr, k: int, name: str, above: int = 0) -> Array:
     with explaining(name, x):
         if x.ndim < 2:
             raise ShapeError("a triangle needs an operand of at least two axes")
-    rows, columns = x.shape[-2:]
+        rows, columns = x.shape[-2:]
+        k = max(-rows, min(as_integer(k, "the diagonal k") - above, columns))
     return np.tri(rows, columns, k, dtype=np.bool_)
 
 
@@ -397,6 +402,7 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
     y = as_expr(x)
     with explaining("diff", y):
         k = normalize_axis(axis, y.ndim)
+        n = as_integer(n, "the order n")
         if n < 0:
             raise ShapeError(f"there is no difference of order {n}")
     pieces = [
@@ -406,7 +412,7 @@ def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
     ]
     y = concat(pieces, k)
     before = (slice(None),) * k
-    for _ in range(n):
+    for _ in range(min(n, y.shape[k])):  # more leave none of none
         y = subtract(y[(*before, slice(1, None))], y[(*before, slice(None, -1))])
     return y
 

@@ -5,12 +5,12 @@ All are compositions of concat, reshape and indexing; there is no op here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad.errors import DTypeError, ShapeError
+from minigrad.errors import DTypeError, OutOfRangeError, ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
@@ -19,9 +19,11 @@ from minigrad.ops.core import astype, broadcast_to, explaining, reshape
 from minigrad.ops.creation import zeros
 from minigrad.ops.index_syntax import flip, take
 from minigrad.ops.shape import concat, moveaxis, permute_dims, swapaxes
-from minigrad.types import normalize_axis
+from minigrad.types import Array, as_array, as_integer, as_items, normalize_axis
 
 Arrays = Sequence[Any]
+MOST_PARTS = 1 << 20
+"""Parts that a cut gives at most, each of which is an expression."""
 
 # --- as many axes as needed ------------------------------------------------------------------
 
@@ -75,26 +77,26 @@ def vstack(tup: Arrays, *, dtype: Any = None, casting: str = "same_kind") -> Exp
     array([[1, 2],
            [3, 4]])
     """
-    return _joined([atleast_2d(x) for x in tup], 0, dtype)
+    return _joined([atleast_2d(x) for x in as_items(tup, "what vstack joins")], 0, dtype)
 
 
 @numpy_form()
 def hstack(tup: Arrays, *, dtype: Any = None, casting: str = "same_kind") -> Expr:
     """Side by side: along the second axis, vectors along their only one."""
-    parts = [atleast_1d(x) for x in tup]
+    parts = [atleast_1d(x) for x in as_items(tup, "what hstack joins")]
     return _joined(parts, 0 if parts and parts[0].ndim == 1 else 1, dtype)
 
 
 @numpy_form()
 def dstack(tup: Arrays) -> Expr:
     """Joined along a third axis."""
-    return _joined([atleast_3d(x) for x in tup], 2, None)
+    return _joined([atleast_3d(x) for x in as_items(tup, "what dstack joins")], 2, None)
 
 
 @numpy_form()
 def column_stack(tup: Arrays) -> Expr:
     """Vectors as columns, and matrices, side by side."""
-    exprs = [as_expr(x) for x in tup]
+    exprs = [as_expr(x) for x in as_items(tup, "what column_stack joins")]
     return concat([reshape(x, (-1, 1)) if x.ndim < 2 else x for x in exprs], 1)
 
 
@@ -112,8 +114,10 @@ def block(arrays: Any) -> Expr:
     array([[1, 2],
            [3, 4]])
     """
-    depth = _depth(arrays)
-    ndim = max(depth, *[x.ndim for x in _leaves(arrays)])
+    depth, leaves = _depth(arrays), _leaves(arrays)
+    if not leaves:
+        raise ShapeError("block needs at least one tensor")
+    ndim = max(depth, *[x.ndim for x in leaves])
     return _joined_blocks(arrays, depth, ndim)
 
 
@@ -157,12 +161,13 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Expr]
     with explaining("array_split", x):
         k = normalize_axis(axis, x.ndim)
         if not isinstance(indices_or_sections, (int, np.integer)):
-            return _cut(x, [int(i) for i in indices_or_sections], k)
+            places = as_items(indices_or_sections, "the parts, unless a number of them,")
+            return _cut(x, [as_integer(i, "a place to cut at") for i in places], k)
         parts = int(indices_or_sections)
-        if parts < 1:
+        if not 1 <= parts <= MOST_PARTS:
             raise ShapeError(f"there is no cutting into {parts} parts")
-    sizes = [len(part) for part in np.array_split(np.arange(x.shape[k]), parts)]
-    return _cut(x, np.cumsum(sizes)[:-1].tolist(), k)
+    least, longer = divmod(x.shape[k], parts)
+    return _cut(x, [least * j + min(j, longer) for j in range(1, parts)], k)
 
 
 @numpy_form()
@@ -213,7 +218,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Expr:
     x, k = (reshape(arr, -1), 0) if axis is None else (as_expr(arr), axis)
     with explaining("delete", x):
         k = normalize_axis(k, x.ndim)
-    return take(x, np.delete(np.arange(x.shape[k]), _static(obj, "delete")), k)
+    return take(x, _changed(np.delete, np.arange(x.shape[k]), _static(obj, "delete")), k)
 
 
 @numpy_form()
@@ -233,17 +238,30 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Expr:
             new = moveaxis(new, 0, k)
             count = new.shape[k]
         else:
-            count = len(np.insert(np.arange(x.shape[k]), place, 0)) - x.shape[k]
+            count = len(_changed(np.insert, np.arange(x.shape[k]), place, 0)) - x.shape[k]
         new = broadcast_to(new, (*x.shape[:k], count, *x.shape[k + 1 :]))
     n = x.shape[k]
-    order = np.insert(np.arange(n), place, np.arange(n, n + count))
+    order = _changed(np.insert, np.arange(n), place, np.arange(n, n + count))
     return take(concat([x, new], k), order, k)
 
 
 def _static(obj: Any, name: str) -> Any:
     if isinstance(obj, Expr):
         obj = np.asarray(obj)
-    return obj if isinstance(obj, (slice, int)) else np.asarray(obj)
+    if isinstance(obj, slice):
+        return obj
+    array = as_array(obj, f"the places of {name}")
+    if array.size and array.dtype.kind not in "biu":
+        raise DTypeError(f"the places of {name} are integers, not {obj!r:.60}")
+    return array if array.size else array.astype(np.int64)
+
+
+def _changed(change: Callable[..., Array], order: Array, *rest: Any) -> Array:
+    """The order after np.insert or np.delete. Raises OutOfRangeError."""
+    try:
+        return change(order, *rest)
+    except (IndexError, ValueError) as error:
+        raise OutOfRangeError(str(error)) from None
 
 
 _PAD_BY_INDEX = ("edge", "reflect", "symmetric", "wrap")
@@ -317,9 +335,10 @@ def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Expr:
     """
     x = as_expr(m)
     with explaining("rot90", x):
-        first, second = (normalize_axis(a, x.ndim) for a in axes)
-        if first == second:
+        plane = [normalize_axis(a, x.ndim) for a in as_items(axes, "the axes")]
+        if len(plane) != 2 or len(set(plane)) != 2:
             raise ShapeError("two different axes are needed")
+        (first, second), k = plane, as_integer(k, "the number of turns k")
     if k % 4 == 2:
         return flip(x, (first, second))
     if k % 4 == 1:
@@ -353,6 +372,7 @@ def diag(v: Any, k: int = 0) -> Expr:
     with explaining("diag", x):
         if x.ndim != 1:
             raise ShapeError("a vector or a matrix is needed")
+        k = as_integer(k, "the diagonal k")
     side, n = x.size + abs(k), np.arange(x.size)
     square: Expr = zeros((side, side), x.dtype).at[n + max(-k, 0), n + max(k, 0)].set(x)
     return square

@@ -30,7 +30,7 @@ from minigrad.ops.numpy_reductions import in_dtype, running
 from minigrad.ops.reduce import root
 from minigrad.ops.shape import concat, moveaxis, permute_dims
 from minigrad.ops.stacking import atleast_2d, diag
-from minigrad.types import Axis, normalize_axes
+from minigrad.types import Array, Axis, as_array, as_number, normalize_axes
 
 # --- averages and quantiles --------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ def quantile(
     with explaining("quantile", x):
         if method != "linear":
             raise DTypeError(f"method {method!r} is not there; 'linear' is")
-        at = np.asarray(q, np.float64)
+        at = _probabilities(q)
         if not ((at >= 0) & (at <= 1)).all():
             raise ShapeError("quantiles lie in [0, 1]")
         ordered, axes_left = _sorted_last(x, axis)
@@ -123,6 +123,14 @@ def quantile(
     return reshape(y, (*at.shape, *axes_left)) if keepdims else y
 
 
+def _probabilities(q: Any) -> Array:
+    """Numbers that a quantile is asked for. Raises DTypeError for what is none, or not known."""
+    array = as_array(q, "quantiles")
+    if array.dtype.kind not in "fiu":
+        raise DTypeError(f"quantiles are asked for by numbers, not {q!r:.60}")
+    return array.astype(np.float64)
+
+
 @numpy_form()
 def percentile(
     a: Any,
@@ -134,7 +142,7 @@ def percentile(
     keepdims: bool = False,
 ) -> Expr:
     """Quantiles at percentages; see `quantile`."""
-    return quantile(a, np.asarray(q, np.float64) / 100, axis, None, False, method, keepdims)
+    return quantile(a, _probabilities(q) / 100, axis, None, False, method, keepdims)
 
 
 @numpy_form()
@@ -281,7 +289,7 @@ def cov(
     if y is not None:
         other = atleast_2d(as_float(y))
         x = concat([x, permute_dims(other) if not rowvar and other.shape[0] != 1 else other])
-    free = (0 if bias else 1) if ddof is None else ddof
+    free = (0 if bias else 1) if ddof is None else as_number(ddof, "the ddof of cov")
     centred = x - reduce.mean(x, 1, keepdims=True)
     products = matmul(centred, permute_dims(centred)) / (x.shape[1] - free)
     return reshape(products, ()) if products.size == 1 else products

@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import CONST, PLACEHOLDER, placeholder
-from minigrad.graph.node import Expr, Op, gc_paused, keep_label, rebuild
+from minigrad.graph.node import Expr, Op, gc_paused, keep_label, rebuild, require_expr
 from minigrad.graph.origin import origins
 from minigrad.graph.walk import toposort
 from minigrad.ops.core import uniform_value
-from minigrad.types import FLOAT64, TensorType
+from minigrad.types import FLOAT64, TensorType, require_callable
 
 Binding: TypeAlias = dict[Expr, Expr]
 Apply: TypeAlias = Callable[[Expr], "Expr | None"]
@@ -74,10 +74,18 @@ def rule(
     >>> r.apply(log(exp(x))) is x, r.apply(exp(x)) is None
     (True, True)
     """
+    if not isinstance(name, str) or not isinstance(numbers, str):
+        raise GraphError(f"a rule's name, and its numbers, are texts, not {name!r:.40}")
+    require_callable(pattern, "the pattern of a rule")
+    require_callable(replacement, "the replacement of a rule")
     scalar = TensorType((), FLOAT64)
-    names = list(signature(pattern).parameters)
+    try:
+        names = list(signature(pattern).parameters)
+    except ValueError:  # written in C
+        raise GraphError(f"{pattern!r:.60} does not say what wildcards it takes") from None
     wildcards = [placeholder(n, scalar) for n in names]
     shape = pattern(*wildcards)
+    require_expr(shape, "match the pattern")
     only_numbers = frozenset(
         w for w, n in zip(wildcards, names, strict=True) if n in numbers.split()
     )
@@ -167,6 +175,9 @@ class Rewriter:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
+        for r in self.rules:
+            if not isinstance(r, Rule):
+                raise GraphError(f"{r!r:.60} is no rule: make one with minigrad.rule")
         self._by_op: dict[Op, _Index] = {}
 
     def _once(self, node: Expr) -> tuple[Expr, Rule] | None:

@@ -18,6 +18,7 @@ from minigrad.rewrite.exact import EXACT
 from minigrad.rewrite.real import REAL
 from minigrad.rewrite.stable import STABILITY
 from minigrad.rewrite.views import VIEWS
+from minigrad.types import as_items
 
 RULES: Mapping[str, tuple[Rule, ...]] = {"exact": EXACT, "stability": STABILITY, "real": REAL}
 
@@ -45,7 +46,7 @@ def simplify(y: Any, rules: Iterable[Rule] | None = None) -> Any:
     """
     if rules is not None and not isinstance(rules, Iterable):
         raise GraphError(f"rules are a list, such as minigrad.RULES['exact'], not {rules!r:.60}")
-    driver = _all if rules is None else Rewriter(rules)
+    driver = _all if rules is None else Rewriter(as_items(rules, "rules"))
     results = driver(roots_of(y))
     return results[0] if isinstance(y, Expr) else results
 

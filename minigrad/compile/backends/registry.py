@@ -87,6 +87,11 @@ def register_backend(name: str, factory: Factory) -> None:
     'loud'
     >>> del BACKENDS["loud"]
     """
+    if not isinstance(name, str) or not callable(factory):
+        raise GraphError(
+            f"a backend is registered as (name, Options -> Backend), not {name!r:.40}, "
+            f"{factory!r:.40}"
+        )
     if name in BACKENDS or name == "auto":
         raise GraphError(f"a backend named {name!r} is registered already")
     BACKENDS[name] = factory
@@ -97,13 +102,13 @@ def choose_backend(name: str, outputs: Sequence[Expr], options: Options) -> Back
     threads = options.threads
     if threads is not None and (type(threads) is not int or threads < 1):
         raise GraphError(f"threads must be at least 1, a whole number, not {threads!r}")
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         # Machine code costs tenths of a second to make: a loop is worth that, a lone formula not.
         loops = any(n.op is SCAN for n in toposort(outputs))
         able = loops and not options.check_finite and importlib.util.find_spec("llvmlite")
         name = "native" if able else "numpy"
         options = replace(options, auto=True)
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         listed = ", ".join(repr(n) for n in ("auto", *BACKENDS))
         raise GraphError(f"no backend {name!r}; there are {listed}")
     if options.check_finite and name != "numpy":

@@ -22,6 +22,7 @@ from minigrad.loop.passes.slices import join_slices
 from minigrad.loop.passes.steps import hoist, sink_sums
 from minigrad.ops.index import SCATTER
 from minigrad.rewrite.rules import simplify_safely
+from minigrad.types import as_items
 
 __all__ = ["LOOPS", "optimise_loops"]
 
@@ -54,7 +55,8 @@ def optimise_loops(
     """
     if isinstance(skip, str):
         raise GraphError(f"loop passes to leave out are given as a list: without=[{skip!r}]")
-    unknown = [name for name in skip if name not in LOOPS]
+    skip = as_items(skip, "without")
+    unknown = [name for name in skip if not isinstance(name, str) or name not in LOOPS]
     if unknown:
         raise GraphError(f"no loop pass {unknown[0]!r}; there are {', '.join(map(repr, LOOPS))}")
     current = list(outputs)
