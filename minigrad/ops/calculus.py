@@ -14,8 +14,17 @@ from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
 from minigrad.ops.arithmetic import abs, floor
 from minigrad.ops.choice import where
-from minigrad.ops.core import as_float, astype, broadcast_to, explaining, meet, reshape, sum
-from minigrad.ops.creation import linspace
+from minigrad.ops.core import (
+    as_float,
+    astype,
+    broadcast_to,
+    explaining,
+    is_python_number,
+    meet,
+    reshape,
+    sum,
+)
+from minigrad.ops.creation import linspace, zeros
 from minigrad.ops.index_syntax import flip, take
 from minigrad.ops.linalg import matmul
 from minigrad.ops.reduce import cumulative_sum
@@ -120,7 +129,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Expr:
     y = as_float(y)
     with explaining("trapezoid", y):
         k = normalize_axis(axis, y.ndim)
-    width: Any = as_expr(dx)
+    width: Any = dx if is_python_number(dx) else as_expr(dx)
     if x is not None:
         points = as_expr(x)
         points = points if points.ndim == 1 else moveaxis(points, k, -1)
@@ -228,7 +237,8 @@ def polyval(p: Any, x: Any) -> Expr:
     with explaining("polyval", coefficients, x):
         if coefficients.ndim != 1:
             raise ShapeError("the coefficients are a vector")
-    y: Expr = as_expr(x) * 0
+    x = x if is_python_number(x) else as_expr(x)
+    y: Expr = zeros(np.shape(x) if is_python_number(x) else x.shape, coefficients.dtype)
     for k in range(coefficients.shape[0]):
         y = y * x + coefficients[k]
     return y

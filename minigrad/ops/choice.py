@@ -76,7 +76,7 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Expr:
     >>> clip(as_expr([-2.0, 0.5, 2.0]), -1, 1).eval()
     array([-1. ,  0.5,  1. ])
     """
-    x = as_expr(x)
+    x, *limits = meet("clip", *[a for a in (as_expr(x), min, max) if a is not None])
     if min is not None:
-        x = maximum(x, min)
-    return x if max is None else minimum(x, max)
+        x = maximum(x, limits.pop(0))
+    return x if max is None else minimum(x, limits.pop())

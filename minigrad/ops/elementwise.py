@@ -14,10 +14,11 @@ from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
 from minigrad.ops import reduce
 from minigrad.ops.activations import logaddexp
-from minigrad.ops.arithmetic import abs, floor_divide, pow, remainder
+from minigrad.ops.arithmetic import abs, floor, floor_divide, pow, remainder
 from minigrad.ops.choice import maximum, minimum, where
 from minigrad.ops.comparisons import isfinite, isnan
 from minigrad.ops.core import as_float, astype, broadcast_to, meet
+from minigrad.ops.pointwise import meet_floats
 from minigrad.ops.trigonometry import sin
 from minigrad.types import FLOAT64, as_items
 
@@ -37,7 +38,8 @@ def exp2(x: Any) -> Expr:
 @numpy_form()
 def logaddexp2(a: Any, b: Any) -> Expr:
     """log2(2**a + 2**b) without overflow."""
-    return logaddexp(as_float(a) * math.log(2), as_float(b) * math.log(2)) / math.log(2)
+    a, b = meet_floats("logaddexp2", a, b)
+    return logaddexp(a * math.log(2), b * math.log(2)) / math.log(2)
 
 
 @numpy_form("deg2rad", "radians")
@@ -79,8 +81,8 @@ def _filled(a: Any, b: Any) -> tuple[Expr, Expr]:
 @numpy_form()
 def heaviside(x: Any, at_zero: Any) -> Expr:
     """The unit step: 0 below 0, 1 above, `at_zero` at 0; NaN of NaN. Derivative 0 by x."""
-    x, at_zero = meet("heaviside", as_float(x), at_zero)
-    return where(x == 0, at_zero, where(isnan(x), x, where(x > 0, 1.0, 0.0)))
+    x, at_zero = meet_floats("heaviside", x, at_zero)
+    return where(x == 0, at_zero, where(isnan(x), x, astype(x > 0, x.dtype)))
 
 
 @numpy_form("divmod")
@@ -95,7 +97,10 @@ def _float_power(a: Any, b: Any) -> Expr:
 
 @numpy_form("ldexp")
 def _ldexp(x: Any, exponent: Any) -> Expr:
-    return as_float(x) * pow(2.0, as_float(exponent))
+    """x · 2^exponent, in float64 and in two steps, so that only the result may overflow."""
+    x, power = as_float(x), astype(exponent, FLOAT64)
+    half = floor(power / 2.0)
+    return astype(astype(x, FLOAT64) * pow(2.0, half) * pow(2.0, power - half), x.dtype)
 
 
 # The series of sin(t)/t in t², to 1e-19 for |t| <= 1.

@@ -15,7 +15,7 @@ from minigrad.errors import DTypeError, OutOfRangeError, ShapeError
 from minigrad.graph.leaves import CONST, as_expr
 from minigrad.graph.node import Expr
 from minigrad.names import numpy_form
-from minigrad.ops import arithmetic, choice, creation, shape, sorting
+from minigrad.ops import arithmetic, choice, comparisons, creation, shape, sorting
 from minigrad.ops.choice import where as choose
 from minigrad.ops.core import (
     as_float,
@@ -246,7 +246,9 @@ def _imag(val: Any) -> Expr:
 @numpy_form("angle")
 def _angle(z: Any, deg: bool = False) -> Expr:
     x = as_float(z)
-    return choose(x < 0, 180.0 if deg else np.pi, 0.0 * arithmetic.sign(x))
+    # That of -0.0 is π, as that of other numbers left of 0; NaN stays NaN, whatever its sign.
+    is_left = comparisons.signbit(x) & ~comparisons.isnan(x)
+    return choose(is_left, 180.0 if deg else np.pi, 0.0 * arithmetic.sign(x))
 
 
 def _like(value: int) -> Callable[..., Expr]:

@@ -163,12 +163,17 @@ def binary(
                 return make(op, (a, nonzero(b, a.type)))
         elif type(a) is float and a and type(b) is Expr and b.type.is_float:
             return make(op, (nonzero(a, b.type), b))
-        a, b = meet(name, a, b, dtype=_float_dtype(a, b) if takes == "f" else None)
+        a, b = (meet_floats if takes == "f" else meet)(name, a, b)
         if takes == "l" and a.dtype.kind == "f":
             raise explain(DTypeError(f"{name} takes booleans or integers"), name, (a, b))
         return make(op, (a, b))
 
     return _name(function, op, doc)  # type: ignore[no-any-return]
+
+
+def meet_floats(name: str, *operands: Any) -> tuple[Expr, ...]:
+    """Operands of one float dtype and one shape; Python numbers take the dtype of the others."""
+    return meet(name, *operands, dtype=_float_dtype(*operands))
 
 
 def _float_dtype(*operands: Any) -> np.dtype[Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -76,7 +77,7 @@ def _sorted_last(x: Expr, axis: Axis) -> tuple[Expr, tuple[int, ...]]:
     axes = normalize_axes(axis, x.ndim)
     rest = [k for k in range(x.ndim) if k not in axes]
     moved = permute_dims(x, [*rest, *axes])
-    merged = reshape(moved, (*[x.shape[k] for k in rest], -1))
+    merged = reshape(moved, (*[x.shape[k] for k in rest], math.prod(x.shape[k] for k in axes)))
     return sorting.sort(merged, -1), keep_axes(x.shape, axes)
 
 
@@ -155,10 +156,17 @@ def median(
 ) -> Expr:
     """The middle element in order, or the mean of the middle two; NaN where there is one.
 
+    That of no elements is NaN, as their mean is; NumPy warns of it too.
+
     >>> median(as_expr([3.0, 1.0, 2.0, 10.0])).eval()
     np.float64(2.5)
     """
-    return quantile(a, 0.5, axis, keepdims=keepdims)
+    x = as_float(a)
+    with explaining("median", x):
+        is_empty = 0 in [x.shape[k] for k in normalize_axes(axis, x.ndim)]
+    if is_empty:
+        return reduce.mean(x, axis, keepdims=keepdims)
+    return quantile(x, 0.5, axis, keepdims=keepdims)
 
 
 @numpy_form()
