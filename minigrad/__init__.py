@@ -22,6 +22,7 @@ from minigrad.errors import (
 )
 from minigrad.graph.leaves import const, param, var
 from minigrad.graph.node import Attr, Expr, Op, register
+from minigrad.graph.numpy_call import end_of_ours as _end_of_ours
 from minigrad.graph.walk import free_variables, substitute, toposort
 from minigrad.loop.api import scan, unroll
 from minigrad.loop.passes import LOOPS
@@ -284,6 +285,8 @@ from minigrad.types import TensorType
 
 if TYPE_CHECKING:
     from minigrad.drawing import draw
+
+_end_of_ours()
 
 __version__ = "0.1.0"
 __array_api_version__ = _VERSIONS[-1]

@@ -5,7 +5,7 @@ It reads as many bytes as a type says, so that anything else would be read out o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -92,15 +92,14 @@ def test_a_view_of_what_an_own_op_returns_is_looked_at(register) -> None:
 
 
 def test_each_result_of_an_own_op_is_looked_at(register) -> None:
+    """Also one that nobody reads: what its record says of it is wrong all the same."""
     op = register(lambda x: (x, x[:3]), lambda t: TupleType((t, t)))
     x = mg.var("x", (N,))
     both = make(op, (x,), ())
-    assert_allclose(
-        mg.function([x], tanh_loop(item(both, 0)), backend="native")(AT), after_steps(AT)
-    )
-    f = mg.function([x], tanh_loop(item(both, 1)), backend="native")
-    with pytest.raises(mg.GraphError, match=rf"float64\(3,\) for result 1 of op {op.name}"):
-        f(AT)
+    for k in (0, 1):
+        f = mg.function([x], tanh_loop(item(both, k)), backend="native")
+        with pytest.raises(mg.GraphError, match=rf"float64\(3,\) for result 1 of op {op.name}"):
+            f(AT)
 
 
 def test_a_loop_on_numpy_that_holds_an_own_op_is_looked_at(register) -> None:
@@ -108,29 +107,8 @@ def test_a_loop_on_numpy_that_holds_an_own_op_is_looked_at(register) -> None:
     x = mg.var("x", (N,))
     inner, _ = mg.scan(lambda c, _: (op(c), None), x, length=1)
     f = mg.function([x], tanh_loop(inner), backend="native")
-    with pytest.raises(mg.GraphError, match=r"float64\(5,\) for result 0 of op scan"):
+    with pytest.raises(mg.GraphError, match=rf"float64\(5,\) for op {op.name}"):
         f(AT)
-
-
-def test_only_what_numpy_computes_is_looked_at(register) -> None:
-    """A call pays nothing where machine code reads inputs, params and what machine code made."""
-    from minigrad.compile.backends.native.program import Program
-
-    def programs(*outputs: mg.Expr) -> Sequence[bool]:
-        f: Any = mg.function([x], list(outputs), backend="native", threads=2)
-        calls = [call for call, *_ in f._run._program]
-        blocks = [s.node.op.name == "block" for s in f.plan.steps]
-        return [isinstance(c, Program) for c, b in zip(calls, blocks, strict=True) if b]
-
-    x = mg.var("x", (N,))
-    w = mg.param("w", AT)
-    assert programs(tanh_loop(x * w)) == [True]
-    op = register(lambda x: x)
-    y = tanh_loop(x)
-    assert programs(y, tanh_loop(op(y))) == [True, False]
-    # Threads share each of two loops: the second reads a view of what the first gives out.
-    first = tanh_loop(mg.reshape(x, (40, 100)), 5000)
-    assert programs(tanh_loop(first.T, 5000)) == [True, True]
 
 
 class Elsewhere:

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.graph.leaves import CONST, const
 from minigrad.graph.node import Expr
+from minigrad.graph.numpy_call import numpy_call
 from minigrad.ops.arithmetic import abs, negative
 from minigrad.ops.choice import WHERE
 from minigrad.ops.core import (
@@ -53,7 +54,7 @@ def _fold(node: Expr) -> Expr | None:
 def _evaluate(node: Expr, data: Sequence[Any], shape: tuple[int, ...]) -> Expr | None:
     try:
         with np.errstate(all="ignore"):
-            value = node.op.numpy(*data, *node.attrs)
+            value = numpy_call(node)(*data, *node.attrs)
     except (ArithmeticError, ValueError, np.linalg.LinAlgError):
         return None  # left for evaluation to report
     return broadcast_to(const(np.reshape(value, shape), node.dtype), node.shape)

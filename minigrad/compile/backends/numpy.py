@@ -16,6 +16,7 @@ import numpy as np
 from minigrad.compile.plan import Plan, Step
 from minigrad.errors import NonFiniteError
 from minigrad.graph.node import Expr, describe
+from minigrad.graph.numpy_call import Watched, numpy_call
 from minigrad.types import Array
 
 Runner = Callable[[Sequence[Array]], list[Array]]
@@ -31,17 +32,7 @@ def compile_plan(
     call_of: what computes a node, for backends that have something faster than NumPy for some.
     With check_finite it raises NonFiniteError at the first step that makes a NaN or an infinity.
     """
-    return _Compiled(plan, check_finite, call_of or (call_checked if check_finite else call_plain))
-
-
-def call_plain(node: Expr) -> Callable[..., Any]:
-    """What computes a node."""
-    return node.op.numpy
-
-
-def call_checked(node: Expr) -> Callable[..., Any]:
-    """What computes a node when the first NaN is looked for: within loops too."""
-    return node.op.numpy_checked or node.op.numpy
+    return _Compiled(plan, check_finite, call_of or partial(numpy_call, checks_finite=check_finite))
 
 
 class _Compiled:
@@ -60,7 +51,10 @@ class _Compiled:
         ]
         # NumPy is to keep quiet about infinities; machine code is, and is spared the 2 µs.
         calls = [call for call, *_ in self._program]
-        noisy = any(c is s.node.op.numpy for c, s in zip(calls, plan.steps, strict=True))
+        noisy = any(
+            c is s.node.op.numpy or isinstance(c, Watched)
+            for c, s in zip(calls, plan.steps, strict=True)
+        )
         self._hush: Callable[[], Any] = partial(np.errstate, all="ignore") if noisy else nullcontext
         self._params = [(slot, c, c.type.shape, c.type.dtype) for slot, c in plan.params]
         self._workspaces: list[list[Array]] = []

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from minigrad.compile.backends.numpy import Runner, call_checked, call_plain, compile_plan
+from minigrad.compile.backends.numpy import Runner, compile_plan
 from minigrad.compile.plan import Plan
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr
+from minigrad.graph.numpy_call import numpy_call
 from minigrad.graph.walk import toposort
 from minigrad.loop.node import SCAN
 
@@ -53,7 +54,7 @@ class Backend:
 
     def call(self, node: Expr) -> Callable[..., Any]:
         """What computes a node of the prepared graph, for plans that run node by node."""
-        return call_checked(node) if self.options.check_finite else call_plain(node)
+        return numpy_call(node, self.options.check_finite)
 
     def label(self, node: Expr) -> str:
         """What a report calls a node of the prepared graph: its op, and what runs it."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from minigrad.compile.backends.native.lower import lower
 from minigrad.compile.backends.native.pointwise import ELEMENTARY
-from minigrad.compile.backends.native.program import Program, check_operands
+from minigrad.compile.backends.native.program import Program
 from minigrad.compile.backends.native.shares import alone, can_be_cut, only_op
 from minigrad.compile.backends.native.stages import is_leaf, is_view, source
 from minigrad.compile.backends.native.support import can_lie_in_memory, check_node
@@ -21,6 +21,7 @@ from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.compile.backends.registry import Backend, Options
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, make, rebuild
+from minigrad.graph.numpy_call import numpy_call
 from minigrad.graph.walk import substitute, toposort, walk
 from minigrad.loop.body import Body, body_var
 from minigrad.loop.node import BLOCK, SCAN
@@ -67,9 +68,9 @@ class Native(Backend):
         """What computes a node of a prepared graph."""
         program = self.block(node.attrs[0]) if node.op is BLOCK else None
         if program is None:
-            return node.op.numpy
+            return numpy_call(node)
         self.scratch += program.scratch
-        return check_operands(program, [_made_by_numpy(a) for a in node.args])
+        return program
 
     def label(self, node: Expr) -> str:
         """What a report calls a node of a prepared graph."""
@@ -129,14 +130,6 @@ class Native(Backend):
         said = f"{what} runs on numpy: {reason}"
         if said not in self.notes:
             self.notes.append(said)
-
-
-def _made_by_numpy(node: Expr) -> Expr | None:
-    """The node, where NumPy computes it; None for leaves, what machine code gives out, and views
-    of these."""
-    maker = source(node)
-    maker = maker.args[0] if maker.op is ITEM else maker
-    return node if maker.args and maker.op is not BLOCK else None
 
 
 def _threads() -> int:

@@ -6,7 +6,7 @@ import ctypes
 import functools
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -17,15 +17,12 @@ from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import compile_module, llvm, new_module
 from minigrad.compile.backends.native.memory import ALIGN, Memory
 from minigrad.compile.backends.native.shares import Shares, cut
-from minigrad.compile.backends.native.stages import schedule, source
+from minigrad.compile.backends.native.stages import schedule
 from minigrad.compile.backends.native.steps import emit_step
 from minigrad.compile.backends.native.support import check_body
 from minigrad.compile.backends.native.views import View, contiguous
-from minigrad.errors import GraphError
-from minigrad.graph.node import Expr
 from minigrad.loop.body import Body
 from minigrad.loop.node import BLOCK
-from minigrad.ops.tuples import ITEM
 from minigrad.types import Array
 
 
@@ -79,37 +76,6 @@ class Program:
         except BaseException:  # an interrupt: nobody may write to memory that is let go of
             wait(waiting)
             raise
-
-
-def check_operands(program: Program, made: Sequence[Expr | None]) -> Callable[..., Any]:
-    """The program, called with what NumPy made for its inputs only where it is of the node's type.
-
-    made: for each input, the node that NumPy computes; None for one that needs no look. Machine
-    code reads as many bytes as a type says, whatever an op of one's own returned.
-    """
-    wanted = [(k, node, node.shape, node.dtype) for k, node in enumerate(made) if node is not None]
-
-    def call(*rest: Any, out: Sequence[Array | None] | None = None) -> Sequence[Array]:
-        for k, node, shape, dtype in wanted:
-            array = np.asarray(rest[k])
-            if array.shape != shape or array.dtype != dtype:
-                raise GraphError(_complaint(node, array))
-        return program(*rest, out=out)
-
-    return call if wanted else program
-
-
-def _complaint(node: Expr, array: Array) -> str:
-    """What to say where NumPy made this of a node. A view is as wrong as what it views."""
-    made = source(node)
-    op = made.args[0].op if made.op is ITEM else made.op
-    result = f"result {made.attrs[0]} of op" if made.op is ITEM else "op"
-    viewed = "" if made is node else f"a view ({node.op.name}) of "
-    return (
-        f"NumPy computed {array.dtype}{array.shape} for {viewed}{result} {op.name}, of which the "
-        f"graph says {node.type!r}: the `numpy` of {op.name} (or of an op that it reads or holds) "
-        "must return an array of the type that its `infer` gives"
-    )
 
 
 def _addresses(arrays: Sequence[Any]) -> list[int]:
