@@ -48,7 +48,7 @@ OWN_LINES = {
 }
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", LINES)
 def test_the_lines_of_the_textbooks_cells(name) -> None:
     assert anatomy(CELLS[name](2, 4)).line == LINES[name]
 

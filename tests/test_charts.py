@@ -367,6 +367,25 @@ def test_words_stand_under_their_panel() -> None:
         ]
 
 
+@pytest.mark.parametrize("panels", [1, 2])
+def test_long_titles_keep_clear_of_numbers_and_of_the_next_panel(panels: int) -> None:
+    norms = [0.25, 0.5, 1.0]
+    both = [_flow("A cell with a name that is far too long", None, norms) for _ in range(2)]
+    svg = compare_flows({f"panel {k}": both for k in range(panels)}).svg
+    texts = [s for s in shapes_of(svg) if s.kind == "text"]
+    letter = 0.5  # of a letter, in its size: less than the mean of our font
+    label = next(t for t in texts if "|∂L/∂hₜ|" in t.words and t.left < 20)
+    number = next(t for t in texts if t.words == "2.5e-01" and t.anchor == "end")
+    assert label.left + 9 * letter * len(label.words) < number.left - 9 * letter * 7
+    words = [t for t in texts if "decades" in t.words or t.words.startswith("At t=1, the A cell")]
+    lefts = sorted({round(t.left, 1) for t in words})
+    assert len(lefts) == panels
+    width = (lefts[1] - lefts[0]) if panels == 2 else max(t.left for t in texts) + 400
+    assert all(9.5 * letter * len(t.words) < width for t in words)
+    said = " ".join(t.words for t in texts)
+    assert "the A cell with a name that is far too long's ∂L/∂h₁" in said
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,10 @@ from lstm.cells.base import (
 from lstm.cells.coupled import CoupledLSTM
 from lstm.cells.gated import Gated
 from lstm.cells.gru import GRU
+from lstm.cells.gru_after import GRUAfter
+from lstm.cells.layer_norm import LayerNormLSTM
 from lstm.cells.lstm import LSTM
+from lstm.cells.minimal import MGU
 from lstm.cells.peephole import PeepholeLSTM
 from lstm.cells.rnn import RNN
 from lstm.discovery import classes_by_name
@@ -32,13 +35,16 @@ __all__ = [
     "CELLS",
     "GRU",
     "LSTM",
+    "MGU",
     "RNN",
     "AnyCell",
     "Cell",
     "CoupledLSTM",
+    "GRUAfter",
     "Gate",
     "Gated",
     "LSTMState",
+    "LayerNormLSTM",
     "Line",
     "Params",
     "PeepholeLSTM",

@@ -90,7 +90,7 @@ class Cell(ABC, Generic[S]):
     of `state_type`, unless said."""
 
     title: ClassVar[str | None] = None
-    """What headings call the cell, such as "LSTM with peepholes"; its name where None."""
+    """What headings call the cell, such as "LSTM with peepholes"; its class's name where None."""
     line: ClassVar[str | None] = None
     """The part of the state that lasts, where the equations have several that could be it."""
     gates: ClassVar[tuple[Gate, ...] | None] = None
@@ -198,7 +198,8 @@ class Cell(ABC, Generic[S]):
         return weights | {f"b_{w}": (H,) for w in self.weights}
 
     def init(self, seed: Seed) -> dict[str, NDArray[Any]]:
-        """New parameters: U(-1/√H, 1/√H) for weights, zero for biases but those that a gate needs.
+        """New parameters: U(-1/√H, 1/√H) for weights, zero for biases (b_…) but those that a gate
+        needs.
 
         The same integer gives the same values; a Generator is drawn from. Random biases were tried:
         one of 16 seeds then learned the adding problem late, and none with these.
@@ -209,16 +210,16 @@ class Cell(ABC, Generic[S]):
         """
         rng = np.random.default_rng(seed)
         bound = self.hidden_size**-0.5
-        biases = self._biases()
+        starts = {n: 0.0 for n in self.shapes() if n.startswith("b_")} | self._starts()
         return {
-            name: np.full(shape, biases.get(name, 0.0), self.dtype)
-            if name.startswith("b_")
+            name: np.full(shape, starts[name], self.dtype)
+            if name in starts
             else rng.uniform(-bound, bound, shape).astype(self.dtype)
             for name, shape in self.shapes().items()
         }
 
-    def _biases(self) -> dict[str, float]:
-        """The biases that do not start at zero."""
+    def _starts(self) -> dict[str, float]:
+        """Where parameters start that are not drawn, and not biases that start at zero."""
         return {}
 
     def initial_state(self, batch: int) -> S:

@@ -36,7 +36,7 @@ class Gated(Cell[S]):
         super().__post_init__()
         if not isfinite(self.forget_bias):
             raise ConfigError(f"forget_bias must be finite, not {self.forget_bias!r}")
-        self._biases()  # raises now for a memory that cannot be
+        _ = self.gate_bias  # raises now for a memory that cannot be
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -48,8 +48,10 @@ class Gated(Cell[S]):
             "and the gradient along the line fades too.",
         )
 
-    def _biases(self) -> dict[str, float]:
-        if self.memory is None:
-            return {"b_f": self.forget_bias}
-        b = _memory_bias(self.memory)
-        return {"b_f": b, "b_i": -b}
+    @property
+    def gate_bias(self) -> float:
+        """Where the bias starts of a gate whose 1 keeps the line: forget_bias, or ln(T-1)."""
+        return self.forget_bias if self.memory is None else _memory_bias(self.memory)
+
+    def _starts(self) -> dict[str, float]:
+        return {"b_f": self.gate_bias} | ({} if self.memory is None else {"b_i": -self.gate_bias})

@@ -27,8 +27,8 @@ class GRU(Gated[RNNState]):
         Gate("r", "reset gate", one="shows h to the candidate", zero="hides h from the candidate"),
     )
 
-    def _biases(self) -> dict[str, float]:
-        return {"b_z": -super()._biases()["b_f"]}
+    def _starts(self) -> dict[str, float]:
+        return {"b_z": -self.gate_bias}
 
     def equations(self, params: Params, state: RNNState, x: Expr) -> Values:
         hx = concat([state.h, x], -1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from textwrap import wrap
 
 from lstm.figures.panels import (
     Axis,
@@ -28,6 +29,7 @@ from minigrad.drawing.palette import INK, MUTED
 
 _LEFT, _PANEL, _GAP = 168.0, 360.0, 130.0
 _TOP, _CURVES, _ROW, _LINE = 62.0, 230.0, 21.0, 17.0
+_LETTER, _NUMBER = 5.2, 56.0  # widths of a letter of the words, and of what stands before a strip
 
 
 def compare_flows(
@@ -102,13 +104,16 @@ def _figure(
     lo, hi = decades(curves)
     strips_top = _TOP + _CURVES + 18
     words_top = strips_top + max(map(len, rows.values())) * _ROW + 52
-    count = max(len(w) for w in words.values()) + 2
-    width = _LEFT + len(rows) * (_PANEL + _GAP)
-    sheet = Canvas(max(width, 860.0), words_top + count * _LINE + 64)
+    first = max(_LEFT, _NUMBER + _LETTER * max(len(c.label) for c in curves))
+    width = max(first + len(rows) * (_PANEL + _GAP), 860.0)
+    column = (width if len(rows) == 1 else first - 36 + _PANEL + _GAP) - 10
+    texts = [_wrapped(lines, column) for lines in words.values()]
+    count = max(map(len, texts)) + 2
+    sheet = Canvas(width, words_top + count * _LINE + 64)
     sheet.text(0, 14, head, align="l", size=15, bold=True)
     for k, (panel, group) in enumerate(rows.items()):
         steps = len(group[0].norms)
-        left = _LEFT + k * (_PANEL + _GAP)
+        left = first + k * (_PANEL + _GAP)
         axis = Axis(left, _TOP, _PANEL, _CURVES, lo, hi, steps)
         draw_axis(sheet, axis, panel, labels=True)
         for curve in group:
@@ -120,13 +125,17 @@ def _figure(
                 sheet.text(0, y + 8, curve.label, align="l", size=9, color=INK)
             draw_strip(sheet, axis, y, curve, locked)
         draw_time(sheet, axis, strips_top + len(group) * _ROW + 1)
-    for k, lines in enumerate(words.values()):
-        left = k * (_LEFT - 36 + _PANEL + _GAP)
+    for k, lines in enumerate(texts):
         for r, line in enumerate(lines):
-            sheet.text(left, words_top + r * _LINE, line, align="l", size=9.5)
+            sheet.text(k * (column + 10), words_top + r * _LINE, line, align="l", size=9.5)
     draw_legend(sheet, 4, words_top + (count - 1) * _LINE + 8, locked, curves)
     said = "\n".join(line for lines in words.values() for line in lines)
     return Diagram(sheet.dot, title=head, description=f"{head}\n{said}")
+
+
+def _wrapped(lines: Sequence[str], width: float) -> list[str]:
+    """Sentences in lines that are not wider."""
+    return [part for line in lines for part in wrap(line, int(width / _LETTER))]
 
 
 def _name_curves(sheet: Canvas, axis: Axis, curves: Sequence[Curve]) -> None:

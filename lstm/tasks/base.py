@@ -32,6 +32,10 @@ class Task(ABC):
     input_size: ClassVar[int]
     output_size: ClassVar[int]
     target_dtype: ClassVar[str]
+    readout: ClassVar[str] = "last"
+    """What is predicted from: "last", one output at the end, or "every", one a step."""
+    vocabulary: ClassVar[int | None] = None
+    """How many tokens there are, of a task whose inputs are integer tokens (T, B)."""
     baseline: ClassVar[float]
     """The loss of the best prediction that does not look at the sequence."""
     baseline_words: ClassVar[str] = "baseline"
