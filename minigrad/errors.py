@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class MinigradError(Exception):
     """Base of every error raised on purpose; catch it to catch them all."""
@@ -40,3 +42,14 @@ class GradientError(MinigradError, AssertionError):
 
 class NonFiniteError(MinigradError, FloatingPointError):
     """A NaN or an infinity was born, and the caller asked to be told where."""
+
+    node: Any = None
+    """The expression whose value it was, as it was compiled."""
+    steps: tuple[int, ...] = ()
+    """In which step of each loop around it, the outermost first, the node was computed."""
+
+    def within(self, step: int) -> NonFiniteError:
+        """The same, met in a step of a loop."""
+        error = NonFiniteError(f"in step {step} of a loop: {self}")
+        error.node, error.steps = self.node, (step, *self.steps)
+        return error

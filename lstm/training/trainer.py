@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,8 +11,9 @@ import numpy as np
 import minigrad as mg
 from lstm.errors import ConfigError, TrainingError
 from lstm.optim import Optimizer, clip_by_global_norm, global_norm
+from lstm.training.diagnosis import Bad, diagnosis
 from lstm.training.state import TrainingState, by_dotted_name
-from minigrad import Expr, NonFiniteError
+from minigrad import Expr
 
 
 class Report(NamedTuple):
@@ -75,6 +77,7 @@ class Trainer:
         sound = mg.isfinite(loss) & mg.isfinite(norm)
         guarded = {p: mg.where(sound, new, p) for p, new in written.items()}
         self._loss, self._inputs = loss, list(inputs)
+        self._norms: deque[float] = deque(maxlen=100)
         self._run = mg.function(
             self._inputs, [loss, norm, *outputs], updates=guarded, backend=backend
         )
@@ -84,18 +87,19 @@ class Trainer:
         loss, norm, *outputs = self._run(*values)
         report = Report(self.state.steps, float(loss), float(norm), tuple(outputs))
         if not np.isfinite([report.loss, report.grad_norm]).all():
-            raise TrainingError(self._diagnosis(report, values))
+            raise self._failure(report, values)
+        self._norms.append(report.grad_norm)
         return report
 
-    def _diagnosis(self, report: Report, values: Sequence[Any]) -> str:
+    def _failure(self, report: Report, values: Sequence[Any]) -> TrainingError:
         what = "loss" if not np.isfinite(report.loss) else "gradient"
-        head = f"the {what} is not finite in step {report.step + 1} of training"
-        try:  # the same once more, slowly; the parameters are still those of the bad step
-            watched = [self._loss, self._grads]
-            mg.function(self._inputs, watched, check_finite=True)(*values)
-        except NonFiniteError as error:
-            return f"{head}: {error}"
-        return head
+        step = report.step + 1
+        head = f"the {what} is not finite in step {step} of training, on batch {step}"
+        bad = Bad(
+            self._loss, self._grads, self.state.params, self._inputs, values, list(self._norms)
+        )
+        cause = diagnosis(bad)
+        return TrainingError("\n".join([": ".join([head, *cause[:1]]), *cause[1:]]))
 
 
 def _state(params: dict[str, Expr], optimizer: Optimizer, carried: Sequence[Expr]) -> TrainingState:

@@ -40,7 +40,7 @@ def _steps(run: Runner, *rest: Any, out: Sequence[Array | None] | None) -> tuple
         try:
             results = run([*carries, *[x[t] for x in xs], *constants])
         except NonFiniteError as error:
-            raise NonFiniteError(f"in step {t} of a loop: {error}") from None
+            raise error.within(t) from None
         carries = results[: body.n_carry]
         for y, value in zip(ys, results[body.n_carry :], strict=True):
             y[t] = value

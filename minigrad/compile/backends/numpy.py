@@ -124,7 +124,9 @@ def _check_step(step: Step, slots: Sequence[Any], operands: Sequence[Any]) -> No
         lines = [f"{what} born at {_made(step.node)}"]
         for arg, value in zip(step.node.args, operands, strict=True):
             lines.append(f"  operand {describe(arg)}, {_range(value)}")
-        raise NonFiniteError("\n".join(lines))
+        error = NonFiniteError("\n".join(lines))
+        error.node = step.node
+        raise error
 
 
 def _range(value: Any) -> str:
