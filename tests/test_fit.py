@@ -115,8 +115,11 @@ def test_any_optimiser():
     other = fit(model_of(), TASK, Settings(steps=5))
     assert fitted.reports != other.reports
     for name in optim.OPTIMIZERS:
-        for schedule in ("constant", "cosine"):
-            settings = Settings(steps=2, optimizer=name, schedule=schedule, warmup=1)
+        for schedule in optim.SCHEDULES:
+            numbers = {"factor": 0.5} if schedule == "exponential" else {}
+            settings = Settings(
+                steps=2, optimizer=name, schedule=schedule, schedule_options=numbers, warmup=1
+            )
             assert len(fit(model_of(), TASK, settings, validate=0).reports) == 2
 
 
@@ -363,6 +366,17 @@ def test_arguments_that_cannot_be(arguments, message):
         {"clip": "1"},
         {"clip": float("inf")},
         {"rate": float("inf")},
+        {"steps": 2**60},
+        {"steps": 3, "warmup": 3},
+        {"optimizer_options": {"bata": 0.1}},
+        {"optimizer_options": {"beta1": "0.1"}},
+        {"optimizer_options": {"beta1": True}},
+        {"optimizer_options": {1: 0.1}},
+        {"optimizer_options": [0.1]},
+        {"optimizer_options": {"rate": 0.1}},
+        {"optimizer": "momentum", "optimizer_options": {"beta": 2}},
+        {"schedule": "exponential"},
+        {"schedule_options": {"steps": 5}},
     ],
 )
 def test_settings_that_cannot_be(settings):

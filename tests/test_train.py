@@ -96,9 +96,9 @@ def test_data_that_is_not_finite_is_called_that():
     [
         ({"steps": 0}, "steps must be a whole number of at least 1"),
         ({"batch": 0}, "batch must be a whole number of at least 1"),
-        ({"rate": 0}, "the learning rate must be positive"),
-        ({"rate": float("nan")}, "the learning rate must be positive"),
-        ({"clip": 0}, "the clipping norm must be positive"),
+        ({"rate": 0}, "rate must be a number above 0"),
+        ({"rate": float("nan")}, "rate must be a number above 0"),
+        ({"clip": 0}, "clip must be a number above 0"),
         ({"seed": -1}, "seed must be a whole number of at least 0"),
     ],
 )

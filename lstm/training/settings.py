@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from numbers import Real
-from sys import float_info
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from lstm.errors import ConfigError, check_count
-from lstm.optim import OPTIMIZERS, Optimizer, Schedule, constant, cosine, warmup
+from lstm.errors import ConfigError, check_count, check_number
+from lstm.optim import Optimizer, make, make_schedule
 
 MOST = 2**53  # a step count is float64, and exact up to here
-SCHEDULES: dict[str, Callable[[float, int], Schedule]] = {
-    "constant": lambda rate, steps: constant(rate),
-    "cosine": cosine,
-}
-"""By name: from a rate and a number of steps to the rate at each step."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +20,8 @@ class Settings:
     rate: the learning rate, where the schedule is highest.
     clip: the largest global norm of the gradient, or None.
     seed: of all that is random but the model's first parameters.
-    optimizer, schedule: by name; there are those of `lstm.optim.OPTIMIZERS`, "constant", "cosine".
+    optimizer, schedule: names in `lstm.optim.OPTIMIZERS` and `lstm.optim.SCHEDULES`, with further
+        numbers that these take: optimizer_options={"decay": 0.01}.
     warmup: steps in which the rate rises from zero, before the schedule begins.
 
     Raises ConfigError for what cannot be.
@@ -39,7 +33,9 @@ class Settings:
     clip: float | None = 1.0
     seed: int = 0
     optimizer: str = "adam"
+    optimizer_options: Mapping[str, float] = field(default_factory=dict)
     schedule: str = "cosine"
+    schedule_options: Mapping[str, float] = field(default_factory=dict)
     warmup: int = 0
 
     def __post_init__(self) -> None:
@@ -48,25 +44,25 @@ class Settings:
             if count > MOST:
                 raise ConfigError(f"{name} must be at most {MOST}")
             object.__setattr__(self, name, count)
-        object.__setattr__(self, "rate", _positive("learning rate", self.rate))
+        object.__setattr__(self, "rate", check_number("rate", self.rate, above=0))
         if self.clip is not None:
-            object.__setattr__(self, "clip", _positive("clipping norm", self.clip))
-        for name, kinds in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            chosen = getattr(self, name)
-            if not isinstance(chosen, str) or chosen not in kinds:
-                names = ", ".join(kinds)
-                raise ConfigError(f"there is no {name} {chosen!r:.40}; there are: {names}")
+            object.__setattr__(self, "clip", check_number("clip", self.clip, above=0))
+        for name in ("optimizer_options", "schedule_options"):
+            object.__setattr__(self, name, _options(name, getattr(self, name)))
+        self.make_optimizer()  # raises now for names and options that cannot be
 
     def make_optimizer(self) -> Optimizer:
         """The optimiser with its schedule."""
-        schedule = SCHEDULES[self.schedule](self.rate, max(1, self.steps - self.warmup))
-        if self.warmup:
-            schedule = warmup(self.warmup, schedule)
-        return OPTIMIZERS[self.optimizer](schedule)
+        schedule = make_schedule(
+            self.schedule, self.rate, self.steps, warmup=self.warmup, **self.schedule_options
+        )
+        return make(self.optimizer, schedule, **self.optimizer_options)
 
 
-def _positive(name: str, value: Any) -> float:
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (number and 0 < value <= float_info.max):
-        raise ConfigError(f"the {name} must be positive and finite, not {value!r:.40}")
-    return float(value)
+def _options(name: str, options: Any) -> dict[str, float]:
+    if not isinstance(options, Mapping) or not all(isinstance(k, str) for k in options):
+        raise ConfigError(f"{name} are numbers by name, not {options!r:.40}")
+    for own in ("name", "rate", "steps", "warmup"):
+        if own in options:
+            raise ConfigError(f"{own} is none of {name}")
+    return {k: x if type(x) is int else check_number(k, x) for k, x in options.items()}
