@@ -185,7 +185,7 @@ def _require_same(what: str, now: Mapping[str, Any], then: Mapping[str, Any]) ->
         differing = [k for k in plain if k not in then or plain[k] != then[k]]
         name = differing[0] if differing else next(iter(set(then) - set(plain)))
         said = [reprlib.repr(x.get(name)) for x in (then, plain)]
-        raise ConfigError(f"it is of another {what}: its {name} is {said[0]}, not {said[1]}")
+        raise ConfigError(f"it is of another {what}: its {name!r:.40} is {said[0]}, not {said[1]}")
 
 
 def _without_task(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,9 @@ def _same_names(what: str, expected: set[str], names: set[str]) -> None:
     for how, wrong in (("missing", missing), ("unknown", unknown)):
         if wrong:
             more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-            raise ConfigError(f"{what} are {how}: {', '.join(wrong[:5])}{more}")
+            raise ConfigError(
+                f"{what} are {how}: {', '.join(f'{name!r:.60}' for name in wrong[:5])}{more}"
+            )
 
 
 def by_dotted_name(tree: Mapping[str, Any]) -> dict[str, Expr]:
