@@ -38,6 +38,21 @@ def check_file(path: str | Path) -> None:
 
 
 @contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A folder, made if need be, which goes again if it is empty at the end. Raises OutputError."""
+    path = Path(path)
+    made = [p for p in (path, *path.parents) if not p.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write into {path}: {error.strerror or error}") from None
+    try:
+        yield path
+    finally:
+        _remove_empty(made)
+
+
+@contextmanager
 def output_folder(path: str | Path) -> Iterator[Path]:
     """A hidden folder inside `path` to write to; what is in it moves to `path` at the end.
 

@@ -24,6 +24,12 @@ from lstm.training import Report, Score
 QUICK = ["--steps", "3", "--length", "5", "--hidden", "3", "--batch", "4"]
 
 
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    """Models that are written where one is are written into a folder of the test's."""
+    monkeypatch.chdir(tmp_path)
+
+
 def run(capsys, *args):
     status = main([str(a) for a in args])
     captured = capsys.readouterr()
@@ -53,15 +59,17 @@ def test_train_prints_a_table_and_writes_a_model(capsys, tmp_path):
     model = Model.load(path)
     assert model.cell == LSTM(2, 3, memory=5)
     assert model.task == {"name": "adding", "settings": {"length": 5, "variant": "halves"}}
-    assert os.listdir(tmp_path) == ["m.safetensors"]
+    assert sorted(os.listdir(tmp_path)) == ["m.checkpoint.safetensors", "m.safetensors"]
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "peephole", "coupled"])
 def test_train_json_is_all_of_stdout_and_repeats_by_seed(capsys, cell):
     status, out, err = run(capsys, "train", "adding", *QUICK, "--cell", cell, "--json")
     assert (status, err) == (0, "")
-    first = json.loads(out)
-    second = json.loads(run(capsys, "train", "adding", *QUICK, "--cell", cell, "--json")[1])
+    told = [json.loads(line) for line in out.splitlines()]
+    again = run(capsys, "train", "adding", *QUICK, "--cell", cell, "--json", "--force")[1]
+    first, second = told[-1], json.loads(again.splitlines()[-1])
+    assert [line["step"] for line in told[:-1]] == [1, 2, 3]  # its validations
     assert first.pop("seconds") > 0
     assert second.pop("seconds") > 0
     assert first == second
@@ -75,7 +83,7 @@ def test_train_json_is_all_of_stdout_and_repeats_by_seed(capsys, cell):
 )
 def test_memory(capsys, option, expected):
     out = run(capsys, "train", "adding", *QUICK, "--json", *option)[1]
-    assert json.loads(out)["cell"]["memory"] == expected
+    assert json.loads(out.splitlines()[-1])["cell"]["memory"] == expected
 
 
 def test_info(capsys, tmp_path):
@@ -136,8 +144,13 @@ ERRORS = [
     (["info", ""], "argument MODEL: the path is empty"),
     (["train", "adding", "--steps", "0"], "'0' is no whole number of at least 1"),
     (["train", "adding", "--steps", "1.5"], "'1.5' is no whole number of at least 1"),
-    (["train", "adding", "--lr", "-1"], "'-1' is no positive number"),
-    (["train", "adding", "--lr", "nan"], "'nan' is no positive number"),
+    (["train", "adding", "--rate", "-1"], "'-1' is no positive number"),
+    (["train", "adding", "--rate", "nan"], "'nan' is no positive number"),
+    (["train", "adding", "--optimizer", "adan"], "invalid choice: 'adan'"),
+    (["train", "adding", "--warmup", "500"], "warmup must end before training does"),
+    (["train", "adding", "--beta", "0.5"], "adam takes beta1, beta2, eps, and no 'beta'"),
+    (["train", "adding", "--schedule", "exponential"], "exponential needs factor="),
+    (["train", "adding", "--resume"], "adding-lstm.checkpoint.safetensors: No such file"),
     (["train", "adding", "--seed", "-1"], "'-1' is no whole number of at least 0"),
     (["train", "adding", "--sed", "1"], "unrecognized arguments: --sed"),
     (["train", "adding", "--memory", "1"], "memory must be more than 2 steps, and finite, not 1"),
@@ -238,11 +251,10 @@ def test_help_of_every_command(capsys):
 
 
 def test_ctrl_c_is_one_line_and_130(capsys, tmp_path, monkeypatch):
-    def interrupted(model, task, settings):
-        yield Report(1, 0.5, 0.5)
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lstm.cli.parts.train", interrupted)
+    monkeypatch.setattr("lstm.cli.train.fit", interrupted)
     path = tmp_path / "m.safetensors"
     status, out, err = run(capsys, "train", "adding", *QUICK, "--json", "--out", path)
     assert (status, out, err) == (130, "", "lstm: interrupted\n")
@@ -286,10 +298,11 @@ def test_a_demo_that_is_stopped_leaves_nothing(capsys, tmp_path, monkeypatch, na
 
 def test_json_of_a_loss_that_overflows_is_json(capsys):
     status, out, _ = run(
-        capsys, "train", "adding", "--length", 10, "--steps", 1, "--lr", 1e30, "--json"
+        capsys, "train", "adding", "--length", 10, "--steps", 1, "--rate", 1e30, "--json"
     )
     assert status == 0
-    assert json.loads(out, parse_constant=pytest.fail)["test_loss"] == "inf"
+    told = [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines()]
+    assert told[0]["score"]["loss"] == told[-1]["test_loss"] == "inf"
 
 
 def test_what_a_file_says_cannot_steer_the_terminal(capsys, tmp_path):
@@ -345,7 +358,7 @@ def test_what_is_printed_fits_60_columns_without_a_word_that_is_cut(
     path = saved(tmp_path / "m").name
     args = {
         "tasks": [],
-        "train": ["adding", *QUICK, "--cell", "peephole", "--out", "n"],
+        "train": ["adding", *QUICK, "--cell", "peephole", "--out", "n", "--force"],
         "demo": ["--steps", 1, "--length", 4, "--out", "out"],
         "flow": [path, "--out", "out"],
         "info": [path],

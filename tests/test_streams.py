@@ -151,8 +151,9 @@ def test_flow_shows_the_first_test_sequences(capsys, tmp_path) -> None:
 
 
 def test_the_commands_options_reach_training(capsys, tmp_path) -> None:
-    args = ["--steps", 2, "--batch", 9, "--lr", 0.125, "--seed", 7, "--length", 6, "--hidden", 3]
-    told = _json(capsys, "train", "adding", *args, "--out", tmp_path / "m")
+    args = ["--steps", 2, "--batch", 9, "--rate", 0.125, "--seed", 7, "--length", 6, "--hidden", 3]
+    args += ["--validate", 0, "--out", tmp_path / "m"]  # the last model, not the best
+    told = _json(capsys, "train", "adding", *args)
     options = {"steps": 2, "batch": 9, "rate": 0.125, "seed": 7}
     assert told["training"] == asdict(Settings(**options))
     model = Model.create(LSTM(2, 3, memory=6), 1, random_streams(7)[0])

@@ -44,10 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), 2)
     except MemoryError:
         return _fail("not enough memory; try a smaller --length, --batch or --hidden", 2)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+    except KeyboardInterrupt as error:
+        return _fail(_with_notes("interrupted", error), 130)
     except _StoppedError as error:
-        return _fail("stopped from outside", 128 + error.signal)
+        return _fail(_with_notes("stopped from outside", error), 128 + error.signal)
     except BrokenPipeError:  # `lstm tasks | head -1`: whoever read has had enough
         _drop_output()
         return 1
@@ -67,6 +67,11 @@ def _command_line() -> Parser:
         options.set_defaults(run=command.run)
         command.add_options(options)
     return parser
+
+
+def _with_notes(message: str, error: BaseException) -> str:
+    """A message, and how to go on, where what was stopped says so."""
+    return ": ".join([message, *getattr(error, "__notes__", ())])
 
 
 class _StoppedError(BaseException):

@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         for cell in cells:
             before, after, score, reports = trained(cell, task, settings, args.json)
             models[cell.name] = before, after
+            after.save(part / f"{cell.name}.safetensors")
             flows[cell.name] = [measure(model, xs, ys) for model in (before, after)]
             results["models"][cell.name] = scored(score) | {
                 "title": cell.heading,
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
             }
         with status("drawing", args.json):
             written = write_demo(part, models, xs, ys, results, flows=flows)
+        written += [part / f"{name}.safetensors" for name in models]
         results["files"] = [str(args.out / p.relative_to(part)) for p in written]
     if args.json:
         return print_json(results)

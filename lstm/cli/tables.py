@@ -82,7 +82,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
-def print_json(results: Any) -> int:
-    """Print results for a machine; returns the exit status."""
-    print(json.dumps(jsonable(results), indent=2, allow_nan=False))
+def print_json(results: Any, indent: int | None = 2) -> int:
+    """Print results for a machine, in one line where indent is None; returns the exit status."""
+    print(json.dumps(jsonable(results), indent=indent, allow_nan=False), flush=True)
     return 0

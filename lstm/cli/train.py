@@ -1,64 +1,185 @@
-"""`lstm train`: a model of a task, trained, tested and saved."""
+"""`lstm train`: a model of a task, trained, tested and saved; stopped, and resumed."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
 
 from lstm.cells import CELLS, AnyCell, Gated
-from lstm.cli.options import LARGEST, LONGEST, common, path, positive, whole
-from lstm.cli.parts import about, scored, trained
+from lstm.cli.options import LARGEST, LONGEST, path, positive, whole
+from lstm.cli.parts import about, scored
 from lstm.cli.tables import console, print_json, printable, score_table
-from lstm.errors import ConfigError
-from lstm.files import check_file
+from lstm.errors import ConfigError, OutputError
+from lstm.files import check_file, new_folder
+from lstm.model import Model
+from lstm.optim import OPTIMIZERS, SCHEDULES, Option, options
+from lstm.store.checkpoint import read_checkpoint
 from lstm.tasks import Task, make_task
-from lstm.training import Settings
+from lstm.training import Fitted, Progress, Settings, fit, random_streams, settings_in
 
 HELP = "train a model on a task"
+FOLDER = Path("lstm-models")
+
+_ENDED = {
+    "solved": "the task is solved",
+    "patience": "validation got no better",
+    "steps": "these are all steps",
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", metavar="TASK", help="one of those that `lstm tasks` lists")
-    parser.add_argument("--cell", choices=list(CELLS), default="lstm", help="default: lstm")
     parser.add_argument("--length", type=whole(1, LONGEST), help="time steps (default: the task's)")
-    parser.add_argument("--hidden", type=whole(1, LARGEST), default=16, help="units (default: 16)")
-    parser.add_argument(
-        "--batch", type=whole(1, LARGEST), default=32, help="sequences (default: 32)"
-    )
-    parser.add_argument("--lr", type=positive, default=0.03, help="rate (default: 0.03)")
-    parser.add_argument(
+    parser.add_argument("--seed", type=whole(0), help="of all that is random (default: 0)")
+    parser.add_argument("--json", action="store_true", help="results as JSON, an object a line")
+    _model_options(parser.add_argument_group("the model"))
+    _training_options(parser.add_argument_group("how to train"))
+    _file_options(parser.add_argument_group("files"))
+
+
+def _model_options(group: Any) -> None:
+    group.add_argument("--cell", choices=list(CELLS), default="lstm", help="default: lstm")
+    group.add_argument("--hidden", type=whole(1, LARGEST), default=16, help="units (default: 16)")
+    group.add_argument(
         "--memory",
         type=whole(0),
         help="steps that the gates are set to remember at first (default: the task's length; "
         "0: the usual bias, a forget gate of σ(1))",
     )
-    parser.add_argument("--out", type=path, help="where to write the model (*.safetensors)")
-    common(parser, steps=500)
+
+
+def _training_options(group: Any) -> None:
+    # Without defaults: those of Settings, or what the checkpoint says.
+    for name, (kind, text) in {
+        "steps": (whole(1), "in all"),
+        "batch": (whole(1, LARGEST), "sequences a step"),
+        "rate": (positive, "the learning rate"),
+        "clip": (positive, "largest norm of the gradient"),
+        "warmup": (whole(0), "steps in which the rate rises at first"),
+    }.items():
+        usual = getattr(Settings(), name)
+        group.add_argument(f"--{name}", type=kind, help=f"{text} (default: {usual})")
+    for name, names in {"optimizer": [*OPTIMIZERS], "schedule": [*SCHEDULES]}.items():
+        usual = getattr(Settings(), name)
+        group.add_argument(f"--{name}", choices=names, help=f"default: {usual}")
+    for option, takers in _numbers().items():
+        number = int if isinstance(option.default, int) else float
+        text = f"a number for {', '.join(takers)}"
+        group.add_argument(f"--{option.name}", type=number, help=text)
+    group.add_argument(
+        "--validate", type=whole(0), help="steps between validations (default: ten in all; 0: none)"
+    )
+    group.add_argument(
+        "--patience", type=whole(1), help="end after so many validations without a better one"
+    )
+
+
+def _file_options(group: Any) -> None:
+    group.add_argument("--out", type=path, help=f"default: {FOLDER}/TASK-CELL.safetensors")
+    group.add_argument("--metrics", type=path, help="a file for a line of JSON each step")
+    group.add_argument("--resume", action="store_true", help="go on from the checkpoint beside it")
+    group.add_argument("--force", action="store_true", help="write over what is there")
 
 
 def run(args: argparse.Namespace) -> int:
+    with ExitStack() as stack:
+        out = args.out
+        if out is None:
+            out = stack.enter_context(new_folder(FOLDER)) / f"{args.task}-{args.cell}.safetensors"
+        return _run(args, out, out.with_name(f"{out.stem}.checkpoint{out.suffix}"))
+
+
+def _run(args: argparse.Namespace, out: Path, checkpoint: Path) -> int:
     task = make_task(args.task, {} if args.length is None else {"length": args.length})
-    settings = Settings(args.steps, args.batch, args.lr, seed=args.seed)
+    _check_files(args, out, checkpoint)
+    settings = _settings(args, checkpoint)
     cell = _cell(args, task)
-    if args.out is not None:
-        check_file(args.out)
+    rng = random_streams(settings.seed).params
+    model: Model[Any] = Model.create(cell, task.output_size, rng, task.config())
     start = time.perf_counter()
-    _, model, score, reports = trained(cell, task, settings, args.json)
+    fitted = fit(
+        model,
+        task,
+        settings,
+        validate=args.validate,
+        patience=args.patience,
+        out=checkpoint,
+        resume=args.resume,
+        force=args.force,
+        metrics=args.metrics,
+        callback=_tell if args.json else None,
+        progress=False if args.json else None,
+    )
+    fitted.best.save(out)
     results = about(task, settings) | {"cell": {"name": cell.name} | asdict(cell)}
-    results |= scored(score) | {"train_loss": reports[-1].loss}
+    results |= scored(fitted.score) | {"why": fitted.why, "model": str(out)}
+    if fitted.reports:
+        results |= {"train_loss": fitted.reports[-1].loss, "steps": fitted.reports[-1].step}
     results["seconds"] = round(time.perf_counter() - start, 3)
-    if args.out is not None:
-        model.save(args.out)
-        results["model"] = str(args.out)
     if args.json:
-        return print_json(results)
-    out = console()
-    out.print(score_table(task, {cell.heading: score}))
-    out.print(f"Solved is: {task.criterion}.")
-    if args.out is not None:
-        out.print(printable(f"Wrote {args.out}"), soft_wrap=True)
+        return print_json(results, indent=None)
+    _print(task, cell, settings, fitted, out)
     return 0
+
+
+def _tell(progress: Progress) -> None:
+    if progress.score is not None:
+        print_json(progress.values(), indent=None)
+
+
+def _print(task: Task, cell: AnyCell, settings: Settings, fitted: Fitted, out: Path) -> None:
+    to = console()
+    to.print(score_table(task, {cell.heading: fitted.score}))
+    to.print(" ".join([f"Solved is: {task.criterion}.", *cell.notes]))
+    if fitted.reports:
+        step = fitted.reports[-1].step
+        to.print(f"Ended after step {step} of {settings.steps}: {_ENDED[fitted.why]}.")
+    to.print(printable(f"Wrote {out}"), soft_wrap=True)
+
+
+# --- what is asked ------------------------------------------------------------------------------
+
+
+def _check_files(args: argparse.Namespace, out: Path, checkpoint: Path) -> None:
+    """Raise OutputError, before any work, for what cannot be written or should not be."""
+    check_file(out)
+    for file in (out, checkpoint, args.metrics):
+        if file is not None and file.exists() and not (args.resume or args.force):
+            way = "--resume goes on with its training, " if checkpoint.exists() else ""
+            raise OutputError(
+                f"{file} is there already: {way}--force writes over it, --out takes another"
+            )
+
+
+def _settings(args: argparse.Namespace, checkpoint: Path) -> Settings:
+    """What is asked for; the rest as in the checkpoint that is resumed, or as usual."""
+    usual = settings_in(read_checkpoint(checkpoint)) if args.resume else Settings()
+    names = {f.name for f in fields(Settings)}
+    asked = {k: v for k, v in vars(args).items() if k in names and v is not None}
+    numbers = {option.name: getattr(args, option.name) for option in _numbers()}
+    numbers = {name: value for name, value in numbers.items() if value is not None}
+    takes = {o.name for o in options(OPTIMIZERS[asked.get("optimizer", usual.optimizer)])}
+    schedule = SCHEDULES[asked.get("schedule", usual.schedule)]
+    for_schedule = numbers.keys() & {o.name for o in options(schedule)} - takes
+    if numbers.keys() - for_schedule:
+        asked["optimizer_options"] = {k: v for k, v in numbers.items() if k not in for_schedule}
+    if for_schedule:
+        asked["schedule_options"] = {name: numbers[name] for name in for_schedule}
+    return replace(usual, **asked)
+
+
+def _numbers() -> dict[Option, list[str]]:
+    """The options of optimisers and schedules, and which of these take each."""
+    takers: dict[str, tuple[Option, list[str]]] = {}
+    for kind, factory in [*OPTIMIZERS.items(), *SCHEDULES.items()]:
+        for option in options(factory):
+            if option.name != "steps":  # all schedules end where training does
+                takers.setdefault(option.name, (option, []))[1].append(kind)
+    return dict(takers.values())
 
 
 def _cell(args: argparse.Namespace, task: Task) -> AnyCell:

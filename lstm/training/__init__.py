@@ -1,5 +1,6 @@
 """Training a model, and telling how well it does."""
 
+from lstm.training.course import settings_in
 from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Score, evaluate
 from lstm.training.fitting import Fitted, fit
 from lstm.training.loop import train
@@ -24,5 +25,6 @@ __all__ = [
     "fit",
     "inputs_of",
     "random_streams",
+    "settings_in",
     "train",
 ]
