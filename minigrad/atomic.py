@@ -40,8 +40,8 @@ def write(path: StrPath, data: bytes | str) -> None:
             with open(path, "wb") as file:
                 file.write(content)
     except OSError as error:
-        error.filename, error.filename2 = os.fspath(path), None  # not the part's name
-        raise
+        # Of the file, not of its part, nor of the two between which a rename failed.
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
 
 
 def move(source: StrPath, path: StrPath) -> None:

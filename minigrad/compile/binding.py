@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.errors import DTypeError, GraphError, ShapeError
+from minigrad.errors import DTypeError, GraphError, OpenGraphError, ShapeError
 from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, as_expr
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import free_variables
@@ -64,6 +64,13 @@ def bind(v: Expr, value: Any) -> Array:
         return value
     try:
         array = np.asarray(value)
+    except OpenGraphError:
+        what = describe(value) if isinstance(value, Expr) else "a nesting with expressions in it"
+        raise OpenGraphError(
+            f"{what}, was given for {describe(v)}: a value is numbers, those of an expression "
+            "expr.eval({...}), of a param param.value; to put an expression in the place of a "
+            "variable write minigrad.substitute(y, {x: expr})"
+        ) from None
     except ValueError as error:
         raise ShapeError(f"the value of {describe(v)} is no array: {error}") from None
     if not _keeps_kind(array.dtype, v.dtype):

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.errors import DTypeError, GraphError, MinigradError, ShapeError
+from minigrad.errors import DTypeError, GraphError, MinigradError, OpenGraphError, ShapeError
 from minigrad.graph.node import (
     Expr,
     Op,
@@ -125,7 +125,13 @@ class ParamCell:
 
     def assign(self, value: npt.ArrayLike, name: str) -> None:
         """Replace the value; shape must match, and the dtype must convert without losing kind."""
-        new = np.asarray(value)
+        try:
+            new = np.asarray(value)
+        except OpenGraphError:
+            raise OpenGraphError(
+                f"param {name} holds numbers: assign those of an expression, expr.eval({{...}}), "
+                f"or let a function update it, updates={{{name}: expr}}"
+            ) from None
         if new.shape != self.type.shape:
             raise ShapeError(
                 f"param {name} has shape {self.type.shape}; cannot assign a value of shape "
@@ -215,6 +221,10 @@ def _holder(kind: type[_Holder], value: npt.ArrayLike, dtype: npt.DTypeLike | No
         )
     try:
         return kind(value, None if dtype is None else as_dtype(dtype))
+    except OpenGraphError:
+        raise OpenGraphError(
+            "a param starts with numbers; those of an expression are expr.eval({...})"
+        ) from None
     except (ValueError, TypeError, OverflowError) as error:
         if isinstance(error, MinigradError):
             raise
