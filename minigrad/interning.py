@@ -25,7 +25,9 @@ class Entry(weakref.ref[T]):
 
 
 class Table(dict[Any, Entry[T]]):
-    """Weak references by key; whose thing is gone, is forgotten."""
+    """Weak references by key: what is gone is forgotten."""
+
+    __slots__ = ("forget",)
 
     def __init__(self) -> None:
         def forget(

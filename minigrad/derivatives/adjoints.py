@@ -6,7 +6,7 @@ until somebody asks for a tensor.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TypeAlias
 
@@ -131,23 +131,24 @@ class Adjoints:
         return frozenset(self.order)
 
     def _sweep(self) -> dict[Expr, Expr]:
-        adjoint: dict[Expr, Expr] = {}
-        if self.y in self._active:
-            adjoint[self.y] = self._seed
-        active, terms = self._active, self._terms
+        adjoint = self._start()
         with origins() as mark, gc_paused():
             for node in reversed(self.order):
-                cotangent = adjoint.get(node)
-                if cotangent is None or not node.args:
-                    continue
-                mark(node)
-                for i, term in enumerate(edge_terms(cotangent, node, active)):
-                    arg = node.args[i]
-                    if term is not None and arg in active:
-                        terms[node, i] = term
-                        before = adjoint.get(arg)
-                        adjoint[arg] = term if before is None else _added(before, term)
+                if node in adjoint and node.args:
+                    mark(node)
+                    for i, term in self._passed_back(node, adjoint[node]):
+                        self._terms[node, i] = term
+                        _add_term(adjoint, node.args[i], term)
         return adjoint
+
+    def _start(self) -> dict[Expr, Expr]:
+        return {self.y: self._seed} if self.y in self._active else {}
+
+    def _passed_back(self, node: Expr, cotangent: Expr) -> Iterator[tuple[int, Expr]]:
+        """What the arguments get through which a derivative flows, and which they are."""
+        for i, term in enumerate(edge_terms(cotangent, node, self._active)):
+            if term is not None and node.args[i] in self._active:
+                yield i, term
 
     def __contains__(self, node: Expr) -> bool:
         """Whether y depends on the node through a differentiable path."""
@@ -159,8 +160,7 @@ class Adjoints:
 
     def __getitem__(self, node: Expr) -> Expr:
         """∂y/∂node; zeros where no differentiable path connects the two."""
-        adjoint = self._adjoints.get(node)
-        return zeros_like(node) if adjoint is None else adjoint
+        return _or_zeros(self._adjoints, node)
 
     def terms(self) -> Mapping[tuple[Expr, int], Expr]:
         """All edge terms that are not structurally zero, by (user, position)."""
@@ -193,10 +193,8 @@ class Adjoints:
         wanted = dict.fromkeys(nodes)
         gates = set(through)
         passed: dict[Expr, Expr] = {}
-        around: dict[Expr, Expr] = {}
+        around = self._start()
         left = len(wanted)
-        if self.y in self._active:
-            around[self.y] = self._seed
         for n in reversed(self.order):
             if n in gates and n in around:
                 _add_term(passed, n, around.pop(n))
@@ -205,9 +203,8 @@ class Adjoints:
                 break
             for part in (passed, around):
                 if n in part and n.args:
-                    for i, term in enumerate(edge_terms(part[n], n, self._active)):
-                        if (n, i) in self._terms:
-                            _add_term(part, n.args[i], term)
+                    for i, term in self._passed_back(n, part[n]):
+                        _add_term(part, n.args[i], term)
         return {n: (_or_zeros(passed, n), _or_zeros(around, n)) for n in wanted}
 
 
@@ -216,7 +213,6 @@ def _or_zeros(sums: Mapping[Expr, Expr], node: Expr) -> Expr:
     return zeros_like(node) if adjoint is None else adjoint
 
 
-def _add_term(sums: dict[Expr, Expr], node: Expr, term: Expr | None) -> None:
-    total = sum_or_none((sums.get(node), term))
-    if total is not None:
-        sums[node] = total
+def _add_term(sums: dict[Expr, Expr], node: Expr, term: Expr) -> None:
+    before = sums.get(node)
+    sums[node] = term if before is None else _added(before, term)

@@ -151,11 +151,10 @@ def jvp(y: Expr, wrt: Any, tangent: Any) -> Expr:
     """
     _require_float(y, "differentiate")
     leaves, _ = _as_list(wrt)
-    tangents = [tangent] if isinstance(wrt, Expr) else _matching(wrt, tangent)
-    seeds = []
-    for w, t in zip(leaves, tangents, strict=True):
+    tangents = _one_each(wrt, tangent)
+    for w in leaves:
         _require_float(w, "differentiate with respect to")
-        seeds.append(_like(t, w, "tangent"))
+    seeds = [_like(t, w, "tangent") for w, t in zip(leaves, tangents, strict=True)]
 
     def derive(stable: Expr, by: Sequence[Expr], order: Sequence[Expr]) -> list[Expr]:
         (out_tangent,) = push_forward([stable], dict(zip(by, seeds, strict=True)), order)
@@ -164,7 +163,9 @@ def jvp(y: Expr, wrt: Any, tangent: Any) -> Expr:
     return _with_stable(y, leaves, derive)[0]
 
 
-def _matching(wrt: Any, tangent: Any) -> list[Any]:
+def _one_each(wrt: Any, tangent: Any) -> list[Any]:
+    if isinstance(wrt, Expr):
+        return [tangent]
     if isinstance(wrt, Mapping):
         tangent = [tangent[name] for name in wrt]
     if len(tangent) != len(wrt):
@@ -248,8 +249,6 @@ def hvp(y: Expr, wrt: Any, vector: Any) -> Any:
     >>> hvp(sum(x * x * x), x, [1.0, 0.0]).eval({x: [1.0, 2.0]})
     array([6., 0.])
     """
-    if isinstance(wrt, Expr):
-        return jvp(grad(y, wrt), wrt, vector)
     leaves, pack = _as_list(wrt)
-    vectors = _matching(wrt, vector)
+    vectors = _one_each(wrt, vector)
     return pack([jvp(g, leaves, vectors) for g in grad(y, leaves)])

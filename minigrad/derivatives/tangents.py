@@ -68,11 +68,11 @@ def _transposed_vjp(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
     # An adjoint rule is linear in its cotangent u, so the tangent is the derivative by u of
     # Σ vjp(u)·t: any op that states a vjp has forward mode too.
     u = placeholder("cotangent", node.type)
-    pieces = []
-    for tangent, term in zip(tangents, edge_terms(u, node), strict=True):
-        if tangent is not None and term is not None:
-            pieces.append(sum(term * tangent))
-    total = sum_or_none(pieces)
+    total = sum_or_none(
+        sum(term * tangent)
+        for tangent, term in zip(tangents, edge_terms(u, node), strict=True)
+        if tangent is not None and term is not None
+    )
     adjoint = None if total is None else Adjoints(total, wrt=[u]).get(u)
     if adjoint is not None and u in frozenset(toposort(adjoint)):
         raise GraphError(

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from minigrad.errors import DTypeError, OpenGraphError, ShapeError
+from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, const, param
 from minigrad.graph.node import Expr, describe, rebuild
 from minigrad.names import public
-from minigrad.syntax.asked import Asked
 from minigrad.types import as_items
 
 
@@ -136,44 +135,6 @@ def _fit_replacement(old: Expr, value: Any) -> Expr:
 def free_variables(outputs: Expr | Iterable[Expr]) -> list[Expr]:
     """The variables that the outputs depend on, in the order in which they are first used."""
     return [n for n in toposort(outputs) if n.op in (VAR, PLACEHOLDER)]
-
-
-def require_closed(node: Expr, asked: Asked) -> None:
-    """Raise OpenGraphError when a concrete value is asked of a graph with free variables."""
-    names = [cast(str, v.name) for v in free_variables(node)]
-    if names:
-        hint = "bind them with expr.eval({...})"
-        if asked.is_array:
-            hint = f"{_TO_BUILD}; for values {hint}"
-        elif asked is Asked.BOOL:
-            hint = _TO_CHOOSE
-        raise OpenGraphError(f"{asked} of an expression that depends on {_shortly(names)}: {hint}")
-
-
-_TO_CHOOSE = (
-    "`if`, `and`, `or` and `while` need a value now; to choose within the graph write "
-    "minigrad.where(condition, a, b)"
-)
-_TO_BUILD = (
-    "an array would lose the graph, and with it the gradient; of a list of expressions write "
-    "minigrad.stack([...]), minigrad.concat([...]) or minigrad.asarray([[...]]), to put one "
-    "into an array minigrad.const(array).at[index].set(expr)"
-)
-
-
-def require_constant(node: Expr, asked: Asked) -> None:
-    """Raise OpenGraphError when an array is asked of a graph that a gradient may be taken of."""
-    require_closed(node, asked)
-    names = [cast(str, n.name) for n in toposort(node) if n.op is PARAM]
-    if names:
-        raise OpenGraphError(
-            f"{asked} of an expression that holds the param {_shortly(names)}: {_TO_BUILD}; for "
-            "values write expr.eval(), or param.value"
-        )
-
-
-def _shortly(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
 
 
 @public

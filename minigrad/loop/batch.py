@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr
-from minigrad.graph.walk import toposort
+from minigrad.graph.walk import depend_on
 from minigrad.loop.body import Body, Call
 from minigrad.ops.batch import batched, repeat_along, stacked
 from minigrad.ops.tuples import tuple_of
@@ -41,25 +41,19 @@ def scan_batch(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int) -
     ]
     init, xs, constants = wide(call.init), wide(call.xs, of_steps=True), wide(call.constants)
     results = replace(call, init=init, xs=xs, constants=constants).giving(outputs)
-    last = [
-        y if c in differs else repeat_along(y, n)
-        for y, c in zip(results[: body.n_carry], body.carries, strict=True)
-    ]
-    ys = [
-        y.swapaxes(0, 1) if o in differs else repeat_along(y, n)
-        for y, o in zip(results[body.n_carry :], body.ys, strict=True)
-    ]
-    return tuple_of([*last, *ys])
+    return tuple_of(
+        [
+            repeat_along(r, n) if v not in differs else r if k < body.n_carry else r.swapaxes(0, 1)
+            for k, (v, r) in enumerate(zip((*body.carries, *body.ys), results, strict=True))
+        ]
+    )
 
 
 def _differing(body: Body, many: Sequence[bool]) -> set[Expr]:
     """The nodes of a body that differ from one loop to the other."""
-    order = toposort(body.outputs)
     differs = {v for v, m in zip(body.inputs, many, strict=True) if m}
     while True:
-        for node in order:
-            if any(a in differs for a in node.args):
-                differs.add(node)
+        differs = depend_on(differs, body.outputs)
         pairs = zip(body.carries, body.next_carries, strict=True)
         more = {c for c, after in pairs if after in differs} - differs
         if not more:
