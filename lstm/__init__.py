@@ -24,9 +24,24 @@ from lstm.errors import (
     OutputError,
     TrainingError,
 )
+from lstm.layers import (
+    LAYERS,
+    Bidirectional,
+    Context,
+    Dropout,
+    Embedding,
+    Layer,
+    LayerNorm,
+    Readout,
+    Recurrent,
+    Residual,
+    Stack,
+    Steps,
+    mask_of,
+)
 from lstm.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
 from lstm.metrics import accuracy, bits_per_character, perplexity
-from lstm.model import Model, Unrolled
+from lstm.model import Model, Run, Unrolled
 from lstm.tasks import TASKS, Adding, Task, make_task
 from lstm.training import (
     Fitted,
@@ -46,18 +61,25 @@ from minigrad.names import did_you_mean
 __all__ = [
     "CELLS",
     "GRU",
+    "LAYERS",
     "LSTM",
     "MGU",
     "RNN",
     "TASKS",
     "Adding",
+    "Bidirectional",
     "Cell",
     "CheckpointError",
     "ConfigError",
+    "Context",
     "CoupledLSTM",
+    "Dropout",
+    "Embedding",
     "Fitted",
     "GRUAfter",
     "LSTMState",
+    "Layer",
+    "LayerNorm",
     "LayerNormLSTM",
     "LstmError",
     "Model",
@@ -66,9 +88,15 @@ __all__ = [
     "PeepholeLSTM",
     "Progress",
     "RNNState",
+    "Readout",
+    "Recurrent",
     "Report",
+    "Residual",
+    "Run",
     "Score",
     "Settings",
+    "Stack",
+    "Steps",
     "Task",
     "Trainer",
     "TrainingError",
@@ -83,6 +111,7 @@ __all__ = [
     "huber",
     "mae",
     "make_task",
+    "mask_of",
     "mse",
     "perplexity",
     "train",
@@ -90,7 +119,7 @@ __all__ = [
 
 library(__file__)
 
-_FOUND = {kind.__name__: kind for kind in (*CELLS.values(), *TASKS.values())}
+_FOUND = {kind.__name__: kind for kind in (*CELLS.values(), *LAYERS.values(), *TASKS.values())}
 
 
 def __dir__() -> list[str]:

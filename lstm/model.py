@@ -1,168 +1,409 @@
-"""A model: a cell with values for its parameters and a readout; unrolled over time, saved, loaded.
+"""A model: layers and a readout with values for their parameters; run, written out, saved, loaded.
 
-Nothing here trains or draws. Time comes first everywhere: xs is (T, B, I).
+Nothing here trains or draws. Time comes first everywhere: xs is (T, B, I), or (T, B) of tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from lstm.cells import CELLS, Cell, S, Seed, Values
+from lstm.cells import Cell, Seed, Values
 from lstm.errors import ConfigError, check_count
-from lstm.store.model_file import OwnCells, read_model, readout_shapes, write_model
+from lstm.for_task import cell_for, remembering
+from lstm.layers import (
+    Context,
+    Layer,
+    Readout,
+    Recurrent,
+    Stack,
+    Steps,
+    Tape,
+    Written,
+    mask_of,
+    masked,
+    place_of,
+)
+from lstm.layers.usual import usual_stack
+from lstm.params import Tree, check_names, flatten, is_branch, map_leaves, unflatten
+from lstm.store.model_file import Contents, Own, read_model, shapes_of, write_model
+from lstm.tasks import Task
 from minigrad import Expr
 
-_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
+class Run(NamedTuple):
+    """What comes of a run."""
 
-def subscript(symbol: str, t: int) -> str:
-    """A symbol with the time step below it.
-
-    >>> subscript("C̃", 12)
-    'C̃₁₂'
-    """
-    return symbol + str(t).translate(_SUBSCRIPTS)
+    output: Expr
+    """The readout: (B, O), or (T, B, O) of a model that reads every step."""
+    outputs: Expr
+    """What the top layer gives at each step, (T, B, H), or 2H where it reads both ways. Here and
+    in an output of every step, padding is 0."""
+    last: Tree
+    """The state of each layer at each sequence's own end, to start the next run from."""
 
 
 @dataclass(frozen=True)
-class Unrolled(Generic[S]):
-    """A model written out over T steps, as plain expressions."""
+class Unrolled:
+    """A model written out over T steps, as plain expressions. `states`, `values` and `xs` are those
+    of the last recurrent layer, the one that reads forward; `layers` has all, by their places."""
 
-    states: list[S]
-    """The T + 1 states, the initial one first."""
-    values: list[Values]
-    """What each of the T steps computes, by symbol, as the cell's `equations` give it."""
-    xs: list[Expr]
-    """The T inputs, each (B, I)."""
-    output: Expr
-    """The readout of the last step's output, (B, O)."""
+    run: Run
+    """What `Model.run` gives."""
+    layers: dict[str, Written]
+    main: Written
+
+    @property
+    def output(self) -> Expr:
+        """The readout, (B, O) or (T, B, O)."""
+        return self.run.output
+
+    @property
+    def states(self) -> list[Any]:
+        """The T + 1 states, the initial one first."""
+        return self.main.states
+
+    @property
+    def values(self) -> list[Values]:
+        """What each of the T steps computes, by symbol, as the cell's `equations` give it."""
+        return self.main.values
+
+    @property
+    def xs(self) -> list[Expr]:
+        """The T inputs, each (B, I)."""
+        return self.main.xs
 
 
 @dataclass(frozen=True, eq=False)
-class Model(Generic[S]):
-    """A cell, a linear readout y = h·W_y + b_y of the cell's last output, and their parameters.
+class Model:
+    """Layers, a readout of what they give, and their parameters.
 
-    `params` maps names to `minigrad.param` leaves, those of the cell first. `task` notes what the
-    model was trained for; it travels with the file.
+    `params` is a tree of `minigrad.param` leaves, {"layer1": {"W_f": …}, "readout": {"W_y": …}}.
+    `task` notes what the model was trained for; it travels with the file.
 
     >>> from lstm.cells import LSTM
     >>> model = Model.create(LSTM(input_size=2, hidden_size=4), output_size=1, seed=0)
     >>> xs = mg.var("xs", (3, 5, 2), "float32")
+    >>> run = model.run(xs)
+    >>> run.output.shape, run.outputs.shape, run.last["layer1"].C.shape
+    ((5, 1), (3, 5, 4), (5, 4))
     >>> unrolled = model.unroll(xs)
-    >>> unrolled.output.shape, unrolled.states[3].C.name, list(unrolled.values[0])
-    ((5, 1), 'C₃', ['f', 'i', 'C̃', 'C', 'o', 'h'])
+    >>> unrolled.states[3].C.name, list(unrolled.values[0])
+    ('C₃', ['f', 'i', 'C̃', 'C', 'o', 'h'])
     """
 
-    cell: Cell[S]
-    output_size: int
-    params: dict[str, Expr]
+    layers: Layer
+    readout: Readout
+    params: dict[str, Any]
     task: dict[str, Any] = field(default_factory=dict)
+
+    # --- making one ------------------------------------------------------------------------------
 
     @classmethod
     def create(
-        cls, cell: Cell[S], output_size: int, seed: Seed, task: Mapping[str, Any] | None = None
-    ) -> Model[S]:
-        """A model with new parameters; those of the readout start as the cell's do.
+        cls,
+        cell: Cell[Any] | type[Cell[Any]],
+        output_size: int | None = None,
+        seed: Seed = 0,
+        task: Task | Mapping[str, Any] | None = None,
+        *,
+        hidden_size: int | None = None,
+        memory: float | None = None,
+        vocabulary: int | None = None,
+        readout: str | None = None,
+        **options: Any,
+    ) -> Model:
+        """A model with new parameters, which the seed decides.
 
-        Raises ConfigError for an output size below one.
+        cell: a cell, or the class of one together with a task or a vocabulary, and hidden_size.
+        task: the task that it is made for. Of a `Task`, sizes, vocabulary and readout are the
+            task's unless given; a name and settings, as `Task.config` gives, are only noted.
+        memory: steps that the gates are set to remember at first, for cells that have gates to set.
+            None: as many as the task has, unless the cell says; 0: as the cell says. `notes` tells
+            of it.
+        readout: "last" (the usual) or "every"; see `Readout`.
+        options: layers, bidirectional, dropout, input_dropout, recurrent_dropout, zoneout,
+            layer_norm, residual, as `usual_stack` takes them.
+
+        Raises ConfigError for what cannot be.
+
+        >>> from lstm.cells import LSTM
+        >>> from lstm.tasks import Adding
+        >>> model = Model.create(LSTM, task=Adding(length=50), layers=2)
+        >>> list(model.params), model.output_size
+        (['layer1', 'layer2', 'readout'], 1)
+        >>> model.notes[0][:78]
+        "The gates' biases start at a memory of 50 steps (Tallec & Ollivier 2018). With"
         """
-        output_size = check_count("output_size", output_size)
+        made_for = task if isinstance(task, Task) else None
+        if made_for is not None:
+            output_size = made_for.output_size if output_size is None else output_size
+            readout = readout or getattr(made_for, "readout", None)
+            vocabulary = vocabulary or getattr(made_for, "vocabulary", None)
+        if output_size is None:
+            raise ConfigError("output_size= is needed, or a task=, such as lstm.Adding(100)")
+        cell = cell_for(cell, made_for, hidden_size, vocabulary)
+        cell = remembering(cell, made_for, memory)
+        layers = usual_stack(cell, vocabulary=vocabulary, **options)
+        output = Readout(layers.output_size, output_size, readout or "last", dtype=layers.dtype)
         rng = np.random.default_rng(seed)
-        values = cell.init(rng)
-        bound = cell.hidden_size**-0.5
-        shapes = readout_shapes(cell.hidden_size, output_size)
-        values["W_y"] = rng.uniform(-bound, bound, shapes["W_y"]).astype(cell.dtype)
-        values["b_y"] = np.zeros(shapes["b_y"], cell.dtype)
-        return cls.of(cell, output_size, values, task)
+        values = layers.init(rng) | {"readout": output.init(rng)}
+        noted = made_for.config() if made_for is not None else task
+        return cls.of(layers, output, values, noted)
 
     @classmethod
     def of(
         cls,
-        cell: Cell[S],
-        output_size: int,
-        values: Mapping[str, NDArray[Any]],
-        task: Mapping[str, Any] | None = None,
-    ) -> Model[S]:
-        """A model with the given parameters, which are copied."""
-        params = {name: mg.param(name, value) for name, value in values.items()}
-        return cls(cell, output_size, params, dict(task or {}))
+        layers: Layer | Cell[Any],
+        readout: Readout | int,
+        values: Tree,
+        task: Any = None,
+    ) -> Model:
+        """A model with the given parameters, which are copied.
+
+        layers: a layer, or a cell, which becomes "layer1". readout: one, or the number of outputs.
+        values: arrays, as a tree or by their dotted names. Raises ConfigError for parts that do not
+        fit, and for names, shapes and dtypes that are not those of the parameters.
+        """
+        if isinstance(layers, Cell):
+            layers = Stack({"layer1": Recurrent(layers)})
+        if not isinstance(readout, Readout):
+            readout = Readout(layers.output_size, readout, dtype=layers.dtype)
+        shapes = flatten(shapes_of(layers, readout))
+        leaves = flatten(unflatten(values) if _is_flat(values) else values)
+        check_names(set(leaves), set(shapes))
+        short = {name: name.rpartition(".")[2] for name in shapes}
+        if len(set(short.values())) < len(short):
+            short = {name: name for name in shapes}
+        for name, shape in shapes.items():
+            _check_value(name, leaves[name], shape, layers.dtype)
+        params = unflatten({name: mg.param(short[name], leaves[name]) for name in shapes})
+        return cls(layers, readout, params, dict(task or {}))
+
+    def copy(self) -> Model:
+        """A model of its own with the same values: what training does to one, the other keeps."""
+        return Model.of(self.layers, self.readout, self.values(), self.task)
+
+    def with_dtype(self, dtype: str) -> Model:
+        """A model of its own with the same values in "float32" or "float64"."""
+        values = {name: value.astype(dtype) for name, value in self.values().items()}
+        parts = self.layers.with_dtype(dtype), self.readout.with_dtype(dtype)
+        return Model.of(*parts, values, self.task)
+
+    # --- what it is ------------------------------------------------------------------------------
+
+    @property
+    def flat_params(self) -> dict[str, Expr]:
+        """The parameters by their dotted names."""
+        return flatten(self.params)
 
     def values(self) -> dict[str, NDArray[Any]]:
-        """A copy of what the parameters hold now."""
-        return {name: p.value.copy() for name, p in self.params.items()}
+        """A copy of what the parameters hold now, by dotted names."""
+        return {name: p.value.copy() for name, p in self.flat_params.items()}
 
     def config(self) -> dict[str, Any]:
         """Everything but the numbers, as plain values."""
-        cell = {"name": self.cell.name} | asdict(self.cell)
-        if type(self.cell) is not CELLS.get(self.cell.name):
-            cell["class"] = type(self.cell).__name__
-        return {"cell": cell, "output_size": self.output_size, "task": self.task}
+        return self._contents().config
 
-    def copy(self) -> Model[S]:
-        """A model of its own with the same values: what training does to one, the other keeps."""
-        return Model.of(self.cell, self.output_size, self.values(), self.task)
+    def _contents(self) -> Contents:
+        return Contents(self.layers, self.readout, self.values(), self.task)
 
-    def output(self, xs: Expr, state: S | None = None) -> Expr:
-        """The readout (B, O) after xs (T, B, I), as one loop: what trains and runs.
+    @property
+    def cell(self) -> Cell[Any]:
+        """The cell of the last recurrent layer. Raises ConfigError where there is none."""
+        return self.recurrent()[self.place()].cell
 
-        Its mathematics is that of `unroll`, whose every value has a name, for pictures.
-        Raises ConfigError as `unroll` does.
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how its cells start, for whoever reads what came of it."""
+        notes = [note for layer in self.recurrent().values() for note in layer.cell.notes]
+        return tuple(dict.fromkeys(notes))
+
+    @property
+    def input_size(self) -> int:
+        """I; of a model that reads tokens, how many there are."""
+        return self.layers.input_size
+
+    @property
+    def output_size(self) -> int:
+        """O."""
+        return self.readout.output_size
+
+    @property
+    def dtype(self) -> str:
+        """That of all its tensors."""
+        return self.layers.dtype
+
+    def recurrent(self) -> dict[str, Recurrent]:
+        """The recurrent layers by their places: "layer1", or "layer1.forward" of two ways."""
+        return self.layers.recurrent()
+
+    def place(self, layer: int | str | None = None, direction: str | None = None) -> str:
+        """Where a recurrent layer is: "layer2.backward".
+
+        layer: its name, or its number from 1; the last one where None. direction: "forward" or
+        "backward"; where None, forward if it has that. Raises ConfigError for what is not there.
         """
-        start = self._start(xs) if state is None else state
-        last, _ = mg.scan(lambda s, x: (self.cell.step(self.params, s, x), None), start, xs)
-        return self._read(last)
+        return place_of(self.recurrent(), layer, direction)
 
-    def _start(self, xs: Expr) -> S:
-        if xs.ndim != 3 or xs.shape[2] != self.cell.input_size:
-            raise ConfigError(
-                f"xs must be (T, B, {self.cell.input_size}), time first, not {xs.shape}"
-            )
+    # --- running it ------------------------------------------------------------------------------
+
+    def initial_state(self, batch: int) -> Tree:
+        """The state that sequences start from unless told."""
+        return self.layers.initial_state(check_count("batch", batch))
+
+    def run(
+        self,
+        xs: Any,
+        *,
+        state: Tree | None = None,
+        lengths: Any = None,
+        mask: Any = None,
+        key: Any = None,
+        truncate: int | None = None,
+    ) -> Run:
+        """Run over xs (T, B, I), or integer tokens (T, B), as loops: what trains and predicts.
+
+        All may be expressions or arrays. state: a tree as `initial_state` gives, such as the `last`
+        of another run. lengths: (B,) integers of 1 … T; what is beyond is padding, and has no part.
+        mask: (T, B) bool, the same said otherwise: True where a step counts. key: for training, of
+        `minigrad.key`: dropout and zoneout draw from it; without, the model is evaluated.
+        truncate: gradients go back so many steps at most, as in `minigrad.scan`.
+
+        Its mathematics is that of `unroll`, whose every value has a name, for pictures. Raises
+        ConfigError for inputs that do not fit.
+        """
+        xs = self._inputs(xs)
+        context = Context(self._mask(xs, lengths, mask), key, truncate)
+        return self._run(xs, state, context)
+
+    def output(self, xs: Any, state: Tree | None = None, **options: Any) -> Expr:
+        """The readout after xs: `run(xs, state=state, **options).output`."""
+        return self.run(xs, state=state, **options).output
+
+    def unroll(
+        self,
+        xs: Any,
+        state: Tree | None = None,
+        *,
+        lengths: Any = None,
+        mask: Any = None,
+        key: Any = None,
+    ) -> Unrolled:
+        """Write the model out over xs, with arguments as of `run`; each value is named with its
+        step, as in f₁, in a model of several recurrent layers with its place, as in layer2.f₁.
+
+        Raises ConfigError as `run` does.
+        """
+        xs = self._inputs(xs)
+        tape = Tape({}, short=len(self.recurrent()) == 1)
+        context = Context(self._mask(xs, lengths, mask), key, tape=tape)
+        run = self._run(xs, state, context)
+        run.output.named("y")
+        return Unrolled(run, tape.written, tape.written[self.place()])
+
+    def _run(self, xs: Expr, state: Tree | None, context: Context) -> Run:
+        start = self._start(state, xs.shape[1])
+        steps = Steps.of(xs, context.mask, written_out=context.tape is not None)
+        top, last = self.layers.run(self.params, steps, start, context)
+        read, _ = self.readout.run(self.params["readout"], top, {}, context.split("readout"))
+        everywhere = self.readout.read == "every"
+        output, outputs = (read.stacked if everywhere else read.end), top.stacked
+        if context.mask is not None:
+            outputs = masked(context.mask, outputs)
+            output = masked(context.mask, output) if everywhere else output
+        return Run(output, outputs, last)
+
+    def _inputs(self, given: Any) -> Expr:
+        dtype = None if self.layers.tokens else self.dtype
+        xs = given if isinstance(given, Expr) else _as_expr(np.asarray(given, dtype))
+        if self.layers.tokens:
+            fits = xs.ndim == 2 and xs.dtype.kind in "iu"
+            wanted = "integer tokens (T, B)"
+        else:
+            fits = xs.ndim == 3 and xs.shape[2] == self.input_size and xs.dtype == self.dtype
+            wanted = f"(T, B, {self.input_size})"
+        if not fits:
+            other = "" if xs.ndim == 3 and xs.dtype == self.dtype else f" of {xs.dtype}"
+            raise ConfigError(f"xs must be {wanted}, time first, not {xs.shape}{other}")
         check_count("T, the number of steps of xs,", xs.shape[0])
-        return self.cell.initial_state(xs.shape[1])
+        return xs
 
-    def _read(self, state: S) -> Expr:
-        return self.cell.output_of(state) @ self.params["W_y"] + self.params["b_y"]
+    def _mask(self, xs: Expr, lengths: Any, mask: Any) -> Expr | None:
+        if lengths is not None and mask is not None:
+            raise ConfigError("lengths= and mask= say the same: give one of them")
+        steps, batch = xs.shape[:2]
+        if lengths is not None:
+            lengths = _as_expr(lengths)
+            if lengths.shape != (batch,):
+                raise ConfigError(f"lengths must be (B,), here ({batch},), not {lengths.shape}")
+            return mask_of(lengths, steps)
+        if mask is None:
+            return None
+        mask = _as_expr(mask)
+        if mask.shape != (steps, batch) or mask.dtype != np.dtype(bool):
+            raise ConfigError(
+                f"mask must be (T, B) of bool, here ({steps}, {batch}), not {mask.type!r}"
+            )
+        return cast(Expr, mask)
 
-    def unroll(self, xs: Expr, state: S | None = None) -> Unrolled[S]:
-        """Write the model out over xs (T, B, I); each value is named with its step, as in f₁.
+    def _start(self, state: Tree | None, batch: int) -> Tree:
+        start = self.initial_state(batch)
+        if state is None:
+            return start
+        if not is_branch(state):
+            raise ConfigError("state is a tree, as initial_state or the last of a run is")
+        parts = flatten(state)
+        check_names(set(parts), set(flatten(start)), "parts of the state")
 
-        Raises ConfigError when xs has another number of axes, or an input size that is not the
-        cell's.
-        """
-        start = self._start(xs)
-        states = [start if state is None else state]
-        values: list[Values] = []
-        inputs = [xs[t].named(subscript("x", t + 1)) for t in range(xs.shape[0])]
-        for t, x in enumerate(inputs, 1):
-            step = self.cell.compute(self.params, states[-1], x)
-            for symbol, value in step.items():
-                value.named(subscript(symbol, t))
-            values.append(step)
-            states.append(self.cell.state_of(step))
-        return Unrolled(states, values, inputs, self._read(states[-1]).named("y"))
+        def fitting(name: str, zero: Expr) -> Expr:
+            part = _as_expr(parts[name])
+            if part.type is not zero.type:
+                raise ConfigError(f"the state's {name} must be {zero.type!r}, not {part.type!r}")
+            return part
+
+        return map_leaves(fitting, start)
+
+    # --- files -----------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, whose header says everything but the numbers.
 
-        The file is there whole or not at all. Of a cell of your own it keeps the settings and the
-        class's name; the code is not in the file. Raises OutputError when it cannot be written.
+        The file is there whole or not at all. Of cells and layers of your own it keeps the settings
+        and the class's name; the code is not in the file. Raises OutputError when it cannot be
+        written.
         """
-        write_model(path, self.config(), self.values())
+        write_model(path, self._contents())
 
     @staticmethod
-    def load(path: str | Path, cells: OwnCells = ()) -> Model[Any]:
+    def load(path: str | Path, own: Own = ()) -> Model:
         """Read what `save` wrote.
 
-        cells: classes of your own that the file may name, or one. No code is ever taken from a
-        file, so a model of an own cell loads only where its class is given. Raises ModelFileError,
-        which says what is wrong with the file, or what it is if it is none of ours, and ConfigError
-        for `cells` that are no classes of cells.
+        own: classes of your own, cells and layers, that the file may name, or one. No code is ever
+        taken from a file, so a model of an own cell loads only where its class is given. Raises
+        ModelFileError, which says what is wrong with the file, or what it is if it is none of ours,
+        and ConfigError for `own` that are no such classes.
         """
-        return Model.of(*read_model(path, cells))
+        return Model.of(*read_model(path, own))
+
+
+def _as_expr(value: Any) -> Expr:
+    return value if isinstance(value, Expr) else mg.asarray(np.asarray(value))
+
+
+def _is_flat(values: Tree) -> bool:
+    return isinstance(values, Mapping) and not any(is_branch(v) for v in values.values())
+
+
+def _check_value(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> None:
+    array = np.asarray(value)
+    if array.shape != shape or array.dtype != dtype:
+        raise ConfigError(
+            f"tensor {name} is {array.dtype} of shape {array.shape}, not {dtype} of shape {shape}"
+        )

@@ -61,11 +61,11 @@ def test_the_line_of_an_own_cell_is_read_from_its_equations(kind) -> None:
 def _by_jacobian(model: Model, xs, t: int, symbol: str) -> np.ndarray:
     """The diagonal of ∂new/∂old with all else held: what one step multiplies the line by."""
     cell = model.cell
-    data = {n: p.value for n, p in model.params.items() if n in cell.shapes()}
+    data = {n: p.value for n, p in model.params["layer1"].items() if n in cell.shapes()}
     shape = (xs.shape[1], cell.hidden_size)
     state = cell.initial_state(xs.shape[1])
     for k in range(t - 1):
-        state = cell.step(model.params, state, mg.const(xs[k]))
+        state = cell.step(model.params["layer1"], state, mg.const(xs[k]))
     old = mg.var("old", shape)
     values = cell.equations(
         {n: mg.const(v) for n, v in data.items()},
@@ -124,7 +124,7 @@ def test_gates_that_nobody_named_are_read_with_what_they_do_to_the_line() -> Non
 
 def test_a_forget_gate_whose_0_keeps_is_read_right() -> None:
     model = _model(own_cells.MinimalGated)
-    model.params["b_f"].value = np.full(4, -9.0)
+    model.params["layer1"]["b_f"].value = np.full(4, -9.0)
     flow = measure(model, *_data())
     assert flow.gates["f"].closed == 1.0
     assert "Of the gates f, 100% are saturated closed (f < 0.1: keeps h)." in flow.diagnosis

@@ -80,15 +80,15 @@ def test_compiled_gradients_are_the_references_too(name):
     ref = reference.CELLS[name]
     model = Model.create(CELLS[name](INPUT, HIDDEN, "float64"), 1, seed=3)
     for key, value in reference.init(ref, INPUT, HIDDEN, seed=3).items():
-        model.params[key].value = value
+        model.params["layer1"][key].value = value
     xs = mg.var("xs", (STEPS, BATCH, INPUT))
     last = model.unroll(xs).states[-1].h
     names = list(ref.shapes(INPUT, HIDDEN))
-    grads = mg.grad(mg.sum(last), [*[model.params[n] for n in names], xs])
+    grads = mg.grad(mg.sum(last), [*[model.params["layer1"][n] for n in names], xs])
     data = np.random.default_rng(0).standard_normal((STEPS, BATCH, INPUT))
     *found, d_xs = mg.function([xs], grads)(data)
 
-    values = {n: model.params[n].value for n in names}
+    values = {n: model.params["layer1"][n].value for n in names}
     zero = reference.zero_state(ref, BATCH, HIDDEN)
     _, caches = reference.run(ref, values, data, zero)
     ones = (np.ones((BATCH, HIDDEN)), *zero[1:])
@@ -111,10 +111,10 @@ def test_equations_name_every_value_in_the_textbooks_order():
         model = Model.create(kind(INPUT, HIDDEN), 1, seed=0)
         state = model.cell.initial_state(BATCH)
         x = mg.var("x", (BATCH, INPUT), "float32")
-        values = model.cell.equations(model.params, state, x)
+        values = model.cell.equations(model.params["layer1"], state, x)
         assert list(values) == symbols[name]
         assert all(value.shape == (BATCH, HIDDEN) for value in values.values())
-        assert model.cell.step(model.params, state, x) == model.cell.state_of(values)
+        assert model.cell.step(model.params["layer1"], state, x) == model.cell.state_of(values)
 
 
 def test_initial_values_are_seeded_and_bounded():

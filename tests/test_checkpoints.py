@@ -273,8 +273,8 @@ for _ in range(kills):
     before = after
 last = before + 3
 resumed, never_stopped = (run(p, lambda progress: progress.step == last) for p in (path, None))
-for name, p in never_stopped.params.items():
-    assert (resumed.params[name].value == p.value).all(), name
+for name, p in never_stopped.flat_params.items():
+    assert (resumed.flat_params[name].value == p.value).all(), name
 print(before)
 """
 

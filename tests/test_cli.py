@@ -92,7 +92,7 @@ def test_info(capsys, tmp_path):
     assert (status, err) == (0, "")
     assert all(word in out for word in ("lstm", "hidden_size", "W_f", "(5, 3)", "float32"))
     found = json.loads(run(capsys, "info", path, "--json")[1])
-    assert found["tensors"]["W_y"] == {"shape": [3, 1], "dtype": "float32"}
+    assert found["tensors"]["readout.W_y"] == {"shape": [3, 1], "dtype": "float32"}
     assert found["task"]["name"] == "adding"
 
 

@@ -110,7 +110,7 @@ def test_a_callback_may_end_it_and_others_may_return_anything_false():
 
 
 def test_any_optimiser():
-    pair = optim.momentum(optim.warmup(3, 0.1), nesterov=True)
+    pair = optim.nesterov(optim.warmup(3, 0.1))
     fitted = fit(model_of(), TASK, Settings(steps=5), optimizer=pair)
     other = fit(model_of(), TASK, Settings(steps=5))
     assert fitted.reports != other.reports

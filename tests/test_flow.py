@@ -98,13 +98,13 @@ def test_work_grows_linearly_with_the_steps() -> None:
 def test_underflow_is_told_from_zero() -> None:
     xs, ys = _data(steps=400, batch=2)
     model = Model.create(RNN(2, 4, "float32"), 1, 0)
-    for value in (model.params["W_h"],):
+    for value in (model.params["layer1"]["W_h"],):
         value.value = value.value * 0.3
     series = measure(model, xs, ys).series["h"]
     assert series.first == 0.0
     assert series.kinds[0] == "underflow"
     assert "underflows to 0" in describe(series)
-    model.params["W_h"].value = model.params["W_h"].value * 0.0
+    model.params["layer1"]["W_h"].value = model.params["layer1"]["W_h"].value * 0.0
     series = measure(model, xs, ys).series["h"]
     assert series.kinds[:-1] == ["zero"] * 399
     assert series.kinds[-1] == "normal"
@@ -117,7 +117,7 @@ def test_a_saturated_gate_and_float64s_own_end_are_underflow_too(dtype) -> None:
     none with a larger ∂L/∂L."""
     xs, ys = _data(steps=260, batch=2)
     model = Model.create(RNN(2, 4, dtype), 1, 0)
-    model.params["W_h"].value = model.params["W_h"].value * 0.05
+    model.params["layer1"]["W_h"].value = model.params["layer1"]["W_h"].value * 0.05
     series = measure(model, xs, ys).series["h"]
     assert 0.0 in series.norms
     assert "zero" not in series.kinds
@@ -131,7 +131,7 @@ def test_a_part_that_alone_underflows_is_told_from_zero() -> None:
     xs, ys = _data()
     model = Model.create(GRU(2, 4), 1, 0)
     for name in ("W_z", "W_r", "W_h"):
-        model.params[name].value = np.full((6, 4), 2e-45, np.float32)
+        model.params["layer1"][name].value = np.full((6, 4), 2e-45, np.float32)
     split = measure(model, xs, ys).split
     assert set(split.line.kinds) == {"normal"}
     assert split.gates.kinds == ["underflow"] * 6 + ["zero"]
@@ -140,11 +140,11 @@ def test_a_part_that_alone_underflows_is_told_from_zero() -> None:
 def test_exploding_and_not_finite() -> None:
     xs, ys = _data(steps=30)
     model = Model.create(RNN(2, 4, "float64"), 1, 0)
-    model.params["W_h"].value = np.eye(6, 4) * 3.0
-    model.params["b_h"].value = np.zeros(4)
+    model.params["layer1"]["W_h"].value = np.eye(6, 4) * 3.0
+    model.params["layer1"]["b_h"].value = np.zeros(4)
     flow = measure(model, xs * 0.0, ys)
     assert "explodes" in flow.diagnosis[0]
-    model.params["W_h"].value = np.full((6, 4), np.nan)
+    model.params["layer1"]["W_h"].value = np.full((6, 4), np.nan)
     flow = measure(model, xs, ys)
     assert flow.diagnosis[0] == "∂L/∂h is not finite from t=30 down."
     assert (

@@ -101,7 +101,7 @@ def test_the_norm_of_a_large_tensor_is_told(tmp_path, capsys) -> None:
     from lstm.cli import main
 
     model = _model()
-    params = next(iter(model.params.values()))
+    params = next(iter(model.flat_params.values()))
     params.value = np.full(params.shape, 1e200)
     model.save(tmp_path / "large.safetensors")
     assert main(["info", str(tmp_path / "large.safetensors")]) == 0

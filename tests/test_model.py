@@ -8,9 +8,10 @@ import pytest
 from safetensors.numpy import save_file
 
 import minigrad as mg
-from lstm.cells import CELLS, LSTM, RNN
+from lstm.cells import CELLS, LSTM, RNN, LSTMState
 from lstm.errors import ConfigError, ModelFileError, OutputError
-from lstm.model import Model, subscript
+from lstm.layers import subscript
+from lstm.model import Model
 from lstm.store.model_file import FORMAT
 from lstm.tasks import Adding
 
@@ -38,17 +39,18 @@ def test_unrolled_values_are_the_steps():
     xs = mg.var("xs", data.shape, "float32")
     state = model.cell.initial_state(2)
     for t in range(3):
-        state = model.cell.step(model.params, state, xs[t])
-    expected = state.h.eval({xs: data}) @ model.params["W_y"].value + model.params["b_y"].value
+        state = model.cell.step(model.params["layer1"], state, xs[t])
+    expected = state.h.eval({xs: data}) @ model.params["readout"]["W_y"].value
+    expected = expected + model.params["readout"]["b_y"].value
     np.testing.assert_allclose(model.unroll(xs).output.eval({xs: data}), expected, rtol=1e-6)
 
 
 def test_an_initial_state_can_be_given():
     model = small()
     xs = mg.var("xs", (1, 2, 2), "float32")
-    start = type(model.cell.initial_state(2))(*[mg.var(n, (2, 3), "float32") for n in ("h0", "C0")])
-    unrolled = model.unroll(xs, start)
-    assert unrolled.states[0] is start
+    start = LSTMState(*[mg.var(n, (2, 3), "float32") for n in ("h0", "C0")])
+    unrolled = model.unroll(xs, {"layer1": start})
+    assert unrolled.states[0] == start
     assert {v.name for v in mg.free_variables(unrolled.output)} == {"xs", "h0", "C0"}
 
 
@@ -61,8 +63,8 @@ def test_inputs_that_do_not_fit(shape):
 def test_copies_are_apart():
     model = small()
     other = model.copy()
-    model.params["W_f"].value = np.zeros((5, 3), np.float32)
-    assert other.params["W_f"].value.any()
+    model.flat_params["layer1.W_f"].value = np.zeros((5, 3), np.float32)
+    assert other.flat_params["layer1.W_f"].value.any()
     assert other.config() == model.config()
 
 
@@ -70,7 +72,7 @@ def test_parameters_are_seeded():
     same, other = small(0).values(), small(1).values()
     again = small(0).values()
     assert all(np.array_equal(same[n], again[n]) for n in same)
-    assert not np.array_equal(same["W_y"], other["W_y"])
+    assert not np.array_equal(same["readout.W_y"], other["readout.W_y"])
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -81,63 +83,125 @@ def test_saved_and_loaded(name, dtype, tmp_path):
     loaded = Model.load(tmp_path / "m.safetensors")
     assert loaded.cell == model.cell
     assert loaded.config() == model.config()
-    assert list(loaded.params) == list(model.params)
+    assert list(loaded.flat_params) == list(model.flat_params)
     for key, value in model.values().items():
-        np.testing.assert_array_equal(loaded.params[key].value, value)
-        assert loaded.params[key].dtype == dtype
+        np.testing.assert_array_equal(loaded.flat_params[key].value, value)
+        assert loaded.flat_params[key].dtype == dtype
     assert os.listdir(tmp_path) == ["m.safetensors"]
 
 
+CELL = {"kind": "rnn", "input_size": 2, "hidden_size": 3, "dtype": "float32"}
 HEADER = {
-    "version": 1,
-    "cell": {"name": "rnn", "input_size": 2, "hidden_size": 3, "dtype": "float32"},
-    "output_size": 1,
+    "version": 2,
+    "layers": {"kind": "stack", "layers": {"layer1": {"kind": "recurrent", "cell": CELL}}},
+    "readout": {"kind": "readout", "input_size": 3, "output_size": 1},
     "task": {},
 }
 TENSORS = {
-    "W_h": np.zeros((5, 3), np.float32),
-    "b_h": np.zeros(3, np.float32),
-    "W_y": np.zeros((3, 1), np.float32),
-    "b_y": np.zeros(1, np.float32),
+    "layer1.W_h": np.zeros((5, 3), np.float32),
+    "layer1.b_h": np.zeros(3, np.float32),
+    "readout.W_y": np.zeros((3, 1), np.float32),
+    "readout.b_y": np.zeros(1, np.float32),
 }
+W_H = TENSORS["layer1.W_h"]
+
+
+def layer(**settings):
+    return HEADER | {"layers": {"kind": "recurrent", "cell": CELL} | settings}
 
 
 def cell_with(**settings):
-    return HEADER | {"cell": HEADER["cell"] | settings}
+    return layer(cell=CELL | settings)
+
+
+def readout(**settings):
+    return HEADER | {"readout": HEADER["readout"] | settings}
+
+
+def stack(**layers):
+    return HEADER | {"layers": {"kind": "stack", "layers": layers}}
+
+
+def nested(times):
+    header = HEADER["layers"]["layers"]["layer1"]
+    for _ in range(times):
+        header = {"kind": "residual", "layer": header}
+    return HEADER | {"layers": header}
 
 
 def without(name):
     return {n: t for n, t in TENSORS.items() if n != name}
 
 
+RECURRENT = HEADER["layers"]["layers"]["layer1"]
 MALFORMED = [
     (None, TENSORS, "not one of a model of lstm"),
     ("{", TENSORS, "its header is not JSON"),
     ("[" * 100_000, TENSORS, "its header is not JSON"),
     ("[]", TENSORS, "its header is no JSON object"),
-    (HEADER | {"version": 2}, TENSORS, "format version 2; this is 1"),
+    (HEADER | {"version": 3}, TENSORS, "format version 3; this is 2"),
+    (HEADER | {"version": True}, TENSORS, "format version True; this is 2"),
+    (HEADER | {"version": [2]}, TENSORS, r"format version \[2\]; this is 2"),
+    ({"version": 2}, TENSORS, "its header has no proper 'layers'"),
     ({"version": 1}, TENSORS, "its header has no proper 'cell'"),
-    (HEADER | {"cell": "rnn"}, TENSORS, "its header has no proper 'cell'"),
+    ({"version": 1, "cell": {}, "output_size": 1, "task": {}}, TENSORS, "a Cell is needed, not"),
+    (HEADER | {"layers": "rnn"}, TENSORS, "its header has no proper 'layers'"),
+    (HEADER | {"layers": CELL}, TENSORS, "its 'layers' is of the kind 'rnn'"),
+    (HEADER | {"readout": RECURRENT}, TENSORS, "its 'readout' is of the kind 'recurrent'"),
     (HEADER | {"task": None}, TENSORS, "its header has no proper 'task'"),
     (HEADER | {"task": {"name": "adding"}}, TENSORS, "its header has no proper 'task'"),
     (HEADER | {"task": {"name": 1, "settings": {}}}, TENSORS, "no proper 'task'"),
-    (HEADER | {"output_size": 0}, TENSORS, "an output size of 0"),
-    (HEADER | {"output_size": True}, TENSORS, "an output size of True"),
-    (cell_with(name="mlp"), TENSORS, "there is no cell 'mlp'; there are coupled, gru"),
-    (cell_with(name=["rnn"]), TENSORS, "there is no cell"),
-    (cell_with(layers=2), TENSORS, "its cell has unknown settings: layers"),
+    (readout(output_size=0), TENSORS, "output_size must be a whole number"),
+    (readout(output_size=True), TENSORS, "output_size must be a whole number"),
+    (readout(output_size=10**30), TENSORS, "tensor readout.W_y has shape"),
+    (readout(input_size=4), TENSORS, "the readout reads 4 units of float32, but the layers give 3"),
+    (readout(dtype="float64"), TENSORS, "the readout reads 3 units of float64"),
+    (readout(read="first"), TENSORS, "a readout reads 'last' or 'every', not 'first'"),
+    (readout(read=[]), TENSORS, "a readout reads 'last' or 'every'"),
+    (cell_with(kind="mlp"), TENSORS, "there is no cell or layer 'mlp'; there are coupled, gru"),
+    (cell_with(kind=["rnn"]), TENSORS, "a Cell is needed, not"),
+    (cell_with(layers=2), TENSORS, "its cell rnn has unknown settings: layers"),
     (cell_with(hidden_size=-1), TENSORS, "hidden_size must be a whole number"),
     (cell_with(hidden_size="3"), TENSORS, "hidden_size must be a whole number"),
     (cell_with(dtype="object"), TENSORS, "dtype must be 'float32' or 'float64'"),
     (cell_with(dtype=[1]), TENSORS, "dtype must be 'float32' or 'float64'"),
-    (cell_with(name="lstm", memory=10**400), TENSORS, "memory must be more than 2 steps"),
-    (cell_with(name="lstm", memory="long"), TENSORS, "memory must be more than 2 steps"),
-    (cell_with(name="lstm", forget_bias=None), TENSORS, "settings do not fit"),
-    (cell_with(hidden_size=10**9), TENSORS, "tensor W_h has shape"),
-    (HEADER, without("b_h"), "tensors are missing: b_h"),
-    (HEADER, TENSORS | {"W_z": TENSORS["W_h"]}, "tensors are unknown: W_z"),
-    (HEADER, TENSORS | {"W_h": TENSORS["W_h"].T.copy()}, r"W_h has shape \(3, 5\), not \(5, 3\)"),
-    (HEADER, TENSORS | {"b_h": np.zeros(3)}, "tensor b_h is float64, not float32"),
+    (cell_with(kind="lstm", memory=10**400), TENSORS, "memory must be more than 2 steps"),
+    (cell_with(kind="lstm", memory="long"), TENSORS, "memory must be more than 2 steps"),
+    (cell_with(kind="lstm", forget_bias=None), TENSORS, "settings of its cell lstm do not fit"),
+    (cell_with(hidden_size=10**9), TENSORS, "the readout reads 3 units"),
+    (cell_with(input_size=10**9), TENSORS, "tensors are missing: W_h, b_h"),
+    (layer(**{"class": "Own"}), TENSORS, "its part 'recurrent' is of a class 'Own' that is not"),
+    (layer(**{"class": ["Own"]}), TENSORS, "its part 'recurrent' is of a class"),
+    (layer(cell=RECURRENT), TENSORS, "a Cell is needed, not"),
+    (layer(cell=None), TENSORS, "a Cell is needed, not None"),
+    (layer(reverse=1), TENSORS, "reverse is True or False, not 1"),
+    (layer(zoneout=1), TENSORS, "zoneout is a probability"),
+    (layer(recurrent_dropout="half"), TENSORS, "recurrent_dropout is a probability"),
+    (layer(input_size=2), TENSORS, "its layer recurrent has unknown settings: input_size"),
+    ({**HEADER, "layers": {"kind": "recurrent"}}, TENSORS, "its layer recurrent do not fit"),
+    (nested(19), TENSORS, "a residual layer adds its input to its output"),
+    (nested(21), TENSORS, "more than 20 parts are within each other"),
+    (nested(300), TENSORS, "more than 20 parts are within each other"),
+    (stack(), TENSORS, "a stack is of one or more layers by name"),
+    (HEADER | {"layers": {"kind": "stack", "layers": 10**9}}, TENSORS, "a stack is of one or more"),
+    (HEADER | {"layers": {"kind": "stack", "layers": [RECURRENT]}}, TENSORS, "layers by name"),
+    (stack(a=RECURRENT, b=RECURRENT), TENSORS, "layer 'b' reads 2 units of float32, but 'a'"),
+    (stack(**{"a.b": RECURRENT}), TENSORS, "has no dot in it, not 'a.b'"),
+    (stack(**{"": RECURRENT}), TENSORS, "a name is a text that is not empty"),
+    (stack(readout=RECURRENT), TENSORS, "no layer can be called 'readout'"),
+    (stack(layer1=CELL), TENSORS, "a Layer is needed, not RNN"),
+    (stack(layer1={"kind": "stack", "layers": {"kind": RECURRENT}}), TENSORS, "layer1.kind.W_h"),
+    (stack(layer1={"kind": "bidirectional", "layer": RECURRENT}), TENSORS, "reads 3 units"),
+    (
+        stack(layer1={"kind": "bidirectional", "layer": RECURRENT | {"reverse": True}}),
+        TENSORS,
+        "reads forward",
+    ),
+    (stack(e={"kind": "embedding", "input_size": 10**12, "output_size": 3}), TENSORS, "e.E"),
+    (HEADER, without("layer1.b_h"), "tensors are missing: layer1.b_h"),
+    (HEADER, TENSORS | {"W_z": W_H}, "tensors are unknown: W_z; there are layer1.W_h"),
+    (HEADER, TENSORS | {"layer1.W_h": W_H.T.copy()}, r"W_h has shape \(3, 5\), not \(5, 3\)"),
+    (HEADER, TENSORS | {"layer1.b_h": np.zeros(3)}, "tensor layer1.b_h is float64, not float32"),
 ]
 
 
@@ -154,6 +218,23 @@ def test_malformed_files(header, tensors, message, tmp_path):
 def test_a_file_written_by_hand_loads(tmp_path):
     save_file(TENSORS, tmp_path / "m", metadata={FORMAT: json.dumps(HEADER)})
     assert Model.load(tmp_path / "m").cell == RNN(2, 3)
+
+
+def test_a_file_of_the_first_version_loads(tmp_path):
+    cell = {"name": "lstm", "input_size": 2, "hidden_size": 3, "dtype": "float64", "memory": 9}
+    header = {"version": 1, "cell": cell, "output_size": 1, "task": Adding(9).config()}
+    rng = np.random.default_rng(0)
+    tensors = {f"W_{w}": rng.random((5, 3)) for w in "fiCo"} | {"W_y": rng.random((3, 1))}
+    tensors |= {f"b_{w}": rng.random(3) for w in "fiCo"} | {"b_y": rng.random(1)}
+    save_file(tensors, tmp_path / "m", metadata={FORMAT: json.dumps(header)})
+    model = Model.load(tmp_path / "m")
+    assert model.cell == LSTM(2, 3, "float64", memory=9)
+    assert model.task == Adding(9).config()
+    values = model.values()
+    for name, tensor in tensors.items():
+        place = "readout" if name in ("W_y", "b_y") else "layer1"
+        np.testing.assert_array_equal(values.pop(f"{place}.{name}"), tensor)
+    assert not values
 
 
 def test_files_that_are_no_safetensors(tmp_path):

@@ -53,7 +53,7 @@ def test_wrong_equations_are_told_with_the_cell_and_what_is_missing(value, messa
         with pytest.raises(ConfigError, match=message):
             build(xs)
     with pytest.raises(ConfigError, match=message):
-        cell.step(model.params, cell.initial_state(2), xs[0])
+        cell.step(model.params["layer1"], cell.initial_state(2), xs[0])
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,13 @@ def test_the_readout_reads_what_the_cell_puts_out() -> None:
     for kind, part in ((NoH, "C"), (MFirst, "m")):
         model = Model.create(kind(2, 3, "float64"), 1, seed=0)
         xs = np.random.default_rng(0).standard_normal((4, 2, 2))
-        W, b = model.params["W_C"].value, model.params["b_C"].value
+        W, b = (model.params["layer1"][name].value for name in ("W_C", "b_C"))
         C, m = np.zeros((2, 3)), np.zeros((2, 3))
         for x in xs:
             C = 0.5 * C + np.tanh(np.concatenate([m, x], -1) @ W + b)
             m = np.tanh(C)
-        out = {"C": C, "m": m}[part] @ model.params["W_y"].value + model.params["b_y"].value
+        read = model.params["readout"]
+        out = {"C": C, "m": m}[part] @ read["W_y"].value + read["b_y"].value
         np.testing.assert_allclose(model.output(mg.const(xs)).eval(), out, rtol=1e-12)
         np.testing.assert_allclose(model.unroll(mg.const(xs)).output.eval(), out, rtol=1e-12)
 
@@ -118,10 +119,10 @@ def test_a_state_type_of_its_own_says_its_output_anew() -> None:
 def test_a_cells_class_may_stand_for_a_list_of_one(tmp_path) -> None:
     path = tmp_path / "m"
     Model.create(own_cells.NoOut(2, 3), 1, seed=0).save(path)
-    assert type(Model.load(path, cells=own_cells.NoOut).cell) is own_cells.NoOut
+    assert type(Model.load(path, own=own_cells.NoOut).cell) is own_cells.NoOut
     for cells in (own_cells.NoOut(2, 3), [Model], ["NoOut"]):
         with pytest.raises(
-            ConfigError, match=r"cells= takes classes of cells, as cells=\[MyCell\]"
+            ConfigError, match=r"own= takes classes of cells and layers, as own=\[MyCell\]"
         ):
             Model.load(path, cells)
 

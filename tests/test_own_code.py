@@ -70,7 +70,7 @@ def task_file(tmp_path):
 def test_an_own_cell_is_saved_and_loaded_given_its_class(tmp_path) -> None:
     model = Model.create(own_cells.NoOut(2, 3, memory=9), 1, seed=0)
     model.save(tmp_path / "m")
-    loaded = Model.load(tmp_path / "m", cells=[own_cells.Blend, own_cells.NoOut])
+    loaded = Model.load(tmp_path / "m", own=[own_cells.Blend, own_cells.NoOut])
     assert type(loaded.cell) is own_cells.NoOut
     assert loaded.cell == model.cell
     xs = np.random.default_rng(0).random((4, 2, 2), np.float32)
@@ -86,13 +86,15 @@ def test_an_own_cell_is_saved_and_loaded_given_its_class(tmp_path) -> None:
 @pytest.mark.parametrize("cells", [[], [own_cells.Blend], [LSTM]])
 def test_without_its_class_a_model_is_refused_and_not_taken_for_another(tmp_path, cells) -> None:
     Model.create(own_cells.NoOut(2, 3), 1, seed=0).save(tmp_path / "m")
-    with pytest.raises(ModelFileError, match=r"its cell is of a class 'NoOut' .*cells=\[NoOut\]"):
+    with pytest.raises(
+        ModelFileError, match=r"its part 'lstm' is of a class 'NoOut' .*own=\[NoOut\]"
+    ):
         Model.load(tmp_path / "m", cells)
 
 
 def test_files_of_our_own_cells_are_as_before() -> None:
-    assert Model.create(LSTM(2, 3), 1, seed=0).config()["cell"] == {
-        "name": "lstm",
+    assert Model.create(LSTM(2, 3), 1, seed=0).config()["layers"]["layers"]["layer1"]["cell"] == {
+        "kind": "lstm",
         "input_size": 2,
         "hidden_size": 3,
         "dtype": "float32",

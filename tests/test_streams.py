@@ -88,10 +88,10 @@ def test_a_score_is_that_of_the_trained_model_and_of_its_seed() -> None:
 def test_the_rate_falls_along_the_cosine_of_its_own_steps() -> None:
     """The last of n steps moves by rate · ½ (1 + cos(π (n-1)/n)) at most, as Adam's first does."""
     model = _model(Adding(6))
-    names = list(model.params)
+    names = list(model.flat_params)
     moves = []
     for _ in train(model, Adding(6), Settings(steps=8, rate=0.05, clip=None)):
-        now = np.concatenate([model.params[n].value.ravel() for n in names]).copy()
+        now = np.concatenate([model.flat_params[n].value.ravel() for n in names]).copy()
         moves.append(now)
     sizes = [np.abs(b - a).max() for a, b in pairwise(moves)]
     assert sizes[-1] < 0.05 * 0.5 * (1 + np.cos(np.pi * 7 / 8)) * 3

@@ -34,7 +34,7 @@ def test_a_seed_repeats_everything_and_another_does_not():
     assert a == b
     assert a != c
     for name, value in first.values().items():
-        np.testing.assert_array_equal(value, second.params[name].value)
+        np.testing.assert_array_equal(value, second.flat_params[name].value)
     assert evaluate(first, TASK, 0) == evaluate(second, TASK, 0)
 
 
@@ -43,7 +43,7 @@ def test_models_of_one_seed_see_the_same_batches():
     losses = []
     for cell in (RNN(2, 4), LSTM(2, 9)):
         model = Model.create(cell, 1, seed=0)
-        for p in model.params.values():
+        for p in model.flat_params.values():
             p.value = np.zeros(p.shape, p.dtype)
         losses.append(next(train(model, TASK, Settings())).loss)
     assert losses[0] == losses[1]
@@ -61,7 +61,7 @@ def test_reports_hold_the_loss_and_the_norm_before_clipping():
 def test_a_step_is_one_function_of_any_dtype(dtype):
     model, reports = trained(LSTM(2, 3, dtype), Settings(steps=2))
     assert len(reports) == 2
-    assert all(p.dtype == dtype for p in model.params.values())
+    assert all(p.dtype == dtype for p in model.flat_params.values())
 
 
 def test_a_nan_stops_training_names_its_op_and_changes_nothing():
@@ -133,7 +133,7 @@ def test_a_task_is_asked_about_predictions_and_targets_in_that_order():
     solved: list = []
     task = Own(length=3)
     model = Model.create(RNN(2, 2), 1, random_streams(0)[0])
-    for weights in model.params.values():  # a net of zeros says 0, whatever it is shown
+    for weights in model.flat_params.values():  # a net of zeros says 0, whatever it is shown
         weights.value[...] = 0.0
     assert evaluate(model, task, seed=0).solved
     for calls in (correct, solved):

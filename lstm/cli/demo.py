@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     cells: list[AnyCell] = [RNN(*sizes), LSTM(*sizes, memory=args.length)]
     xs, ys = shown_batch(task, args.seed)
     results: dict[str, Any] = about(task, settings) | {"models": {}}
-    models: dict[str, tuple[Model[Any], Model[Any]]] = {}
+    models: dict[str, tuple[Model, Model]] = {}
     flows: dict[str, list[Flow]] = {}
     with output_folder(args.out) as part:
         for cell in cells:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from lstm.cli.options import LONGEST, common, model_file, own_cell, path, whole
 from lstm.cli.own_code import class_named
@@ -52,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def task_of(model: Model[Any], args: argparse.Namespace) -> Task:
+def task_of(model: Model, args: argparse.Namespace) -> Task:
     kinds = dict(TASKS)
     if args.task is not None:
         own = class_named(args.task, Task)
@@ -73,6 +72,6 @@ def task_of(model: Model[Any], args: argparse.Namespace) -> Task:
             f"the model {args.model} has a task of {task.steps} steps, more than {LONGEST}; "
             "choose a --length"
         )
-    if (model.cell.input_size, model.output_size) != (task.input_size, task.output_size):
+    if (model.input_size, model.output_size) != (task.input_size, task.output_size):
         raise ModelFileError(f"the model {args.model} does not fit its task {task.name}")
     return task

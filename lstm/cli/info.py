@@ -7,6 +7,7 @@ import argparse
 from lstm.cli.options import model_file, own_cell
 from lstm.cli.parts import loaded
 from lstm.cli.tables import console, print_json, printable, table
+from lstm.params import flatten
 
 HELP = "what a model file holds"
 
@@ -21,18 +22,19 @@ def run(args: argparse.Namespace) -> int:
     from minigrad.drawing.amount import norm  # drawing is loaded by those who need it
 
     model = loaded(args)
+    params = model.flat_params
     if args.json:
-        shapes = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in model.params.items()}
+        shapes = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in params.items()}
         return print_json(model.config() | {"tensors": shapes})
     about = table("setting", "value")
-    cell = model.config()["cell"]
-    for key, value in [*cell.items(), ("output_size", model.output_size)]:
-        about.add_row("cell" if key == "name" else key, str(value))
+    config = model.config()
+    for key, value in flatten({part: config[part] for part in ("layers", "readout")}).items():
+        about.add_row(printable(key), printable(str(value)))
     about.add_row("task", printable(str(model.task.get("name", "-"))))
     for key, value in model.task.get("settings", {}).items():
         about.add_row(printable(f"task's {key}"), printable(str(value)))
     tensors = table("tensor", "shape", "dtype", "norm")
-    for name, p in model.params.items():
+    for name, p in params.items():
         tensors.add_row(name, str(p.shape), str(p.dtype), f"{norm(p.value):.4g}")
     out = console()
     out.print(printable(str(args.model)), soft_wrap=True)

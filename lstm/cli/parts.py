@@ -19,7 +19,7 @@ from lstm.training import Report, Score, Settings, evaluate, random_streams, tra
 SHOWN_SEQUENCES = 32  # how many sequences a gradient is measured on
 
 
-def loaded(args: argparse.Namespace) -> Model[Any]:
+def loaded(args: argparse.Namespace) -> Model:
     cells = [] if args.cell is None else [class_named(args.cell, Cell)]
     return Model.load(args.model, cells)
 
@@ -30,9 +30,9 @@ def shown_batch(task: Task, seed: int) -> tuple[Any, Any]:
 
 def trained(
     cell: AnyCell, task: Task, settings: Settings, quiet: bool
-) -> tuple[Model[Any], Model[Any], Score, list[Report]]:
+) -> tuple[Model, Model, Score, list[Report]]:
     rng = random_streams(settings.seed).params
-    model: Model[Any] = Model.create(cell, task.output_size, rng, task.config())
+    model = Model.create(cell, task.output_size, rng, task.config())
     before = model.copy()
     reports = list(_progress(cell.name, train(model, task, settings), settings.steps, quiet))
     return before, model, evaluate(model, task, settings.seed), reports

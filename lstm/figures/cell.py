@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from lstm.cells import Cell, Place
+from lstm.cells import Place
 from lstm.cells.anatomy import anatomy, line_over_time
 from lstm.errors import ConfigError, check_count
-from lstm.gradient_flow.tensors import Loss, check_batch, loss_of
-from lstm.model import Model, Unrolled, subscript
+from lstm.gradient_flow.tensors import Loss, check_batch, loss_of, variables
+from lstm.layers import subscript
+from lstm.model import Model, Unrolled
+from lstm.params import map_leaves
 from minigrad import Expr
 from minigrad.drawing import Diagram, Scale, draw
 
@@ -27,7 +29,7 @@ _LEFT = -150.0  # of the initial states
 
 
 def cell_unrolled(
-    model: Model[Any],
+    model: Model,
     xs: Any,
     ys: Any,
     steps: int = STEPS,
@@ -53,9 +55,7 @@ def cell_unrolled(
     ys = np.asarray(ys)
     check_batch(model, xs, ys)
     steps = len(xs)
-    xs_var = mg.var("xs", xs.shape, model.cell.dtype)
-    dtype = model.cell.dtype if ys.dtype.kind == "f" else ys.dtype
-    ys_var = mg.var("target", ys.shape, dtype)
+    xs_var, ys_var = variables(model, xs, ys, "target")
     unrolled = model.unroll(xs_var, _start(model, xs.shape[1]))
     value = (loss or loss_of(model))(unrolled.output, ys_var).named("L")
     count = sum(bool(n.args) for n in mg.toposort(value))
@@ -71,8 +71,8 @@ def cell_unrolled(
         grad=True,
         groups=_groups(unrolled),
         lanes=_lanes(model, unrolled, value),
-        places=_places(model.cell, unrolled, value),
-        inline=[*model.params.values(), xs_var, ys_var],
+        places=_places(model, unrolled, value),
+        inline=[*model.flat_params.values(), xs_var, ys_var],
         shapes=False,
         scale=scale,
         limit=None,
@@ -83,15 +83,17 @@ def cell_unrolled(
     )
 
 
-def _start(model: Model[Any], batch: int) -> Any:
+def _start(model: Model, batch: int) -> Any:
     """The initial state as leaves of their own: as one shared constant, h₀ and C₀ would be one."""
-    zeros = model.cell.initial_state(batch)._asdict()
-    return model.cell.state_type(
-        **{part: mg.param(subscript(part, 0), zero.eval()) for part, zero in zeros.items()}
-    )
+    alone = len(model.recurrent()) == 1
+
+    def leaf(name: str, zero: Expr) -> Expr:
+        return mg.param(subscript(name.rpartition(".")[2] if alone else name, 0), zero.eval())
+
+    return map_leaves(leaf, model.initial_state(batch))
 
 
-def _groups(unrolled: Unrolled[Any]) -> dict[str, list[Expr]]:
+def _groups(unrolled: Unrolled) -> dict[str, list[Expr]]:
     groups: dict[str, list[Expr]] = {}
     seen = set(mg.toposort([*unrolled.states[0]]))
     for t, values in enumerate(unrolled.values, 1):
@@ -101,7 +103,7 @@ def _groups(unrolled: Unrolled[Any]) -> dict[str, list[Expr]]:
     return groups
 
 
-def _lanes(model: Model[Any], unrolled: Unrolled[Any], loss: Expr) -> dict[str, list[Expr]]:
+def _lanes(model: Model, unrolled: Unrolled, loss: Expr) -> dict[str, list[Expr]]:
     """The cell line: C₀ → × → + → C₁ → …, for a cell that has one."""
     line = anatomy(model.cell).line
     if line is None:
@@ -114,9 +116,9 @@ def _lanes(model: Model[Any], unrolled: Unrolled[Any], loss: Expr) -> dict[str, 
 # --- where a cell puts things --------------------------------------------------------------------
 
 
-def _places(cell: Cell[Any], unrolled: Unrolled[Any], loss: Expr) -> Mapping[Expr, Place] | None:
-    places = cell.places
-    if places is None:
+def _places(model: Model, unrolled: Unrolled, loss: Expr) -> Mapping[Expr, Place] | None:
+    cell, places = model.cell, model.cell.places
+    if places is None or len(unrolled.layers) > 1:
         return None
     first = unrolled.states[0]._asdict()
     placed = {node: (_LEFT, places[part][1]) for part, node in first.items() if part in places}

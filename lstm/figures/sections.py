@@ -10,7 +10,7 @@ from lstm.figures.cell import STEPS
 from lstm.figures.files import Pictures
 from lstm.figures.page import Section, Table
 from lstm.gradient_flow import Flow, compare
-from lstm.model import subscript
+from lstm.layers import subscript
 
 WHEN = ("before training", "after training")
 INTRO = (

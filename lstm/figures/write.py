@@ -30,7 +30,7 @@ from lstm.gradient_flow import Flow, Loss, measure
 from lstm.model import Model
 from minigrad.drawing import Diagram
 
-Pair = tuple[Model[Any], Model[Any]]
+Pair = tuple[Model, Model]
 
 
 def write_demo(
@@ -97,7 +97,7 @@ def _listed(pairs: Pairs) -> str:
 
 def write_flow(
     out_dir: str | Path,
-    model: Model[Any],
+    model: Model,
     xs: Any,
     ys: Any,
     loss: Loss | None = None,

@@ -22,7 +22,7 @@ from lstm.gradient_flow.summary import (
     series_of,
     split_of,
 )
-from lstm.gradient_flow.tensors import Loss, Trace, loss_of, trace
+from lstm.gradient_flow.tensors import Loss, Place, Trace, loss_of, trace
 from lstm.gradient_flow.words import compare, describe, diagnose, path_words
 from lstm.model import Model
 
@@ -31,6 +31,7 @@ __all__ = [
     "GateValues",
     "Jump",
     "Loss",
+    "Place",
     "Series",
     "Split",
     "Trace",
@@ -44,13 +45,25 @@ __all__ = [
 ]
 
 
-def measure(model: Model[Any], xs: Any, ys: Any, loss: Loss | None = None) -> Flow:
+def measure(
+    model: Model,
+    xs: Any,
+    ys: Any,
+    loss: Loss | None = None,
+    *,
+    layer: int | str | None = None,
+    direction: str | None = None,
+    lengths: Any = None,
+    mask: Any = None,
+) -> Flow:
     """Measure how the gradient of the loss flows back over the steps of one batch.
 
     xs is (T, B, I), time first, and ys (B, ...) what the model's task has for targets. loss is that
-    of the task that the model notes, unless given; for a task of your own, give `task.loss`. Work
-    and memory grow linearly with T. Raises ConfigError for data of a wrong shape, and for a task
-    that `lstm.TASKS` does not have.
+    of the task that the model notes, unless given; for a task of your own, give `task.loss`.
+    layer, direction: the recurrent layer that is measured, as of `Model.place`: the last, forward,
+    unless given; steps are counted in the order in which it reads. lengths, mask: see `Model.run`.
+    Work and memory grow linearly with T. Raises ConfigError for data of a wrong shape, and for a
+    task that `lstm.TASKS` does not have.
 
     >>> from lstm.cells import RNN
     >>> model = Model.create(RNN(input_size=2, hidden_size=4), output_size=1, seed=0)
@@ -58,15 +71,16 @@ def measure(model: Model[Any], xs: Any, ys: Any, loss: Loss | None = None) -> Fl
     >>> flow.steps, list(flow.series), len(flow.series["h"].norms)
     (6, ['h'], 6)
     """
-    line, gates = anatomy(model.cell)
-    traced = trace(model, xs, ys, loss)
+    cell = model.recurrent()[model.place(layer, direction)].cell
+    line, gates = anatomy(cell)
+    traced = trace(model, xs, ys, loss, Place(layer, direction, lengths, mask))
     steps, batch = np.shape(xs)[:2]
-    kind, name = type(model.cell), model.cell.name
+    kind, name = type(cell), cell.name
     flow = Flow(
         name if CELLS.get(name, kind) is kind else kind.__name__,  # no other cell under our names
         steps,
         batch,
-        model.cell.dtype,
+        model.dtype,
         traced.loss,
         series_of(traced),
         split_of(line, traced),

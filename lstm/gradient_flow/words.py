@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from lstm.gradient_flow.summary import CLOSED, OPEN, Flow, GateValues, Series
-from lstm.model import subscript
+from lstm.layers import subscript
 
 TOLD = 0.1
 """Saturation is told from this share of a gate's values on."""

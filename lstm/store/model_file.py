@@ -6,8 +6,7 @@ The reader takes nothing on trust: a file may come from anywhere. No code is eve
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,40 +14,64 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from lstm.cells import CELLS, Cell, Shape
+from lstm.cells import Cell, Shape
 from lstm.errors import ConfigError, ModelFileError
 from lstm.files import write_atomically
+from lstm.layers import Layer, Readout
+from lstm.params import check_names, flatten
 from lstm.store.foreign import what_it_is
+from lstm.store.parts import build, describe
 
 FORMAT = "minigrad-lstm"
-VERSION = 1
-
-
-OwnCells = Iterable[type[Cell[Any]]] | type[Cell[Any]]
+VERSION = 2
 
 
 class Contents(NamedTuple):
     """What the file of a model holds."""
 
-    cell: Cell[Any]
-    output_size: int
+    layers: Layer
+    readout: Readout
     values: dict[str, NDArray[Any]]
+    """Parameters by their dotted names."""
     task: dict[str, Any]
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """Everything but the numbers, as plain values."""
+        parts = {"layers": describe(self.layers), "readout": describe(self.readout)}
+        return parts | {"task": self.task}
 
-def write_model(
-    path: str | Path, config: Mapping[str, Any], values: Mapping[str, NDArray[Any]]
-) -> None:
+
+def shapes_of(layers: Layer, readout: Readout) -> dict[str, Any]:
+    """The shapes of a model's parameters, as a tree.
+
+    Raises ConfigError for a readout that does not fit, and for layers that have its name.
+    """
+    if (layers.output_size, layers.dtype) != (readout.input_size, readout.dtype):
+        raise ConfigError(
+            f"the readout reads {readout.input_size} units of {readout.dtype}, but the layers give "
+            f"{layers.output_size} of {layers.dtype}"
+        )
+    tree: dict[str, Any] = layers.shapes()
+    if "readout" in tree:
+        raise ConfigError("no layer can be called 'readout', as the readout's parameters are")
+    return tree | {"readout": readout.shapes()}
+
+
+def write_model(path: str | Path, contents: Contents) -> None:
     """Write a model's configuration and its numbers, whole or not at all. Raises OutputError."""
-    text = json.dumps({"version": VERSION, **config}, ensure_ascii=False)
-    write_atomically(path, save(dict(values), metadata={FORMAT: text}))
+    text = json.dumps({"version": VERSION, **contents.config}, ensure_ascii=False)
+    write_atomically(path, save(contents.values, metadata={FORMAT: text}))
 
 
-def read_model(path: str | Path, cells: OwnCells = ()) -> Contents:
+Own = Iterable[type[Any]] | type[Any]
+
+
+def read_model(path: str | Path, own: Own = ()) -> Contents:
     """Read what `write_model` wrote. Raises ModelFileError and ConfigError; see `Model.load`."""
-    own = _classes(cells)
+    classes = _classes(own)
     try:
-        return _read(Path(path), own)
+        return _read(Path(path), classes)
     except SafetensorError as error:
         reason = _what_is_wrong(Path(path), error)
     except OSError as error:
@@ -58,17 +81,14 @@ def read_model(path: str | Path, cells: OwnCells = ()) -> Contents:
     raise ModelFileError(f"cannot load the model {path}: {reason}")
 
 
-def _classes(cells: OwnCells) -> list[type[Cell[Any]]]:
-    own = [cells] if isinstance(cells, (type, Cell)) else list(cells)
-    for kind in own:
-        if not (isinstance(kind, type) and issubclass(kind, Cell)):
-            raise ConfigError(f"cells= takes classes of cells, as cells=[MyCell], not {kind!r:.40}")
-    return own
-
-
-def readout_shapes(hidden_size: int, output_size: int) -> dict[str, Shape]:
-    """Names and shapes of the parameters of a linear readout."""
-    return {"W_y": (hidden_size, output_size), "b_y": (output_size,)}
+def _classes(own: Own) -> list[type[Any]]:
+    kinds = [own] if isinstance(own, (type, Cell, Layer)) else list(own)
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, (Cell, Layer))):
+            raise ConfigError(
+                f"own= takes classes of cells and layers, as own=[MyCell], not {kind!r:.40}"
+            )
+    return kinds
 
 
 class _MalformedError(Exception):
@@ -82,7 +102,7 @@ def _what_is_wrong(path: Path, error: SafetensorError) -> str:
         return problem.strerror or str(problem)
 
 
-def _read(path: Path, cells: list[type[Cell[Any]]]) -> Contents:
+def _read(path: Path, own: list[type[Any]]) -> Contents:
     try:
         with path.open("rb"):  # the operating system says it more clearly than the reader
             pass
@@ -90,14 +110,25 @@ def _read(path: Path, cells: list[type[Cell[Any]]]) -> Contents:
         raise _MalformedError("no file can be called so") from None
     with safe_open(path, framework="numpy") as file:
         header = _header(file.metadata())
-        cell = _cell(header["cell"], cells)
-        output_size = header["output_size"]
-        if type(output_size) is not int or output_size < 1:
-            raise _MalformedError(f"an output size of {output_size!r}")
-        expected = cell.shapes() | readout_shapes(cell.hidden_size, output_size)
-        _check_names(set(file.keys()), set(expected))
-        values = {name: _tensor(file, name, expected[name], cell.dtype) for name in expected}
-    return Contents(cell, output_size, values, header["task"])
+        layers, readout = (
+            _part(header, "layers", Layer, own),
+            _part(header, "readout", Readout, own),
+        )
+        expected = flatten(shapes_of(layers, readout))
+        in_file = {_dotted(name, header["version"]): name for name in file.keys()}  # noqa: SIM118
+        check_names(set(in_file), set(expected))
+        values = {
+            name: _tensor(file, in_file[name], shape, layers.dtype)
+            for name, shape in expected.items()
+        }
+    return Contents(layers, readout, values, header["task"])
+
+
+def _part(header: dict[str, Any], key: str, base: type[Any], own: list[type[Any]]) -> Any:
+    part = build(header[key], own)
+    if not isinstance(part, base):
+        raise _MalformedError(f"its {key!r} is of the kind {part.name!r}, which is another thing")
+    return part
 
 
 def _header(metadata: dict[str, str] | None) -> dict[str, Any]:
@@ -116,50 +147,46 @@ def _header(metadata: dict[str, str] | None) -> dict[str, Any]:
         raise _MalformedError("its header is not JSON") from None
     if not isinstance(header, dict):
         raise _MalformedError("its header is no JSON object")
-    if header.get("version") != VERSION:
-        raise _MalformedError(f"format version {header.get('version')!r}; this is {VERSION}")
-    for key, kind in {"cell": dict, "output_size": int, "task": dict}.items():
-        if not isinstance(header.get(key), kind):
+    version = header.get("version")
+    if type(version) is not int or version not in (1, VERSION):
+        raise _MalformedError(f"format version {version!r:.40}; this is {VERSION}")
+    if version == 1:
+        header = _of_version_1(header)
+    for key in ("layers", "readout", "task"):
+        if not isinstance(header.get(key), dict):
             raise _MalformedError(f"its header has no proper {key!r}")
     task = header["task"]
     if task and not (isinstance(task.get("name"), str) and isinstance(task.get("settings"), dict)):
         raise _MalformedError("its header has no proper 'task'")
-    return header
+    return dict(header)
 
 
-def _kind(config: dict[str, Any], cells: list[type[Cell[Any]]]) -> type[Cell[Any]]:
-    """The class of a cell: one of ours, or that one of the caller's which the file names."""
-    name, own = config.pop("name", None), config.pop("class", None)
-    if own is None and isinstance(name, str) and name in CELLS:
-        return CELLS[name]
-    if own is None:
-        raise _MalformedError(f"there is no cell {name!r}; there are {', '.join(CELLS)}")
-    for kind in cells:
-        if (kind.__name__, kind.name) == (own, name):
-            return kind
-    raise _MalformedError(
-        f"its cell is of a class {own!r} that is not lstm's, and code is never taken from a file; "
-        f"give the class: Model.load(path, cells=[{own}]), or --cell FILE.py:{own} in a command"
-    )
+def _of_version_1(header: dict[str, Any]) -> dict[str, Any]:
+    """The header of a file from when a model was one cell and a readout of its last h."""
+    cell = header.get("cell")
+    if not isinstance(cell, dict):
+        raise _MalformedError("its header has no proper 'cell'")
+    cell = {"kind": cell.get("name")} | {k: v for k, v in cell.items() if k != "name"}
+    readout = {
+        "kind": "readout",
+        "input_size": cell.get("hidden_size"),
+        "output_size": header.get("output_size"),
+        "dtype": cell.get("dtype"),
+    }
+    layers = {"layer1": {"kind": "recurrent", "cell": cell}}
+    return {
+        "version": 1,
+        "layers": {"kind": "stack", "layers": layers},
+        "readout": readout,
+        "task": header.get("task"),
+    }
 
 
-def _cell(config: dict[str, Any], cells: list[type[Cell[Any]]]) -> Cell[Any]:
-    kind = _kind(config, cells)
-    unknown = set(config) - {f.name for f in fields(kind)}
-    if unknown:
-        raise _MalformedError(f"its cell has unknown settings: {', '.join(sorted(unknown))}")
-    try:
-        return kind(**config)
-    except TypeError as error:
-        raise _MalformedError(f"its cell's settings do not fit: {error}") from None
-
-
-def _check_names(names: set[str], expected: set[str]) -> None:
-    missing, unknown = expected - names, names - expected
-    if missing:
-        raise _MalformedError(f"tensors are missing: {', '.join(sorted(missing))}")
-    if unknown:
-        raise _MalformedError(f"tensors are unknown: {', '.join(sorted(unknown))}")
+def _dotted(name: str, version: int) -> str:
+    """What the tensor of a file is called in a model."""
+    if version == VERSION:
+        return name
+    return f"readout.{name}" if name in ("W_y", "b_y") else f"layer1.{name}"
 
 
 def _tensor(file: Any, name: str, shape: Shape, dtype: str) -> NDArray[Any]:

@@ -51,7 +51,7 @@ class Course:
 
     def __init__(
         self,
-        model: Model[Any],
+        model: Model,
         task: Task,
         settings: Settings,
         plan: Plan,
@@ -94,7 +94,7 @@ class Course:
             self.best, self.waited = Best(score, self.state.steps, values), 0
         return score
 
-    def best_model(self) -> Model[Any]:
+    def best_model(self) -> Model:
         """A copy of the model where validation went best, or as it is where none was made."""
         model = self.model.copy()
         if self.best is not None:

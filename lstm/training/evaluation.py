@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,8 @@ class Score(NamedTuple):
 class Evaluation:
     """A model's predictions for a task, compiled once and asked often."""
 
-    def __init__(self, model: Model[Any], task: Task) -> None:
-        xs, ys = inputs_of(task, TEST_BATCH, model.cell.dtype)
+    def __init__(self, model: Model, task: Task) -> None:
+        xs, ys = inputs_of(task, TEST_BATCH, model.dtype)
         output = model.output(xs)
         self._task = task
         self._run = mg.function([xs, ys], [output, task.loss(output, ys)])
@@ -51,7 +51,7 @@ class Evaluation:
         )
 
 
-def evaluate(model: Model[Any], task: Task, seed: int) -> Score:
+def evaluate(model: Model, task: Task, seed: int) -> Score:
     """Test a model on 2000 new sequences, the same for every model of one seed.
 
     They come from a stream of their own, which training never draws from. Raises ConfigError as

@@ -37,9 +37,9 @@ SECONDS_BETWEEN_SAVES = 10.0
 class Fitted:
     """What came of a training."""
 
-    model: Model[Any]
+    model: Model
     """The model that was trained, after its last step."""
-    best: Model[Any]
+    best: Model
     """A copy of it as it was when validation went best; after the last step where none was made."""
     reports: list[Report]
     """Of each step of this run."""
@@ -50,7 +50,7 @@ class Fitted:
 
 
 def fit(
-    model: Model[Any],
+    model: Model,
     task: Task,
     settings: Settings | None = None,
     *,
@@ -146,7 +146,7 @@ def _check_files(
 
 
 def _course(
-    model: Model[Any],
+    model: Model,
     task: Task,
     settings: Settings | None,
     optimizer: Optimizer | None,

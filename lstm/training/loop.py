@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from lstm.errors import ConfigError, TrainingError
 from lstm.model import Model
@@ -20,7 +19,7 @@ from lstm.training.streams import (
 from lstm.training.trainer import Report, Trainer
 
 
-def train(model: Model[Any], task: Task, settings: Settings | None = None) -> Iterator[Report]:
+def train(model: Model, task: Task, settings: Settings | None = None) -> Iterator[Report]:
     """Train in place on fresh batches; yields a report after each step, and trains as it is asked
     for them: `for report in train(model, task): ...`; `lstm.fit` does all that goes with it.
 
@@ -52,10 +51,10 @@ def checked(settings: Settings | None) -> Settings:
 
 
 def trainer_of(
-    model: Model[Any], task: Task, settings: Settings, optimizer: Optimizer | None = None
+    model: Model, task: Task, settings: Settings, optimizer: Optimizer | None = None
 ) -> Trainer:
     """What trains a model on a task, with the stream of its batches, before the first step."""
-    xs, ys = inputs_of(task, settings.batch, model.cell.dtype)
+    xs, ys = inputs_of(task, settings.batch, model.dtype)
     loss = task.loss(model.output(xs), ys)
     chosen = settings.make_optimizer() if optimizer is None else optimizer
     trainer = Trainer(loss, [xs, ys], model.params, chosen, settings.clip)

@@ -41,7 +41,7 @@ def inputs_of(task: Task, batch: int, dtype: str) -> tuple[Expr, Expr]:
     return xs, mg.var("ys", task.target_shape(batch), target_dtype)
 
 
-def check_fits(model: Model[Any], task: Task) -> None:
+def check_fits(model: Model, task: Task) -> None:
     """Raise ConfigError unless this is a task, with the inputs and the outputs of the model."""
     if not isinstance(task, Task):
         way = (
@@ -50,7 +50,7 @@ def check_fits(model: Model[Any], task: Task) -> None:
             else "lstm.Adding(length=100)"
         )
         raise ConfigError(f"a task is needed, such as {way}, not {task!r:.40}")
-    sizes = model.cell.input_size, model.output_size
+    sizes = model.input_size, model.output_size
     if sizes != (task.input_size, task.output_size):
         raise ConfigError(
             f"the model has {sizes[0]} inputs and {sizes[1]} outputs, but the task {task.name} "

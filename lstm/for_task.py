@@ -1,0 +1,51 @@
+"""What a task decides about a new model: the sizes of its cell, and how long its gates remember."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from lstm.cells import Cell
+from lstm.errors import ConfigError
+from lstm.tasks import Task
+
+HIDDEN = 16
+"""Units of a cell that is made of its class, unless told."""
+
+
+def cell_for(
+    cell: Any, task: Task | None, hidden_size: int | None, vocabulary: int | None
+) -> Cell[Any]:
+    """A cell as it is, or one made of its class and the sizes of what it is for.
+
+    Raises ConfigError for what is neither, and where sizes are missing or not asked for.
+    """
+    if isinstance(cell, Cell):
+        if hidden_size not in (None, cell.hidden_size):
+            raise ConfigError(f"the cell has {cell.hidden_size} units: hidden_size= is for a class")
+        return cell
+    if not (isinstance(cell, type) and issubclass(cell, Cell)):
+        raise ConfigError(f"a cell is needed, such as lstm.LSTM(2, 16), not {cell!r:.60}")
+    hidden = HIDDEN if hidden_size is None else hidden_size
+    if vocabulary is None and task is None:
+        raise ConfigError(
+            f"the class {cell.__name__} needs a task=, which says how many inputs there are; or "
+            f"give a cell, {cell.__name__}(input_size, hidden_size)"
+        )
+    inputs = task.input_size if task is not None and vocabulary is None else hidden
+    return cell(inputs, hidden)
+
+
+def remembering(cell: Cell[Any], task: Task | None, memory: float | None) -> Cell[Any]:
+    """The cell with gates that are set to remember, where it has such.
+
+    memory: for how many steps; None: as many as the task has, unless the cell says; 0: as it says.
+    Raises ConfigError for a cell without gates to set.
+    """
+    settable: Any = cell  # cells that have gates to set have a field for it
+    has_gates = hasattr(cell, "memory")
+    if memory and not has_gates:
+        raise ConfigError(f"a cell of kind {cell.name} has no gates for memory= to set")
+    if memory is None and task is not None and has_gates and settable.memory is None:
+        memory = max(task.steps, 3)
+    return replace(settable, memory=memory) if memory else cell

@@ -1,0 +1,38 @@
+"""Layers, by name: functions of sequences, which make a model. A new one is a new file here."""
+
+from __future__ import annotations
+
+from lstm.discovery import classes_by_name
+from lstm.layers.base import Context, Layer, Rng, Steps, Tape, Written, mask_of, masked, subscript
+from lstm.layers.bidirectional import Bidirectional
+from lstm.layers.dropout import Dropout
+from lstm.layers.embedding import Embedding
+from lstm.layers.norm import LayerNorm
+from lstm.layers.readout import Readout
+from lstm.layers.recurrent import Recurrent, place_of
+from lstm.layers.residual import Residual
+from lstm.layers.stack import Stack
+
+LAYERS: dict[str, type[Layer]] = classes_by_name(__name__, __path__, Layer)
+
+__all__ = [
+    "LAYERS",
+    "Bidirectional",
+    "Context",
+    "Dropout",
+    "Embedding",
+    "Layer",
+    "LayerNorm",
+    "Readout",
+    "Recurrent",
+    "Residual",
+    "Rng",
+    "Stack",
+    "Steps",
+    "Tape",
+    "Written",
+    "mask_of",
+    "masked",
+    "place_of",
+    "subscript",
+]

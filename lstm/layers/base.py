@@ -1,0 +1,240 @@
+"""What every layer is: settings, and a pure function from a sequence to a sequence.
+
+Time comes first: a step of B sequences is (B, F), and T of them (T, B, F). A layer holds no tensor.
+Its parameters are a tree of its shapes, its state what it carries from one run to the next.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+
+import numpy as np
+
+import minigrad as mg
+from lstm.cells import Values
+from lstm.errors import ConfigError, check_count
+from lstm.integers import within
+from lstm.params import Tree, join
+from minigrad import Expr
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from lstm.layers.recurrent import Recurrent
+
+Rng: TypeAlias = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What goes from layer to layer: a sequence, and what of it is at each sequence's own end.
+
+    Where a step is padding, the values mean nothing, and are finite.
+    """
+
+    each: Expr | tuple[Expr, ...]
+    """(T, B, F), or written out as T of (B, F)."""
+    end: Expr
+    """(B, F): of the last step that counts; what is read backwards ends at the first."""
+
+    @staticmethod
+    def of(xs: Expr, mask: Expr | None = None, *, written_out: bool = False) -> Steps:
+        """The sequences xs (T, B, ...), with 0 where the mask (T, B) is False: what is there never
+        enters, be it NaN.
+
+        >>> mask = mg.const(np.array([[True, True], [True, False]]))
+        >>> steps = Steps.of(mg.const([[1.0, 2.0], [3.0, np.nan]]), mask)
+        >>> steps.each.eval().tolist(), steps.end.eval().tolist()
+        ([[1.0, 2.0], [3.0, 0.0]], [3.0, 2.0])
+        """
+        if mask is not None:
+            xs = masked(mask, xs)
+            steps = mg.expand_dims(mg.arange(xs.shape[0]), axis=1)
+            last = mg.max(mg.where(mask, steps, 0), axis=0)
+            end = xs[last, mg.arange(xs.shape[1])]
+        else:
+            end = xs[-1]
+        return Steps(tuple(xs[t] for t in range(xs.shape[0])) if written_out else xs, end)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, B, F)"""
+        if isinstance(self.each, Expr):
+            return self.each.shape
+        return (len(self.each), *self.each[0].shape)
+
+    @property
+    def stacked(self) -> Expr:
+        """(T, B, F) as one tensor, written out or not."""
+        return self.each if isinstance(self.each, Expr) else mg.stack(list(self.each))
+
+    def map(self, function: Callable[..., Expr], *others: Steps) -> Steps:
+        """A function of (..., F) tensors applied to every step of these and the others' side by
+        side, and to their ends."""
+        all_steps = (self, *others)
+        each: Any
+        if isinstance(self.each, Expr):
+            each = function(*[steps.each for steps in all_steps])
+        else:
+            each = tuple(function(*row) for row in zip(*[s.each for s in all_steps], strict=True))
+        return Steps(each, function(*[steps.end for steps in all_steps]))
+
+
+def mask_of(lengths: Any, steps: int) -> Expr:
+    """The mask (T, B) of sequences that have lengths (B,), integers of 1 … T; an expression or an
+    array. Raises ConfigError for one out of range, wherever it becomes known.
+
+    >>> mask_of([1, 2], 2).eval().tolist()
+    [[True, True], [False, True]]
+    """
+    lengths = within(lengths, 1, steps, "length")
+    return mg.expand_dims(mg.arange(steps), axis=1) < mg.expand_dims(lengths, axis=0)
+
+
+def masked(mask: Expr, xs: Expr) -> Expr:
+    """xs (..., F) with 0 where the mask (...) is False; or xs of the mask's own shape."""
+    if xs.ndim > mask.ndim:
+        mask = mg.broadcast_to(mg.expand_dims(mask, axis=-1), xs.shape)
+    return mg.where(mask, xs, mg.zeros_like(xs))
+
+
+class Written(NamedTuple):
+    """What a recurrent layer computed, step by step, in the order in which it reads."""
+
+    states: list[Any]
+    """The T + 1 states, the initial one first."""
+    values: list[Values]
+    """What each of the T steps computes, by symbol, as the cell's `equations` give it."""
+    xs: list[Expr]
+    """The T inputs, each (B, I)."""
+
+
+class Tape(NamedTuple):
+    """What recurrent layers write out, by their places."""
+
+    written: dict[str, Written]
+    short: bool
+    """Whether names need not say the place, since there is but one."""
+
+    def name(self, place: str, symbol: str, t: int) -> str:
+        """What a value of step t is called."""
+        return subscript(symbol if self.short else join(place, symbol), t)
+
+
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def subscript(symbol: str, t: int) -> str:
+    """A symbol with the time step below it.
+
+    >>> subscript("C̃", 12)
+    'C̃₁₂'
+    """
+    return symbol + str(t).translate(_SUBSCRIPTS)
+
+
+class Context(NamedTuple):
+    """What a run is given beside the sequence."""
+
+    mask: Expr | None = None
+    """(T, B) bool: True where a step counts."""
+    key: Expr | None = None
+    """uint64 (2,), of `minigrad.key`: for training. None: evaluation, in which nothing is drawn."""
+    truncate: int | None = None
+    """Gradients go back through so many steps at most, as in `minigrad.scan`."""
+    place: str = ""
+    """Where in the tree the layer is: "layer2.forward"."""
+    tape: Tape | None = None
+    """Where recurrent layers note their steps, which they then write out, one after the other."""
+
+    def split(self, name: str) -> Context:
+        """What the part of that name is given."""
+        return self._replace(place=join(self.place, name))
+
+    def uniform(self, shape: tuple[int, ...]) -> Expr:
+        """Numbers of [0, 1), this place's own: another key, or another place, has others."""
+        if self.key is None:
+            raise ConfigError("nothing is drawn without a key: give key=minigrad.key(seed)")
+        number = int.from_bytes(blake2b(self.place.encode(), digest_size=8).digest(), "little")
+        return mg.uniform(mg.fold_in(self.key, number), shape, "float32")
+
+    def noise(self, xs: Steps) -> Steps:
+        """Such numbers, one for each element of a sequence."""
+        numbers = self.uniform(xs.shape)
+        rows = isinstance(xs.each, tuple)
+        each = tuple(numbers[t] for t in range(xs.shape[0])) if rows else numbers
+        return Steps(each, self.split("end").uniform(xs.end.shape))
+
+
+@dataclass(frozen=True)
+class Layer(ABC):
+    """What all layers share. A subclass is a frozen dataclass of plain settings, cells and layers,
+    and states its `name`, by which a file knows it.
+
+    input_size, output_size: F of a step that it reads, and of one that it gives.
+    dtype: "float32" or "float64". Raises ConfigError for a size below one or another dtype.
+    """
+
+    input_size: int
+    output_size: int
+    dtype: str = field(default="float32", kw_only=True)
+
+    name: ClassVar[str]
+    tokens: ClassVar[bool] = False
+    """Whether it reads an integer a step, from 0 to input_size - 1, so that xs is (T, B)."""
+
+    def __post_init__(self) -> None:
+        for size in ("input_size", "output_size"):
+            self._set(size, check_count(size, getattr(self, size)))  # as an int: files are JSON
+        if self.dtype not in ("float32", "float64"):
+            raise ConfigError(f"dtype must be 'float32' or 'float64', not {self.dtype!r}")
+
+    def _set(self, field: str, value: Any) -> None:
+        """For `__post_init__`, which makes settings proper and derives fields from others."""
+        object.__setattr__(self, field, value)
+
+    @abstractmethod
+    def run(self, params: Tree, xs: Steps, state: Tree, context: Context) -> tuple[Steps, Tree]:
+        """What comes of the sequences, and the state at each one's own end."""
+
+    def shapes(self) -> Tree:
+        """The shapes of the parameters."""
+        return {}
+
+    def init(self, rng: Rng) -> Tree:
+        """New parameters, as arrays."""
+        return {}
+
+    def initial_state(self, batch: int) -> Tree:
+        """The state that sequences start from; {} where nothing is carried."""
+        return {}
+
+    def recurrent(self) -> dict[str, Recurrent]:
+        """The recurrent layers in here, each by its place below this one."""
+        return {}
+
+    def with_dtype(self, dtype: str) -> Self:
+        """The same layer of tensors of another dtype."""
+        return replace(self, dtype=dtype)
+
+
+def check_probability(name: str, value: Any) -> float:
+    """The value as a float. Raises ConfigError unless it is a number of [0, 1).
+
+    >>> check_probability("dropout", 0)
+    0.0
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise ConfigError(f"{name} is a probability, at least 0 and less than 1, not {value!r:.40}")
+    return float(value)
+
+
+def check_layer(value: Any, base: type[Any] = Layer) -> Any:
+    """The value. Raises ConfigError unless it is a layer (of that class)."""
+    if not isinstance(value, base):
+        raise ConfigError(f"a {base.__name__} is needed, not {value!r:.60}")
+    return value

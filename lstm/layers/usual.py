@@ -1,0 +1,69 @@
+"""The stacks that are made of options: one cell in several layers, and what stands between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from lstm.cells import Cell
+from lstm.errors import ConfigError, check_count
+from lstm.layers.base import Layer, check_layer, check_probability
+from lstm.layers.bidirectional import Bidirectional
+from lstm.layers.dropout import Dropout
+from lstm.layers.embedding import Embedding
+from lstm.layers.norm import LayerNorm
+from lstm.layers.recurrent import Recurrent
+from lstm.layers.residual import Residual
+from lstm.layers.stack import Stack
+
+
+def usual_stack(
+    cell: Cell[Any],
+    *,
+    layers: int = 1,
+    bidirectional: bool = False,
+    dropout: float = 0.0,
+    input_dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+    zoneout: float = 0.0,
+    layer_norm: bool = False,
+    residual: bool = False,
+    vocabulary: int | None = None,
+) -> Stack:
+    """Layers called "embedding", "input_dropout", "layer1", "norm1", "dropout1", "layer2" …
+
+    cell: of the first layer; each further one has the same, that reads what the one before gives.
+    dropout: between recurrent layers. input_dropout: of what the first one reads.
+        recurrent_dropout, zoneout: see `Recurrent`. layer_norm: what each layer gives is
+        normalised. residual: each layer after the first adds its input. vocabulary: inputs are
+        tokens, which an embedding turns into the cell's inputs.
+    Raises ConfigError for what cannot be, or would do nothing.
+
+    >>> from lstm.cells import GRU
+    >>> list(usual_stack(GRU(2, 3), layers=2, dropout=0.5).layers)
+    ['layer1', 'dropout1', 'layer2']
+    """
+    check_layer(cell, Cell)
+    layers = check_count("layers", layers)
+    if layers == 1 and (check_probability("dropout", dropout) or residual):
+        option = "residual" if residual else "dropout"
+        raise ConfigError(
+            f"{option} acts between layers, and there is one: give layers=2 or more, or "
+            "input_dropout, recurrent_dropout or zoneout, which act in one"
+        )
+    parts: dict[str, Layer] = {}
+    if vocabulary is not None:
+        parts["embedding"] = Embedding(vocabulary, cell.input_size, dtype=cell.dtype)
+    if input_dropout:
+        parts["input_dropout"] = Dropout(cell.input_size, input_dropout, dtype=cell.dtype)
+    for k in range(1, layers + 1):
+        forward = Recurrent(cell, recurrent_dropout=recurrent_dropout, zoneout=zoneout)
+        layer: Layer = Bidirectional(forward) if bidirectional else forward
+        parts[f"layer{k}"] = Residual(layer) if residual and k > 1 else layer
+        units = layer.output_size
+        if layer_norm:
+            parts[f"norm{k}"] = LayerNorm(units, dtype=cell.dtype)
+        if dropout and k < layers:
+            parts[f"dropout{k}"] = Dropout(units, dropout, dtype=cell.dtype)
+        cell = replace(cell, input_size=units)
+    return Stack(parts)

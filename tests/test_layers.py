@@ -1,0 +1,187 @@
+"""Models of several layers and both ways, and padding: against loops of the cells' equations in
+NumPy, one sequence at a time."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import own_cells
+import pytest
+import reference
+from numpy.typing import NDArray
+
+import lstm
+import minigrad as mg
+from lstm.params import flatten, map_leaves, unflatten
+
+Array = NDArray[Any]
+T, B, I, H, O = 6, 3, 3, 5, 2  # noqa: E741
+LENGTHS = np.array([6, 1, 4])
+EXACT = {"rtol": 1e-12, "atol": 1e-13}
+
+
+def _mgu_forward(params, state, x):
+    """Zhou et al. 2016, as own_cells.MinimalGated has it."""
+    (h,) = state
+    f = reference.sigmoid(np.concatenate([h, x], 1) @ params["W_f"] + params["b_f"])
+    new = np.tanh(np.concatenate([f * h, x], 1) @ params["W_h"] + params["b_h"])
+    return ((1 - f) * h + f * new,), ()
+
+
+FORWARD = {name: cell.forward for name, cell in reference.CELLS.items()} | {"mgu": _mgu_forward}
+KINDS = {name: lstm.CELLS[name] for name in reference.CELLS} | {"mgu": own_cells.MinimalGated}
+
+
+def _model(name: str, layers: int, both: bool, **options: Any) -> lstm.Model:
+    """One whose every parameter is random, so that nothing cancels."""
+    model = lstm.Model.create(
+        KINDS[name](I, H, "float64"), O, layers=layers, bidirectional=both, **options
+    )
+    rng = np.random.default_rng(layers)
+    for leaf in model.flat_params.values():
+        leaf.value = rng.standard_normal(leaf.shape) * 0.5
+    return model
+
+
+def _data(seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal((T, B, I))
+
+
+def _padded(xs: Array, lengths: Array, value: float = np.nan) -> Array:
+    """The same with rubbish beyond the lengths."""
+    inside = np.arange(T)[:, None] < lengths
+    return np.where(inside[:, :, None], xs, value)
+
+
+def _one_way(name: str, params: Any, xs: Array, start: Any, back: bool) -> tuple[Array, Any]:
+    """A cell over the steps of xs (T, 1, I): outputs in the places of what was read, last state."""
+    state, hs = start, np.zeros((len(xs), 1, H))
+    for t in reversed(range(len(xs))) if back else range(len(xs)):
+        state, _ = FORWARD[name](params, state, xs[t])
+        hs[t] = state[0]
+    return hs, state
+
+
+def _expected(model: lstm.Model, name: str, xs: Array, states: Any) -> tuple[Array, Array, Any]:
+    """(readout of the last, outputs (T, 1, F), last states by place) of one unpadded sequence."""
+    params = unflatten(model.values())
+    last = {}
+    end = xs[-1]
+    for layer, tree in params.items():
+        if layer == "readout":
+            break
+        if "forward" in tree:
+            ways = [("forward", False), ("backward", True)]
+            runs = [_one_way(name, tree[way], xs, states[layer][way], back) for way, back in ways]
+            last[layer] = {way: run[1] for (way, _), run in zip(ways, runs, strict=True)}
+            xs = np.concatenate([run[0] for run in runs], -1)
+            end = np.concatenate([run[1][0] for run in runs], -1)
+        else:
+            xs, last[layer] = _one_way(name, tree, xs, states[layer], False)
+            end = last[layer][0]
+    return end @ params["readout"]["W_y"] + params["readout"]["b_y"], xs, last
+
+
+def _of_one(states: Any, b: int) -> Any:
+    """The states of one sequence, as the reference takes them."""
+    if isinstance(states, dict):
+        return {name: _of_one(inner, b) for name, inner in states.items()}
+    return tuple(np.asarray(part)[b : b + 1] for part in states)
+
+
+def _random_state(model: lstm.Model) -> Any:
+    rng = np.random.default_rng(7)
+    return map_leaves(lambda _, zero: rng.standard_normal(zero.shape), model.initial_state(B))
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "both", "with_lengths"),
+    list(product(FORWARD, (1, 3), (False, True), (False, True))),
+)
+def test_values_are_those_of_the_equations_in_numpy(name, layers, both, with_lengths):
+    model = _model(name, layers, both)
+    lengths = LENGTHS if with_lengths else np.full(B, T)
+    xs, start = _data(), _random_state(model)
+    given = {"lengths": lengths} if with_lengths else {}
+    xs_var = mg.var("xs", xs.shape)
+    run = model.run(xs_var, state=start, **given)
+    f = mg.function([xs_var], [run.output, run.outputs, *flatten(run.last).values()])
+    output, outputs, *last = f(_padded(xs, lengths))
+    last = dict(zip(flatten(run.last), last, strict=True))
+    for b, length in enumerate(lengths):
+        y, hs, states = _expected(model, name, xs[:length, b : b + 1], _of_one(start, b))
+        np.testing.assert_allclose(output[b], y[0], **EXACT)
+        np.testing.assert_allclose(outputs[:length, b], hs[:, 0], **EXACT)
+        assert not outputs[length:, b].any()
+        for place, state in _places(states):
+            parts = model.recurrent()[place].cell.state_type._fields
+            for part, value in zip(parts, state, strict=True):
+                np.testing.assert_allclose(last[f"{place}.{part}"][b], value[0], **EXACT)
+
+
+def _places(states: Any, place: str = "") -> Any:
+    """Each state with the dotted name of where it is."""
+    for name, inner in states.items():
+        here = f"{place}.{name}" if place else name
+        if isinstance(inner, dict):
+            yield from _places(inner, here)
+        else:
+            yield here, inner
+
+
+def _loss(run: Any, weights: list[Array], b: slice, steps: int) -> mg.Expr:
+    """Something that reads everything that a run gives, with other weights for each sequence."""
+    total = mg.sum(run.output * weights[0][b]) + mg.sum(run.outputs * weights[1][:steps, b])
+    for part, w in zip(flatten(run.last).values(), weights[2:], strict=True):
+        total = total + mg.sum(part * w[b])
+    return total
+
+
+ALL = {"layers": 2, "both": True, "layer_norm": True, "residual": True, "zoneout": 0.25}
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "mgu"])
+@pytest.mark.parametrize("options", [{}, {"layers": 2, "both": True}, ALL], ids=len)
+@pytest.mark.parametrize(
+    ("by", "unrolled"), [("lengths", False), ("lengths", True), ("mask", False)]
+)
+def test_padded_sequences_are_those_run_one_by_one(name, options, by, unrolled):
+    options = {"layers": 1, "both": False} | options
+    model = _model(name, **options)
+    xs, start = _data(1), _random_state(model)
+    rng = np.random.default_rng(3)
+    width = model.layers.output_size
+    weights = [rng.standard_normal(s) for s in [(B, O), (T, B, width)]]
+    weights += [rng.standard_normal(v.shape) for v in flatten(start).values()]
+    wrt = list(model.flat_params.values())
+
+    def run(xs_var, state, **given):
+        if unrolled:
+            return model.unroll(xs_var, state, **given).run
+        return model.run(xs_var, state=state, **given)
+
+    xs_var = mg.var("xs", xs.shape)
+    mask = np.arange(T)[:, None] < LENGTHS
+    given = {"lengths": LENGTHS} if by == "lengths" else {"mask": mask}
+    whole = run(xs_var, start, **given)
+    loss = _loss(whole, weights, slice(None), T)
+    backend = "numpy" if unrolled else "auto"
+    f = mg.function([xs_var], [loss, *mg.grad(loss, [*wrt, xs_var])], backend=backend)
+    value, *grads = f(_padded(xs, LENGTHS))
+    total, sums, dxs = 0.0, [np.zeros(p.shape) for p in wrt], np.zeros(xs.shape)
+    for b, length in enumerate(LENGTHS):
+        one = mg.var("x", (int(length), 1, I))
+        state = map_leaves(lambda _, part, b=b: part[b : b + 1], start)
+        single = run(one, state)
+        part = _loss(single, weights, slice(b, b + 1), int(length))
+        f = mg.function([one], [part, *mg.grad(part, [*wrt, one])], backend="numpy")
+        v, *g = f(xs[:length, b : b + 1])
+        total += v
+        sums = [a + c for a, c in zip(sums, g[:-1], strict=True)]
+        dxs[:length, b] = g[-1][:, 0]
+    np.testing.assert_allclose(value, total, rtol=1e-12)
+    for leaf, ours, expected in zip(wrt, grads[:-1], sums, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12, err_msg=leaf.name)
+    np.testing.assert_allclose(grads[-1], dxs, rtol=1e-10, atol=1e-12)
