@@ -99,7 +99,7 @@ def _run(args: argparse.Namespace, out: Path, checkpoint: Path) -> int:
     settings = _settings(args, checkpoint)
     cell = _cell(args, task)
     rng = random_streams(settings.seed).params
-    model: Model[Any] = Model.create(cell, task.output_size, rng, task.config())
+    model = Model.create(cell, task.output_size, rng, task.config())
     start = time.perf_counter()
     fitted = fit(
         model,
