@@ -276,7 +276,7 @@ def test_what_derivatives_make_for_themselves_has_a_name() -> None:
 
 def test_escaping_helpers() -> None:
     assert esc('a<b>&"\\') == "a&lt;b&gt;&amp;&quot;&#92;&#92;"
-    assert tooltip(["a\\b", "c\nd"]) == "a\\\\\\\\b\\nc␊d"
+    assert tooltip(["a\\b", "c\nd"]) == "a\\\\\\\\b\\nc^Jd"
 
 
 # --- formats -------------------------------------------------------------------------------------

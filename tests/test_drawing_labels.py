@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 import unicodedata
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pictures import SVG, elements, hint, read_dot, words
 
 import minigrad as mg
+import minigrad.drawing
 from minigrad.drawing import Diagram, draw
+from minigrad.drawing.escape import plain
 from minigrad.drawing.render import render_many
 
 HOSTILE = [
@@ -33,12 +37,12 @@ def _seen(label: str) -> str:
     shown = ""
     for c in label:
         if ord(c) < 32 or ord(c) == 127:
-            shown += chr(0x2421 if ord(c) == 127 else 0x2400 + ord(c))
+            shown += "^?" if ord(c) == 127 else "^" + "@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_"[ord(c)]
         elif c.isprintable() and c not in "\u3164\u115f\u2800":
             shown += c
         else:
             shown += " " if unicodedata.category(c) == "Zs" else "\ufffd"
-    return shown if shown.strip() else "␠" * len(shown)
+    return shown if shown.strip() else "·" * len(shown)
 
 
 def _cut(text: str, limit: int = 48) -> str:
@@ -135,3 +139,35 @@ def test_names_of_variables_and_expressions_in_titles() -> None:
     assert [words(parts[key]) for key in ("n0", "n1")] == [[r"\Gamma"], [r"\Nu"]]
     assert r"Graph of \Gamma * \Nu" in words(parts["graph"])
     assert "Graph of \\Gamma * \\Nu" in [t.text for t in ET.fromstring(diagram.svg).iter()]
+
+
+def characters(font: bytes) -> set[int]:
+    """What a TrueType font has a shape for: the `cmap` table, of format 4 (OpenType, "cmap")."""
+
+    def numbers(form: str, at: int) -> tuple[int, ...]:
+        return struct.unpack_from(f">{form}", font, at)
+
+    (tables,) = numbers("H", 4)
+    places = {font[at : at + 4]: numbers("I", at + 8)[0] for at in range(12, 12 + 16 * tables, 16)}
+    cmap = places[b"cmap"]
+    (count,) = numbers("H", cmap + 2)
+    subtables = [cmap + numbers("I", cmap + 8 + 8 * k)[0] for k in range(count)]
+    at = next(s for s in subtables if numbers("H", s) == (4,))
+    segments = numbers("H", at + 6)[0] // 2
+    ends = numbers(f"{segments}H", at + 14)
+    starts = numbers(f"{segments}H", at + 16 + 2 * segments)
+    return {c for a, b in zip(starts, ends, strict=True) for c in range(a, b + 1)}
+
+
+def test_the_bundled_fonts_have_what_stands_for_what_cannot_be_seen() -> None:
+    """A character that a font has not is a box with its number, in a PNG and in a PDF."""
+    hidden = [*map(chr, range(32)), "\x7f", "\x85", "\u200b", "\ud800"]
+    shown = set("".join(plain(f"a{c}") for c in hidden) + plain("  ") + plain("W" * 60, 48))
+    assert {"^", "@", "·", "\ufffd", "…"} <= shown
+    fonts = list(Path(minigrad.drawing.__file__).parent.glob("fonts/*.ttf"))
+    assert len(fonts) >= 3
+    for font in fonts:
+        known = characters(font.read_bytes())
+        assert ord("A") in known
+        assert ord("漢") not in known
+        assert not [c for c in shown if ord(c) not in known], font.name

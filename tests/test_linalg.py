@@ -95,6 +95,31 @@ def test_the_determinant_of_nothing_is_one() -> None:
     assert gradient(mg.det(x), x, np.zeros((0, 0))).shape == (0, 0)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("singular", [False, True])
+def test_the_cofactors_of_a_stack_with_and_without_an_inverse(dtype: str, singular: bool) -> None:
+    """A well-conditioned matrix is inverted; beside one singular matrix the others hold too."""
+    rng = np.random.default_rng(3)
+    a = rng.standard_normal((4, 3, 3)).astype(dtype)
+    if singular:
+        a[1, 2] = a[1, 0] + a[1, 1]
+        a[2] = 0
+    x = mg.var("x", a.shape, dtype)
+    got = gradient(mg.sum(mg.det(x)), x, a)
+    assert got.dtype == dtype
+    exact = np.array([cofactor_matrix(m.astype(np.float64)) for m in a])
+    assert_allclose(got, exact, atol=1e-5 if dtype == "float32" else 1e-14, rtol=1e-13)
+
+
+@pytest.mark.parametrize("scale", [1e-120, 1e120, 1e-150, 1e150])
+def test_cofactors_where_the_determinant_leaves_the_range_of_floats(scale: float) -> None:
+    a = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [1.0, 0.0, 4.0]])
+    x = mg.var("x", (3, 3))
+    with np.errstate(all="ignore"):
+        got = gradient(mg.det(x), x, a * scale)
+    assert_allclose(got, cofactor_matrix(a) * scale**2, rtol=1e-13)
+
+
 # --- equal and zero values ----------------------------------------------------------------------
 
 

@@ -55,7 +55,7 @@ PLACES: dict[str, Callable[[mg.Op], Any]] = {
 @pytest.mark.parametrize("backend", ["numpy", "native", "check_finite"])
 def test_a_result_of_another_type_is_named(own, made, place, backend):
     if backend == "native":
-        pytest.importorskip("llvmlite", reason="the native backend needs it")
+        pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
     op = own("test_liar", WRONG[made])
     checks = backend == "check_finite"
     f = mg.function(
@@ -92,7 +92,7 @@ def writes_elsewhere(x: Any) -> Any:
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 def test_arguments_are_not_written_into(own, function, place, backend):
     if backend == "native":
-        pytest.importorskip("llvmlite", reason="the native backend needs it")
+        pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
     op = own("test_vandal", function)
     value = AT.copy()
     with pytest.raises(mg.GraphError, match="the `numpy` of op test_vandal writes into an arg"):

@@ -22,19 +22,17 @@ def plain(text: str, limit: int | None = None) -> str:
     """Text without characters that a picture cannot show: they are made visible or replaced.
 
     >>> plain("a\\0b\\n"), plain("abcdef", limit=4), plain("  ")
-    ('a␀b␊', 'abc…', '␠␠')
+    ('a^@b^J', 'abc…', '··')
     """
     shown = "".join(map(_visible, text))
     if not shown.strip():
-        shown = "␠" * len(shown)
+        shown = "·" * len(shown)
     return shown if limit is None or len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def _visible(c: str) -> str:
-    if c < " ":
-        return chr(0x2400 + ord(c))
-    if c == "\x7f":
-        return "␡"
+    if c < " " or c == "\x7f":
+        return "^" + chr(ord(c) ^ 64)  # ^J, as terminals show it; the bundled fonts have no ␊
     # Controls, lone surrogates and marks that turn the direction of what follows.
     hidden = unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
     return _STAND_IN if hidden or c in _BLANK else c

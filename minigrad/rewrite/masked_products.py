@@ -21,7 +21,7 @@ def _mask_past_product(node: Expr) -> Expr | None:
     """where(c, g, 0) · b = where(c, g · b, 0) where c masks rows of g: what comes next moves in."""
     for k, along in ((0, -1), (1, -2)):
         if is_where_mask(node.args[k]):
-            conditions, value = conditions_of(node.args[k])
+            conditions, value = _conditions(node.args[k], along)
             rows = {c: r for c in conditions if (r := _row(c, along)) is not None}
             if rows:
                 inner = masked_by([c for c in conditions if c not in rows], value)
@@ -87,7 +87,7 @@ def _rows_of(x: Expr, along: int) -> list[Expr]:
     while stack and shared != []:
         node = stack.pop()
         if is_where_mask(node):
-            conditions = (_row(c, along) for c in conditions_of(node)[0])
+            conditions = (_row(c, along) for c in _conditions(node, along)[0])
             rows = [r for r in conditions if r is not None]
             shared = rows if shared is None else [r for r in shared if r in frozenset(rows)]
         elif node.op is add.op or (node.op is CONCAT and node.attrs[0] == node.ndim + along):
@@ -97,6 +97,13 @@ def _rows_of(x: Expr, along: int) -> list[Expr]:
         else:
             return []
     return shared or []
+
+
+def _conditions(mask: Expr, along: int) -> tuple[list[Expr], Expr]:
+    """As conditions_of, but what is left of many conditions is told apart where all are rows."""
+    (*first, last), value = conditions_of(mask)
+    rest = parts_of(last)
+    return [*first, *(rest if all(_row(c, along) is not None for c in rest) else [last])], value
 
 
 def _puts_along(node: Expr, along: int) -> bool:
