@@ -152,18 +152,42 @@ def test_conditions_written_in_two_ways_are_one_and_go_to_the_other_operand_once
             check(c, conditions, rng.uniform(0.5, 2, c.shape), rng.uniform(0.5, 2, c.times))
 
 
-def test_a_dozen_conditions_of_rows_all_reach_the_other_operand_once():
-    g, w = mg.var("g", (4, 6)), mg.var("w", (6, 5))
-    rows = [mg.var(f"r{k}", (1, 6), "bool") for k in range(7)]
-    own = [mg.var(f"o{k}", (6, 1), "bool") for k in range(5)]
-    masked, other = g, w
-    for r in rows:
-        masked = mg.where(r, masked, 0.0)
-    for o in own:
-        other = mg.where(o, other, 0.0)
-    y = mg.simplify(masked @ other)
-    at = {r: np.arange(6)[None] != k for k, r in enumerate(rows)} | {
-        o: np.arange(6)[:, None] != 5 for o in own
-    }
-    values = np.full((4, 6), 2.0), np.full((6, 5), np.nan)
-    assert_allclose(y.eval({**at, g: values[0], w: values[1]}), np.zeros((4, 5)))
+def test_a_dozen_conditions_of_rows_and_columns_all_keep_nan_out_of_gradients(rng):
+    x, w = mg.var("x", (6, 7)), mg.var("w", (7, 8))
+    rows = [mg.var(f"r{k}", (6, 1), "bool") for k in range(5)]
+    columns = [mg.var(f"c{k}", (1, 8), "bool") for k in range(7)]
+    product = x @ w
+    for c in (*rows, *columns):
+        product = mg.where(c, product, 0.0)
+    gradients = mg.function([x, w, *rows, *columns], mg.grad(mg.sum(product**2), [x, w]))
+    conditions = [np.arange(6)[:, None] != k for k in range(5)]
+    conditions += [np.arange(8)[None] != k for k in range(7)]
+    values = rng.standard_normal((6, 7)), rng.standard_normal((7, 8))
+    padded = values[0].copy(), values[1].copy()
+    padded[0][:5], padded[1][:, :7] = np.nan, np.nan  # only the last row and column are read
+    towards_x, towards_w = gradients(*padded, *conditions)
+    kept = 2 * values[0][5] @ values[1][:, 7]
+    assert_allclose(towards_x[5], kept * values[1][:, 7], rtol=1e-12)
+    assert_allclose(towards_w[:, 7], kept * values[0][5], rtol=1e-12)
+    assert not towards_x[:5].any()
+    assert not towards_w[:, :7].any()
+
+
+@pytest.mark.parametrize("view", [
+    lambda y: mg.reshape(y, (2, 3, 4)),
+    lambda y: mg.permute_dims(y),
+    lambda y: mg.permute_dims(mg.reshape(y, (3, 2, 4)), (2, 0, 1)),
+    lambda y: mg.concat([y, 2.0 * y], 1),
+    lambda y: y[::-1],
+])  # fmt: skip
+def test_rows_of_a_product_that_nobody_read_stay_out_through_views(view, rng):
+    x, w, m = mg.var("x", (6, 5)), mg.var("w", (5, 4)), mg.var("m", (6,), "bool")
+    y = view(mg.where(mg.reshape(m, (6, 1)), x @ w, 0.0))
+    slope = mg.grad(mg.sum(y**3), w)
+    run = mg.function([x, w, m], [slope, mg.grad(mg.sum(slope**2), w)])
+    mask = np.array([True, False, True, True, False, True])
+    point, weights = rng.standard_normal((6, 5)), rng.standard_normal((5, 4))
+    padded = np.where(mask[:, None], point, np.nan)
+    harmless = np.where(mask[:, None], point, 7.0)
+    for value, right in zip(run(padded, weights, mask), run(harmless, weights, mask), strict=True):
+        assert_allclose(value, right, rtol=1e-12)

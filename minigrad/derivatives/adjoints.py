@@ -10,11 +10,11 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TypeAlias
 
+from minigrad.derivatives.masked import Masked
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, Terms, describe, gc_paused, require_expr
 from minigrad.graph.origin import origins
 from minigrad.graph.walk import toposort
-from minigrad.ops.arithmetic import multiply
 from minigrad.ops.core import full_like, is_zero, uniform_value
 from minigrad.ops.creation import ones_like, zeros_like
 from minigrad.ops.tuples import TUPLE, tuple_of
@@ -25,17 +25,17 @@ EdgeTerms: TypeAlias = dict[tuple[Expr, int], Expr]
 # --- one edge ----------------------------------------------------------------------------------
 
 
-def times(factor: Expr, partial: Expr | int | None) -> Expr | None:
+def times(factor: Expr, partial: Expr | int | None, masked: Masked) -> Expr | None:
     """cotangent or tangent × local derivative, with the factors 1, -1 and 0 left out."""
     if partial is None:
         return None
     if isinstance(partial, int):
-        return factor if partial == 1 else -factor
+        return factor if partial == 1 else masked.negated(factor)
     if partial.type is not factor.type:
         raise GraphError(f"a partial derivative is {partial.type!r} where {factor.type!r} is due")
     if uniform_value(partial) == 1:
         return factor
-    return partial if uniform_value(factor) == 1 else multiply(factor, partial)
+    return partial if uniform_value(factor) == 1 else masked.times(factor, partial)
 
 
 def partial_of(node: Expr, i: int) -> Expr | int | None:
@@ -47,19 +47,30 @@ def partial_of(node: Expr, i: int) -> Expr | int | None:
     return full_like(node, value) if isinstance(value, (int, float)) else value
 
 
-def edge_terms(cotangent: Expr, node: Expr, active: Container[Expr] | None = None) -> Terms:
+def edge_terms(
+    cotangent: Expr,
+    node: Expr,
+    active: Container[Expr] | None = None,
+    masked: Masked | None = None,
+) -> Terms:
     """What each argument of a node gets of the node's cotangent.
 
     None without dependence; what is not among the active nodes, if they are given, may be None too.
     """
     op = node.op
+    masked = Masked() if masked is None else masked
     if op.partials is not None:
         return [
-            times(cotangent, partial_of(node, i)) if active is None or arg in active else None
+            times(cotangent, partial_of(node, i), masked)
+            if active is None or arg in active
+            else None
             for i, arg in enumerate(node.args)
         ]
     rule = op.transpose or op.vjp
-    return (None,) * len(node.args) if rule is None else _checked(rule(cotangent, node), node)
+    if rule is None:
+        return (None,) * len(node.args)
+    terms = _checked(rule(cotangent, node), node)
+    return terms if op.jointly else masked.terms(terms, cotangent, node)
 
 
 def _checked(terms: Terms, node: Expr) -> Terms:
@@ -123,6 +134,7 @@ class Adjoints:
         self.order = toposort(y) if order is None else order
         self._seed = ones_like(y) if cotangent is None else cotangent
         self._active = active_nodes(self.order, wrt)
+        self._masked = Masked()
         self._terms: EdgeTerms = {}
         self._adjoints = self._sweep()
 
@@ -146,7 +158,7 @@ class Adjoints:
 
     def _passed_back(self, node: Expr, cotangent: Expr) -> Iterator[tuple[int, Expr]]:
         """What the arguments get through which a derivative flows, and which they are."""
-        for i, term in enumerate(edge_terms(cotangent, node, self._active)):
+        for i, term in enumerate(edge_terms(cotangent, node, self._active, self._masked)):
             if term is not None and node.args[i] in self._active:
                 yield i, term
 

@@ -12,6 +12,7 @@ from minigrad.derivatives.adjoints import (
     sum_or_none,
     times,
 )
+from minigrad.derivatives.masked import Masked
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr, describe, gc_paused, make
@@ -29,23 +30,24 @@ def push_forward(
     order = toposort(outputs) if order is None else order
     active = active_nodes(order, list(tangents))
     known = dict(tangents)
+    masked = Masked()
     with origins() as mark, gc_paused():
         for node in order:
             if node in known or node not in active:
                 continue
             mark(node)
-            tangent = _pushed_tangent(node, [known.get(a) for a in node.args])
+            tangent = _pushed_tangent(node, [known.get(a) for a in node.args], masked)
             if tangent is not None:
                 known[node] = tangent
     return [known.get(y) for y in outputs]
 
 
-def _pushed_tangent(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
+def _pushed_tangent(node: Expr, tangents: Sequence[Expr | None], masked: Masked) -> Expr | None:
     """The tangent of a node, given those of its arguments."""
     op = node.op
     if op.partials is not None:
         return sum_or_none(
-            times(t, partial_of(node, i)) for i, t in enumerate(tangents) if t is not None
+            times(t, partial_of(node, i), masked) for i, t in enumerate(tangents) if t is not None
         )
     if op.transpose is not None and op.jointly:
         args = [

@@ -49,7 +49,7 @@ def where(condition: Any, a: Any, b: Any, /) -> Expr:
 
 
 def _larger(a: Expr, b: Expr) -> Expr:
-    # One mask outside, which rewrites know for one: what meets it is not 0·∞ on the other side.
+    # One mask outside, known for one: what meets it is not 0·∞ on the other side.
     return where(a >= b, where(a == b, full_like(a, 0.5), 1), 0)
 
 

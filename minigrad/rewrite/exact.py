@@ -23,7 +23,6 @@ from minigrad.ops.core import (
     reshape,
     uniform_value,
 )
-from minigrad.ops.index import SCATTER
 from minigrad.ops.shape import PERMUTE, permute_dims
 from minigrad.rewrite.driver import Rule, rule
 from minigrad.rewrite.views import VIEWS
@@ -37,8 +36,8 @@ def _fold(node: Expr) -> Expr | None:
     for a in node.args:
         if a.op is not CONST and a.op is not BROADCAST and a.op is not RESHAPE:
             return None
-    if not node.args or node.op in (BROADCAST, RESHAPE, SCATTER):
-        return None  # a scatter is a mask: see masks.py
+    if not node.args or node.op in (BROADCAST, RESHAPE):
+        return None
     if isinstance(node.type, TupleType) or node.size > _FOLD_LIMIT:
         return None
     if node.op.pointwise:

@@ -33,7 +33,6 @@ from minigrad.ops.reduce import root
 from minigrad.ops.shape import PERMUTE
 from minigrad.ops.trigonometry import hypot
 from minigrad.rewrite.driver import Rule, rule
-from minigrad.rewrite.masks import MASKS
 
 _READS = (GETITEM, RESHAPE, PERMUTE)
 _SCALINGS = (multiply.op, divide.op, negative.op)
@@ -190,5 +189,4 @@ STABILITY: tuple[Rule, ...] = (
         for child in (abs.op, hypot.op, WHERE, *_SCALINGS)
     ),
     Rule("softplus by hand", add.op, _softplus_by_hand, False, softplus.op),
-    *MASKS,
 )  # fmt: skip
