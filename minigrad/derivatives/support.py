@@ -43,6 +43,7 @@ from minigrad.ops.index import GETITEM, NEW, SCATTER, Entry, all_of, indexed_sha
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.reduce import CUMSUM
 from minigrad.ops.shape import CONCAT, PERMUTE
+from minigrad.types import Shape
 
 Rule: TypeAlias = Callable[[Expr, Sequence[Conditions]], Conditions]
 
@@ -216,21 +217,9 @@ def _put_by_arrays(node: Expr, conditions: Conditions) -> Conditions:
 
 
 def _concatenated(node: Expr, parts: Sequence[Conditions]) -> Conditions:
-    """What holds for all parts, the same along the axis, stays as it is."""
-    (axis,) = node.attrs
+    """What holds for all parts and is the same along the axis, as of packed gates."""
     shared = frozenset(parts[0]).intersection(*parts)
-    common = [c for c in parts[0] if c.shape[axis] == 1 and c in shared]
-    rests = [[c for c in some if c not in frozenset(common)] for some in parts]
-    if not any(rests):
-        return tuple(common)
-    one = (1,) * node.ndim
-    joined = [conjunction(rest) if rest else true(one) for rest in rests]
-    lengths = [max(c.shape[k] for c in joined) for k in range(node.ndim)]
-    pieces = [
-        widened(c, (*lengths[:axis], part.shape[axis], *lengths[axis + 1 :]))
-        for c, part in zip(joined, node.args, strict=True)
-    ]
-    return (*common, applied(CONCAT, pieces, axis))
+    return tuple([c for c in parts[0] if c in shared and c.shape[node.attrs[0]] == 1])
 
 
 def _product(node: Expr, parts: Sequence[Conditions]) -> Conditions:

@@ -62,7 +62,9 @@ class _Backward:
         if total is not None:
             adjoint = Adjoints(total, wrt=wrt)
             by_input = {v: adjoint[v] for v in body.inputs if v in adjoint}
-        live = _conditions({v: by_input[v] for v in body.xs if v in by_input})
+        support = Support()
+        conditions = {v: support.condition(by_input[v]) for v in body.xs if v in by_input}
+        live = {v: c for v, c in conditions.items() if c is not None}
         seeds = [*(u for u in self.cotangents if u is not None), *self.masks.values()]
         terms = gather_factors([*by_input.values(), *live.values()], seeds)
         self.terms = dict(zip(by_input, terms, strict=False))
@@ -72,13 +74,6 @@ class _Backward:
     def _masked(self, cotangent: Expr) -> Expr:
         mask = self.masks.get(cotangent)
         return cotangent if mask is None else masked_by([mask], cotangent)
-
-
-def _conditions(tensors: Mapping[Expr, Expr]) -> dict[Expr, Expr]:
-    """Where each may be other than 0, as one condition, where that is known."""
-    support = Support()
-    conditions = {v: support.condition(x) for v, x in tensors.items()}
-    return {v: c for v, c in conditions.items() if c is not None}
 
 
 def _backward(body: Body, ys: tuple[_Y, ...]) -> _Backward:
