@@ -84,3 +84,15 @@ def test_a_node_of_several_results_answers_for_each() -> None:
     assert [n.shape for n in nodes if n is loop] == [((3,), (5,))]
     assert loop.dtype == (np.dtype("float32"),) * 2
     assert (loop.ndim, loop.size) == ((1, 1), 8)
+
+
+def test_a_param_of_an_equal_dtype_that_is_another_object_is_taken():
+    """Dtypes are compared by identity first: one with notes of its own is equal all the same."""
+    noted = np.dtype("float64", metadata={"unit": "m"})
+    p = mg.param("p", np.ones(3))
+    p.attrs[1].storage.array = np.full(3, 2.0, noted)
+    f = mg.function([], p * 2.0, backend="numpy")
+    np.testing.assert_array_equal(f(), [4.0, 4.0, 4.0])
+    p.attrs[1].storage.array = np.full(3, 2, "int64")
+    with pytest.raises(mg.GraphError, match="was made int64"):
+        f()
