@@ -393,3 +393,25 @@ def test_equal_shares_are_compiled_once(monkeypatch):
     )
     shared_loop(monkeypatch, steps=7)  # of no other test, whose program may still be there
     assert len(made) == 1
+
+
+def test_what_only_a_later_block_reads_is_computed_there():
+    """An op of NumPy's between two blocks: what reads params alone waits for the second."""
+    ps = [mg.param(f"p{k}", rng.standard_normal((4, 4))) for k in range(6)]
+    x = mg.var("x", (4, 4))
+    first = mg.tanh(x @ ps[0])
+    order = mg.argsort(first)  # has no native code
+    y = mg.sum(mg.take_along_axis(first, order, 1) * mg.exp(x))
+    updates = {p: mg.sigmoid(mg.exp(mg.tanh(p) * 0.5) + 1) * y for p in ps}
+    kept = mg.tanh(ps[1])  # read before, too
+    f = mg.function([x], [y, mg.argsort(kept)], updates=updates, backend="native")
+    steps = [s.node for s in f.plan.steps if s.node.op.name == "block"]
+    early, late = sorted(steps, key=lambda n: len(n.attrs[0].outputs))
+    given = rng.standard_normal((4, 4))
+    expected = mg.function([x], [y, list(updates.values())], backend="numpy", simplify=False)(given)
+    assert_allclose(f(given)[0], expected[0], rtol=1e-12)
+    for p, value in zip(ps, expected[1], strict=True):
+        assert_allclose(p.value, value, rtol=1e-12)
+    # tanh(x @ p0) and tanh(p1) go out of the first, which NumPy reads, and nothing of the updates.
+    assert [len(n.attrs[0].outputs) for n in (early, late)] == [2, 7]
+    assert len(early.args) == 3

@@ -108,12 +108,21 @@ def _fold_in_type(key: TensorType, number: TensorType) -> TensorType:
     return key
 
 
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_ROUNDS = [(np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
+           (np.uint64(27), np.uint64(0x94D049BB133111EB))]  # fmt: skip
+_LAST = np.uint64(31)
+
+
 def _fold_in(key: Array, number: Array) -> Array:
-    # Slices, not single numbers: NumPy warns where the product of two scalars wraps around.
-    z = key[..., 1:] + (number[..., None] + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.concatenate([key[..., :1], z ^ (z >> np.uint64(31))], -1)
+    folded = key.copy()
+    z = folded[..., 1:]  # a slice: NumPy warns where the product of two scalars wraps around
+    z += (number[..., None] + np.uint64(1)) * _STEP
+    for shift, factor in _ROUNDS:
+        z ^= z >> shift
+        z *= factor
+    z ^= z >> _LAST
+    return folded
 
 
 FOLD_IN = register(Op("fold_in", _fold_in_type, _fold_in, no_gradient=True, stacks=True))
