@@ -7,29 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from torch_peer import F, assert_close, dtypes, ramp, torch
 
 import minigrad as mg
 from lstm import losses, optim
 from lstm.training import Trainer
 
-try:
-    import torch
-    from torch.nn import functional as F  # noqa: N812
-except ImportError:
-    pytest.skip("torch is not installed: pip install '.[torch]'", allow_module_level=True)
-
-TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
-dtypes = pytest.mark.parametrize("dtype", TOLERANCE)
 reductions = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-
-
-def assert_close(ours, theirs, dtype):
-    """To the tolerance of the dtype, relative to the largest element."""
-    theirs = theirs.detach().numpy() if isinstance(theirs, torch.Tensor) else theirs
-    ours = ours.eval() if isinstance(ours, mg.Expr) else ours
-    assert ours.dtype == theirs.dtype == dtype
-    scale = max(1.0, float(abs(theirs).max()))
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE[dtype] * scale)
 
 
 def beside(ours, theirs, prediction, dtype):
@@ -39,7 +23,7 @@ def beside(ours, theirs, prediction, dtype):
     t = torch.tensor(prediction.astype(dtype), requires_grad=True)
     their = theirs(t)
     assert_close(y, their, dtype)
-    weigh = np.cos(np.arange(y.size)).reshape(y.shape).astype(dtype)  # for "none": all rows
+    weigh = ramp(y.shape, dtype)
     their.backward(torch.tensor(weigh))
     assert_close(mg.grad(mg.sum(y * weigh), x), t.grad, dtype)
 
