@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lstm.layers import Context, Steps
-from lstm.params import flatten, rebuild
 from torch_peer import F, assert_close, dtypes, ramp, torch
 
 import minigrad as mg
 from lstm import losses, optim
 from lstm.cells import CELLS
+from lstm.layers import Context, Steps
 from lstm.model import Model
+from lstm.params import flatten, rebuild
 from lstm.training import Trainer
 
 T, B, I, H = 7, 4, 3, 5  # noqa: E741
