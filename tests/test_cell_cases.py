@@ -142,6 +142,13 @@ def test_what_it_says_and_what_is_measured(name: str) -> None:
     assert (None if line is None else tuple(line)) == case.line
     assert "".join(gates) == case.gates
     assert all(gate.name and gate.one and gate.zero for gate in gates.values())
+    if line is not None:  # the gate whose word it is that the line is kept says so of that side
+        gate = gates[line.factor.removeprefix("1 − ")]
+        kept, dropped = (
+            (gate.one, gate.zero) if gate.symbol == line.factor else (gate.zero, gate.one)
+        )
+        assert kept == f"keeps {line.symbol}"
+        assert "keeps" not in dropped
     assert cell.title
     assert cell.output == "h"
     flow = measure(Model.create(cell, 1, seed=0), XS, np.zeros((B, 1)), lstm.mse)

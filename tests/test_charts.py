@@ -367,10 +367,13 @@ def test_words_stand_under_their_panel() -> None:
         ]
 
 
+TITLE = "A cell with a name that is far, far too long for any of the headings that call it so"
+
+
 @pytest.mark.parametrize("panels", [1, 2])
 def test_long_titles_keep_clear_of_numbers_and_of_the_next_panel(panels: int) -> None:
     norms = [0.25, 0.5, 1.0]
-    both = [_flow("A cell with a name that is far too long", None, norms) for _ in range(2)]
+    both = [_flow(TITLE, None, norms) for _ in range(2)]
     svg = compare_flows({f"panel {k}": both for k in range(panels)}).svg
     texts = [s for s in shapes_of(svg) if s.kind == "text"]
     letter = 0.5  # of a letter, in its size: less than the mean of our font
@@ -383,7 +386,7 @@ def test_long_titles_keep_clear_of_numbers_and_of_the_next_panel(panels: int) ->
     width = (lefts[1] - lefts[0]) if panels == 2 else max(t.left for t in texts) + 400
     assert all(9.5 * letter * len(t.words) < width for t in words)
     said = " ".join(t.words for t in texts)
-    assert "the A cell with a name that is far too long's ∂L/∂h₁" in said
+    assert f"the {TITLE}'s ∂L/∂h₁" in said
 
 
 # --- files ----------------------------------------------------------------------------------------
