@@ -7,6 +7,7 @@ half-written.
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import StringIO, TextIOWrapper
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lstm.cli import demo, flow, info, tasks, train
 from lstm.cli.options import Parser
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         with _cleaning_up():
-            args = _command_line().parse_args(argv)
+            args = _asked(sys.argv[1:] if argv is None else argv)
             status: int = args.run(args)
             sys.stdout.flush()
         return status
@@ -56,15 +57,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"cannot write: {error.strerror or error}", 2)
 
 
+def _asked(argv: Sequence[str]) -> argparse.Namespace:
+    """What the arguments ask for; `help` and `help COMMAND` are --help."""
+    words = [*argv[1:2], "--help"] if list(argv[:1]) == ["help"] else list(argv)
+    try:
+        args, unknown = _command_line().parse_known_args(words)
+    except SystemExit:  # help, which must have been written
+        sys.stdout.flush()
+        raise
+    if unknown:
+        args.parser.refuse(unknown)
+    return args
+
+
 def _command_line() -> Parser:
-    """A parser whose results have, as `run`, the function that runs the command."""
+    """A parser whose results have, as `run`, the function that runs the command, and as `parser`
+    the one of its options."""
     parser = Parser(
-        prog="lstm", description="Recurrent nets from the textbook's equations, and their gradients"
+        prog="lstm",
+        description="Recurrent nets from the textbook's equations, and their gradients",
+        epilog="`lstm help COMMAND` says what a command takes.",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version, and end")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         options = commands.add_parser(name, help=command.HELP)
-        options.set_defaults(run=command.run)
+        options.set_defaults(run=command.run, parser=options)
         command.add_options(options)
     return parser
 
@@ -72,6 +90,19 @@ def _command_line() -> Parser:
 def _with_notes(message: str, error: BaseException) -> str:
     """A message, and how to go on, where what was stopped says so."""
     return ": ".join([message, *getattr(error, "__notes__", ())])
+
+
+class _Version(argparse.Action):
+    """As argparse's own, which would look the version up for every command: 0.1 s."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"lstm {version('minigrad-lstm')}")
+        except PackageNotFoundError:
+            print("lstm, not installed")
+        parser.exit()
 
 
 class _StoppedError(BaseException):

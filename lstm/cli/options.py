@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lstm.errors import ConfigError
+from minigrad.names import did_you_mean
 
 LONGEST = 10_000  # sequences are written out step by step, at some 70 ops a step
 LARGEST = 1_000_000  # units, or sequences in a batch; what memory allows is far less
@@ -19,6 +22,26 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse would print its usage too; one line is what an error is here.
         raise ConfigError(f"{message} (see {self.prog} --help)")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        # argparse asks this of every value that has choices; it does not say which one comes near.
+        if action.choices is not None and value not in action.choices:
+            names = [str(choice) for choice in action.choices]
+            hint = did_you_mean(str(value), names)
+            text = f"there is no {value!r:.40}; there are {', '.join(names)}{hint}"
+            raise argparse.ArgumentError(action, text)
+
+    def print_help(self, file: Any = None) -> None:
+        # argparse would say nothing of a full disk.
+        print(self.format_help(), end="", file=file)
+
+    def refuse(self, arguments: Sequence[str]) -> NoReturn:
+        """Raise ConfigError for arguments that nobody knows, with the option that comes near."""
+        unknown = next((a for a in arguments if a.startswith("-")), arguments[0])
+        # Without the dashes, which would make all of them alike.
+        known = re.findall(r"--([\w-]+)", self.format_usage())
+        hint = did_you_mean(unknown.strip("-").partition("=")[0], known).replace("mean ", "mean --")
+        self.error(f"unrecognized arguments: {' '.join(arguments)}{hint}")
 
 
 def model_file(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from lstm.discovery import classes_by_name
 from lstm.errors import ConfigError
 from lstm.tasks.adding import Adding
 from lstm.tasks.base import Task
+from minigrad.names import did_you_mean
 
 TASKS: dict[str, type[Task]] = classes_by_name(__name__, __path__, Task)
 
@@ -27,7 +28,8 @@ def make_task(
     Adding(length=50, variant='halves')
     """
     if not isinstance(name, str) or name not in kinds:
-        raise ConfigError(f"there is no task {name!r}; there are: {', '.join(kinds)}")
+        hint = did_you_mean(name, kinds) if isinstance(name, str) else ""
+        raise ConfigError(f"there is no task {name!r:.40}; there are: {', '.join(kinds)}{hint}")
     known = {f.name for f in fields(kinds[name])}
     unknown = set(settings or {}) - known
     if unknown:

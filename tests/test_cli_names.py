@@ -1,0 +1,102 @@
+"""What the command is asked for by name: help, its version, and names that are nearly right."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from lstm.cli import COMMANDS, main
+from lstm.cli.options import Parser
+
+
+def _ends(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main(list(args))
+    assert caught.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_the_version_is_the_packages(capsys) -> None:
+    assert _ends(capsys, "--version") == f"lstm {metadata.version('minigrad-lstm')}\n"
+    text = Path(__file__).with_name("..").joinpath("pyproject.toml").read_text(encoding="utf-8")
+    assert f'version = "{metadata.version("minigrad-lstm")}"' in text
+
+
+def test_without_the_package_installed_it_says_so(capsys, monkeypatch) -> None:
+    def absent(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", absent)
+    assert _ends(capsys, "--version") == "lstm, not installed\n"
+
+
+def test_help_is_a_word_too(capsys) -> None:
+    whole = _ends(capsys, "--help")
+    assert _ends(capsys, "help") == whole
+    assert all(name in whole for name in COMMANDS)
+    for name in COMMANDS:
+        assert _ends(capsys, "help", name) == _ends(capsys, name, "--help")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["trian"], "argument COMMAND: there is no 'trian'; there are demo, train, flow, tasks"),
+        (["trian"], "; did you mean train? (see lstm --help)"),
+        (["help", "flw"], "there is no 'flw'; .*; did you mean flow?"),
+        (["zzz"], "there are demo, train, flow, tasks, info (see lstm --help)"),
+        (["train", "addin"], "there is no task 'addin'; there are: adding; did you mean adding?"),
+        (["train", "adding", "--cell", "lsmt"], "argument --cell: there is no 'lsmt'; "),
+        (["train", "adding", "--cell", "lsmt"], "; did you mean lstm? (see lstm train --help)"),
+        (["train", "adding", "--cell", "GRU"], "; did you mean gru?"),
+        (["train", "adding", "--sede", "1"], "unrecognized arguments: --sede 1; did you mean --se"),
+        (["tasks", "--jsn"], "--jsn; did you mean --json? (see lstm tasks --help)"),
+        (["tasks", "--jsn=1"], "unrecognized arguments: --jsn=1; did you mean --json?"),
+        (["tasks", "more"], "unrecognized arguments: more (see lstm tasks --help)"),
+        (["tasks", "--version"], "unrecognized arguments: --version (see lstm tasks --help)"),
+    ],
+)
+def test_what_is_nearly_right_is_told(capsys, args, message) -> None:
+    assert main(args) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    for part in message.split(".*"):
+        assert part in err
+
+
+def test_a_long_wrong_choice_is_shortened(capsys) -> None:
+    assert main(["train", "adding", "--cell", "x" * 5000]) == 2
+    assert len(capsys.readouterr().err) < 300
+
+
+def test_options_of_groups_come_near_too() -> None:
+    parser = Parser(prog="p")
+    parser.add_argument_group("one").add_argument("--learning-rate")
+    with pytest.raises(ValueError, match=r"p --help\)") as caught:
+        parser.refuse(["--learnig-rate", "3"])
+    assert "did you mean --learning-rate?" in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closed descriptors are POSIX's")
+@pytest.mark.parametrize("args", ["tasks", "tasks --json", "--version", "help"])
+@pytest.mark.parametrize(("closed", "said"), [(">&-", True), ("2>&-", False), (">&- 2>&-", False)])
+def test_closed_streams_are_no_traceback(args: str, closed: str, said: bool) -> None:
+    command = f"{sys.executable} -m lstm.cli {args} {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    expected = "lstm: cannot write: standard output is closed\n" if said else ""
+    assert done.stderr == expected
+    assert done.returncode == (2 if ">&- " in f"{closed} "[:4] else 0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+@pytest.mark.parametrize("args", [["--version"], ["help"], ["tasks", "--help"]])
+def test_help_that_cannot_be_written_is_an_error(args: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "lstm.cli", *args]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == b"lstm: cannot write: No space left on device\n"
