@@ -118,6 +118,17 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
         assert found.arrays[name].tobytes() == value.tobytes()
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_lacks_are_refused(tmp_path, number):
+    header, numbers = parts_of(saved(tmp_path / "c"))
+    meta = header["__metadata__"]
+    meta[FORMAT] = meta[FORMAT].replace('"rate": 0.03', f'"rate": {number}')
+    meta["crc32"] = sum_of(meta[FORMAT], header, numbers)
+    (tmp_path / "c").write_bytes(model_file(json.dumps(header).encode(), numbers))
+    with pytest.raises(CheckpointError, match="its header is not JSON"):
+        read_checkpoint(tmp_path / "c")
+
+
 def parts_of(path: Any) -> tuple[dict[str, Any], bytes]:
     data = path.read_bytes()
     (size,) = struct.unpack("<Q", data[:8])

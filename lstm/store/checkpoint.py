@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ def _about(metadata: Mapping[str, str]) -> dict[str, Any]:
     if FORMAT not in metadata:
         raise _MalformedError("it is a safetensors file, but no checkpoint of lstm")
     try:
-        about = json.loads(metadata[FORMAT], parse_constant=_no_number)
+        about = json.loads(metadata[FORMAT], parse_constant=_finite, parse_float=_finite)
         json.dumps(about, ensure_ascii=False).encode()  # as saving it again will
     except UnicodeEncodeError:
         raise _MalformedError("its header has half a character in it, which is no text") from None
@@ -103,8 +104,11 @@ def _about(metadata: Mapping[str, str]) -> dict[str, Any]:
     return about
 
 
-def _no_number(spelled: str) -> Any:
-    raise ValueError(spelled)
+def _finite(spelled: str) -> float:
+    number = float(spelled)
+    if not isfinite(number):  # NaN, Infinity, 1e999: none is written
+        raise ValueError(spelled)
+    return number
 
 
 def _checksum(text: str, arrays: Mapping[str, NDArray[Any]]) -> int:
