@@ -25,7 +25,8 @@ def loaded(args: argparse.Namespace) -> Model:
 
 
 def shown_batch(task: Task, seed: int) -> tuple[Any, Any]:
-    return task.batch(random_streams(seed).test, SHOWN_SEQUENCES)
+    xs, ys, *_ = task.batch(random_streams(seed).test, SHOWN_SEQUENCES)
+    return xs, ys
 
 
 def trained(

@@ -9,17 +9,18 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lstm.cells import CELLS, AnyCell, Gated
+from lstm.cells import CELLS
 from lstm.cli.options import LARGEST, LONGEST, path, positive, whole
 from lstm.cli.parts import about, scored
 from lstm.cli.tables import console, print_json, printable, score_table
-from lstm.errors import ConfigError, OutputError
+from lstm.errors import CheckpointError, OutputError
 from lstm.files import check_file, new_folder
+from lstm.for_task import HIDDEN
 from lstm.model import Model
 from lstm.optim import OPTIMIZERS, SCHEDULES, Option, options
-from lstm.store.checkpoint import read_checkpoint
+from lstm.store.checkpoint import Checkpoint, read_checkpoint
 from lstm.tasks import Task, make_task
-from lstm.training import Fitted, Progress, Settings, fit, random_streams, settings_in
+from lstm.training import Fitted, Progress, Settings, fit, model_in, random_streams, settings_in
 
 HELP = "train a model on a task"
 FOLDER = Path("lstm-models")
@@ -42,14 +43,38 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _model_options(group: Any) -> None:
+    # Without defaults, but for the cell: those of Model.create, or what the checkpoint says.
     group.add_argument("--cell", choices=list(CELLS), default="lstm", help="default: lstm")
-    group.add_argument("--hidden", type=whole(1, LARGEST), default=16, help="units (default: 16)")
+    group.add_argument("--hidden", type=whole(1, LARGEST), help=f"units (default: {HIDDEN})")
     group.add_argument(
         "--memory",
         type=whole(0),
         help="steps that the gates are set to remember at first (default: the task's length; "
         "0: the usual bias, a forget gate of σ(1))",
     )
+    group.add_argument("--layers", type=whole(1, LARGEST), help="of cells (default: 1)")
+    for name, text in _SWITCHES.items():
+        group.add_argument(f"--{_option(name)}", action="store_true", default=None, help=text)
+    for name, text in _PARTS.items():
+        group.add_argument(f"--{_option(name)}", type=float, metavar="P", help=text)
+
+
+_SWITCHES = {
+    "bidirectional": "layers read both ways",
+    "layer_norm": "what a layer gives is normalised",
+    "residual": "a layer adds to what it reads",
+}
+_PARTS = {
+    "dropout": "of what goes from layer to layer",
+    "input_dropout": "of the inputs",
+    "recurrent_dropout": "of what a step hands to the next, one mask a sequence",
+    "zoneout": "of the state, which then stays as it was",
+}
+_MODEL = ("memory", "layers", *_SWITCHES, *_PARTS)
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _training_options(group: Any) -> None:
@@ -66,6 +91,10 @@ def _training_options(group: Any) -> None:
     for name, names in {"optimizer": [*OPTIMIZERS], "schedule": [*SCHEDULES]}.items():
         usual = getattr(Settings(), name)
         group.add_argument(f"--{name}", choices=names, help=f"default: {usual}")
+    group.add_argument("--truncate", type=whole(1), help="gradients go back so many steps at most")
+    group.add_argument(
+        "--stateful", action="store_true", default=None, help="states go on from batch to batch"
+    )
     for option, takers in _numbers().items():
         number = int if isinstance(option.default, int) else float
         text = f"a number for {', '.join(takers)}"
@@ -93,13 +122,12 @@ def run(args: argparse.Namespace) -> int:
         return _run(args, out, out.with_name(f"{out.stem}.checkpoint{out.suffix}"))
 
 
-def _run(args: argparse.Namespace, out: Path, checkpoint: Path) -> int:
-    task = make_task(args.task, {} if args.length is None else {"length": args.length})
-    _check_files(args, out, checkpoint)
+def _run(args: argparse.Namespace, out: Path, file: Path) -> int:
+    _check_files(args, out, file)
+    checkpoint = read_checkpoint(file) if args.resume else None
+    task = _task(args, checkpoint)
     settings = _settings(args, checkpoint)
-    cell = _cell(args, task)
-    rng = random_streams(settings.seed).params
-    model = Model.create(cell, task.output_size, rng, task.config())
+    model = _model(args, task, settings, checkpoint)
     start = time.perf_counter()
     fitted = fit(
         model,
@@ -107,7 +135,7 @@ def _run(args: argparse.Namespace, out: Path, checkpoint: Path) -> int:
         settings,
         validate=args.validate,
         patience=args.patience,
-        out=checkpoint,
+        out=file,
         resume=args.resume,
         force=args.force,
         metrics=args.metrics,
@@ -115,14 +143,14 @@ def _run(args: argparse.Namespace, out: Path, checkpoint: Path) -> int:
         progress=False if args.json else None,
     )
     fitted.best.save(out)
-    results = about(task, settings) | {"cell": {"name": cell.name} | asdict(cell)}
+    results = about(task, settings) | {"cell": {"name": model.cell.name} | asdict(model.cell)}
     results |= scored(fitted.score) | {"why": fitted.why, "model": str(out)}
     if fitted.reports:
         results |= {"train_loss": fitted.reports[-1].loss, "steps": fitted.reports[-1].step}
     results["seconds"] = round(time.perf_counter() - start, 3)
     if args.json:
         return print_json(results, indent=None)
-    _print(task, cell, settings, fitted, out)
+    _print(task, settings, fitted, out)
     return 0
 
 
@@ -131,10 +159,10 @@ def _tell(progress: Progress) -> None:
         print_json(progress.values(), indent=None)
 
 
-def _print(task: Task, cell: AnyCell, settings: Settings, fitted: Fitted, out: Path) -> None:
+def _print(task: Task, settings: Settings, fitted: Fitted, out: Path) -> None:
     to = console()
-    to.print(score_table(task, {cell.heading: fitted.score}))
-    to.print(" ".join([f"Solved is: {task.criterion}.", *cell.notes]))
+    to.print(score_table(task, {fitted.model.cell.heading: fitted.score}))
+    to.print(" ".join([f"Solved is: {task.criterion}.", *fitted.model.notes]))
     if fitted.reports:
         step = fitted.reports[-1].step
         to.print(f"Ended after step {step} of {settings.steps}: {_ENDED[fitted.why]}.")
@@ -155,9 +183,30 @@ def _check_files(args: argparse.Namespace, out: Path, checkpoint: Path) -> None:
             )
 
 
-def _settings(args: argparse.Namespace, checkpoint: Path) -> Settings:
+def _task(args: argparse.Namespace, checkpoint: Checkpoint | None) -> Task:
+    """The task as asked for; the rest as in the checkpoint that is resumed, or as usual."""
+    then = {} if checkpoint is None else checkpoint.about["task"].get("settings", {})
+    length = {} if args.length is None else {"length": args.length}
+    try:
+        return make_task(args.task, {**then, **length})
+    except TypeError as error:  # a checkpoint may say anything
+        raise CheckpointError(f"the task of the checkpoint cannot be made: {error}") from None
+
+
+def _model(
+    args: argparse.Namespace, task: Task, settings: Settings, checkpoint: Checkpoint | None
+) -> Model:
+    """A new model, or that of the checkpoint, which is compared with one that is asked for."""
+    asked = {name: getattr(args, name) for name in _MODEL if getattr(args, name) is not None}
+    if checkpoint is not None and not asked and args.hidden is None:
+        return model_in(checkpoint)
+    rng = random_streams(settings.seed).params
+    return Model.create(CELLS[args.cell], seed=rng, task=task, hidden_size=args.hidden, **asked)
+
+
+def _settings(args: argparse.Namespace, checkpoint: Checkpoint | None) -> Settings:
     """What is asked for; the rest as in the checkpoint that is resumed, or as usual."""
-    usual = settings_in(read_checkpoint(checkpoint)) if args.resume else Settings()
+    usual = Settings() if checkpoint is None else settings_in(checkpoint)
     names = {f.name for f in fields(Settings)}
     asked = {k: v for k, v in vars(args).items() if k in names and v is not None}
     numbers = {option.name: getattr(args, option.name) for option in _numbers()}
@@ -180,14 +229,3 @@ def _numbers() -> dict[Option, list[str]]:
             if option.name != "steps":  # all schedules end where training does
                 takers.setdefault(option.name, (option, []))[1].append(kind)
     return dict(takers.values())
-
-
-def _cell(args: argparse.Namespace, task: Task) -> AnyCell:
-    kind = CELLS[args.cell]
-    sizes = {"input_size": task.input_size, "hidden_size": args.hidden}
-    if issubclass(kind, Gated):
-        memory = max(task.steps, 3) if args.memory is None else args.memory or None
-        return kind(**sizes, memory=memory)
-    if args.memory is not None:
-        raise ConfigError(f"a cell of kind {args.cell} has no gates for --memory to set")
-    return kind(**sizes)

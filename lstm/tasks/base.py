@@ -19,6 +19,10 @@ class Batch(NamedTuple):
     """(T, B, I)"""
     ys: NDArray[Any]
     """(B, ...), as the task's `target_shape` and `target_dtype` say."""
+    lengths: NDArray[np.integer[Any]] | None = None
+    """(B,), of 1 … T, of a task whose `padding` is "lengths"."""
+    mask: NDArray[np.bool_] | None = None
+    """(T, B), True where a step counts, of a task whose `padding` is "mask"."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class Task(ABC):
     """What is predicted from: "last", one output at the end, or "every", one a step."""
     vocabulary: ClassVar[int | None] = None
     """How many tokens there are, of a task whose inputs are integer tokens (T, B)."""
+    padding: ClassVar[str | None] = None
+    """What says where sequences of unequal length end: "lengths", "mask", or nothing. Targets of
+    padded steps are the task's to leave out, as by `ignore_index=` of its loss."""
     baseline: ClassVar[float]
     """The loss of the best prediction that does not look at the sequence."""
     baseline_words: ClassVar[str] = "baseline"
@@ -61,9 +68,17 @@ class Task(ABC):
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """That many new sequences."""
 
+    def batch_at(self, position: int, rng: np.random.Generator, size: int) -> Batch:
+        """The sequences that training draws after `position` batches.
+
+        A task whose batches follow one another, as parts of a long text do, says this anew, by
+        position; for others it is `batch`.
+        """
+        return self.batch(rng, size)
+
     @abstractmethod
     def loss(self, prediction: Expr, target: Expr) -> Expr:
-        """A scalar; prediction is (B, output_size)."""
+        """A scalar; prediction is (B, output_size), or (T, B, output_size) of every step."""
 
     @abstractmethod
     def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """Training a model, and telling how well it does."""
 
-from lstm.training.course import settings_in
+from lstm.training.course import model_in, settings_in
 from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Score, evaluate
 from lstm.training.fitting import Fitted, fit
 from lstm.training.loop import train
@@ -24,6 +24,7 @@ __all__ = [
     "evaluate",
     "fit",
     "inputs_of",
+    "model_in",
     "random_streams",
     "settings_in",
     "train",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from typing import Any
@@ -12,14 +12,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from lstm.errors import ConfigError
+from lstm.layers import Layer, Readout
 from lstm.model import Model
 from lstm.optim import Optimizer
+from lstm.params import flatten
 from lstm.store.checkpoint import Checkpoint
+from lstm.store.parts import build
 from lstm.tasks import Task
 from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Evaluation, Score
 from lstm.training.loop import next_step, trainer_of
 from lstm.training.settings import Settings
-from lstm.training.state import by_dotted_name
 from lstm.training.streams import random_streams
 from lstm.training.trainer import Report
 
@@ -98,7 +100,7 @@ class Course:
         """A copy of the model where validation went best, or as it is where none was made."""
         model = self.model.copy()
         if self.best is not None:
-            for name, p in by_dotted_name(model.params).items():
+            for name, p in flatten(model.params).items():
                 p.value = self.best.values[name]
         return model
 
@@ -134,6 +136,20 @@ class Course:
             raise ConfigError(f"it waited {waited!r:.40} validations")
         self.state.put_back(arrays, about["streams"])
         self.best, self.waited = best, waited
+
+
+def model_in(checkpoint: Checkpoint, own: Iterable[type[Any]] = ()) -> Model:
+    """The model of a checkpoint, as it was after its last step. own: as of `Model.load`.
+
+    Raises ConfigError.
+    """
+    config = checkpoint.about["model"]
+    layers, readout = (build(config.get(part), own) for part in ("layers", "readout"))
+    if not isinstance(layers, Layer) or not isinstance(readout, Readout):
+        raise ConfigError("its model is not made of layers and a readout")
+    head = "params."
+    values = {k.removeprefix(head): v for k, v in checkpoint.arrays.items() if k.startswith(head)}
+    return Model.of(layers, readout, values, checkpoint.about["task"])
 
 
 def settings_in(checkpoint: Checkpoint) -> Settings:

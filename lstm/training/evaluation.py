@@ -9,7 +9,13 @@ import numpy as np
 import minigrad as mg
 from lstm.model import Model
 from lstm.tasks import Task
-from lstm.training.streams import check_fits, inputs_of, random_streams
+from lstm.training.streams import (
+    check_fits,
+    inputs_of,
+    padding_of,
+    random_streams,
+    values_of,
+)
 
 TEST_SEQUENCES = 2000  # as many as the adding problem's criterion asks for
 TEST_BATCH = 500
@@ -29,21 +35,22 @@ class Evaluation:
     """A model's predictions for a task, compiled once and asked often."""
 
     def __init__(self, model: Model, task: Task) -> None:
-        xs, ys = inputs_of(task, TEST_BATCH, model.dtype)
-        output = model.output(xs)
+        inputs = xs, ys, *_ = inputs_of(task, TEST_BATCH, model.dtype)
+        output = model.output(xs, **padding_of(task, inputs))
         self._task = task
-        self._run = mg.function([xs, ys], [output, task.loss(output, ys)])
+        self._run = mg.function(inputs, [output, task.loss(output, ys)])
 
     def score(self, rng: np.random.Generator, batches: int) -> Score:
         """With what the parameters hold now, on so many batches of 500 sequences each."""
         predictions, targets, losses = [], [], []
         for _ in range(batches):
             batch = self._task.batch(rng, TEST_BATCH)
-            prediction, loss = self._run(*batch)
+            prediction, loss = self._run(*values_of(batch))
             predictions.append(prediction)
             targets.append(batch.ys)
             losses.append(float(loss))
-        prediction, target = np.concatenate(predictions), np.concatenate(targets)
+        axis = 0 if self._task.readout == "last" else 1  # (T, B, ...) of every step
+        prediction, target = np.concatenate(predictions, axis), np.concatenate(targets, axis)
         return Score(
             float(np.mean(losses)),
             float(self._task.correct(prediction, target).mean()),

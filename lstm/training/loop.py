@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import minigrad as mg
 from lstm.errors import ConfigError, TrainingError
 from lstm.model import Model
 from lstm.optim import Optimizer
+from lstm.params import Tree, flatten, rebuild
 from lstm.tasks import Task
 from lstm.training.settings import Settings
 from lstm.training.streams import (
     check_fits,
     inputs_of,
+    padding_of,
     put_stream,
     random_streams,
     stream_values,
+    values_of,
 )
 from lstm.training.trainer import Report, Trainer
 
@@ -54,12 +58,35 @@ def trainer_of(
     model: Model, task: Task, settings: Settings, optimizer: Optimizer | None = None
 ) -> Trainer:
     """What trains a model on a task, with the stream of its batches, before the first step."""
-    xs, ys = inputs_of(task, settings.batch, model.dtype)
-    loss = task.loss(model.output(xs), ys)
+    inputs = xs, ys, *_ = inputs_of(task, settings.batch, model.dtype)
+    key = mg.param("dropout", mg.key(settings.seed).eval())
+    start = _carried(model, settings.batch) if settings.stateful else None
+    run = model.run(
+        xs,
+        state=start,
+        key=mg.fold_in(key, 1),
+        truncate=settings.truncate,
+        **padding_of(task, inputs),
+    )
+    loss = task.loss(run.output, ys)
+    updates = {key: mg.fold_in(key, 0)} if any(n is key for n in mg.toposort(loss)) else {}
+    if start is not None:
+        last = flatten(run.last)
+        updates |= {leaf: last[name] for name, leaf in flatten(start).items()}
     chosen = settings.make_optimizer() if optimizer is None else optimizer
-    trainer = Trainer(loss, [xs, ys], model.params, chosen, settings.clip)
+    trainer = Trainer(loss, inputs, model.params, chosen, settings.clip, updates=updates)
     trainer.state.streams["batches"] = random_streams(settings.seed).batches
     return trainer
+
+
+def _carried(model: Model, batch: int) -> Tree:
+    """A model's first state, as leaves that the next one is written into."""
+    backward = [place for place in model.recurrent() if place.endswith(".backward")]
+    if backward:
+        raise ConfigError(f"stateful= needs layers that read forward only, and not {backward[0]}")
+    zeros = model.initial_state(batch)
+    leaves = {name: mg.param(name, zero.eval()) for name, zero in flatten(zeros).items()}
+    return rebuild(zeros, leaves, "parts of the state")
 
 
 def next_step(trainer: Trainer, task: Task, batch: int) -> Report:
@@ -67,7 +94,7 @@ def next_step(trainer: Trainer, task: Task, batch: int) -> Report:
     stream = trainer.state.streams["batches"]
     before = stream_values(stream)
     try:
-        return trainer.step(*task.batch(stream, batch))
+        return trainer.step(*values_of(task.batch_at(trainer.state.steps, stream, batch)))
     except TrainingError:
         put_stream(stream, before)
         raise

@@ -23,6 +23,9 @@ class Settings:
     optimizer, schedule: names in `lstm.optim.OPTIMIZERS` and `lstm.optim.SCHEDULES`, with further
         numbers that these take: optimizer_options={"decay": 0.01}.
     warmup: steps in which the rate rises from zero, before the schedule begins.
+    truncate: gradients go back so many steps at most, as in `minigrad.scan`.
+    stateful: a sequence starts from the state in which the one of its place in the batch before
+        ended, for tasks whose batches follow one another.
 
     Raises ConfigError for what cannot be.
     """
@@ -37,6 +40,8 @@ class Settings:
     schedule: str = "cosine"
     schedule_options: Mapping[str, float] = field(default_factory=dict)
     warmup: int = 0
+    truncate: int | None = None
+    stateful: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch", 1), ("seed", 0), ("warmup", 0)):
@@ -47,6 +52,10 @@ class Settings:
         object.__setattr__(self, "rate", check_number("rate", self.rate, above=0))
         if self.clip is not None:
             object.__setattr__(self, "clip", check_number("clip", self.clip, above=0))
+        if self.truncate is not None:
+            object.__setattr__(self, "truncate", check_count("truncate", self.truncate))
+        if type(self.stateful) is not bool:
+            raise ConfigError(f"stateful must be True or False, not {self.stateful!r:.40}")
         for name in ("optimizer_options", "schedule_options"):
             object.__setattr__(self, name, _options(name, getattr(self, name)))
         self.make_optimizer()  # raises now for names and options that cannot be

@@ -94,18 +94,3 @@ def _same_names(what: str, expected: set[str], names: set[str]) -> None:
             raise ConfigError(
                 f"{what} are {how}: {', '.join(f'{name!r:.60}' for name in wrong[:5])}{more}"
             )
-
-
-def by_dotted_name(tree: Mapping[str, Any]) -> dict[str, Expr]:
-    """The leaves of nested mappings by their names, joined by dots.
-
-    >>> list(by_dotted_name({"layer1": {"W": 1, "b": 2}, "W_y": 3}))
-    ['layer1.W', 'layer1.b', 'W_y']
-    """
-    named: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            named |= {f"{name}.{inner}": leaf for inner, leaf in by_dotted_name(value).items()}
-        else:
-            named[name] = value
-    return named

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,6 @@ class Streams(NamedTuple):
     batches: np.random.Generator
     test: np.random.Generator
     validation: np.random.Generator
-    dropout: np.random.Generator
 
 
 def random_streams(seed: int) -> Streams:
@@ -33,12 +33,31 @@ def random_streams(seed: int) -> Streams:
     return Streams(*map(np.random.default_rng, seeds))
 
 
-def inputs_of(task: Task, batch: int, dtype: str) -> tuple[Expr, Expr]:
-    """Variables for one batch of a task: xs (T, B, I) and ys."""
+def inputs_of(task: Task, batch: int, dtype: str) -> list[Expr]:
+    """Variables for one batch of a task: xs (T, B, I), or tokens (T, B); ys; and what says where
+    sequences end, where the task's `padding` names it."""
     batch = check_count("batch", batch)
-    xs = mg.var("xs", (task.steps, batch, task.input_size), dtype)
+    if task.vocabulary is None:
+        xs = mg.var("xs", (task.steps, batch, task.input_size), dtype)
+    else:
+        xs = mg.var("xs", (task.steps, batch), "int64")
     target_dtype = dtype if task.target_dtype.startswith("float") else task.target_dtype
-    return xs, mg.var("ys", task.target_shape(batch), target_dtype)
+    ys = mg.var("ys", task.target_shape(batch), target_dtype)
+    ends = {
+        "lengths": lambda: mg.var("lengths", (batch,), "int64"),
+        "mask": lambda: mg.var("mask", (task.steps, batch), "bool"),
+    }
+    return [xs, ys] if task.padding is None else [xs, ys, ends[task.padding]()]
+
+
+def padding_of(task: Task, inputs: Sequence[Expr]) -> dict[str, Expr]:
+    """What a model is told of where sequences end, by name."""
+    return {} if task.padding is None else {task.padding: inputs[2]}
+
+
+def values_of(batch: Sequence[Any]) -> list[Any]:
+    """The arrays of a batch, as the variables of `inputs_of` take them."""
+    return [value for value in batch if value is not None]
 
 
 def check_fits(model: Model, task: Task) -> None:
@@ -50,11 +69,22 @@ def check_fits(model: Model, task: Task) -> None:
             else "lstm.Adding(length=100)"
         )
         raise ConfigError(f"a task is needed, such as {way}, not {task!r:.40}")
-    sizes = model.input_size, model.output_size
-    if sizes != (task.input_size, task.output_size):
+    if task.padding not in (None, "lengths", "mask"):
         raise ConfigError(
-            f"the model has {sizes[0]} inputs and {sizes[1]} outputs, but the task {task.name} "
-            f"has {task.input_size} and {task.output_size}"
+            f"a task's padding is 'lengths', 'mask' or None, not {task.padding!r:.40}"
+        )
+    sizes = model.input_size, model.output_size
+    asked = task.input_size if task.vocabulary is None else task.vocabulary, task.output_size
+    if sizes != asked or model.layers.tokens != (task.vocabulary is not None):
+        kinds = ["tokens" if yes else "inputs" for yes in (model.layers.tokens, task.vocabulary)]
+        raise ConfigError(
+            f"the model has {sizes[0]} {kinds[0]} and {sizes[1]} outputs, but the task {task.name} "
+            f"has {asked[0]} {kinds[1]} and {asked[1]}"
+        )
+    if model.readout.read != task.readout:
+        raise ConfigError(
+            f"the model's readout reads {model.readout.read!r}, but the task {task.name} predicts "
+            f"from {task.readout!r}: Model.create(..., readout={task.readout!r})"
         )
 
 

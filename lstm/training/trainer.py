@@ -11,8 +11,9 @@ import numpy as np
 import minigrad as mg
 from lstm.errors import ConfigError, TrainingError
 from lstm.optim import Optimizer, clip_by_global_norm, global_norm
+from lstm.params import flatten
 from lstm.training.diagnosis import Bad, diagnosis
-from lstm.training.state import TrainingState, by_dotted_name
+from lstm.training.state import TrainingState
 from minigrad import Expr
 
 
@@ -66,7 +67,7 @@ class Trainer:
         outputs: Sequence[Expr] = (),
         updates: Mapping[Expr, Expr] | None = None,
     ) -> None:
-        self.state = state = _state(by_dotted_name(params), optimizer, list(updates or {}))
+        self.state = state = _state(flatten(params), optimizer, list(updates or {}))
         self._grads = mg.grad(loss, state.params)
         norm = global_norm(self._grads)
         clipped = self._grads if clip is None else clip_by_global_norm(self._grads, clip)
