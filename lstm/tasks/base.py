@@ -19,10 +19,15 @@ class Batch(NamedTuple):
     """(T, B, I)"""
     ys: NDArray[Any]
     """(B, ...), as the task's `target_shape` and `target_dtype` say."""
-    lengths: NDArray[np.integer[Any]] | None = None
-    """(B,), of 1 … T, of a task whose `padding` is "lengths"."""
-    mask: NDArray[np.bool_] | None = None
-    """(T, B), True where a step counts, of a task whose `padding` is "mask"."""
+
+
+class PaddedBatch(NamedTuple):
+    """The same of sequences of unequal length, for a task that says how they end: `padding`."""
+
+    xs: NDArray[Any]
+    ys: NDArray[Any]
+    ends: NDArray[Any]
+    """lengths (B,), integers of 1 … T; or a mask (T, B) of bool, True where a step counts."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,8 @@ class Task(ABC):
     vocabulary: ClassVar[int | None] = None
     """How many tokens there are, of a task whose inputs are integer tokens (T, B)."""
     padding: ClassVar[str | None] = None
-    """What says where sequences of unequal length end: "lengths", "mask", or nothing. Targets of
-    padded steps are the task's to leave out, as by `ignore_index=` of its loss."""
+    """What says where sequences of unequal length end: "lengths", "mask", or nothing. Batches are
+    then PaddedBatch. Targets of padded steps are the task's to leave out, as by `ignore_index=`."""
     baseline: ClassVar[float]
     """The loss of the best prediction that does not look at the sequence."""
     baseline_words: ClassVar[str] = "baseline"
@@ -65,10 +70,10 @@ class Task(ABC):
         """The shape of `ys` for that many sequences."""
 
     @abstractmethod
-    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+    def batch(self, rng: np.random.Generator, size: int) -> Batch | PaddedBatch:
         """That many new sequences."""
 
-    def batch_at(self, position: int, rng: np.random.Generator, size: int) -> Batch:
+    def batch_at(self, position: int, rng: np.random.Generator, size: int) -> Batch | PaddedBatch:
         """The sequences that training draws after `position` batches.
 
         A task whose batches follow one another, as parts of a long text do, says this anew, by

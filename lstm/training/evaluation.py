@@ -14,7 +14,6 @@ from lstm.training.streams import (
     inputs_of,
     padding_of,
     random_streams,
-    values_of,
 )
 
 TEST_SEQUENCES = 2000  # as many as the adding problem's criterion asks for
@@ -45,7 +44,7 @@ class Evaluation:
         predictions, targets, losses = [], [], []
         for _ in range(batches):
             batch = self._task.batch(rng, TEST_BATCH)
-            prediction, loss = self._run(*values_of(batch))
+            prediction, loss = self._run(*batch)
             predictions.append(prediction)
             targets.append(batch.ys)
             losses.append(float(loss))

@@ -18,7 +18,6 @@ from lstm.training.streams import (
     put_stream,
     random_streams,
     stream_values,
-    values_of,
 )
 from lstm.training.trainer import Report, Trainer
 
@@ -94,7 +93,7 @@ def next_step(trainer: Trainer, task: Task, batch: int) -> Report:
     stream = trainer.state.streams["batches"]
     before = stream_values(stream)
     try:
-        return trainer.step(*values_of(task.batch_at(trainer.state.steps, stream, batch)))
+        return trainer.step(*task.batch_at(trainer.state.steps, stream, batch))
     except TrainingError:
         put_stream(stream, before)
         raise

@@ -55,11 +55,6 @@ def padding_of(task: Task, inputs: Sequence[Expr]) -> dict[str, Expr]:
     return {} if task.padding is None else {task.padding: inputs[2]}
 
 
-def values_of(batch: Sequence[Any]) -> list[Any]:
-    """The arrays of a batch, as the variables of `inputs_of` take them."""
-    return [value for value in batch if value is not None]
-
-
 def check_fits(model: Model, task: Task) -> None:
     """Raise ConfigError unless this is a task, with the inputs and the outputs of the model."""
     if not isinstance(task, Task):
@@ -77,9 +72,10 @@ def check_fits(model: Model, task: Task) -> None:
     asked = task.input_size if task.vocabulary is None else task.vocabulary, task.output_size
     if sizes != asked or model.layers.tokens != (task.vocabulary is not None):
         kinds = ["tokens" if yes else "inputs" for yes in (model.layers.tokens, task.vocabulary)]
+        other = "" if kinds[0] == kinds[1] else f" {kinds[1]}"
         raise ConfigError(
             f"the model has {sizes[0]} {kinds[0]} and {sizes[1]} outputs, but the task {task.name} "
-            f"has {asked[0]} {kinds[1]} and {asked[1]}"
+            f"has {asked[0]}{other} and {asked[1]}"
         )
     if model.readout.read != task.readout:
         raise ConfigError(
