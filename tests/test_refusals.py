@@ -17,6 +17,7 @@ from lstm.errors import ConfigError
 from lstm.figures import cell_unrolled
 from lstm.figures.panels import bins, ticks
 from lstm.gradient_flow import measure
+from lstm.layers import Readout
 from lstm.model import Model
 from lstm.tasks import Adding
 from lstm.training import Settings, evaluate, inputs_of, train
@@ -43,7 +44,7 @@ COUNTS = {
     "batch of a state": ("batch", lambda n: LSTM(2, 3).initial_state(n)),
     "hidden_size": ("hidden_size", lambda n: LSTM(2, n)),
     "input_size": ("input_size", lambda n: LSTM(n, 2)),
-    "output_size": ("output_size", lambda n: Model.create(LSTM(2, 3), n, 0)),
+    "output_size": ("output_size", lambda n: Readout(3, n)),
     "steps of bins": ("steps", bins),
     "most of bins": ("most", lambda n: bins(5, n)),
     "steps of ticks": ("steps", ticks),
