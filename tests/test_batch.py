@@ -322,3 +322,19 @@ def test_a_jacobian_has_the_dtype_of_what_it_is_taken_by():
     for wrong in (2.0, mg.var("k", (0,), "int64")):
         with pytest.raises(mg.DTypeError, match="cannot differentiate"):
             mg.jacobian(wrong, x)
+
+
+def test_what_differs_passes_from_carry_to_carry():
+    def sums(xs):
+        def step(carry, x):
+            a, b, c = carry
+            return (a + b, b + c, c + x), a
+
+        return mg.scan(step, (mg.const(0.0),) * 3, xs)
+
+    values = np.arange(12.0).reshape(2, 6)
+    xs = mg.var("xs", values.shape)
+    (last, *_), firsts = mg.vmap(sums)(xs)
+    expected = [np.cumsum(np.cumsum(np.cumsum(v)))[:3] for v in values]  # three steps later
+    assert_allclose(firsts.eval({xs: values}), np.pad(expected, ((0, 0), (3, 0))))
+    assert last.shape == (2,)

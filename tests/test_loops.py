@@ -518,3 +518,11 @@ def test_an_lstm_keeps_six_values_a_step_beside_its_state():
     forward, backward = bodies(mg.function(inputs, grads))
     assert sum(y.size for y in forward.ys) == 7 * B * H
     assert len(backward.xs) == 6
+
+
+def test_what_slices_read_of_rows_and_across_parts_stays():
+    (x, W), at = random_inputs(x=(5, 2, 3), W=(3, 4))
+    last, _ = mg.scan(lambda c, x: (mg.tanh(c + mg.sum((c @ W)[:1, 1:3]) + x), None), x[0], x)
+    y = mg.concat([mg.sin(last), mg.cos(last)], 1)[:, 2:5]
+    plain = mg.function([x, W], y, simplify=False, backend="numpy")
+    assert_allclose(compiled(y, [x, W])(*at), plain(*at), rtol=1e-12)
