@@ -90,10 +90,7 @@ _NODES = {c.id: n for c in _CASES if (n := node_of(c)) is not None}
 def test_every_op_with_attributes_is_mutated():
     covered = {n.op.name for n in _NODES.values()}
     others = {"var", "param", "const", "placeholder", "custom_vjp"}
-    others |= {
-        "labels",
-        "probabilities",
-    }  # registered where lstm is imported; tests/test_losses.py has it
+    others |= {"labels", "probabilities", "within"}  # registered where lstm is imported
     assert covered == {op.name for op in OPS.values() if op.attrs} - others
 
 
@@ -187,6 +184,14 @@ def test_a_node_of_several_results_is_no_operand_and_no_output():
     (number,) = [k for k, n in enumerate(document["nodes"]) if n["op"] == "scan"]
     with pytest.raises(mg.GraphFileError, match="an output must be a tensor"):
         mg.loads(json.dumps(document | {"outputs": [number]}))
+
+
+@pytest.mark.parametrize("infer", [lambda t: t, lambda t: t if t.dtype.kind == "f" else None])
+def test_pointwise_ops_of_users_take_no_several_results(infer):
+    loop = mg.scan(lambda c, r: (c + r, c), mg.zeros(4), x)[0].args[0]
+    op = mg.Op("untold", infer, lambda a: a, no_gradient=True, pointwise=True)
+    with pytest.raises((mg.ShapeError, mg.DTypeError)):
+        make(op, (loop,))
 
 
 def _refusal(op: Any, args: tuple[mg.Expr, ...], attrs: tuple[Any, ...] = ()) -> Any:

@@ -344,7 +344,10 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
         type_ = op.infer(*map(_TYPE_OF, args), *attrs)
     except (ShapeError, DTypeError) as error:
         raise explain(error, op.name, args) from None
-    if not isinstance(type_, (TensorType, TupleType)):
+    except AttributeError:
+        require_tensors(map(_TYPE_OF, args))  # of others a pointwise rule of a user's knows nothing
+        raise
+    if not isinstance(type_, TensorType if op.pointwise else (TensorType, TupleType)):
         raise DTypeError(f"the type rule of {op.name} gives {type_!r:.60}, which is no type")
     fields = _Fields(op, args, attrs, type_, CONTEXT.origin or caller())
     # The class that guards its fields is put on last: setting them around the guard costs twice
