@@ -6,10 +6,10 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
+import cell_cases
 import numpy as np
 import own_cells
 import pytest
-import reference
 from numpy.typing import NDArray
 
 import lstm
@@ -22,16 +22,8 @@ LENGTHS = np.array([6, 1, 4])
 EXACT = {"rtol": 1e-12, "atol": 1e-13}
 
 
-def _mgu_forward(params, state, x):
-    """Zhou et al. 2016, as own_cells.MinimalGated has it."""
-    (h,) = state
-    f = reference.sigmoid(np.concatenate([h, x], 1) @ params["W_f"] + params["b_f"])
-    new = np.tanh(np.concatenate([f * h, x], 1) @ params["W_h"] + params["b_h"])
-    return ((1 - f) * h + f * new,), ()
-
-
-FORWARD = {name: cell.forward for name, cell in reference.CELLS.items()} | {"mgu": _mgu_forward}
-KINDS = {name: lstm.CELLS[name] for name in reference.CELLS} | {"mgu": own_cells.MinimalGated}
+KINDS = {**lstm.CELLS, "own": own_cells.MinimalGated}
+CASES = {**cell_cases.CASES, "own": cell_cases.CASES["mgu"]}
 
 
 def _model(name: str, layers: int, both: bool, **options: Any) -> lstm.Model:
@@ -57,10 +49,11 @@ def _padded(xs: Array, lengths: Array, value: float = np.nan) -> Array:
 
 def _one_way(name: str, params: Any, xs: Array, start: Any, back: bool) -> tuple[Array, Any]:
     """A cell over the steps of xs (T, 1, I): outputs in the places of what was read, last state."""
-    state, hs = start, np.zeros((len(xs), 1, H))
+    case, state, hs = CASES[name], start, np.zeros((len(xs), 1, H))
     for t in reversed(range(len(xs))) if back else range(len(xs)):
-        state, _ = FORWARD[name](params, state, xs[t])
-        hs[t] = state[0]
+        values = case.step(params, state, xs[t])
+        state = {part: values[part] for part in case.state}
+        hs[t] = state["h"]
     return hs, state
 
 
@@ -77,10 +70,10 @@ def _expected(model: lstm.Model, name: str, xs: Array, states: Any) -> tuple[Arr
             runs = [_one_way(name, tree[way], xs, states[layer][way], back) for way, back in ways]
             last[layer] = {way: run[1] for (way, _), run in zip(ways, runs, strict=True)}
             xs = np.concatenate([run[0] for run in runs], -1)
-            end = np.concatenate([run[1][0] for run in runs], -1)
+            end = np.concatenate([run[1]["h"] for run in runs], -1)
         else:
             xs, last[layer] = _one_way(name, tree, xs, states[layer], False)
-            end = last[layer][0]
+            end = last[layer]["h"]
     return end @ params["readout"]["W_y"] + params["readout"]["b_y"], xs, last
 
 
@@ -88,7 +81,7 @@ def _of_one(states: Any, b: int) -> Any:
     """The states of one sequence, as the reference takes them."""
     if isinstance(states, dict):
         return {name: _of_one(inner, b) for name, inner in states.items()}
-    return tuple(np.asarray(part)[b : b + 1] for part in states)
+    return {part: value[b : b + 1] for part, value in states._asdict().items()}
 
 
 def _random_state(model: lstm.Model) -> Any:
@@ -98,7 +91,7 @@ def _random_state(model: lstm.Model) -> Any:
 
 @pytest.mark.parametrize(
     ("name", "layers", "both", "with_lengths"),
-    list(product(FORWARD, (1, 3), (False, True), (False, True))),
+    list(product(CASES, (1, 3), (False, True), (False, True))),
 )
 def test_values_are_those_of_the_equations_in_numpy(name, layers, both, with_lengths):
     model = _model(name, layers, both)
@@ -115,20 +108,8 @@ def test_values_are_those_of_the_equations_in_numpy(name, layers, both, with_len
         np.testing.assert_allclose(output[b], y[0], **EXACT)
         np.testing.assert_allclose(outputs[:length, b], hs[:, 0], **EXACT)
         assert not outputs[length:, b].any()
-        for place, state in _places(states):
-            parts = model.recurrent()[place].cell.state_type._fields
-            for part, value in zip(parts, state, strict=True):
-                np.testing.assert_allclose(last[f"{place}.{part}"][b], value[0], **EXACT)
-
-
-def _places(states: Any, place: str = "") -> Any:
-    """Each state with the dotted name of where it is."""
-    for name, inner in states.items():
-        here = f"{place}.{name}" if place else name
-        if isinstance(inner, dict):
-            yield from _places(inner, here)
-        else:
-            yield here, inner
+        for part, value in flatten(states).items():
+            np.testing.assert_allclose(last[part][b], value[0], **EXACT)
 
 
 def _loss(run: Any, weights: list[Array], b: slice, steps: int) -> mg.Expr:
@@ -142,7 +123,7 @@ def _loss(run: Any, weights: list[Array], b: slice, steps: int) -> mg.Expr:
 ALL = {"layers": 2, "both": True, "layer_norm": True, "residual": True, "zoneout": 0.25}
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "mgu"])
+@pytest.mark.parametrize("name", ["lstm", "gru", "own"])
 @pytest.mark.parametrize("options", [{}, {"layers": 2, "both": True}, ALL], ids=len)
 @pytest.mark.parametrize(
     ("by", "unrolled"), [("lengths", False), ("lengths", True), ("mask", False)]

@@ -45,7 +45,9 @@ def usual_stack(
     """
     check_layer(cell, Cell)
     layers = check_count("layers", layers)
-    if layers == 1 and (check_probability("dropout", dropout) or residual):
+    dropout = check_probability("dropout", dropout)
+    input_dropout = check_probability("input_dropout", input_dropout)
+    if layers == 1 and (dropout or residual):
         option = "residual" if residual else "dropout"
         raise ConfigError(
             f"{option} acts between layers, and there is one: give layers=2 or more, or "

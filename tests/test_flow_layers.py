@@ -1,0 +1,113 @@
+"""Gradient flow in models of several layers, both ways, and of padded sequences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lstm
+import minigrad as mg
+from lstm.errors import ConfigError
+from lstm.figures import cell_unrolled, write_flow
+from lstm.gradient_flow import Place, measure, trace
+
+T, B, F, H = 7, 3, 2, 4
+LENGTHS = [7, 3, 5]
+
+
+def _loss(output: mg.Expr, target: mg.Expr) -> mg.Expr:
+    """A sum, so that each sequence's part is what it is alone."""
+    return mg.sum(mg.square(output - target))
+
+
+def _data() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return rng.standard_normal((T, B, F)), rng.standard_normal((B, 1))
+
+
+def _model(cell: Any = lstm.RNN, **options: Any) -> lstm.Model:
+    return lstm.Model.create(cell(F, H, "float64"), 1, 2, **options)
+
+
+@pytest.mark.parametrize("way", ["forward", "backward"])
+@pytest.mark.parametrize("layer", [1, 2])
+@pytest.mark.parametrize("given", [{}, {"lengths": LENGTHS}])
+def test_adjoints_are_those_of_the_layer_that_is_asked_for(layer, way, given) -> None:
+    """∂L/∂b of an RNN, which the loops that train compute, is the sum of ∂L/∂hₜ · (1 - hₜ²) over
+    all steps that count."""
+    model, (xs, ys) = _model(layers=2, bidirectional=True), _data()
+    place = f"layer{layer}.{way}"
+    loss = _loss(model.output(xs, **given), mg.const(ys))
+    expected = mg.grad(loss, model.params[f"layer{layer}"][way]["b_h"]).eval()
+    adjoints = trace(model, xs, ys, _loss, Place(layer, way, **given)).adjoints["h"]
+    hs = np.stack([v["h"].eval() for v in model.unroll(xs, **given).layers[place].values])
+    counts = np.arange(T)[:, None] < given.get("lengths", [T] * B)
+    counts = counts[::-1] if way == "backward" else counts  # as the layer reads
+    terms = adjoints * (1 - hs**2) * counts[:, :, None]
+    np.testing.assert_allclose(terms.sum((0, 1)), expected, rtol=1e-10)
+    flow = measure(model, xs, ys, _loss, layer=layer, direction=way, **given)
+    np.testing.assert_allclose(
+        flow.series["h"].norms, np.sqrt((adjoints**2).sum((1, 2))), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("cell", [lstm.LSTM, lstm.GRU])
+def test_padding_leaves_no_trace_in_a_flow(cell) -> None:
+    model, (xs, ys) = _model(cell, layers=2), _data()
+    padded = np.where((np.arange(T)[:, None] < LENGTHS)[:, :, None], xs, np.nan)
+    flow = measure(model, padded, ys, _loss, lengths=LENGTHS)
+    alone = [measure(model, xs[:n, b : b + 1], ys[b : b + 1], _loss) for b, n in enumerate(LENGTHS)]
+    ends = list(zip(alone, LENGTHS, strict=True))
+    assert flow.loss == pytest.approx(sum(f.loss for f in alone), rel=1e-12)
+    for symbol, series in flow.series.items():
+        # Padding hands on the h of a sequence's end, and its gradient; nobody reads the last C.
+        after = 1.0 if symbol == "h" else 0.0
+        parts = [
+            [f.series[symbol].norms[min(t, n) - 1] * (after if t > n else 1.0) for f, n in ends]
+            for t in range(1, T + 1)
+        ]
+        np.testing.assert_allclose(series.norms, np.linalg.norm(parts, axis=1), rtol=1e-10)
+    mask = np.arange(T)[:, None] < LENGTHS
+    again = measure(model, padded, ys, _loss, mask=mask)
+    assert again.to_json() == flow.to_json()
+
+
+def test_the_last_layer_is_measured_unless_told() -> None:
+    model, (xs, ys) = _model(lstm.LSTM, layers=3, bidirectional=True), _data()
+    told = measure(model, xs, ys, layer="layer3", direction="forward").to_json()
+    assert measure(model, xs, ys).to_json() == told
+    assert measure(model, xs, ys, layer=2).to_json() != told
+    with pytest.raises(ConfigError, match="there is no recurrent layer 4"):
+        measure(model, xs, ys, layer=4)
+
+
+@pytest.mark.parametrize("options", [{"layer_norm": True, "residual": True}, {"zoneout": 0.5}])
+def test_the_line_is_seen_through_what_stands_around_it(options) -> None:
+    """The two parts of the gradient sum to the whole at each step."""
+    model, (xs, ys) = _model(lstm.LSTM, layers=2, **options), _data()
+    found = trace(model, xs, ys, _loss, Place(1, None, LENGTHS))
+    np.testing.assert_allclose(found.line + found.gates_part, found.adjoints["C"], atol=1e-12)
+    flow = measure(model, xs, ys, _loss, layer=1)
+    gate = np.mean(flow.gates["f"].mean)
+    share = options.get("zoneout", 0.0)
+    assert np.mean(flow.split.keep) == pytest.approx(share + (1 - share) * gate, rel=1e-9)
+
+
+def test_a_net_of_tokens_that_is_read_at_every_step() -> None:
+    model = lstm.Model.create(lstm.GRU(F, H), 5, vocabulary=5, readout="every")
+    tokens = np.random.default_rng(0).integers(0, 5, (T, B))
+    flow = measure(model, tokens, tokens, lstm.cross_entropy)
+    assert flow.steps == T and all(norm > 0 for norm in flow.series["h"].norms)
+    with pytest.raises(ConfigError, match=r"but ys is \(3,\)"):
+        measure(model, tokens, tokens[0], lstm.cross_entropy)
+
+
+def test_pictures_of_a_stack(tmp_path) -> None:
+    model, (xs, ys) = _model(lstm.LSTM, layers=2), _data()
+    figure = cell_unrolled(model, xs, ys, steps=2)
+    assert figure.picture.groups == ["step t = 1", "step t = 2"]
+    text = figure.dot
+    assert "layer2.C₂" in text and "layer1.C₀" in text and "layer1.W_f" in text
+    assert {p.name for p in write_flow(tmp_path, model, xs, ys)} >= {"index.html", "flow.svg"}
