@@ -61,17 +61,18 @@ def test_padding_leaves_no_trace_in_a_flow(cell) -> None:
     alone = [measure(model, xs[:n, b : b + 1], ys[b : b + 1], _loss) for b, n in enumerate(LENGTHS)]
     ends = list(zip(alone, LENGTHS, strict=True))
     assert flow.loss == pytest.approx(sum(f.loss for f in alone), rel=1e-12)
-    for symbol, series in flow.series.items():
-        # Padding hands on the h of a sequence's end, and its gradient; nobody reads the last C.
-        after = 1.0 if symbol == "h" else 0.0
-        parts = [
-            [f.series[symbol].norms[min(t, n) - 1] * (after if t > n else 1.0) for f, n in ends]
-            for t in range(1, T + 1)
-        ]
-        np.testing.assert_allclose(series.norms, np.linalg.norm(parts, axis=1), rtol=1e-10)
+    for part in (lambda f: f.series["h"], lambda f: f.main, lambda f: f.split.line,
+                 lambda f: f.split.gates):  # fmt: skip
+        squares = sum(np.pad(np.square(part(f).norms), (0, T - n)) for f, n in ends)
+        np.testing.assert_allclose(part(flow).norms, np.sqrt(squares), rtol=1e-10, atol=1e-300)
+    for part in (lambda f: f.split.keep, lambda f: next(iter(f.gates.values())).mean):
+        for t, mean in enumerate(part(flow)):
+            assert mean == pytest.approx(np.mean([part(f)[t] for f, n in ends if t < n]))
     mask = np.arange(T)[:, None] < LENGTHS
     again = measure(model, padded, ys, _loss, mask=mask)
     assert again.to_json() == flow.to_json()
+    longer = np.concatenate([padded, np.full((2, B, F), np.nan)])
+    assert measure(model, longer, ys, _loss, lengths=LENGTHS).to_json() == flow.to_json()
 
 
 def test_the_last_layer_is_measured_unless_told() -> None:

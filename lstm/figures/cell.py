@@ -58,7 +58,8 @@ def cell_unrolled(
     xs_var, ys_var = variables(model, xs, ys, "target")
     unrolled = model.unroll(xs_var, _start(model, xs.shape[1]))
     value = (loss or loss_of(model))(unrolled.output, ys_var).named("L")
-    count = sum(bool(n.args) for n in mg.toposort(value))
+    inside = set(mg.toposort(value))
+    count = sum(bool(n.args) for n in inside)
     if limit is not None and count > limit:
         raise ConfigError(
             f"{steps} steps are {count} ops, more than {limit}; "
@@ -72,7 +73,7 @@ def cell_unrolled(
         groups=_groups(unrolled),
         lanes=_lanes(model, unrolled, value),
         places=_places(model, unrolled, value),
-        inline=[*model.flat_params.values(), xs_var, ys_var],
+        inline=[n for n in (*model.flat_params.values(), xs_var, ys_var) if n in inside],
         shapes=False,
         scale=scale,
         limit=None,

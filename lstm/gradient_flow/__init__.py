@@ -65,6 +65,7 @@ def measure(
     Work and memory grow linearly with T. Raises ConfigError for data of a wrong shape, and for a
     task that `lstm.TASKS` does not have.
 
+    >>> import numpy as np
     >>> from lstm.cells import RNN
     >>> model = Model.create(RNN(input_size=2, hidden_size=4), output_size=1, seed=0)
     >>> flow = measure(model, np.ones((6, 3, 2)), np.ones((3, 1)))
@@ -74,7 +75,7 @@ def measure(
     cell = model.recurrent()[model.place(layer, direction)].cell
     line, gates = anatomy(cell)
     traced = trace(model, xs, ys, loss, Place(layer, direction, lengths, mask))
-    steps, batch = np.shape(xs)[:2]
+    steps, batch = next(iter(traced.adjoints.values())).shape[:2]
     kind, name = type(cell), cell.name
     flow = Flow(
         name if CELLS.get(name, kind) is kind else kind.__name__,  # no other cell under our names
@@ -84,9 +85,12 @@ def measure(
         traced.loss,
         series_of(traced),
         split_of(line, traced),
-        {name: gate_of(gates[name], values) for name, values in traced.gates.items()},
+        {
+            name: gate_of(gates[name], traced.counted(values))
+            for name, values in traced.gates.items()
+        },
         [],
-        model.cell.heading,
-        model.cell.output,
+        cell.heading,
+        cell.output,
     )
     return replace(flow, diagnosis=diagnose(flow))

@@ -222,7 +222,7 @@ def split_of(line: Line | None, traced: Trace) -> Split | None:
     return Split(
         line.symbol,
         line.factor,
-        [float(step.mean(dtype=np.float64)) for step in traced.factor],
+        [float(step.mean(dtype=np.float64)) for step in traced.counted(traced.factor)],
         _series(line.symbol, traced.line, larger.line),
         _series(line.symbol, traced.gates_part, larger.gates_part),
     )
@@ -238,14 +238,14 @@ def _series(symbol: str, steps: Floats, enlarged: Floats | None) -> Series:
     return Series(symbol, norms, kinds[::-1])
 
 
-def gate_of(gate: Gate, values: Floats) -> GateValues:
-    """What the values of one gate come to."""
-    flat = values.reshape(len(values), -1)
+def gate_of(gate: Gate, steps: Sequence[Floats]) -> GateValues:
+    """What the values of one gate at each step come to."""
+    flat = np.concatenate(steps)
     return GateValues(
         *gate,
-        mean=[float(x) for x in flat.mean(axis=1, dtype=np.float64)],
-        low=[float(x) for x in flat.min(axis=1)],
-        high=[float(x) for x in flat.max(axis=1)],
+        mean=[float(step.mean(dtype=np.float64)) for step in steps],
+        low=[float(step.min()) for step in steps],
+        high=[float(step.max()) for step in steps],
         open=float((flat > OPEN).mean()),
         closed=float((flat < CLOSED).mean()),
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.cells.anatomy import Anatomy, anatomy, line_over_time
 from lstm.errors import ConfigError
-from lstm.layers import Written
+from lstm.layers import Written, mask_of
 from lstm.losses import mse
 from lstm.model import Model
 from lstm.tasks import TASKS
@@ -36,8 +36,16 @@ class Trace:
     factor: Floats | None
     """What each step multiplies the line by."""
     gates: dict[str, Floats]
+    counts: NDArray[np.bool_] | None = None
+    """(T, B): which steps are no padding; None: all."""
     enlarged: Trace | None = None
     """Where something is zero, the same in float64 and of a much larger ∂L/∂L."""
+
+    def counted(self, values: Floats) -> list[Floats]:
+        """Of each step, the values (B, H) that are no padding's, side by side."""
+        if self.counts is None:
+            return list(values.reshape(len(values), -1))
+        return [step[here].ravel() for step, here in zip(values, self.counts, strict=True)]
 
     @property
     def has_zeros(self) -> bool:
@@ -64,12 +72,27 @@ def trace(
     xs_array, ys_array = np.asarray(xs), np.asarray(ys)
     check_batch(model, xs_array, ys_array)
     loss, at = loss or loss_of(model), at or Place()
+    if at.lengths is not None or at.mask is not None:
+        at, counted = _masked(model, len(xs_array), at)
+        xs_array = xs_array[counted]
+        ys_array = ys_array[counted] if model.readout.read == "every" else ys_array
     traced = _trace(model, xs_array, ys_array, loss, at, 1.0)
     if not traced.has_zeros:
         return traced
     # What is zero in float64 too, and of so large a seed, has a factor of zero.
     enlarged = _trace(model.with_dtype("float64"), xs_array, ys_array, loss, at, LARGE_SEED)
     return replace(traced, enlarged=enlarged)
+
+
+def _masked(model: Model, steps: int, at: Place) -> tuple[Place, NDArray[np.bool_]]:
+    """The padding as a mask, without the steps at which all is padding, and which steps stay."""
+    if at.lengths is not None and at.mask is None:
+        at = at._replace(lengths=None, mask=mask_of(at.lengths, steps).eval())
+    mask = np.asarray(at.mask)
+    if at.lengths is not None or mask.ndim != 2 or len(mask) != steps or mask.dtype != bool:
+        return at, np.ones(steps, bool)  # what is wrong is the model's to say
+    counted = np.asarray(mask.any(axis=1))
+    return at._replace(mask=mask[counted]), counted
 
 
 def variables(model: Model, xs: NDArray[Any], ys: NDArray[Any], target: str) -> tuple[Expr, Expr]:
@@ -87,20 +110,35 @@ def _trace(
     value = loss(unrolled.output, ys_var)
     seed_var = mg.var("∂L/∂L", (), value.dtype)
     place = model.place(at.layer, at.direction)
-    cell, adjoints = model.recurrent()[place].cell, mg.Adjoints(value, seed_var)
-    outputs = _outputs(anatomy(cell), unrolled.layers[place], adjoints, value)
+    layer, adjoints = model.recurrent()[place], mg.Adjoints(value, seed_var)
+    line, _ = known = anatomy(layer.cell)
+    outputs = _outputs(known, unrolled.layers[place], adjoints, value)
     run = mg.function([xs_var, ys_var, seed_var], outputs, simplify=False)
     with np.errstate(all="ignore"):
         numbers = run(xs, ys, seed)
-    split = numbers["split"]
-    return Trace(
-        float(numbers["loss"]),
-        _stacked(numbers["adjoints"]),
-        np.stack([along for along, _ in split]) if split else None,
-        np.stack([rest for _, rest in split]) if split else None,
-        np.stack(numbers["factor"]) if split else None,
-        _stacked(numbers["gates"]),
-    )
+    counts = None if at.mask is None else np.asarray(at.mask)[:: -1 if layer.reverse else 1]
+    split, all_adjoints = numbers["split"], _stacked(numbers["adjoints"])
+    along, rest = (np.stack(part) for part in zip(*split, strict=True)) if split else (None, None)
+    factor = np.stack(numbers["factor"]) if split else None
+    if line is not None and factor is not None and counts is not None:
+        along = _along(all_adjoints[line.symbol], factor, counts)
+        rest = all_adjoints[line.symbol] - along
+    gates = _stacked(numbers["gates"])
+    return Trace(float(numbers["loss"]), all_adjoints, along, rest, factor, gates, counts)
+
+
+def _along(whole: Floats, factor: Floats, counts: NDArray[np.bool_]) -> Floats:
+    """What came along the line where sequences end at steps of their own: all that there is at the
+    end of each, times the factors of the steps after."""
+    along, running = np.zeros_like(whole), np.zeros_like(whole[0])
+    ended = np.zeros_like(counts[0])
+    for t in reversed(range(len(whole))):
+        here = counts[t][:, None]
+        step = np.where(ended[:, None], running, whole[t])
+        along[t] = np.where(here, step, 0.0)
+        running = np.where(here, step * factor[t], running)
+        ended = ended | counts[t]
+    return along
 
 
 def _stacked(steps: Mapping[str, Sequence[Floats]]) -> dict[str, Floats]:
@@ -144,7 +182,7 @@ def loss_of(model: Model) -> Loss:
 
 
 def _outputs(cell: Anatomy, written: Written, adjoints: mg.Adjoints, loss: Expr) -> dict[str, Any]:
-    states = written.states[1:]
+    states = written.made
     outputs: dict[str, Any] = {
         "loss": loss,
         "adjoints": {p: [adjoints[getattr(s, p)] for s in states] for p in states[0]._fields},
@@ -153,7 +191,7 @@ def _outputs(cell: Anatomy, written: Written, adjoints: mg.Adjoints, loss: Expr)
         "gates": {name: [values[name] for values in written.values] for name in cell.gates},
     }
     if cell.line is not None:
-        nodes = [getattr(s, cell.line.symbol) for s in written.states]
+        nodes = [getattr(s, cell.line.symbol) for s in (written.states[0], *states)]
         over_time = line_over_time(nodes, loss)
         parts = adjoints.splits(nodes[1:], over_time.detours)
         # Around the detours is along the line.

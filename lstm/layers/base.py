@@ -107,6 +107,8 @@ class Written(NamedTuple):
 
     states: list[Any]
     """The T + 1 states, the initial one first."""
+    made: list[Any]
+    """The T states as the steps made them; after a step of padding the one before stays."""
     values: list[Values]
     """What each of the T steps computes, by symbol, as the cell's `equations` give it."""
     xs: list[Expr]

@@ -89,7 +89,8 @@ class Recurrent(Layer):
             return self._written_out(params, xs, state, mask, streams, context)
 
         def step(state: Any, now: Tree) -> tuple[Any, Expr]:
-            new = self._advance(self._equations(params, state, now["x"], mask), state, now)
+            values = self._equations(params, state, now["x"], mask)
+            new = _kept(self._made(values, state, now), state, now)
             return new, self.cell.output_of(new)
 
         inputs = {"x": xs.each, **streams}
@@ -107,7 +108,7 @@ class Recurrent(Layer):
     ) -> tuple[Steps, Tree]:
         """The same as plain nodes, each named with its step, as in f₁, and noted on the tape."""
         assert context.tape is not None
-        written = Written([state], [], [])
+        written = Written([state], [], [], [])
         rows: dict[int, Expr] = {}
         count = xs.shape[0]
         for t in reversed(range(count)) if self.reverse else range(count):
@@ -118,7 +119,9 @@ class Recurrent(Layer):
             values = self._equations(params, state, x, mask)
             for symbol, value in values.items():
                 value.named(context.tape.name(context.place, symbol, t + 1))
-            state = self._advance(values, state, now)
+            made = self._made(values, state, now)
+            state = _kept(made, state, now)
+            written.made.append(made)
             written.states.append(state)
             written.values.append(values)
             written.xs.append(x)
@@ -137,7 +140,7 @@ class Recurrent(Layer):
         values = self.cell.compute(params, state._replace(**{part: seen}), x)
         return _line_restored(values, part, seen, h)
 
-    def _advance(self, values: Values, state: Any, now: Tree) -> Any:
+    def _made(self, values: Values, state: Any, now: Tree) -> Any:
         """The next state, of what the cell computed and the state before."""
         new = self.cell.state_of(values)._asdict()
         for part, old in state._asdict().items():
@@ -145,8 +148,6 @@ class Recurrent(Layer):
                 new[part] = mg.where(now["stays"][part], old, new[part])
             elif self.zoneout:
                 new[part] = self.zoneout * old + (1 - self.zoneout) * new[part]
-            if "mask" in now:
-                new[part] = mg.where(_per_row(now["mask"], old), new[part], old)
         return type(state)(**new)
 
     # --- what does not depend on the state -------------------------------------------------------
@@ -170,6 +171,14 @@ class Recurrent(Layer):
         p, h = self.recurrent_dropout, self.cell.output_of(state)
         drops = context.split("h").uniform(h.shape) < p
         return mg.where(drops, mg.zeros_like(h), 1 / (1 - p))
+
+
+def _kept(made: Any, state: Any, now: Tree) -> Any:
+    """The state that a step made, or the one before where the step is padding."""
+    if "mask" not in now:
+        return made
+    pairs = zip(made, state, strict=True)
+    return type(state)(*[mg.where(_per_row(now["mask"], old), new, old) for new, old in pairs])
 
 
 def _at(t: int, name: str, stream: Expr) -> Expr:
