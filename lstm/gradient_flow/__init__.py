@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from lstm.cells import CELLS
 from lstm.cells.anatomy import anatomy
 from lstm.gradient_flow.summary import (
