@@ -40,7 +40,6 @@ from minigrad.ops.core import (
 )
 from minigrad.ops.custom import BARRIER
 from minigrad.ops.index import GETITEM, NEW, SCATTER, Entry, all_of, indexed_shape
-from minigrad.ops.linalg import MATMUL
 from minigrad.ops.reduce import CUMSUM
 from minigrad.ops.shape import CONCAT, PERMUTE
 from minigrad.types import Shape
@@ -103,7 +102,7 @@ def _parts(node: Expr) -> Sequence[Expr]:
             return node.args[:1]
         scaled = node.op is multiply.op and uniform_value(node.args[0]) is not None
         return node.args[1:] if scaled else ()
-    return node.args if node.op in (CONCAT, MATMUL) else node.args[:1]
+    return node.args if node.op is CONCAT else node.args[:1]
 
 
 def _where(node: Expr, parts: Sequence[Conditions]) -> Conditions:
@@ -222,11 +221,6 @@ def _concatenated(node: Expr, parts: Sequence[Conditions]) -> Conditions:
     return tuple([c for c in parts[0] if c in shared and c.shape[node.attrs[0]] == 1])
 
 
-def _product(node: Expr, parts: Sequence[Conditions]) -> Conditions:
-    """Of a matrix product: whole rows of the left, whole columns of the right."""
-    return (*along(parts[0], -1), *along(parts[1], -2))
-
-
 def along(conditions: Conditions, axis: int) -> Conditions:
     """What must hold of all that lies along an axis, for any of it to be other than 0."""
     return tuple([_some(c, axis) for c in conditions if c.shape[axis] == 1 or c.op is CONST])
@@ -259,5 +253,4 @@ _RULES: dict[object, Rule] = {
     GETITEM: _read,
     SCATTER: _put,
     CONCAT: _concatenated,
-    MATMUL: _product,
 }
