@@ -42,7 +42,7 @@ from lstm.layers import (
 from lstm.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
 from lstm.metrics import accuracy, bits_per_character, perplexity
 from lstm.model import Model, Run, Unrolled
-from lstm.tasks import TASKS, Adding, Task, make_task
+from lstm.tasks import TASKS, Adding, Batch, Copying, PaddedBatch, Task, make_task
 from lstm.training import (
     Fitted,
     Progress,
@@ -67,11 +67,13 @@ __all__ = [
     "RNN",
     "TASKS",
     "Adding",
+    "Batch",
     "Bidirectional",
     "Cell",
     "CheckpointError",
     "ConfigError",
     "Context",
+    "Copying",
     "CoupledLSTM",
     "Dropout",
     "Embedding",
@@ -85,6 +87,7 @@ __all__ = [
     "Model",
     "ModelFileError",
     "OutputError",
+    "PaddedBatch",
     "PeepholeLSTM",
     "Progress",
     "RNNState",

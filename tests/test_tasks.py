@@ -44,7 +44,7 @@ def test_paper_marks_one_of_the_first_ten_and_one_of_the_first_half():
 def test_the_baseline_is_one_sixth():
     _, ys = sample(Adding(10), 200_000)
     assert abs(float(ys.mean()) - 1) < 0.005
-    assert abs(float(((ys - 1) ** 2).mean()) - Adding.baseline) < 0.002
+    assert abs(float(((ys - 1) ** 2).mean()) - Adding().baseline) < 0.002
 
 
 def test_batches_are_seeded_and_fresh():

@@ -15,15 +15,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    tasks = {name: kind() for name, kind in TASKS.items()}
     if args.json:
         return print_json(
             {
                 name: {"summary": t.summary, "baseline": t.baseline, "criterion": t.criterion}
-                for name, t in TASKS.items()
+                for name, t in tasks.items()
             }
         )
     rows = table("task", "")
-    for name, task in TASKS.items():
+    for name, task in tasks.items():
         rows.add_row(name, f"What is asked: {task.summary}.")
         rows.add_row("", f"Baseline: a loss of {task.baseline:.4f} ({task.baseline_words}).")
         rows.add_row("", f"Solved is: {task.criterion}.")

@@ -51,9 +51,10 @@ def cell_unrolled(
     [['step t = 1', 'step t = 2'], True]
     """
     steps = check_count("steps", steps)
-    xs = np.asarray(xs)[:steps]
-    ys = np.asarray(ys)
+    xs, ys = np.asarray(xs), np.asarray(ys)
     check_batch(model, xs, ys)
+    xs = xs[:steps]
+    ys = ys[:steps] if model.readout.read == "every" else ys
     steps = len(xs)
     xs_var, ys_var = variables(model, xs, ys, "target")
     unrolled = model.unroll(xs_var, _start(model, xs.shape[1]))

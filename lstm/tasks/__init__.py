@@ -9,12 +9,13 @@ from typing import Any
 from lstm.discovery import classes_by_name
 from lstm.errors import ConfigError
 from lstm.tasks.adding import Adding
-from lstm.tasks.base import Task
+from lstm.tasks.base import Batch, PaddedBatch, Task
+from lstm.tasks.copying import Copying
 from minigrad.names import did_you_mean
 
 TASKS: dict[str, type[Task]] = classes_by_name(__name__, __path__, Task)
 
-__all__ = ["TASKS", "Adding", "Task", "make_task"]
+__all__ = ["TASKS", "Adding", "Batch", "Copying", "PaddedBatch", "Task", "make_task"]
 
 
 def make_task(

@@ -48,8 +48,6 @@ class Task(ABC):
     padding: ClassVar[str | None] = None
     """What says where sequences of unequal length end: "lengths", "mask", or nothing. Batches are
     then PaddedBatch. Targets of padded steps are the task's to leave out, as by `ignore_index=`."""
-    baseline: ClassVar[float]
-    """The loss of the best prediction that does not look at the sequence."""
     baseline_words: ClassVar[str] = "baseline"
     """What tables call that prediction, such as "always 1"."""
     criterion: ClassVar[str]
@@ -59,6 +57,11 @@ class Task(ABC):
     def heading(self) -> str:
         """What headings call it: its title, or else its name."""
         return self.title or self.name
+
+    @property
+    @abstractmethod
+    def baseline(self) -> float:
+        """The loss of the best prediction that does not look at the sequence."""
 
     @property
     @abstractmethod
