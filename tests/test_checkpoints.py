@@ -21,7 +21,7 @@ from lstm.errors import CheckpointError, ConfigError
 from lstm.store.checkpoint import FORMAT, Checkpoint, read_checkpoint, write_checkpoint
 from lstm.tasks import Adding
 from lstm.training import Settings, fit, random_streams
-from lstm.training.course import Course, Plan, plan_in, settings_in
+from lstm.training.course import Course, Plan, model_in, plan_in, settings_in
 from lstm.training.streams import check_stream, put_stream, stream_values
 
 TASK = Adding(length=5)
@@ -214,6 +214,8 @@ def outcome(data: bytes, path: Any, course: Course) -> str:
         checkpoint = read_checkpoint(path)
         settings_in(checkpoint)
         plan_in(checkpoint)
+        with suppress(ConfigError):
+            model_in(checkpoint)
         course.resume(checkpoint)
     except (CheckpointError, ConfigError) as error:  # `fit` says where it was for the second
         message = str(error)
