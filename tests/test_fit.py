@@ -124,6 +124,32 @@ def test_any_optimiser():
         assert len(list(train(model_of(lstm.RNN(2, 2)), TASK, settings))) == 2
 
 
+def test_how_the_gates_start_is_said():
+    """Set to remember, or left to forget; and nothing of what has no such gates."""
+    task = Adding(length=30)
+
+    def notes(model):
+        return fit(model, task, Settings(steps=1)).notes
+
+    (remembers,) = notes(lstm.Model.create(lstm.LSTM, task=task))
+    assert "a memory of 30 steps (Tallec & Ollivier 2018)" in remembers
+    (forgets,) = notes(lstm.Model.create(lstm.LSTM(2, 3), 1, 0))
+    assert "some 4 steps; the task has 30. Model.create(lstm.LSTM, task=task)" in forgets
+    assert notes(lstm.Model.create(lstm.RNN(2, 3), 1, 0)) == ()
+    assert notes(lstm.Model.create(lstm.LSTM(2, 3, forget_bias=3.0), 1, 0)) == ()
+
+
+def test_the_bar_shows_notes_loss_and_speed(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    fit(model_of(lstm.LSTM(2, 3)), Adding(length=30), Settings(steps=3), progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    for words in ("the task has 30", "adding", "3/3", "loss 0.", "% correct", "/s"):
+        assert words in captured.err
+    fit(model_of(), TASK, Settings(steps=1))
+    assert capsys.readouterr().err == ""  # quiet where it is no terminal
+
+
 # --- resumed --------------------------------------------------------------------------------------
 
 OPTIMIZERS = {
@@ -346,6 +372,7 @@ def test_saved_every_n_steps(tmp_path):
         ({"patience": 0}, "patience must be a whole number of at least 1"),
         ({"save_every": 0}, "save_every must be a whole number of at least 1"),
         ({"resume": True}, "resume=True needs out="),
+        ({"out": "x", "metrics": "x"}, "are one file"),
         ({"settings": {"steps": 3}}, "settings must be lstm.Settings"),
         ({"settings": 0}, "settings must be lstm.Settings"),
     ],

@@ -57,6 +57,46 @@ def test_reports_hold_the_loss_and_the_norm_before_clipping():
     assert trainer.step().step == 2
 
 
+def test_a_step_gives_other_outputs_and_writes_other_leaves():
+    """Both as they were before the step; and what is written is part of the state."""
+    w, x = mg.param("w", 2.0), mg.var("x")
+    seen, total = mg.param("seen", 0.0), mg.param("total", 1.0)
+    trainer = Trainer(
+        mg.square(w * x), [x], {"w": w}, sgd(0.25), outputs=[w * x, w],
+        updates={seen: seen + 1, total: total * x},
+    )  # fmt: skip
+    report = trainer.step(3.0)
+    assert report[:2] == (1, 36.0)
+    assert report.outputs == (6.0, 2.0)
+    assert float(w.value) == 2.0 - 0.25 * 2 * 2.0 * 9
+    assert (float(seen.value), float(total.value)) == (1.0, 3.0)
+    assert trainer.state.arrays().keys() == {
+        "params.w", "count", "carried.seen", "carried.total",
+    }  # fmt: skip
+
+
+def test_a_bad_step_writes_none_of_them():
+    w, x, seen = mg.param("w", 2.0), mg.var("x"), mg.param("seen", 0.0)
+    trainer = Trainer(mg.log(w * x), [x], {"w": w}, sgd(0.25), updates={seen: seen + 1})
+    with pytest.raises(TrainingError):
+        trainer.step(-1.0)
+    assert (float(w.value), float(seen.value), trainer.state.steps) == (2.0, 0.0, 0)
+
+
+def test_parameters_may_be_a_tree():
+    tree = {"layer1": {"w": mg.param("w", 2.0)}, "b": mg.param("b", 1.0)}
+    trainer = Trainer(tree["layer1"]["w"] * tree["b"], [], tree, sgd(0.5))
+    trainer.step()
+    assert trainer.state.params.keys() == {"layer1.w", "b"}
+    assert (float(tree["layer1"]["w"].value), float(tree["b"].value)) == (1.5, 0.0)
+
+
+def test_leaves_that_are_carried_need_names():
+    w, a, b = mg.param("w", 2.0), mg.param("a", 0.0), mg.param("a", 0.0)
+    with pytest.raises(ConfigError, match="names of their own, not a, a"):
+        Trainer(w * 1.0, [], {"w": w}, sgd(0.5), updates={a: a + 1, b: b + 1})
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_step_is_one_function_of_any_dtype(dtype):
     model, reports = trained(LSTM(2, 3, dtype), Settings(steps=2))

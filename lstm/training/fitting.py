@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lstm.cells import Gated
 from lstm.errors import (
     CheckpointError,
     ConfigError,
@@ -31,6 +32,7 @@ from lstm.training.streams import check_fits
 from lstm.training.trainer import Report
 
 SECONDS_BETWEEN_SAVES = 10.0
+SHORT = 10  # steps that gates remember without being set to
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,8 @@ class Fitted:
     """How `best` does on test sequences."""
     why: str
     """Why it ended: "solved", "patience", "steps", "callback" or "interrupted"."""
+    notes: tuple[str, ...]
+    """How the model started, in sentences, which the bar shows first."""
 
 
 def fit(
@@ -101,11 +105,13 @@ def fit(
         if value is not None:
             check_count(name, value, least)
     course = _course(model, task, settings, optimizer, validate, patience, out if resume else None)
-    saver, reports = _Saver(course, out, save_every), []
+    saver, reports, notes = _Saver(course, out, save_every), [], _notes(model, task)
     with ExitStack() as stack:
         if metrics is not None:
+            if not resume:  # nothing is there, or force= says to write over it
+                Path(metrics).unlink(missing_ok=True)
             log = stack.enter_context(MetricsFile(metrics, course.state.steps))
-        show = stack.enter_context(shown(model.cell.name, course.settings.steps, progress))
+        show = stack.enter_context(shown(task.name, course.settings.steps, notes, progress))
         asked = stack.enter_context(Interruption())
         start, why = time.perf_counter(), course.over()
         while why is None:
@@ -121,7 +127,8 @@ def fit(
         saver.save()
     _pass_on(asked, course, out)
     best = course.best_model()
-    return Fitted(model, best, reports, evaluate(best, task, course.settings.seed), why)
+    score = evaluate(best, task, course.settings.seed)
+    return Fitted(model, best, reports, score, why, notes)
 
 
 # --- before the first step ----------------------------------------------------------------------
@@ -141,8 +148,25 @@ def _check_files(
             raise OutputError(
                 f"{path} is there already: resume=True goes on from it, force=True writes over it"
             )
-    if metrics is not None and force and not resume:
-        Path(metrics).unlink(missing_ok=True)
+    if out is not None and metrics is not None and Path(out) == Path(metrics):
+        raise ConfigError("out= and metrics= are one file; a checkpoint needs one of its own")
+
+
+def _notes(model: Model, task: Task) -> tuple[str, ...]:
+    """What a person should know of how the model starts: also where it forgets too soon."""
+    cells = [layer.cell for layer in model.recurrent().values()]
+    if model.notes or task.steps < SHORT or not any(_forgets(cell) for cell in cells):
+        return model.notes
+    return (
+        f"The gates start at their usual bias, a memory of some 4 steps; the task has {task.steps}."
+        f" Model.create(lstm.{type(cells[-1]).__name__}, task=task) or memory={task.steps} sets "
+        "them to remember (Tallec & Ollivier 2018).",
+    )
+
+
+def _forgets(cell: Any) -> bool:
+    """Whether gates that could be set to remember are not."""
+    return isinstance(cell, Gated) and cell.memory is None and cell.forget_bias <= 1
 
 
 def _course(

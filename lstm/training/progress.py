@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
@@ -37,8 +37,10 @@ Callback: TypeAlias = Callable[[Progress], "bool | None"]
 
 
 @contextmanager
-def shown(name: str, steps: int, visible: bool | None) -> Iterator[Callable[[Progress], None]]:
-    """A function that shows where training stands, on standard error.
+def shown(
+    name: str, steps: int, notes: Sequence[str], visible: bool | None
+) -> Iterator[Callable[[Progress], None]]:
+    """A function that shows where training stands, on standard error, below the notes.
 
     visible: None is where that is a terminal.
     """
@@ -55,6 +57,8 @@ def shown(name: str, steps: int, visible: bool | None) -> Iterator[Callable[[Pro
     head, loss, speed = (TextColumn(text) for text in texts)
     columns = (head, BarColumn(), MofNCompleteColumn(), loss, speed, TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True)) as bar:
+        for note in notes:
+            bar.console.print(note, markup=False, highlight=False)
         job = bar.add_task(name, total=steps, loss="  -   ", score="", speed="")
 
         def show(progress: Progress) -> None:
