@@ -79,9 +79,9 @@ def check_names(names: set[str], expected: set[str], what: str = "tensors") -> N
     """Raise ConfigError unless both are the same."""
     missing, unknown = expected - names, names - expected
     if missing:
-        raise ConfigError(f"{what} are missing: {_listed(missing)}")
+        raise ConfigError(f"{what} are missing: {listed(missing)}")
     if unknown:
-        raise ConfigError(f"{what} are unknown: {_listed(unknown)}; there are {_listed(expected)}")
+        raise ConfigError(f"{what} are unknown: {listed(unknown)}; there are {listed(expected)}")
 
 
 def check_name(name: Any) -> str:
@@ -114,7 +114,8 @@ def _branches(tree: Tree) -> Mapping[str, Any]:
     return branches
 
 
-def _listed(names: set[str], most: int = 12) -> str:
+def listed(names: set[str], most: int = 12) -> str:
+    """Names for a message, whatever they are: in order, each in one line and not for ever."""
     shown = (name if name.isprintable() else repr(name) for name in names)
     ordered = sorted(name if len(name) <= 60 else f"{name[:60]}…" for name in shown)
     more = f" and {len(ordered) - most} more" if len(ordered) > most else ""

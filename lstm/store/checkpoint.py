@@ -19,7 +19,7 @@ from safetensors.numpy import save
 
 from lstm.errors import CheckpointError
 from lstm.files import write_atomically
-from lstm.store.foreign import what_it_is
+from lstm.store.foreign import what_is_wrong
 
 FORMAT = "minigrad-lstm-checkpoint"
 VERSION = 1
@@ -52,7 +52,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     try:
         return _read(Path(path))
     except SafetensorError as error:
-        reason = _what_is_wrong(Path(path), error)
+        reason = what_is_wrong(Path(path), error)
     except OSError as error:
         reason = error.strerror or str(error)
     except _MalformedError as error:
@@ -118,10 +118,3 @@ def _checksum(text: str, arrays: Mapping[str, NDArray[Any]]) -> int:
         total = zlib.crc32(f"{name} {value.dtype} {value.shape}".encode(), total)
         total = zlib.crc32(value.tobytes(), total)
     return total
-
-
-def _what_is_wrong(path: Path, error: SafetensorError) -> str:
-    try:
-        return what_it_is(path) or f"it is no sound safetensors file ({error})"
-    except OSError as problem:
-        return problem.strerror or str(problem)

@@ -55,6 +55,16 @@ def what_it_is(path: Path) -> str:
     return ""
 
 
+def what_is_wrong(path: Path, error: Exception) -> str:
+    """Why a file cannot be read that should be safetensors: what it is instead, or what the reader
+    said, in one line and not for ever."""
+    try:
+        said = " ".join(str(error).split())[:200]
+        return what_it_is(path) or f"it is no sound safetensors file ({said})"
+    except OSError as problem:
+        return problem.strerror or str(problem)
+
+
 def _archive(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:

@@ -19,7 +19,7 @@ from lstm.errors import ConfigError, ModelFileError
 from lstm.files import write_atomically
 from lstm.layers import Layer, Readout
 from lstm.params import check_names, flatten
-from lstm.store.foreign import what_it_is
+from lstm.store.foreign import what_is_wrong
 from lstm.store.parts import build, describe
 
 FORMAT = "minigrad-lstm"
@@ -73,7 +73,7 @@ def read_model(path: str | Path, own: Own = ()) -> Contents:
     try:
         return _read(Path(path), classes)
     except SafetensorError as error:
-        reason = _what_is_wrong(Path(path), error)
+        reason = what_is_wrong(Path(path), error)
     except OSError as error:
         reason = error.strerror or str(error)
     except (ConfigError, _MalformedError) as error:
@@ -93,13 +93,6 @@ def _classes(own: Own) -> list[type[Any]]:
 
 class _MalformedError(Exception):
     """What is wrong with a file, in words that follow a colon."""
-
-
-def _what_is_wrong(path: Path, error: SafetensorError) -> str:
-    try:
-        return what_it_is(path) or f"it is no sound safetensors file ({error})"
-    except OSError as problem:
-        return problem.strerror or str(problem)
 
 
 def _read(path: Path, own: list[type[Any]]) -> Contents:

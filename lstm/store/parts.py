@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from lstm.cells import CELLS, Cell
 from lstm.errors import ConfigError
 from lstm.layers import LAYERS, Layer
+from lstm.params import listed
 
 Part: TypeAlias = "Layer | Cell[Any]"
 PARTS: dict[str, type[Any]] = {**CELLS, **LAYERS}
@@ -71,8 +72,8 @@ def build(config: Any, own: Iterable[type[Any]] = (), depth: int = 0) -> Any:
     settings = {k: v for k, v in config.items() if k not in ("kind", "class")}
     unknown = set(settings) - set(_settings(kind))
     if unknown:
-        listed = ", ".join(sorted(unknown))
-        raise ConfigError(f"its {_word(kind)} {kind.name} has unknown settings: {listed}")
+        names = listed(unknown)
+        raise ConfigError(f"its {_word(kind)} {kind.name} has unknown settings: {names}")
     try:
         return kind(**{name: _built(value, own, depth + 1) for name, value in settings.items()})
     except TypeError as error:

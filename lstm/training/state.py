@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm.errors import ConfigError
+from lstm.params import check_names
 from lstm.training.settings import MOST
 from lstm.training.streams import check_stream, put_stream, stream_values
 from minigrad import Expr
@@ -67,8 +68,8 @@ class TrainingState:
         Raises ConfigError for other names, shapes or dtypes, and for what is no state of a stream.
         """
         leaves = self.leaves()
-        _same_names("tensors", set(leaves), set(arrays))
-        _same_names("streams", set(self.streams), set(streams))
+        check_names(set(arrays), set(leaves))
+        check_names(set(streams), set(self.streams), "streams")
         for name, p in leaves.items():
             value = arrays[name]
             if (value.shape, value.dtype) != (p.shape, p.dtype):
@@ -84,13 +85,3 @@ class TrainingState:
             put_stream(rng, streams[name])
         for name, p in leaves.items():
             p.value = arrays[name]
-
-
-def _same_names(what: str, expected: set[str], names: set[str]) -> None:
-    missing, unknown = sorted(expected - names), sorted(names - expected)
-    for how, wrong in (("missing", missing), ("unknown", unknown)):
-        if wrong:
-            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-            raise ConfigError(
-                f"{what} are {how}: {', '.join(f'{name!r:.60}' for name in wrong[:5])}{more}"
-            )
