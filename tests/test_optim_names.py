@@ -10,6 +10,7 @@ import pytest
 import minigrad as mg
 from lstm import optim
 from lstm.errors import ConfigError
+from lstm.params import unflatten
 from lstm.training import Trainer
 
 NAMES = ["embedding.E", "layer1.W_f", "layer1.b_f", "layer10.W_f", "readout.W_y", "readout.b_y"]
@@ -26,7 +27,7 @@ def trained(optimizer, params, steps=3):
     loss = mg.const(0.0)
     for p in params.values():
         loss = loss + mg.sum(mg.square(p - 0.5))
-    trainer = Trainer(loss, [], params, optimizer)
+    trainer = Trainer(loss, [], unflatten(params), optimizer)
     for _ in range(steps):
         trainer.step()
     return {name: p.value.copy() for name, p in params.items()}

@@ -167,7 +167,7 @@ def test_a_character_model_learns_the_same(dtype):
     ours = mg.var("tokens", (T, B), "int64")
     output = model.output(ours, lengths=LENGTHS)
     loss = losses.cross_entropy(output, labels, ignore_index=-1)
-    trainer = Trainer(loss, [ours], model.flat_params, optim.adam(rate))
+    trainer = Trainer(loss, [ours], model.params, optim.adam(rate))
     for _ in range(steps):
         optimizer.zero_grad()
         embedded = F.embedding(torch.tensor(tokens), leaves["embedding.E"])
