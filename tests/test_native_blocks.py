@@ -415,3 +415,19 @@ def test_what_only_a_later_block_reads_is_computed_there():
     # tanh(x @ p0) and tanh(p1) go out of the first, which NumPy reads, and nothing of the updates.
     assert [len(n.attrs[0].outputs) for n in (early, late)] == [2, 7]
     assert len(early.args) == 3
+
+
+def test_what_numpy_draws_first_cuts_no_block_in_two():
+    key, x = mg.var("key", (2,), "uint64"), mg.var("x", (40, 3), "float32")
+    state, hs = mg.scan(lambda h, v: (mg.tanh(h + v), h), mg.zeros(3, "float32"), x)
+    kept = mg.where(mg.uniform(mg.fold_in(key, 3), hs.shape) < 0.5, 0.0, hs)
+    y = mg.sum(mg.scan(lambda h, v: (mg.tanh(h - v), None), state, kept)[0])
+    f, g = (mg.function([key, x], [y, mg.grad(y, x)], backend=b) for b in ("native", "numpy"))
+    assert [line.split() for line in f.report().splitlines() if "×" in line] == [
+        ["1", "×", "fold_in,", "on", "numpy"],
+        ["1", "×", "uniform,", "on", "numpy"],
+        ["1", "×", "block"],
+    ]
+    at = np.array([4, 0], np.uint64), np.ones((40, 3), np.float32)
+    for ours, expected in zip(f(*at), g(*at), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-5)

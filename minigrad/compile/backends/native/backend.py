@@ -193,18 +193,23 @@ def _with_blocks(outputs: Sequence[Expr], native: Native) -> list[Expr]:
 def _levels(
     order: Sequence[Expr], readers: Mapping[Expr, Sequence[Expr]], native: Native
 ) -> dict[tuple[int, int], list[Expr]]:
-    """What can be one block once the blocks before it have run."""
+    """What can be one block once the blocks before it have run.
+
+    What NumPy computes of the inputs alone, such as random numbers of a key, waits for no block, so
+    that what reads it is part of the first one.
+    """
     level: dict[Expr, int] = {}
     inside: dict[Expr, bool] = {}
     for node in order:
         if not node.args or uniform_value(node) is not None:
-            level[node], inside[node] = 0, True
+            level[node], inside[node] = -1, True
         elif is_view(node):
             level[node], inside[node] = level[node.args[0]], inside[node.args[0]]
         else:
             followed = node.op is ITEM and inside[node.args[0]]
             inside[node] = followed or native.qualifies(node)
-            level[node] = max(level[a] + (inside[node] and not inside[a]) for a in node.args)
+            before = [level[a] + (inside[node] and not inside[a]) for a in node.args]
+            level[node] = max(0 if inside[node] else -1, *before)
     computed = [n for n in order if n.args and uniform_value(n) is None and not is_view(n)]
     blocks = [n for n in computed if inside[n]]
     _put_off(blocks, level, readers)
