@@ -49,7 +49,7 @@ def test_help_is_a_word_too(capsys) -> None:
         (["trian"], "; did you mean train? (see lstm --help)"),
         (["help", "flw"], "there is no 'flw'; .*; did you mean flow?"),
         (["zzz"], "there are demo, train, flow, tasks, info (see lstm --help)"),
-        (["train", "addin"], "there is no task 'addin'; there are: adding; did you mean adding?"),
+        (["train", "addin"], "there is no task 'addin'; there are: adding, copying; did you mean"),
         (["train", "adding", "--cell", "lsmt"], "argument --cell: there is no 'lsmt'; "),
         (["train", "adding", "--cell", "lsmt"], "; did you mean lstm? (see lstm train --help)"),
         (["train", "adding", "--cell", "GRU"], "; did you mean gru?"),
