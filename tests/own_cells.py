@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
 
 import minigrad as mg
 from lstm.cells import LSTM, Cell, CoupledLSTM, Gate, LSTMState, RNNState
@@ -150,3 +153,29 @@ class WrongGate(LSTM):
 class WrongPlace(LSTM):
     name = "wrong"
     places = {"f.7": (0.0, 0.0)}  # noqa: RUF012
+
+
+@dataclass(frozen=True)
+class Projected(LSTM):
+    """An LSTM whose h is projected to P units (Sak, Senior & Beaufays 2014): torch's proj_size."""
+
+    projection: int = 2
+
+    name = "projected"
+
+    @property
+    def output_size(self):
+        return self.projection
+
+    def shapes(self):
+        H, P, F = self.hidden_size, self.projection, self.input_size
+        weights = {f"W_{w}": (P + F, H) for w in self.weights} | {"W_p": (H, P)}
+        return weights | {f"b_{w}": (H,) for w in self.weights}
+
+    def initial_state(self, batch):
+        h, C = (np.zeros((batch, n), self.dtype) for n in (self.projection, self.hidden_size))
+        return LSTMState(mg.const(h), mg.const(C))
+
+    def equations(self, params, state, x):
+        values = super().equations(params, state, x)
+        return values | {"h": values["h"] @ params["W_p"]}

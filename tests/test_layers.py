@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import lstm
 import minigrad as mg
+from lstm import gradient_flow
 from lstm.params import flatten, map_leaves, unflatten
 
 Array = NDArray[Any]
@@ -166,3 +167,29 @@ def test_padded_sequences_are_those_run_one_by_one(name, options, by, unrolled):
     for leaf, ours, expected in zip(wrt, grads[:-1], sums, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12, err_msg=leaf.name)
     np.testing.assert_allclose(grads[-1], dxs, rtol=1e-10, atol=1e-12)
+
+
+def test_a_cell_whose_output_has_a_width_of_its_own():
+    """torch's proj_size, in a stack that reads both ways, padded."""
+    P = 2
+    cell = own_cells.Projected(I, H, "float64", projection=P)
+    model = lstm.Model.create(cell, O, layers=2, bidirectional=True, recurrent_dropout=0.5)
+    assert (model.layers.output_size, model.layers.layers["layer2"].input_size) == (2 * P, 2 * P)
+    xs = _data()
+    run = model.run(_padded(xs, LENGTHS), lengths=LENGTHS)
+    outputs, params = run.outputs.eval(), unflatten(model.values())
+    for b, n in enumerate(LENGTHS):
+        below = xs[:n, b : b + 1]
+        for layer in ("layer1", "layer2"):
+            hs = {way: np.zeros((n, 1, P)) for way in ("forward", "backward")}
+            for way, steps in (("forward", range(n)), ("backward", reversed(range(n)))):
+                p, state = params[layer][way], {"h": np.zeros((1, P)), "C": np.zeros((1, H))}
+                for t in steps:
+                    values = cell_cases.CASES["lstm"].step(p, state, below[t])
+                    state = {"h": values["h"] @ p["W_p"], "C": values["C"]}
+                    hs[way][t] = state["h"]
+            below = np.concatenate(list(hs.values()), -1)
+        np.testing.assert_allclose(outputs[:n, b], below[:, 0], **EXACT)
+    assert model.output(xs, key=mg.key(1)).eval().shape == (B, O)
+    flow = gradient_flow.measure(model, xs, np.zeros((B, O)))
+    assert flow.series["h"].norms[0] > 0

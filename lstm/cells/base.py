@@ -177,6 +177,11 @@ class Cell(ABC, Generic[S]):
         """The part of a state that leaves the cell, (B, H)."""
         return cast(Expr, getattr(state, self.output))
 
+    @property
+    def output_size(self) -> int:
+        """The width of what leaves the cell: H, unless a cell that projects it says otherwise."""
+        return self.hidden_size
+
     def state_of(self, values: Values) -> S:
         """The state among the values of a step."""
         return cast(S, self.state_type(*[values[part] for part in self.state_type._fields]))

@@ -59,7 +59,7 @@ class Recurrent(Layer):
     def __post_init__(self) -> None:
         cell = check_layer(self.cell, Cell)
         self._set("input_size", cell.input_size)
-        self._set("output_size", cell.hidden_size)
+        self._set("output_size", cell.output_size)
         self._set("dtype", cell.dtype)
         super().__post_init__()
         if not isinstance(self.reverse, bool):
