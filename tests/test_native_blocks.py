@@ -431,3 +431,17 @@ def test_what_numpy_draws_first_cuts_no_block_in_two():
     at = np.array([4, 0], np.uint64), np.ones((40, 3), np.float32)
     for ours, expected in zip(f(*at), g(*at), strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-5)
+
+
+def test_many_that_read_one_value_wait_together():
+    p, x = mg.param("p", rng.standard_normal((4, 4))), mg.var("x", (4, 4))
+    first, shared = mg.tanh(x), mg.tanh(p)
+    y = mg.sum(mg.take_along_axis(first, mg.argsort(first), 1))
+    outputs = [mg.exp(shared * (k + 2.0)) * y for k in range(5)]
+    f = mg.function([x], outputs, backend="native")
+    early, late = (s.node for s in f.plan.steps if s.node.op.name == "block")
+    assert len(early.attrs[0].outputs) <= 2  # of the five products none
+    assert len(late.attrs[0].outputs) == 5
+    given = rng.standard_normal((4, 4))
+    expected = mg.function([x], outputs, backend="numpy", simplify=False)(given)
+    assert_allclose(f(given), expected, rtol=1e-12)

@@ -234,18 +234,21 @@ def _put_off(
     training step with one op on NumPy, 90 arrays went from one block to the other.
     """
     inside = set(blocks)
+    goes_out = {
+        n for n in blocks
+        if any(r not in inside or level[r] > level[n] for r in readers.get(n, ()))
+    }  # fmt: skip
     for node in reversed(blocks):
         users = readers.get(node, ())
         if not users or node.op is SCAN or node.op is ITEM:
             continue
         last = min(level[r] for r in users)
         here = {a for a in map(source, node.args) if a in inside and level[a] == level[node]}
-        others = [[r for r in readers[a] if r is not node] for a in here]
-        if last > level[node] and all(
-            not rest or any(r not in inside or level[r] > level[node] for r in rest)
-            for rest in others
-        ):
+        # What nothing else reads here is put off as well.
+        more = sum(a.size for a in here - goes_out if not all(r is node for r in readers[a]))
+        if last > level[node] and more <= node.size:
             level[node] = last
+            goes_out |= here
 
 
 def _affordable(levels: Iterable[list[Expr]], native: Native) -> list[list[Expr]]:
