@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lstm.cells import Cell
+from lstm.cells import Cell, Gated
 from lstm.errors import ConfigError
 from lstm.tasks import Task
 
@@ -42,10 +42,10 @@ def remembering(cell: Cell[Any], task: Task | None, memory: float | None) -> Cel
     memory: for how many steps; None: as many as the task has, unless the cell says; 0: as it says.
     Raises ConfigError for a cell without gates to set.
     """
-    settable: Any = cell  # cells that have gates to set have a field for it
-    has_gates = hasattr(cell, "memory")
-    if memory and not has_gates:
-        raise ConfigError(f"a cell of kind {cell.name} has no gates for memory= to set")
-    if memory is None and task is not None and has_gates and settable.memory is None:
+    if not isinstance(cell, Gated):
+        if memory:
+            raise ConfigError(f"a cell of kind {cell.name} has no gates for a memory to set")
+        return cell
+    if memory is None and task is not None and cell.memory is None:
         memory = max(task.steps, 3)
-    return replace(settable, memory=memory) if memory else cell
+    return replace(cell, memory=memory) if memory else cell

@@ -157,7 +157,7 @@ ERRORS = [
     (["train", "adding", "--seed", "-1"], "'-1' is no whole number of at least 0"),
     (["train", "adding", "--sed", "1"], "unrecognized arguments: --sed"),
     (["train", "adding", "--memory", "1"], "memory must be more than 2 steps, and finite, not 1"),
-    (["train", "adding", "--cell", "rnn", "--memory", "9"], "has no gates for memory= to set"),
+    (["train", "adding", "--cell", "rnn", "--memory", "9"], "has no gates for a memory to set"),
     (["train", "adding", "--out", "{tmp}/absent/m"], "cannot write {tmp}/absent/m: there is no"),
     (["train", "adding", "--out", "{tmp}"], "cannot write {tmp}: it is no regular file"),
     (["info", "{tmp}/absent"], "cannot load the model {tmp}/absent: No such file"),

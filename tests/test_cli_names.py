@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from dataclasses import fields
 from importlib import metadata
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
+from lstm.cells import GRU
 from lstm.cli import COMMANDS, main
 from lstm.cli.options import Parser
+from lstm.layers.usual import usual_stack
+from lstm.model import Model
+from lstm.tasks import Adding
+from lstm.training import Settings, fit
 
 
 def _ends(capsys: pytest.CaptureFixture[str], *args: str) -> str:
@@ -49,7 +57,7 @@ def test_help_is_a_word_too(capsys) -> None:
         (["trian"], "; did you mean train? (see lstm --help)"),
         (["help", "flw"], "there is no 'flw'; .*; did you mean flow?"),
         (["zzz"], "there are demo, train, flow, tasks, info (see lstm --help)"),
-        (["train", "addin"], "there is no task 'addin'; there are: adding, copying; did you mean"),
+        (["train", "addin"], "there is no task 'addin'; there are: adding.*; did you mean adding?"),
         (["train", "adding", "--cell", "lsmt"], "argument --cell: there is no 'lsmt'; "),
         (["train", "adding", "--cell", "lsmt"], "; did you mean lstm? (see lstm train --help)"),
         (["train", "adding", "--cell", "GRU"], "; did you mean gru?"),
@@ -100,3 +108,50 @@ def test_help_that_cannot_be_written_is_an_error(args: list[str]) -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
     assert done.returncode == 2
     assert done.stderr == b"lstm: cannot write: No space left on device\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_60_columns_and_cuts_no_name(capsys, monkeypatch, command) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    narrow = _ends(capsys, command, "--help")
+    monkeypatch.setenv("COLUMNS", "400")
+    wide = _ends(capsys, command, "--help")
+    assert max(map(len, narrow.splitlines())) <= 60
+    assert sorted(narrow.split()) == sorted(wide.split())
+
+
+def test_options_have_the_names_of_the_api() -> None:
+    """What `lstm train` takes for a model and for training is called as in Python."""
+    group = argparse.ArgumentParser()
+    COMMANDS["train"].add_options(group)
+    names = set(vars(group.parse_args(["adding"])))
+    model = {"hidden_size", "memory", "layers", "bidirectional", "layer_norm", "residual"}
+    model |= {"dropout", "input_dropout", "recurrent_dropout", "zoneout"}
+    assert model <= set(signature(Model.create).parameters) | set(signature(usual_stack).parameters)
+    settings = {f.name for f in fields(Settings) if not f.name.endswith("_options")}
+    loop = {"validate", "patience", "metrics", "resume", "force", "out"}
+    assert loop <= set(signature(fit).parameters)
+    assert model | settings | loop <= names
+    assert "lr" not in names
+
+
+def test_layers_are_asked_for_by_name(capsys, tmp_path) -> None:
+    options = ["--cell", "gru", "--layers", "2", "--bidirectional", "--layer-norm", "--residual"]
+    quick = ["--steps", "1", "--length", "4", "--hidden-size", "3", "--batch", "2"]
+    path = str(tmp_path / "m.safetensors")
+    assert main(["train", "adding", *options, *quick, "--out", path, "--json"]) == 0
+    model = Model.load(path)
+    expected = Model.create(
+        GRU,
+        task=Adding(4),
+        hidden_size=3,
+        layers=2,
+        bidirectional=True,
+        layer_norm=True,
+        residual=True,
+    )
+    assert model.layers == expected.layers
+    assert model.cell.memory == 4
+    assert main(["flow", path, "--out", str(tmp_path / "flow"), "--json"]) == 0
+    assert main(["info", path]) == 0
+    assert "layer2" in capsys.readouterr().out

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LstmError, MinigradError) as error:
         return _fail(str(error), 2)
     except MemoryError:
-        return _fail("not enough memory; try a smaller --length, --batch or --hidden", 2)
+        return _fail("not enough memory; try a smaller --length, --batch or --hidden-size", 2)
     except KeyboardInterrupt as error:
         return _fail(_with_notes("interrupted", error), 130)
     except _StoppedError as error:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, NoReturn
 
 from lstm.errors import ConfigError
@@ -16,8 +17,17 @@ LONGEST = 10_000  # sequences are written out step by step, at some 70 ops a ste
 LARGEST = 1_000_000  # units, or sequences in a batch; what memory allows is far less
 
 
+class _Formatter(argparse.HelpFormatter):
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        # As argparse's, but no name is cut at its hyphen.
+        return wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+
 class Parser(argparse.ArgumentParser):
     """Raises ConfigError for a command line that it does not understand."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Formatter, **options)
 
     def error(self, message: str) -> NoReturn:
         # argparse would print its usage too; one line is what an error is here.
@@ -60,6 +70,16 @@ def common(parser: argparse.ArgumentParser, steps: int | None = None) -> None:
         parser.add_argument("--steps", type=whole(1), default=steps, help=text)
     parser.add_argument("--seed", type=whole(0), default=0, help="of all that is random")
     parser.add_argument("--json", action="store_true", help="results as JSON, no progress")
+
+
+def one_of(
+    group: Any, option: str, names: Iterable[str], *, default: str | None = None, usual: str = ""
+) -> None:
+    """An option that takes one of the names; usual: which that is where the option has no default
+    of its own."""
+    listed = list(names)
+    text = f"one of {', '.join(listed)} (default: {default or usual})"
+    group.add_argument(option, choices=listed, default=default, metavar="NAME", help=text)
 
 
 # --- what options take --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm.cells import CELLS
-from lstm.cli.options import LARGEST, LONGEST, path, positive, whole
+from lstm.cli.options import LARGEST, LONGEST, one_of, path, positive, whole
 from lstm.cli.parts import about, scored
 from lstm.cli.tables import console, print_json, printable, score_table
 from lstm.errors import CheckpointError, OutputError
@@ -44,8 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _model_options(group: Any) -> None:
     # Without defaults, but for the cell: those of Model.create, or what the checkpoint says.
-    group.add_argument("--cell", choices=list(CELLS), default="lstm", help="default: lstm")
-    group.add_argument("--hidden", type=whole(1, LARGEST), help=f"units (default: {HIDDEN})")
+    one_of(group, "--cell", CELLS, default="lstm")
+    group.add_argument("--hidden-size", type=whole(1, LARGEST), help=f"units (default: {HIDDEN})")
     group.add_argument(
         "--memory",
         type=whole(0),
@@ -70,7 +70,7 @@ _PARTS = {
     "recurrent_dropout": "of what a step hands to the next, one mask a sequence",
     "zoneout": "of the state, which then stays as it was",
 }
-_MODEL = ("memory", "layers", *_SWITCHES, *_PARTS)
+_MODEL = ("hidden_size", "memory", "layers", *_SWITCHES, *_PARTS)
 
 
 def _option(name: str) -> str:
@@ -88,9 +88,8 @@ def _training_options(group: Any) -> None:
     }.items():
         usual = getattr(Settings(), name)
         group.add_argument(f"--{name}", type=kind, help=f"{text} (default: {usual})")
-    for name, names in {"optimizer": [*OPTIMIZERS], "schedule": [*SCHEDULES]}.items():
-        usual = getattr(Settings(), name)
-        group.add_argument(f"--{name}", choices=names, help=f"default: {usual}")
+    for name, kinds in {"optimizer": [*OPTIMIZERS], "schedule": [*SCHEDULES]}.items():
+        one_of(group, f"--{name}", kinds, usual=getattr(Settings(), name))
     group.add_argument("--truncate", type=whole(1), help="gradients go back so many steps at most")
     group.add_argument(
         "--stateful", action="store_true", default=None, help="states go on from batch to batch"
@@ -198,10 +197,10 @@ def _model(
 ) -> Model:
     """A new model, or that of the checkpoint, which is compared with one that is asked for."""
     asked = {name: getattr(args, name) for name in _MODEL if getattr(args, name) is not None}
-    if checkpoint is not None and not asked and args.hidden is None:
+    if checkpoint is not None and not asked:
         return model_in(checkpoint)
     rng = random_streams(settings.seed).params
-    return Model.create(CELLS[args.cell], seed=rng, task=task, hidden_size=args.hidden, **asked)
+    return Model.create(CELLS[args.cell], seed=rng, task=task, **asked)
 
 
 def _settings(args: argparse.Namespace, checkpoint: Checkpoint | None) -> Settings:

@@ -7,12 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-import minigrad as mg
+from lstm.cells.layer_norm import standardised
 from lstm.layers.base import Context, Layer, Rng, Steps
 from lstm.params import Tree
 from minigrad import Expr
-
-EPS = 1e-5  # added to a variance, as PyTorch's LayerNorm does
 
 
 @dataclass(frozen=True)
@@ -20,6 +18,7 @@ class LayerNorm(Layer):
     """Ba, Kiros & Hinton, "Layer normalization", 2016: each step is shifted and scaled to mean 0
     and variance 1 over its units, then by a gain g (F,) and a bias b (F,), which start at 1 and 0.
 
+    >>> import minigrad as mg
     >>> layer = LayerNorm(2)
     >>> steps = Steps.of(mg.const([[[1.0, 3.0]]], "float32"))
     >>> layer.run(layer.init(np.random.default_rng(0)), steps, {}, Context())[0].end.eval().round(3)
@@ -45,9 +44,7 @@ class LayerNorm(Layer):
 
     def run(self, params: Tree, xs: Steps, state: Tree, context: Context) -> tuple[Steps, Tree]:
         def normalised(x: Expr) -> Expr:
-            apart = x - mg.mean(x, axis=-1, keepdims=True)
-            variance = mg.mean(mg.square(apart), axis=-1, keepdims=True)
-            y: Expr = apart / mg.sqrt(variance + EPS) * params["g"] + params["b"]
+            y: Expr = standardised(x) * params["g"] + params["b"]
             return y
 
         return xs.map(normalised), {}
