@@ -170,3 +170,40 @@ def test_a_folder_that_was_made_in_vain_goes_again(tmp_path):
     with new_folder(tmp_path / "a" / "b") as folder:
         (folder / "x").touch()
     assert os.listdir(tmp_path / "a" / "b") == ["x"]
+
+
+# --- cells and tasks of one's own -----------------------------------------------------------------
+
+OWN = """
+import lstm
+
+class Half(lstm.RNN):
+    name = "half"
+    def equations(self, params, state, x):
+        return {"h": 0.5 * super().equations(params, state, x)["h"]}
+
+class Twice(lstm.Adding):
+    name = "twice"
+    def batch(self, rng, size):
+        xs, ys = super().batch(rng, size)
+        return xs, 2 * ys
+"""
+
+
+def test_own_cells_and_tasks_train_and_resume(capsys):
+    Path("own.py").write_text(OWN)
+    own = ["own.py:Twice", "--cell", "own.py:Half", "--length", 5, "--batch", 4]
+    status = main([str(a) for a in ("train", *own, "--steps", 2)])
+    out = capsys.readouterr().out
+    assert (status, "Wrote lstm-models/twice-half.safetensors" in out) == (0, True)
+    assert main([str(a) for a in ("train", *own, "--resume", "--steps", 4)]) == 0
+    assert "Ended after step 4 of 4" in capsys.readouterr().out
+    assert main(["info", "lstm-models/twice-half.safetensors", "--cell", "own.py:Half"]) == 0
+    for wrong, message in (
+        (["own.py:Half"], "own.py has no Task called 'Half'; it has: Twice"),
+        (["adding", "--cell", "own.py:Twice"], "own.py has no Cell called 'Twice'"),
+        (["adding", "--cell", "hlaf"], "argument --cell: invalid choice: 'hlaf'"),
+    ):
+        capsys.readouterr()
+        assert main(["train", *wrong]) == 2
+        assert message in capsys.readouterr().err

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lstm.cells import CELLS
+from lstm.cells import CELLS, Cell
 from lstm.cli.options import LARGEST, LONGEST, one_of, path, positive, whole
+from lstm.cli.own_code import class_named
 from lstm.cli.parts import about, scored
 from lstm.cli.tables import console, print_json, printable, score_table
 from lstm.errors import CheckpointError, OutputError
@@ -19,7 +21,7 @@ from lstm.for_task import HIDDEN
 from lstm.model import Model
 from lstm.optim import OPTIMIZERS, SCHEDULES, Option, options
 from lstm.store.checkpoint import Checkpoint, read_checkpoint
-from lstm.tasks import Task, make_task
+from lstm.tasks import TASKS, Task, make_task
 from lstm.training import Fitted, Progress, Settings, fit, model_in, random_streams, settings_in
 
 HELP = "train a model on a task"
@@ -33,7 +35,9 @@ _ENDED = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("task", metavar="TASK", help="one of those that `lstm tasks` lists")
+    parser.add_argument(
+        "task", metavar="TASK", help="one that `lstm tasks` lists, or your own: FILE.py:NAME"
+    )
     parser.add_argument("--length", type=whole(1, LONGEST), help="time steps (default: the task's)")
     parser.add_argument("--seed", type=whole(0), help="of all that is random (default: 0)")
     parser.add_argument("--json", action="store_true", help="results as JSON, an object a line")
@@ -44,7 +48,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _model_options(group: Any) -> None:
     # Without defaults, but for the cell: those of Model.create, or what the checkpoint says.
-    one_of(group, "--cell", CELLS, default="lstm")
+    text = f"one of {', '.join(CELLS)}, or your own: FILE.py:NAME (default: lstm)"
+    group.add_argument("--cell", type=_cell_name, default="lstm", metavar="NAME", help=text)
     group.add_argument("--hidden-size", type=whole(1, LARGEST), help=f"units (default: {HIDDEN})")
     group.add_argument(
         "--memory",
@@ -113,20 +118,39 @@ def _file_options(group: Any) -> None:
     group.add_argument("--force", action="store_true", help="write over what is there")
 
 
+def _cell_name(text: str) -> str:
+    if text in CELLS or ":" in text:
+        return text
+    names = ", ".join(CELLS)
+    raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (there are {names}; FILE.py:NAME)")
+
+
 def run(args: argparse.Namespace) -> int:
+    kind = CELLS.get(args.cell) or class_named(args.cell, Cell)
+    tasks = dict(TASKS)
+    if ":" in args.task:
+        own = class_named(args.task, Task)
+        tasks, args.task = {own.name: own}, own.name
     with ExitStack() as stack:
         out = args.out
         if out is None:
-            out = stack.enter_context(new_folder(FOLDER)) / f"{args.task}-{args.cell}.safetensors"
-        return _run(args, out, out.with_name(f"{out.stem}.checkpoint{out.suffix}"))
+            out = stack.enter_context(new_folder(FOLDER)) / f"{args.task}-{kind.name}.safetensors"
+        file = out.with_name(f"{out.stem}.checkpoint{out.suffix}")
+        return _run(args, kind, tasks, out, file)
 
 
-def _run(args: argparse.Namespace, out: Path, file: Path) -> int:
+def _run(
+    args: argparse.Namespace,
+    kind: type[Cell[Any]],
+    tasks: Mapping[str, type[Task]],
+    out: Path,
+    file: Path,
+) -> int:
     _check_files(args, out, file)
     checkpoint = read_checkpoint(file) if args.resume else None
-    task = _task(args, checkpoint)
+    task = _task(args, tasks, checkpoint)
     settings = _settings(args, checkpoint)
-    model = _model(args, task, settings, checkpoint)
+    model = _model(args, kind, task, settings, checkpoint)
     start = time.perf_counter()
     fitted = fit(
         model,
@@ -182,25 +206,31 @@ def _check_files(args: argparse.Namespace, out: Path, checkpoint: Path) -> None:
             )
 
 
-def _task(args: argparse.Namespace, checkpoint: Checkpoint | None) -> Task:
+def _task(
+    args: argparse.Namespace, kinds: Mapping[str, type[Task]], checkpoint: Checkpoint | None
+) -> Task:
     """The task as asked for; the rest as in the checkpoint that is resumed, or as usual."""
     then = {} if checkpoint is None else checkpoint.about["task"].get("settings", {})
     length = {} if args.length is None else {"length": args.length}
     try:
-        return make_task(args.task, {**then, **length})
+        return make_task(args.task, {**then, **length}, kinds)
     except TypeError as error:  # a checkpoint may say anything
         raise CheckpointError(f"the task of the checkpoint cannot be made: {error}") from None
 
 
 def _model(
-    args: argparse.Namespace, task: Task, settings: Settings, checkpoint: Checkpoint | None
+    args: argparse.Namespace,
+    kind: type[Cell[Any]],
+    task: Task,
+    settings: Settings,
+    checkpoint: Checkpoint | None,
 ) -> Model:
     """A new model, or that of the checkpoint, which is compared with one that is asked for."""
     asked = {name: getattr(args, name) for name in _MODEL if getattr(args, name) is not None}
     if checkpoint is not None and not asked:
-        return model_in(checkpoint)
+        return model_in(checkpoint, own=[kind])
     rng = random_streams(settings.seed).params
-    return Model.create(CELLS[args.cell], seed=rng, task=task, **asked)
+    return Model.create(kind, seed=rng, task=task, **asked)
 
 
 def _settings(args: argparse.Namespace, checkpoint: Checkpoint | None) -> Settings:

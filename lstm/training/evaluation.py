@@ -46,7 +46,7 @@ class Evaluation:
             batch = self._task.batch(rng, TEST_BATCH)
             prediction, loss = self._run(*batch)
             predictions.append(prediction)
-            targets.append(batch.ys)
+            targets.append(batch[1])  # also of a plain tuple
             losses.append(float(loss))
         axis = 0 if self._task.readout == "last" else 1  # (T, B, ...) of every step
         prediction, target = np.concatenate(predictions, axis), np.concatenate(targets, axis)
