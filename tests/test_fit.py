@@ -92,6 +92,15 @@ def test_it_ends_when_the_task_is_solved():
     assert fitted.reports[-1].step == 10
 
 
+def test_what_is_solved_on_500_sequences_only_is_not_solved():
+    class Nearly(Adding):
+        def solved(self, prediction, target):
+            return len(target) == 500
+
+    fitted = fit(model_of(), Nearly(length=6), Settings(steps=4), validate=2)
+    assert (fitted.why, fitted.score.solved) == ("steps", False)
+
+
 def test_patience():
     settings = Settings(steps=100, rate=3.0, schedule="constant")
     losses = []

@@ -202,7 +202,7 @@ def test_own_cells_and_tasks_train_and_resume(capsys):
     for wrong, message in (
         (["own.py:Half"], "own.py has no Task called 'Half'; it has: Twice"),
         (["adding", "--cell", "own.py:Twice"], "own.py has no Cell called 'Twice'"),
-        (["adding", "--cell", "hlaf"], "argument --cell: invalid choice: 'hlaf'"),
+        (["adding", "--cell", "hlaf"], "argument --cell: there is no 'hlaf'; there are"),
     ):
         capsys.readouterr()
         assert main(["train", *wrong]) == 2

@@ -72,6 +72,13 @@ def common(parser: argparse.ArgumentParser, steps: int | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="results as JSON, no progress")
 
 
+class OrOwn(list[str]):
+    """Names to choose from; FILE.py:NAME, a class of one's own, is among them."""
+
+    def __contains__(self, value: object) -> bool:
+        return super().__contains__(value) or ":" in str(value)
+
+
 def one_of(
     group: Any, option: str, names: Iterable[str], *, default: str | None = None, usual: str = ""
 ) -> None:

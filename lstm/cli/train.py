@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm.cells import CELLS, Cell
-from lstm.cli.options import LARGEST, LONGEST, one_of, path, positive, whole
+from lstm.cli.options import LARGEST, LONGEST, OrOwn, one_of, path, positive, whole
 from lstm.cli.own_code import class_named
 from lstm.cli.parts import about, scored
 from lstm.cli.tables import console, print_json, printable, score_table
@@ -49,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _model_options(group: Any) -> None:
     # Without defaults, but for the cell: those of Model.create, or what the checkpoint says.
     text = f"one of {', '.join(CELLS)}, or your own: FILE.py:NAME (default: lstm)"
-    group.add_argument("--cell", type=_cell_name, default="lstm", metavar="NAME", help=text)
+    group.add_argument("--cell", choices=OrOwn(CELLS), default="lstm", metavar="NAME", help=text)
     group.add_argument("--hidden-size", type=whole(1, LARGEST), help=f"units (default: {HIDDEN})")
     group.add_argument(
         "--memory",
@@ -116,13 +116,6 @@ def _file_options(group: Any) -> None:
     group.add_argument("--metrics", type=path, help="a file for a line of JSON each step")
     group.add_argument("--resume", action="store_true", help="go on from the checkpoint beside it")
     group.add_argument("--force", action="store_true", help="write over what is there")
-
-
-def _cell_name(text: str) -> str:
-    if text in CELLS or ":" in text:
-        return text
-    names = ", ".join(CELLS)
-    raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (there are {names}; FILE.py:NAME)")
 
 
 def run(args: argparse.Namespace) -> int:
