@@ -96,7 +96,7 @@ def test_what_is_no_state_of_a_stream_is_refused(change):
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):
-    arrays = {
+    arrays: dict[str, Any] = {
         "a.b": np.array([[1.5, -0.0], [np.nan, np.inf]], np.float32),
         "key": np.array([1, 2**64 - 1], np.uint64),
         "count": np.array(3.0),

@@ -12,6 +12,7 @@ import pytest
 import lstm
 from lstm import optim
 from lstm.errors import CheckpointError, ConfigError, OutputError, TrainingError
+from lstm.store.checkpoint import read_checkpoint
 from lstm.tasks import Adding
 from lstm.training import Settings, evaluate, fit, random_streams, train
 
@@ -366,12 +367,12 @@ def test_saved_every_n_steps(tmp_path):
 
     def look(progress):
         if path.exists():
-            about = lstm.store.checkpoint.read_checkpoint(path)
+            about = read_checkpoint(path)
             found.append((progress.step, int(about.arrays["count"])))
 
     fit(model_of(), TASK, Settings(steps=5), out=path, save_every=2, callback=look)
     assert found == [(2, 2), (3, 2), (4, 4), (5, 4)]
-    assert int(lstm.store.checkpoint.read_checkpoint(path).arrays["count"]) == 5
+    assert int(read_checkpoint(path).arrays["count"]) == 5
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,8 @@ def test_a_cell_whose_output_has_a_width_of_its_own():
     P = 2
     cell = own_cells.Projected(I, H, "float64", projection=P)
     model = lstm.Model.create(cell, O, layers=2, bidirectional=True, recurrent_dropout=0.5)
-    assert (model.layers.output_size, model.layers.layers["layer2"].input_size) == (2 * P, 2 * P)
+    assert model.layers.output_size == 2 * P
+    assert model.cell.input_size == 2 * P
     xs = _data()
     run = model.run(_padded(xs, LENGTHS), lengths=LENGTHS)
     outputs, params = run.outputs.eval(), unflatten(model.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -213,11 +213,13 @@ def test_a_class_takes_its_sizes_and_its_memory_from_the_task() -> None:
     assert model.task == Adding(50).config()
     assert len(model.notes) == 1
     assert "a memory of 50 steps (Tallec & Ollivier 2018)" in model.notes[0]
-    assert lstm.Model.create(lstm.LSTM, task=Adding(50), memory=0).cell.memory is None
-    assert lstm.Model.create(lstm.LSTM, task=Adding(50), memory=7).cell.memory == 7
-    assert lstm.Model.create(lstm.LSTM(2, 4), task=Adding(50)).cell.memory == 50
-    assert lstm.Model.create(lstm.LSTM(2, 4, memory=9), task=Adding(50)).cell.memory == 9
-    assert lstm.Model.create(lstm.LSTM(2, 4), 1, task=Adding(50).config()).cell.memory is None
+    create, cell = lstm.Model.create, lstm.LSTM(2, 4)
+    assert create(lstm.LSTM, task=Adding(50), memory=0, hidden_size=4).cell == cell
+    remembers = replace(cell, memory=7)
+    assert create(lstm.LSTM, task=Adding(50), memory=7, hidden_size=4).cell == remembers
+    assert create(cell, task=Adding(50)).cell == replace(cell, memory=50)
+    assert create(remembers, task=Adding(50)).cell == remembers
+    assert create(cell, 1, task=Adding(50).config()).cell == cell
     assert lstm.Model.create(lstm.RNN, task=Adding(50)).notes == ()
 
 

@@ -84,11 +84,11 @@ def test_a_bad_step_writes_none_of_them():
 
 
 def test_parameters_may_be_a_tree():
-    tree = {"layer1": {"w": mg.param("w", 2.0)}, "b": mg.param("b", 1.0)}
-    trainer = Trainer(tree["layer1"]["w"] * tree["b"], [], tree, sgd(0.5))
+    w, b = mg.param("w", 2.0), mg.param("b", 1.0)
+    trainer = Trainer(w * b, [], {"layer1": {"w": w}, "b": b}, sgd(0.5))
     trainer.step()
     assert trainer.state.params.keys() == {"layer1.w", "b"}
-    assert (float(tree["layer1"]["w"].value), float(tree["b"].value)) == (1.5, 0.0)
+    assert (float(w.value), float(b.value)) == (1.5, 0.0)
 
 
 def test_leaves_that_are_carried_need_names():
