@@ -191,3 +191,18 @@ def test_rows_of_a_product_that_nobody_read_stay_out_through_views(view, rng):
     harmless = np.where(mask[:, None], point, 7.0)
     for value, right in zip(run(padded, weights, mask), run(harmless, weights, mask), strict=True):
         assert_allclose(value, right, rtol=1e-12)
+
+
+@pytest.mark.parametrize("simplify", [True, False])
+@pytest.mark.parametrize("left", [True, False])
+def test_one_element_read_of_a_product_that_a_constant_masks(left, simplify):
+    """Neither the place nor the mask leaves out a row, or a column; the two together leave out all.
+
+    The other factor is infinite there: what nobody read is still 0.
+    """
+    x = mg.var("x", (2, 2))
+    product = x @ (1 / x) if left else (1 / x) @ x
+    y = mg.where(mg.const([[True, True], [False, True]]), product, 0.0)
+    f = mg.function([x], mg.grad(y[1, 0], x), backend="numpy", simplify=simplify)
+    with np.errstate(divide="ignore"):
+        assert_allclose(f(np.zeros((2, 2))), np.zeros((2, 2)), atol=0, rtol=0)

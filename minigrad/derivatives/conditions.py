@@ -78,6 +78,8 @@ def either(a: Expr, b: Expr) -> Expr:
 def _joined(op: Op, a: Expr, b: Expr) -> Expr:
     if a is b:
         return a
+    if a.shape == b.shape:
+        return applied(op, [a, b])
     shape = broadcast_shapes(a.shape, b.shape)
     return applied(op, [widened(a, shape), widened(b, shape)])
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from minigrad.derivatives.conditions import always, is_where_mask, masked_by, shaped
+from minigrad.derivatives.conditions import is_where_mask, masked_by, shaped
 from minigrad.derivatives.support import Support, along
 from minigrad.graph.node import Expr, Op, Terms, make, rebuild
 from minigrad.graph.walk import walk
@@ -82,6 +82,8 @@ class Masked:
     def _matmul(self, a: Expr, b: Expr) -> Expr:
         """a @ b: what whole rows or columns of zeros meet is masked too, or they meet NaN there."""
         left, right = self._support.of(a), self._support.of(b)
+        if not left and not right:
+            return make(MATMUL, (a, b))
         a = _masked_operand(a, along(right, -1))
         b = _masked_operand(b, along(left, -2))
         return masked_by((*along(left, -1), *along(right, -2)), make(MATMUL, (a, b)))
@@ -121,7 +123,7 @@ def _unmasked(x: Expr) -> Expr:
 
 def _masked_operand(x: Expr, conditions: Sequence[Expr]) -> Expr:
     """An operand of a product, 0 where the other is; what stands transposed is masked before."""
-    needed = [matrix_transpose(c) for c in conditions if c.shape[-2:] != (1, 1) and not always(c)]
+    needed = [matrix_transpose(c) for c in conditions if c.shape[-2:] != (1, 1)]
     if x.op is PERMUTE and x is matrix_transpose(x.args[0]):
         return matrix_transpose(masked_by([matrix_transpose(c) for c in needed], x.args[0]))
     return masked_by(needed, x)

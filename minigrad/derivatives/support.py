@@ -56,6 +56,8 @@ class Support:
     def of(self, x: Expr) -> Conditions:
         """What must hold where an element of x is other than 0; nothing where nothing is known."""
         known, stack = self._known, [x]
+        if x in known:
+            return known[x]
         while stack:
             node = stack[-1]
             parts = () if node in known else _parts(node)
@@ -151,12 +153,12 @@ def _read(node: Expr, parts: Sequence[Conditions]) -> Conditions:
     (spec,) = node.attrs
     if arrays:
         return tuple([applied(GETITEM, [widened(c, x.shape), *arrays], spec) for c in parts[0]])
-    found = []
+    at_index = []
     for c in parts[0]:
         lengths = iter(zip(c.shape, x.shape, strict=True))
         entries = [e if e[0] == "n" else _short(e, *next(lengths)) for e in spec]
-        found.append(applied(GETITEM, [c], tuple(entries)))
-    return tuple(found)
+        at_index.append(applied(GETITEM, [c], tuple(entries)))
+    return tuple(at_index)
 
 
 def _short(entry: Entry, length: int, n: int) -> Entry:
@@ -223,13 +225,14 @@ def _concatenated(node: Expr, parts: Sequence[Conditions]) -> Conditions:
 
 def along(conditions: Conditions, axis: int) -> Conditions:
     """What must hold of all that lies along an axis, for any of it to be other than 0."""
-    return tuple([_some(c, axis) for c in conditions if c.shape[axis] == 1 or c.op is CONST])
-
-
-def _some(condition: Expr, axis: int) -> Expr:
-    if condition.shape[axis] == 1:
-        return condition
-    return const(condition.value.any(axis, keepdims=True))
+    known = [c for c in conditions if c.op is CONST]
+    # Together constants say more than one by one: an element that is read may be masked too.
+    together = [conjunction(known)] if known else []
+    if any(c.op is not CONST for c in together):  # too large to be kept
+        together = known
+    some = [const(c.value.any(axis, keepdims=True)) for c in together]
+    same = [c for c in conditions if c.op is not CONST and c.shape[axis] == 1]
+    return tuple([c for c in (*some, *same) if not always(c)])
 
 
 def _same(node: Expr, parts: Sequence[Conditions]) -> Conditions:

@@ -190,7 +190,7 @@ def _scatter_transpose(cotangent: Expr, out: Expr) -> Terms:
 
 def _put_transpose(cotangent: Expr, out: Expr) -> Terms:
     _, values, *indices = out.args
-    # As a `where`, a mask that rewrites know.
+    # As a `where`, a mask that derivatives see (derivatives/support).
     none = broadcast_to(const(False), values.shape)
     stays = make(PUT, (broadcast_to(const(True), out.shape), none, *indices), out.attrs)
     around = where(stays, cotangent, 0)
