@@ -194,3 +194,19 @@ def test_a_cell_whose_output_has_a_width_of_its_own():
     assert model.output(xs, key=mg.key(1)).eval().shape == (B, O)
     flow = gradient_flow.measure(model, xs, np.zeros((B, O)))
     assert flow.series["h"].norms[0] > 0
+
+
+@pytest.mark.parametrize("unrolled", [False, True])
+def test_nan_in_the_padding_needs_no_rewrite_to_be_harmless(unrolled):
+    """What is padded never enters the graph, so that it runs as it was built, too."""
+    model = _model("lstm", 2, True)
+    xs = mg.var("xs", (T, B, I))
+    run = model.unroll(xs, lengths=LENGTHS).run if unrolled else model.run(xs, lengths=LENGTHS)
+    loss = mg.sum(mg.square(run.output))
+    grads = mg.grad(loss, [*model.flat_params.values(), xs])
+    plain = mg.function([xs], [loss, *grads], backend="numpy", simplify=False)
+    for ours, expected in zip(
+        plain(_padded(_data(), LENGTHS)), plain(_padded(_data(), LENGTHS, 0.0)), strict=True
+    ):
+        assert np.isfinite(ours).all()
+        np.testing.assert_array_equal(ours, expected)

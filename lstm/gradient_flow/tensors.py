@@ -120,16 +120,18 @@ def _trace(
     split, all_adjoints = numbers["split"], _stacked(numbers["adjoints"])
     along, rest = (np.stack(part) for part in zip(*split, strict=True)) if split else (None, None)
     factor = np.stack(numbers["factor"]) if split else None
-    if line is not None and factor is not None and counts is not None:
-        along = _along(all_adjoints[line.symbol], factor, counts)
-        rest = all_adjoints[line.symbol] - along
+    if line is not None and factor is not None and (counts is not None or len(unrolled.layers) > 1):
+        # What leaves the line may come by again in another layer, so that the graph has no cut.
+        along = _along(whole := all_adjoints[line.symbol], factor, counts)
+        rest = whole - along
     gates = _stacked(numbers["gates"])
     return Trace(float(numbers["loss"]), all_adjoints, along, rest, factor, gates, counts)
 
 
-def _along(whole: Floats, factor: Floats, counts: NDArray[np.bool_]) -> Floats:
+def _along(whole: Floats, factor: Floats, counts: NDArray[np.bool_] | None) -> Floats:
     """What came along the line where sequences end at steps of their own: all that there is at the
     end of each, times the factors of the steps after."""
+    counts = np.ones(whole.shape[:2], bool) if counts is None else counts
     along, running = np.zeros_like(whole), np.zeros_like(whole[0])
     ended = np.zeros_like(counts[0])
     for t in reversed(range(len(whole))):
