@@ -88,10 +88,14 @@ def check_graph(data: bytes, path: Any) -> str:
 # --- model files --------------------------------------------------------------------------------
 
 
-def model_parts(path: Any) -> tuple[dict[str, Any], bytes]:
+LAYERS: dict[str, Any] = {"layers": 2, "bidirectional": True, "dropout": 0.5, "zoneout": 0.1}
+LAYERS |= {"layer_norm": True, "residual": True, "vocabulary": 3}
+
+
+def model_parts(path: Any, **options: Any) -> tuple[dict[str, Any], bytes]:
     """The header of a model file, its own JSON as an object in it, and the numbers."""
     task = lstm.tasks.make_task("adding", {"length": 5})
-    lstm.Model.create(lstm.LSTM(2, 3, memory=5), 1, 0, task.config()).save(path)
+    lstm.Model.create(lstm.LSTM(2, 3, memory=5), 1, 0, task.config(), **options).save(path)
     data = path.read_bytes()
     (size,) = struct.unpack("<Q", data[:8])
     return json.loads(data[8 : 8 + size]), data[8 + size :]
@@ -131,11 +135,11 @@ def check_model(data: bytes, path: Any) -> str:
     return "read"
 
 
-@pytest.mark.parametrize("of", ["graph", "model"])
+@pytest.mark.parametrize("of", ["graph", "model", "layers"])
 def test_a_file_changed_at_random_is_refused_or_sound(of, tmp_path, capsys):
     path = tmp_path / "file"
-    check: Callable[[bytes, Any], str] = {"graph": check_graph, "model": check_model}[of]
-    header, numbers = model_parts(path)
+    check: Callable[[bytes, Any], str] = check_graph if of == "graph" else check_model
+    header, numbers = model_parts(path, **(LAYERS if of == "layers" else {}))
     text = graph_text().encode()
     outcomes = []
     for seed in range(300 if of == "graph" else 200):

@@ -199,7 +199,15 @@ def test_a_cell_whose_output_has_a_width_of_its_own():
 @pytest.mark.parametrize("unrolled", [False, True])
 def test_nan_in_the_padding_needs_no_rewrite_to_be_harmless(unrolled):
     """What is padded never enters the graph, so that it runs as it was built, too."""
-    model = _model("lstm", 2, True)
+    layers = lstm.Stack(
+        {
+            "norm": lstm.LayerNorm(I, dtype="float64"),
+            "both": lstm.Bidirectional(lstm.Recurrent(lstm.LSTM(I, H, "float64"))),
+        }
+    )
+    values = layers.init(np.random.default_rng(0))
+    readout = {"W_y": np.ones((2 * H, 1)), "b_y": np.zeros(1)}
+    model = lstm.Model.of(layers, 1, values | {"readout": readout})
     xs = mg.var("xs", (T, B, I))
     run = model.unroll(xs, lengths=LENGTHS).run if unrolled else model.run(xs, lengths=LENGTHS)
     loss = mg.sum(mg.square(run.output))
@@ -210,3 +218,23 @@ def test_nan_in_the_padding_needs_no_rewrite_to_be_harmless(unrolled):
     ):
         assert np.isfinite(ours).all()
         np.testing.assert_array_equal(ours, expected)
+
+
+def test_normalised_and_residual_layers_in_numpy():
+    model = _model("lstm", 3, False, layer_norm=True, residual=True)
+    params, xs = unflatten(model.values()), _data() * 1e-2
+    step = cell_cases.CASES["lstm"].step
+    for k in (1, 2, 3):
+        state, hs = {part: np.zeros((B, H)) for part in "hC"}, []
+        for x in xs:
+            state = step(params[f"layer{k}"], state, x)
+            hs.append(state["h"])
+        hs = np.stack(hs) + (xs if k > 1 else 0.0)
+        apart = hs - hs.mean(-1, keepdims=True)
+        norm = params[f"norm{k}"]
+        xs = apart / np.sqrt((apart**2).mean(-1, keepdims=True) + 1e-5) * norm["g"] + norm["b"]
+    run = model.run(_data() * 1e-2)
+    np.testing.assert_allclose(run.outputs.eval(), xs, **EXACT)
+    read = params["readout"]
+    expected = xs[-1] @ read["W_y"] + read["b_y"]
+    np.testing.assert_allclose(run.output.eval(), expected, **EXACT)
