@@ -1,5 +1,5 @@
-"""Integers that have to lie within a range, such as tokens and lengths: checked wherever they
-become known, at once or when they are bound."""
+"""Integers that have to lie within a range, such as labels, tokens and lengths: checked wherever
+they become known, at once or when they are bound, and each time that a function is called."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def within(values: Any, least: int, most: int, what: str) -> Expr:
     """The integers, as an expression of their dtype. One below `least` or above `most` is a
     ConfigError that names it: at once where the values are known, else when they are bound.
 
-    what: what one of them is called.
+    what: what one of them is called. Raises ConfigError for what are no integers, too.
 
     >>> within([0, 2], 0, 1, "token")
     Traceback (most recent call last):
@@ -27,16 +27,16 @@ def within(values: Any, least: int, most: int, what: str) -> Expr:
     integers: Expr = values if isinstance(values, Expr) else mg.const(np.asarray(values))
     if integers.dtype.kind not in "iu":
         raise ConfigError(f"each {what} must be an integer, not {integers.dtype}")
-    if not mg.free_variables(integers):
+    checked: Expr = WITHIN(integers, least=least, most=most, what=what)
+    if not mg.free_variables(integers):  # a param's value may be another later: the op stays
         _checked(np.asarray(integers.eval()), least, most, what)
-        return integers
-    return WITHIN(integers, least=least, most=most, what=what)
+    return checked
 
 
 def _within_type(values: Any, least: Any, most: Any, what: Any) -> Any:
     if values.dtype.kind not in "iu":
         raise mg.DTypeError(f"each {what} must be an integer, not {values.dtype}")
-    if type(least) is not int or type(most) is not int or not isinstance(what, str):
+    if {type(least), type(most)} != {int} or least > most or not isinstance(what, str):
         raise mg.ShapeError(f"a range is of two whole numbers, not of {least!r:.40}, {most!r:.40}")
     return values
 
@@ -44,12 +44,22 @@ def _within_type(values: Any, least: Any, most: Any, what: Any) -> Any:
 def _checked(values: NDArray[Any], least: int, most: int, what: str) -> NDArray[Any]:
     wrong = (values < least) | (values > most)
     if wrong.any():
-        first = tuple(int(i) for i in np.argwhere(wrong)[0])
-        more = f", and {wrong.sum() - 1} more" if wrong.sum() > 1 else ""
-        raise ConfigError(
-            f"{what} {values[first]} at {list(first)} is out of range{more}: from {least} to {most}"
-        )
+        first = first_wrong(values, wrong, "is out of range")
+        raise ConfigError(f"{what} {first}: from {least} to {most}")
     return values
+
+
+def first_wrong(values: NDArray[Any], wrong: NDArray[np.bool_], words: str) -> str:
+    """The first of the values that are wrong, where it is, and how many more there are.
+
+    >>> x = np.array([1, -7, -9])
+    >>> first_wrong(x, x < 0, "is no class")
+    '-7 at [1] is no class, and 1 more'
+    """
+    first = tuple(int(i) for i in np.argwhere(wrong)[0])
+    more = f", and {wrong.sum() - 1} more" if wrong.sum() > 1 else ""
+    place = f" at {list(first)}" if first else ""
+    return f"{values[first]}{place} {words}{more}"
 
 
 WITHIN = mg.register(

@@ -31,7 +31,7 @@ from lstm.layers import (
     place_of,
 )
 from lstm.layers.usual import usual_stack
-from lstm.params import Tree, check_names, flatten, is_branch, map_leaves, unflatten
+from lstm.params import Tree, by_dotted_name, check_names, flatten, is_branch, map_leaves, unflatten
 from lstm.store.model_file import Contents, Own, read_model, shapes_of, write_model
 from lstm.tasks import Task
 from minigrad import Expr
@@ -144,8 +144,8 @@ class Model:
         made_for = task if isinstance(task, Task) else None
         if made_for is not None:
             output_size = made_for.output_size if output_size is None else output_size
-            readout = readout or getattr(made_for, "readout", None)
-            vocabulary = vocabulary or getattr(made_for, "vocabulary", None)
+            readout = readout or made_for.readout
+            vocabulary = vocabulary or made_for.vocabulary
         if output_size is None:
             raise ConfigError("output_size= is needed, or a task=, such as lstm.Adding(100)")
         cell = cell_for(cell, made_for, hidden_size, vocabulary)
@@ -176,7 +176,7 @@ class Model:
         if not isinstance(readout, Readout):
             readout = Readout(layers.output_size, readout, dtype=layers.dtype)
         shapes = flatten(shapes_of(layers, readout))
-        leaves = flatten(unflatten(values) if _is_flat(values) else values)
+        leaves = by_dotted_name(values)
         check_names(set(leaves), set(shapes))
         short = {name: name.rpartition(".")[2] for name in shapes}
         if len(set(short.values())) < len(short):
@@ -320,9 +320,10 @@ class Model:
             output = masked(context.mask, output) if everywhere else output
         return Run(output, outputs, last)
 
-    def _inputs(self, given: Any) -> Expr:
+    def _inputs(self, sequences: Any) -> Expr:
         dtype = None if self.layers.tokens else self.dtype
-        xs = given if isinstance(given, Expr) else _as_expr(np.asarray(given, dtype))
+        is_expr = isinstance(sequences, Expr)
+        xs: Expr = sequences if is_expr else _as_expr(np.asarray(sequences, dtype))
         if self.layers.tokens:
             fits = xs.ndim == 2 and xs.dtype.kind in "iu"
             wanted = "integer tokens (T, B)"
@@ -395,10 +396,6 @@ class Model:
 
 def _as_expr(value: Any) -> Expr:
     return value if isinstance(value, Expr) else mg.asarray(np.asarray(value))
-
-
-def _is_flat(values: Tree) -> bool:
-    return isinstance(values, Mapping) and not any(is_branch(v) for v in values.values())
 
 
 def _check_value(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> None:

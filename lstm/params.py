@@ -36,7 +36,7 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
     """
     tree: dict[str, Any] = {}
     for name, leaf in leaves.items():
-        *way, last = name.split(".")
+        *way, last = name.split(".") if isinstance(name, str) else [check_name(name)]
         branch = tree
         for step in way:
             branch = branch.setdefault(step, {})
@@ -46,6 +46,19 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"{name!r} is a tensor, or is below one, and the other as well")
         branch[last] = leaf
     return tree
+
+
+def by_dotted_name(leaves: Tree) -> dict[str, Any]:
+    """The leaves of a tree by their dotted names, or of a mapping that has them by these already.
+
+    Raises ConfigError for names that cannot be.
+
+    >>> by_dotted_name({"readout": {"W_y": 3}}) == by_dotted_name({"readout.W_y": 3})
+    True
+    """
+    if isinstance(leaves, Mapping) and not any(map(is_branch, leaves.values())):
+        return flatten(unflatten(leaves))
+    return flatten(leaves)
 
 
 def rebuild(tree: Tree, leaves: Mapping[str, Any], what: str = "tensors") -> Tree:

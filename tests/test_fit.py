@@ -5,6 +5,9 @@ import json
 import os
 import signal
 import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -318,6 +321,42 @@ def test_a_step_that_fails_leaves_the_state_of_before_in_the_checkpoint(tmp_path
     assert rest.reports == whole.reports[5:]
 
 
+@pytest.mark.parametrize("where", ["batch", "callback"])
+def test_any_other_failure_keeps_what_was_learnt_too(where, tmp_path):
+    class Broken(Adding):
+        def batch(self, rng, size):
+            batch = super().batch(rng, size)
+            draws.append(size)
+            if where == "batch" and len(draws) == 6:
+                raise RuntimeError("the disk of the data is gone")
+            return batch
+
+    def callback(progress):
+        if where == "callback" and progress.step == 5:
+            raise RuntimeError("the callback has a mistake")
+
+    draws: list = []
+    path, settings = tmp_path / "c", Settings(steps=9)
+    with pytest.raises(RuntimeError):
+        fit(model_of(), Broken(6), settings, out=path, validate=0, callback=callback)
+    rest = fit(model_of(), TASK, out=path, resume=True)
+    whole = fit(model_of(), TASK, settings, validate=0)
+    assert rest.reports == whole.reports[5:]
+
+
+@pytest.mark.parametrize("setting", [np.zeros(2), float("inf"), {1, 2}])
+def test_settings_that_no_file_can_keep_are_refused_before_the_first_step(setting, tmp_path):
+    @dataclass(frozen=True)
+    class Listed(Adding):
+        marks: Any = None
+
+    steps: list = []
+    with pytest.raises(ConfigError, match="settings of models and tasks as plain values"):
+        fit(model_of(), Listed(6, marks=setting), out=tmp_path / "c", callback=steps.append)
+    assert not steps
+    assert not list(tmp_path.iterdir())
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
@@ -383,6 +422,7 @@ def test_saved_every_n_steps(tmp_path):
         ({"save_every": 0}, "save_every must be a whole number of at least 1"),
         ({"resume": True}, "resume=True needs out="),
         ({"out": "x", "metrics": "x"}, "are one file"),
+        ({"out": "x", "metrics": Path("x").absolute()}, "are one file"),
         ({"settings": {"steps": 3}}, "settings must be lstm.Settings"),
         ({"settings": 0}, "settings must be lstm.Settings"),
     ],

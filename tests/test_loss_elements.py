@@ -329,14 +329,14 @@ def test_weights_of_labels_that_are_ignored_do_not_count():
 
 def test_a_label_that_is_no_class_is_named_unless_it_does_not_count():
     x, labels = mg.const(np.zeros((4, 3))), np.array([0, -1, 2, -5])
-    words = r"label -5 at \[3\] is no class; there are 3, from 0 to 2"
+    words = r"label -5 at \[3\] is out of range: from 0 to 2"
     for smoothing, class_weights in itertools.product([0.0, 0.1], [None, np.ones(3)]):
         options = {"label_smoothing": smoothing, "class_weights": class_weights}
         for reduction in ("mean", "sum", "none"):
             with pytest.raises(ConfigError, match=words):
                 cross_entropy(x, labels, ignore_index=-1, reduction=reduction, **options)
     for options in ({}, {"ignore_index": 2}, {"mask": np.array([True, True, False, False])}):
-        with pytest.raises(ConfigError, match=r"label -1 at \[1\] is no class"):
+        with pytest.raises(ConfigError, match=r"label -1 at \[1\] is out of range"):
             cross_entropy(x, labels, **options)
     masked = cross_entropy(x, labels, ignore_index=-1, mask=[True, True, True, False])
     assert float(masked) == pytest.approx(log(3))
@@ -371,7 +371,7 @@ def test_masked_labels_of_each_step_are_looked_at_before_the_loop():
     assert "a loop runs on numpy" not in run.report()
     step_, row = np.argwhere(m)[-1]
     bad[step_, row] = 3
-    with pytest.raises(ConfigError, match=rf"label 3 at \[{step_}, {row}\] is no class"):
+    with pytest.raises(ConfigError, match=rf"label 3 at \[{step_}, {row}\] is out of range"):
         run(data, bad, m)
 
 

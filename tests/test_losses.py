@@ -5,8 +5,9 @@ import pytest
 
 import minigrad as mg
 from lstm.errors import ConfigError
+from lstm.integers import WITHIN
+from lstm.layers import mask_of
 from lstm.losses import binary_cross_entropy, cross_entropy, mse
-from lstm.losses.checks import LABELS
 
 
 def test_mse():
@@ -67,9 +68,9 @@ def test_what_does_not_fit():
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        ([-1], r"label -1 at \[0\] is no class; there are 3, from 0 to 2"),
-        ([3], r"label 3 at \[0\] is no class; there are 3, from 0 to 2"),
-        ([0, 2, -7, 9], r"label -7 at \[2\] is no class, and 1 more; there are 3"),
+        ([-1], r"label -1 at \[0\] is out of range: from 0 to 2"),
+        ([3], r"label 3 at \[0\] is out of range: from 0 to 2"),
+        ([0, 2, -7, 9], r"label -7 at \[2\] is out of range, and 1 more: from 0 to 2"),
     ],
 )
 @pytest.mark.parametrize("backend", ["numpy", "native"])
@@ -103,7 +104,7 @@ def test_labels_computed_from_a_variable_are_looked_at_too():
     loss = cross_entropy(x, mg.const([0, 2]) + shift)
     zeros = np.zeros((2, 3))
     assert float(loss.eval({x: zeros, shift: 0})) == pytest.approx(np.log(3.0))
-    with pytest.raises(ConfigError, match=r"label 3 at \[1\] is no class"):
+    with pytest.raises(ConfigError, match=r"label 3 at \[1\] is out of range"):
         loss.eval({x: zeros, shift: 1})
 
 
@@ -122,11 +123,31 @@ def test_labels_of_each_step_are_looked_at_once_before_the_loop(backend):
     data, good = np.random.default_rng(0).random((4, 5, 2)), np.ones((4, 5), np.int64)
     bad = good.copy()
     bad[2, 3] = -1
-    with pytest.raises(ConfigError, match=r"label -1 at \[2, 3\] is no class"):
+    with pytest.raises(ConfigError, match=r"label -1 at \[2, 3\] is out of range"):
         run(data, bad)
     expected = sum(cross_entropy(mg.const(data[t]) @ w, good[t]).eval() for t in range(4))
     assert float(run(data, good)[0]) == pytest.approx(float(expected), rel=1e-12)
     assert "a loop runs on numpy" not in run.report()
+
+
+def test_what_a_param_holds_is_looked_at_at_each_call():
+    """Its value may be set anew after the graph was built."""
+    labels = mg.param("labels", np.array([0, 1]))
+    lengths = mg.param("lengths", np.array([1, 2]))
+    loss = cross_entropy(mg.const(np.zeros((2, 3))), labels)
+    run = mg.function([], [loss, mask_of(lengths, 2)])
+    assert float(run()[0]) == pytest.approx(np.log(3.0))
+    labels.value = np.array([0, 3])
+    with pytest.raises(ConfigError, match=r"label 3 at \[1\] is out of range: from 0 to 2"):
+        run()
+    labels.value, lengths.value = np.array([0, 2]), np.array([0, 2])
+    with pytest.raises(ConfigError, match=r"length 0 at \[0\] is out of range: from 1 to 2"):
+        run()
+
+
+def test_a_label_alone_is_named_without_a_place():
+    with pytest.raises(ConfigError, match="label 4 is out of range: from 0 to 2"):
+        cross_entropy(mg.const(np.zeros(3)), 4)
 
 
 def test_losses_take_arrays_as_targets_in_the_predictions_dtype():
@@ -137,14 +158,14 @@ def test_losses_take_arrays_as_targets_in_the_predictions_dtype():
 
 
 def test_the_check_of_labels_states_its_type():
-    with pytest.raises(mg.DTypeError, match="labels must be integers, not float64"):
-        LABELS(mg.var("l", (2,)), classes=3)
-    for classes in (0, -1):
-        with pytest.raises(mg.ShapeError, match="classes must be a whole number"):
-            LABELS(mg.var("l", (2,), "int64"), classes=classes)
-    for classes in (True, 2.5):
-        with pytest.raises(TypeError, match="attribute classes of labels is"):
-            LABELS(mg.var("l", (2,), "int64"), classes=classes)
+    with pytest.raises(mg.DTypeError, match="each label must be an integer, not float64"):
+        WITHIN(mg.var("l", (2,)), least=0, most=2, what="label")
+    for most in (-1, -2):
+        with pytest.raises(mg.ShapeError, match="a range is of two whole numbers"):
+            WITHIN(mg.var("l", (2,), "int64"), least=0, most=most, what="label")
+    for most in (True, 2.5):
+        with pytest.raises((TypeError, mg.ShapeError)):
+            WITHIN(mg.var("l", (2,), "int64"), least=0, most=most, what="label")
     x, labels = mg.var("x", (2, 3)), mg.var("labels", (2,), "int64")
     loss = cross_entropy(x, labels)
     assert mg.loads(mg.dumps(loss)) is loss

@@ -233,7 +233,7 @@ CANNOT_BE: list[tuple[Any, dict[str, Any], str]] = [
     (lstm.LSTM(F, H), {"residual": True}, "residual acts between layers, and there is one"),
     (lstm.LSTM(F, H), {"readout": "first"}, "a readout reads 'last' or 'every', not 'first'"),
     (lstm.LSTM(F, H), {"vocabulary": 0}, "input_size must be a whole number"),
-    (lstm.RNN(F, H), {"memory": 20}, "a cell of kind rnn has no gates for memory= to set"),
+    (lstm.RNN(F, H), {"memory": 20}, "a cell of kind rnn has no gates for a memory to set"),
     (lstm.LSTM(F, H), {"memory": 1}, "memory must be more than 2 steps"),
 ]
 

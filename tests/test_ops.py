@@ -39,11 +39,7 @@ def float_leaves(case: Case, variables):
 
 
 def test_every_op_has_a_case():
-    lstms = {
-        "labels",
-        "probabilities",
-        "within",
-    }  # registered where lstm is imported; tests/test_losses.py has it
+    lstms = {"probabilities", "within"}  # registered where lstm is imported: tests/test_losses.py
     assert {c.op for c in CASES} == set(OPS) - LEAVES - lstms
 
 

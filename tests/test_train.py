@@ -180,3 +180,22 @@ def test_a_task_is_asked_about_predictions_and_targets_in_that_order():
         ((prediction, target),) = calls
         assert not prediction.any()
         assert target.min() >= 0.0 and target.any()
+
+
+def test_a_trainer_takes_parameters_by_their_dotted_names_too():
+    model = Model.create(RNN(2, 3), 1)
+    xs = mg.var("xs", (4, 5, 2), "float32")
+    loss = mg.mean(mg.square(model.output(xs)))
+    states = [
+        Trainer(loss, [xs], params, adam(0.1)).state.leaves().keys()
+        for params in (model.params, model.flat_params)
+    ]
+    assert states[0] == states[1]
+    assert "params.readout.W_y" in states[0]
+
+
+@pytest.mark.parametrize("name", ["", "a.", ".a", "a..b", 3])
+def test_names_of_parameters_that_cannot_be(name):
+    w = mg.param("w", 1.0)
+    with pytest.raises(ConfigError, match="a name is a text"):
+        Trainer(mg.square(w), [], {name: w}, sgd(0.1))

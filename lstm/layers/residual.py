@@ -37,10 +37,10 @@ class Residual(Layer):
             self._set(derived, getattr(layer, derived))
         super().__post_init__()
         if layer.tokens or self.input_size != self.output_size:
-            given = "tokens" if layer.tokens else f"{self.input_size} units"
+            reads = "tokens" if layer.tokens else f"{self.input_size} units"
             raise ConfigError(
                 f"a residual layer adds its input to its output, so that both have one size; it "
-                f"reads {given}, and gives {self.output_size} units"
+                f"reads {reads}, and gives {self.output_size} units"
             )
 
     def shapes(self) -> Tree:

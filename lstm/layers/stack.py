@@ -43,12 +43,13 @@ class Stack(Layer):
             raise ConfigError(f"a stack is of one or more layers by name, not {self.layers!r:.60}")
         self._set("layers", {check_name(k): check_layer(v) for k, v in self.layers.items()})
         for (below, first), (name, layer) in pairwise(self.layers.items()):
-            wanted, given = (layer.input_size, layer.dtype), (first.output_size, first.dtype)
-            if layer.tokens or wanted != given:
-                reads = "tokens" if layer.tokens else f"{wanted[0]} units of {wanted[1]}"
+            fits = (layer.input_size, layer.dtype) == (first.output_size, first.dtype)
+            if layer.tokens or not fits:
+                units = f"{layer.input_size} units of {layer.dtype}"
+                reads = "tokens" if layer.tokens else units
                 raise ConfigError(
-                    f"layer {name!r} reads {reads}, but {below!r} before it gives {given[0]} "
-                    f"units of {given[1]}"
+                    f"layer {name!r} reads {reads}, but {below!r} before it gives "
+                    f"{first.output_size} units of {first.dtype}"
                 )
         *_, last = self.layers.values()
         self._set("input_size", self._first.input_size)
@@ -76,9 +77,9 @@ class Stack(Layer):
 
     def recurrent(self) -> dict[str, Recurrent]:
         return {
-            join(name, place): found
+            join(name, place): inner
             for name, layer in self.layers.items()
-            for place, found in layer.recurrent().items()
+            for place, inner in layer.recurrent().items()
         }
 
     def with_dtype(self, dtype: str) -> Self:

@@ -1,6 +1,6 @@
-"""Targets that cannot be: ops that hand them on, and raise an error that names the first of them.
+"""Targets that cannot be: they are handed on, or an error names the first of them.
 
-They look at values, so they tell of what is bound later too; loops look before they start.
+What looks at values is an op, so it tells of what is bound later too; loops look before they start.
 """
 
 from __future__ import annotations
@@ -12,26 +12,9 @@ from numpy.typing import NDArray
 
 import minigrad as mg
 from lstm.errors import ConfigError
+from lstm.integers import first_wrong, within
 from lstm.losses.counting import Counting, expression
 from minigrad import Expr
-
-
-def _labels_type(labels: Any, classes: Any) -> Any:
-    if labels.dtype.kind not in "iu":
-        raise mg.DTypeError(f"labels must be integers, not {labels.dtype}")
-    if type(classes) is not int or classes < 1:
-        raise mg.ShapeError(f"classes must be a whole number of at least 1, not {classes!r:.40}")
-    return labels
-
-
-def _labels_checked(labels: NDArray[Any], classes: int) -> NDArray[Any]:
-    wrong = (labels < 0) | (labels >= classes)
-    if wrong.any():
-        raise ConfigError(
-            f"label {_first(labels, wrong, 'is no class')}; "
-            f"there are {classes}, from 0 to {classes - 1}"
-        )
-    return labels
 
 
 def _probabilities_type(targets: Any) -> Any:
@@ -43,33 +26,11 @@ def _probabilities_type(targets: Any) -> Any:
 def _probabilities_checked(targets: NDArray[Any]) -> NDArray[Any]:
     wrong = ~((targets >= 0) & (targets <= 1 + 1e-6))  # computed ones may be off by rounding
     if wrong.any():
-        raise ConfigError(f"target {_first(targets, wrong, 'is no probability')}; they go 0 to 1")
+        raise ConfigError(
+            f"target {first_wrong(targets, wrong, 'is no probability')}; they go 0 to 1"
+        )
     return targets
 
-
-def _first(values: NDArray[Any], wrong: NDArray[np.bool_], what: str) -> str:
-    """
-    >>> x = np.array([1, -7, -9])
-    >>> _first(x, x < 0, "is no class")
-    '-7 at [1] is no class, and 1 more'
-    """
-    first = tuple(int(i) for i in np.argwhere(wrong)[0])
-    more = f", and {wrong.sum() - 1} more" if wrong.sum() > 1 else ""
-    place = f" at {list(first)}" if first else ""
-    return f"{values[first]}{place} {what}{more}"
-
-
-LABELS = mg.register(
-    mg.Op(
-        "labels",  # the labels, unless one is no class
-        _labels_type,
-        _labels_checked,
-        no_gradient=True,
-        pointwise=True,
-        attrs=(mg.Attr("classes"),),
-        checks=True,
-    )
-)
 
 PROBABILITIES = mg.register(
     mg.Op(
@@ -95,7 +56,7 @@ def labels_of(
             + batch_hint(logits.shape[:-1], labels.shape)
         )
     counts = _less(counts, labels, ignore_index)
-    return _told(LABELS(counts.only(labels), classes=logits.shape[-1])), counts
+    return within(counts.only(labels), 0, logits.shape[-1] - 1, "label"), counts
 
 
 def probabilities_of(
@@ -103,7 +64,10 @@ def probabilities_of(
 ) -> tuple[Expr, Counting]:
     """The same for targets between 0 and 1, as floats."""
     counts = _less(counts, targets, ignore_index)
-    return _told(PROBABILITIES(counts.only(targets))), counts
+    checked = PROBABILITIES(counts.only(targets))
+    if not mg.free_variables(checked):  # an error now rather than later
+        _probabilities_checked(np.asarray(checked.args[0].eval()))
+    return checked, counts
 
 
 def _less(counts: Counting, labels: Expr, ignore_index: int | None) -> Counting:
@@ -116,13 +80,6 @@ def _less(counts: Counting, labels: Expr, ignore_index: int | None) -> Counting:
         if not limits.min <= ignore_index <= limits.max:
             return counts  # no label of this dtype can be it
     return counts.but(labels == int(ignore_index))
-
-
-def _told(checked: Expr) -> Expr:
-    """An error now rather than later, where the values are known."""
-    if not mg.free_variables(checked):
-        checked.op.numpy(np.asarray(checked.args[0].eval()), *checked.attrs)
-    return checked
 
 
 def require_same_shape(prediction: Expr, target: Expr) -> None:

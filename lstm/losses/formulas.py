@@ -100,7 +100,7 @@ def cross_entropy(
     >>> cross_entropy(mg.const([[0.0, 0.0]]), [-1])
     Traceback (most recent call last):
         ...
-    lstm.errors.ConfigError: label -1 at [0] is no class; there are 2, from 0 to 1
+    lstm.errors.ConfigError: label -1 at [0] is out of range: from 0 to 1
     """
     logits, targets = expression(logits), expression(targets)
     counts = counting(logits.shape[:-1], weights, mask, reduction)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from lstm.errors import CheckpointError
+from lstm.errors import CheckpointError, ConfigError
 from lstm.files import write_atomically
 from lstm.store.foreign import what_is_wrong
 
@@ -38,11 +38,28 @@ class Checkpoint(NamedTuple):
 
 
 def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write it whole or not at all: the one of before stays until then. Raises OutputError."""
-    about = {"version": VERSION, **checkpoint.about}
-    text = json.dumps(about, ensure_ascii=False, allow_nan=False)
+    """Write it whole or not at all: the one of before stays until then.
+
+    Raises OutputError, and what `check_plain` raises.
+    """
+    text = check_plain(checkpoint)
     summed = f"{_checksum(text, checkpoint.arrays):08x}"
     write_atomically(path, save(checkpoint.arrays, metadata={FORMAT: text, _SUM: summed}))
+
+
+def check_plain(checkpoint: Checkpoint) -> str:
+    """What a checkpoint's file says beside the numbers, as text; for asking before long work.
+
+    Raises ConfigError for what a file cannot keep, such as an array among the settings of a task.
+    """
+    try:
+        about = {"version": VERSION, **checkpoint.about}
+        return json.dumps(about, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            "a checkpoint keeps the settings of models and tasks as plain values: None, booleans, "
+            f"text, finite numbers, and lists and dicts of them ({error})"
+        ) from None
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:

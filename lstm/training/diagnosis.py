@@ -218,9 +218,11 @@ def _edge(
     if not operands:
         return [where, *exploded(bad)]
     at = ", ".join(map(_number, operands))
-    given = float(cotangent[place])
-    said = f"{where}: the derivative of {user.op.name}({at}) meets a gradient of {_number(given)}"
-    return [said, *remedy_backward(user, operands, given, bad)]
+    gradient = float(cotangent[place])
+    said = (
+        f"{where}: the derivative of {user.op.name}({at}) meets a gradient of {_number(gradient)}"
+    )
+    return [said, *remedy_backward(user, operands, gradient, bad)]
 
 
 # --- where the graph is too large to be looked at whole ------------------------------------------

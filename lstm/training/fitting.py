@@ -13,13 +13,12 @@ from lstm.errors import (
     CheckpointError,
     ConfigError,
     OutputError,
-    TrainingError,
     check_count,
 )
 from lstm.files import check_file
 from lstm.model import Model
 from lstm.optim import Optimizer
-from lstm.store.checkpoint import read_checkpoint, write_checkpoint
+from lstm.store.checkpoint import check_plain, read_checkpoint, write_checkpoint
 from lstm.tasks import Task
 from lstm.training.course import Course, Plan, plan_in, settings_in
 from lstm.training.evaluation import Score, evaluate
@@ -75,9 +74,10 @@ def fit(
     validate: the steps between validations, which are on 500 sequences of a stream of their own;
         by default there are ten in all; 0 is none. Training ends where the task's criterion is met,
         on 2000 sequences. patience: it ends, too, after so many validations without a better one.
-    out: a checkpoint's path. It is written whole at the end, when interrupted, and every
-        `save_every` steps (by default when 10 s have passed). resume: go on from it, bit for bit as
-        if it had never stopped, with its settings; only steps may be others, to train longer.
+    out: a checkpoint's path. It is written whole at the end, when interrupted, where a step or the
+        callback fails, and every `save_every` steps (by default when 10 s have passed). resume: go
+        on from it, bit for bit as if it had never stopped, with its settings; only steps may be
+        others, to train longer.
     force: write over a checkpoint or metrics that are there, which is refused otherwise.
     metrics: a file to which each step adds one JSON object in a line.
     callback: is called with a Progress after each step; training ends where it returns True.
@@ -105,7 +105,7 @@ def fit(
         if value is not None:
             check_count(name, value, least)
     course = _course(model, task, settings, optimizer, validate, patience, out if resume else None)
-    saver, reports, notes = _Saver(course, out, save_every), [], _notes(model, task)
+    reports, notes, saver = [], _notes(model, task), _Saver(course, out, save_every)
     with ExitStack() as stack:
         if metrics is not None:
             if not resume:  # nothing is there, or force= says to write over it
@@ -113,9 +113,10 @@ def fit(
             log = stack.enter_context(MetricsFile(metrics, course.state.steps))
         show = stack.enter_context(shown(task.name, course.settings.steps, notes, progress))
         asked = stack.enter_context(Interruption())
+        stack.enter_context(saver)
         start, why = time.perf_counter(), course.over()
         while why is None:
-            report, score = saver.step()
+            report, score = course.step()
             reports.append(report)
             told = _progress(course, report, score, len(reports), time.perf_counter() - start)
             if metrics is not None:
@@ -124,7 +125,6 @@ def fit(
             show(told)
             stop = callback is not None and callback(told)
             why = course.over() or _stopped(asked.signal is not None, bool(stop))
-        saver.save()
     _pass_on(asked, course, out)
     best = course.best_model()
     score = evaluate(best, task, course.settings.seed)
@@ -148,7 +148,7 @@ def _check_files(
             raise OutputError(
                 f"{path} is there already: resume=True goes on from it, force=True writes over it"
             )
-    if out is not None and metrics is not None and Path(out) == Path(metrics):
+    if out is not None and metrics is not None and Path(out).resolve() == Path(metrics).resolve():
         raise ConfigError("out= and metrics= are one file; a checkpoint needs one of its own")
 
 
@@ -221,21 +221,26 @@ def _settings(now: Settings | None, then: Settings) -> Settings:
 
 
 class _Saver:
-    """Takes steps and saves what they come to."""
+    """Saves what steps come to: when it is due, at the end, and where one fails, or a callback:
+    what is whole then is what the steps before came to."""
 
     def __init__(self, course: Course, path: str | Path | None, every: int | None) -> None:
         self._course, self._path, self._every = course, path, every
         self._saved_at, self._saved = time.monotonic(), course.state.steps
+        if path is not None:
+            check_plain(course.checkpoint())
 
-    def step(self) -> tuple[Report, Score | None]:
-        """A step; what is whole is saved where it fails."""
-        try:
-            return self._course.step()
-        except TrainingError:
+    def __enter__(self) -> _Saver:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: object
+    ) -> None:
+        if error is None or isinstance(error, Exception):  # a second Ctrl-C is not kept waiting
             self.save()
-            raise
 
     def save_if_due(self) -> None:
+        """Save every so many steps, or seconds."""
         if self._every is not None:
             due = self._course.state.steps % self._every == 0
         else:

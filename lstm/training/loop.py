@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import minigrad as mg
-from lstm.errors import ConfigError, TrainingError
+from lstm.errors import ConfigError
 from lstm.model import Model
 from lstm.optim import Optimizer
 from lstm.params import Tree, flatten, rebuild
@@ -94,6 +94,6 @@ def next_step(trainer: Trainer, task: Task, batch: int) -> Report:
     before = stream_values(stream)
     try:
         return trainer.step(*task.batch_at(trainer.state.steps, stream, batch))
-    except TrainingError:
+    except Exception:
         put_stream(stream, before)
         raise

@@ -11,7 +11,7 @@ import numpy as np
 import minigrad as mg
 from lstm.errors import ConfigError, TrainingError
 from lstm.optim import Optimizer, clip_by_global_norm, global_norm
-from lstm.params import flatten
+from lstm.params import by_dotted_name
 from lstm.training.diagnosis import Bad, diagnosis
 from lstm.training.state import TrainingState
 from minigrad import Expr
@@ -33,7 +33,8 @@ class Trainer:
     """One compiled training step over `inputs`, which writes all of `state` in place.
 
     loss: a scalar expression.
-    params: its parameters, a mapping, nested or not, of names to `minigrad.param` leaves.
+    params: its parameters, `minigrad.param` leaves: a tree, as `model.params`, or by dotted names,
+        as `model.flat_params`.
     optimizer: any pair of `lstm.optim`; it knows the parameters by their dotted names.
     clip: the largest global norm of the gradient, or None.
     outputs: further expressions that each report gives.
@@ -67,7 +68,7 @@ class Trainer:
         outputs: Sequence[Expr] = (),
         updates: Mapping[Expr, Expr] | None = None,
     ) -> None:
-        self.state = state = _state(flatten(params), optimizer, list(updates or {}))
+        self.state = state = _state(by_dotted_name(params), optimizer, list(updates or {}))
         self._grads = mg.grad(loss, state.params)
         norm = global_norm(self._grads)
         clipped = self._grads if clip is None else clip_by_global_norm(self._grads, clip)
