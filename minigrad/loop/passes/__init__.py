@@ -16,6 +16,7 @@ from minigrad.loop.body import Call
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.cuts import cut_concats, cut_products
 from minigrad.loop.passes.frame import Pass, change_loops, in_bodies
+from minigrad.loop.passes.lookups import multiply_tables
 from minigrad.loop.passes.products import distribute, merge_products, merge_sums
 from minigrad.loop.passes.prune import drop_stops, drop_unused, merge_loops, take_last_carry
 from minigrad.loop.passes.slices import join_slices
@@ -38,6 +39,7 @@ LOOPS: Mapping[str, Pass] = {
     "cut a matmul to what is read": in_bodies(cut_products),
     "merge matmuls of one operand": in_bodies(merge_products),
     "compute before the loop": hoist,
+    "multiply a table before it is read": multiply_tables,
     "sum after the loop": sink_sums,
     "drop what nobody reads, again": drop_unused,
     "cut a concat to what is read": cut_concats,
