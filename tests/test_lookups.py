@@ -1,4 +1,4 @@
-"""Products of rows looked up in a table, beside a loop: each row of the table is multiplied once."""
+"""Products of rows looked up in a table, beside a loop: a row of the table is multiplied once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import minigrad as mg
+from minigrad.graph.node import make
+from minigrad.ops.index import SCATTER
 
 TABLES = "multiply a table before it is read"
-T, B, V, I, H = 6, 3, 5, 4, 2  # noqa: E741
+SCATTERED = "add rows up before they are multiplied"
+WEIGHTS = "add rows up that looked-up rows meet"
+LOOKUPS = [TABLES, SCATTERED, WEIGHTS]
+T, B, V, I, H = 6, 3, 5, 32, 2  # noqa: E741
 
 
 def shapes(f):
@@ -17,14 +22,15 @@ def shapes(f):
     return sorted(n.shape for n in mg.toposort(f.outputs) if n.op.name == "matmul")
 
 
-def recurrence(tokens, **options):
-    """A net over letters and its gradient, compiled; what it is called with besides letters."""
+def recurrence(tokens, split=False, **options):
+    """A net over letters and its gradient, compiled; E (V, I) and W, what it is called with too."""
     rng = np.random.default_rng(5)
     E, W = mg.var("E", (V, I)), mg.var("W", (H + I, H))
     i = mg.var("i", tokens.shape, "int64")
 
     def step(h, x):
-        h = mg.tanh(mg.concat([h, x], -1) @ W)
+        z = h @ W[:H] + x @ W[H:] if split else mg.concat([h, x], -1) @ W
+        h = mg.tanh(z)
         return h, h
 
     _, hs = mg.scan(step, mg.zeros((tokens.shape[1], H)), E[i])
@@ -46,19 +52,89 @@ def product(rows, dtype="float64", **options):
 
 
 @pytest.mark.parametrize("backend", ["numpy", "native"])
-def test_letters_are_projected_once_each_and_all_stays_the_same(backend):
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("without", [[], *([name] for name in LOOKUPS), LOOKUPS])
+def test_each_letter_is_multiplied_once_and_all_stays_the_same(backend, split, without):
     tokens = np.random.default_rng(0).integers(-V, V, (T, B))
-    f, at = recurrence(tokens, backend=backend)
-    g, _ = recurrence(tokens, backend=backend, without=[TABLES])
+    f, at = recurrence(tokens, split, backend=backend, without=without)
+    plain, _ = recurrence(tokens, split, simplify=False)
+    assert set(LOOKUPS).difference(without) == set(LOOKUPS).intersection(f.rewritten)
+    for a, b in zip(f(*at), plain(*at), strict=True):
+        assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_no_product_is_of_all_rows_but_that_of_the_states(split):
+    tokens = np.zeros((T, B), int)
+    f, _ = recurrence(tokens, split)
+    # Letters forwards, their gradient, that of W for letters, and for states.
+    assert shapes(f) == sorted([(V, H), (V, I), (I, H), (H, H)])
+    forward, backward = (n.attrs[0].body for n in mg.toposort(f.outputs) if n.op.name == "scan")
+    for body in (forward, backward):
+        assert [n.shape for n in mg.toposort(body.outputs) if n.op.name == "matmul"] == [(B, H)]
+        assert all(y.shape == (B, H) for y in body.ys)
+    assert (T * B, H) in shapes(recurrence(tokens, split, without=LOOKUPS)[0])
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_gradients_where_a_row_that_is_not_read_is_nan(backend):
+    tokens = np.random.default_rng(0).integers(0, V - 1, (T, B))
+    f, (_, E, W) = recurrence(tokens, backend=backend)
     plain, _ = recurrence(tokens, simplify=False)
-    assert TABLES in f.rewritten
-    assert TABLES not in g.rewritten
-    assert (V, H) in shapes(f)
-    assert (T * B, H) not in shapes(f)
-    assert (T * B, H) in shapes(g)
-    for a, b, c in zip(f(*at), g(*at), plain(*at), strict=True):
-        assert_allclose(a, c, rtol=1e-12, atol=1e-14)
-        assert_allclose(b, c, rtol=1e-12, atol=1e-14)
+    E[V - 1] = np.nan
+    for a, b in zip(f(tokens, E, W), plain(tokens, E, W), strict=True):
+        assert np.isfinite(b).all()
+        assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_row_that_is_not_read_has_no_gradient_whatever_the_weights(backend):
+    tokens = np.random.default_rng(0).integers(0, V - 1, (T, B))
+    f, (_, E, W) = recurrence(tokens, backend=backend)
+    W[H:] = np.inf
+    _, to_E, _ = f(tokens, E, W)
+    assert_array_equal(to_E[V - 1], np.zeros(I))
+
+
+@pytest.mark.parametrize(("read_by", "fires"), [("none", True), ("steps", False), ("all", False)])
+def test_a_product_that_is_read_elsewhere_too_stays_in_its_loop(read_by, fires):
+    W, c = mg.var("W", (I, I)), mg.var("c", (T, B, I))
+    i = mg.var("i", (T, B), "int64")
+
+    def step(h, x):
+        h = mg.tanh(h + x)
+        product = h @ W
+        return product if read_by == "steps" else h, product
+
+    _, rows = mg.scan(step, mg.zeros((B, I)), c)
+    added = make(SCATTER, (rows, i), ((("a",), ("s", 0, I, 1)), (V, I)))
+    outputs = [added, rows] if read_by == "all" else [added]
+    f, plain = (mg.function([i, W, c], outputs, simplify=s) for s in (True, False))
+    assert (SCATTERED in f.rewritten) is fires
+    rng = np.random.default_rng(4)
+    at = rng.integers(0, V, (T, B)), rng.standard_normal((I, I)), rng.standard_normal((T, B, I))
+    for a, b in zip(f(*at), plain(*at), strict=True):
+        assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float32", "bool"])
+@pytest.mark.parametrize("width", [1, 64, 65, 200])
+def test_rows_added_up_on_numpy(dtype, width):
+    """Rows of any width: long ones take another way, one addition a row."""
+    rng = np.random.default_rng(width)
+    index = rng.integers(-V, V, (4, 3))
+    rows = rng.integers(0, 2, (4, 3, width)).astype(dtype)
+    expected = np.zeros((V, width), dtype)
+    for k in np.ndindex(4, 3):
+        expected[index[k]] += rows[k]
+    assert_array_equal(added_up(rows, index), expected)
+    with pytest.raises(IndexError, match="out of bounds"):
+        added_up(rows, index + V)
+
+
+def added_up(rows, index):
+    spec = (("a",), ("s", 0, rows.shape[-1], 1))
+    return SCATTER.numpy(rows, index, spec, (V, rows.shape[-1]))
 
 
 @pytest.mark.parametrize(("rows", "fires"), [(2 * V - 1, False), (2 * V, True)])
@@ -97,11 +173,12 @@ def reads():
     """Reads whose product is none of whole rows of a table, each (matrix, shape of W)."""
     E, i = mg.var("E", (V, I)), mg.var("i", (20,), "int64")
     return {
-        "columns": (E[:, i[:4]], I),
+        "columns": (E[:, i], 20),
         "a part of each row": (E[i, 1:], I - 1),
         "rows backwards": (E[i, ::-1], I),
         "elements": (mg.reshape(E[i, i % I], (10, 2)), 2),
-        "rows in other shapes": (mg.reshape(E[i], (40, 2)), 2),
+        "narrow rows": (E[:, : I - 1][i], I - 1),
+        "rows in other shapes": (mg.reshape(E[i], (20 * I // 2, 2)), 2),
         "turned": (E[i].T, 20),
     }
 

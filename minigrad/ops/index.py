@@ -25,6 +25,7 @@ Entry: TypeAlias = tuple[Any, ...]
 Spec: TypeAlias = tuple[Entry, ...]
 ARRAY: Entry = ("a",)
 NEW: Entry = ("n",)
+_WIDE = 64  # elements: longer rows are added up faster by one addition each than by np.add.at
 
 
 def all_of(shape: Shape) -> Spec:
@@ -137,7 +138,12 @@ def _getitem_numpy(x: Array, *rest: Any) -> Any:
 def _scatter_numpy(values: Array, *rest: Any) -> Array:
     *indices, spec, shape = rest
     out = np.zeros(shape, values.dtype)
-    if indices:
+    rows = len(indices) == 1 and spec == (ARRAY, *all_of(shape)[1:])
+    if rows and values.size > _WIDE * indices[0].size:
+        each = zip(indices[0].ravel().tolist(), values.reshape(-1, *shape[1:]), strict=True)
+        for k, row in each:
+            out[k] += row
+    elif indices:
         np.add.at(out, _numpy_index(spec, tuple(indices)), values)
     else:
         out[_static_index(spec)] = values

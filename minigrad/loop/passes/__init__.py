@@ -16,7 +16,11 @@ from minigrad.loop.body import Call
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.cuts import cut_concats, cut_products
 from minigrad.loop.passes.frame import Pass, change_loops, in_bodies
-from minigrad.loop.passes.lookups import multiply_tables
+from minigrad.loop.passes.lookups import (
+    add_rows_first,
+    add_rows_of_weights,
+    multiply_tables,
+)
 from minigrad.loop.passes.products import distribute, merge_products, merge_sums
 from minigrad.loop.passes.prune import drop_stops, drop_unused, merge_loops, take_last_carry
 from minigrad.loop.passes.slices import join_slices
@@ -36,11 +40,13 @@ LOOPS: Mapping[str, Pass] = {
     JOIN_SLICES: lambda outputs: in_bodies(lambda body, _: join_slices(body))(join_slices(outputs)),
     "distribute matmul over concat": in_bodies(distribute),
     "sum of matmuls to one matmul": in_bodies(merge_sums),
+    "add rows up before they are multiplied": add_rows_first,
     "cut a matmul to what is read": in_bodies(cut_products),
     "merge matmuls of one operand": in_bodies(merge_products),
     "compute before the loop": hoist,
     "multiply a table before it is read": multiply_tables,
     "sum after the loop": sink_sums,
+    "add rows up that looked-up rows meet": add_rows_of_weights,
     "drop what nobody reads, again": drop_unused,
     "cut a concat to what is read": cut_concats,
     "merge matmuls of one operand, outside": lambda outputs: merge_products(outputs, None),
