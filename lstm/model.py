@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from lstm.layers import (
     place_of,
 )
 from lstm.layers.usual import usual_stack
+from lstm.losses.counting import expression
 from lstm.params import Tree, by_dotted_name, check_names, flatten, is_branch, map_leaves, unflatten
 from lstm.store.model_file import Contents, Own, read_model, shapes_of, write_model
 from lstm.tasks import Task
@@ -321,9 +322,7 @@ class Model:
         return Run(output, outputs, last)
 
     def _inputs(self, sequences: Any) -> Expr:
-        dtype = None if self.layers.tokens else self.dtype
-        is_expr = isinstance(sequences, Expr)
-        xs: Expr = sequences if is_expr else _as_expr(np.asarray(sequences, dtype))
+        xs = expression(sequences, None if self.layers.tokens else np.dtype(self.dtype))
         if self.layers.tokens:
             fits = xs.ndim == 2 and xs.dtype.kind in "iu"
             wanted = "integer tokens (T, B)"
@@ -341,18 +340,17 @@ class Model:
             raise ConfigError("lengths= and mask= say the same: give one of them")
         steps, batch = xs.shape[:2]
         if lengths is not None:
-            lengths = _as_expr(lengths)
+            lengths = expression(lengths)
             if lengths.shape != (batch,):
                 raise ConfigError(f"lengths must be (B,), here ({batch},), not {lengths.shape}")
             return mask_of(lengths, steps)
         if mask is None:
             return None
-        mask = _as_expr(mask)
-        if mask.shape != (steps, batch) or mask.dtype != np.dtype(bool):
-            raise ConfigError(
-                f"mask must be (T, B) of bool, here ({steps}, {batch}), not {mask.type!r}"
-            )
-        return cast(Expr, mask)
+        counts = expression(mask)
+        if counts.shape != (steps, batch) or counts.dtype != np.dtype(bool):
+            here = f"here ({steps}, {batch}), not {counts.type!r}"
+            raise ConfigError(f"mask must be (T, B) of bool, {here}")
+        return counts
 
     def _start(self, state: Tree | None, batch: int) -> Tree:
         start = self.initial_state(batch)
@@ -364,7 +362,7 @@ class Model:
         check_names(set(parts), set(flatten(start)), "parts of the state")
 
         def fitting(name: str, zero: Expr) -> Expr:
-            part = _as_expr(parts[name])
+            part = expression(parts[name])
             if part.type is not zero.type:
                 raise ConfigError(f"the state's {name} must be {zero.type!r}, not {part.type!r}")
             return part
@@ -392,10 +390,6 @@ class Model:
         and ConfigError for `own` that are no such classes.
         """
         return Model.of(*read_model(path, own))
-
-
-def _as_expr(value: Any) -> Expr:
-    return value if isinstance(value, Expr) else mg.asarray(np.asarray(value))
 
 
 def _check_value(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> None:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lstm.errors import CheckpointError, ConfigError
 from lstm.files import write_atomically
-from lstm.store.foreign import what_is_wrong
+from lstm.store.reading import MalformedError, json_object, opened
 
 FORMAT = "minigrad-lstm-checkpoint"
 VERSION = 1
@@ -66,58 +65,33 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read what `write_checkpoint` wrote. Raises CheckpointError, which says what is wrong with the
     file: it is missing, damaged, of another version, or none of ours.
     """
-    try:
-        return _read(Path(path))
-    except SafetensorError as error:
-        reason = what_is_wrong(Path(path), error)
-    except OSError as error:
-        reason = error.strerror or str(error)
-    except _MalformedError as error:
-        reason = str(error)
-    raise CheckpointError(f"cannot resume from {path}: {reason}")
+    with opened(path, CheckpointError, "cannot resume from") as file:
+        return _read(file)
 
 
-class _MalformedError(Exception):
-    """What is wrong with a file, in words that follow a colon."""
-
-
-def _read(path: Path) -> Checkpoint:
-    try:
-        with path.open("rb"):  # the operating system says it more clearly than the reader
-            pass
-    except ValueError:  # half a character, or a NUL
-        raise _MalformedError("no file can be called so") from None
-    with safe_open(path, framework="numpy") as file:
-        metadata = file.metadata() or {}
-        about = _about(metadata)
-        arrays = {}
-        for name in file.keys():  # noqa: SIM118 - it is no mapping
-            dtype = file.get_slice(name).get_dtype()
-            if dtype not in _DTYPES:
-                raise _MalformedError(f"tensor {name!r:.60} is of dtype {dtype!r:.20}")
-            arrays[name] = file.get_tensor(name)
+def _read(file: Any) -> Checkpoint:
+    metadata = file.metadata() or {}
+    about = _about(metadata)
+    arrays = {}
+    for name in file.keys():  # noqa: SIM118 - it is no mapping
+        dtype = file.get_slice(name).get_dtype()
+        if dtype not in _DTYPES:
+            raise MalformedError(f"tensor {name!r:.60} is of dtype {dtype!r:.20}")
+        arrays[name] = file.get_tensor(name)
     if metadata.get(_SUM) != f"{_checksum(metadata[FORMAT], arrays):08x}":
-        raise _MalformedError("it is damaged: its checksum is another")
+        raise MalformedError("it is damaged: its checksum is another")
     return Checkpoint(arrays, about)
 
 
 def _about(metadata: Mapping[str, str]) -> dict[str, Any]:
     if FORMAT not in metadata:
-        raise _MalformedError("it is a safetensors file, but no checkpoint of lstm")
-    try:
-        about = json.loads(metadata[FORMAT], parse_constant=_finite, parse_float=_finite)
-        json.dumps(about, ensure_ascii=False).encode()  # as saving it again will
-    except UnicodeEncodeError:
-        raise _MalformedError("its header has half a character in it, which is no text") from None
-    except (ValueError, RecursionError):  # a number of thousands of digits, too
-        raise _MalformedError("its header is not JSON") from None
-    if not isinstance(about, dict):
-        raise _MalformedError("its header is no JSON object")
+        raise MalformedError("it is a safetensors file, but no checkpoint of lstm")
+    about = json_object(metadata[FORMAT], _finite)
     version = about.pop("version", None)
     if type(version) is not int or version != VERSION:
-        raise _MalformedError(f"format version {version!r:.40}; this is {VERSION}")
+        raise MalformedError(f"format version {version!r:.40}; this is {VERSION}")
     if set(about) != set(_PARTS) or not all(isinstance(about[part], dict) for part in _PARTS):
-        raise _MalformedError(f"its header is not made of {', '.join(_PARTS)}")
+        raise MalformedError(f"its header is not made of {', '.join(_PARTS)}")
     return about
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from lstm.cells import Cell, Shape
@@ -19,8 +18,8 @@ from lstm.errors import ConfigError, ModelFileError
 from lstm.files import write_atomically
 from lstm.layers import Layer, Readout
 from lstm.params import check_names, flatten
-from lstm.store.foreign import what_is_wrong
 from lstm.store.parts import build, describe
+from lstm.store.reading import MalformedError, json_object, opened
 
 FORMAT = "minigrad-lstm"
 VERSION = 2
@@ -70,15 +69,8 @@ Own = Iterable[type[Any]] | type[Any]
 def read_model(path: str | Path, own: Own = ()) -> Contents:
     """Read what `write_model` wrote. Raises ModelFileError and ConfigError; see `Model.load`."""
     classes = _classes(own)
-    try:
-        return _read(Path(path), classes)
-    except SafetensorError as error:
-        reason = what_is_wrong(Path(path), error)
-    except OSError as error:
-        reason = error.strerror or str(error)
-    except (ConfigError, _MalformedError) as error:
-        reason = str(error)
-    raise ModelFileError(f"cannot load the model {path}: {reason}")
+    with opened(path, ModelFileError, "cannot load the model") as file:
+        return _read(file, classes)
 
 
 def _classes(own: Own) -> list[type[Any]]:
@@ -91,74 +83,53 @@ def _classes(own: Own) -> list[type[Any]]:
     return kinds
 
 
-class _MalformedError(Exception):
-    """What is wrong with a file, in words that follow a colon."""
-
-
-def _read(path: Path, own: list[type[Any]]) -> Contents:
-    try:
-        with path.open("rb"):  # the operating system says it more clearly than the reader
-            pass
-    except ValueError:  # half a character, or a NUL
-        raise _MalformedError("no file can be called so") from None
-    with safe_open(path, framework="numpy") as file:
-        header = _header(file.metadata())
-        layers, readout = (
-            _part(header, "layers", Layer, own),
-            _part(header, "readout", Readout, own),
-        )
-        expected = flatten(shapes_of(layers, readout))
-        in_file = {_dotted(name, header["version"]): name for name in file.keys()}  # noqa: SIM118
-        check_names(set(in_file), set(expected))
-        values = {
-            name: _tensor(file, in_file[name], shape, layers.dtype)
-            for name, shape in expected.items()
-        }
+def _read(file: Any, own: list[type[Any]]) -> Contents:
+    header = _header(file.metadata())
+    layers = _part(header, "layers", Layer, own)
+    readout = _part(header, "readout", Readout, own)
+    expected = flatten(shapes_of(layers, readout))
+    in_file = {_dotted(name, header["version"]): name for name in file.keys()}  # noqa: SIM118
+    check_names(set(in_file), set(expected))
+    values = {
+        name: _tensor(file, in_file[name], shape, layers.dtype) for name, shape in expected.items()
+    }
     return Contents(layers, readout, values, header["task"])
 
 
 def _part(header: dict[str, Any], key: str, base: type[Any], own: list[type[Any]]) -> Any:
     part = build(header[key], own)
     if not isinstance(part, base):
-        raise _MalformedError(f"its {key!r} is of the kind {part.name!r}, which is another thing")
+        raise MalformedError(f"its {key!r} is of the kind {part.name!r}, which is another thing")
     return part
 
 
 def _header(metadata: dict[str, str] | None) -> dict[str, Any]:
     if not metadata or FORMAT not in metadata:
-        raise _MalformedError(
+        raise MalformedError(
             "it is a safetensors file, but not one of a model of lstm; read it with "
             "safetensors.numpy.load_file, and give the arrays to "
             "lstm.Model.of(cell, output_size, values)"
         )
-    try:
-        header = json.loads(metadata[FORMAT])
-        json.dumps(header, ensure_ascii=False).encode()  # as saving it again will
-    except UnicodeEncodeError:
-        raise _MalformedError("its header has half a character in it, which is no text") from None
-    except (ValueError, RecursionError):  # a number of thousands of digits, too
-        raise _MalformedError("its header is not JSON") from None
-    if not isinstance(header, dict):
-        raise _MalformedError("its header is no JSON object")
+    header = json_object(metadata[FORMAT])
     version = header.get("version")
     if type(version) is not int or version not in (1, VERSION):
-        raise _MalformedError(f"format version {version!r:.40}; this is {VERSION}")
+        raise MalformedError(f"format version {version!r:.40}; this is {VERSION}")
     if version == 1:
         header = _of_version_1(header)
     for key in ("layers", "readout", "task"):
         if not isinstance(header.get(key), dict):
-            raise _MalformedError(f"its header has no proper {key!r}")
+            raise MalformedError(f"its header has no proper {key!r}")
     task = header["task"]
     if task and not (isinstance(task.get("name"), str) and isinstance(task.get("settings"), dict)):
-        raise _MalformedError("its header has no proper 'task'")
-    return dict(header)
+        raise MalformedError("its header has no proper 'task'")
+    return header
 
 
 def _of_version_1(header: dict[str, Any]) -> dict[str, Any]:
     """The header of a file from when a model was one cell and a readout of its last h."""
     cell = header.get("cell")
     if not isinstance(cell, dict):
-        raise _MalformedError("its header has no proper 'cell'")
+        raise MalformedError("its header has no proper 'cell'")
     cell = {"kind": cell.get("name")} | {k: v for k, v in cell.items() if k != "name"}
     readout = {
         "kind": "readout",
@@ -186,8 +157,8 @@ def _tensor(file: Any, name: str, shape: Shape, dtype: str) -> NDArray[Any]:
     # The header's word is checked before the numbers are read.
     stored = tuple(file.get_slice(name).get_shape())
     if stored != shape:
-        raise _MalformedError(f"tensor {name} has shape {stored}, not {shape}")
+        raise MalformedError(f"tensor {name} has shape {stored}, not {shape}")
     value: NDArray[Any] = file.get_tensor(name)
     if value.dtype != dtype:
-        raise _MalformedError(f"tensor {name} is {value.dtype}, not {dtype}")
+        raise MalformedError(f"tensor {name} is {value.dtype}, not {dtype}")
     return value
