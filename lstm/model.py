@@ -376,7 +376,7 @@ class Model:
 
         The file is there whole or not at all. Of cells and layers of your own it keeps the settings
         and the class's name; the code is not in the file. Raises OutputError when it cannot be
-        written.
+        written, and ConfigError for settings that are no plain values.
         """
         write_model(path, self._contents())
 

@@ -219,7 +219,7 @@ def test_the_expectation_of_dropout_is_what_was_there() -> None:
 @pytest.mark.parametrize("option", ["dropout", "input_dropout", "recurrent_dropout", "zoneout"])
 @pytest.mark.parametrize("value", [-0.1, 1.0, float("nan"), True, "half", None])
 def test_probabilities_that_cannot_be(option, value) -> None:
-    with pytest.raises(ConfigError, match="is a probability, at least 0 and less than 1"):
+    with pytest.raises(ConfigError, match="must be a number of at least 0 and below 1"):
         lstm.Model.create(lstm.LSTM(F, H), 1, layers=2, **{option: value})
 
 

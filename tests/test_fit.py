@@ -351,10 +351,20 @@ def test_settings_that_no_file_can_keep_are_refused_before_the_first_step(settin
         marks: Any = None
 
     steps: list = []
-    with pytest.raises(ConfigError, match="settings of models and tasks as plain values"):
+    with pytest.raises(ConfigError, match="settings of models and tasks as plain values: None"):
         fit(model_of(), Listed(6, marks=setting), out=tmp_path / "c", callback=steps.append)
     assert not steps
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_whose_settings_no_file_can_keep_leaves_the_file_that_is_there(tmp_path):
+    model = model_of()
+    model.save(tmp_path / "m")
+    before = (tmp_path / "m").read_bytes()
+    model.task["marks"] = np.zeros(2)
+    with pytest.raises(ConfigError, match="settings of models and tasks as plain values: None"):
+        model.save(tmp_path / "m")
+    assert (tmp_path / "m").read_bytes() == before
 
 
 # --- files ----------------------------------------------------------------------------------------

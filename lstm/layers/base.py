@@ -16,7 +16,7 @@ import numpy as np
 
 import minigrad as mg
 from lstm.cells import Values
-from lstm.errors import ConfigError, check_count
+from lstm.errors import ConfigError, check_count, check_number
 from lstm.integers import within
 from lstm.params import Tree, join
 from minigrad import Expr
@@ -230,9 +230,7 @@ def check_probability(name: str, value: Any) -> float:
     >>> check_probability("dropout", 0)
     0.0
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise ConfigError(f"{name} is a probability, at least 0 and less than 1, not {value!r:.40}")
-    return float(value)
+    return check_number(name, value, least=0, below=1)
 
 
 def check_layer(value: Any, base: type[Any] = Layer) -> Any:

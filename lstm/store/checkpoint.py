@@ -6,7 +6,6 @@ random streams among them. The reader takes nothing on trust, and no code is eve
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping
 from math import isfinite
@@ -16,8 +15,9 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from lstm.errors import CheckpointError, ConfigError
+from lstm.errors import CheckpointError
 from lstm.files import write_atomically
+from lstm.store.parts import as_text
 from lstm.store.reading import MalformedError, json_object, opened
 
 FORMAT = "minigrad-lstm-checkpoint"
@@ -51,14 +51,7 @@ def check_plain(checkpoint: Checkpoint) -> str:
 
     Raises ConfigError for what a file cannot keep, such as an array among the settings of a task.
     """
-    try:
-        about = {"version": VERSION, **checkpoint.about}
-        return json.dumps(about, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            "a checkpoint keeps the settings of models and tasks as plain values: None, booleans, "
-            f"text, finite numbers, and lists and dicts of them ({error})"
-        ) from None
+    return as_text({"version": VERSION, **checkpoint.about}, finite=True)
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:

@@ -5,7 +5,6 @@ The reader takes nothing on trust: a file may come from anywhere. No code is eve
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from lstm.errors import ConfigError, ModelFileError
 from lstm.files import write_atomically
 from lstm.layers import Layer, Readout
 from lstm.params import check_names, flatten
-from lstm.store.parts import build, describe
+from lstm.store.parts import as_text, build, describe
 from lstm.store.reading import MalformedError, json_object, opened
 
 FORMAT = "minigrad-lstm"
@@ -58,8 +57,11 @@ def shapes_of(layers: Layer, readout: Readout) -> dict[str, Any]:
 
 
 def write_model(path: str | Path, contents: Contents) -> None:
-    """Write a model's configuration and its numbers, whole or not at all. Raises OutputError."""
-    text = json.dumps({"version": VERSION, **contents.config}, ensure_ascii=False)
+    """Write a model's configuration and its numbers, whole or not at all.
+
+    Raises OutputError, and ConfigError for settings that a file cannot keep.
+    """
+    text = as_text({"version": VERSION, **contents.config}, finite=False)
     write_atomically(path, save(contents.values, metadata={FORMAT: text}))
 
 

@@ -6,6 +6,7 @@ class's name. Settings are plain values, parts, or parts by name.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, TypeAlias
@@ -39,6 +40,24 @@ def describe(part: Part, depth: int = 0) -> dict[str, Any]:
             raise ConfigError(f"{kind.__name__} has a setting {name!r}, which a file cannot keep")
         config[name] = _plain(getattr(part, name), depth + 1)
     return config
+
+
+def as_text(values: Mapping[str, Any], *, finite: bool) -> str:
+    """Plain values as the text of a header.
+
+    finite: whether NaN and infinities, which JSON lacks, are refused. Raises ConfigError for what a
+    file cannot keep, such as an array among the settings of a task.
+
+    >>> as_text({"kind": "rnn"}, finite=True)
+    '{"kind": "rnn"}'
+    """
+    try:
+        return json.dumps(values, ensure_ascii=False, allow_nan=not finite)
+    except (TypeError, ValueError) as error:
+        kinds = f"None, booleans, text, {'finite ' * finite}numbers, and lists and dicts of them"
+        raise ConfigError(
+            f"a file keeps settings of models and tasks as plain values: {kinds} ({error})"
+        ) from None
 
 
 def _plain(value: Any, depth: int) -> Any:
