@@ -72,7 +72,7 @@ def texts() -> None:
 # How often each is made first, so that what is kept of the last few hundred (numbers as nodes, the
 # types that ops have taken) is full.
 KINDS: dict[Callable[[], None], int] = {
-    shapes: 300,
+    shapes: 600,
     tuples_of_types: 30,
     numbers: 300,
     errors: 30,

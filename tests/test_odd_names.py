@@ -59,7 +59,7 @@ def test_what_is_written_under_an_odd_name_is_read_again(here, capsys):
     assert main(["info", name]) == 0
     out, _ = capsys.readouterr()
     assert out.replace("\n", "").isprintable(), out
-    assert sorted(os.listdir(here)) == sorted(["model", name])
+    assert sorted(os.listdir(here)) == sorted(["model", name, f"{name}.checkpoint"])
 
 
 @pytest.mark.parametrize("path", ["\ud800", "a\0b"])
