@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lstm.cells import GRU
+from lstm.cells import GRU, Gated
 from lstm.cli import COMMANDS, main
 from lstm.cli.options import Parser
 from lstm.layers.usual import usual_stack
@@ -151,6 +151,7 @@ def test_layers_are_asked_for_by_name(capsys, tmp_path) -> None:
         residual=True,
     )
     assert model.layers == expected.layers
+    assert isinstance(model.cell, Gated)
     assert model.cell.memory == 4
     assert main(["flow", path, "--out", str(tmp_path / "flow"), "--json"]) == 0
     assert main(["info", path]) == 0

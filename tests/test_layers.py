@@ -225,11 +225,11 @@ def test_normalised_and_residual_layers_in_numpy():
     params, xs = unflatten(model.values()), _data() * 1e-2
     step = cell_cases.CASES["lstm"].step
     for k in (1, 2, 3):
-        state, hs = {part: np.zeros((B, H)) for part in "hC"}, []
+        state, rows = {part: np.zeros((B, H)) for part in "hC"}, []
         for x in xs:
             state = step(params[f"layer{k}"], state, x)
-            hs.append(state["h"])
-        hs = np.stack(hs) + (xs if k > 1 else 0.0)
+            rows.append(state["h"])
+        hs = np.stack(rows) + (xs if k > 1 else 0.0)
         apart = hs - hs.mean(-1, keepdims=True)
         norm = params[f"norm{k}"]
         xs = apart / np.sqrt((apart**2).mean(-1, keepdims=True) + 1e-5) * norm["g"] + norm["b"]

@@ -17,7 +17,7 @@ from lstm.model import Model
 from lstm.optim import Optimizer
 from lstm.params import flatten
 from lstm.store.checkpoint import Checkpoint
-from lstm.store.parts import build
+from lstm.store.parts import as_text, build
 from lstm.tasks import Task
 from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Evaluation, Score
 from lstm.training.loop import next_step, trainer_of
@@ -196,7 +196,7 @@ def _best(
 
 
 def _require_same(what: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
-    plain = json.loads(json.dumps(now))
+    plain = json.loads(as_text(now, finite=False))
     if plain != then:
         differing = [k for k in plain if k not in then or plain[k] != then[k]]
         name = differing[0] if differing else next(iter(set(then) - set(plain)))
