@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.cells import Cell, Seed, Values
 from lstm.errors import ConfigError, check_count
-from lstm.for_task import cell_for, remembering
+from lstm.for_task import cell_for, generator, remembering
 from lstm.layers import (
     Context,
     Layer,
@@ -30,7 +30,7 @@ from lstm.layers import (
     masked,
     place_of,
 )
-from lstm.layers.usual import usual_stack
+from lstm.layers.usual import check_options, usual_stack
 from lstm.losses.counting import expression
 from lstm.params import Tree, by_dotted_name, check_names, flatten, is_branch, map_leaves, unflatten
 from lstm.store.model_file import Contents, Own, read_model, shapes_of, write_model
@@ -149,14 +149,14 @@ class Model:
             vocabulary = vocabulary or made_for.vocabulary
         if output_size is None:
             raise ConfigError("output_size= is needed, or a task=, such as lstm.Adding(100)")
+        check_options(options)
         cell = cell_for(cell, made_for, hidden_size, vocabulary)
         cell = remembering(cell, made_for, memory)
         layers = usual_stack(cell, vocabulary=vocabulary, **options)
         output = Readout(layers.output_size, output_size, readout or "last", dtype=layers.dtype)
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         values = layers.init(rng) | {"readout": output.init(rng)}
-        noted = made_for.config() if made_for is not None else task
-        return cls.of(layers, output, values, noted)
+        return cls.of(layers, output, values, task if made_for is None else made_for.config())
 
     @classmethod
     def of(

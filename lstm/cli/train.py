@@ -15,7 +15,7 @@ from lstm.cli.options import LARGEST, LONGEST, OrOwn, one_of, path, positive, wh
 from lstm.cli.own_code import class_named
 from lstm.cli.parts import about, scored
 from lstm.cli.tables import console, print_json, printable, score_table
-from lstm.errors import CheckpointError, OutputError
+from lstm.errors import CheckpointError, ConfigError, OutputError
 from lstm.files import check_file, new_folder
 from lstm.for_task import HIDDEN
 from lstm.model import Model
@@ -128,6 +128,7 @@ def run(args: argparse.Namespace) -> int:
         out = args.out
         if out is None:
             out = stack.enter_context(new_folder(FOLDER)) / f"{args.task}-{kind.name}.safetensors"
+        check_file(out)  # so that it has a name
         file = out.with_name(f"{out.stem}.checkpoint{out.suffix}")
         return _run(args, kind, tasks, out, file)
 
@@ -189,9 +190,11 @@ def _print(task: Task, settings: Settings, fitted: Fitted, out: Path) -> None:
 
 
 def _check_files(args: argparse.Namespace, out: Path, checkpoint: Path) -> None:
-    """Raise OutputError, before any work, for what cannot be written or should not be."""
-    check_file(out)
-    for file in (out, checkpoint, args.metrics):
+    """Raise OutputError, or ConfigError, before any work, for what should not be written."""
+    metrics = args.metrics
+    if metrics is not None and metrics.resolve() == out.resolve():
+        raise ConfigError("--out and --metrics are one file; a model needs one of its own")
+    for file in (out, checkpoint, metrics):
         if file is not None and file.exists() and not (args.resume or args.force):
             way = "--resume goes on with its training, " if checkpoint.exists() else ""
             raise OutputError(
@@ -203,7 +206,11 @@ def _task(
     args: argparse.Namespace, kinds: Mapping[str, type[Task]], checkpoint: Checkpoint | None
 ) -> Task:
     """The task as asked for; the rest as in the checkpoint that is resumed, or as usual."""
-    then = {} if checkpoint is None else checkpoint.about["task"].get("settings", {})
+    about = {"name": args.task} if checkpoint is None else checkpoint.about["task"]
+    if about.get("name") != args.task:
+        said = f"the task {about.get('name')!r:.60}, not {args.task!r}"
+        raise CheckpointError(f"cannot resume: the checkpoint is of {said}")
+    then = about.get("settings", {})
     length = {} if args.length is None else {"length": args.length}
     try:
         return make_task(args.task, {**then, **length}, kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,35 @@ from lstm.layers.norm import LayerNorm
 from lstm.layers.recurrent import Recurrent
 from lstm.layers.residual import Residual
 from lstm.layers.stack import Stack
+from minigrad.names import did_you_mean
+
+OPTIONS = (
+    "layers",
+    "bidirectional",
+    "dropout",
+    "input_dropout",
+    "recurrent_dropout",
+    "zoneout",
+    "layer_norm",
+    "residual",
+)
+"""What `usual_stack` takes beside the cell and the vocabulary."""
+_OF_A_MODEL = ("output_size", "seed", "task", "hidden_size", "memory", "vocabulary", "readout")
+
+
+def check_options(names: Iterable[str]) -> None:
+    """Raise ConfigError for an option of a new model that there is not.
+
+    >>> check_options(["droput"])
+    Traceback (most recent call last):
+        ...
+    lstm.errors.ConfigError: a model has no option 'droput'; did you mean dropout?
+    """
+    for name in names:
+        if name not in OPTIONS:
+            hint = did_you_mean(name, (*OPTIONS, *_OF_A_MODEL))
+            hint = hint or f"; there are {', '.join(OPTIONS)}"
+            raise ConfigError(f"a model has no option {name!r:.40}{hint}")
 
 
 def usual_stack(

@@ -38,10 +38,14 @@ class Plan:
     own_optimizer: bool
     """Whether the settings do not say which optimiser it is."""
 
+    def __post_init__(self) -> None:
+        if self.patience is not None and self.validate == 0:
+            raise ConfigError("patience counts validations, and with validate=0 there are none")
+
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """The model where validation went best."""
+    """A model as it was at a validation, such as the best one."""
 
     score: Score
     step: int
@@ -62,14 +66,23 @@ class Course:
         self.model, self.task, self.settings, self.plan = model, task, settings, plan
         self.trainer = trainer_of(model, task, settings, optimizer)
         self.state = self.trainer.state
-        self.best: Best | None = None
         self.waited = 0
         """Validations since the best one."""
+        self._best: Best | None = None
+        # After the last step, where none was due. It counts in what this training comes to, but
+        # is not saved: one of more steps, that goes on from here, would not have made it.
+        self._last: Best | None = None
         self._evaluation = Evaluation(model, task) if plan.validate else None
+
+    @property
+    def best(self) -> Best | None:
+        """The model where validation went best so far."""
+        return self._last if _better(self._last, self._best) else self._best
 
     def over(self) -> str | None:
         """Why there is nothing left to do: "solved", "patience" or "steps"; None where there is."""
-        if self.best is not None and self.best.score.solved:
+        best = self.best
+        if best is not None and best.score.solved:
             return "solved"
         if self.plan.patience is not None and self.waited >= self.plan.patience:
             return "patience"
@@ -79,10 +92,23 @@ class Course:
         """One step, and the validation that is due after it."""
         report = next_step(self.trainer, self.task, self.settings.batch)
         every = self.plan.validate
-        due = every and (report.step % every == 0 or report.step == self.settings.steps)
-        return report, self._validate() if due else None
+        if not every or report.step % every:
+            return report, self._validate_last()
+        made = self._validate()
+        self.waited += 1
+        if _better(made, self._best):
+            self._best, self.waited = made, 0
+        return report, made.score
 
-    def _validate(self) -> Score:
+    def _validate_last(self) -> Score | None:
+        """The score after the last step, where no validation is due after it."""
+        every, steps = self.plan.validate, self.state.steps
+        if not every or steps % every == 0 or steps < self.settings.steps:
+            return None
+        self._last = self._validate()
+        return self._last.score
+
+    def _validate(self) -> Best:
         assert self._evaluation is not None
         # The same sequences each time; all that the criterion asks for only where they are solved.
         score = self._evaluation.score(random_streams(self.settings.seed).validation, 1)
@@ -90,18 +116,15 @@ class Course:
             rng = random_streams(self.settings.seed).validation
             all_of_them = self._evaluation.score(rng, TEST_SEQUENCES // TEST_BATCH)
             score = score._replace(solved=all_of_them.solved)
-        self.waited += 1
-        if isfinite(score.loss) and (self.best is None or _rank(score) > _rank(self.best.score)):
-            values = {name: p.value.copy() for name, p in self.state.params.items()}
-            self.best, self.waited = Best(score, self.state.steps, values), 0
-        return score
+        values = {name: p.value.copy() for name, p in self.state.params.items()}
+        return Best(score, self.state.steps, values)
 
     def best_model(self) -> Model:
         """A copy of the model where validation went best, or as it is where none was made."""
-        model = self.model.copy()
-        if self.best is not None:
+        model, best = self.model.copy(), self.best
+        if best is not None:
             for name, p in flatten(model.params).items():
-                p.value = self.best.values[name]
+                p.value = best.values[name]
         return model
 
     # --- checkpoints ---------------------------------------------------------------------------
@@ -109,9 +132,9 @@ class Course:
     def checkpoint(self) -> Checkpoint:
         """All of it, as a file keeps it."""
         arrays, run = self.state.arrays(), asdict(self.plan) | {"waited": self.waited, "best": None}
-        if self.best is not None:
-            arrays |= {_BEST + name: value for name, value in self.best.values.items()}
-            run["best"] = self.best.score._asdict() | {"step": self.best.step}
+        if self._best is not None:
+            arrays |= {_BEST + name: value for name, value in self._best.values.items()}
+            run["best"] = self._best.score._asdict() | {"step": self._best.step}
         return Checkpoint(
             arrays,
             {
@@ -135,7 +158,8 @@ class Course:
         if type(waited) is not int or waited < 0:
             raise ConfigError(f"it waited {waited!r:.40} validations")
         self.state.put_back(arrays, about["streams"])
-        self.best, self.waited = best, waited
+        self._best, self.waited = best, waited
+        self._validate_last()
 
 
 def model_in(checkpoint: Checkpoint, own: Iterable[type[Any]] = ()) -> Model:
@@ -166,6 +190,12 @@ def plan_in(checkpoint: Checkpoint) -> Plan:
     if any(type(n) is not int or n < 0 for n in counts) or type(plan.own_optimizer) is not bool:
         raise ConfigError("its run has no proper plan")
     return plan
+
+
+def _better(one: Best | None, other: Best | None) -> bool:
+    if one is None or not isfinite(one.score.loss):
+        return False
+    return other is None or _rank(one.score) > _rank(other.score)
 
 
 def _rank(score: Score) -> tuple[bool, float]:

@@ -8,6 +8,7 @@ pass, whose own operands still are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -34,12 +35,26 @@ class Bad(NamedTuple):
     values: Sequence[Any]
     norms: Sequence[float]
     """Of the gradient in the steps before, the last one last."""
+    counts: Mapping[Expr, Expr] = MappingProxyType({})
+    """Of inputs, a mask over their first axes: False is padding, which has no part in the loss."""
 
 
 def diagnosis(bad: Bad) -> list[str]:
     """What was not finite first, where, and what to do: sentences; none where it cannot be told."""
     with np.errstate(all="ignore"):
+        bad = bad._replace(values=_without_padding(bad))
         return _in_the_data(bad) or _in_the_graph(bad) or _at_an_op(bad)
+
+
+def _without_padding(bad: Bad) -> list[Array]:
+    """The values, with 0 for what is not finite in padding: nothing there is to blame."""
+    values = [np.asarray(value) for value in bad.values]
+    masks = mg.function(bad.inputs, list(bad.counts.values()))(*values) if bad.counts else []
+    for leaf, mask in zip(bad.counts, masks, strict=True):
+        k = next(k for k, x in enumerate(bad.inputs) if x is leaf)
+        counts = np.reshape(mask, np.shape(mask) + (1,) * (values[k].ndim - np.ndim(mask)))
+        values[k] = np.where(counts | np.isfinite(values[k]), values[k], 0)
+    return values
 
 
 # --- what was not finite before -----------------------------------------------------------------

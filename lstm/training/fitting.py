@@ -75,12 +75,16 @@ def fit(
         by default there are ten in all; 0 is none. Training ends where the task's criterion is met,
         on 2000 sequences. patience: it ends, too, after so many validations without a better one.
     out: a checkpoint's path. It is written whole at the end, when interrupted, where a step or the
-        callback fails, and every `save_every` steps (by default when 10 s have passed). resume: go
-        on from it, bit for bit as if it had never stopped, with its settings; only steps may be
-        others, to train longer.
+        callback fails, and every `save_every` steps (by default when 10 s have passed).
+    resume: go on from it with its settings, and with its validate and patience unless given: bit
+        for bit as if it had never stopped. Only steps may be others, to train longer. That is as
+        if they had been so from the start where the schedule is "constant"; one that depends on
+        how many steps there are, such as "cosine", is stretched to the new end from there on.
     force: write over a checkpoint or metrics that are there, which is refused otherwise.
     metrics: a file to which each step adds one JSON object in a line.
-    callback: is called with a Progress after each step; training ends where it returns True.
+    callback: is called with a Progress after each step; training ends where it returns True. A
+        validation after the last step that was not due is told and may be the best one, but is not
+        in the checkpoint: more steps go on as if it had not been.
     progress: whether to show a bar on standard error; by default where that is a terminal.
 
     The first Ctrl-C, SIGTERM or SIGHUP ends training after the step that is running; the state is
@@ -99,6 +103,7 @@ def fit(
     ('steps', 20, False)
     """
     check_fits(model, task)
+    _check_kinds(optimizer, callback, out=out, metrics=metrics)
     _check_files(out, metrics, resume=resume, force=force)
     counts = {"validate": (validate, 0), "patience": (patience, 1), "save_every": (save_every, 1)}
     for name, (value, least) in counts.items():
@@ -123,8 +128,8 @@ def fit(
                 log.add(_line(report, score))
             saver.save_if_due()
             show(told)
-            stop = callback is not None and callback(told)
-            why = course.over() or _stopped(asked.signal is not None, bool(stop))
+            stop = callback is not None and _wants_end(callback(told))
+            why = course.over() or _stopped(asked.signal is not None, stop)
     _pass_on(asked, course, out)
     best = course.best_model()
     score = evaluate(best, task, course.settings.seed)
@@ -132,6 +137,24 @@ def fit(
 
 
 # --- before the first step ----------------------------------------------------------------------
+
+
+def _check_kinds(optimizer: Any, callback: Any, **paths: Any) -> None:
+    """Raise ConfigError for arguments of another kind."""
+    if isinstance(optimizer, str):
+        raise ConfigError(
+            f"optimizer= is a pair of lstm.optim; a name is Settings(optimizer={optimizer!r:.40})"
+        )
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise ConfigError(
+            f"optimizer= is a pair of lstm.optim, such as lstm.optim.adam(0.01), not "
+            f"{optimizer!r:.40}"
+        )
+    if callback is not None and not callable(callback):
+        raise ConfigError(f"callback= is a function of a Progress, not {callback!r:.40}")
+    for name, path in paths.items():
+        if path is not None and not isinstance(path, (str, Path)):
+            raise ConfigError(f"{name}= is a path, a str or a pathlib.Path, not {path!r:.40}")
 
 
 def _check_files(
@@ -274,6 +297,16 @@ def _line(report: Report, score: Score | None) -> dict[str, Any]:
     """What the file of metrics has of a step."""
     line = {"step": report.step, "loss": report.loss, "grad_norm": report.grad_norm}
     return line if score is None else line | {"validation": score._asdict()}
+
+
+def _wants_end(said: Any) -> bool:
+    """What a callback returned. Raises ConfigError for what is neither true nor false."""
+    try:
+        return bool(said)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"callback= must return True, to end training, False or None, not {said!r:.40}"
+        ) from None
 
 
 def _stopped(by_signal: bool, by_callback: bool) -> str | None:

@@ -13,6 +13,7 @@ from lstm.tasks import Task
 from lstm.training.settings import Settings
 from lstm.training.streams import (
     check_fits,
+    counting_of,
     inputs_of,
     padding_of,
     put_stream,
@@ -73,7 +74,10 @@ def trainer_of(
         last = flatten(run.last)
         updates |= {leaf: last[name] for name, leaf in flatten(start).items()}
     chosen = settings.make_optimizer() if optimizer is None else optimizer
-    trainer = Trainer(loss, inputs, model.params, chosen, settings.clip, updates=updates)
+    counts = counting_of(task, inputs)
+    trainer = Trainer(
+        loss, inputs, model.params, chosen, settings.clip, updates=updates, counts=counts
+    )
     trainer.state.streams["batches"] = random_streams(settings.seed).batches
     return trainer
 

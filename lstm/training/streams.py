@@ -10,6 +10,7 @@ import numpy as np
 
 import minigrad as mg
 from lstm.errors import ConfigError, check_count
+from lstm.layers import mask_of
 from lstm.model import Model
 from lstm.tasks import TASKS, Task
 from minigrad import Expr
@@ -53,6 +54,14 @@ def inputs_of(task: Task, batch: int, dtype: str) -> list[Expr]:
 def padding_of(task: Task, inputs: Sequence[Expr]) -> dict[str, Expr]:
     """What a model is told of where sequences end, by name."""
     return {} if task.padding is None else {task.padding: inputs[2]}
+
+
+def counting_of(task: Task, inputs: Sequence[Expr]) -> dict[Expr, Expr]:
+    """Of inputs of which padding is a part, the mask (T, B) of what is none."""
+    if task.padding is None:
+        return {}
+    xs, _, ends = inputs
+    return {xs: ends if task.padding == "mask" else mask_of(ends, task.steps)}
 
 
 def check_fits(model: Model, task: Task) -> None:

@@ -40,6 +40,8 @@ class Trainer:
     outputs: further expressions that each report gives.
     updates: {leaf: expression}, of leaves beside the parameters, written in the same step: a
         state that is carried on, the key of dropout.
+    counts: {input: mask}, bool over its first axes, False where it is padding, which is then not
+        blamed for what is not finite.
 
     The step count and what the optimiser remembers are leaves too, so that nothing of the
     arithmetic is outside the graph. One step that meets a loss or a gradient that is not finite
@@ -67,6 +69,7 @@ class Trainer:
         *,
         outputs: Sequence[Expr] = (),
         updates: Mapping[Expr, Expr] | None = None,
+        counts: Mapping[Expr, Expr] | None = None,
     ) -> None:
         self.state = state = _state(by_dotted_name(params), optimizer, list(updates or {}))
         self._grads = mg.grad(loss, state.params)
@@ -78,7 +81,7 @@ class Trainer:
         written |= {**(updates or {}), state.count: state.count + 1}
         sound = mg.isfinite(loss) & mg.isfinite(norm)
         guarded = {p: mg.where(sound, new, p) for p, new in written.items()}
-        self._loss, self._inputs = loss, list(inputs)
+        self._loss, self._inputs, self._counts = loss, list(inputs), dict(counts or {})
         self._norms: deque[float] = deque(maxlen=100)
         self._run = mg.function(
             self._inputs, [loss, norm, *outputs], updates=guarded, backend=backend
@@ -97,9 +100,8 @@ class Trainer:
         what = "loss" if not np.isfinite(report.loss) else "gradient"
         step = report.step + 1
         head = f"the {what} is not finite in step {step} of training, on batch {step}"
-        bad = Bad(
-            self._loss, self._grads, self.state.params, self._inputs, values, list(self._norms)
-        )
+        params, norms = self.state.params, list(self._norms)
+        bad = Bad(self._loss, self._grads, params, self._inputs, values, norms, self._counts)
         cause = diagnosis(bad)
         return TrainingError("\n".join([": ".join([head, *cause[:1]]), *cause[1:]]))
 
