@@ -259,6 +259,9 @@ def line_over_time(states: Sequence[Expr], loss: Expr) -> LineOverTime:
     steps = [follower.path(new, old) for old, new in pairs]
     factors = [mg.broadcast_to(_whole(reached[new], new), new.shape) for _, new in pairs]
     line = {states[0], *(n for step in steps for n in step)}
-    inner = line - {states[-1]}
+    # With zoneout the last state is mixed for a step after it that is not there: what the loss
+    # reads is what the last step mixes it of.
+    last = {states[-1]} if states[-1] in set(mg.toposort(loss)) else {*steps[-1]}
+    inner = line - last
     detours = {n for n in order if n not in line and any(a in inner for a in n.args)}
     return LineOverTime(steps, factors, detours)

@@ -140,6 +140,12 @@ def _drop_output() -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    line = printable(" ".join(part.strip() for part in message.splitlines()))
-    print(f"lstm: {line}", file=sys.stderr)
+    print(f"lstm: {printable(_one_line(message))}", file=sys.stderr)
     return status
+
+
+def _one_line(message: str) -> str:
+    """The lines of a message one after the other, each set off from the next."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    ended = [line if line[-1] in ".,:;!?" else f"{line};" for line in lines[:-1]]
+    return " ".join([*ended, *lines[-1:]])

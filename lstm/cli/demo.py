@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings(steps=args.steps, seed=args.seed)
     sizes = task.input_size, 16
     cells: list[AnyCell] = [RNN(*sizes), LSTM(*sizes, memory=args.length)]
-    xs, ys = shown_batch(task, args.seed)
+    xs, ys, _ = shown_batch(task, args.seed)
     results: dict[str, Any] = about(task, settings) | {"models": {}}
     models: dict[str, tuple[Model, Model]] = {}
     flows: dict[str, list[Flow]] = {}

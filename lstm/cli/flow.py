@@ -36,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
 
     model = loaded(args)
     task = task_of(model, args)
-    xs, ys = shown_batch(task, args.seed)
+    xs, ys, ends = shown_batch(task, args.seed)
     with output_folder(args.out) as part, status("measuring and drawing", args.json):
-        flow = measure(model, xs, ys, task.loss)
-        written = write_flow(part, model, xs, ys, task.loss, flow=flow)
+        flow = measure(model, xs, ys, task.loss, **ends)
+        written = write_flow(part, model, xs, ys, task.loss, flow=flow, **ends)
         files = [str(args.out / p.relative_to(part)) for p in written]
     if args.json:
         return print_json({"task": task.config(), "flow": flow.to_json(), "files": files})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lstm.cells import AnyCell, Cell
 from lstm.cli.own_code import class_named
+from lstm.errors import CheckpointError, ModelFileError
 from lstm.model import Model
+from lstm.store.checkpoint import read_checkpoint
 from lstm.tasks import Task
 from lstm.training import Report, Score, Settings, evaluate, random_streams, train
 
@@ -21,12 +24,35 @@ SHOWN_SEQUENCES = 32  # how many sequences a gradient is measured on
 
 def loaded(args: argparse.Namespace) -> Model:
     cells = [] if args.cell is None else [class_named(args.cell, Cell)]
-    return Model.load(args.model, cells)
+    try:
+        return Model.load(args.model, cells)
+    except ModelFileError:
+        if (told := _checkpoint_words(args.model)) is None:
+            raise
+    raise ModelFileError(f"cannot load the model {args.model}: {told}")
 
 
-def shown_batch(task: Task, seed: int) -> tuple[Any, Any]:
-    xs, ys, *_ = task.batch(random_streams(seed).test, SHOWN_SEQUENCES)
-    return xs, ys
+def _checkpoint_words(file: Path) -> str | None:
+    """What a checkpoint is and how to go on with it; None of a file that is no sound one."""
+    try:
+        checkpoint = read_checkpoint(file)
+    except CheckpointError:
+        return None
+    name = checkpoint.about["task"].get("name", "")
+    step = str(checkpoint.arrays.get("count", "?")).removesuffix(".0")
+    model = file.with_name(f"{file.stem.removesuffix('.checkpoint')}{file.suffix}")
+    command = f"lstm train {name} --resume --out {model}"
+    way = command if model != file else "lstm.fit(model, task, out=…, resume=True)"
+    return (
+        f"it is a checkpoint of lstm, of the task {name} after step {step:.20}, not a model; "
+        f"go on with its training, which ends in a model: {way}"
+    )
+
+
+def shown_batch(task: Task, seed: int) -> tuple[Any, Any, dict[str, Any]]:
+    """Sequences, targets, and how the sequences end, as `lengths=` or `mask=` of `measure`."""
+    xs, ys, *ends = task.batch(random_streams(seed).test, SHOWN_SEQUENCES)
+    return xs, ys, {} if task.padding is None else {task.padding: ends[0]}
 
 
 def trained(

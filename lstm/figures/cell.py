@@ -14,7 +14,8 @@ import minigrad as mg
 from lstm.cells import Place
 from lstm.cells.anatomy import anatomy, line_over_time
 from lstm.errors import ConfigError, check_count
-from lstm.gradient_flow.tensors import Loss, check_batch, loss_of, variables
+from lstm.gradient_flow.tensors import Loss, check_batch, loss_of, variables, without_padding
+from lstm.gradient_flow.tensors import Place as At
 from lstm.layers import subscript
 from lstm.model import Model, Unrolled
 from lstm.params import map_leaves
@@ -37,11 +38,14 @@ def cell_unrolled(
     *,
     loss: Loss | None = None,
     limit: int | None = NODES,
+    lengths: Any = None,
+    mask: Any = None,
 ) -> Diagram:
     """Draw the model over the first `steps` of xs (T, B, I), with every op and its gradient.
 
     The sequence is cut after `steps`, so that nothing is hidden: the loss is that of the cut one.
-    loss: as in `measure`. limit: more ops than so many are refused; None draws any number.
+    loss, lengths, mask: as in `measure`; steps at which all is padding are left out. limit: more
+    ops than so many are refused; None draws any number.
     Raises ConfigError for no steps, for too many, and for data of a wrong shape.
 
     >>> from lstm.cells import LSTM
@@ -53,11 +57,14 @@ def cell_unrolled(
     steps = check_count("steps", steps)
     xs, ys = np.asarray(xs), np.asarray(ys)
     check_batch(model, xs, ys)
+    xs, ys, counts = without_padding(model, xs, ys, At(lengths=lengths, mask=mask))
     xs = xs[:steps]
+    if counts is not None:  # Graphviz places masks, and fails with lanes; without padding: none
+        counts = None if counts[:steps].all() else counts[:steps]
     ys = ys[:steps] if model.readout.read == "every" else ys
     steps = len(xs)
     xs_var, ys_var = variables(model, xs, ys, "target")
-    unrolled = model.unroll(xs_var, _start(model, xs.shape[1]))
+    unrolled = model.unroll(xs_var, _start(model, xs.shape[1]), mask=counts)
     value = (loss or loss_of(model))(unrolled.output, ys_var).named("L")
     inside = set(mg.toposort(value))
     count = sum(bool(n.args) for n in inside)
@@ -72,8 +79,8 @@ def cell_unrolled(
         {xs_var: xs, ys_var: ys},
         grad=True,
         groups=_groups(unrolled),
-        lanes=_lanes(model, unrolled, value),
-        places=_places(model, unrolled, value),
+        lanes=_lanes(model, unrolled, value, inside) if counts is None else None,
+        places=_places(model, unrolled, value) if counts is None else None,
         inline=[n for n in (*model.flat_params.values(), xs_var, ys_var) if n in inside],
         shapes=False,
         scale=scale,
@@ -105,14 +112,18 @@ def _groups(unrolled: Unrolled) -> dict[str, list[Expr]]:
     return groups
 
 
-def _lanes(model: Model, unrolled: Unrolled, loss: Expr) -> dict[str, list[Expr]]:
-    """The cell line: C₀ → × → + → C₁ → …, for a cell that has one."""
+def _lanes(
+    model: Model, unrolled: Unrolled, loss: Expr, inside: set[Expr]
+) -> dict[str, list[Expr]]:
+    """The cell line: C₀ → × → + → C₁ → …, for a cell that has one, as far as it is drawn: with
+    zoneout no loss comes of the last C."""
     line = anatomy(model.cell).line
     if line is None:
         return {}
     states = [getattr(s, line.symbol) for s in unrolled.states]
     steps = line_over_time(states, loss).steps
-    return {"the cell line": [states[0], *(n for step in steps for n in reversed(step))]}
+    whole = [states[0], *(n for step in steps for n in reversed(step))]
+    return {"the cell line": [node for node in whole if node in inside]}
 
 
 # --- where a cell puts things --------------------------------------------------------------------

@@ -23,6 +23,7 @@ from lstm.figures.panels import (
     scale_of,
 )
 from lstm.gradient_flow import Flow, compare, path_words
+from lstm.gradient_flow.words import EVERY
 from minigrad.drawing import Diagram, Scale
 from minigrad.drawing.canvas import Canvas
 from minigrad.drawing.palette import INK, MUTED
@@ -87,6 +88,8 @@ def _path_words(flow: Flow) -> list[str]:
 
 def _diagnosis(flows: Sequence[Flow]) -> list[str]:
     words = [f"{flow.heading}: {line}" for flow in flows for line in flow.diagnosis[:2]]
+    if any(EVERY in flow.diagnosis for flow in flows):
+        words = [*(line for line in words if not line.endswith(EVERY)), EVERY]
     if len(flows) == 2:
         words.append(compare(*flows))
     return words

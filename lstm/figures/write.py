@@ -103,20 +103,22 @@ def write_flow(
     loss: Loss | None = None,
     *,
     flow: Flow | None = None,
+    lengths: Any = None,
+    mask: Any = None,
 ) -> list[Path]:
     """Write how the gradient of one batch flows through one model; returns the files' paths.
 
-    xs is (T, B, I); loss as in `measure`: for a task of your own, its `loss`. flow: what `measure`
-    gave for these, where that is known. Files: index.html, flow, cell and (where the cell has a
-    line) paths as .svg and .png, flow.csv and flow.json. Raises ConfigError, OutputError or
-    RenderError.
+    xs is (T, B, I); loss, lengths, mask: as in `measure`: for a task of your own, its `loss`. flow:
+    what `measure` gave for these, where that is known. Files: index.html, flow, cell and (where the
+    cell has a line) paths as .svg and .png, flow.csv and flow.json. Raises ConfigError, OutputError
+    or RenderError.
     """
-    flow = flow or measure(model, xs, ys, loss)
+    flow = flow or measure(model, xs, ys, loss, lengths=lengths, mask=mask)
     name = flow.heading
     figures = {"flow": compare_flows({"": [flow]}, f"{name}: how the gradient flows back")}
     if flow.split is not None:
         figures["paths"] = paths({"": flow}, _paths_title(flow))
-    figures["cell"] = cell_unrolled(model, xs, ys, loss=loss)
+    figures["cell"] = cell_unrolled(model, xs, ys, loss=loss, lengths=lengths, mask=mask)
     pictures = draw_all(figures)
     sections = [
         Section("In words", points=flow.diagnosis),

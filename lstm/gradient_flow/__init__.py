@@ -90,5 +90,6 @@ def measure(
         [],
         cell.heading,
         cell.output,
+        model.readout.read,
     )
     return replace(flow, diagnosis=diagnose(flow))

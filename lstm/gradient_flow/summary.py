@@ -162,6 +162,8 @@ class Flow:
     """What headings and sentences call the cell; `cell` where empty."""
     output: str = ""
     """The part of the state that leaves the cell; the first of `series` where empty."""
+    read: str = "last"
+    """What the loss is of: the "last" step, or "every" one; see `Readout`."""
 
     @property
     def heading(self) -> str:

@@ -72,10 +72,8 @@ def trace(
     xs_array, ys_array = np.asarray(xs), np.asarray(ys)
     check_batch(model, xs_array, ys_array)
     loss, at = loss or loss_of(model), at or Place()
-    if at.lengths is not None or at.mask is not None:
-        at, counted = _masked(model, len(xs_array), at)
-        xs_array = xs_array[counted]
-        ys_array = ys_array[counted] if model.readout.read == "every" else ys_array
+    xs_array, ys_array, mask = without_padding(model, xs_array, ys_array, at)
+    at = at._replace(lengths=None, mask=mask)
     traced = _trace(model, xs_array, ys_array, loss, at, 1.0)
     if not traced.has_zeros:
         return traced
@@ -84,15 +82,19 @@ def trace(
     return replace(traced, enlarged=enlarged)
 
 
-def _masked(model: Model, steps: int, at: Place) -> tuple[Place, NDArray[np.bool_]]:
-    """The padding as a mask, without the steps at which all is padding, and which steps stay."""
-    if at.lengths is not None and at.mask is None:
-        at = at._replace(lengths=None, mask=mask_of(at.lengths, steps).eval())
-    mask = np.asarray(at.mask)
-    if at.lengths is not None or mask.ndim != 2 or len(mask) != steps or mask.dtype != bool:
-        return at, np.ones(steps, bool)  # what is wrong is the model's to say
-    counted = np.asarray(mask.any(axis=1))
-    return at._replace(mask=mask[counted]), counted
+def without_padding(
+    model: Model, xs: NDArray[Any], ys: NDArray[Any], at: Place
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]:
+    """A batch without the steps at which all is padding, and the mask of what stays, or None.
+
+    Raises ConfigError for lengths and a mask that do not fit.
+    """
+    if at.lengths is None and at.mask is None:
+        return xs, ys, None
+    model.run(xs, lengths=at.lengths, mask=at.mask)  # says what is wrong with them
+    mask = np.asarray(mask_of(at.lengths, len(xs)).eval() if at.mask is None else at.mask)
+    counted = mask.any(axis=1)
+    return xs[counted], ys[counted] if model.readout.read == "every" else ys, mask[counted]
 
 
 def variables(model: Model, xs: NDArray[Any], ys: NDArray[Any], target: str) -> tuple[Expr, Expr]:

@@ -22,11 +22,14 @@ OFF = 0.5
 decades."""
 EQUAL = 0.05
 """Two gradients closer than so many decades are told as equal."""
+EVERY = "Each step has a loss of its own, so this is not how far back a gradient travels."
+"""Told of a model whose loss is read from every step."""
 
 
 def diagnose(flow: Flow) -> list[str]:
     """What the numbers mean, one sentence a finding, the main one first."""
-    return [*map(describe, flow.ordered), *path_words(flow)]
+    own_losses = [EVERY] if flow.read == "every" and flow.steps > 1 else []
+    return [*map(describe, flow.ordered), *own_losses, *path_words(flow)]
 
 
 def path_words(flow: Flow) -> list[str]:

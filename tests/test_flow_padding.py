@@ -1,0 +1,170 @@
+"""`lstm flow` and its pictures of padded batches, of zoneout, and of losses at every step; what the
+command says of a checkpoint, and of a message of several lines."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lstm
+import minigrad as mg
+from lstm.cli import main
+from lstm.errors import ConfigError, TrainingError
+from lstm.figures import cell_unrolled, compare_flows, write_flow
+from lstm.gradient_flow import measure, trace
+from lstm.gradient_flow.words import EVERY
+
+T, B, LENGTHS = 6, 3, [6, 2, 4]
+MASK = np.arange(T)[:, None] < np.array(LENGTHS)
+
+TASK_FILE = '''
+from dataclasses import dataclass
+import numpy as np
+import lstm
+
+@dataclass(frozen=True)
+class Short(lstm.Task):
+    """Sequences of 1 to 3 steps, in a batch of 6."""
+
+    name = "short"
+    summary = "the first number"
+    input_size = 2
+    output_size = 1
+    target_dtype = "float32"
+    padding = "PADDING"
+    baseline = 1.0
+    criterion = "all right"
+
+    @property
+    def steps(self): return 6
+    def target_shape(self, batch): return (batch, 1)
+    def batch(self, rng, size):
+        lengths = rng.integers(1, 4, size)
+        mask = np.arange(6)[:, None] < lengths
+        xs = rng.random((6, size, 2)).astype(np.float32)
+        ends = lengths if self.padding == "lengths" else mask
+        return lstm.PaddedBatch(xs + 9 * ~mask[:, :, None], xs[0, :, :1], ends)
+    def loss(self, prediction, target): return lstm.mse(prediction, target)
+    def correct(self, prediction, target): return np.abs(prediction - target)[:, 0] < 0.1
+    def solved(self, prediction, target): return False
+'''
+
+
+def _data(dtype: str = "float64") -> tuple[Any, Any]:
+    rng = np.random.default_rng(1)
+    return rng.standard_normal((T, B, 2)).astype(dtype), rng.standard_normal((B, 1)).astype(dtype)
+
+
+def _model(cell: Any = lstm.LSTM, **options: Any) -> lstm.Model:
+    return lstm.Model.create(cell(2, 4, "float64"), 1, 2, **options)
+
+
+@pytest.mark.parametrize("padding", ["lengths", "mask"])
+def test_the_command_leaves_out_the_padding_of_a_task(padding, tmp_path, capsys) -> None:
+    file = tmp_path / f"short_{padding}.py"
+    file.write_text(TASK_FILE.replace("PADDING", padding))
+    path, out = tmp_path / "m.safetensors", tmp_path / "out"
+    lstm.Model.create(lstm.LSTM(2, 3), 1, 0, {"name": "short", "settings": {}}).save(path)
+    args = ["flow", str(path), "--task", f"{file}:Short", "--out", str(out), "--json"]
+    assert main(args) == 0, capsys.readouterr().err
+    flow = json.loads(capsys.readouterr().out)["flow"]
+    assert flow["steps"] == 3  # all is padding after
+    assert json.loads((out / "flow.json").read_text()) == flow
+    assert len(flow["series"]["h"]["norms"]) == 3
+
+
+@pytest.mark.parametrize("ends", [{"lengths": LENGTHS}, {"mask": MASK}])
+@pytest.mark.parametrize("cell", [lstm.RNN, lstm.LSTM, lstm.GRU])
+def test_the_drawn_cell_does_not_see_what_is_padding(cell, ends) -> None:
+    (xs, ys), model = _data(), _model(cell)
+    other = np.where(MASK[:, :, None], xs, 0.0)
+    drawn = cell_unrolled(model, other, ys, **ends)
+    run = model.run(other[:3], mask=MASK[:3]).output
+    loss = float(lstm.mse(run, mg.const(ys)).eval())
+    assert f"{loss:.12f}"[:10] in drawn.dot
+    whole = float(lstm.mse(model.output(other[:3]), mg.const(ys)).eval())
+    assert f"{whole:.12f}"[:10] not in drawn.dot
+
+
+def test_a_cell_drawn_without_padding_in_its_steps_is_placed_as_one_without_lengths() -> None:
+    (xs, ys), model = _data(), _model()
+    drawn = cell_unrolled(model, xs, ys, 2, lengths=LENGTHS)
+    assert drawn.dot == cell_unrolled(model, xs, ys, 2).dot
+    assert drawn.picture.is_placed
+
+
+@pytest.mark.parametrize(
+    "mask", [MASK[:3], MASK[:, :2], np.ones((T, B)), np.ones((T + 1, B), bool)]
+)
+def test_a_mask_that_does_not_fit_is_refused(mask) -> None:
+    for draw in (cell_unrolled, measure):
+        with pytest.raises(ConfigError, match="mask must be"):
+            draw(_model(), *_data(), mask=mask)
+
+
+@pytest.mark.parametrize("cell", [lstm.RNN, lstm.LSTM, lstm.GRU, lstm.PeepholeLSTM])
+@pytest.mark.parametrize("ends", [{}, {"lengths": LENGTHS}])
+def test_models_with_zoneout_are_written(cell, ends, tmp_path) -> None:
+    assert write_flow(tmp_path, _model(cell, zoneout=0.1), *_data(), **ends)
+
+
+def test_with_zoneout_the_line_starts_at_what_the_last_step_computes() -> None:
+    zoneout, (xs, ys) = 0.25, _data()
+    model = _model(zoneout=zoneout)
+    values = model.unroll(mg.const(xs))
+    f = [v["f"].eval() for v in values.values]
+    loss = lstm.mse(values.output, mg.const(ys))
+    traced = trace(model, xs, ys)
+    expected = mg.grad(loss, values.values[-1]["C"]).eval() * f[-1]
+    for t in range(T - 2, -1, -1):
+        np.testing.assert_allclose(traced.line[t], expected, rtol=1e-10)
+        expected = expected * (zoneout + (1 - zoneout) * f[t])
+    np.testing.assert_allclose(
+        traced.line + traced.gates_part, traced.adjoints["C"], rtol=1e-9, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("read", ["last", "every"])
+def test_losses_of_every_step_are_told_once(read) -> None:
+    xs, ys = _data()
+    ys = np.zeros((T, B, 1)) if read == "every" else ys
+    flow = measure(_model(readout=read), xs, ys, lstm.mse)
+    assert flow.diagnosis.count(EVERY) == (read == "every")
+    picture = compare_flows({"": [flow, flow]})
+    assert (picture.description or "").count(EVERY) == (read == "every")
+    assert (
+        EVERY
+        not in measure(
+            _model(readout=read), xs[:1], ys[:1] if read == "every" else ys, lstm.mse
+        ).diagnosis
+    )
+
+
+@pytest.mark.parametrize("command", ["info", "flow"])
+def test_a_checkpoint_is_told_as_one_with_how_to_go_on(
+    command, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    quick = ["--steps", "3", "--length", "5", "--hidden", "3", "--batch", "4"]
+    assert main(["train", "adding", *quick, "--out", "m.safetensors", "--json"]) == 0
+    capsys.readouterr()
+    assert main([command, "m.checkpoint.safetensors"]) == 2
+    said = capsys.readouterr().err
+    assert "a checkpoint of lstm, of the task adding after step 3, not a model" in said
+    assert said.count("\n") == 1
+    how = said.strip().rpartition(": lstm ")[2]
+    assert how == "train adding --resume --out m.safetensors"
+    assert main([*how.split(), "--steps", "4", "--json"]) == 0
+
+
+def test_lines_of_a_message_are_set_off_from_each_other(capsys, monkeypatch) -> None:
+    def fail(_: Any) -> int:
+        raise TrainingError("step 3: not finite\n  its norm was 1.9e+16\n\nit ends:\n  here.\nso")
+
+    monkeypatch.setattr("lstm.cli.tasks.run", fail)
+    assert main(["tasks"]) == 2
+    said = "lstm: step 3: not finite; its norm was 1.9e+16; it ends: here. so\n"
+    assert capsys.readouterr().err == said
