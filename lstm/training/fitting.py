@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -259,8 +259,11 @@ class _Saver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: object
     ) -> None:
-        if error is None or isinstance(error, Exception):  # a second Ctrl-C is not kept waiting
+        if error is None:
             self.save()
+        elif isinstance(error, Exception):  # a second Ctrl-C is not kept waiting
+            with suppress(OutputError):  # what failed first is what is told
+                self.save()
 
     def save_if_due(self) -> None:
         """Save every so many steps, or seconds."""
