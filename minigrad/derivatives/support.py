@@ -113,19 +113,22 @@ def _where(node: Expr, parts: Sequence[Conditions]) -> Conditions:
 
 def _sum_of_two(node: Expr, parts: Sequence[Conditions]) -> Conditions:
     """What both have in common stays outside."""
-    mine, others = parts
-    common = [c for c in mine if c in frozenset(others)]
-    rests = [[c for c in some if c not in frozenset(common)] for some in parts]
+    common = frozenset.intersection(*map(frozenset, parts))
+    rests = [[c for c in some if c not in common] for some in parts]
+    shared = [c for c in parts[0] if c in common]
     if not all(rests):
-        return tuple(common)
-    return (*common, either(*map(conjunction, rests)))
+        return tuple(shared)
+    return (*shared, either(*map(conjunction, rests)))
 
 
 def _summed(node: Expr, parts: Sequence[Conditions]) -> Conditions:
     """SUM and CUMSUM: a sum may be other than 0 where one of its terms may."""
     axes = node.attrs[0] if node.op is SUM else node.attrs
-    apart = [c for c in parts[0] if all(c.shape[k] == 1 for k in axes)]
-    mixed = [c for c in parts[0] if c not in frozenset(apart)]
+    apart: list[Expr] = []
+    mixed: list[Expr] = []
+    for c in parts[0]:
+        same = all(c.shape[k] == 1 for k in axes)
+        (apart if same else mixed).append(c)
     if mixed:
         counts = astype(conjunction(mixed), node.dtype)
         apart.append(make(node.op, (counts,), node.attrs) > 0)

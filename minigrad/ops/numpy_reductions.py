@@ -108,7 +108,7 @@ def _counted(x: Expr, axis: Axis, where: Any, keepdims: bool) -> Expr:
 
 
 @numpy_form("mean")
-def _mean(
+def mean_where(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
@@ -125,7 +125,7 @@ def _mean(
 
 
 @numpy_form("var")
-def _var(
+def variance_where(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
@@ -142,7 +142,7 @@ def _var(
     if where is True and mean is None:
         return reduce.variance(x, axis, correction=ddof, keepdims=keepdims)
     x = as_float(x)
-    centre = _mean(x, axis, keepdims=True, where=where) if mean is None else mean
+    centre = mean_where(x, axis, keepdims=True, where=where) if mean is None else mean
     spread = _where_else(x - centre, where, 0)
     total = sum(spread * spread, axis, keepdims=keepdims)
     return total / (_counted(x, axis, where, keepdims) - ddof)
@@ -161,7 +161,7 @@ def _std(
     mean: Any = None,
     correction: float | None = None,
 ) -> Expr:
-    spread = _var(
+    spread = variance_where(
         a, axis, dtype, ddof=ddof, keepdims=keepdims, where=where, mean=mean, correction=correction
     )
     return reduce.root(spread)

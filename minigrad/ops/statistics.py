@@ -27,7 +27,7 @@ from minigrad.ops.core import (
 )
 from minigrad.ops.index_syntax import take
 from minigrad.ops.linalg import matmul, outer
-from minigrad.ops.numpy_reductions import in_dtype, running
+from minigrad.ops.numpy_reductions import in_dtype, mean_where, running, variance_where
 from minigrad.ops.reduce import root
 from minigrad.ops.shape import concat, moveaxis, permute_dims
 from minigrad.ops.stacking import atleast_2d, diag
@@ -241,8 +241,7 @@ def nanmean(
     np.float64(2.0)
     """
     x, number = _numbers(in_dtype(a, dtype))
-    count = sum(astype(number, x.dtype), axis, keepdims=keepdims)
-    return sum(where(number, x, 0.0), axis, keepdims=keepdims) / count
+    return mean_where(x, axis, keepdims=keepdims, where=number)
 
 
 @numpy_form()
@@ -256,9 +255,7 @@ def nanvar(
 ) -> Expr:
     """Variance over axes of what is not NaN."""
     x, number = _numbers(in_dtype(a, dtype))
-    centred = where(number, x - nanmean(x, axis, keepdims=True), 0.0)
-    count = sum(astype(number, x.dtype), axis, keepdims=keepdims)
-    return sum(centred * centred, axis, keepdims=keepdims) / (count - ddof)
+    return variance_where(x, axis, ddof=ddof, keepdims=keepdims, where=number)
 
 
 @numpy_form()

@@ -6,13 +6,13 @@ gradients, what meets a row is added up first. A row that is never read may hold
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from minigrad.graph.leaves import const
 from minigrad.graph.node import Expr, make
 from minigrad.graph.walk import count_uses, depend_on, map_graph, substitute, toposort
-from minigrad.loop.body import Call
+from minigrad.loop.body import Body, Call
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.frame import change_loops
 from minigrad.loop.passes.products import is_product
@@ -142,10 +142,12 @@ def _leave_products(outputs: Sequence[Expr]) -> list[Expr]:
             places.setdefault(rows.args[0], []).append(rows.attrs[0])
 
     def change(call: Call, node: Expr) -> list[Expr] | None:
-        left = {k: p for k in places.get(node, ()) if (p := _product(call, k)) is not None}
-        if not left:
+        if node not in places:
             return None
         body = call.body
+        left = _products(body, places[node])
+        if not left:
+            return None
         stay = [k for k in range(len(body.outputs)) if k not in left]
         factors = [p.a for p in left.values()]
         results = call.giving([*(body.outputs[k] for k in stay), *factors])
@@ -160,15 +162,19 @@ def _leave_products(outputs: Sequence[Expr]) -> list[Expr]:
     return change_loops(outputs, change)
 
 
-def _product(call: Call, k: int) -> _Left | None:
-    """What the k-th result is, if slices of a product with a constant and read by no step."""
-    body = call.body
-    part = body.outputs[k]
-    if k < body.n_carry or count_uses(body.outputs)[part] > 1:
-        return None
+def _products(body: Body, results: Sequence[int]) -> dict[int, _Left]:
+    """Of a loop's results, by number, what are slices of products and read by no step."""
+    uses = count_uses(body.outputs)
+    moving = depend_on((*body.carries, *body.xs), body.outputs)
+    unread = [k for k in results if k >= body.n_carry and uses[body.outputs[k]] == 1]
+    products = {k: _product(body.outputs[k], moving) for k in unread}
+    return {k: product for k, product in products.items() if product is not None}
+
+
+def _product(part: Expr, moving: Collection[Expr]) -> _Left | None:
+    """A node of a loop's body as slices of a product with a constant, if that is what it is."""
     cut = part.op is GETITEM
     whole, spec = (part.args[0], slices(part)) if cut else (part, all_of(part.shape))
-    moving = depend_on((*body.carries, *body.xs), body.outputs)
     if spec is None or not is_product(whole) or spec[0] != all_of(whole.shape)[0]:
         return None
     a, u = whole.args
