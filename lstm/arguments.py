@@ -1,5 +1,8 @@
-"""Integers that have to lie within a range, such as labels, tokens and lengths: checked wherever
-they become known, at once or when they are bound, and each time that a function is called."""
+"""What functions of expressions are given: made expressions, and looked at.
+
+Integers that have to lie within a range, such as labels, tokens and lengths, are checked wherever
+they become known, at once or when they are bound, and each time that a function is called.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,13 @@ from lstm.errors import ConfigError
 from minigrad import Expr
 
 
+def expression(x: Any, dtype: np.dtype[Any] | None = None) -> Expr:
+    """x as an expression; an array takes the dtype, where one is asked for."""
+    if isinstance(x, Expr):
+        return x
+    return mg.const(np.asarray(x, dtype))
+
+
 def within(values: Any, least: int, most: int, what: str) -> Expr:
     """The integers, as an expression of their dtype. One below `least` or above `most` is a
     ConfigError that names it: at once where the values are known, else when they are bound.
@@ -24,7 +34,7 @@ def within(values: Any, least: int, most: int, what: str) -> Expr:
         ...
     lstm.errors.ConfigError: token 2 at [1] is out of range: from 0 to 1
     """
-    integers: Expr = values if isinstance(values, Expr) else mg.const(np.asarray(values))
+    integers = expression(values)
     if integers.dtype.kind not in "iu":
         raise ConfigError(f"each {what} must be an integer, not {integers.dtype}")
     checked: Expr = WITHIN(integers, least=least, most=most, what=what)

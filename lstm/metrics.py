@@ -11,10 +11,11 @@ from math import log
 from typing import Any
 
 import minigrad as mg
+from lstm.arguments import expression
 from lstm.errors import check_number
 from lstm.losses import cross_entropy
 from lstm.losses.checks import labels_of, probabilities_of, require_same_shape
-from lstm.losses.counting import counting, expression
+from lstm.losses.counting import counting
 from minigrad import Expr
 
 

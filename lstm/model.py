@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
+from lstm.arguments import expression
 from lstm.cells import Cell, Seed, Values
 from lstm.errors import ConfigError, check_count
 from lstm.for_task import cell_for, generator, remembering
@@ -31,7 +32,6 @@ from lstm.layers import (
     place_of,
 )
 from lstm.layers.usual import check_options, usual_stack
-from lstm.losses.counting import expression
 from lstm.params import Tree, by_dotted_name, check_names, flatten, is_branch, map_leaves, unflatten
 from lstm.store.model_file import Contents, Own, read_model, shapes_of, write_model
 from lstm.tasks import Task

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from lstm.arguments import WITHIN
 from lstm.errors import ConfigError
-from lstm.integers import WITHIN
 from lstm.layers import mask_of
 from lstm.losses import binary_cross_entropy, cross_entropy, mse
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lstm.cells import AnyCell, Cell
 from lstm.cli.own_code import class_named
@@ -18,6 +17,8 @@ from lstm.model import Model
 from lstm.store.checkpoint import read_checkpoint
 from lstm.tasks import Task
 from lstm.training import Report, Score, Settings, evaluate, random_streams, train
+from lstm.training.progress import after, shown
+from lstm.training.streams import padding_of
 
 SHOWN_SEQUENCES = 32  # how many sequences a gradient is measured on
 
@@ -51,8 +52,8 @@ def _checkpoint_words(file: Path) -> str | None:
 
 def shown_batch(task: Task, seed: int) -> tuple[Any, Any, dict[str, Any]]:
     """Sequences, targets, and how the sequences end, as `lengths=` or `mask=` of `measure`."""
-    xs, ys, *ends = task.batch(random_streams(seed).test, SHOWN_SEQUENCES)
-    return xs, ys, {} if task.padding is None else {task.padding: ends[0]}
+    batch = task.batch(random_streams(seed).test, SHOWN_SEQUENCES)
+    return batch[0], batch[1], padding_of(task, batch)
 
 
 def trained(
@@ -61,26 +62,13 @@ def trained(
     rng = random_streams(settings.seed).params
     model = Model.create(cell, task.output_size, rng, task.config())
     before = model.copy()
-    reports = list(_progress(cell.name, train(model, task, settings), settings.steps, quiet))
+    reports = []
+    with shown(cell.name, settings.steps, (), not quiet) as show:
+        start = time.perf_counter()
+        for report in train(model, task, settings):
+            reports.append(report)
+            show(after(report, settings, len(reports), time.perf_counter() - start))
     return before, model, evaluate(model, task, settings.seed), reports
-
-
-def _progress(name: str, reports: Iterable[Report], steps: int, quiet: bool) -> Iterator[Report]:
-    if quiet:  # rich before 14.3 writes an empty line for a bar that it does not show
-        yield from reports
-        return
-    columns = (
-        TextColumn(f"{name:>8}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        job = progress.add_task(name, total=steps, loss="  -   ")
-        for report in reports:
-            progress.update(job, completed=report.step, loss=f"{report.loss:.4f}")
-            yield report
 
 
 def status(what: str, quiet: bool) -> Any:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 import numpy as np
 
 import minigrad as mg
+from lstm.arguments import within
 from lstm.cells import Values
 from lstm.errors import ConfigError, check_count, check_number
-from lstm.integers import within
 from lstm.params import Tree, join
 from minigrad import Expr
 
@@ -222,6 +222,22 @@ class Layer(ABC):
     def with_dtype(self, dtype: str) -> Self:
         """The same layer of tensors of another dtype."""
         return replace(self, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Derived(Layer):
+    """A layer whose sizes and dtype are not given: they follow from what it is made of."""
+
+    input_size: int = field(init=False, repr=False)
+    output_size: int = field(init=False, repr=False)
+    dtype: str = field(init=False, repr=False)
+
+    def _derive(self, input_size: int, output_size: int, dtype: str) -> None:
+        """For `__post_init__`; they are checked as those of every layer."""
+        self._set("input_size", input_size)
+        self._set("output_size", output_size)
+        self._set("dtype", dtype)
+        super().__post_init__()
 
 
 def check_probability(name: str, value: Any) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import minigrad as mg
 from lstm.errors import ConfigError
-from lstm.layers.base import Context, Layer, Rng, Steps, check_layer
+from lstm.layers.base import Context, Derived, Rng, Steps, check_layer
 from lstm.layers.recurrent import Recurrent
 from lstm.params import Tree
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Bidirectional(Layer):
+class Bidirectional(Derived):
     """Schuster & Paliwal, "Bidirectional recurrent neural networks", 1997: two recurrent layers of
     one kind, of which one reads from the last step to the first; each step gives what both have
     there side by side, 2H units.
@@ -25,9 +25,6 @@ class Bidirectional(Layer):
     end is what each has read last: of the one backward, at the first step.
     """
 
-    input_size: int = field(init=False, repr=False)
-    output_size: int = field(init=False, repr=False)
-    dtype: str = field(init=False, repr=False)
     layer: Recurrent
 
     name: ClassVar[str] = "bidirectional"
@@ -36,10 +33,7 @@ class Bidirectional(Layer):
         layer = check_layer(self.layer, Recurrent)
         if layer.reverse:
             raise ConfigError("the layer of a bidirectional one is that which reads forward")
-        self._set("input_size", layer.input_size)
-        self._set("output_size", 2 * layer.output_size)
-        self._set("dtype", layer.dtype)
-        super().__post_init__()
+        self._derive(layer.input_size, 2 * layer.output_size, layer.dtype)
 
     def recurrent(self) -> dict[str, Recurrent]:
         return {"forward": self.layer, "backward": replace(self.layer, reverse=True)}

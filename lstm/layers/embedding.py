@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import minigrad as mg
-from lstm.integers import within
+from lstm.arguments import within
 from lstm.layers.base import Context, Layer, Rng, Steps
 from lstm.params import Tree
 from minigrad import Expr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +13,7 @@ from lstm.cells.anatomy import follow
 from lstm.errors import ConfigError
 from lstm.layers.base import (
     Context,
-    Layer,
+    Derived,
     Rng,
     Steps,
     Written,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Recurrent(Layer):
+class Recurrent(Derived):
     """A cell that reads the steps of sequences one after the other; each step gives its
     output, h.
 
@@ -46,9 +46,6 @@ class Recurrent(Layer):
     Raises ConfigError for what is no cell, or no probability.
     """
 
-    input_size: int = field(init=False, repr=False)
-    output_size: int = field(init=False, repr=False)
-    dtype: str = field(init=False, repr=False)
     cell: Cell[Any]
     reverse: bool = False
     recurrent_dropout: float = 0.0
@@ -58,10 +55,7 @@ class Recurrent(Layer):
 
     def __post_init__(self) -> None:
         cell = check_layer(self.cell, Cell)
-        self._set("input_size", cell.input_size)
-        self._set("output_size", cell.output_size)
-        self._set("dtype", cell.dtype)
-        super().__post_init__()
+        self._derive(cell.input_size, cell.output_size, cell.dtype)
         if not isinstance(self.reverse, bool):
             raise ConfigError(f"reverse is True or False, not {self.reverse!r:.40}")
         for rate in ("recurrent_dropout", "zoneout"):

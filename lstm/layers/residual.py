@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from lstm.errors import ConfigError
-from lstm.layers.base import Context, Layer, Rng, Steps, check_layer
+from lstm.layers.base import Context, Derived, Layer, Rng, Steps, check_layer
 from lstm.params import Tree
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Residual(Layer):
+class Residual(Derived):
     """xs + layer(xs): He et al., "Deep residual learning for image recognition", 2016; between LSTM
     layers in Wu et al., "Google's neural machine translation system", 2016.
 
@@ -24,18 +24,13 @@ class Residual(Layer):
     size than it reads, or that reads tokens.
     """
 
-    input_size: int = field(init=False, repr=False)
-    output_size: int = field(init=False, repr=False)
-    dtype: str = field(init=False, repr=False)
     layer: Layer
 
     name: ClassVar[str] = "residual"
 
     def __post_init__(self) -> None:
         layer = check_layer(self.layer)
-        for derived in ("input_size", "output_size", "dtype"):
-            self._set(derived, getattr(layer, derived))
-        super().__post_init__()
+        self._derive(layer.input_size, layer.output_size, layer.dtype)
         if layer.tokens or self.input_size != self.output_size:
             reads = "tokens" if layer.tokens else f"{self.input_size} units"
             raise ConfigError(

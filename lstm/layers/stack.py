@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from lstm.errors import ConfigError
-from lstm.layers.base import Context, Layer, Rng, Steps, check_layer
+from lstm.layers.base import Context, Derived, Layer, Rng, Steps, check_layer
 from lstm.params import Tree, check_name, join
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stack(Layer):
+class Stack(Derived):
     """Layers by their names, in order; the parameters and the state of each are below its name.
 
     Raises ConfigError where there is none, where one does not fit the one before it, and for a name
@@ -31,9 +31,6 @@ class Stack(Layer):
     (2, 3, ['W_f', 'W_i'])
     """
 
-    input_size: int = field(init=False, repr=False)
-    output_size: int = field(init=False, repr=False)
-    dtype: str = field(init=False, repr=False)
     layers: Mapping[str, Layer]
 
     name: ClassVar[str] = "stack"
@@ -52,10 +49,7 @@ class Stack(Layer):
                     f"{first.output_size} units of {first.dtype}"
                 )
         *_, last = self.layers.values()
-        self._set("input_size", self._first.input_size)
-        self._set("output_size", last.output_size)
-        self._set("dtype", last.dtype)
-        super().__post_init__()
+        self._derive(self._first.input_size, last.output_size, last.dtype)
 
     @property
     def _first(self) -> Layer:

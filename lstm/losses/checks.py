@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
+from lstm.arguments import expression, first_wrong, within
 from lstm.errors import ConfigError
-from lstm.integers import first_wrong, within
-from lstm.losses.counting import Counting, expression
+from lstm.losses.counting import Counting
 from minigrad import Expr
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 import minigrad as mg
+from lstm.arguments import expression
 from lstm.errors import ConfigError
 from minigrad import Expr
 
@@ -85,13 +86,6 @@ def counting(shape: Shape, weights: Any, mask: Any, reduction: str) -> Counting:
             )
         weights = _fitted("weights", weights, shape)
     return Counting(shape, mask, None, reduction).weighted(weights)
-
-
-def expression(x: Any, dtype: np.dtype[Any] | None = None) -> Expr:
-    """x as an expression; an array takes the dtype, where one is asked for."""
-    if isinstance(x, Expr):
-        return x
-    return mg.const(np.asarray(x, dtype))
 
 
 def _fitted(what: str, x: Expr, shape: Shape) -> Expr:

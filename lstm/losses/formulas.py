@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import minigrad as mg
+from lstm.arguments import expression
 from lstm.errors import ConfigError, check_number
 from lstm.losses.checks import labels_of, probabilities_of, require_same_shape
-from lstm.losses.counting import Counting, counting, expression
+from lstm.losses.counting import Counting, counting
 from minigrad import Expr
 
 

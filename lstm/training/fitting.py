@@ -25,7 +25,7 @@ from lstm.training.evaluation import Score, evaluate
 from lstm.training.interruption import Interruption
 from lstm.training.loop import checked
 from lstm.training.metrics_file import MetricsFile
-from lstm.training.progress import Callback, Progress, shown
+from lstm.training.progress import Callback, after, shown
 from lstm.training.settings import Settings
 from lstm.training.streams import check_fits
 from lstm.training.trainer import Report
@@ -123,7 +123,9 @@ def fit(
         while why is None:
             report, score = course.step()
             reports.append(report)
-            told = _progress(course, report, score, len(reports), time.perf_counter() - start)
+            best = None if course.best is None else course.best.score
+            seconds = time.perf_counter() - start
+            told = after(report, course.settings, len(reports), seconds, score, best)
             if metrics is not None:
                 log.add(_line(report, score))
             saver.save_if_due()
@@ -131,9 +133,9 @@ def fit(
             stop = callback is not None and _wants_end(callback(told))
             why = course.over() or _stopped(asked.signal is not None, stop)
     _pass_on(asked, course, out)
-    best = course.best_model()
-    score = evaluate(best, task, course.settings.seed)
-    return Fitted(model, best, reports, score, why, notes)
+    best_model = course.best_model()
+    test = evaluate(best_model, task, course.settings.seed)
+    return Fitted(model, best_model, reports, test, why, notes)
 
 
 # --- before the first step ----------------------------------------------------------------------
@@ -279,21 +281,6 @@ class _Saver:
         if self._path is not None and self._course.state.steps > self._saved:
             write_checkpoint(self._path, self._course.checkpoint())
             self._saved_at, self._saved = time.monotonic(), self._course.state.steps
-
-
-def _progress(
-    course: Course, report: Report, score: Score | None, steps: int, seconds: float
-) -> Progress:
-    return Progress(
-        report.step,
-        course.settings.steps,
-        report.loss,
-        report.grad_norm,
-        steps * course.settings.batch / seconds,
-        (course.settings.steps - report.step) * seconds / steps,
-        score,
-        None if course.best is None else course.best.score,
-    )
 
 
 def _line(report: Report, score: Score | None) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 from lstm.training.evaluation import Score
+from lstm.training.settings import Settings
+from lstm.training.trainer import Report
 
 
 class Progress(NamedTuple):
@@ -31,6 +33,27 @@ class Progress(NamedTuple):
         scores = {"score": self.score, "best": self.best}
         said = {name: score._asdict() for name, score in scores.items() if score is not None}
         return {k: v for k, v in self._asdict().items() if k not in scores} | said
+
+
+def after(
+    report: Report,
+    settings: Settings,
+    steps: int,
+    seconds: float,
+    score: Score | None = None,
+    best: Score | None = None,
+) -> Progress:
+    """Where training stands after a step, the last of so many that this run took in so long."""
+    return Progress(
+        report.step,
+        settings.steps,
+        report.loss,
+        report.grad_norm,
+        steps * settings.batch / seconds,
+        (settings.steps - report.step) * seconds / steps,
+        score,
+        best,
+    )
 
 
 Callback: TypeAlias = Callable[[Progress], "bool | None"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from lstm.layers import mask_of
 from lstm.model import Model
 from lstm.tasks import TASKS, Task
 from minigrad import Expr
+
+_T = TypeVar("_T")
 
 
 class Streams(NamedTuple):
@@ -44,15 +46,15 @@ def inputs_of(task: Task, batch: int, dtype: str) -> list[Expr]:
         xs = mg.var("xs", (task.steps, batch), "int64")
     target_dtype = dtype if task.target_dtype.startswith("float") else task.target_dtype
     ys = mg.var("ys", task.target_shape(batch), target_dtype)
-    ends = {
-        "lengths": lambda: mg.var("lengths", (batch,), "int64"),
-        "mask": lambda: mg.var("mask", (task.steps, batch), "bool"),
-    }
-    return [xs, ys] if task.padding is None else [xs, ys, ends[task.padding]()]
+    if task.padding is None:
+        return [xs, ys]
+    if task.padding == "lengths":
+        return [xs, ys, mg.var("lengths", (batch,), "int64")]
+    return [xs, ys, mg.var("mask", (task.steps, batch), "bool")]
 
 
-def padding_of(task: Task, inputs: Sequence[Expr]) -> dict[str, Expr]:
-    """What a model is told of where sequences end, by name."""
+def padding_of(task: Task, inputs: Sequence[_T]) -> dict[str, _T]:
+    """What a model is told of where sequences end, by name; of variables, or of a batch."""
     return {} if task.padding is None else {task.padding: inputs[2]}
 
 
