@@ -179,6 +179,10 @@ DRAWING_ERRORS = [
     (["flow", "{tmp}/good", "--out", "{tmp}/noise/x"], "cannot write into {tmp}/noise/x"),
     (["flow", "{tmp}/taskless"], "the model {tmp}/taskless has no task to show it"),
     (["flow", "{tmp}/odd"], "the model {tmp}/odd has no task to show it"),
+    (
+        ["flow", "{tmp}/other"],
+        "the model {tmp}/other does not fit its task copying: the model has 2 inputs and 1 outputs",
+    ),
 ]
 
 
@@ -188,6 +192,7 @@ def check_error(capsys, tmp_path, args, message):
     saved(tmp_path / "taskless", task={})
     saved(tmp_path / "odd", task={"name": "adding", "settings": {"size": 3}})
     saved(tmp_path / "long", task=Adding(20000).config())
+    saved(tmp_path / "other", task={"name": "copying", "settings": {}})
     before = sorted(os.listdir(tmp_path))
     status, out, err = run(capsys, *[a.replace("{tmp}", str(tmp_path)) for a in args])
     assert status == 2

@@ -65,6 +65,19 @@ def by_python(step, carry, xs, reverse):
     return carry, [mg.stack([ys[t][k] for t in range(T)]) for k in range(len(ys[0]))]
 
 
+def assert_same_to_second_order(loop, plain, v, at):
+    """A loop and its unrolled form are what plain nodes are: values, grad, hvp and jvp."""
+    wrt = list(v.values())
+    direction = [np.cos(np.arange(w.size)).reshape(w.shape) for w in wrt]
+    results = [
+        mg.eval([y, *mg.grad(y, wrt), *mg.hvp(y, wrt, direction), mg.jvp(y, wrt, direction)], at)
+        for y in (loop, plain, mg.unroll(loop))
+    ]
+    for a, b, c in zip(*results, strict=True):
+        assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+        assert_allclose(c, b, rtol=1e-9, atol=1e-11)
+
+
 @given(st.data())
 def test_scan_is_its_unrolled_form_to_second_order(data):
     body = random_body(data.draw)
@@ -79,15 +92,7 @@ def test_scan_is_its_unrolled_form_to_second_order(data):
 
     loop, plain = loss(mg.scan, checkpoint=checkpoint), loss(by_python)
     assert loss(mg.scan, unroll=True) is mg.unroll(loss(mg.scan))
-    wrt = list(v.values())
-    direction = [np.cos(np.arange(w.size)).reshape(w.shape) for w in wrt]
-    results = [
-        mg.eval([y, *mg.grad(y, wrt), *mg.hvp(y, wrt, direction), mg.jvp(y, wrt, direction)], at)
-        for y in (loop, plain, mg.unroll(loop))
-    ]
-    for a, b, c in zip(*results, strict=True):
-        assert_allclose(a, b, rtol=1e-9, atol=1e-11)
-        assert_allclose(c, b, rtol=1e-9, atol=1e-11)
+    assert_same_to_second_order(loop, plain, v, at)
 
 
 @pytest.mark.parametrize(

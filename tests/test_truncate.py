@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from test_scan import B, H, leaves, random_body
+from test_scan import B, H, assert_same_to_second_order, leaves, random_body
 
 import minigrad as mg
 from minigrad.graph.node import OPS
@@ -114,15 +114,7 @@ def test_any_step_is_cut_as_its_plain_nodes_are(data):
         return mg.sum(last["a"] * last["b"]) + mg.sum(y) + mg.sum(z * z)
 
     loop, plain = loss(checkpoint=checkpoint), loss(unroll=True)
-    wrt = list(v.values())
-    direction = [np.cos(np.arange(w.size)).reshape(w.shape) for w in wrt]
-    results = [
-        mg.eval([y, *mg.grad(y, wrt), *mg.hvp(y, wrt, direction), mg.jvp(y, wrt, direction)], at)
-        for y in (loop, plain, mg.unroll(loop))
-    ]
-    for a, b, c in zip(*results, strict=True):
-        assert_allclose(a, b, rtol=1e-9, atol=1e-11)
-        assert_allclose(c, b, rtol=1e-9, atol=1e-11)
+    assert_same_to_second_order(loop, plain, v, at)
 
 
 def test_integers_of_the_carry_go_on():

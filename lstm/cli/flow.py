@@ -13,6 +13,7 @@ from lstm.errors import ConfigError, ModelFileError
 from lstm.files import output_folder
 from lstm.model import Model
 from lstm.tasks import TASKS, Task, make_task
+from lstm.training import check_fits
 
 HELP = "measure and draw how a model's gradient flows"
 
@@ -72,6 +73,10 @@ def task_of(model: Model, args: argparse.Namespace) -> Task:
             f"the model {args.model} has a task of {task.steps} steps, more than {LONGEST}; "
             "choose a --length"
         )
-    if (model.input_size, model.output_size) != (task.input_size, task.output_size):
-        raise ModelFileError(f"the model {args.model} does not fit its task {task.name}")
+    try:
+        check_fits(model, task)
+    except ConfigError as error:
+        raise ModelFileError(
+            f"the model {args.model} does not fit its task {task.name}: {error}"
+        ) from None
     return task
