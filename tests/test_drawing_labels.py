@@ -76,6 +76,12 @@ def drawn() -> list[tuple[str, list[tuple[Diagram, str]]]]:
     return [(label, [(d, d.finish_svg(next(svgs))) for d in both]) for label, both in pictures]
 
 
+def test_no_label_at_all_is_drawn_again_and_again() -> None:
+    """Graphviz read past its memory for some, and crashed, here within four pictures."""
+    jobs = [(d.dot, "svg") for d in _pictures("")]
+    assert len(set(render_many(jobs * 40))) == len(jobs)
+
+
 def test_there_are_enough_labels() -> None:
     assert len(set(HOSTILE)) == len(HOSTILE) >= 100
 

@@ -50,10 +50,14 @@ def esc(text: str, limit: int | None = WIDEST) -> str:
 def words(text: str, end: str = "") -> str:
     """One line for the `label` of a node that is no HTML-like label; `end` may justify it.
 
+    Of no text there is no line to justify: Graphviz reads past its memory for the end alone.
+
     >>> print(words("R&D {}", r"\\l"))
     R&amp;D {}\\l
+    >>> words("", r"\\l")
+    ''
     """
-    return _no_html(_literal(text, 1) + end)
+    return _no_html(_literal(text, 1) + (end if text else ""))
 
 
 def tooltip(lines: Iterable[str]) -> str:
