@@ -135,6 +135,7 @@ from minigrad.ops.creation import (
 )
 from minigrad.ops.custom import (
     custom_vjp,
+    scale_gradient,
     stop_gradient,
 )
 from minigrad.ops.elementwise import (
@@ -517,6 +518,7 @@ __all__ = [
     "round",
     "rule",
     "save",
+    "scale_gradient",
     "scan",
     "searchsorted",
     "select",

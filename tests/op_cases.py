@@ -478,6 +478,10 @@ _STRUCTURAL: list[Case] = [
            empty=((0, 2),), note=f"{d} {shape}")
       for d in ("float32", "float64") for shape in [(2,), (2, 2)]),
     case("stop_gradient", mg.stop_gradient, np.asarray, (2, 3), smooth=False, empty=((0,),)),
+    # Two shares of x's derivative that add up to that of 2x.
+    case("scale_gradient", lambda x, f: mg.sin(mg.scale_gradient(x, mg.stop_gradient(f))
+                                               + mg.scale_gradient(x, 2 - mg.stop_gradient(f))),
+         lambda x, f: np.sin(2 * x) + 0 * f, [(2, 3), (2, 3)], empty=((0,), (0,))),
     case("barrier", lambda x: mg.sin(barrier(x)), np.sin, (2, 3), empty=((0,),)),
     case("custom_vjp", _TWICE, np.square, (2, 3), empty=((0,),)),
     case("scan", _running, lambda c, x: _running_numpy(c, x)[1], [(2,), (3, 2)],

@@ -1,4 +1,5 @@
-"""Ops that steer derivatives: stop_gradient, custom_vjp, and the barrier that grad itself needs."""
+"""Ops that steer derivatives: stop_gradient, scale_gradient, custom_vjp, and the barrier that grad
+itself needs."""
 
 from __future__ import annotations
 
@@ -6,11 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph.leaves import as_expr, placeholder
+from minigrad.graph.leaves import as_expr, const, placeholder
 from minigrad.graph.node import Attr, Expr, Op, Terms, make, register
 from minigrad.names import public
 from minigrad.ops.batch import batched, repeat_along
-from minigrad.types import TensorType, require_callable
+from minigrad.ops.choice import where
+from minigrad.ops.core import astype, broadcast_to, explaining, is_zero, same_type, uniform_value
+from minigrad.types import TensorType, broadcast_shapes, require_callable, require_tensors
 
 STOP = register(
     Op(
@@ -29,6 +32,65 @@ STOP = register(
 def stop_gradient(x: Any) -> Expr:
     """The operand itself, through which no gradient flows."""
     return make(STOP, (as_expr(x),))
+
+
+def _scale_type(x: TensorType, factor: TensorType) -> TensorType:
+    require_tensors((x, factor))
+    if not x.is_float:
+        raise _not_float(x)
+    return same_type(x, factor)
+
+
+def _not_float(x: TensorType) -> DTypeError:
+    return DTypeError(f"scale_gradient takes floats, since others have no gradient, not {x.dtype}")
+
+
+def _scaled(out: Expr, x: Expr, factor: Expr) -> Expr | None:
+    if uniform_value(factor) is not None:
+        return None if is_zero(factor) else factor
+    return where(factor == 0, 0, factor)  # what is cut is cut: not 0·∞
+
+
+SCALE = register(
+    Op(
+        "scale_gradient",
+        _scale_type,
+        lambda x, factor: x,
+        partials=(_scaled, None),
+        pointwise=True,
+        view=True,
+        symbol="scale",
+    )
+)
+
+
+@public
+def scale_gradient(x: Any, factor: Any) -> Expr:
+    """x itself, of whose derivative, in reverse and in forward mode, the factor is passed on.
+
+    x (...) of a float dtype; factor: a number, or numbers that broadcast to x and take its dtype.
+    With the number 0 it is `stop_gradient(x)`, with 1 it is x. Where a factor among others is 0,
+    nothing is passed on, be it infinite or NaN. The value does not depend on the factor, so a
+    derivative by it is 0; a gradient that has passed here depends on it like on any number.
+
+    Raises DTypeError for an x of another dtype, ShapeError for a factor that does not broadcast.
+
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> y = mg.scale_gradient(x, 0.5) * x
+    >>> y.eval({x: 3.0}), mg.grad(y, x).eval({x: 3.0})
+    (np.float64(9.0), np.float64(4.5))
+    """
+    x = as_expr(x)
+    with explaining("scale_gradient", x, factor):
+        if not x.type.is_float:
+            raise _not_float(x.type)
+        f = astype(factor, x.dtype) if isinstance(factor, Expr) else const(factor, x.dtype)
+        if broadcast_shapes(x.shape, f.shape) != x.shape:
+            raise ShapeError(f"a factor of shape {f.shape} does not broadcast to x, {x.shape}")
+        f = broadcast_to(f, x.shape)
+    value = uniform_value(f)
+    return stop_gradient(x) if value == 0 else x if value == 1 else make(SCALE, (x, f))
 
 
 BARRIER = register(

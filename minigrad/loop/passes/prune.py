@@ -12,7 +12,7 @@ from minigrad.loop.body import Call, Loop
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.frame import change_loops
 from minigrad.ops.core import full
-from minigrad.ops.custom import STOP
+from minigrad.ops.custom import SCALE, STOP
 from minigrad.ops.index import GETITEM
 from minigrad.ops.tuples import ITEM, item
 from minigrad.rewrite.rules import simplify_safely
@@ -70,10 +70,10 @@ def drop_unused(outputs: Sequence[Expr]) -> list[Expr]:
 
 
 def drop_stops(outputs: Sequence[Expr]) -> list[Expr]:
-    """Within a step nothing stops a gradient: what is compiled is differentiated already."""
-    if not any(n.op is STOP for n in toposort(outputs)):
+    """Within a step nothing stops or scales a gradient: what is compiled is differentiated."""
+    if not any(n.op in (STOP, SCALE) for n in toposort(outputs)):
         return list(outputs)
-    through = map_graph(outputs, lambda n, new: new[n.args[0]] if n.op is STOP else None)
+    through = map_graph(outputs, lambda n, new: new[n.args[0]] if n.op in (STOP, SCALE) else None)
     return simplify_safely(through)
 
 
