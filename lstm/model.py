@@ -27,7 +27,9 @@ from lstm.layers import (
     Steps,
     Tape,
     Written,
-    mask_of,
+    check_parts,
+    check_routes,
+    mask_given,
     masked,
     place_of,
 )
@@ -268,6 +270,8 @@ class Model:
         mask: Any = None,
         key: Any = None,
         truncate: int | None = None,
+        routes: Mapping[str, float] | None = None,
+        detach: Mapping[str, float] | None = None,
     ) -> Run:
         """Run over xs (T, B, I), or integer tokens (T, B), as loops: what trains and predicts.
 
@@ -276,12 +280,16 @@ class Model:
         mask: (T, B) bool, the same said otherwise: True where a step counts. key: for training, of
         `minigrad.key`: dropout and zoneout draw from it; without, the model is evaluated.
         truncate: gradients go back so many steps at most, as in `minigrad.scan`.
+        routes: {part of the state: share}: what comes back along that part is multiplied by the
+            share at each step, {"h": 0} cuts it; "layer2.h" is that of one layer.
+        detach: {part: p}: with a key, nothing comes back along that part at a step with
+            probability p, drawn for all sequences at once (h-detach: Arpit et al. 2019).
 
         Its mathematics is that of `unroll`, whose every value has a name, for pictures. Raises
         ConfigError for inputs that do not fit.
         """
         xs = self._inputs(xs)
-        context = Context(self._mask(xs, lengths, mask), key, truncate)
+        context = self._context(xs, lengths, mask, routes, detach, key=key, truncate=truncate)
         return self._run(xs, state, context)
 
     def output(self, xs: Any, state: Tree | None = None, **options: Any) -> Expr:
@@ -296,6 +304,8 @@ class Model:
         lengths: Any = None,
         mask: Any = None,
         key: Any = None,
+        routes: Mapping[str, float] | None = None,
+        detach: Mapping[str, float] | None = None,
     ) -> Unrolled:
         """Write the model out over xs, with arguments as of `run`; each value is named with its
         step, as in f₁, in a model of several recurrent layers with its place, as in layer2.f₁.
@@ -304,7 +314,7 @@ class Model:
         """
         xs = self._inputs(xs)
         tape = Tape({}, short=len(self.recurrent()) == 1)
-        context = Context(self._mask(xs, lengths, mask), key, tape=tape)
+        context = self._context(xs, lengths, mask, routes, detach, key=key, tape=tape)
         run = self._run(xs, state, context)
         run.output.named("y")
         return Unrolled(run, tape.written, tape.written[self.place()])
@@ -335,22 +345,12 @@ class Model:
         check_count("T, the number of steps of xs,", xs.shape[0])
         return xs
 
-    def _mask(self, xs: Expr, lengths: Any, mask: Any) -> Expr | None:
-        if lengths is not None and mask is not None:
-            raise ConfigError("lengths= and mask= say the same: give one of them")
-        steps, batch = xs.shape[:2]
-        if lengths is not None:
-            lengths = expression(lengths)
-            if lengths.shape != (batch,):
-                raise ConfigError(f"lengths must be (B,), here ({batch},), not {lengths.shape}")
-            return mask_of(lengths, steps)
-        if mask is None:
-            return None
-        counts = expression(mask)
-        if counts.shape != (steps, batch) or counts.dtype != np.dtype(bool):
-            here = f"here ({steps}, {batch}), not {counts.type!r}"
-            raise ConfigError(f"mask must be (T, B) of bool, {here}")
-        return counts
+    def _context(
+        self, xs: Expr, lengths: Any, mask: Any, routes: Any, detach: Any, **rest: Any
+    ) -> Context:
+        routes, detach = check_routes(routes, detach)
+        check_parts(self.recurrent(), [*routes, *detach])
+        return Context(mask_given(xs.shape, lengths, mask), routes=routes, detach=detach, **rest)
 
     def _start(self, state: Tree | None, batch: int) -> Tree:
         start = self.initial_state(batch)

@@ -125,3 +125,17 @@ def positive(text: str) -> float:
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
     return number
+
+
+def by_name(text: str) -> dict[str, float]:
+    """Numbers by name, "h=0.5,C=1"."""
+    numbers: dict[str, float] = {}
+    for pair in text.split(","):
+        name, _, number = pair.rpartition("=")
+        try:
+            numbers[name] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            raise argparse.ArgumentTypeError(f"{pair!r} is no name and number, as in h=0.5")
+    return numbers

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm.cells import CELLS, Cell
-from lstm.cli.options import LARGEST, LONGEST, OrOwn, one_of, path, positive, whole
+from lstm.cli.options import LARGEST, LONGEST, OrOwn, by_name, one_of, path, positive, whole
 from lstm.cli.own_code import class_named
 from lstm.cli.parts import about, scored
 from lstm.cli.tables import console, print_json, printable, score_table
@@ -96,6 +96,11 @@ def _training_options(group: Any) -> None:
     for name, kinds in {"optimizer": [*OPTIMIZERS], "schedule": [*SCHEDULES]}.items():
         one_of(group, f"--{name}", kinds, usual=getattr(Settings(), name))
     group.add_argument("--truncate", type=whole(1), help="gradients go back so many steps at most")
+    for name, text in {
+        "routes": "how much of what comes back along parts of the state goes on",
+        "detach": "how likely, at each step, none of it does (h-detach)",
+    }.items():
+        group.add_argument(f"--{name}", type=by_name, metavar="PART=NUMBER,…", help=text)
     group.add_argument(
         "--stateful", action="store_true", default=None, help="states go on from batch to batch"
     )

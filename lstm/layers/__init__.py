@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from lstm.discovery import classes_by_name
-from lstm.layers.base import Context, Layer, Rng, Steps, Tape, Written, mask_of, masked, subscript
+from lstm.layers.base import (
+    Context,
+    Layer,
+    Rng,
+    Steps,
+    Tape,
+    Written,
+    check_routes,
+    mask_given,
+    mask_of,
+    masked,
+    subscript,
+)
 from lstm.layers.bidirectional import Bidirectional
 from lstm.layers.dropout import Dropout
 from lstm.layers.embedding import Embedding
 from lstm.layers.norm import LayerNorm
 from lstm.layers.readout import Readout
-from lstm.layers.recurrent import Recurrent, place_of
+from lstm.layers.recurrent import Recurrent, check_parts, place_of
 from lstm.layers.residual import Residual
 from lstm.layers.stack import Stack
 
@@ -31,6 +43,9 @@ __all__ = [
     "Steps",
     "Tape",
     "Written",
+    "check_parts",
+    "check_routes",
+    "mask_given",
     "mask_of",
     "masked",
     "place_of",

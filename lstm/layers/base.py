@@ -7,15 +7,16 @@ Its parameters are a tree of its shapes, its state what it carries from one run 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
 import minigrad as mg
-from lstm.arguments import within
+from lstm.arguments import expression, within
 from lstm.cells import Values
 from lstm.errors import ConfigError, check_count, check_number
 from lstm.params import Tree, join
@@ -95,6 +96,28 @@ def mask_of(lengths: Any, steps: int) -> Expr:
     return mg.expand_dims(mg.arange(steps), axis=1) < mg.expand_dims(lengths, axis=0)
 
 
+def mask_given(shape: tuple[int, ...], lengths: Any = None, mask: Any = None) -> Expr | None:
+    """The mask of sequences xs of a shape (T, B, ...), from whichever is given; None of neither.
+
+    Raises ConfigError for both, and for shapes and dtypes that do not fit.
+    """
+    if lengths is not None and mask is not None:
+        raise ConfigError("lengths= and mask= say the same: give one of them")
+    steps, batch = shape[:2]
+    if lengths is not None:
+        lengths = expression(lengths)
+        if lengths.shape != (batch,):
+            raise ConfigError(f"lengths must be (B,), here ({batch},), not {lengths.shape}")
+        return mask_of(lengths, steps)
+    if mask is None:
+        return None
+    counts = expression(mask)
+    if counts.shape != (steps, batch) or counts.dtype != np.dtype(bool):
+        here = f"here ({steps}, {batch}), not {counts.type!r}"
+        raise ConfigError(f"mask must be (T, B) of bool, {here}")
+    return counts
+
+
 def masked(mask: Expr, xs: Expr) -> Expr:
     """xs (..., F) with 0 where the mask (...) is False; or xs of the mask's own shape."""
     if xs.ndim > mask.ndim:
@@ -152,6 +175,18 @@ class Context(NamedTuple):
     """Where in the tree the layer is: "layer2.forward"."""
     tape: Tape | None = None
     """Where recurrent layers note their steps, which they then write out, one after the other."""
+    routes: Mapping[str, float] = MappingProxyType({})
+    """{part of the state, or place and part: how much of what comes back along it, a step}."""
+    detach: Mapping[str, float] = MappingProxyType({})
+    """{the same: the probability, a step, that nothing comes back along it}; needs a key."""
+
+    def route(self, part: str) -> tuple[float, float]:
+        """Of a part of the state of the layer here: its share, and the probability of a cut."""
+        shares, cuts = (
+            named.get(join(self.place, part), named.get(part, usual))
+            for named, usual in ((self.routes, 1.0), (self.detach, 0.0))
+        )
+        return shares, cuts
 
     def split(self, name: str) -> Context:
         """What the part of that name is given."""
@@ -247,6 +282,34 @@ def check_probability(name: str, value: Any) -> float:
     0.0
     """
     return check_number(name, value, least=0, below=1)
+
+
+def check_by_part(
+    name: str, numbers: Mapping[str, float] | None, **bounds: float
+) -> dict[str, float]:
+    """Numbers by parts of the state, as floats; none of None. Raises ConfigError.
+
+    >>> check_by_part("detach", {"h": 1}, least=0, most=1)
+    {'h': 1.0}
+    """
+    numbers = {} if numbers is None else numbers
+    if not isinstance(numbers, Mapping) or not all(isinstance(part, str) for part in numbers):
+        raise ConfigError(
+            f'{name} gives a number for parts of the state, such as {{"h": 0.5}}, not '
+            f"{numbers!r:.40}"
+        )
+    return {
+        part: check_number(f"{name} of {part!r:.40}", x, **bounds) for part, x in numbers.items()
+    }
+
+
+def check_routes(routes: Any, detach: Any) -> tuple[dict[str, float], dict[str, float]]:
+    """`routes` and `detach` as a context has them. Raises ConfigError.
+
+    >>> check_routes({"h": 0}, None)
+    ({'h': 0.0}, {})
+    """
+    return check_by_part("routes", routes), check_by_part("detach", detach, least=0, most=1)
 
 
 def check_layer(value: Any, base: type[Any] = Layer) -> Any:

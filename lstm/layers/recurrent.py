@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,8 +20,9 @@ from lstm.layers.base import (
     check_layer,
     check_probability,
 )
-from lstm.params import Tree, map_leaves
+from lstm.params import Tree, join, map_leaves
 from minigrad import Expr
+from minigrad.names import did_you_mean
 
 if TYPE_CHECKING:
     from typing import Self
@@ -42,7 +43,8 @@ class Recurrent(Derived):
         al., "Zoneout: regularizing RNNs by randomly preserving hidden activations", 2017).
 
     Where the context's mask is False a step changes nothing, so that a sequence's last state is
-    that at its own end, and one that is read from the last step to the first starts there.
+    that at its own end, and one that is read from the last step to the first starts there. What its
+    `routes` and `detach` leave of the gradient is left where a step reads the state.
     Raises ConfigError for what is no cell, or no probability.
     """
 
@@ -83,8 +85,9 @@ class Recurrent(Derived):
             return self._written_out(params, xs, state, mask, streams, context)
 
         def step(state: Any, now: Tree) -> tuple[Any, Expr]:
-            values = self._equations(params, state, now["x"], mask)
-            new = _kept(self._made(values, state, now), state, now)
+            entering = _entering(state, now, context)
+            values = self._equations(params, entering, now["x"], mask)
+            new = _kept(self._made(values, entering, now), state, now)
             return new, self.cell.output_of(new)
 
         inputs = {"x": xs.each, **streams}
@@ -110,10 +113,11 @@ class Recurrent(Derived):
             x = xs.each[t]
             if x.name is None:
                 x.named(context.tape.name(context.place, "x", t + 1))
-            values = self._equations(params, state, x, mask)
+            entering = _entering(state, now, context)
+            values = self._equations(params, entering, x, mask)
             for symbol, value in values.items():
                 value.named(context.tape.name(context.place, symbol, t + 1))
-            made = self._made(values, state, now)
+            made = self._made(values, entering, now)
             state = _kept(made, state, now)
             written.made.append(made)
             written.states.append(state)
@@ -157,7 +161,19 @@ class Recurrent(Derived):
                 < self.zoneout
                 for part, value in state._asdict().items()
             }
+        cuts = {part: context.route(part)[1] for part in state._fields}
+        if context.key is not None and any(cuts.values()):
+            streams["shares"] = {
+                part: self._drawn_shares(part, p, xs.shape[0], context)
+                for part, p in cuts.items()
+                if p
+            }
         return streams
+
+    def _drawn_shares(self, part: str, p: float, steps: int, context: Context) -> Expr:
+        """(T,): the share of what comes back along a part, 0 at steps drawn with probability p."""
+        cut = context.split("detach").split(part).uniform((steps,)) < p
+        return mg.astype(mg.where(cut, 0.0, context.route(part)[0]), self.dtype)
 
     def _h_mask(self, state: Any, context: Context) -> Expr | None:
         if context.key is None or not self.recurrent_dropout:
@@ -165,6 +181,17 @@ class Recurrent(Derived):
         p, h = self.recurrent_dropout, self.cell.output_of(state)
         drops = context.split("h").uniform(h.shape) < p
         return mg.where(drops, mg.zeros_like(h), 1 / (1 - p))
+
+
+def _entering(state: Any, now: Tree, context: Context) -> Any:
+    """The state as a step reads it: itself, of whose gradient a share comes back."""
+    shares = {part: context.route(part)[0] for part in state._fields} | now.get("shares", {})
+    scaled = {
+        part: mg.scale_gradient(getattr(state, part), share)
+        for part, share in shares.items()
+        if isinstance(share, Expr) or share != 1
+    }
+    return state._replace(**scaled)
 
 
 def _kept(made: Any, state: Any, now: Tree) -> Any:
@@ -226,3 +253,17 @@ def place_of(
     if way not in ways[name]:
         raise ConfigError(f"layer {name} has no direction {way!r}; it has {', '.join(ways[name])}")
     return ways[name][way]
+
+
+def check_parts(layers: Mapping[str, Recurrent], names: Iterable[str]) -> None:
+    """Raise ConfigError for a name of no part of a state, as "h", or "layer2.h" of one layer's."""
+    parts = {part: None for layer in layers.values() for part in layer.cell.state_type._fields}
+    places = [
+        join(place, part) for place, one in layers.items() for part in one.cell.state_type._fields
+    ]
+    for name in names:
+        if name not in parts and name not in places:
+            raise ConfigError(
+                f"no state has a part {name!r:.40}; there are {', '.join(parts)}, of one layer "
+                f"{', '.join(places)}{did_you_mean(name, [*parts, *places])}"
+            )

@@ -66,6 +66,8 @@ def trainer_of(
         state=start,
         key=mg.fold_in(key, 1),
         truncate=settings.truncate,
+        routes=settings.routes,
+        detach=settings.detach,
         **padding_of(task, inputs),
     )
     loss = task.loss(run.output, ys)

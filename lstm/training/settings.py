@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lstm.errors import ConfigError, check_count, check_number
+from lstm.layers import check_routes
 from lstm.optim import Optimizer, make, make_schedule
 
 MOST = 2**53  # a step count is float64, and exact up to here
@@ -24,6 +25,8 @@ class Settings:
         numbers that these take: optimizer_options={"decay": 0.01}.
     warmup: steps in which the rate rises from zero, before the schedule begins.
     truncate: gradients go back so many steps at most, as in `minigrad.scan`.
+    routes, detach: numbers by part of the state, as of `Model.run`: how much of what comes back
+        along it goes on, and with which probability nothing does, at each step.
     stateful: a sequence starts from the state in which the one of its place in the batch before
         ended, for tasks whose batches follow one another.
 
@@ -41,6 +44,8 @@ class Settings:
     schedule_options: Mapping[str, float] = field(default_factory=dict)
     warmup: int = 0
     truncate: int | None = None
+    routes: Mapping[str, float] = field(default_factory=dict)
+    detach: Mapping[str, float] = field(default_factory=dict)
     stateful: bool = False
 
     def __post_init__(self) -> None:
@@ -54,6 +59,10 @@ class Settings:
             object.__setattr__(self, "clip", check_number("clip", self.clip, above=0))
         if self.truncate is not None:
             object.__setattr__(self, "truncate", check_count("truncate", self.truncate))
+        for name, numbers in zip(
+            ("routes", "detach"), check_routes(self.routes, self.detach), strict=True
+        ):
+            object.__setattr__(self, name, numbers)
         if type(self.stateful) is not bool:
             raise ConfigError(f"stateful must be True or False, not {self.stateful!r:.40}")
         for name in ("optimizer_options", "schedule_options"):
