@@ -272,6 +272,7 @@ class Model:
         truncate: int | None = None,
         routes: Mapping[str, float] | None = None,
         detach: Mapping[str, float] | None = None,
+        tape: Tape | None = None,
     ) -> Run:
         """Run over xs (T, B, I), or integer tokens (T, B), as loops: what trains and predicts.
 
@@ -284,13 +285,24 @@ class Model:
             share at each step, {"h": 0} cuts it; "layer2.h" is that of one layer.
         detach: {part: p}: with a key, nothing comes back along that part at a step with
             probability p, drawn for all sequences at once (h-detach: Arpit et al. 2019).
+        tape: where the layers note their loops, to be measured.
 
         Its mathematics is that of `unroll`, whose every value has a name, for pictures. Raises
         ConfigError for inputs that do not fit.
         """
         xs = self._inputs(xs)
-        context = self._context(xs, lengths, mask, routes, detach, key=key, truncate=truncate)
-        return self._run(xs, state, context)
+        given = {"key": key, "truncate": truncate, "tape": tape}
+        context = self._context(xs, lengths, mask, routes, detach, **given)
+        start = self._start(state, xs.shape[1])
+        steps = Steps.of(xs, context.mask, written_out=context.written_out)
+        top, last = self.layers.run(self.params, steps, start, context)
+        read, _ = self.readout.run(self.params["readout"], top, {}, context.split("readout"))
+        everywhere = self.readout.read == "every"
+        output, outputs = (read.stacked if everywhere else read.end), top.stacked
+        if context.mask is not None:
+            outputs = masked(context.mask, outputs)
+            output = masked(context.mask, output) if everywhere else output
+        return Run(output, outputs, last)
 
     def output(self, xs: Any, state: Tree | None = None, **options: Any) -> Expr:
         """The readout after xs: `run(xs, state=state, **options).output`."""
@@ -312,24 +324,11 @@ class Model:
 
         Raises ConfigError as `run` does.
         """
-        xs = self._inputs(xs)
         tape = Tape({}, short=len(self.recurrent()) == 1)
-        context = self._context(xs, lengths, mask, routes, detach, key=key, tape=tape)
-        run = self._run(xs, state, context)
+        given: dict[str, Any] = {"lengths": lengths, "mask": mask, "key": key}
+        run = self.run(xs, state=state, routes=routes, detach=detach, tape=tape, **given)
         run.output.named("y")
         return Unrolled(run, tape.written, tape.written[self.place()])
-
-    def _run(self, xs: Expr, state: Tree | None, context: Context) -> Run:
-        start = self._start(state, xs.shape[1])
-        steps = Steps.of(xs, context.mask, written_out=context.tape is not None)
-        top, last = self.layers.run(self.params, steps, start, context)
-        read, _ = self.readout.run(self.params["readout"], top, {}, context.split("readout"))
-        everywhere = self.readout.read == "every"
-        output, outputs = (read.stacked if everywhere else read.end), top.stacked
-        if context.mask is not None:
-            outputs = masked(context.mask, outputs)
-            output = masked(context.mask, output) if everywhere else output
-        return Run(output, outputs, last)
 
     def _inputs(self, sequences: Any) -> Expr:
         xs = expression(sequences, None if self.layers.tokens else np.dtype(self.dtype))

@@ -6,6 +6,7 @@ from lstm.discovery import classes_by_name
 from lstm.layers.base import (
     Context,
     Layer,
+    Looped,
     Rng,
     Steps,
     Tape,
@@ -35,6 +36,7 @@ __all__ = [
     "Embedding",
     "Layer",
     "LayerNorm",
+    "Looped",
     "Readout",
     "Recurrent",
     "Residual",

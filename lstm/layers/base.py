@@ -138,12 +138,34 @@ class Written(NamedTuple):
     """The T inputs, each (B, I)."""
 
 
+class Looped(NamedTuple):
+    """A recurrent layer's loop: the nodes of its step, which `minigrad.adjoints` finds again, and
+    those around it."""
+
+    before: Any
+    """The state that a step reads."""
+    made: Any
+    """The state that it makes; after a step of padding the one before stays."""
+    kept: Any
+    """The state that the next step reads."""
+    values: Values
+    """What it computes, by symbol, as the cell's `equations` give it."""
+    xs: Expr
+    """What all steps read, (T, B, I)."""
+    outputs: Expr
+    """What each of them gives, (T, B, H)."""
+    last: Any
+    """The state after all steps."""
+
+
 class Tape(NamedTuple):
     """What recurrent layers write out, by their places."""
 
     written: dict[str, Written]
     short: bool
     """Whether names need not say the place, since there is but one."""
+    loops: dict[str, Looped] | None = None
+    """Where layers that stay loops are noted; None: they are written out."""
 
     def name(self, place: str, symbol: str, t: int) -> str:
         """What a value of step t is called."""
@@ -174,11 +196,17 @@ class Context(NamedTuple):
     place: str = ""
     """Where in the tree the layer is: "layer2.forward"."""
     tape: Tape | None = None
-    """Where recurrent layers note their steps, which they then write out, one after the other."""
+    """Where recurrent layers note their steps, which they then write out, one after the other,
+    unless it notes loops."""
     routes: Mapping[str, float] = MappingProxyType({})
     """{part of the state, or place and part: how much of what comes back along it, a step}."""
     detach: Mapping[str, float] = MappingProxyType({})
     """{the same: the probability, a step, that nothing comes back along it}; needs a key."""
+
+    @property
+    def written_out(self) -> bool:
+        """Whether there are steps one after the other instead of loops."""
+        return self.tape is not None and self.tape.loops is None
 
     def route(self, part: str) -> tuple[float, float]:
         """Of a part of the state of the layer here: its share, and the probability of a cut."""

@@ -14,6 +14,7 @@ from lstm.errors import ConfigError
 from lstm.layers.base import (
     Context,
     Derived,
+    Looped,
     Rng,
     Steps,
     Written,
@@ -81,17 +82,26 @@ class Recurrent(Derived):
     def run(self, params: Tree, xs: Steps, state: Tree, context: Context) -> tuple[Steps, Tree]:
         streams = self._streams(xs, state, context)
         mask = self._h_mask(state, context)
-        if context.tape is not None:
+        if context.written_out:
             return self._written_out(params, xs, state, mask, streams, context)
+
+        noted: list[tuple[Any, Any, Any, Values]] = []
 
         def step(state: Any, now: Tree) -> tuple[Any, Expr]:
             entering = _entering(state, now, context)
             values = self._equations(params, entering, now["x"], mask)
-            new = _kept(self._made(values, entering, now), state, now)
+            made = self._made(values, entering, now)
+            new = _kept(made, state, now)
+            noted.append((state, made, new, values))
             return new, self.cell.output_of(new)
 
         inputs = {"x": xs.each, **streams}
         last, hs = mg.scan(step, state, inputs, reverse=self.reverse, truncate=context.truncate)
+        if context.tape is not None and context.tape.loops is not None:
+            ((before, made, new, values),) = noted
+            context.tape.loops[context.place] = Looped(
+                before, made, new, values, xs.stacked, hs, last
+            )
         return Steps(hs, self.cell.output_of(last)), last
 
     def _written_out(

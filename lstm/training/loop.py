@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import minigrad as mg
 from lstm.errors import ConfigError
@@ -61,6 +62,7 @@ def trainer_of(
     inputs = xs, ys, *_ = inputs_of(task, settings.batch, model.dtype)
     key = mg.param("dropout", mg.key(settings.seed).eval())
     start = _carried(model, settings.batch) if settings.stateful else None
+    ends: dict[str, Any] = padding_of(task, inputs)
     run = model.run(
         xs,
         state=start,
@@ -68,7 +70,7 @@ def trainer_of(
         truncate=settings.truncate,
         routes=settings.routes,
         detach=settings.detach,
-        **padding_of(task, inputs),
+        **ends,
     )
     loss = task.loss(run.output, ys)
     updates = {key: mg.fold_in(key, 0)} if any(n is key for n in mg.toposort(loss)) else {}
