@@ -41,7 +41,8 @@ from lstm.layers import (
 )
 from lstm.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
 from lstm.metrics import accuracy, bits_per_character, perplexity
-from lstm.model import Model, Run, Unrolled
+from lstm.model import Model
+from lstm.runs import Run, Unrolled
 from lstm.tasks import TASKS, Adding, Batch, Copying, PaddedBatch, Task, make_task
 from lstm.training import (
     Fitted,

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
 from lstm.arguments import expression
-from lstm.cells import Cell, Seed, Values
+from lstm.cells import Cell, Seed
 from lstm.errors import ConfigError, check_count
 from lstm.for_task import cell_for, generator, remembering
 from lstm.layers import (
@@ -26,7 +26,6 @@ from lstm.layers import (
     Stack,
     Steps,
     Tape,
-    Written,
     check_parts,
     check_routes,
     mask_given,
@@ -35,56 +34,15 @@ from lstm.layers import (
 )
 from lstm.layers.usual import check_options, usual_stack
 from lstm.params import Tree, by_dotted_name, check_names, flatten, is_branch, map_leaves, unflatten
+from lstm.runs import Run, Unrolled
+from lstm.shown import ShownModel
 from lstm.store.model_file import Contents, Own, read_model, shapes_of, write_model
 from lstm.tasks import Task
 from minigrad import Expr
 
 
-class Run(NamedTuple):
-    """What comes of a run."""
-
-    output: Expr
-    """The readout: (B, O), or (T, B, O) of a model that reads every step."""
-    outputs: Expr
-    """What the top layer gives at each step, (T, B, H), or 2H where it reads both ways. Here and
-    in an output of every step, padding is 0."""
-    last: Tree
-    """The state of each layer at each sequence's own end, to start the next run from."""
-
-
-@dataclass(frozen=True)
-class Unrolled:
-    """A model written out over T steps, as plain expressions. `states`, `values` and `xs` are those
-    of the last recurrent layer, the one that reads forward; `layers` has all, by their places."""
-
-    run: Run
-    """What `Model.run` gives."""
-    layers: dict[str, Written]
-    main: Written
-
-    @property
-    def output(self) -> Expr:
-        """The readout, (B, O) or (T, B, O)."""
-        return self.run.output
-
-    @property
-    def states(self) -> list[Any]:
-        """The T + 1 states, the initial one first."""
-        return self.main.states
-
-    @property
-    def values(self) -> list[Values]:
-        """What each of the T steps computes, by symbol, as the cell's `equations` give it."""
-        return self.main.values
-
-    @property
-    def xs(self) -> list[Expr]:
-        """The T inputs, each (B, I)."""
-        return self.main.xs
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
+@dataclass(frozen=True, eq=False, repr=False)
+class Model(ShownModel):
     """Layers, a readout of what they give, and their parameters.
 
     `params` is a tree of `minigrad.param` leaves, {"layer1": {"W_f": …}, "readout": {"W_y": …}}.

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from minigrad.display import WIDEST, bundle, plain
 from minigrad.errors import DTypeError
-from minigrad.graph.leaves import CONST
+from minigrad.graph.leaves import CONST, ConstData, HostStorage
 from minigrad.graph.node import Expr
 from minigrad.names import public
 from minigrad.ops.arithmetic import divide, pow, sqrt
@@ -21,8 +24,11 @@ from minigrad.ops.core import AXES, BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import PERMUTE
+from minigrad.types import Array
 
 LIMIT = 60  # occurrences of ops shown; what is deeper becomes an ellipsis
+_IN_A_LINE, _IN_A_CELL = 12, 30  # the same, of what a prompt and a notebook show
+_COUNTED = 10_000  # ops, of which a graph of more is only said to have more
 _ATOM = 100  # binding strength of a name or a call
 _ARITHMETIC = 4  # of + and -, the weakest of their kind
 
@@ -44,7 +50,7 @@ def to_str(y: Expr, limit: int = LIMIT) -> str:
     >>> to_str((x + 1.0) * x - 2.0 ** x)
     '(x + 1) * x - 2 ^ x'
     """
-    return _render(y, limit, _PLAIN)
+    return _render(y, limit, _PLAIN)[0]
 
 
 @public
@@ -56,7 +62,7 @@ def to_latex(y: Expr, limit: int = LIMIT) -> str:
     >>> print(to_latex(1.0 / (1.0 + x)))
     \frac{1}{1 + x}
     """
-    return _render(y, limit, _LATEX)
+    return _render(y, limit, _LATEX)[0]
 
 
 def op_text(node: Expr, operands: Sequence[str]) -> str:
@@ -69,7 +75,8 @@ def op_text(node: Expr, operands: Sequence[str]) -> str:
     return _plain_op(node, [(text, _ATOM) for text in operands])[0]
 
 
-def _render(root: Expr, limit: int, style: _Style) -> str:
+def _render(root: Expr, limit: int, style: _Style) -> tuple[str, bool]:
+    """The text, and whether it leaves anything out."""
     if not isinstance(root, Expr):
         raise DTypeError(f"{root!r:.60} has no notation: it is no minigrad expression")
     root = _seen(root)
@@ -98,7 +105,7 @@ def _render(root: Expr, limit: int, style: _Style) -> str:
             text[k] = style.ellipsis, _ATOM
         else:
             text[k] = style.op(nodes[k], [text[c] for c in children[k]])
-    return text[0][0]
+    return text[0][0], any(not below for below in children.values())
 
 
 def _seen(node: Expr, user: Expr | None = None) -> Expr:
@@ -125,25 +132,28 @@ def _leaf(node: Expr, style: _Style) -> tuple[str, int]:
         return shown, 5 if r"\times" in shown else 6 if shown.startswith("-") else _ATOM
     if node.op is CONST:
         data = node.value
-        listed = str(data.tolist()) if data.size <= 4 else f"array{node.type.shape}"
-        return listed, _ATOM
+        if data.size > 4:
+            return style.name(f"array{node.type.shape}"), _ATOM
+        return str(data.tolist()), _ATOM
     return style.name(node.name or node.op.name), _ATOM
 
 
-def _number(value: float) -> str:
+def _number(value: float, digits: int = 6) -> str:
     if isinstance(value, bool):
         return str(value)
-    return str(int(value)) if value == value // 1 and -1e6 < value < 1e6 else f"{value:.6g}"
+    return str(int(value)) if value == value // 1 and -1e6 < value < 1e6 else f"{value:.{digits}g}"
 
 
-def _latex_number(value: float) -> str:
+def _latex_number(value: float, digits: int = 6) -> str:
     if math.isinf(value):
         return r"\infty" if value > 0 else r"-\infty"
-    shown = _number(value)
-    if isinstance(value, bool) or "e" not in shown:
-        return shown
-    digits, exponent = shown.split("e")
-    return rf"{digits} \times 10^{{{int(exponent)}}}"
+    if math.isnan(value):
+        return r"\mathrm{nan}"
+    shown = _number(value, digits)
+    if isinstance(value, bool):
+        return rf"\mathrm{{{shown}}}"
+    mantissa, _, exponent = shown.partition("e")
+    return rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent else shown
 
 
 def _wrapped(part: tuple[str, int], strength: int, brackets: tuple[str, str]) -> str:
@@ -176,12 +186,15 @@ def _plain_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
     if op is PERMUTE and node.attrs[0] == (1, 0):
         return f"{_wrapped(parts[0], _ATOM, ('(', ')'))}.T", _ATOM
     args = [text for text, _ in parts]
-    args += [
-        f"{kind.name}={_attr(value)}"
-        for kind, value in zip(op.attrs, node.attrs, strict=False)
-        if not (kind is AXES and len(value) == node.args[0].ndim)
-    ]
+    args += [f"{name}={value}" for name, value in _attributes(node)]
     return f"{op.name}({', '.join(args)})", _ATOM
+
+
+def _attributes(node: Expr) -> Iterator[tuple[str, str]]:
+    """What a call says beside its operands: all but the axes of a reduction over all."""
+    for kind, value in zip(node.op.attrs, node.attrs, strict=False):
+        if not (kind is AXES and len(value) == node.args[0].ndim):
+            yield kind.name, _attr(value)
 
 
 def _attr(value: Any) -> str:
@@ -216,7 +229,7 @@ def _slice(entry: tuple[Any, ...], length: int) -> str:
     return f"{first}:{last}" + (f":{step}" if step != 1 else "")
 
 
-_SPECIAL = {c: f"\\{c}" for c in "#$%&_{}"} | {
+_SPECIAL = {c: f"\\{c}" for c in "#$%&_{} "} | {
     "\\": r"\backslash ",
     "~": r"\sim ",
     "^": r"\hat{\ }",
@@ -225,13 +238,17 @@ _SPECIAL = {c: f"\\{c}" for c in "#$%&_{}"} | {
 
 def _latex_name(name: str) -> str:
     """A name as LaTeX: one letter in italics with its subscript, words upright, all escaped."""
-    base, _, sub = name.partition("_")
-    escaped = ["".join(_SPECIAL.get(c, c) for c in part) for part in (base, sub)]
+    base, _, sub = plain(name[:1000], WIDEST).partition("_")
+    escaped = [_escaped(part) for part in (base, sub)]
     head = escaped[0] if len(base) == 1 else rf"\mathrm{{{escaped[0]}}}"
     if not sub:
         return head
     tail = escaped[1] if len(sub) == 1 else rf"\mathrm{{{escaped[1]}}}"
     return f"{head}_{{{tail}}}"
+
+
+def _escaped(text: str) -> str:
+    return "".join(_SPECIAL.get(c, c) for c in text)
 
 
 def _latex_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
@@ -243,17 +260,104 @@ def _latex_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
         return op.latex.format(_wrapped(parts[0], 9, brackets), parts[1][0]), op.infix
     if op.infix:
         return op.latex.format(*_operands(node, parts, brackets)) if op.latex else (
-            f" {op.symbol} ".join(_operands(node, parts, brackets))
+            f" {_escaped(op.symbol)} ".join(_operands(node, parts, brackets))
         ), op.infix
     if op.latex:
         # Where the notation itself delimits the operand it needs no brackets.
         delimited = r"\left" in op.latex or "^{{{0}}}" in op.latex
         shown = [text if delimited else _wrapped((text, own), 9, brackets) for text, own in parts]
         return op.latex.format(*shown), 8 if "^" in op.latex else _ATOM
-    name = op.name.replace("_", r"\_")
-    listed = ", ".join(text for text, _ in parts)
-    return rf"\operatorname{{{name}}}\left({listed}\right)", _ATOM
+    first = _wrapped(parts[0], _ATOM, brackets) if parts else ""
+    if op is GETITEM:
+        return rf"{first}\left[{_index(node, parts[1:])}\right]", _ATOM
+    if op is PERMUTE and node.attrs[0] == (1, 0):
+        return rf"{{{first}}}^{{\top}}", 8
+    listed = [text for text, _ in parts]
+    listed += [rf"\mathrm{{{_escaped(f'{n}={x}')}}}" for n, x in _attributes(node)]
+    return rf"\operatorname{{{_escaped(op.name)}}}\left({', '.join(listed)}\right)", _ATOM
 
 
 _PLAIN = _Style("...", lambda name: name, _number, _plain_op)
 _LATEX = _Style(r"\cdots ", _latex_name, _latex_number, _latex_op)
+
+
+# --- what a prompt and a notebook show -----------------------------------------------------------
+
+
+@public
+def summary(y: Expr) -> str:
+    """One line on an expression: its name, its text, its type, and numbers that it holds.
+
+    >>> from minigrad.graph.leaves import param, var
+    >>> print(summary(var("x") * 2.0), summary(param("w", [0.5, 1.0])))
+    <Expr x * 2: float64> <Expr param 'w': float64(2,) = [0.5 1. ]>
+    """
+    name = "" if y.name is None else repr(plain(y.name[:1000], WIDEST))
+    if y.args:
+        shown, is_cut = _render(y, _IN_A_LINE, _PLAIN)
+        what = f"{name} = " * bool(name) + plain(shown[:1000], 80)
+        more = f", {_count(y)}" * is_cut
+    else:
+        what = f"{y.op.name} {name}".rstrip()
+        held = _held(y)
+        more = "" if held is None else f" = {_in_a_line(held)}"
+    return f"<Expr {what}: {y.type!r}{more}>"
+
+
+@public
+def notebook(y: Expr) -> dict[str, str]:
+    """What a notebook shows of an expression: LaTeX with its type, and the line of `summary`."""
+    return bundle(y, {"text/latex": lambda: _latex_cell(y)})
+
+
+def _held(leaf: Expr) -> Array | None:
+    """What a leaf holds, if it does so in the host's memory: to show it must not move it."""
+    holder = leaf.attrs[-1]
+    if isinstance(getattr(holder, "storage", None), HostStorage) or isinstance(holder, ConstData):
+        return leaf.value
+    return None
+
+
+def _in_a_line(array: Array) -> str:
+    """An array in a line, as NumPy writes it; of more than six elements those at the ends."""
+    ends = 3 if array.ndim == 1 else 1
+    shown = np.array2string(array, threshold=6, edgeitems=ends, precision=4)
+    return " ".join(shown.split())
+
+
+def _count(y: Expr) -> str:
+    """How many ops an expression has, each counted once."""
+    reached, waiting = {y}, [y]
+    ops = 0
+    while waiting and ops <= _COUNTED:
+        node = waiting.pop()
+        ops += bool(node.args)
+        waiting += (fresh := set(node.args) - reached)
+        reached |= fresh
+    return f"{ops:,} ops" if ops <= _COUNTED else f"more than {_COUNTED:,} ops"
+
+
+def _latex_cell(y: Expr) -> str:
+    shown, is_cut = _render(y, _IN_A_CELL, _LATEX)
+    if y.name is not None and y.args:
+        shown = f"{_latex_name(y.name)} = {shown}"
+    if not y.args and (held := _held(y)) is not None and held.ndim < 3:
+        shown = f"{shown} = " * (y.name is not None) + _latex_array(held)
+    notes = [rf"\mathtt{{{_escaped(repr(y.type))}}}"] + [rf"\text{{{_count(y)}}}"] * is_cut
+    return r"$\displaystyle " + r" \quad ".join([shown, *notes]) + "$"
+
+
+def _latex_array(array: Array) -> str:
+    """A number, vector or matrix; of long ones the first and last three."""
+    if not array.ndim:
+        return _latex_number(array.item())
+    rows = np.atleast_2d(array)
+    places = [[*range(n)] if n <= 6 else [0, 1, 2, None, n - 3, n - 2, n - 1] for n in rows.shape]
+    lines = [" & ".join(_latex_element(rows, i, j) for j in places[1]) for i in places[0]]
+    return r"\begin{bmatrix} " + r" \\ ".join(lines) + r" \end{bmatrix}"
+
+
+def _latex_element(rows: Array, i: int | None, j: int | None) -> str:
+    if i is None or j is None:
+        return r"\cdots" if i is not None else r"\vdots" if j is not None else r"\ddots"
+    return _latex_number(rows[i, j].item(), digits=4)

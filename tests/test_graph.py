@@ -134,9 +134,9 @@ def test_nodes_are_hashable_and_compare_elementwise():
 def test_labels_and_repr():
     y = (x * 77).named("heat")
     assert y.name == "heat"
-    assert repr(y) == "<Expr multiply 'heat' float64>"
-    assert repr(x) == "<Expr var 'x' float64>"
-    assert repr(mg.sum(v)) == "<Expr sum float64>"
+    assert repr(y) == "<Expr 'heat' = x * 77: float64>"
+    assert repr(x) == "<Expr var 'x': float64>"
+    assert repr(mg.sum(v)) == "<Expr sum(v): float64>"
     assert repr(x.op) == "<op var>"
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.errors import ConfigError, check_count
 from minigrad import Expr
+from minigrad.display import ShownAsCall
 
 Params = Mapping[str, Expr]
 Values = dict[str, Expr]
@@ -70,7 +71,7 @@ S = TypeVar("S", RNNState, LSTMState)
 
 
 @dataclass(frozen=True)
-class Cell(ABC, Generic[S]):
+class Cell(ShownAsCall, ABC, Generic[S]):
     """What all cells share: sizes, initial values, and `step` on top of `equations`.
 
     dtype is "float32" or "float64". Raises ConfigError for a size below one or another dtype.

@@ -17,8 +17,9 @@ from lstm.errors import ConfigError, check_count
 from lstm.gradient_flow.tensors import Loss, check_batch, loss_of, variables, without_padding
 from lstm.gradient_flow.tensors import Place as At
 from lstm.layers import subscript
-from lstm.model import Model, Unrolled
+from lstm.model import Model
 from lstm.params import map_leaves
+from lstm.runs import Unrolled
 from minigrad import Expr
 from minigrad.drawing import Diagram, Scale, draw
 

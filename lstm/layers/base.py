@@ -21,6 +21,7 @@ from lstm.cells import Values
 from lstm.errors import ConfigError, check_count, check_number
 from lstm.params import Tree, join
 from minigrad import Expr
+from minigrad.display import ShownAsCall
 
 if TYPE_CHECKING:
     from typing import Self
@@ -236,7 +237,7 @@ class Context(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Layer(ABC):
+class Layer(ShownAsCall, ABC):
     """What all layers share. A subclass is a frozen dataclass of plain settings, cells and layers,
     and states its `name`, by which a file knows it.
 

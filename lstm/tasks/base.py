@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad import Expr
+from minigrad.display import ShownAsCall, Table, in_a_line, settings_of
 
 
 class Batch(NamedTuple):
@@ -20,6 +21,9 @@ class Batch(NamedTuple):
     ys: NDArray[Any]
     """(B, ...), as the task's `target_shape` and `target_dtype` say."""
 
+    def __repr__(self) -> str:
+        return in_a_line(self)
+
 
 class PaddedBatch(NamedTuple):
     """The same of sequences of unequal length, for a task that says how they end: `padding`."""
@@ -29,9 +33,12 @@ class PaddedBatch(NamedTuple):
     ends: NDArray[Any]
     """lengths (B,), integers of 1 … T; or a mask (T, B) of bool, True where a step counts."""
 
+    def __repr__(self) -> str:
+        return in_a_line(self)
+
 
 @dataclass(frozen=True)
-class Task(ABC):
+class Task(ShownAsCall, ABC):
     """A seeded generator of batches with a loss, a baseline and a criterion of success."""
 
     name: ClassVar[str]
@@ -95,6 +102,15 @@ class Task(ABC):
     @abstractmethod
     def solved(self, prediction: NDArray[Any], target: NDArray[Any]) -> bool:
         """Whether predictions for these test sequences meet the criterion."""
+
+    def _table(self) -> Table:
+        rows = [(name, repr(value)) for name, value in settings_of(self).items()]
+        rows += [
+            ("steps", f"{self.steps:,}"),
+            ("loss to beat", f"{self.baseline:.4g}, {self.baseline_words}"),
+            ("solved", self.criterion),
+        ]
+        return Table(f"{self.heading}: {self.summary}", rows)
 
     def config(self) -> dict[str, Any]:
         """Name and settings, as a model file keeps them."""

@@ -15,6 +15,7 @@ from lstm.training.streams import (
     padding_of,
     random_streams,
 )
+from minigrad.display import in_a_line
 
 TEST_SEQUENCES = 2000  # as many as the adding problem's criterion asks for
 TEST_BATCH = 500
@@ -28,6 +29,9 @@ class Score(NamedTuple):
     """The fraction of sequences that the task counts as processed correctly."""
     solved: bool
     """Whether the task's own criterion is met."""
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
 
 class Evaluation:

@@ -29,13 +29,14 @@ from lstm.training.progress import Callback, after, shown
 from lstm.training.settings import Settings
 from lstm.training.streams import check_fits
 from lstm.training.trainer import Report
+from minigrad.display import ShownAsTable, Table
 
 SECONDS_BETWEEN_SAVES = 10.0
 SHORT = 10  # steps that gates remember without being set to
 
 
-@dataclass(frozen=True, eq=False)
-class Fitted:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fitted(ShownAsTable):
     """What came of a training."""
 
     model: Model
@@ -50,6 +51,17 @@ class Fitted:
     """Why it ended: "solved", "patience", "steps", "callback" or "interrupted"."""
     notes: tuple[str, ...]
     """How the model started, in sentences, which the bar shows first."""
+
+    def _table(self) -> Table:
+        loss, correct, is_solved = self.score
+        new = f"loss {loss:.4g}, {correct:.1%} correct, {'' if is_solved else 'not '}solved"
+        best = repr(self.best).partition("\n")[0]
+        rows = [("best", best), ("on new sequences", new)]
+        if self.reports:
+            first, last = self.reports[0], self.reports[-1]
+            steps = f"{first.step} … {last.step}, loss {first.loss:.4g} → {last.loss:.4g}"
+            rows.insert(0, ("steps", steps))
+        return Table(f"Training ended: {self.why}", rows, notes=self.notes)
 
 
 def fit(

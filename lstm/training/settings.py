@@ -9,12 +9,13 @@ from typing import Any
 from lstm.errors import ConfigError, check_count, check_number
 from lstm.layers import check_routes
 from lstm.optim import Optimizer, make, make_schedule
+from minigrad.display import ShownAsCall
 
 MOST = 2**53  # a step count is float64, and exact up to here
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(ShownAsCall):
     """How to train: by default Adam, a rate that falls to zero along a cosine, clipped gradients.
 
     steps: how many there are in all; batch: sequences in each.

@@ -15,6 +15,7 @@ from lstm.params import by_dotted_name
 from lstm.training.diagnosis import Bad, diagnosis
 from lstm.training.state import TrainingState
 from minigrad import Expr
+from minigrad.display import in_a_line
 
 
 class Report(NamedTuple):
@@ -27,6 +28,9 @@ class Report(NamedTuple):
     """The global norm of the gradient, before clipping."""
     outputs: tuple[Any, ...] = ()
     """What else the trainer was asked for."""
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
 
 class Trainer:

@@ -9,16 +9,19 @@ from typing import Any, NoReturn, cast
 from minigrad.compile.backends.registry import Options, choose_backend
 from minigrad.compile.binding import bind, check_bound, check_inputs, check_updates
 from minigrad.compile.plan import make_plan
+from minigrad.display import ShownAsTable, Table
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import ParamCell, as_expr
 from minigrad.graph.node import Expr, gc_paused
 from minigrad.loop.passes import optimise_loops
-from minigrad.names import public
+from minigrad.names import OTHERS, public
 from minigrad.rewrite.rules import simplify_safely
 from minigrad.tree import flatten
 
+_LISTED = 4  # inputs, outputs and updates that are shown, of each
 
-class Function:
+
+class Function(ShownAsTable):
     """A compiled graph; call it with one value for each input, in order or by name.
 
     Returns arrays (NumPy scalars for shape ()) in the nesting in which the outputs were given.
@@ -44,6 +47,7 @@ class Function:
         self._written = [cast("tuple[str, ParamCell]", p.attrs) for p in written]
         check_bound(roots, self.inputs)
         self.outputs = roots
+        self._said = [y.name or OTHERS["to_str"](y, 6) for y in roots[: min(self._count, _LISTED)]]
         self.rewritten: list[str] = []
         if simplify:
             self.outputs, self.rewritten = optimise_loops(simplify_safely(roots), without)
@@ -83,9 +87,21 @@ class Function:
         by_name.update(named)
         return [by_name[n] for n in names]
 
-    def __repr__(self) -> str:
-        names = ", ".join(cast(str, v.name) for v in self.inputs)
-        return f"<minigrad function ({names}), {len(self.plan.steps)} steps, {self.backend}>"
+    def _table(self) -> Table:
+        """Inputs, outputs and what is updated, with their types; what fired, and what did not."""
+        inputs = [("input", str(v.name), repr(v.type)) for v in self.inputs]
+        shown = zip(self._said, self.outputs, strict=False)
+        outputs = [("output", text, repr(y.type)) for text, y in shown]
+        updates = [("updates", name, repr(cell.type)) for name, cell in self._written]
+        rows: list[tuple[str, str, str]] = []
+        for part, count in ((inputs, len(inputs)), (outputs, self._count), (updates, len(updates))):
+            rows += part[:_LISTED]
+            if count > _LISTED:
+                rows.append(("", f"and {count - _LISTED} more", ""))
+        notes = ["loops: " + "; ".join(self.rewritten)] * bool(self.rewritten) + self.notes
+        steps = len(self.plan.steps)
+        title = f"Function on {self.backend}, {steps} step{('s') * (steps != 1)}"
+        return Table(title, rows, notes=notes)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

@@ -162,6 +162,10 @@ class Adjoints:
             if term is not None and node.args[i] in self._active:
                 yield i, term
 
+    def __repr__(self) -> str:
+        reached = f"{len(self._adjoints):,} of {len(self.order):,} nodes"
+        return f"<Adjoints of {self.y!r}: {reached}, {len(self._terms):,} edges>"
+
     def __contains__(self, node: Expr) -> bool:
         """Whether y depends on the node through a differentiable path."""
         return node in self._adjoints

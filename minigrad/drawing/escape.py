@@ -5,37 +5,15 @@ Every name and label is hostile until it has passed through here.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 
 import graphviz
 
+from minigrad.display import plain as plain
+
 WIDEST = 48  # characters of a label before it is cut; tooltips hold all of it
 # In HTML-like labels, too, Graphviz reads \N and \G as names of the node and the graph.
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\\": "&#92;&#92;"}
-# Letters and marks without ink: fillers of Hangul, the blank of Braille, the grapheme joiner.
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180e\u2800\u3164\uffa0")
-_STAND_IN = "\ufffd"
-
-
-def plain(text: str, limit: int | None = None) -> str:
-    """Text without characters that a picture cannot show: they are made visible or replaced.
-
-    >>> plain("a\\0b\\n"), plain("abcdef", limit=4), plain("  ")
-    ('a^@b^J', 'abc…', '··')
-    """
-    shown = "".join(map(_visible, text))
-    if not shown.strip():
-        shown = "·" * len(shown)
-    return shown if limit is None or len(shown) <= limit else shown[: limit - 1] + "…"
-
-
-def _visible(c: str) -> str:
-    if c < " " or c == "\x7f":
-        return "^" + chr(ord(c) ^ 64)  # ^J, as terminals show it; the bundled fonts have no ␊
-    # Controls, lone surrogates and marks that turn the direction of what follows.
-    hidden = unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-    return _STAND_IN if hidden or c in _BLANK else c
 
 
 def esc(text: str, limit: int | None = WIDEST) -> str:

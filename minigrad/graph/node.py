@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from minigrad.errors import DTypeError, GraphError, MinigradError, ShapeError
 from minigrad.graph.origin import CONTEXT, Origin, caller, line_of, users_line
 from minigrad.interning import Table
-from minigrad.names import FUNCTIONS
+from minigrad.names import FUNCTIONS, OTHERS
 from minigrad.syntax.operators import Operators
 from minigrad.types import Array, Shape, TensorType, TupleType, require_tensors
 
@@ -280,8 +280,11 @@ class Expr(_Fields):
         return line_of(self._origin)
 
     def __repr__(self) -> str:
-        name = f" {self.name!r}" if self.name else ""
-        return f"<Expr {self.op.name}{name} {self.type!r}>"
+        return cast(str, OTHERS["summary"](self))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What a notebook shows: LaTeX, and `repr`."""
+        return cast("dict[str, str]", OTHERS["notebook"](self))
 
     def __copy__(self) -> Expr:
         return self
