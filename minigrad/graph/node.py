@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter, is_
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +23,9 @@ from minigrad.interning import Table
 from minigrad.names import FUNCTIONS, OTHERS
 from minigrad.syntax.operators import Operators
 from minigrad.types import Array, Shape, TensorType, TupleType, require_tensors
+
+if TYPE_CHECKING:
+    from minigrad.graph.places import Inside
 
 Partial: TypeAlias = "Callable[..., Expr | int | None] | int | None"
 Terms: TypeAlias = "Sequence[Expr | None]"
@@ -107,6 +110,8 @@ class Op:
     before a loop where it meets no carry."""
     of_tuple: bool = False
     """Takes a node with several results; no other op does."""
+    inside: Callable[[Expr], Inside] | None = None
+    """node -> the graph that it runs step by step; None for an op that has none."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -188,7 +193,18 @@ class _Fields(Operators):
     """The fields of a node, while they can still be set."""
 
     # `_again` is set on variables alone: where one that was there already was last asked for.
-    __slots__ = ("__weakref__", "_again", "_origin", "args", "attrs", "label", "op", "type")
+    # `_image` is set on what the step of a loop made alone: see graph/places.py.
+    __slots__ = (
+        "__weakref__",
+        "_again",
+        "_image",
+        "_origin",
+        "args",
+        "attrs",
+        "label",
+        "op",
+        "type",
+    )
 
     def __init__(
         self,

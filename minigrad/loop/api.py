@@ -14,6 +14,7 @@ from minigrad.graph.leaves import as_expr, const, placeholder
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import map_graph, roots_of, substitute, toposort
 from minigrad.loop.body import Loop, close
+from minigrad.loop.inside import note_step
 from minigrad.loop.node import SCAN
 from minigrad.names import public
 from minigrad.ops.batch import stacked
@@ -87,7 +88,8 @@ def scan(
         entering = [c if c is stop else where(slices[-1], stop, c) for c, stop in pairs]
     carry, x = build_carry(iter(entering)), build_x(iter(slices))
     after, ys, build_y = _call(step, carry, x, carries, names)
-    body, constants = close(inside, slices, [*after, *ys])
+    outputs = [*after, *ys]
+    body, constants = close(inside, slices, outputs)
     loop, operands = Loop(body, length, reverse), [*carries, *inputs, *constants]
     if unroll:
         results = _unrolled(loop, operands, stops)
@@ -95,6 +97,8 @@ def scan(
         results = loop.of(SCAN, operands)
     else:
         results = _segmented(loop, operands, _segment(length, checkpoint))
+    if not unroll:
+        note_step(loop, [*inside, *slices, *constants], outputs, results)
     return build_carry(iter(results[: len(carries)])), build_y(iter(results[len(carries) :]))
 
 
@@ -213,7 +217,7 @@ def _segments(
     inner = replace(loop, length=size).of(SCAN, [*carries, *segment, *constants])
     body, outside = close(carries, segment, inner)
     split = [reshape(x, (count, size, *x.shape[1:])) for x in xs]
-    results = Loop(body, count, loop.reverse).of(SCAN, [*init, *split, *outside])
+    results = Loop(body, count, loop.reverse, segments=True).of(SCAN, [*init, *split, *outside])
     ys = [reshape(y, (loop.length, *y.shape[2:])) for y in results[loop.body.n_carry :]]
     return [*results[: loop.body.n_carry], *ys]
 

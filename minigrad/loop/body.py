@@ -95,12 +95,15 @@ class Loop:
     """The number of steps."""
     reverse: bool = False
     """From the last step to the first."""
+    segments: bool = False
+    """Each step runs a loop over some of the steps that were asked for."""
 
     def __post_init__(self) -> None:
         if type(self.length) is not int or not 0 <= self.length <= MOST_BYTES:
             raise ShapeError(f"a loop has a whole number of steps, not {self.length!r:.40}")
-        if type(self.reverse) is not bool:
-            raise ShapeError("'reverse' of a loop is true or false")
+        for name in ("reverse", "segments"):
+            if type(getattr(self, name)) is not bool:
+                raise ShapeError(f"{name!r} of a loop is true or false")
 
     def __str__(self) -> str:
         backwards = ", from the last" * self.reverse

@@ -1,0 +1,92 @@
+"""What a loop tells of its steps: which nodes they have, and what stands for a user's nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from minigrad.graph.node import Expr
+from minigrad.graph.places import note_images
+from minigrad.graph.walk import first_where, map_graph, toposort, walk
+from minigrad.loop.body import Body, Call, Loop
+from minigrad.ops.tuples import ITEM
+
+
+def note_step(
+    loop: Loop, leaves: Sequence[Expr], outputs: Sequence[Expr], results: Sequence[Expr]
+) -> None:
+    """Note which nodes of the loop's body stand for those that the step function made.
+
+    leaves: what the body's inputs stand for; outputs: what the step gave; results: the loop's.
+    """
+    count = loop.body.n_carry + loop.body.n_x
+    inputs = dict(zip(leaves, loop.body.inputs, strict=True))
+    roots = [*leaves[:count], *outputs]
+    made = list(walk(roots, lambda node: () if node in inputs else node.args))
+    images = dict(zip(made, map_graph(made, lambda node, new: None, inputs), strict=True))
+    for constant in leaves[count:]:
+        images.pop(constant, None)
+    loops = first_where(results, lambda node: node.op.inside is not None)
+    note_images(images, loops, loop.body)
+
+
+@dataclass(frozen=True, eq=False)
+class LoopInside:
+    """A loop node looked into."""
+
+    node: Expr
+
+    @cached_property
+    def call(self) -> Call:
+        """The loop and what its variables stand for."""
+        return Call.of(self.node)
+
+    @cached_property
+    def nodes(self) -> Sequence[Expr]:
+        """Those of a step, its inputs included."""
+        return toposort([*self.call.body.inputs, *self.call.body.outputs])
+
+    @property
+    def steps(self) -> int:
+        """The number of steps."""
+        return self.call.loop.length
+
+    @property
+    def reverse(self) -> bool:
+        """Whether it begins with the last step."""
+        return self.call.loop.reverse
+
+    @property
+    def body(self) -> Body:
+        """The step."""
+        return self.call.body
+
+    @property
+    def same(self) -> Hashable:
+        """What loops have in common that differ in what they give out."""
+        loop, body = self.call.loop, self.call.body
+        how = (body.n_carry, body.n_x, loop.length, loop.reverse)
+        return (*map(id, self.node.args), *map(id, body.next_carries), *how)
+
+    @property
+    def segments(self) -> bool:
+        """Whether each step is a loop over a segment of the steps."""
+        return self.call.loop.segments
+
+    @property
+    def after(self) -> Expr | None:
+        """The loop over the segments before these."""
+        starts = list(self.call.init.values())
+        if not self.segments or not starts or any(s.op is not ITEM for s in starts):
+            return None
+        (before,) = starts[0].args
+        whole = before.op is self.node.op and LoopInside(before).segments
+        items = [(s.args[0], *s.attrs) for s in starts]
+        in_turn = all(x is before and k == j for j, (x, k) in enumerate(items))
+        return before if whole and in_turn else None
+
+
+def scan_inside(node: Expr) -> LoopInside:
+    """A loop node looked into."""
+    return LoopInside(node)
