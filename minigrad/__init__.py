@@ -26,6 +26,7 @@ from minigrad.graph.numpy_call import end_of_ours as _end_of_ours
 from minigrad.graph.walk import free_variables, substitute, toposort
 from minigrad.loop.api import scan, unroll
 from minigrad.loop.passes import LOOPS
+from minigrad.loop.routes import reroute
 from minigrad.mapped import vmap
 from minigrad.names import did_you_mean, implements
 from minigrad.namespace import Info as _Info
@@ -511,6 +512,7 @@ __all__ = [
     "relu",
     "remainder",
     "repeat",
+    "reroute",
     "reshape",
     "result_type",
     "roll",

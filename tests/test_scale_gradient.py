@@ -87,6 +87,17 @@ def test_a_factor_is_a_number_an_array_or_an_expression_that_broadcasts():
     assert_array_equal(found, np.array([[1] * 3, [0] * 3], np.float32), strict=True)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_operand_that_is_broadcast_is_handed_on_whole(backend):
+    x, f = mg.var("x", (3,)), mg.var("f", (2, 3))
+    y = mg.sum(mg.scale_gradient(mg.broadcast_to(x, (2, 3)), f), axis=1)
+    found, gradient = compiled([x, f], [y, mg.grad(mg.sum(y * y), x)], backend)(
+        [1, 2, 3], [[1, 0, 2], [0, 0, 1]]
+    )
+    assert_array_equal(found, [6, 6])
+    assert_array_equal(gradient, [12, 0, 36])
+
+
 def test_what_is_refused():
     x, k = mg.var("x", (2, 3)), mg.var("k", (), "int64")
     with pytest.raises(mg.ShapeError, match=r"in scale_gradient"):

@@ -102,7 +102,9 @@ def is_view(node: Expr) -> bool:
 
 def _reads(node: Expr) -> tuple[Expr, ...]:
     """What a step reads: the node's arguments, or what they broadcast where that serves."""
-    return _without_broadcasts(node) if node.op.pointwise else node.args
+    # What is only handed on is not broadcast by handing it on.
+    by_itself = node.op.pointwise and not node.op.view
+    return _without_broadcasts(node) if by_itself else node.args
 
 
 def _without_broadcasts(node: Expr) -> tuple[Expr, ...]:
