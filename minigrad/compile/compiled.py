@@ -43,8 +43,6 @@ class Function(ShownAsTable):
         leaves, self._build = flatten(outputs)
         written = {} if updates is None else check_updates(updates)
         roots = [as_expr(e) for e in leaves] + list(written.values())
-        self._count = len(leaves)
-        self._written = [cast("tuple[str, ParamCell]", p.attrs) for p in written]
         check_bound(roots, self.inputs)
         self.outputs = roots
         self._said = [y.name or OTHERS["to_str"](y, 6) for y in roots[: min(self._count, _LISTED)]]
@@ -54,7 +52,8 @@ class Function(ShownAsTable):
         chosen = choose_backend(backend, self.outputs, Options(check_finite, threads))
         self.backend = chosen.name
         prepared = chosen.prepare(self.outputs)
-        self.plan = make_plan(self.inputs, prepared, reuse=not check_finite)
+        cells = [cast("tuple[str, ParamCell]", p.attrs) for p in written]
+        self.plan = make_plan(self.inputs, prepared, cells, reuse=not check_finite)
         self._run = chosen.compile(self.plan)
         self.notes, self._scratch = chosen.notes, chosen.scratch
         self._labels = Counter(chosen.label(s.node) for s in self.plan.steps)
@@ -63,12 +62,7 @@ class Function(ShownAsTable):
         """Run; raises GraphError, ShapeError or DTypeError for inputs that do not fit."""
         operands = self._in_order(values, named)
         arrays = [bind(v, x) for v, x in zip(self.inputs, operands, strict=True)]
-        results = self._run(arrays)
-        for name, cell in self._written:  # all are updated or none is
-            cell.require_writable(name)
-        for (_, cell), new in zip(self._written, results[self._count :], strict=True):
-            cell.storage.store(new)
-        return self._build(iter([x[()] if not x.ndim else x for x in results[: self._count]]))
+        return self._build(iter([x[()] if not x.ndim else x for x in self._run(arrays)]))
 
     def _in_order(self, values: tuple[Any, ...], named: dict[str, Any]) -> Sequence[Any]:
         if len(values) == len(self.inputs) and not named:

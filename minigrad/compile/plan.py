@@ -49,21 +49,35 @@ class Plan:
     params: list[tuple[int, ParamCell]]
     steps: list[Step]
     outputs: list[int]
+    updates: list[tuple[int, str, ParamCell]]
+    """The slot of each param's next value, the param's name, and its cell."""
     copied: frozenset[int]
-    """Output slots that may share memory with something else."""
+    """Slots of outputs and updates that may share memory with something else."""
     buffers: list[TensorType] = field(default_factory=list)
 
 
-def make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr], *, reuse: bool = True) -> Plan:
+def make_plan(
+    inputs: Sequence[Expr],
+    outputs: Sequence[Expr],
+    written: Sequence[tuple[str, ParamCell]] = (),
+    *,
+    reuse: bool = True,
+) -> Plan:
     """Order the graph, drop broadcasts that ops do by themselves, and assign buffers.
 
+    written: the params, by name and cell, whose next values the last outputs are.
     reuse: let an op write over an operand; without it, operands are still there after their step.
     """
     with gc_paused():
-        return _make_plan(inputs, outputs, reuse)
+        return _make_plan(inputs, outputs, written, reuse)
 
 
-def _make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr], reuse: bool) -> Plan:
+def _make_plan(
+    inputs: Sequence[Expr],
+    outputs: Sequence[Expr],
+    written: Sequence[tuple[str, ParamCell]],
+    reuse: bool,
+) -> Plan:
     reads = walk(outputs, _reads)
     nodes = [*reads, *(v for v in dict.fromkeys(inputs) if v not in reads)]
     slot = {n: k for k, n in enumerate(nodes)}
@@ -76,15 +90,17 @@ def _make_plan(inputs: Sequence[Expr], outputs: Sequence[Expr], reuse: bool) -> 
         for n in nodes
         if n.args and n.op is not ITEM
     ]
-    output_slots = [slot[n] for n in outputs]
+    slots = [slot[n] for n in outputs]
+    count = len(slots) - len(written)
     plan = Plan(
         nodes,
         [slot[v] for v in inputs],
         [(slot[n], n.value) for n in nodes if n.op is CONST],
         [(slot[n], n.attrs[1]) for n in nodes if n.op is PARAM],
         steps,
-        output_slots,
-        frozenset(s for s, n in Counter(output_slots).items() if n > 1 or _may_alias(nodes[s])),
+        slots[:count],
+        [(s, *to) for s, to in zip(slots[count:], written, strict=True)],
+        frozenset(s for s, n in Counter(slots).items() if n > 1 or _may_alias(nodes[s])),
     )
     _assign_buffers(plan, reuse)
     return plan
@@ -139,7 +155,7 @@ def _assign_buffers(plan: Plan, reuse: bool) -> None:
             members[root[step.slot]].append(step.slot)
         for s in step.args:
             last_use[root[s]] = k
-    for s in plan.outputs:
+    for s in [*plan.outputs, *(s for s, *_ in plan.updates)]:
         last_use[root[s]] = len(plan.steps)
     output_roots = {root[s] for s in plan.outputs}
     memory = _Buffers(plan.buffers)

@@ -49,7 +49,10 @@ class Backend:
         return list(outputs)
 
     def compile(self, plan: Plan) -> Runner:
-        """A function from input arrays to output arrays, in the order of the plan."""
+        """A function from input arrays to output arrays, in the order of the plan.
+
+        It also writes the plan's updates, all of them or, where it raises, none.
+        """
         return compile_plan(plan, self.options.check_finite, self.call)
 
     def call(self, node: Expr) -> Callable[..., Any]:

@@ -12,13 +12,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from minigrad.compile.backends.native.lower import lower
+from minigrad.compile.backends.native.params import NativeParams
 from minigrad.compile.backends.native.pointwise import ELEMENTARY
 from minigrad.compile.backends.native.program import Program
 from minigrad.compile.backends.native.shares import alone, can_be_cut, only_op
 from minigrad.compile.backends.native.stages import is_leaf, is_view, source
 from minigrad.compile.backends.native.support import can_lie_in_memory, check_node
 from minigrad.compile.backends.native.views import UnsupportedError
+from minigrad.compile.backends.numpy import Runner, compile_plan
 from minigrad.compile.backends.registry import Backend, Options
+from minigrad.compile.plan import Plan
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, make, rebuild
 from minigrad.graph.numpy_call import numpy_call
@@ -63,6 +66,10 @@ class Native(Backend):
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph with blocks in the place of what they compute."""
         return _with_blocks(lower(outputs), self)
+
+    def compile(self, plan: Plan) -> Runner:
+        """The plan with its params in machine code too."""
+        return compile_plan(plan, call_of=self.call, params=NativeParams)
 
     def call(self, node: Expr) -> Callable[..., Any]:
         """What computes a node of a prepared graph."""

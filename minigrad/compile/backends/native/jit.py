@@ -106,17 +106,21 @@ class NativeCode:
         self._engine = engine
         weakref.finalize(self, _free, engine).atexit = False
 
-    def function(self, name: str, arguments: int, restype: Any = None) -> NativeFunction:
+    def function(
+        self, name: str, arguments: int, restype: Any = None, *, holds_gil: bool = False
+    ) -> NativeFunction:
         """The named function, of so many pointers, as a ctypes function.
 
-        It takes addresses (`array.ctypes.data`). The GIL is released while it runs. What it
-        reads and writes is the caller's to keep alive, aligned and contiguous.
+        It takes addresses (`array.ctypes.data`). The GIL is released while it runs, unless it is
+        to look at Python's objects. What it reads and writes is the caller's to keep alive, aligned
+        and contiguous.
         """
         with _compiling:
             address = self._engine.get_function_address(name)
         if not address:
             raise KeyError(f"no function {name!r} in the compiled module")
-        prototype = ctypes.CFUNCTYPE(restype, *[ctypes.c_void_p] * arguments)
+        kind = ctypes.PYFUNCTYPE if holds_gil else ctypes.CFUNCTYPE
+        prototype = kind(restype, *[ctypes.c_void_p] * arguments)
         function = prototype(address)
         function.code = self  # type: ignore[attr-defined]  # keeps the code from being freed
         return function
@@ -171,7 +175,7 @@ def new_module(name: str = "minigrad") -> Any:
 
 
 def compile_module(module: Any, cpu: Cpu | None = None) -> NativeCode:
-    """Verify, optimise (loops vectorised) and load an `ir.Module`.
+    """Verify, optimise (loops vectorised) and load an `ir.Module`, or the text of one.
 
     Raises RuntimeError, with LLVM's own words, for IR that is not well formed.
     """

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
 
+from minigrad.compile.backends.native.arrays import PLAIN, Kinds
 from minigrad.compile.backends.native.emit import Code
 from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import compile_module, llvm, new_module
@@ -36,6 +36,7 @@ class Program:
         check_body(body)
         self._results = [(o.shape, o.dtype) for o in body.outputs]
         self._nowhere = [None] * len(body.outputs)
+        self._kinds = Kinds([v.type for v in (*body.inputs, *body.outputs)], PLAIN)
         shares = cut(body, threads) if threads > 1 else Shares([(0, body)], [])
         self._moves = shares.moves
         codes = {p: _Compiled(p, body) for p in dict.fromkeys(p for _, p in shares.parts)}
@@ -50,27 +51,26 @@ class Program:
     def __call__(self, *rest: Any, out: Sequence[Array | None] | None = None) -> Sequence[Array]:
         """The outputs, in `out` where it gives an array; called as a block's op is."""
         *arrays, _body = rest
-        inputs = [
-            a if type(a) is np.ndarray and (f := a.flags).c_contiguous and f.aligned
-            else np.array(a, order="C")
-            for a in arrays
-        ]  # fmt: skip
         results = [
             np.empty(*kind) if array is None else array
             for kind, array in zip(self._results, out or self._nowhere, strict=True)
         ]
-        if not self._run(_addresses([*inputs, *results])):
+        places = self._kinds.places([*arrays, *results])
+        if places is None:
+            arrays = [_plain(a) for a in arrays]  # and live as long as the call
+            places = _addresses([*arrays, *results])
+        if not self._run(places):
             BLOCK.numpy(*rest)  # raises the IndexError, saying which
             raise IndexError("an index is out of range")
         return results
 
-    def _run(self, places: list[int]) -> bool:
+    def _run(self, places: Any) -> bool:
         """Run all shares; whether all indices were in range."""
         (_, first), *others = self._shares
-        waiting = [
-            _pool().submit(code, [p + start * m for p, m in zip(places, self._moves, strict=True)])
-            for start, code in others
-        ]
+        waiting = []
+        for start, code in others:
+            moved = [p + start * m for p, m in zip(places, self._moves, strict=True)]
+            waiting.append(_pool().submit(code, _table(moved)))
         try:
             return all([first(places), *(share.result() for share in waiting)])
         except BaseException:  # an interrupt: nobody may write to memory that is let go of
@@ -78,12 +78,20 @@ class Program:
             raise
 
 
-def _addresses(arrays: Sequence[Any]) -> list[int]:
-    """Of the arrays' first elements. An array's own `ctypes.data` takes three times as long."""
-    first, address = ctypes.c_char.from_buffer, ctypes.addressof
-    return [
-        address(first(a)) if a.flags.writeable and a.size else int(a.ctypes.data) for a in arrays
-    ]
+def _plain(array: Any) -> Array:
+    """An array that lies in one piece, aligned."""
+    if type(array) is np.ndarray and (f := array.flags).c_contiguous and f.aligned:
+        return array
+    return np.array(array, order="C")
+
+
+def _addresses(arrays: Sequence[Any]) -> Any:
+    """Of the arrays' first elements."""
+    return _table([int(a.ctypes.data) for a in arrays])
+
+
+def _table(places: Sequence[int]) -> Any:
+    return (ctypes.c_size_t * len(places))(*places)
 
 
 @functools.cache
@@ -103,11 +111,10 @@ class _Compiled:
         _emit_program(module, body, whole, memory)
         self.scratch = memory.size
         self._run = compile_module(module).function("program", 2)
-        self._pack = struct.Struct(f"{len(body.inputs) + len(body.outputs)}P").pack
         self._waiting: list[tuple[Array, int]] = []
 
-    def __call__(self, places: Sequence[int]) -> bool:
-        """Run; whether all indices were in range."""
+    def __call__(self, places: Any) -> bool:
+        """Run on a table of addresses; whether all indices were in range."""
         try:
             scratch, start = self._waiting.pop()  # atomic: no two calls take the same one
         except IndexError:
@@ -115,7 +122,7 @@ class _Compiled:
         flag = ctypes.c_int64.from_address(start)
         flag.value = 0
         try:
-            self._run(self._pack(*places), start)
+            self._run(places, start)
             return not flag.value
         finally:
             self._waiting.append((scratch, start))

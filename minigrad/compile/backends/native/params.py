@@ -1,0 +1,30 @@
+"""Params in the host's memory, looked at and written by machine code, all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minigrad.compile.backends.native.arrays import Copies, Kinds
+from minigrad.compile.params import Params
+from minigrad.compile.plan import Plan
+from minigrad.graph.leaves import HostStorage, ParamCell
+from minigrad.types import Array
+
+
+class NativeParams(Params):
+    """What is not plainly right is left to `Params`, which says what is wrong, or does it."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self._kinds = Kinds([cell.type for _, cell in plan.params], 0)
+        self._copies = Copies([cell.type for *_, cell in plan.updates])
+
+    def _fit(self, arrays: Sequence[Array]) -> bool:
+        return self._kinds.places(arrays) is not None or super()._fit(arrays)
+
+    def _copied(self, cells: Sequence[ParamCell], values: Sequence[Any]) -> bool:
+        storages = [cell.storage for cell in cells]
+        if any(type(s) is not HostStorage for s in storages):
+            return False
+        return self._copies.copied([s.load() for s in storages], values)

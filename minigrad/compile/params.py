@@ -1,0 +1,58 @@
+"""The params of a plan: looked at and loaded at each call, and written together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.compile.plan import Plan
+from minigrad.graph.leaves import HostStorage, ParamCell
+from minigrad.types import Array
+
+
+class Params:
+    """What a plan reads of params and writes to them, between a call's slots and the storages."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._slots = [slot for slot, _ in plan.params]
+        self._read = [(str(plan.nodes[slot].attrs[0]), cell) for slot, cell in plan.params]
+        self._types = [(cell.type.shape, cell.type.dtype) for _, cell in plan.params]
+        self._written = [(name, cell) for _, name, cell in plan.updates]
+        self._values = [(slot, slot in plan.copied) for slot, *_ in plan.updates]
+
+    def load(self, slots: list[Any]) -> None:
+        """Put the value of each into its slot. Raises GraphError where one is of another type."""
+        arrays = [cell.storage.load() for _, cell in self._read]
+        if not self._fit(arrays):
+            for (name, cell), array in zip(self._read, arrays, strict=True):
+                cell.require_type(name, array)
+        for slot, array in zip(self._slots, arrays, strict=True):
+            slots[slot] = array
+
+    def store(self, slots: Sequence[Any]) -> None:
+        """Write the next values. Raises GraphError, writing none, where one cannot be written."""
+        if not self._written:
+            return
+        values = [np.array(slots[s]) if shares else slots[s] for s, shares in self._values]
+        cells = [cell for _, cell in self._written]
+        if self._copied(cells, values):
+            return
+        for name, cell in self._written:
+            cell.require_writable(name)
+        for cell, value in zip(cells, values, strict=True):
+            # A storage of another kind may keep what it is given; buffers are written again.
+            cell.storage.store(value if isinstance(cell.storage, HostStorage) else np.array(value))
+
+    def _fit(self, arrays: Sequence[Array]) -> bool:
+        """Whether all are plainly of the types of their params; those that are not are asked."""
+        # Dtypes are nearly always one object; comparing them took half of the look.
+        return all(
+            a.dtype is dtype and a.shape == shape
+            for a, (shape, dtype) in zip(arrays, self._types, strict=True)
+        )
+
+    def _copied(self, cells: Sequence[ParamCell], values: Sequence[Any]) -> bool:
+        """Whether all values were written in a way that is faster than one after the other."""
+        return False
