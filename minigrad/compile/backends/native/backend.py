@@ -14,11 +14,12 @@ from typing import Any
 from minigrad.compile.backends.native.lower import lower
 from minigrad.compile.backends.native.params import NativeParams
 from minigrad.compile.backends.native.pointwise import ELEMENTARY
-from minigrad.compile.backends.native.program import Program
+from minigrad.compile.backends.native.program import Program, worth_a_team
 from minigrad.compile.backends.native.shares import alone, can_be_cut, only_op
 from minigrad.compile.backends.native.stages import is_leaf, is_view, source
 from minigrad.compile.backends.native.support import can_lie_in_memory, check_node
 from minigrad.compile.backends.native.views import UnsupportedError
+from minigrad.compile.backends.native.work import work_of
 from minigrad.compile.backends.numpy import Runner, compile_plan
 from minigrad.compile.backends.registry import Backend, Options
 from minigrad.compile.plan import Plan
@@ -51,7 +52,6 @@ AUTO_BODY, AUTO_GRAPH = 2000, 8000
 # Work of a call from which a second thread is worth waking (some 20 µs): about 0.6 ms alone. At a
 # third of it two threads took 0.6 to 1 ms, of which waking them was half, for the 0.5 of one.
 SHARED_WORK = 30_000_000
-FUNCTION_WORK = 20  # exp takes 0.5 ns an element, an addition of what is in cache 0.03
 
 
 class Native(Backend):
@@ -92,7 +92,7 @@ class Native(Backend):
         """Whether threads share a node: there are shares, and it is worth waking them."""
         if self.threads == 1 or node.op not in (SCAN, MATMUL) or not can_be_cut(node):
             return False
-        if not _work(node) > SHARED_WORK or self._is_for_blas(node):
+        if not work_of(node) > SHARED_WORK or self._is_for_blas(node):
             return False
         return self._has_code(node)
 
@@ -119,11 +119,12 @@ class Native(Backend):
 
     def block(self, body: Body) -> Program | None:
         """A block's program. It is kept with the body, so that there is one in a process."""
-        threads = self.threads if self.is_alone(only_op(body)) else 1
+        alone = self.is_alone(only_op(body))
+        threads = self.threads if alone or worth_a_team(body, self.threads) else 1
         key = ("native", threads)
         if key not in body.derived:
             try:
-                body.derived[key] = Program(body, threads)
+                body.derived[key] = Program(body, threads, shared=alone)
             except UnsupportedError as reason:
                 body.derived[key] = str(reason)
         outcome = body.derived[key]
@@ -147,21 +148,6 @@ def _threads() -> int:
             raise GraphError(f"MINIGRAD_THREADS must be a positive number, not {setting!r}")
         return int(setting)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _work(node: Expr) -> int:
-    """About how many operations a node takes; an elementary function counts for many."""
-    total, waiting = 0, [(node, 1)]
-    while waiting:
-        node, times = waiting.pop()
-        if node.op is MATMUL:
-            total += times * 2 * node.size * node.args[0].shape[-1]
-        elif node.op.pointwise:
-            total += times * node.size * (FUNCTION_WORK if node.op in ELEMENTARY else 1)
-        elif node.op is SCAN:
-            (loop,) = node.attrs
-            waiting += [(n, times * loop.length) for n in toposort(loop.body.outputs)]
-    return total
 
 
 # --- blocks ------------------------------------------------------------------------------------

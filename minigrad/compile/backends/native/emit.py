@@ -49,12 +49,20 @@ class Code:
     packed: dict[Expr, Any] = field(default_factory=dict)
     taken: list[int] = field(default_factory=list)
     """Scratch memory that is given back when the body's code is complete."""
+    raised: Any = None
+    """The flag of an index out of range, where it is not at the start of scratch memory."""
+    parts: list[Any] = field(default_factory=list)
+    """The functions of what runs side by side, in the order of the stages."""
 
     def within(self, plan: Schedule) -> Code:
         """For the body of a loop that is a stage of this one."""
-        return Code(
-            self.module, self.builder, plan, self.memory, self.scratch, self.functions, in_loop=True
-        )
+        inner = self.apart(plan, self.builder, self.scratch, self.raised)
+        inner.in_loop = True
+        return inner
+
+    def apart(self, plan: Schedule, builder: Any, scratch: Any, raised: Any) -> Code:
+        """For another function of the module."""
+        return Code(self.module, builder, plan, self.memory, scratch, self.functions, raised=raised)
 
     def give_back(self) -> None:
         """The body's code is complete."""
@@ -72,7 +80,7 @@ class Code:
 
     def flag(self) -> Any:
         """A pointer to the word that says, by not being 0, that an index is out of range."""
-        return self.scratch
+        return self.raised or self.scratch
 
     def at(self, offset: int) -> Any:
         """A pointer to scratch memory."""

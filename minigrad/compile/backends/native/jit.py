@@ -125,6 +125,11 @@ class NativeCode:
         function.code = self  # type: ignore[attr-defined]  # keeps the code from being freed
         return function
 
+    def make_known(self, name: str) -> None:
+        """Let modules that are compiled from now on call the named function, so for good."""
+        with _compiling:
+            llvm().binding.add_symbol(name, self._engine.get_function_address(name))
+
 
 # Code that nobody calls any more. A thread may find it garbage in the midst of anything, so it is
 # freed where that waits for no lock, or else by whoever holds the lock, on letting go.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 ALIGN = 64  # bytes: a cache line, and the widest vector
 
 
@@ -21,6 +24,7 @@ class Memory:
         self.size = ALIGN
         self._free: list[tuple[int, int]] = []  # (start, end), in order, never touching
         self._taken: dict[int, int] = {}  # start: end
+        self._held: list[int] | None = None  # what is given back late
 
     def take(self, bytes_: int) -> int:
         """The offset of so many bytes: the smallest free piece that holds them."""
@@ -41,7 +45,19 @@ class Memory:
 
     def give_back(self, start: int) -> None:
         """What was taken at this offset is free again."""
-        self._insert(start, self._taken.pop(start))
+        if self._held is not None:
+            self._held.append(start)
+        else:
+            self._insert(start, self._taken.pop(start))
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """What is given back within is free only after it: for parts that run side by side."""
+        self._held = []
+        yield
+        held, self._held = self._held, None
+        for start in held:
+            self.give_back(start)
 
     def _insert(self, start: int, end: int) -> None:
         before = [p for p in self._free if p[1] < start]

@@ -17,9 +17,11 @@ from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import compile_module, llvm, new_module
 from minigrad.compile.backends.native.memory import ALIGN, Memory
 from minigrad.compile.backends.native.shares import Shares, cut
-from minigrad.compile.backends.native.stages import schedule
+from minigrad.compile.backends.native.stages import Schedule, schedule
 from minigrad.compile.backends.native.steps import emit_step
 from minigrad.compile.backends.native.support import check_body
+from minigrad.compile.backends.native.team import call_helpers
+from minigrad.compile.backends.native.together import SAVED_WORK, helped, saved, side_by_side
 from minigrad.compile.backends.native.views import View, contiguous
 from minigrad.loop.body import Body
 from minigrad.loop.node import BLOCK
@@ -29,24 +31,23 @@ from minigrad.types import Array
 class Program:
     """A compiled body: its inputs' arrays -> its outputs' arrays. Calls from threads are safe.
 
-    A body of one loop or one product may be cut into shares, one for each of so many threads.
+    threads: how many a call may use, of which the others help with stages that can run side by
+        side; or, of a `shared` body, one loop or product, take a share of it each.
     """
 
-    def __init__(self, body: Body, threads: int = 1) -> None:
+    def __init__(self, body: Body, threads: int = 1, *, shared: bool = False) -> None:
         check_body(body)
         self._results = [(o.shape, o.dtype) for o in body.outputs]
         self._nowhere = [None] * len(body.outputs)
         self._kinds = Kinds([v.type for v in (*body.inputs, *body.outputs)], PLAIN)
-        shares = cut(body, threads) if threads > 1 else Shares([(0, body)], [])
+        shares = cut(body, threads) if shared else Shares([(0, body)], [])
         self._moves = shares.moves
-        codes = {p: _Compiled(p, body) for p in dict.fromkeys(p for _, p in shares.parts)}
+        helped = 1 if shared else threads
+        codes = {p: _Compiled(p, body, helped) for p in dict.fromkeys(p for _, p in shares.parts)}
         self._shares = [(start, codes[part]) for start, part in shares.parts]
+        self.threads = max(len(self._shares), *(code.threads for code in codes.values()))
+        """How many threads a call uses, where all are free."""
         self.scratch = sum(code.scratch for _, code in self._shares)
-
-    @property
-    def threads(self) -> int:
-        """How many threads a call uses."""
-        return len(self._shares)
 
     def __call__(self, *rest: Any, out: Sequence[Array | None] | None = None) -> Sequence[Array]:
         """The outputs, in `out` where it gives an array; called as a block's op is."""
@@ -106,15 +107,20 @@ if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
 class _Compiled:
     """The machine code of a body, or of a share of it, and scratch memory for its calls."""
 
-    def __init__(self, body: Body, whole: Body) -> None:
-        memory, module = Memory(), new_module()
-        _emit_program(module, body, whole, memory)
+    def __init__(self, body: Body, whole: Body, threads: int) -> None:
+        memory, module, plan = Memory(), new_module(), schedule(body.outputs)
+        if threads > 1:
+            plan = side_by_side(plan)
+        self.threads = min(threads, max(plan.together.values(), default=1))
+        _emit_program(module, body, whole, memory, plan, self.threads - 1)
         self.scratch = memory.size
         self._run = compile_module(module).function("program", 2)
         self._waiting: list[tuple[Array, int]] = []
 
     def __call__(self, places: Any) -> bool:
         """Run on a table of addresses; whether all indices were in range."""
+        if self.threads > 1:
+            call_helpers(self.threads - 1)
         try:
             scratch, start = self._waiting.pop()  # atomic: no two calls take the same one
         except IndexError:
@@ -134,7 +140,14 @@ def _aligned(size: int) -> tuple[Array, int]:
     return block, -(-block.ctypes.data // ALIGN) * ALIGN
 
 
-def _emit_program(module: Any, body: Body, whole: Body, memory: Memory) -> None:
+def worth_a_team(body: Body, threads: int) -> bool:
+    """Whether a body has enough that can run side by side for so many threads."""
+    return threads > 1 and saved(side_by_side(schedule(body.outputs)), threads) > SAVED_WORK
+
+
+def _emit_program(
+    module: Any, body: Body, whole: Body, memory: Memory, plan: Schedule, helpers: int
+) -> None:
     """The function `program` of a module: a table of addresses and scratch memory are its data."""
     ir = llvm().ir
     pointer = ir.PointerType()
@@ -142,7 +155,7 @@ def _emit_program(module: Any, body: Body, whole: Body, memory: Memory) -> None:
     function = ir.Function(module, signature, "program")
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     table, scratch = function.args
-    code = Code(module, builder, schedule(body.outputs), memory, scratch)
+    code = Code(module, builder, plan, memory, scratch)
     places = []
     pairs = zip((*body.inputs, *body.outputs), (*whole.inputs, *whole.outputs), strict=True)
     for k, (v, full) in enumerate(pairs):
@@ -151,6 +164,7 @@ def _emit_program(module: Any, body: Body, whole: Body, memory: Memory) -> None:
         places.append(View(base, v.shape, contiguous(full.shape)))
     count = len(body.inputs)
     code.home.update(zip(body.inputs, places[:count], strict=True))
-    emit_step(code, body, places[count:])
+    with helped(code, helpers):
+        emit_step(code, body, places[count:])
     code.give_back()
     builder.ret_void()

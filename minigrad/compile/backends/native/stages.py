@@ -6,7 +6,7 @@ somebody reads later has to be in memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,16 @@ class Schedule:
 
     stages: list[Stage]
     in_memory: set[Expr]
+    together: dict[int, int] = field(default_factory=dict)
+    """Where stages begin that may run side by side, and how many they are."""
+
+    def runs(self) -> Iterator[tuple[int, int]]:
+        """The first stage, and the one after the last, of what is run before anything else is."""
+        first = 0
+        while first < len(self.stages):
+            end = first + self.together.get(first, 1)
+            yield first, end
+            first = end
 
 
 def is_leaf(node: Expr) -> bool:

@@ -6,6 +6,7 @@ a concatenation. Carries lie in two buffers each, by turns. A loop may be a stag
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -29,6 +30,7 @@ from minigrad.compile.backends.native.jit import llvm
 from minigrad.compile.backends.native.layout import Layout, bytes_of, lay_out, parts
 from minigrad.compile.backends.native.products import emit_product, pack_constants
 from minigrad.compile.backends.native.stages import Stage, schedule
+from minigrad.compile.backends.native.together import emit_together
 from minigrad.compile.backends.native.views import View
 from minigrad.graph.node import Expr, Op
 from minigrad.loop.body import Body, Loop
@@ -48,20 +50,27 @@ def emit_step(code: Code, body: Body, targets: Sequence[View]) -> None:
         if root in code.home:
             _give_parts(code, layout, root)
     held: dict[Expr, int] = {}
-    for stage, starts, ends in zip(code.plan.stages, layout.starts, layout.ends, strict=True):
-        for root in starts:
+    for first, end in code.plan.runs():
+        for root in itertools.chain(*layout.starts[first:end]):
             held[root] = code.memory.take(bytes_of(root.type))
             code.home[root] = View.whole(code.at(held[root]), root.shape)
             _give_parts(code, layout, root)
-        if stage.pointwise:
-            emit_group(code, stage)
+        if end - first == 1:
+            _emit_stage(code, code.plan.stages[first])
         else:
-            _SINGLE[stage.nodes[0].op](code, stage)
-        for root in ends:
+            emit_together(code, [(s, _emit_stage) for s in code.plan.stages[first:end]])
+        for root in itertools.chain(*layout.ends[first:end]):
             code.memory.give_back(held.pop(root))
     for node, target in late:
         copy_or_fill(code, node, target)
     code.taken.extend(held.values())
+
+
+def _emit_stage(code: Code, stage: Stage) -> None:
+    if stage.pointwise:
+        emit_group(code, stage)
+    else:
+        _SINGLE[stage.nodes[0].op](code, stage)
 
 
 def _give_targets(code: Code, body: Body, targets: Sequence[View]) -> list[tuple[Expr, View]]:
@@ -124,18 +133,18 @@ def _emit_apart(code: Code, loop: Loop, operands: Sequence[View], results: Seque
     took 184 s.
     """
     ir, views = llvm().ir, [*operands, *results]
-    signature = ir.FunctionType(ir.VoidType(), [ir.PointerType()] * (1 + len(views)))
+    signature = ir.FunctionType(ir.VoidType(), [ir.PointerType()] * (2 + len(views)))
     function = ir.Function(code.module, signature, code.module.get_unique_name("loop"))
     function.linkage = "internal"
     function.attributes.add("noinline")
     builder = ir.IRBuilder(function.append_basic_block())
-    scratch, *bases = function.args
-    inner = Code(code.module, builder, code.plan, code.memory, scratch, code.functions)
+    scratch, raised, *bases = function.args
+    inner = code.apart(code.plan, builder, scratch, raised)
     inner_views = [replace(v, base=base) for v, base in zip(views, bases, strict=True)]
     with subnormals_flushed(builder):
         _emit_loop(inner, loop, inner_views[: len(operands)], inner_views[len(operands) :])
     builder.ret_void()
-    code.builder.call(function, [code.scratch, *(v.base for v in views)])
+    code.builder.call(function, [code.scratch, code.flag(), *(v.base for v in views)])
 
 
 def _emit_loop(outer: Code, loop: Loop, operands: Sequence[View], results: Sequence[View]) -> None:

@@ -1,0 +1,301 @@
+"""Threads that help a running program: they wait in machine code, and never take the GIL.
+
+A program's parts that can run side by side are numbered in the order in which it comes to them. It
+opens them up to a number (`together`), and takes one after the other itself; a helper that is awake
+takes them too. Each is taken once, so that a helper that comes late, or never, is not waited for;
+only for parts that it has begun. Who computes a part changes nothing of what is computed.
+
+A helper is woken by a byte in its pipe. Its box says what to help: a job, which is memory of the
+running call. Helpers are few; who finds none free computes alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import signal
+import threading
+from typing import Any
+
+from minigrad.compile.backends.native.jit import compile_module, triple
+from minigrad.locks import process_lock
+
+LINE = 64  # bytes of a cache line: what several threads write is kept apart
+JOB = 5 * LINE
+"""Bytes of a job: the next part, up to which they are open, how many are done, how many helpers
+have left; then the function that computes a part, how many parts, and how many helpers were called.
+"""
+BOX = (
+    2 * LINE
+)  # a job's address, 1 while it is helped, 0 if none; the next box; the two ends; a byte
+
+SPINS = 1 << 15  # looks of a helper at a program that has nothing for it: about a millisecond
+
+_TEXT = """
+declare i64 @read(i32, ptr, i64)
+declare i64 @write(i32, ptr, i64)
+declare i32 @sched_yield()
+declare void @llvm.x86.sse2.pause()
+
+define internal void @relax(i64 %k) {
+  PAUSE
+  %low = and i64 %k, 255
+  %full = icmp eq i64 %low, 255
+  br i1 %full, label %yield, label %out
+yield:
+  call i32 @sched_yield()
+  br label %out
+out:
+  ret void
+}
+
+define internal i1 @compute_one(ptr %job, i64 %end) {
+  %k = load atomic i64, ptr %job acquire, align 8
+  %open = icmp slt i64 %k, %end
+  br i1 %open, label %take, label %none
+take:
+  %more = add i64 %k, 1
+  %pair = cmpxchg ptr %job, i64 %k, i64 %more acq_rel acquire
+  %mine = extractvalue {i64, i1} %pair, 1
+  br i1 %mine, label %compute, label %some
+compute:
+  %to_run = getelementptr i8, ptr %job, i64 256
+  %run = load ptr, ptr %to_run
+  call void %run(ptr %job, i64 %k)
+  %done = getelementptr i8, ptr %job, i64 128
+  atomicrmw add ptr %done, i64 1 release
+  br label %some
+some:
+  ret i1 1
+none:
+  ret i1 0
+}
+
+define internal void @help(ptr %job) {
+entry:
+  %to_total = getelementptr i8, ptr %job, i64 264
+  %total = load i64, ptr %to_total
+  %to_limit = getelementptr i8, ptr %job, i64 64
+  br label %look
+look:
+  %spins = phi i64 [0, %entry], [%spent, %again]
+  %k = load atomic i64, ptr %job acquire, align 8
+  %left = icmp slt i64 %k, %total
+  %patient = icmp slt i64 %spins, SPINS
+  %stays = and i1 %left, %patient
+  br i1 %stays, label %try, label %out
+try:
+  %limit = load atomic i64, ptr %to_limit acquire, align 8
+  %some = call i1 @compute_one(ptr %job, i64 %limit)
+  br i1 %some, label %again, label %idle
+idle:
+  call void @relax(i64 %spins)
+  br label %again
+again:
+  %was = phi i64 [-1, %try], [%spins, %idle]
+  %spent = add i64 %was, 1
+  br label %look
+out:
+  ret void
+}
+
+define void @minigrad_worker(ptr %box) {
+  %to_fd = getelementptr i8, ptr %box, i64 16
+  %fd = load i32, ptr %to_fd
+  %byte = getelementptr i8, ptr %box, i64 32
+  br label %wait
+wait:
+  %n = call i64 @read(i32 %fd, ptr %byte, i64 1)
+  %fine = icmp eq i64 %n, 1
+  br i1 %fine, label %look, label %out
+look:
+  %job = load atomic i64, ptr %box acquire, align 8
+  %some = icmp ugt i64 %job, 1
+  br i1 %some, label %take, label %wait
+take:
+  %pair = cmpxchg ptr %box, i64 %job, i64 1 acq_rel acquire
+  %mine = extractvalue {i64, i1} %pair, 1
+  br i1 %mine, label %work, label %wait
+work:
+  %at = inttoptr i64 %job to ptr
+  call void @help(ptr %at)
+  %to_left = getelementptr i8, ptr %at, i64 192
+  atomicrmw add ptr %to_left, i64 1 release
+  store atomic i64 0, ptr %box release, align 8
+  br label %wait
+out:
+  ret void
+}
+
+define void @minigrad_begin(ptr %job, ptr %run, i64 %total, i64 %most) {
+entry:
+  %to_limit = getelementptr i8, ptr %job, i64 64
+  %to_done = getelementptr i8, ptr %job, i64 128
+  %to_left = getelementptr i8, ptr %job, i64 192
+  %to_run = getelementptr i8, ptr %job, i64 256
+  %to_total = getelementptr i8, ptr %job, i64 264
+  %to_called = getelementptr i8, ptr %job, i64 272
+  store i64 0, ptr %job
+  store i64 0, ptr %to_limit
+  store i64 0, ptr %to_done
+  store i64 0, ptr %to_left
+  store ptr %run, ptr %to_run
+  store i64 %total, ptr %to_total
+  %number = ptrtoint ptr %job to i64
+  %first = load ptr, ptr inttoptr (i64 ROOT to ptr)
+  br label %look
+look:
+  %box = phi ptr [%first, %entry], [%following, %next]
+  %called = phi i64 [0, %entry], [%sum, %next]
+  %there = icmp ne ptr %box, null
+  %wanted = icmp slt i64 %called, %most
+  %go = and i1 %there, %wanted
+  br i1 %go, label %post, label %out
+post:
+  %pair = cmpxchg ptr %box, i64 0, i64 %number acq_rel acquire
+  %posted = extractvalue {i64, i1} %pair, 1
+  br i1 %posted, label %wake, label %next
+wake:
+  %to_fd = getelementptr i8, ptr %box, i64 24
+  %fd = load i32, ptr %to_fd
+  %byte = getelementptr i8, ptr %box, i64 33
+  call i64 @write(i32 %fd, ptr %byte, i64 1)
+  br label %next
+next:
+  %one = zext i1 %posted to i64
+  %sum = add i64 %called, %one
+  %to_following = getelementptr i8, ptr %box, i64 8
+  %following = load ptr, ptr %to_following
+  br label %look
+out:
+  store i64 %called, ptr %to_called
+  ret void
+}
+
+define void @minigrad_together(ptr %job, i64 %end) {
+  %to_limit = getelementptr i8, ptr %job, i64 64
+  store atomic i64 %end, ptr %to_limit release, align 8
+  br label %compute
+compute:
+  %some = call i1 @compute_one(ptr %job, i64 %end)
+  br i1 %some, label %compute, label %wait
+wait:
+  call void @wait_for(ptr %job, i64 128, i64 %end)
+  ret void
+}
+
+define internal void @wait_for(ptr %job, i64 %offset, i64 %count) {
+entry:
+  %to = getelementptr i8, ptr %job, i64 %offset
+  br label %look
+look:
+  %k = phi i64 [0, %entry], [%more, %idle]
+  %now = load atomic i64, ptr %to acquire, align 8
+  %enough = icmp sge i64 %now, %count
+  br i1 %enough, label %out, label %idle
+idle:
+  call void @relax(i64 %k)
+  %more = add i64 %k, 1
+  br label %look
+out:
+  ret void
+}
+
+define void @minigrad_finish(ptr %job) {
+entry:
+  %to_called = getelementptr i8, ptr %job, i64 272
+  %called = load i64, ptr %to_called
+  %number = ptrtoint ptr %job to i64
+  %first = load ptr, ptr inttoptr (i64 ROOT to ptr)
+  br label %look
+look:
+  %box = phi ptr [%first, %entry], [%following, %withdraw]
+  %came = phi i64 [%called, %entry], [%rest, %withdraw]
+  %there = icmp ne ptr %box, null
+  br i1 %there, label %withdraw, label %out
+withdraw:
+  %pair = cmpxchg ptr %box, i64 %number, i64 0 acq_rel acquire
+  %withdrawn = extractvalue {i64, i1} %pair, 1
+  %one = zext i1 %withdrawn to i64
+  %rest = sub i64 %came, %one
+  %to_following = getelementptr i8, ptr %box, i64 8
+  %following = load ptr, ptr %to_following
+  br label %look
+out:
+  call void @wait_for(ptr %job, i64 192, i64 %came)
+  ret void
+}
+"""
+
+FAULTS = {signal.SIGSEGV, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+
+_growing = process_lock()
+_root = (ctypes.c_void_p * 1)()  # where the first box is
+_boxes: list[Any] = []  # kept for good: a thread looks at each
+
+
+def call_helpers(count: int) -> None:
+    """See to it that there are so many helpers, if the system has pipes and threads for them."""
+    if len(_boxes) >= count or os.name != "posix":
+        return
+    with _growing:
+        while len(_boxes) < count:
+            if not _add_helper():
+                return
+
+
+def _add_helper() -> bool:
+    worker = functions()
+    try:
+        ends = os.pipe()
+    except OSError:
+        return False
+    os.set_blocking(ends[1], False)  # a full pipe wakes it too
+    block = (ctypes.c_char * (BOX + LINE))()
+    box = -(-ctypes.addressof(block) // LINE) * LINE
+    fields = (ctypes.c_int64 * 4).from_address(box)
+    fields[1], fields[2], fields[3] = _root[0] or 0, *ends
+
+    def wait() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - FAULTS)
+        worker(box)
+
+    thread = threading.Thread(target=wait, name="minigrad", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        for end in ends:
+            os.close(end)
+        return False
+    _boxes.append((block, ends))
+    _root[0] = box
+    return True
+
+
+def _forget() -> None:
+    """A forked child has none of its parent's threads."""
+    _root[0] = None
+    for _, ends in _boxes:
+        for end in ends:
+            os.close(end)
+    _boxes.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+@functools.cache
+def functions() -> Any:
+    """Make what programs call known to the compiler; the function that a helper runs."""
+    text = f'target triple = "{triple()}"\n{_TEXT}'
+    pause = "call void @llvm.x86.sse2.pause()" if triple().startswith("x86_64") else ""
+    for name, value in {"PAUSE": pause, "SPINS": SPINS, "ROOT": ctypes.addressof(_root)}.items():
+        text = text.replace(name, str(value))
+    if not pause:
+        text = text.replace("declare void @llvm.x86.sse2.pause()", "")
+    code = compile_module(text)
+    for name in ("begin", "together", "finish"):
+        code.make_known(f"minigrad_{name}")
+    return code.function("minigrad_worker", 1)
