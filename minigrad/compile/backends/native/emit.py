@@ -53,6 +53,7 @@ class Code:
     """The flag of an index out of range, where it is not at the start of scratch memory."""
     parts: list[Any] = field(default_factory=list)
     """The functions of what runs side by side, in the order of the stages."""
+    threads: int = 1
 
     def within(self, plan: Schedule) -> Code:
         """For the body of a loop that is a stage of this one."""

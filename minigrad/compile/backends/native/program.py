@@ -111,8 +111,8 @@ class _Compiled:
         memory, module, plan = Memory(), new_module(), schedule(body.outputs)
         if threads > 1:
             plan = side_by_side(plan)
-        self.threads = min(threads, max(plan.together.values(), default=1))
-        _emit_program(module, body, whole, memory, plan, self.threads - 1)
+        self.threads = threads if plan.together else 1
+        _emit_program(module, body, whole, memory, plan, self.threads)
         self.scratch = memory.size
         self._run = compile_module(module).function("program", 2)
         self._waiting: list[tuple[Array, int]] = []
@@ -146,7 +146,7 @@ def worth_a_team(body: Body, threads: int) -> bool:
 
 
 def _emit_program(
-    module: Any, body: Body, whole: Body, memory: Memory, plan: Schedule, helpers: int
+    module: Any, body: Body, whole: Body, memory: Memory, plan: Schedule, threads: int
 ) -> None:
     """The function `program` of a module: a table of addresses and scratch memory are its data."""
     ir = llvm().ir
@@ -164,7 +164,7 @@ def _emit_program(
         places.append(View(base, v.shape, contiguous(full.shape)))
     count = len(body.inputs)
     code.home.update(zip(body.inputs, places[:count], strict=True))
-    with helped(code, helpers):
+    with helped(code, threads):
         emit_step(code, body, places[count:])
     code.give_back()
     builder.ret_void()

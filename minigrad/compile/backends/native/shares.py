@@ -90,7 +90,7 @@ def _cut_product(body: Body, node: Expr, threads: int) -> Shares:
     turned = right.op is PERMUTE
     b = right.args[0] if turned else right
     parts = []
-    for start, count in _evenly(node.shape[1], threads, COLUMNS):
+    for start, count in evenly(node.shape[1], threads, COLUMNS):
         other = body_var(1, "const", b.type.with_shape(
             (count, b.shape[1]) if turned else (b.shape[0], count)
         ))  # fmt: skip
@@ -106,7 +106,7 @@ def _cut_loop(body: Body, node: Expr, threads: int) -> Shares:
     step = loop.body
     rows = independent_rows(step) or set()
     parts: list[tuple[int, Body]] = []
-    for start, count in _evenly(step.carries[0].shape[0], threads, 1):
+    for start, count in evenly(step.carries[0].shape[0], threads, 1):
         fewer = take_rows(step, rows, count)
         carries, xs, constants = step.split([v.type for v in fewer.inputs])
         types = [*carries, *(stacked(x, loop.length) for x in xs), *constants]
@@ -124,7 +124,7 @@ def _cut_loop(body: Body, node: Expr, threads: int) -> Shares:
     return Shares(parts, bytes_of_row)
 
 
-def _evenly(size: int, threads: int, unit: int) -> list[tuple[int, int]]:
+def evenly(size: int, threads: int, unit: int) -> list[tuple[int, int]]:
     """(start, count) of at most so many even shares, each but the last of whole units."""
     units = -(-size // unit)
     threads = min(threads, units)

@@ -55,10 +55,10 @@ def emit_step(code: Code, body: Body, targets: Sequence[View]) -> None:
             held[root] = code.memory.take(bytes_of(root.type))
             code.home[root] = View.whole(code.at(held[root]), root.shape)
             _give_parts(code, layout, root)
-        if end - first == 1:
-            _emit_stage(code, code.plan.stages[first])
+        if first in code.plan.together:
+            emit_together(code, code.plan.stages[first:end], _emit_stage)
         else:
-            emit_together(code, [(s, _emit_stage) for s in code.plan.stages[first:end]])
+            _emit_stage(code, code.plan.stages[first])
         for root in itertools.chain(*layout.ends[first:end]):
             code.memory.give_back(held.pop(root))
     for node, target in late:

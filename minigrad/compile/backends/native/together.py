@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from minigrad.compile.backends.native.emit import Code
 from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import llvm
 from minigrad.compile.backends.native.memory import ALIGN
+from minigrad.compile.backends.native.products import emit_product
+from minigrad.compile.backends.native.shares import COLUMNS, evenly
 from minigrad.compile.backends.native.stages import Schedule, Stage, source
 from minigrad.compile.backends.native.team import JOB, functions
 from minigrad.compile.backends.native.views import View
 from minigrad.compile.backends.native.work import work_of
-from minigrad.graph.node import Expr
+from minigrad.graph.node import Expr, make
 from minigrad.loop.node import SCAN
 from minigrad.ops.core import uniform_value
+from minigrad.ops.index import GETITEM, all_of
 from minigrad.ops.linalg import MATMUL
 
 PART_WORK = 500_000  # of a stage from which it is put beside others: 10 µs, to 1 of meeting again
@@ -48,7 +52,7 @@ def side_by_side(plan: Schedule) -> Schedule:
                     ready.add(k)
                     order.append(k)
         large.sort(key=lambda k: -_work(plan.stages[k]))  # the last ones are to be short
-        if len(large) > 1:
+        if len(large) > 1 or any(_columns(plan.stages[k], 2) for k in large):
             together[len(order)] = len(large)
         order += large
         ready.update(large)
@@ -61,8 +65,17 @@ def saved(plan: Schedule, threads: int) -> int:
     total = 0
     for first, count in plan.together.items():
         works = [_work(s) for s in plan.stages[first : first + count]]
-        total += sum(works) - max(*works, sum(works) // threads)
+        total += sum(works) - max(max(works) if count > 1 else 0, sum(works) // threads)
     return total
+
+
+def _columns(stage: Stage, threads: int) -> list[tuple[int, int]]:
+    """The shares of threads in a large product: the first column, and how many."""
+    node = stage.nodes[0]
+    if node.op is not MATMUL or node.ndim != 2 or node.shape[1] < 2 * COLUMNS:
+        return []
+    most = min(threads, _work(stage) // PART_WORK)
+    return evenly(node.shape[1], most, COLUMNS) if most > 1 else []
 
 
 def _needs(plan: Schedule) -> list[set[int]]:
@@ -85,8 +98,15 @@ def _work(stage: Stage) -> int:
 Emit = Callable[[Code, Stage], None]
 
 
-def emit_together(code: Code, parts: Sequence[tuple[Stage, Emit]]) -> None:
-    """Each as a function of its own, and a call of the team that computes them all."""
+def emit_together(code: Code, stages: Sequence[Stage], emit: Emit) -> None:
+    """Each as a function of its own, and a call of the team that computes them all.
+
+    A product that nothing is beside is cut.
+    """
+    parts = [(stage, emit) for stage in stages]
+    if len(stages) == 1:
+        cuts = _columns(stages[0], code.threads)
+        parts = [(stages[0], partial(_emit_columns, start, count)) for start, count in cuts]
     with code.memory.apart():
         for stage, emit in parts:
             code.parts.append(_emit_part(code, stage, emit))
@@ -94,11 +114,12 @@ def emit_together(code: Code, parts: Sequence[tuple[Stage, Emit]]) -> None:
 
 
 @contextmanager
-def helped(code: Code, helpers: int) -> Iterator[None]:
-    """Code that so many threads may help."""
-    if not helpers:
+def helped(code: Code, threads: int) -> Iterator[None]:
+    """Code that is run in so many threads, where they are free."""
+    if threads == 1:
         yield
         return
+    code.threads = threads
     functions()
     code.taken.append(code.memory.take(JOB))
     assert code.taken == [ALIGN], "the job comes first in scratch memory"
@@ -108,7 +129,7 @@ def helped(code: Code, helpers: int) -> Iterator[None]:
     end = code.builder.block
     code.builder.position_at_start(entry)
     total = index(len(code.parts))
-    _call(code, "begin", code.at(ALIGN), _emit_parts(code), total, index(helpers))
+    _call(code, "begin", code.at(ALIGN), _emit_parts(code), total, index(threads - 1))
     code.builder.position_at_end(end)
 
 
@@ -119,6 +140,18 @@ def _call(code: Code, name: str, *operands: Any) -> None:
     signature = ir.FunctionType(ir.VoidType(), [x.type for x in operands])
     function = code.module.globals.get(full) or ir.Function(code.module, signature, full)
     code.builder.call(function, operands)
+
+
+def _emit_columns(start: int, count: int, code: Code, stage: Stage) -> None:
+    """Some columns of a product."""
+    (node,), columns = stage.nodes, ("s", start, count, 1)
+    left, right = node.args
+    some = make(GETITEM, (right,), ((all_of(right.shape)[0], columns),))
+    part = make(MATMUL, (left, some))
+    spec = (all_of(node.shape)[0], columns)
+    code.home[part] = code.home[node].indexed(spec)
+    code.copies[part] = [v.indexed(spec) for v in code.copies.get(node, [])]
+    emit_product(code, part)
 
 
 def _emit_part(code: Code, stage: Stage, emit: Emit) -> Any:
