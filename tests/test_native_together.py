@@ -1,0 +1,244 @@
+"""What runs side by side within one call: who computes it changes nothing, none waits in vain."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import minigrad as mg
+
+pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
+from minigrad.compile.backends.native import team, together
+from minigrad.compile.backends.native.stages import schedule
+
+TEAM = "minigrad.compile.backends.native.together"
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Everything that can run side by side does, however small."""
+    monkeypatch.setattr(f"{TEAM}.PART_WORK", 1)
+    monkeypatch.setattr("minigrad.compile.backends.native.program.SAVED_WORK", -1)
+
+
+def two_ways(T=12, B=4, H=8, *, layers=2):
+    """Both directions of a net, two layers high: inputs, outputs with gradients, values."""
+    rng = np.random.default_rng(0)
+    xs = mg.var("xs", (T, B, H))
+    ws = [mg.var(f"w{k}", ((1 if k < 2 else 2) * H + H, H)) for k in range(2 * layers)]
+    reads = xs
+    for k in range(layers):
+        ways = []
+        for w, reverse in zip(ws[2 * k : 2 * k + 2], (False, True), strict=True):
+            step = lambda h, x, w=w: (y := mg.tanh(mg.concat([h, x], axis=1) @ w), y)  # noqa: E731
+            ways.append(mg.scan(step, mg.zeros((B, H)), reads, reverse=reverse)[1])
+        reads = mg.concat(ways, axis=2)
+    loss = mg.sum(mg.square(reads))
+    inputs = [xs, *ws]
+    values = [0.5 * rng.standard_normal(v.shape) for v in inputs]
+    return inputs, [loss, *mg.grad(loss, inputs)], values
+
+
+def parts(f):
+    """How many stages run beside others in the blocks of a function."""
+    blocks = [s.node.attrs[0] for s in f.plan.steps if s.node.op.name == "block"]
+    plans = [together.side_by_side(schedule(b.outputs)) for b in blocks]
+    return [sorted(p.together.values()) for p in plans]
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_threads_change_no_bit(eager, threads):
+    inputs, outputs, values = two_ways()
+    one, more = (mg.function(inputs, outputs, backend="native", threads=n) for n in (1, threads))
+    (sizes,) = parts(more)
+    assert max(sizes) >= 2 and len(sizes) >= 4  # forward and back, in both layers
+    assert f"1 × block, in {threads} threads" in more.report()
+    assert "threads" not in one.report()
+    expected = one(*values)
+    for _ in range(200):
+        for a, b in zip(more(*values), expected, strict=True):
+            assert_array_equal(a, b)
+    for a, b in zip(expected, mg.function(inputs, outputs, backend="numpy")(*values), strict=True):
+        assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_what_is_small_is_left_alone():
+    inputs, outputs, _ = two_ways()
+    f = mg.function(inputs, outputs, backend="native", threads=2)
+    assert parts(f) == [[]]
+    assert "threads" not in f.report()
+
+
+def test_what_waits_for_another_is_not_beside_it(eager):
+    x = mg.var("x", (8, 8))
+    first, _ = mg.scan(lambda c, _: (mg.tanh(c), None), x, length=3)
+    second, _ = mg.scan(lambda c, _: (mg.tanh(c + 1), None), first * 2, length=3)
+    third, _ = mg.scan(lambda c, _: (mg.tanh(c + 2), None), second[::-1] + x, length=3)
+    f = mg.function([x], [first, third], backend="native", threads=2)
+    assert parts(f) == [[]]
+    a = np.random.default_rng(1).standard_normal((8, 8))
+    for u, v in zip(f(a), mg.function([x], [first, third], backend="numpy")(a), strict=True):
+        assert_allclose(u, v, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [128, 200, 256])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_product_that_is_alone_is_cut(eager, n, turned):
+    rng = np.random.default_rng(2)
+    a, b = mg.var("a", (48, 40)), mg.var("b", (n, 40) if turned else (40, n))
+    product = a @ (mg.permute_dims(b) if turned else b)
+    outputs = [mg.exp(product / 8), mg.concat([product, product], axis=0)]
+    f = mg.function([a, b], outputs, backend="native", threads=3)
+    assert parts(f) == [[1]]
+    values = [rng.standard_normal(v.shape) for v in (a, b)]
+    one = mg.function([a, b], outputs, backend="native", threads=1)
+    reference = mg.function([a, b], outputs, backend="numpy")
+    for u, v, w in zip(f(*values), one(*values), reference(*values), strict=True):
+        assert_array_equal(u, v)
+        assert_allclose(u, w, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("where", [0, 1, "both", "none"])
+def test_an_index_out_of_range_is_seen_in_every_part(eager, where):
+    table, n = mg.var("table", (6, 4)), mg.var("n", (2, 5), "int64")
+    ends = []
+    for k in range(2):
+        step = lambda c, i: (mg.tanh(c + table[i]), None)  # noqa: E731
+        ends.append(mg.scan(step, mg.zeros(4), n[k], reverse=bool(k))[0])
+    f = mg.function(
+        [table, n], ends, backend="native", threads=2, without=["compute before the loop"]
+    )
+    assert parts(f) == [[2]]
+    at = np.zeros((2, 5), np.int64)
+    if where != "none":
+        at[:, 3] = [6 if where in (k, "both") else 0 for k in range(2)]
+    for _ in range(20):
+        if where == "none":
+            f(np.ones((6, 4)), at)
+        else:
+            with pytest.raises(IndexError):
+                f(np.ones((6, 4)), at)
+
+
+def test_many_threads_call_one_function(eager):
+    inputs, outputs, values = two_ways()
+    f = mg.function(inputs, outputs, backend="native", threads=4)
+    batches = [[v * k for v in values] for k in (1.0, 0.5, 0.25, 2.0, 1.5, 3.0, 0.1, 0.7)]
+    expected = [f(*b) for b in batches]
+    wrong = []
+
+    def call(k):
+        for _ in range(60):
+            for a, b in zip(f(*batches[k]), expected[k], strict=True):
+                if not np.array_equal(a, b):
+                    wrong.append(k)
+
+    threads = [threading.Thread(target=call, args=(k,)) for k in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert wrong == []
+
+
+def test_without_helpers_one_thread_does_it_all(eager, monkeypatch):
+    inputs, outputs, values = two_ways(T=7)
+    expected = mg.function(inputs, outputs, backend="native", threads=1)(*values)
+    f = mg.function(inputs, outputs, backend="native", threads=2)
+    monkeypatch.setattr("minigrad.compile.backends.native.program.call_helpers", lambda count: None)
+    root = team._root[0]
+    team._root[0] = None
+    try:
+        for a, b in zip(f(*values), expected, strict=True):
+            assert_array_equal(a, b)
+    finally:
+        team._root[0] = root
+
+
+@pytest.mark.parametrize("fails", ["pipe", "thread"])
+def test_where_no_helper_can_be_had_there_is_none(fails, monkeypatch):
+    def none(*_):
+        raise OSError if fails == "pipe" else RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(*((os, "pipe") if fails == "pipe" else (threading.Thread, "start")), none)
+    before = len(os.listdir("/dev/fd")) if os.path.isdir("/dev/fd") else 0
+    count = len(team._boxes)
+    team.call_helpers(count + 1)
+    assert len(team._boxes) == count
+    assert before == (len(os.listdir("/dev/fd")) if before else 0)
+
+
+# One helper computes while another process is forked from each of many threads that call.
+FORKS = """
+import os, signal, sys, threading, time
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+import test_native_together as t
+import minigrad as mg
+from minigrad.compile.backends.native import program, together
+
+together.PART_WORK, program.SAVED_WORK = 1, -1
+inputs, outputs, values = t.two_ways()
+f = mg.function(inputs, outputs, backend="native", threads=3)
+expected = f(*values)
+same = lambda: all(np.array_equal(a, b) for a, b in zip(f(*values), expected))
+done = False
+
+
+def forever():
+    while not done:
+        assert same()
+
+
+threads = [threading.Thread(target=forever, daemon=True) for _ in range(3)]
+for thread in threads:
+    thread.start()
+try:
+    for n in range(25):
+        time.sleep(0.003 * (n % 5))
+        child = os.fork()
+        if not child:
+            os._exit(0 if all(same() for _ in range(20)) and len(t.team._boxes) == 2 else 1)
+        end = time.monotonic() + 20
+        while not (status := os.waitpid(child, os.WNOHANG))[0]:
+            if time.monotonic() > end:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                sys.exit(f"child {n} hangs")
+            time.sleep(0.002)
+        if status[1]:
+            sys.exit(f"child {n} ended with status {status[1]}")
+finally:
+    done = True
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_children_have_helpers_of_their_own():
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS, os.path.dirname(__file__)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+
+
+def test_an_interrupted_program_ends_at_once():
+    """Ctrl-C in a long run of calls: the process ends, helpers or not."""
+    program = FORKS.partition("done = False")[0] + (
+        "print('ready', flush=True)\nwhile True:\n    assert same()\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", program, os.path.dirname(__file__)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert run.stdout.readline() == "ready\n"
+    time.sleep(0.2)
+    run.send_signal(2)
+    _, said = run.communicate(timeout=30)
+    assert "KeyboardInterrupt" in said
+    assert run.returncode == -2
