@@ -45,7 +45,7 @@ class Function(ShownAsTable):
         roots = [as_expr(e) for e in leaves] + list(written.values())
         check_bound(roots, self.inputs)
         self.outputs = roots
-        self._said = [y.name or OTHERS["to_str"](y, 6) for y in roots[: min(self._count, _LISTED)]]
+        self._said = [y.name or OTHERS["to_str"](y, 6) for y in roots[: min(len(leaves), _LISTED)]]
         self.rewritten: list[str] = []
         if simplify:
             self.outputs, self.rewritten = optimise_loops(simplify_safely(roots), without)
@@ -86,9 +86,10 @@ class Function(ShownAsTable):
         inputs = [("input", str(v.name), repr(v.type)) for v in self.inputs]
         shown = zip(self._said, self.outputs, strict=False)
         outputs = [("output", text, repr(y.type)) for text, y in shown]
-        updates = [("updates", name, repr(cell.type)) for name, cell in self._written]
+        updates = [("updates", name, repr(cell.type)) for _, name, cell in self.plan.updates]
         rows: list[tuple[str, str, str]] = []
-        for part, count in ((inputs, len(inputs)), (outputs, self._count), (updates, len(updates))):
+        counts = len(inputs), len(self.plan.outputs), len(updates)
+        for part, count in zip((inputs, outputs, updates), counts, strict=True):
             rows += part[:_LISTED]
             if count > _LISTED:
                 rows.append(("", f"and {count - _LISTED} more", ""))
