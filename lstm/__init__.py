@@ -1,7 +1,94 @@
-"""lstm: recurrent cells as the textbook's equations, trained and drawn with minigrad."""
+"""lstm: recurrent cells as the textbook's equations, trained and drawn with minigrad.
+
+    model = lstm.Model.create(lstm.LSTM, task=lstm.Adding(length=50), hidden_size=16)
+    fitted = lstm.fit(model, lstm.Adding(length=50))
+
+Cells: one step over time; `CELLS` has all by name
+
+    Cell            what all share; subclass it, or one below, for a cell of your own equations
+    RNN             the simple recurrent network, h = tanh(W·[h, x] + b)
+    LSTM            the LSTM with a forget gate, C = f∗C + i∗C̃, h = o∗tanh(C)
+    PeepholeLSTM    an LSTM whose gates see C, too
+    CoupledLSTM     an LSTM that writes as much as it forgets, i = 1 − f
+    LayerNormLSTM   an LSTM whose sums are normalised before they meet a gate
+    GRU             the gated recurrent unit, h = (1 − z)∗h + z∗h̃
+    GRUAfter        the GRU of PyTorch and Keras, whose reset gate acts after the product
+    MGU             the minimal gated unit, with a single gate
+    Gate            a gate in words: its symbol, its name, what 1 and 0 do
+    RNNState        what a cell carries from step to step: h
+    LSTMState       the same of an LSTM: h and C
+
+Models: layers, a readout, and their parameters
+
+    Model           make one (`create`), run it, write it out, save and load it
+    Run             what `Model.run` gives: the output, every step's, and the last state
+    Unrolled        what `Model.unroll` gives: every value of every step, by name
+
+Layers: functions from sequences to sequences; `LAYERS` has all by name
+
+    Layer           what all share; subclass it for a layer of your own
+    Recurrent       a cell over time, one way
+    Bidirectional   two of them, one of which reads from the last step to the first
+    Stack           layers one above the other, by name
+    Residual        a layer whose input is added to what it gives
+    Dropout         elements set to 0 at random, in training
+    LayerNorm       each step shifted to mean 0 and scaled to variance 1
+    Embedding       a row of numbers for each token
+    Readout         from the top layer to the outputs, of the last step or of every one
+    Steps           what goes from layer to layer: a sequence, and its own end
+    Context         what a run is given beside it: mask, key, where gradients stop
+    mask_of         the mask (T, B) of sequences with lengths (B,)
+
+Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has all by name
+
+    Task            what all share; subclass it for data of your own
+    Adding          the sum of the two marked numbers of a long sequence
+    Copying         the symbols of long ago, in their order
+    make_task       the task of that name, with settings
+    Batch           sequences, and what to predict from each
+    PaddedBatch     the same of sequences of unequal length
+
+Training
+
+    fit             train to the end: validated, saved, stopped and resumed
+    train           train step by step: a report each
+    evaluate        how a model does on sequences that it never saw
+    Settings        how to train: steps, batch, rate, optimiser, schedule, clipping, seed
+    Fitted          what came of `fit`
+    Report          what one step saw: loss, norm of the gradient
+    Score           loss, fraction that is correct, and whether the task is solved
+    Progress        where training stands after a step, for a callback
+    Trainer         one compiled step, for losses and loops of your own
+    TrainingState   all that a step changes, and a checkpoint keeps
+    optim           optimisers, schedules and clipping, as expressions: `lstm.optim.adam(0.01)`
+
+Losses and metrics: expressions of predictions and targets
+
+    mse                   the squared difference
+    mae                   the distance
+    huber                 squared up to delta, straight beyond
+    cross_entropy         of scores and a label, or a distribution
+    binary_cross_entropy  of scores and targets in [0, 1]
+    accuracy              the part that is right
+    perplexity            among how many equally likely classes the model still wavers
+    bits_per_character    the mean cross entropy in bits
+
+Tables and errors
+
+    CELLS           cells by name
+    LAYERS          layers by name
+    TASKS           tasks by name
+    LstmError       the base of all errors that are raised on purpose
+    ConfigError     a setting that cannot be
+    TrainingError   a loss or a gradient that is not finite
+    CheckpointError  a checkpoint that is missing, damaged, or of another training
+    ModelFileError  a model's file that is missing, damaged, or none
+    OutputError     a file or a folder that cannot be written
+"""
 
 from typing import TYPE_CHECKING
 
+from lstm import optim
 from lstm.cells import (
     CELLS,
     GRU,
@@ -10,6 +97,7 @@ from lstm.cells import (
     RNN,
     Cell,
     CoupledLSTM,
+    Gate,
     GRUAfter,
     LayerNormLSTM,
     LSTMState,
@@ -80,6 +168,7 @@ __all__ = [
     "Embedding",
     "Fitted",
     "GRUAfter",
+    "Gate",
     "LSTMState",
     "Layer",
     "LayerNorm",
@@ -117,6 +206,7 @@ __all__ = [
     "make_task",
     "mask_of",
     "mse",
+    "optim",
     "perplexity",
     "train",
 ]

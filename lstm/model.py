@@ -48,8 +48,8 @@ class Model(ShownModel):
     `params` is a tree of `minigrad.param` leaves, {"layer1": {"W_f": …}, "readout": {"W_y": …}}.
     `task` notes what the model was trained for; it travels with the file.
 
-    >>> from lstm.cells import LSTM
-    >>> model = Model.create(LSTM(input_size=2, hidden_size=4), output_size=1, seed=0)
+    >>> import lstm
+    >>> model = lstm.Model.create(lstm.LSTM(input_size=2, hidden_size=4), output_size=1, seed=0)
     >>> xs = mg.var("xs", (3, 5, 2), "float32")
     >>> run = model.run(xs)
     >>> run.output.shape, run.outputs.shape, run.last["layer1"].C.shape
@@ -94,9 +94,8 @@ class Model(ShownModel):
 
         Raises ConfigError for what cannot be.
 
-        >>> from lstm.cells import LSTM
-        >>> from lstm.tasks import Adding
-        >>> model = Model.create(LSTM, task=Adding(length=50), layers=2)
+        >>> import lstm
+        >>> model = lstm.Model.create(lstm.LSTM, task=lstm.Adding(length=50), layers=2)
         >>> list(model.params), model.output_size
         (['layer1', 'layer2', 'readout'], 1)
         >>> model.notes[0][:78]

@@ -1,4 +1,106 @@
-"""minigrad: symbolic automatic differentiation of scalars and tensors, in graphs you can draw."""
+"""minigrad: symbolic automatic differentiation of scalars and tensors, in graphs you can draw.
+
+    x = mg.var("x")
+    y = mg.sin(x) * x  # operators, mg.* and NumPy's own functions build graphs
+    mg.grad(y, x).eval({x: 0.5})  # a gradient is a graph, too
+
+Leaves
+
+    var             a symbolic input, by name, shape and dtype
+    param           a leaf that carries a value, which training writes
+    const           a tensor of numbers
+
+Derivatives
+
+    grad            the gradient of a scalar, by one node, a list or a dict of them
+    vjp, jvp        a cotangent taken back, a tangent taken forward
+    jacobian        of a tensor
+    hessian, hvp    second derivatives, and their product with a vector
+    adjoints        every node's adjoint, and every edge's own term: an Adjoints
+    check_grad      a gradient beside differences of values
+    custom_vjp      a function with a derivative that you state
+    stop_gradient   a value through which no derivative goes
+    scale_gradient  a value of whose derivative a share goes on
+    reroute         a graph that lets a share of the gradient through chosen edges
+
+Running
+
+    function        a graph compiled to a function of its variables: a Function
+    eval            the value of a graph, or of a nesting of them
+    scan            a loop as a node of the graph
+    unroll          the same loop as plain nodes
+    vmap            a function of one for many at once
+
+Graphs
+
+    draw            a picture, with measured values and gradients
+    simplify        rewritten until no rule fits
+    substitute      nodes replaced by others
+    toposort        all nodes, arguments first
+    free_variables  the variables that a graph reads
+    to_str          as text
+    to_latex        as LaTeX
+    save, load      as a JSON file
+    dumps, loads    as a JSON text
+    verify          whether a graph is sound
+
+Randomness, from explicit keys
+
+    key             a key, from a seed
+    fold_in         a new key, from one and a number
+    uniform         numbers of [0, 1)
+
+To extend it
+
+    Op, Attr        an operation in one record, and what an attribute of one is
+    register        an op of your own
+    implements      what a function of NumPy's does with expressions
+    rule, Rule      a rewrite of your own
+    RULES, LOOPS    the rewrites of graphs, and of loops
+    Backend, register_backend
+                    what runs a graph elsewhere
+
+Functions as the array API standard and NumPy have them
+
+    elementwise     abs acos acosh add asin asinh atan atan2 atanh cbrt ceil clip conj copysign cos
+                    cosh deg2rad divide erf exp exp2 expm1 floor floor_divide fmax fmin fmod
+                    heaviside hypot hypot_slope imag log log10 log1p log2 logaddexp logaddexp2
+                    maximum minimum multiply nan_to_num negative nextafter positive pow rad2deg
+                    real reciprocal relu remainder round sigmoid sigmoid_slope sign sinc sin sinh
+                    softplus sqrt square subtract tan tanh tanh_slope trunc unwrap
+    tests           allclose array_equal equal greater greater_equal isclose isfinite isinf isnan
+                    less less_equal logical_and logical_not logical_or logical_xor not_equal signbit
+    bits            bitwise_and bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift
+                    bitwise_xor
+    choice          select where
+    sums and such   all any average count_nonzero cumulative_prod cumulative_sum log_softmax
+                    logsumexp max mean median min nanmax nanmean nanmin nanprod nanstd nansum nanvar
+                    percentile prod ptp quantile softmax std sum trapezoid variance
+    shape           append array_split atleast_1d atleast_2d atleast_3d block broadcast_arrays
+                    broadcast_to column_stack concat delete diff dstack expand_dims flip hstack
+                    insert matrix_transpose meshgrid moveaxis pad permute_dims ravel repeat reshape
+                    roll rot90 split squeeze stack swapaxes tile tril triu unstack vstack
+    elements        argmax argmin argsort searchsorted sort take take_along_axis
+    products        convolve corrcoef correlate cov cross dot einsum inner kron matmul outer
+                    tensordot vdot vecdot
+    matrices        cholesky det diag diagonal eigh eigvalsh inv linalg matrix_norm matrix_power
+                    matrix_rank pinv qr slogdet solve svd svdvals trace vector_norm
+    curves          interp polyval
+    making          arange asarray empty empty_like eye from_dlpack full full_like linspace ones
+                    ones_like zeros zeros_like
+    types           TensorType astype bool can_cast finfo float32 float64 iinfo int16 int32 int64
+                    int8 isdtype result_type uint16 uint32 uint64 uint8
+    numbers         e inf nan newaxis pi
+
+Classes and errors
+
+    Expr            a node: what all of these make
+    Function        what `function` gives
+    Adjoints        what `adjoints` gives
+    MinigradError   the base of all errors that are raised on purpose: DTypeError, GradientError,
+                    GraphError, GraphFileError, NonFiniteError, OpenGraphError, OutOfRangeError,
+                    ShapeError
+"""
 
 from typing import TYPE_CHECKING, Any
 

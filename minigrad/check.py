@@ -156,8 +156,8 @@ def verify(outputs: Expr | Sequence[Expr]) -> None:
     Every op is the registered one, every type is what its rule infers, every node is the interned
     one, and no two variables share a name.
 
-    >>> from minigrad.graph.leaves import var
-    >>> verify(var("x") * 2.0)
+    >>> import minigrad as mg
+    >>> mg.verify(mg.var("x") * 2.0)
     """
     names: dict[str, Expr] = {}
     for node in toposort(outputs):

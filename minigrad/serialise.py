@@ -36,9 +36,9 @@ _NOT_DATA = frozenset({"backward", "body"})  # Python code, and what a backend c
 def dumps(outputs: Expr | Sequence[Expr]) -> str:
     """Expressions as JSON text. Raises GraphError for a graph that holds Python code.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x")
-    >>> loads(dumps(x * x)) is x * x
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> mg.loads(mg.dumps(x * x)) is x * x
     True
     """
     roots = [outputs] if isinstance(outputs, Expr) else as_items(outputs, "what is saved")

@@ -45,9 +45,9 @@ class _Style:
 def to_str(y: Expr, limit: int = LIMIT) -> str:
     """Python-like text of an expression, at most `limit` ops deep and wide.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x")
-    >>> to_str((x + 1.0) * x - 2.0 ** x)
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> mg.to_str((x + 1.0) * x - 2.0 ** x)
     '(x + 1) * x - 2 ^ x'
     """
     return _render(y, limit, _PLAIN)[0]
@@ -57,9 +57,9 @@ def to_str(y: Expr, limit: int = LIMIT) -> str:
 def to_latex(y: Expr, limit: int = LIMIT) -> str:
     r"""LaTeX source of an expression, at most `limit` ops.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x")
-    >>> print(to_latex(1.0 / (1.0 + x)))
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> print(mg.to_latex(1.0 / (1.0 + x)))
     \frac{1}{1 + x}
     """
     return _render(y, limit, _LATEX)[0]
@@ -68,8 +68,8 @@ def to_latex(y: Expr, limit: int = LIMIT) -> str:
 def op_text(node: Expr, operands: Sequence[str]) -> str:
     """One op as `to_str` writes it, with the given texts for its operands.
 
-    >>> from minigrad.graph.leaves import var
-    >>> op_text(var("x") + 1.0, ["·", "1"])
+    >>> import minigrad as mg
+    >>> op_text(mg.var("x") + 1.0, ["·", "1"])
     '· + 1'
     """
     return _plain_op(node, [(text, _ATOM) for text in operands])[0]
@@ -288,8 +288,8 @@ _LATEX = _Style(r"\cdots ", _latex_name, _latex_number, _latex_op)
 def summary(y: Expr) -> str:
     """One line on an expression: its name, its text, its type, and numbers that it holds.
 
-    >>> from minigrad.graph.leaves import param, var
-    >>> print(summary(var("x") * 2.0), summary(param("w", [0.5, 1.0])))
+    >>> import minigrad as mg
+    >>> print(summary(mg.var("x") * 2.0), summary(mg.param("w", [0.5, 1.0])))
     <Expr x * 2: float64> <Expr param 'w': float64(2,) = [0.5 1. ]>
     """
     name = "" if y.name is None else repr(plain(y.name[:1000], WIDEST))

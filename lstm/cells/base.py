@@ -210,8 +210,8 @@ class Cell(ShownAsCall, ABC, Generic[S]):
         The same integer gives the same values; a Generator is drawn from. Random biases were tried:
         one of 16 seeds then learned the adding problem late, and none with these.
 
-        >>> from lstm.cells import RNN
-        >>> {name: value.shape for name, value in RNN(2, 3).init(seed=0).items()}
+        >>> import lstm
+        >>> {name: value.shape for name, value in lstm.RNN(2, 3).init(seed=0).items()}
         {'W_h': (5, 3), 'b_h': (3,)}
         """
         rng = np.random.default_rng(seed)

@@ -24,9 +24,9 @@ class Stack(Derived):
     Raises ConfigError where there is none, where one does not fit the one before it, and for a name
     that is empty or has a dot in it.
 
-    >>> from lstm.cells import LSTM
-    >>> from lstm.layers import Dropout, Recurrent
-    >>> stack = Stack({"first": Recurrent(LSTM(2, 3)), "dropout": Dropout(3, 0.5)})
+    >>> import lstm
+    >>> first = lstm.Recurrent(lstm.LSTM(2, 3))
+    >>> stack = lstm.Stack({"first": first, "dropout": lstm.Dropout(3, 0.5)})
     >>> stack.input_size, stack.output_size, list(stack.shapes()["first"])[:2]
     (2, 3, ['W_f', 'W_i'])
     """

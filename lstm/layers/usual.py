@@ -69,8 +69,8 @@ def usual_stack(
         tokens, which an embedding turns into the cell's inputs.
     Raises ConfigError for what cannot be, or would do nothing.
 
-    >>> from lstm.cells import GRU
-    >>> list(usual_stack(GRU(2, 3), layers=2, dropout=0.5).layers)
+    >>> import lstm
+    >>> list(usual_stack(lstm.GRU(2, 3), layers=2, dropout=0.5).layers)
     ['layer1', 'dropout1', 'layer2']
     """
     check_layer(cell, Cell)

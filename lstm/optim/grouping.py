@@ -21,9 +21,9 @@ def groups(optimizers: Mapping[str, Optimizer]) -> Optimizer:
     Raises ConfigError, where the parameters are known (`init`), for a prefix that no parameter has,
     and for a parameter that no group takes; `sgd(0)` leaves a group as it is.
 
-    >>> from lstm.optim import adam, sgd
+    >>> import lstm
     >>> import minigrad as mg
-    >>> parts = groups({"embedding": sgd(0.1), "": adam(1e-3)})
+    >>> parts = lstm.optim.groups({"embedding": lstm.optim.sgd(0.1), "": lstm.optim.adam(1e-3)})
     >>> sorted(parts.init({"embedding.E": mg.param("E", [[0.0]]), "b": mg.param("b", [0.0])}))
     ['m.b', 's.b']
     """

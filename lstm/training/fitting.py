@@ -107,10 +107,9 @@ def fit(
     CheckpointError for a checkpoint that cannot be resumed; OutputError for a file that cannot be
     written: before training where that can be known.
 
-    >>> from lstm.cells import RNN
-    >>> from lstm.tasks import Adding
-    >>> model = Model.create(RNN(input_size=2, hidden_size=4), output_size=1, seed=0)
-    >>> fitted = fit(model, Adding(length=5), Settings(steps=20))
+    >>> import lstm
+    >>> model = lstm.Model.create(lstm.RNN(input_size=2, hidden_size=4), output_size=1, seed=0)
+    >>> fitted = lstm.fit(model, lstm.Adding(length=5), lstm.Settings(steps=20))
     >>> fitted.why, fitted.reports[-1].step, fitted.score.solved
     ('steps', 20, False)
     """

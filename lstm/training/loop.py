@@ -30,10 +30,9 @@ def train(model: Model, task: Task, settings: Settings | None = None) -> Iterato
 
     Raises ConfigError, at once, for what is no task and for a task that does not fit the model.
 
-    >>> from lstm.cells import RNN
-    >>> from lstm.tasks import Adding
-    >>> model = Model.create(RNN(input_size=2, hidden_size=4), output_size=1, seed=0)
-    >>> reports = list(train(model, Adding(length=5), Settings(steps=3)))
+    >>> import lstm
+    >>> model = lstm.Model.create(lstm.RNN(input_size=2, hidden_size=4), output_size=1, seed=0)
+    >>> reports = list(lstm.train(model, lstm.Adding(length=5), lstm.Settings(steps=3)))
     >>> [report.step for report in reports]
     [1, 2, 3]
     """

@@ -51,10 +51,10 @@ class Trainer:
     arithmetic is outside the graph. One step that meets a loss or a gradient that is not finite
     changes nothing, and raises TrainingError.
 
-    >>> from lstm.optim import sgd
+    >>> import lstm
     >>> w, x, seen = mg.param("w", 1.0), mg.var("x"), mg.param("seen", 0.0)
     >>> loss = mg.square(w * x)
-    >>> trainer = Trainer(loss, [x], {"w": w}, sgd(0.125), updates={seen: seen + x})
+    >>> trainer = lstm.Trainer(loss, [x], {"w": w}, lstm.optim.sgd(0.125), updates={seen: seen + x})
     >>> report = trainer.step(2.0)
     >>> report.step, report.loss, report.grad_norm
     (1, 4.0, 8.0)

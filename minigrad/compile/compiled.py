@@ -145,9 +145,9 @@ def function(
 
     Raises GraphError for a variable that is not among the inputs.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x, y = var("x"), var("y")
-    >>> f = function([x, y], {"sum": x + y, "product": x * y})
+    >>> import minigrad as mg
+    >>> x, y = mg.var("x"), mg.var("y")
+    >>> f = mg.function([x, y], {"sum": x + y, "product": x * y})
     >>> f(2.0, y=3.0)
     {'sum': np.float64(5.0), 'product': np.float64(6.0)}
     """

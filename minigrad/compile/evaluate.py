@@ -24,9 +24,9 @@ def eval(node: Any, bindings: Mapping[Any, Any] | None = None) -> Any:
 
     Returns arrays, NumPy scalars for shape (). Raises GraphError for a missing or unknown variable.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x")
-    >>> eval(x * x, {"x": 3.0})
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> mg.eval(x * x, {"x": 3.0})
     np.float64(9.0)
     """
     leaves, _ = flatten(node)

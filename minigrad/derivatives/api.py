@@ -30,10 +30,10 @@ def adjoints(y: Expr) -> Adjoints:
     is taken as it is, without rewrites. For y that is no scalar the cotangent is all ones.
     Raises DTypeError when y is not of a float dtype.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x")
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
     >>> y = x * x
-    >>> adj = adjoints(y)
+    >>> adj = mg.adjoints(y)
     >>> adj[x].eval({x: 3.0}), adj.edge(y, 0).eval({x: 3.0})
     (np.float64(6.0), np.float64(3.0))
     """
@@ -103,9 +103,9 @@ def grad(y: Expr, wrt: Any) -> Any:
     Zeros where y does not depend on `wrt`. Differentiate the result again for higher orders.
     Raises ShapeError when y is no scalar, DTypeError for dtypes that are not float.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x")
-    >>> str(grad(x**3, x))
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> str(mg.grad(x**3, x))
     '3 * x ^ 2'
     """
     _require_float(y, "differentiate")
@@ -121,9 +121,9 @@ def grad(y: Expr, wrt: Any) -> Any:
 def vjp(y: Expr, wrt: Any, cotangent: Any) -> Any:
     """Cotangent · ∂y/∂wrt (reverse mode); the cotangent has the shape of y.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x", (2,))
-    >>> vjp(x * x, x, [1.0, 10.0]).eval({x: [3.0, 4.0]})
+    >>> import minigrad as mg
+    >>> x = mg.var("x", (2,))
+    >>> mg.vjp(x * x, x, [1.0, 10.0]).eval({x: [3.0, 4.0]})
     array([ 6., 80.])
     """
     _require_float(y, "differentiate")
@@ -144,9 +144,9 @@ def vjp(y: Expr, wrt: Any, cotangent: Any) -> Any:
 def jvp(y: Expr, wrt: Any, tangent: Any) -> Expr:
     """∂y/∂wrt · tangent (forward mode); one tangent for each of `wrt`, of its shape.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x", (2,))
-    >>> jvp(x * x, x, [1.0, 0.0]).eval({x: [3.0, 4.0]})
+    >>> import minigrad as mg
+    >>> x = mg.var("x", (2,))
+    >>> mg.jvp(x * x, x, [1.0, 0.0]).eval({x: [3.0, 4.0]})
     array([6., 0.])
     """
     _require_float(y, "differentiate")
@@ -191,9 +191,9 @@ def jacobian(y: Expr, wrt: Any) -> Any:
 
     Its dtype is that of `wrt`, as a gradient's is.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x", (2,))
-    >>> jacobian(x * x, x).eval({x: [3.0, 4.0]})
+    >>> import minigrad as mg
+    >>> x = mg.var("x", (2,))
+    >>> mg.jacobian(x * x, x).eval({x: [3.0, 4.0]})
     array([[6., 0.],
            [0., 8.]])
     """
@@ -230,9 +230,9 @@ def _for_each_unit(like: Expr, derive: Callable[[Expr], Expr]) -> Expr:
 def hessian(y: Expr, wrt: Expr) -> Expr:
     """Second derivatives of a scalar, with shape wrt.shape + wrt.shape.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x", (2,))
-    >>> hessian(sum(x * x * x), x).eval({x: [1.0, 2.0]})
+    >>> import minigrad as mg
+    >>> x = mg.var("x", (2,))
+    >>> mg.hessian(mg.sum(x * x * x), x).eval({x: [1.0, 2.0]})
     array([[ 6.,  0.],
            [ 0., 12.]])
     """
@@ -244,9 +244,9 @@ def hessian(y: Expr, wrt: Expr) -> Expr:
 def hvp(y: Expr, wrt: Any, vector: Any) -> Any:
     """Hessian · vector for a scalar y: forward mode over reverse mode, one sweep each.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x", (2,))
-    >>> hvp(sum(x * x * x), x, [1.0, 0.0]).eval({x: [1.0, 2.0]})
+    >>> import minigrad as mg
+    >>> x = mg.var("x", (2,))
+    >>> mg.hvp(mg.sum(x * x * x), x, [1.0, 0.0]).eval({x: [1.0, 2.0]})
     array([6., 0.])
     """
     leaves, pack = _as_list(wrt)

@@ -63,9 +63,9 @@ def draw(
     each result that is read. Raises GraphError, also for an option that speaks of nodes which the
     graph has not; DTypeError for an option of another kind.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x")
-    >>> picture = draw(x * x + 1.0, at={x: 3.0}, grad=True)
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> picture = mg.draw(x * x + 1.0, at={x: 3.0}, grad=True)
     >>> print(picture.description)
     Gradients of x * x + 1: 3 nodes, 3 edges
       x, value 3, adjoint 6

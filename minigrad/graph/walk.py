@@ -27,9 +27,9 @@ def roots_of(outputs: Any) -> list[Expr]:
 def toposort(outputs: Expr | Iterable[Expr]) -> list[Expr]:
     """All nodes that the outputs depend on, each once, arguments before users.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x")
-    >>> [node.op.name for node in toposort(x)]
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> [node.op.name for node in mg.toposort(x)]
     ['var']
     """
     return list(walk(roots_of(outputs), lambda node: node.args))
@@ -105,9 +105,9 @@ def substitute(outputs: Any, replacements: dict[Expr, Any]) -> Any:
     A replacement must have the type of what it replaces (numbers are converted); what is inside
     a replacement is not replaced again. Raises ShapeError or DTypeError.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x")
-    >>> substitute(x, {x: 2.0}) is const(2.0)
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> mg.substitute(x, {x: 2.0}) is mg.const(2.0)
     True
     """
     roots = roots_of(outputs)

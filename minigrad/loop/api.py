@@ -57,17 +57,16 @@ def scan(
     variables; expressions of the surroundings that it uses become constants of the loop.
     Raises ShapeError or DTypeError, naming the carry, when its type changes.
 
-    >>> from minigrad.graph.leaves import const
-    >>> last, sums = scan(lambda c, x: (c + x, c + x), const(0.0), const([1.0, 2.0, 3.0]))
+    >>> import minigrad as mg
+    >>> last, sums = mg.scan(lambda c, x: (c + x, c + x), mg.const(0.0), mg.const([1.0, 2.0, 3.0]))
     >>> last.eval(), sums.eval()
     (np.float64(6.0), array([1., 3., 6.]))
 
     With truncate the derivative of this last carry reaches back two steps:
 
-    >>> import minigrad as mg
     >>> x = mg.var("x", (4,))
-    >>> last, _ = scan(lambda c, x: (2.0 * c + x, None), const(0.0), x)
-    >>> cut, _ = scan(lambda c, x: (2.0 * c + x, None), const(0.0), x, truncate=2)
+    >>> last, _ = mg.scan(lambda c, x: (2.0 * c + x, None), mg.const(0.0), x)
+    >>> cut, _ = mg.scan(lambda c, x: (2.0 * c + x, None), mg.const(0.0), x, truncate=2)
     >>> [mg.grad(y, x).eval({x: [1, 2, 3, 4]}).tolist() for y in (last, cut)]
     [[8.0, 4.0, 2.0, 1.0], [0.0, 0.0, 2.0, 1.0]]
     """
@@ -229,10 +228,10 @@ def _segments(
 def unroll(outputs: Any) -> Any:
     """The same expressions with every loop, nested ones too, as plain nodes.
 
-    >>> from minigrad.graph.leaves import var
-    >>> x = var("x")
-    >>> last, _ = scan(lambda c, _: (c * x, None), x, length=2)
-    >>> unroll(last) is x * x * x
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> last, _ = mg.scan(lambda c, _: (c * x, None), x, length=2)
+    >>> mg.unroll(last) is x * x * x
     True
     """
     roots = roots_of(outputs)
