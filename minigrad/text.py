@@ -23,7 +23,7 @@ from minigrad.ops.arithmetic import divide, pow, sqrt
 from minigrad.ops.core import AXES, BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
-from minigrad.ops.shape import PERMUTE
+from minigrad.ops.shape import CONCAT, PERMUTE
 from minigrad.types import Array
 
 LIMIT = 60  # occurrences of ops shown; what is deeper becomes an ellipsis
@@ -229,6 +229,7 @@ def _slice(entry: tuple[Any, ...], length: int) -> str:
     return f"{first}:{last}" + (f":{step}" if step != 1 else "")
 
 
+_ACCENTS = {"\u0302": r"\hat", "\u0303": r"\tilde", "\u0304": r"\bar", "\u0307": r"\dot"}
 _SPECIAL = {c: f"\\{c}" for c in "#$%&_{} "} | {
     "\\": r"\backslash ",
     "~": r"\sim ",
@@ -240,7 +241,10 @@ def _latex_name(name: str) -> str:
     """A name as LaTeX: one letter in italics with its subscript, words upright, all escaped."""
     base, _, sub = plain(name[:1000], WIDEST).partition("_")
     escaped = [_escaped(part) for part in (base, sub)]
-    head = escaped[0] if len(base) == 1 else rf"\mathrm{{{escaped[0]}}}"
+    if len(base) == 2 and base[1] in _ACCENTS:
+        head = f"{_ACCENTS[base[1]]}{{{_escaped(base[0])}}}"
+    else:
+        head = escaped[0] if len(base) == 1 else rf"\mathrm{{{escaped[0]}}}"
     if not sub:
         return head
     tail = escaped[1] if len(sub) == 1 else rf"\mathrm{{{escaped[1]}}}"
@@ -273,6 +277,8 @@ def _latex_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
     if op is PERMUTE and node.attrs[0] == (1, 0):
         return rf"{{{first}}}^{{\top}}", 8
     listed = [text for text, _ in parts]
+    if op is CONCAT and node.attrs[0] == node.ndim - 1:  # rows side by side, as on paper
+        return rf"\left[{', '.join(listed)}\right]", _ATOM
     listed += [rf"\mathrm{{{_escaped(f'{n}={x}')}}}" for n, x in _attributes(node)]
     return rf"\operatorname{{{_escaped(op.name)}}}\left({', '.join(listed)}\right)", _ATOM
 

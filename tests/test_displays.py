@@ -92,6 +92,9 @@ LATEX = {
     r"\operatorname{sum}\left(M\right)": mg.sum(M),
     r"\operatorname{astype}\left(v, \mathrm{dtype=float32}\right)": v.astype("float32"),
     r"x \cdot \mathrm{nan}": x * np.nan,
+    r"\left[v, v\right]": mg.concat([v, v]),
+    r"\operatorname{concat}\left(M, M, \mathrm{axis=0}\right)": mg.concat([M, M]),
+    r"\tilde{C}_{t} \cdot x": mg.var("C̃_t") * x,
     r"x \cdot \mathrm{a\ b\$}_{\mathrm{\%c}}": x * mg.var("a b$_%c"),
     r"x \cdot \mathrm{a\hat{\ }J\backslash b}": x * mg.var("a\n\\b"),
 }
@@ -165,6 +168,55 @@ def test_what_cannot_be_written_is_left_out_and_told():
     shown = bundle(Broken(), {"text/html": lambda: "<b>fine</b>"})
     assert shown["text/html"] == "<b>fine</b>"
     assert "Broken object at" in shown["text/plain"] and "MuteError" in shown["text/plain"]
+
+
+# --- cells ---------------------------------------------------------------------------------------
+
+
+def test_a_cell_shows_its_equations():
+    cell = lstm.LSTM(2, 3)
+    layer = r"\left(\left[h_{\mathrm{before}}, x\right] \, W_{%s} + b_{%s}\right)"
+    gates = [rf"{g} &= \sigma{layer}" % (g, g) for g in "fio"]
+    lines = [
+        *gates[:2],
+        rf"\tilde{{C}} &= \tanh{layer}" % ("C", "C"),
+        r"C &= f \cdot C_{\mathrm{before}} + i \cdot \tilde{C}",
+        gates[2],
+        r"h &= o \cdot \tanh\left(C\right)",
+    ]
+    shown = cell._repr_mimebundle_()
+    assert shown["text/latex"] == (r"$\begin{aligned} " + r" \\ ".join(lines) + r" \end{aligned}$")
+    assert shown["text/plain"] == repr(cell)
+
+
+@pytest.mark.parametrize("kind", lstm.CELLS.values(), ids=lstm.CELLS)
+def test_what_a_cell_shows_is_what_it_computes(kind):
+    """The formulas, one after the other, give the values of a step."""
+    cell, rng = kind(2, 3, "float64"), np.random.default_rng(0)
+    numbers: dict[str, Any] = cell.init(rng) | {"x": rng.normal(size=(1, 2))}
+    state = cell.state_type(*[rng.normal(size=(1, 3)) for _ in cell.state_type._fields])
+    numbers |= {f"{part}_before": value for part, value in state._asdict().items()}
+    params = {name: mg.const(numbers[name]) for name in cell.shapes()}
+    values = cell.compute(params, cell.state_type(*map(mg.const, state)), mg.const(numbers["x"]))
+    formulas = cell.formulas()
+    assert list(formulas) == list(values)
+    for symbol, formula in formulas.items():
+        read = {v: numbers[v.name] for v in mg.free_variables([formula])}
+        numbers[symbol] = formula.eval(read)
+        np.testing.assert_allclose(numbers[symbol], values[symbol].eval(), rtol=1e-12)
+        assert len(mg.to_latex(formula, 20)) < 1000
+
+
+def test_a_cell_that_fails_shows_why():
+    class Bad(lstm.RNN):
+        name = "bad"
+
+        def equations(self, params, state, x):
+            return {"h": state.h @ params["U"]}
+
+    shown = Bad(2, 3)._repr_mimebundle_()
+    assert set(shown) == {"text/plain"}
+    assert "ConfigError: the equations of cell bad read the parameter 'U'" in shown["text/plain"]
 
 
 # --- tables --------------------------------------------------------------------------------------

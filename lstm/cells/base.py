@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.errors import ConfigError, check_count
 from minigrad import Expr
-from minigrad.display import ShownAsCall
+from minigrad.display import ShownAsCall, bundle
 
 Params = Mapping[str, Expr]
 Values = dict[str, Expr]
@@ -169,6 +169,35 @@ class Cell(ShownAsCall, ABC, Generic[S]):
                     f"was {before.shape} before the step"
                 )
         return dict(values)
+
+    def formulas(self) -> dict[str, Expr]:
+        """The equations of a step by their symbols, each in those before it and in what it reads:
+        parameters by name, x, and the state before as h_before. Raises what `compute` raises.
+
+        >>> import lstm
+        >>> for symbol, formula in lstm.RNN(2, 3).formulas().items():
+        ...     print(symbol, "=", formula)
+        h = tanh(concat(h_before, x, axis=1) @ W_h + b_h)
+        """
+        params = {name: mg.var(name, shape, self.dtype) for name, shape in self.shapes().items()}
+        zeros = self.initial_state(1)._asdict()
+        before = {part: mg.var(f"{part}_before", z.shape, z.dtype) for part, z in zeros.items()}
+        x = mg.var("x", (1, self.input_size), self.dtype)
+        known: dict[Expr, Expr] = {}
+        written: dict[str, Expr] = {}
+        for symbol, value in self.compute(params, self.state_type(**before), x).items():
+            written[symbol] = mg.substitute(value, known)
+            known[value] = mg.var(symbol, value.shape, value.dtype)
+        return written
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What a notebook shows: the equations, and `repr`."""
+        return bundle(self, {"text/latex": self._latex})
+
+    def _latex(self) -> str:
+        formulas = self.formulas().items()
+        lines = [f"{mg.var(symbol).latex()} &= {mg.to_latex(y, 20)}" for symbol, y in formulas]
+        return r"$\begin{aligned} " + r" \\ ".join(lines) + r" \end{aligned}$"
 
     def step(self, params: Params, state: S, x: Expr) -> S:
         """The state after reading x (B, I). Raises ConfigError as `compute` does."""
