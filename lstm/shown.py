@@ -64,8 +64,8 @@ def _kind(layer: Layer) -> str:
 def _size(count: int) -> str:
     """Bytes in a few characters.
 
-    >>> _size(512), _size(13_722)
-    ('512 B', '13.4 KiB')
+    >>> _size(512), _size(13_722), _size(3 << 20), _size(5 << 30), _size(5 << 40)
+    ('512 B', '13.4 KiB', '3 MiB', '5 GiB', '5.12e+03 GiB')
     """
     unit = next(k for k in (3, 2, 1, 0) if count >= 1024**k or not k)
     return f"{count / 1024**unit:.3g} {('B', 'KiB', 'MiB', 'GiB')[unit]}"

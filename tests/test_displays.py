@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from op_cases import CASES
 
 import lstm
 import minigrad as mg
@@ -123,6 +124,9 @@ def test_long_expressions_are_cut_and_counted():
     for _ in range(40):  # 2^40 occurrences of 40 ops
         shared = shared * shared
     assert repr(shared).endswith(": float64, 40 ops>")
+    for _ in range(5):
+        shared = mg.sin(shared) + mg.cos(shared)
+    assert repr(shared).endswith(": float64, 55 ops>")
     wide = mg.sum(mg.stack([mg.var(f"a_long_name_{k}") for k in range(2000)]))
     assert len(repr(wide)) < 130
 
@@ -308,6 +312,8 @@ def test_a_function_says_what_goes_in_and_comes_out_and_what_fired():
     rows = cells(mg.function(many, [k * mg.sum(mg.stack(many)) for k in range(1, 8)])).rows
     assert rows[4] == ["", "and 5 more", ""] and rows[9] == ["", "and 3 more", ""]
     assert len(rows) == 10
+    rows = cells(mg.function(many[:5], mg.sum(mg.stack(many[:5])))).rows
+    assert rows[4] == ["", "and 1 more", ""] and len(rows) == 6
 
     steps = mg.var("steps", (5, 3))
     total, _ = mg.scan(lambda c, a: (c + W @ a, c), mg.const(np.zeros(4)), steps)
@@ -410,3 +416,13 @@ def test_no_text_of_a_table_is_code(name):
 
 def test_a_named_tuple_of_odd_things_is_a_line():
     assert in_a_line(lstm.Batch("a\nb", [1.0] * 1000)).isprintable()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_every_op_is_shown(case):
+    y = case.build(*case.variables(case.arrays()))
+    for node in {y, *mg.toposort(y)}:
+        assert repr(node).startswith("<Expr ") and len(repr(node)) < 200
+        source = latex(node)
+        assert source.count("{") - source.count(r"\{") == source.count("}") - source.count(r"\}")
+        assert source.count(r"\left") == source.count(r"\right")
