@@ -9,7 +9,7 @@ from lstm.cells import Values
 from lstm.layers import Written
 from lstm.params import Tree
 from minigrad import Expr
-from minigrad.display import in_a_line
+from minigrad.display import ShownAsTable, Table, in_a_line
 
 
 class Run(NamedTuple):
@@ -27,8 +27,8 @@ class Run(NamedTuple):
         return in_a_line(self)
 
 
-@dataclass(frozen=True)
-class Unrolled:
+@dataclass(frozen=True, repr=False)
+class Unrolled(ShownAsTable):
     """A model written out over T steps, as plain expressions. `states`, `values` and `xs` are those
     of the last recurrent layer, the one that reads forward; `layers` has all, by their places."""
 
@@ -36,6 +36,11 @@ class Unrolled:
     """What `Model.run` gives."""
     layers: dict[str, Written]
     main: Written
+
+    def _table(self) -> Table:
+        rows = [("output", repr(self.output.type))]
+        rows += [(place, ", ".join(part.values[0])) for place, part in self.layers.items()]
+        return Table(f"Model written out over {len(self.xs)} steps", rows)
 
     @property
     def output(self) -> Expr:

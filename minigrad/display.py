@@ -201,8 +201,12 @@ def _brief(value: Any) -> str:
         return f"{value:.4g}"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype}{value.shape or ''}"
-    if type(value) is tuple:
-        return f"({', '.join(map(_brief, value[:4]))}{', …' * (len(value) > 4)})"
+    if hasattr(value, "_asdict"):
+        return in_a_line(value)
+    if isinstance(value, (tuple, list)):
+        ends = "()" if isinstance(value, tuple) else "[]"
+        listed = [*map(_brief, value[:4]), *["…"] * (len(value) > 4)]
+        return f"{ends[0]}{', '.join(listed)}{ends[1]}"
     if isinstance(value, Mapping):
         return f"{{{', '.join(map(repr, value))}}}"
     return plain(repr(value)[:1000], WIDEST)

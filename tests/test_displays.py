@@ -386,6 +386,40 @@ def test_reports_scores_batches_and_runs_are_lines():
     assert repr(run) == ("Run(output=float32(5, 1), outputs=float32(20, 5, 4), last={'layer1'})")
 
 
+def test_what_training_holds_is_short():
+    model = lstm_of(4)
+    xs, ys = mg.var("xs", (20, 3, 2), "float32"), mg.var("ys", (3, 1), "float32")
+    loss = TASK.loss(model.output(xs), ys)
+    trainer = lstm.Trainer(loss, [xs, ys], model.params, lstm.optim.adam(0.1))
+    trainer.step(*TASK.batch(np.random.default_rng(0), 3))
+    count = 4 * (6 * 4 + 4) + 5
+    inputs = "(xs: float32(20, 3, 2), ys: float32(3, 1))"
+    assert repr(trainer) == f"<Trainer of {count} parameters on {inputs}, 1 step done>"
+    assert cells(trainer.state).rows == [
+        ["parameters", "10 tensors", f"{count} numbers"],
+        ["optimiser", "20 tensors", f"{2 * count} numbers"],
+        ["carried", "0 tensors", "0 numbers"],
+        ["random streams", "", ""],
+    ]
+    seen: list[lstm.Progress] = []
+    lstm.fit(model, TASK, lstm.Settings(steps=2), callback=seen.append)
+    assert re.fullmatch(
+        r"Progress\(step=2, steps=2, loss=[\d.]+, grad_norm=[\d.]+, sequences_per_second=[\d.e+]+, "
+        r"seconds_left=0, score=Score\(.*\), best=Score\(.*\)\)",
+        repr(seen[-1]),
+    )
+
+
+def test_what_is_written_out_is_short():
+    unrolled = lstm_of(4, layers=2).unroll(TASK.batch(np.random.default_rng(0), 5).xs)
+    shown = cells(unrolled)
+    assert shown.title == "Model written out over 20 steps"
+    values = "f, i, C̃, C, o, h"
+    assert shown.rows == [["output", "float32(5, 1)"], ["layer1", values], ["layer2", values]]
+    assert len(repr(unrolled.main)) < 1000
+    assert repr(mg.rule("twice", lambda a: a + a, lambda a: 2 * a)) == "<rule 'twice'>"
+
+
 def test_what_was_fitted_says_how_it_went():
     model = lstm_of(4)
     fitted = lstm.fit(model, TASK, lstm.Settings(steps=3), validate=0)

@@ -21,7 +21,7 @@ from lstm.cells import Values
 from lstm.errors import ConfigError, check_count, check_number
 from lstm.params import Tree, join
 from minigrad import Expr
-from minigrad.display import ShownAsCall
+from minigrad.display import ShownAsCall, in_a_line
 
 if TYPE_CHECKING:
     from typing import Self
@@ -137,6 +137,9 @@ class Written(NamedTuple):
     """What each of the T steps computes, by symbol, as the cell's `equations` give it."""
     xs: list[Expr]
     """The T inputs, each (B, I)."""
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
 
 class Looped(NamedTuple):

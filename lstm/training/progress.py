@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from lstm.training.evaluation import Score
 from lstm.training.settings import Settings
 from lstm.training.trainer import Report
+from minigrad.display import in_a_line
 
 
 class Progress(NamedTuple):
@@ -27,6 +28,9 @@ class Progress(NamedTuple):
     """The validation after this step, if there was one."""
     best: Score | None
     """The best validation so far."""
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
     def values(self) -> dict[str, Any]:
         """As plain values; scores only where they are there."""

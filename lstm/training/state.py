@@ -14,10 +14,11 @@ from lstm.params import check_names
 from lstm.training.settings import MOST
 from lstm.training.streams import check_stream, put_stream, stream_values
 from minigrad import Expr
+from minigrad.display import ShownAsTable, Table
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingState:
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainingState(ShownAsTable):
     """The parameters, what the optimiser remembers, what is carried on, how far it is.
 
     All that is a number lies in `minigrad.param` leaves, which the compiled step writes together,
@@ -42,6 +43,16 @@ class TrainingState:
     """How many steps were taken, a float64 scalar. A step draws one batch, so this is the position
     in the data, too."""
     streams: dict[str, np.random.Generator] = field(default_factory=dict)
+
+    def _table(self) -> Table:
+        """How many tensors and numbers there are of each kind."""
+        groups = {"parameters": self.params, "optimiser": self.optimizer, "carried": self.carried}
+        rows = [
+            (kind, f"{len(group)} tensors", f"{sum(p.size for p in group.values()):,} numbers")
+            for kind, group in groups.items()
+        ]
+        rows.append(("random streams", ", ".join(self.streams), ""))
+        return Table(f"Training state after {self.steps:,} steps", rows)
 
     @property
     def steps(self) -> int:

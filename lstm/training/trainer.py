@@ -91,6 +91,12 @@ class Trainer:
             self._inputs, [loss, norm, *outputs], updates=guarded, backend=backend
         )
 
+    def __repr__(self) -> str:
+        numbers = sum(p.size for p in self.state.params.values())
+        inputs = ", ".join(f"{x.name}: {x.type!r}" for x in self._inputs)
+        done = f"{self.state.steps:,} step{'s' * (self.state.steps != 1)} done"
+        return f"<Trainer of {numbers:,} parameters on ({inputs}), {done}>"
+
     def step(self, *values: Any) -> Report:
         """One step on one batch. Raises TrainingError, which names the op where a NaN was born."""
         loss, norm, *outputs = self._run(*values)

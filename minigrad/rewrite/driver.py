@@ -45,6 +45,9 @@ class Rule:
     twins: bool = False
     """Whether the node's two arguments are the same."""
 
+    def __repr__(self) -> str:
+        return f"<rule {self.name!r}{', exact' * self.exact}>"
+
 
 class RewriteLoopError(GraphError):
     """Rules that undo each other, or that make ever larger expressions."""
