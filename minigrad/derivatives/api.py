@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 
 from minigrad.derivatives.adjoints import Adjoints
+from minigrad.derivatives.sweep import Sweep
 from minigrad.derivatives.tangents import push_forward
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph.leaves import const, is_leaf, placeholder
@@ -133,8 +134,9 @@ def vjp(y: Expr, wrt: Any, cotangent: Any) -> Any:
     seed = _like(cotangent, y, "cotangent")
 
     def derive(stable: Expr, by: Sequence[Expr], order: Sequence[Expr]) -> list[Expr]:
-        adjoint = Adjoints(stable, seed, by, order)
-        return [adjoint[w] for w in by]
+        sweep = Sweep(order, {stable: seed}, by)
+        adjoints = [sweep.get(w) for w in by]
+        return [zeros_like(w) if a is None else a for w, a in zip(by, adjoints, strict=True)]
 
     with gc_paused():
         return pack(_with_stable(y, leaves, derive))

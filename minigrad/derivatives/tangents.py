@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from minigrad.derivatives.adjoints import (
-    Adjoints,
+from minigrad.derivatives.masked import Masked
+from minigrad.derivatives.sweep import (
+    Sweep,
     active_nodes,
     edge_terms,
     partial_of,
     sum_or_none,
     times,
 )
-from minigrad.derivatives.masked import Masked
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr, describe, gc_paused, make
 from minigrad.graph.origin import origins
 from minigrad.graph.walk import toposort
 from minigrad.ops.core import full_like, sum
+from minigrad.ops.creation import ones_like
 
 
 def push_forward(
@@ -75,10 +76,14 @@ def _transposed_vjp(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
         for tangent, term in zip(tangents, edge_terms(u, node), strict=True)
         if tangent is not None and term is not None
     )
-    adjoint = None if total is None else Adjoints(total, wrt=[u]).get(u)
+    adjoint = None if total is None else _derivative(total, u)
     if adjoint is not None and u in frozenset(toposort(adjoint)):
         raise GraphError(
             f"the backward of {describe(node)} is not linear in its cotangent; "
             "forward mode needs that"
         )
     return adjoint
+
+
+def _derivative(total: Expr, u: Expr) -> Expr | None:
+    return Sweep(toposort(total), {total: ones_like(total)}, [u]).get(u)

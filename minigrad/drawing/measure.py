@@ -14,7 +14,8 @@ import numpy as np
 
 from minigrad.compile.binding import resolve
 from minigrad.compile.compiled import function
-from minigrad.derivatives.adjoints import Adjoints, edge_terms
+from minigrad.derivatives.adjoints import Adjoints
+from minigrad.derivatives.sweep import edge_terms
 from minigrad.drawing.amount import UNCONNECTED, Amount
 from minigrad.drawing.theme import Scale
 from minigrad.graph.leaves import const

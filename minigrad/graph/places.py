@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import PLACEHOLDER
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import toposort
+
+if TYPE_CHECKING:
+    from minigrad.derivatives.sweep import Reverse
 
 _MOST_LISTED = 20
 
@@ -44,6 +47,15 @@ class Inside(Protocol):
     @property
     def after(self) -> Expr | None:
         """The node with segments that this one goes on from; None where it is the first."""
+
+    def values(self, exprs: Sequence[Expr]) -> list[Expr]:
+        """Expressions of its nodes, for all steps: a new first axis."""
+
+    def back(self, cotangents: Sequence[Expr | None], gates: Sequence[Place]) -> Reverse:
+        """What comes back through the steps, of cotangents of its results, one for each channel.
+
+        Of two, what comes to one of the gates, places within, goes over to the first channel.
+        """
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,6 +96,15 @@ class Spot:
         """The loops that the user wrote, from the outermost: one place's, without segments."""
         return _written(self.places[0].loops)
 
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """How many there are of each of these loops."""
+        counts: list[dict[int, int]] = [{} for _ in self.loops]
+        for turns, places in self.parts.items():
+            for count, turn, steps in zip(counts, turns, steps_of(places[0].loops), strict=True):
+                count[turn] = steps
+        return tuple([sum(count.values()) for count in counts])
+
     def __repr__(self) -> str:
         loops = [f", in the loop made at {loop.origin}" for loop in reversed(self.loops)]
         return f"<{describe(self.node)}{''.join(loops)}>"
@@ -92,6 +113,19 @@ class Spot:
 def _written(loops: Sequence[Expr]) -> tuple[Expr, ...]:
     """Without loops over a single segment."""
     return tuple([n for k, n in enumerate(loops) if not k or not inside_of(loops[k - 1]).segments])
+
+
+def steps_of(loops: Sequence[Expr]) -> tuple[int, ...]:
+    """The steps of each loop that the user wrote, of nested loops and segments."""
+    steps: list[int] = []
+    cut = False
+    for inside in map(inside_of, loops):
+        if cut:
+            steps[-1] *= inside.steps
+        else:
+            steps.append(inside.steps)
+        cut = inside.segments
+    return tuple(steps)
 
 
 def inside_of(node: Expr) -> Inside:

@@ -1,142 +1,31 @@
-"""The derivatives of a loop: a loop the other way round, and one that carries tangents.
-
-The body of the reverse loop is the derivative of the body; what that reads of the forward pass, the
-forward loop gives out as extra outputs.
-"""
+"""The derivatives of a loop: a loop the other way round, and one that carries tangents."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias, cast
+from typing import cast
 
-from minigrad.derivatives.adjoints import Adjoints, sum_or_none
-from minigrad.derivatives.conditions import masked_by, widened
-from minigrad.derivatives.support import Support
 from minigrad.derivatives.tangents import push_forward
 from minigrad.graph.leaves import placeholder
-from minigrad.graph.node import Expr
-from minigrad.loop.body import Body, Call
-from minigrad.loop.residuals import gather_factors, residuals
-from minigrad.ops.core import full, is_zero, sum
-from minigrad.ops.tuples import item, tuple_of
+from minigrad.graph.node import Expr, Terms
+from minigrad.loop.body import Call
+from minigrad.loop.reverse import Arriving, Channel, plain_step_back, run_back
+from minigrad.ops.core import full
+from minigrad.ops.tuples import tuple_of
 from minigrad.rewrite.rules import stabilise
-from minigrad.types import BOOL, Shape, TensorType, TupleType
-
-# --- reverse mode ------------------------------------------------------------------------------
+from minigrad.types import TupleType
 
 
-_ABSENT = "absent"
-_Y: TypeAlias = "str | Shape | None"
-"""What is known of the cotangent of a y: that there is none, or the shape of its mask in a step."""
-
-
-class _Backward:
-    """The derivative of a body: what a step of the reverse loop computes, and what it reads.
-
-    cotangents: placeholders for those of the outputs, None for what has none.
-    masks: {cotangent of an output of the steps: a placeholder for where it may be other than 0},
-        where that is known.
-    terms: {input of the body: what a reverse step makes of the cotangents for it}, without those
-        that nothing depends on.
-    live: {input of a step: where its term may be other than 0}, where that is known.
-    residuals: the values of the forward step that the terms read.
-    """
-
-    def __init__(self, body: Body, ys: Sequence[_Y]) -> None:
-        outputs = stabilise(body.outputs)
-        absent = [*(False for _ in body.carries), *(y == _ABSENT for y in ys)]
-        self.cotangents = [
-            placeholder("cotangent", o.type) if o.type.is_float and not a else None
-            for o, a in zip(outputs, absent, strict=True)
-        ]
-        self.masks = {
-            u: placeholder("mask", TensorType(y, BOOL))
-            for u, y in zip(self.cotangents[body.n_carry :], ys, strict=True)
-            if u is not None and isinstance(y, tuple)
-        }
-        pairs = zip(outputs, self.cotangents, strict=True)
-        total = sum_or_none(sum(o * self._masked(u)) for o, u in pairs if u is not None)
-        wrt = [v for v in body.inputs if v.type.is_float]
-        by_input: dict[Expr, Expr] = {}
-        if total is not None:
-            adjoint = Adjoints(total, wrt=wrt)
-            by_input = {v: adjoint[v] for v in body.inputs if v in adjoint}
-        support = Support()
-        conditions = {v: support.condition(by_input[v]) for v in body.xs if v in by_input}
-        live = {v: c for v, c in conditions.items() if c is not None}
-        seeds = [*(u for u in self.cotangents if u is not None), *self.masks.values()]
-        terms = gather_factors([*by_input.values(), *live.values()], seeds)
-        self.terms = dict(zip(by_input, terms, strict=False))
-        self.live = dict(zip(live, terms[len(by_input) :], strict=True))
-        self.residuals = residuals(body, outputs, terms, seeds)
-
-    def _masked(self, cotangent: Expr) -> Expr:
-        mask = self.masks.get(cotangent)
-        return cotangent if mask is None else masked_by([mask], cotangent)
-
-
-def _backward(body: Body, ys: tuple[_Y, ...]) -> _Backward:
-    key = ("backward", ys)
-    if key not in body.derived:
-        body.derived[key] = _Backward(body, ys)
-    return cast(_Backward, body.derived[key])
-
-
-def scan_vjp(cotangent: Expr, out: Expr) -> list[Expr | None]:
+def scan_vjp(cotangent: Expr, out: Expr) -> Terms:
     """The adjoint terms of all arguments, by one loop the other way round."""
     call = Call.of(out)
-    body, n = call.body, call.body.n_carry
-    outputs = [item(cotangent, k) for k in range(len(body.outputs))]
-    masks = [None if is_zero(ct) else Support().condition(ct) for ct in outputs[n:]]
-    ys = [
-        _ABSENT if is_zero(ct) else None if m is None else m.shape[1:]
-        for ct, m in zip(outputs[n:], masks, strict=True)
-    ]
-    back = _backward(body, tuple(ys))
+    arriving = Arriving(call.body, cotangent)
+    back = plain_step_back(call.body, arriving.ys)
     if not back.terms:
         return [None] * len(out.args)
-    pairs = list(zip(back.cotangents, outputs, strict=True))
-
-    # The forward loop once more, giving out the residuals too. Loops that differ in their outputs
-    # only are merged when the graph is compiled.
-    wide = Body(body.inputs, (*body.outputs, *back.residuals), n, body.n_x)
-    stacks = replace(call.loop, body=wide).of(out.op, out.args)[len(body.outputs) :]
-
-    # A step of the reverse loop: cotangents and sums for the constants are carried.
-    carried = [v for v in body.carries if v.type.is_float]
-    sums = {v: placeholder("sum", v.type) for v in body.constants if v in back.terms}
-    emitted = [v for v in body.xs if v in back.terms]
-    reverse = replace(
-        call,
-        loop=replace(call.loop, reverse=not call.loop.reverse),
-        init={u: ct for u, ct in pairs[:n] if u is not None}
-        | {total: full(0, total.type) for total in sums.values()},
-        xs={u: ct for u, ct in pairs[n:] if u is not None}
-        | {
-            back.masks[u]: widened(m, (call.loop.length, *m.shape[1:]))
-            for u, m in zip(back.cotangents[n:], masks, strict=True)
-            if u is not None and m is not None
-        }
-        | dict(zip(back.residuals, stacks, strict=True))
-        | dict(call.xs),
-    )
-    results = reverse.giving(
-        [
-            *(back.terms.get(v, full(0, v.type)) for v in carried),
-            *(total + back.terms[v] for v, total in sums.items()),
-            *(back.terms[v] for v in emitted),
-            *back.live.values(),
-        ]
-    )
-    by_input = dict(zip((*carried, *sums, *emitted), results, strict=False))
-    # What a step left out, nothing before the loop takes in again.
-    for v, mask in zip(back.live, results[len(by_input) :], strict=True):
-        by_input[v] = masked_by([mask], by_input[v])
-    return [by_input.get(v) for v in body.inputs]
-
-
-# --- forward mode ------------------------------------------------------------------------------
+    (terms,), _ = run_back(call, [Channel(call, back, arriving)])
+    return terms
 
 
 def scan_jvp(out: Expr, tangents: Sequence[Expr | None]) -> Expr:

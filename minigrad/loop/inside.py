@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from minigrad.graph.node import Expr
-from minigrad.graph.places import note_images
+from minigrad.graph.places import Place, note_images
 from minigrad.graph.walk import first_where, map_graph, toposort, walk
 from minigrad.loop.body import Body, Call, Loop
+from minigrad.loop.reverse import LoopReverse, beside
 from minigrad.ops.tuples import ITEM
 
 
@@ -85,6 +86,17 @@ class LoopInside:
         items = [(s.args[0], *s.attrs) for s in starts]
         in_turn = all(x is before and k == j for j, (x, k) in enumerate(items))
         return before if whole and in_turn else None
+
+    def values(self, exprs: Sequence[Expr]) -> list[Expr]:
+        """Expressions of a step's nodes, for all steps; an input's are those of the loop's own."""
+        stacks = dict(self.call.xs)
+        asked = list(dict.fromkeys([e for e in exprs if e not in stacks]))
+        stacks |= dict(zip(asked, beside(self.call, asked), strict=True)) if asked else {}
+        return [stacks[e] for e in exprs]
+
+    def back(self, cotangents: Sequence[Expr | None], gates: Sequence[Place]) -> LoopReverse:
+        """What comes back through the steps, of cotangents of the results, one for each channel."""
+        return LoopReverse(self.call, cotangents, gates)
 
 
 def scan_inside(node: Expr) -> LoopInside:

@@ -1,0 +1,260 @@
+"""The reverse sweep: every node's adjoint, and every edge's own term of the chain rule.
+
+It reads what each op states about itself and knows no op by name. What is structurally zero is None
+until somebody asks for a tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from minigrad.derivatives.masked import Masked
+from minigrad.errors import GraphError
+from minigrad.graph.node import Expr, Terms, gc_paused
+from minigrad.graph.origin import origins
+from minigrad.graph.places import Place, inside_of
+from minigrad.ops.core import full_like, is_zero, uniform_value
+from minigrad.ops.tuples import TUPLE, tuple_of
+
+EdgeTerms: TypeAlias = dict[tuple[Expr, int], Expr]
+
+
+# --- one edge ----------------------------------------------------------------------------------
+
+
+def times(factor: Expr, partial: Expr | int | None, masked: Masked) -> Expr | None:
+    """cotangent or tangent × local derivative, with the factors 1, -1 and 0 left out."""
+    if partial is None:
+        return None
+    if isinstance(partial, int):
+        return factor if partial == 1 else masked.negated(factor)
+    if partial.type is not factor.type:
+        raise GraphError(f"a partial derivative is {partial.type!r} where {factor.type!r} is due")
+    if uniform_value(partial) == 1:
+        return factor
+    return partial if uniform_value(factor) == 1 else masked.times(factor, partial)
+
+
+def partial_of(node: Expr, i: int) -> Expr | int | None:
+    assert node.op.partials is not None
+    partial = node.op.partials[i]
+    if not callable(partial):
+        return partial
+    value = partial(node, *node.args)
+    return full_like(node, value) if isinstance(value, (int, float)) else value
+
+
+def edge_terms(
+    cotangent: Expr,
+    node: Expr,
+    active: Container[Expr] | None = None,
+    masked: Masked | None = None,
+) -> Terms:
+    """What each argument of a node gets of the node's cotangent.
+
+    None without dependence; what is not among the active nodes, if they are given, may be None too.
+    """
+    op = node.op
+    masked = Masked() if masked is None else masked
+    if op.partials is not None:
+        return [
+            times(cotangent, partial_of(node, i), masked)
+            if active is None or arg in active
+            else None
+            for i, arg in enumerate(node.args)
+        ]
+    rule = op.transpose or op.vjp
+    if rule is None:
+        return (None,) * len(node.args)
+    terms = _checked(rule(cotangent, node), node)
+    return terms if op.jointly else masked.terms(terms, cotangent, node)
+
+
+def _checked(terms: Terms, node: Expr) -> Terms:
+    """The terms of a rule. Raises GraphError unless there is one of the right type for each."""
+    if not isinstance(terms, (tuple, list)) or len(terms) != len(node.args):
+        raise GraphError(
+            f"the derivative of {node.op.name} must give a tuple of {len(node.args)} terms, one "
+            f"for each argument, None for none; it gave {terms!r:.80}"
+        )
+    for i, (term, arg) in enumerate(zip(terms, node.args, strict=True)):
+        if term is not None and term.type is not arg.type:
+            raise GraphError(
+                f"the derivative of {node.op.name} gives argument {i} a term of type "
+                f"{term.type!r}; the argument is {arg.type!r}"
+            )
+    return terms
+
+
+def sum_or_none(terms: Iterable[Expr | None]) -> Expr | None:
+    total: Expr | None = None
+    for term in terms:
+        total = term if total is None else total if term is None else added(total, term)
+    return total
+
+
+def added(a: Expr, b: Expr) -> Expr:
+    """a + b; of tuples item by item, where most items are zero."""
+    if a.op is not TUPLE:
+        return a + b
+    pairs = zip(a.args, b.args, strict=True)
+    return tuple_of([y if is_zero(x) else x if is_zero(y) else x + y for x, y in pairs])
+
+
+# --- the reverse sweep -------------------------------------------------------------------------
+
+
+def active_nodes(order: Sequence[Expr], wrt: Sequence[Expr] | None) -> set[Expr]:
+    """The float nodes through which a derivative towards `wrt` (None: any leaf) can flow."""
+    chosen = None if wrt is None else set(wrt)
+    active: set[Expr] = set()
+    for node in order:
+        if not node.type.is_float:
+            continue
+        starts = chosen is None or node in chosen
+        if starts or (not node.op.no_gradient and any(a in active for a in node.args)):
+            active.add(node)
+    return active
+
+
+class Reverse(Protocol):
+    """What comes back through the steps of a node that runs a graph, as its op makes it."""
+
+    @property
+    def sweep(self) -> Sweep:
+        """The sweep over the graph of a step, of expressions of what the step has."""
+
+    def terms(self) -> Sequence[Terms]:
+        """For each channel, what the arguments of the node get."""
+
+    def stacks(self, exprs: Sequence[Expr]) -> list[Expr]:
+        """Expressions of a step's values and cotangents, for all steps: a new first axis."""
+
+
+class Sweep:
+    """One reverse sweep over a graph.
+
+    order: the nodes, arguments before users.
+    seeds: {node: what its cotangent gets from outside of the graph}.
+    wrt: the nodes that adjoints are wanted of; None for all.
+    """
+
+    def __init__(
+        self,
+        order: Sequence[Expr],
+        seeds: Mapping[Expr, Expr],
+        wrt: Sequence[Expr] | None = None,
+        below: Mapping[Expr, Sequence[Place]] | None = None,
+    ) -> None:
+        self.order = order
+        self._below = below or {}
+        self.terms: EdgeTerms = {}
+        self.seeds = seeds
+        self._active = active_nodes(order, wrt)
+        self._masked = Masked()
+        self._reverse: dict[Expr, Reverse] = {}
+        self._adjoints = {node: ct for node, ct in seeds.items() if node in self._active}
+        with origins() as mark, gc_paused():
+            self._run(mark)
+
+    def _run(self, mark: Callable[[Expr], None]) -> None:
+        adjoint = self._adjoints
+        for node in reversed(self.order):
+            if node in adjoint and node.args:
+                mark(node)
+                for i, term in self._passed_back(node, adjoint[node]):
+                    self.terms[node, i] = term
+                    _add_term(adjoint, node.args[i], term)
+
+    def _passed_back(self, node: Expr, cotangent: Expr) -> Iterator[tuple[int, Expr]]:
+        terms = edge_terms(cotangent, node, self._active, self._masked)
+        return self._flowing(node, terms)
+
+    def _flowing(self, node: Expr, terms: Terms) -> Iterator[tuple[int, Expr]]:
+        """What the arguments get through which a derivative flows, and which they are."""
+        for i, term in enumerate(terms):
+            if term is not None and node.args[i] in self._active:
+                yield i, term
+
+    def get(self, node: Expr) -> Expr | None:
+        """The adjoint of a node; None where no differentiable path leads to it."""
+        return self._adjoints.get(node)
+
+    def parts(self, node: Expr) -> list[Expr | None]:
+        """The adjoint of a node by channels, of which a plain sweep has one."""
+        return [self.get(node)]
+
+    def within(self, node: Expr) -> Reverse | None:
+        """What goes on in a node that runs a graph; None where nothing comes back to it."""
+        if node not in self._reverse:
+            parts = self.parts(node)
+            if all(part is None for part in parts):
+                return None
+            self._reverse[node] = inside_of(node).back(parts, self._below.get(node, ()))
+        return self._reverse[node]
+
+
+class Split(Sweep):
+    """A sweep in two channels: what has passed one of some nodes, and what went around them.
+
+    seeds: of what goes around; passed: of what has passed one already.
+    gates: the places of those nodes, in this graph or within its nodes.
+    until: the nodes that are wanted: the sweep ends at the last of them; None for all.
+    """
+
+    def __init__(
+        self,
+        order: Sequence[Expr],
+        seeds: Mapping[Expr, Expr],
+        passed: Mapping[Expr, Expr],
+        gates: Iterable[Place],
+        wrt: Sequence[Expr] | None = None,
+        until: Iterable[Expr] | None = None,
+    ) -> None:
+        self._gates: set[Expr] = set()
+        below: dict[Expr, list[Place]] = {}
+        for place in gates:
+            if place.loops:
+                inner = Place(place.loops[1:], place.node)
+                below.setdefault(place.loops[0], []).append(inner)
+            else:
+                self._gates.add(place.node)
+        self._until = set(order if until is None else until)
+        self._passed = dict(passed)
+        super().__init__(order, seeds, wrt, below)
+
+    def _run(self, mark: Callable[[Expr], None]) -> None:
+        left = len(self._until)
+        for node in reversed(self.order):
+            if node in self._gates and node in self._adjoints:
+                _add_term(self._passed, node, self._adjoints.pop(node))
+            left -= node in self._until
+            if not left:
+                break
+            if node.args and (node in self._passed or node in self._adjoints):
+                mark(node)
+                for sums, terms in zip(self._channels, self._terms_of(node), strict=True):
+                    for i, term in self._flowing(node, terms):
+                        _add_term(sums, node.args[i], term)
+
+    @property
+    def _channels(self) -> tuple[dict[Expr, Expr], dict[Expr, Expr]]:
+        return self._passed, self._adjoints
+
+    def _terms_of(self, node: Expr) -> Sequence[Terms]:
+        """What the arguments of a node get, by channels."""
+        if node in self._below and (reverse := self.within(node)) is not None:
+            return reverse.terms()
+        return [
+            () if ct is None else edge_terms(ct, node, self._active, self._masked)
+            for ct in self.parts(node)
+        ]
+
+    def parts(self, node: Expr) -> list[Expr | None]:
+        return [sums.get(node) for sums in self._channels]
+
+
+def _add_term(sums: dict[Expr, Expr], node: Expr, term: Expr) -> None:
+    before = sums.get(node)
+    sums[node] = term if before is None else added(before, term)

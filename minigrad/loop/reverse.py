@@ -1,0 +1,244 @@
+"""Loops the other way round: what comes back through the steps of a loop, in one channel or two.
+
+The body of the reverse loop is the derivative of the body; what that reads of the forward pass, the
+forward loop gives out as extra outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias, cast
+
+from minigrad.derivatives.conditions import masked_by, widened
+from minigrad.derivatives.support import Support
+from minigrad.derivatives.sweep import Split, Sweep, added
+from minigrad.graph.leaves import placeholder
+from minigrad.graph.node import Expr, Terms
+from minigrad.graph.places import Place
+from minigrad.graph.walk import toposort
+from minigrad.loop.body import Body, Call
+from minigrad.loop.residuals import gather_factors, residuals
+from minigrad.ops.batch import stacked
+from minigrad.ops.core import full, is_zero
+from minigrad.ops.tuples import item, tuple_of
+from minigrad.rewrite.rules import stabilise
+from minigrad.types import BOOL, Shape, TensorType
+
+_ABSENT = "absent"
+_Y: TypeAlias = "str | Shape | None"
+"""What is known of the cotangent of a y: that there is none, or the shape of its mask in a step."""
+
+
+class Arriving:
+    """The cotangents of a loop's results, stacked, and where they may be other than 0.
+
+    ys: what is known of those of the outputs of the steps.
+    """
+
+    def __init__(self, body: Body, cotangent: Expr) -> None:
+        self.cotangents = [item(cotangent, k) for k in range(len(body.outputs))]
+        stacks = self.cotangents[body.n_carry :]
+        self.masks = [None if is_zero(ct) else Support().condition(ct) for ct in stacks]
+        self.ys: tuple[_Y, ...] = tuple(
+            [
+                _ABSENT if is_zero(ct) else None if m is None else m.shape[1:]
+                for ct, m in zip(stacks, self.masks, strict=True)
+            ]
+        )
+
+
+class Seeds:
+    """What stands in a step for the cotangents of its outputs.
+
+    cotangents: placeholders for those of the outputs, None for what has none.
+    masks: {cotangent of an output of the steps: a placeholder for where it may be other than 0},
+        where that is known.
+    """
+
+    def __init__(self, body: Body, ys: Sequence[_Y]) -> None:
+        absent = [*(False for _ in body.carries), *(y == _ABSENT for y in ys)]
+        self.cotangents = [
+            placeholder("cotangent", o.type) if o.type.is_float and not a else None
+            for o, a in zip(body.outputs, absent, strict=True)
+        ]
+        self.masks = {
+            u: placeholder("mask", TensorType(y, BOOL))
+            for u, y in zip(self.cotangents[body.n_carry :], ys, strict=True)
+            if u is not None and isinstance(y, tuple)
+        }
+
+    @property
+    def variables(self) -> list[Expr]:
+        """All of them."""
+        return [*(u for u in self.cotangents if u is not None), *self.masks.values()]
+
+    def of(self, outputs: Sequence[Expr]) -> dict[Expr, Expr]:
+        """What comes to the outputs of a step from outside of it."""
+        seeds: dict[Expr, Expr] = {}
+        for o, u in zip(outputs, self.cotangents, strict=True):
+            if u is not None:
+                mask = self.masks.get(u)
+                ct = u if mask is None else masked_by([mask], u)
+                seeds[o] = added(seeds[o], ct) if o in seeds else ct
+        return seeds
+
+
+class StepBack:
+    """What one step passes back of the cotangents of its outputs.
+
+    terms: {input of the body: what a reverse step makes of the cotangents for it}, without those
+        that nothing depends on.
+    live: {input of a step: where its term may be other than 0}, where that is known.
+    residuals: the values of the forward step that the terms read.
+    """
+
+    def __init__(
+        self, body: Body, outputs: Sequence[Expr], seeds: Seeds, by_input: Mapping[Expr, Expr]
+    ) -> None:
+        self.seeds = seeds
+        support = Support()
+        conditions = {v: support.condition(by_input[v]) for v in body.xs if v in by_input}
+        live = {v: c for v, c in conditions.items() if c is not None}
+        terms = gather_factors([*by_input.values(), *live.values()], seeds.variables)
+        self.terms = dict(zip(by_input, terms, strict=False))
+        self.live = dict(zip(live, terms[len(by_input) :], strict=True))
+        self.residuals = residuals(body, outputs, terms, seeds.variables)
+
+
+def plain_step_back(body: Body, ys: tuple[_Y, ...]) -> StepBack:
+    """The derivative of a body, kept with it."""
+    key = ("backward", ys)
+    if key not in body.derived:
+        seeds, outputs = Seeds(body, ys), stabilise(body.outputs)
+        wrt = [v for v in body.inputs if v.type.is_float]
+        sweep = Sweep(toposort(outputs), seeds.of(outputs), wrt)
+        by_input = {v: ct for v in body.inputs if (ct := sweep.get(v)) is not None}
+        body.derived[key] = StepBack(body, outputs, seeds, by_input)
+    return cast(StepBack, body.derived[key])
+
+
+# --- the loop back -------------------------------------------------------------------------------
+
+
+class Channel:
+    """One cotangent on its way back through all steps, and what it does in the reverse loop.
+
+    init, xs: what the variables of the reverse step stand for outside.
+    carried, given: what a reverse step makes: cotangents of the carries and sums for the constants;
+        terms of the inputs of the step, and where these may be other than 0.
+    """
+
+    def __init__(self, call: Call, back: StepBack, arriving: Arriving) -> None:
+        body, n, terms = call.body, call.body.n_carry, back.terms
+        self.back, self.body = back, body
+        pairs = list(zip(back.seeds.cotangents, arriving.cotangents, strict=True))
+        self._moving = [v for v in body.carries if v.type.is_float]
+        self._sums = {v: placeholder("sum", v.type) for v in body.constants if v in terms}
+        self._emitted = [v for v in body.xs if v in terms]
+        self._never = [v for v in self._moving if v not in terms and call.loop.length]
+        self.init = {u: ct for u, ct in pairs[:n] if u is not None}
+        self.init |= {total: full(0, total.type) for total in self._sums.values()}
+        self.xs = {u: ct for u, ct in pairs[n:] if u is not None}
+        for (u, _), mask in zip(pairs[n:], arriving.masks, strict=True):
+            if u is not None and mask is not None:
+                whole = (call.loop.length, *mask.shape[1:])
+                self.xs[back.seeds.masks[u]] = widened(mask, whole)
+        self.carried = [terms.get(v, full(0, v.type)) for v in self._moving]
+        self.carried += [total + terms[v] for v, total in self._sums.items()]
+        self.given = [*(terms[v] for v in self._emitted), *back.live.values()]
+
+    def terms(self, ends: Iterator[Expr], stacks: Iterator[Expr]) -> list[Expr | None]:
+        """What the arguments of the loop get, of the results of the reverse loop."""
+        by_input = {v: next(ends) for v in (*self._moving, *self._sums)}
+        by_input |= {v: next(stacks) for v in self._emitted}
+        # What a step left out, nothing before the loop takes in again.
+        by_input |= {v: masked_by([next(stacks)], by_input[v]) for v in self.back.live}
+        for v in self._never:
+            del by_input[v]
+        return [by_input.get(v) for v in self.body.inputs]
+
+
+def run_back(
+    call: Call, channels: Sequence[Channel], asked: Sequence[Expr] = ()
+) -> tuple[list[Terms], list[Expr]]:
+    """One loop back through all steps, for all channels.
+
+    asked: expressions of what a step has, and of the cotangents of its outputs.
+    Returns what the arguments of the loop get, by channels, and stacks of what was asked.
+    """
+    reads = dict.fromkeys([r for channel in channels for r in channel.back.residuals])
+    if asked:
+        variables = [u for channel in channels for u in channel.back.seeds.variables]
+        reads |= dict.fromkeys(residuals(call.body, call.body.outputs, asked, variables))
+    xs = dict(zip(reads, beside(call, [*reads]), strict=True)) | dict(call.xs)
+    reverse = replace(
+        call,
+        loop=replace(call.loop, reverse=not call.loop.reverse),
+        init={v: x for channel in channels for v, x in channel.init.items()},
+        xs={v: x for channel in channels for v, x in channel.xs.items()} | xs,
+    )
+    carried = [e for channel in channels for e in channel.carried]
+    given = [e for channel in channels for e in channel.given]
+    results = reverse.giving([*carried, *given, *asked])
+    ends, stacks = iter(results[: len(carried)]), iter(results[len(carried) :])
+    terms: list[Terms] = [channel.terms(ends, stacks) for channel in channels]
+    return terms, list(stacks)
+
+
+def _types(call: Call) -> list[TensorType]:
+    body = call.body
+    ys = [stacked(y.type, call.loop.length) for y in body.ys]
+    return [*(c.type for c in body.carries), *ys]
+
+
+def beside(call: Call, exprs: Sequence[Expr]) -> list[Expr]:
+    """Stacks of what the steps of a loop compute, by the loop once more.
+
+    Loops that differ in their outputs only are merged when the graph is compiled.
+    """
+    body = call.body
+    wide = Body(body.inputs, (*body.outputs, *exprs), body.n_carry, body.n_x)
+    operands = [*call.init.values(), *call.xs.values(), *call.constants.values()]
+    return replace(call.loop, body=wide).of(call.op, operands)[len(body.outputs) :]
+
+
+# --- looking inside ------------------------------------------------------------------------------
+
+
+class LoopReverse:
+    """What comes back through the steps of one loop, and what can be asked of a step.
+
+    A plain derivative carries what it always does; of two channels, and of what is asked, the terms
+    are those of the step as it was written, so that every node is there.
+    """
+
+    def __init__(
+        self, call: Call, cotangents: Sequence[Expr | None], gates: Sequence[Place]
+    ) -> None:
+        self._call = call
+        body, nodes = call.body, toposort([*call.body.inputs, *call.body.outputs])
+        none = tuple_of([full(0, t) for t in _types(call)])
+        arriving = [Arriving(body, none if ct is None else ct) for ct in cotangents]
+        if len(arriving) == 1:
+            backs = [plain_step_back(body, arriving[0].ys)]
+            self.sweep = Sweep(nodes, backs[0].seeds.of(body.outputs))
+        else:
+            both = [Seeds(body, a.ys) for a in arriving]
+            passed, around = [seeds.of(body.outputs) for seeds in both]
+            self.sweep = Split(nodes, around, passed, gates)
+            backs = []
+            for k, seeds in enumerate(both):
+                parts = {v: self.sweep.parts(v)[k] for v in body.inputs}
+                by_input = {v: part for v, part in parts.items() if part is not None}
+                backs.append(StepBack(body, body.outputs, seeds, by_input))
+        pairs = zip(backs, arriving, strict=True)
+        self._channels = [Channel(call, back, a) for back, a in pairs]
+
+    def terms(self) -> list[Terms]:
+        """For each channel, what the arguments of the loop get."""
+        return run_back(self._call, self._channels)[0]
+
+    def stacks(self, exprs: Sequence[Expr]) -> list[Expr]:
+        """Expressions of a step's values and cotangents, for all steps."""
+        return run_back(self._call, self._channels, exprs)[1]
