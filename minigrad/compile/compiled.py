@@ -9,14 +9,14 @@ from typing import Any, NoReturn, cast
 from minigrad.compile.backends.registry import Options, choose_backend
 from minigrad.compile.binding import bind, check_bound, check_inputs, check_updates
 from minigrad.compile.plan import make_plan
-from minigrad.display import ShownAsTable, Table
+from minigrad.display import ShownAsTable, Table, plain
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import ParamCell, as_expr
 from minigrad.graph.node import Expr, gc_paused
 from minigrad.loop.passes import optimise_loops
 from minigrad.names import OTHERS, public
 from minigrad.rewrite.rules import simplify_safely
-from minigrad.tree import flatten
+from minigrad.tree import flatten, paths
 
 _LISTED = 4  # inputs, outputs and updates that are shown, of each
 
@@ -45,7 +45,9 @@ class Function(ShownAsTable):
         roots = [as_expr(e) for e in leaves] + list(written.values())
         check_bound(roots, self.inputs)
         self.outputs = roots
-        self._said = [y.name or OTHERS["to_str"](y, 6) for y in roots[: min(len(leaves), _LISTED)]]
+        places = paths(outputs, "output")[:_LISTED]
+        texts = [plain(y.name or OTHERS["to_str"](y, 6), 50) for y in roots[: len(places)]]
+        self._said = list(zip(places, texts, strict=True))
         self.rewritten: list[str] = []
         if simplify:
             self.outputs, self.rewritten = optimise_loops(simplify_safely(roots), without)
@@ -85,7 +87,7 @@ class Function(ShownAsTable):
         """Inputs, outputs and what is updated, with their types; what fired, and what did not."""
         inputs = [("input", str(v.name), repr(v.type)) for v in self.inputs]
         shown = zip(self._said, self.outputs, strict=False)
-        outputs = [("output", text, repr(y.type)) for text, y in shown]
+        outputs = [(place, text, repr(y.type)) for (place, text), y in shown]
         updates = [("updates", name, repr(cell.type)) for _, name, cell in self.plan.updates]
         rows: list[tuple[str, str, str]] = []
         counts = len(inputs), len(self.plan.outputs), len(updates)
