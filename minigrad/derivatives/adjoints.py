@@ -31,6 +31,12 @@ class Adjoints:
         self.order = toposort(y)
         self._sweep = Sweep(self.order, {y: ones_like(y) if cotangent is None else cotangent})
 
+    def __repr__(self) -> str:
+        terms = self._sweep.terms
+        reached = {self.y} | {user.args[position] for user, position in terms}
+        nodes = f"{len(reached):,} of {len(self.order):,} nodes"
+        return f"<Adjoints of {self.y!r}: {nodes}, {len(terms):,} edges>"
+
     @cached_property
     def _nodes(self) -> frozenset[Expr]:
         return frozenset(self.order)
