@@ -691,7 +691,7 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "charts"})
 
 
 def __getattr__(name: str) -> Any:
@@ -700,5 +700,9 @@ def __getattr__(name: str) -> Any:
         from minigrad.drawing import draw
 
         return draw
+    if name == "charts":  # and matplotlib with them
+        from minigrad.drawing import charts
+
+        return charts
     hint = "" if name.startswith("_") else did_you_mean(name, __all__)
     raise AttributeError(f"module 'minigrad' has no attribute {name!r}{hint}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 SVG = "{http://www.w3.org/2000/svg}"
+HREF = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -104,45 +105,52 @@ class Legend:
 
 
 def shapes_of(svg: str) -> list[Shape]:
+    root = ET.fromstring(svg)
+    defined = {f"#{e.get('id')}": e for defs in root.iter(f"{SVG}defs") for e in defs}
+    hidden = set(defined.values())
     shapes = []
-    for group in ET.fromstring(svg).iter(f"{SVG}g"):
-        title = group.find(f"{SVG}title")
-        hint = _plain(title.text or "") if title is not None else ""
-        for element in group:
-            shape = _shape(element)
-            if shape is not None:
-                shape.hint = hint
-                shapes.append(shape)
+    for element in root.iter():
+        shape = None if element in hidden else _shape(element, defined)
+        if shape is not None:
+            title = element.find(f"{SVG}title")
+            shape.hint = (title.text or "") if title is not None else ""
+            shapes.append(shape)
     return shapes
 
 
-def _plain(text: str) -> str:
-    """Without the spaces that keep others from being folded."""
-    return text.replace("\u00a0", " ").strip()
-
-
-def _shape(element: ET.Element) -> Shape | None:
-    tag = element.tag.removeprefix(SVG)
+def _shape(element: ET.Element, defined: dict[str, ET.Element]) -> Shape | None:
+    tag, style = element.tag.removeprefix(SVG), _style(element)
     if tag == "text":
-        size = float(element.get("font-size", "0"))
+        size = float(style["font-size"].removesuffix("px"))
         place = float(element.get("x", "0")), float(element.get("y", "0")) - 0.35 * size
         return Shape(
             "text",
             [place],
             element.get("fill", ""),
-            words=_plain("".join(element.itertext())),
-            anchor=element.get("text-anchor", ""),
-            is_bold=element.get("font-weight") == "bold",
+            words="".join(element.itertext()),
+            anchor=style.get("text-anchor", "start"),
+            is_bold=style.get("font-weight", "") in ("bold", "700"),
         )
-    if tag == "polygon":
-        return Shape("box", _points(element.get("points", "")), element.get("fill", ""))
-    if tag == "path":
-        dashes = element.get("stroke-dasharray")
-        dash = "solid" if not dashes else "dotted" if dashes.startswith("1") else "dashed"
-        points = _points(element.get("d", ""))[::3]  # the controls lie on straight pieces
-        width = float(element.get("stroke-width", "1"))
-        return Shape("line", points, element.get("stroke", ""), width=width, dash=dash)
-    return None
+    if tag == "use":  # a shape that stands alone in its collection
+        place = float(element.get("x", "0")), float(element.get("y", "0"))
+        target = defined.get(element.get(HREF, ""))
+        points = [] if target is None else _points(target.get("d", ""))
+        points = [(x + place[0], y + place[1]) for x, y in points]
+    elif tag == "path":
+        points = _points(element.get("d", ""))
+    else:
+        return None
+    if element.get("stroke") is None:
+        return Shape("box", points, element.get("fill", ""))
+    dashes = [float(x) for x in style.get("stroke-dasharray", "").split(",") if x]
+    width = float(style.get("stroke-width", "1"))
+    dash = "solid" if not dashes else "dotted" if dashes[0] < 1.5 * width else "dashed"
+    return Shape("line", points, element.get("stroke", ""), width=width, dash=dash)
+
+
+def _style(element: ET.Element) -> dict[str, str]:
+    parts = [part.partition(":") for part in element.get("style", "").split(";") if part.strip()]
+    return {key.strip(): value.strip() for key, _, value in parts}
 
 
 def _points(text: str) -> list[tuple[float, float]]:
@@ -153,7 +161,7 @@ def _points(text: str) -> list[tuple[float, float]]:
 def read(svg: str) -> tuple[list[Panel], Legend]:
     """The panels from left to right, and the legend."""
     shapes = shapes_of(svg)
-    faint = [s for s in shapes if s.kind == "line" and s.color == "#c9ced6"]
+    faint = [s for s in shapes if s.kind == "line" and s.color == "#c9ced6" and _is_level(s)]
     legend_top = next(s.top for s in shapes if s.words.startswith("Norm of the gradient"))
     lefts = sorted({s.left for s in faint})
     panels = [_panel(shapes, [g for g in faint if g.left == x], lefts, legend_top) for x in lefts]
@@ -174,22 +182,14 @@ def _panel(shapes: list[Shape], grid: list[Shape], lefts: list[float], bottom: f
     below = [t for t in texts if left <= t.left <= right and floor < t.top < bottom]
     ticks = {int(t.words): t.left for t in below if t.anchor == "middle" and t.words.isdecimal()}
     data = [s for s in shapes if s.hint and s.left >= left - 0.1 and s.right <= right + 0.1]
-    lines = _joined([s for s in data if s.kind == "line"])
+    lines = [s for s in data if s.kind == "line"]
     boxes = [s for s in data if s.kind == "box"]
     around = [t for t in texts if left - 9 < t.left < right + 9 and t.top < bottom]
     return Panel(title, left, grid, decades, ticks, lines, boxes, around)
 
 
-def _joined(lines: list[Shape]) -> list[Shape]:
-    """Long lines are drawn in pieces, each of which begins where the one before ends."""
-    joined: list[Shape] = []
-    for line in lines:
-        last = joined[-1] if joined else None
-        if last and last.hint == line.hint and last.points[-1] == line.points[0]:
-            last.points += line.points[1:]
-        else:
-            joined.append(line)
-    return joined
+def _is_level(line: Shape) -> bool:
+    return line.points[0][1] == line.points[-1][1]
 
 
 def _exponent(words: str) -> int:
@@ -204,7 +204,8 @@ def _legend(shapes: list[Shape]) -> Legend:
         (label,) = [t for t in texts if t.anchor == "middle" and abs(t.left - box.left) < 0.1]
         bounds.append(float(label.words))
     (last,) = [t for t in texts if t.anchor == "middle" and abs(t.left - boxes[-1].right) < 0.1]
-    lines = [s for s in shapes if s.kind == "line"]
+    under = last.middle  # classes stand above their numbers, and what is in no class below
+    lines = [s for s in shapes if s.kind == "line" and s.middle < under]
     widths = []
     for box in boxes:
         (line,) = [s for s in lines if abs(s.left - box.left) < 0.1]
@@ -212,10 +213,10 @@ def _legend(shapes: list[Shape]) -> Legend:
         assert abs(line.right - box.right) < 0.1
         widths.append(line.width)
     others = {}
-    for line in lines:
-        if line.left > boxes[-1].right:
-            (label,) = [t for t in texts if 0 < t.left - line.right < 8]
-            others[label.words] = line
+    for line in [s for s in shapes if s.kind == "line" and s.middle > under]:
+        near = [t for t in texts if abs(t.middle - line.middle) < 4]
+        (label,) = [t for t in near if 0 < t.left - line.right < 8]
+        others[label.words] = line
     return Legend([*bounds, float(last.words)], [b.color for b in boxes], widths, others)
 
 

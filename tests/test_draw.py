@@ -13,11 +13,9 @@ import pytest
 import minigrad as mg
 from minigrad.drawing import Diagram, Scale, draw
 from minigrad.drawing.amount import Amount, norm
-from minigrad.drawing.canvas import Canvas
 from minigrad.drawing.escape import esc, plain, tooltip
 from minigrad.drawing.faults import RenderError
 from minigrad.drawing.picture import Node
-from minigrad.drawing.render import render_many
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import placeholder
 
@@ -258,15 +256,6 @@ def test_hostile_names_stay_text(name: str) -> None:
     allowed = {"svg", "g", "title", "desc", "style", "polygon", "path", "ellipse", "text"}
     assert tags <= allowed | {"polyline"}
     assert not any(key.startswith("on") for e in root.iter() for key in e.attrib)
-
-
-def test_hostile_words_on_a_canvas_stay_text() -> None:
-    sheet = Canvas(400.0, 400.0)
-    for k, words in enumerate(["", *HOSTILE]):
-        sheet.text(10.0, 20.0 * k, words, align="l", bold=bool(k % 2))
-        sheet.box(0.0, 20.0 * k, 5.0, 5.0, "#2863d8", hint=words)
-    (svg,) = render_many([(sheet.dot, "svg")])
-    ET.fromstring(svg)
 
 
 def test_what_derivatives_make_for_themselves_has_a_name() -> None:

@@ -1,4 +1,4 @@
-"""Pictures are read back: shapes, groups, places, directions, and what lies on a canvas."""
+"""Pictures are read back: shapes, groups, places and directions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pictures import SVG, Box, Cell, cells, lines, read_dot, texts
+from pictures import Box, Cell, cells, lines, read_dot, texts
 
 import minigrad as mg
-from minigrad.drawing import Diagram, draw
+from minigrad.drawing import draw
 from minigrad.drawing import palette as pal
-from minigrad.drawing.canvas import Canvas
 from minigrad.drawing.dot import NUMBERED
 
 MUTED, LIGHT, RAMP = pal.MUTED, pal.LIGHT, pal.RAMP
@@ -217,51 +216,6 @@ def _extent(node: dict[str, str]) -> tuple[float, float, float, float]:
     x, up = (float(q) for q in node["pos"].split(","))
     wide, high = 72 * float(node["width"]), 72 * float(node["height"])
     return x - wide / 2, x + wide / 2, -up - high / 2, -up + high / 2
-
-
-# --- the canvas ----------------------------------------------------------------------------------
-
-
-def test_a_canvas_puts_things_where_it_is_told() -> None:
-    sheet = Canvas(300.0, 200.0)
-    sheet.box(10.0, 20.0, 40.0, 30.0, RAMP[3], hint="a box")
-    for align in ("l", "c", "r"):
-        sheet.text(100.0, 50.0, "word", align=align, size=9.0, color=MUTED, bold=align == "c")
-    points = [(float(k), k / 2) for k in range(402)]
-    sheet.line(points, RAMP[5], 2.5, "dashed", hint="a line")
-    box = read_dot(sheet.dot)
-    nodes = list(box.nodes.values())
-    assert _extent(nodes[0])[::2] == pytest.approx((0.0, 0.0), abs=0.01)
-    assert _extent(nodes[1])[1::2] == pytest.approx((300.0, 200.0), abs=0.01)
-    assert _extent(nodes[2]) == pytest.approx((10.0, 50.0, 20.0, 50.0), abs=0.01)
-    assert (nodes[2]["fillcolor"], nodes[2]["tooltip"]) == (RAMP[3], "a box")
-    left, middle, right = (_extent(n) for n in nodes[3:6])
-    assert left[0] == pytest.approx(100.0, abs=0.01)
-    assert (middle[0] + middle[1]) / 2 == pytest.approx(100.0, abs=0.01)
-    assert right[1] == pytest.approx(100.0, abs=0.01)
-    assert [n["label"] for n in nodes[3:6]] == ["word\\l", "word", "word\\r"]
-    assert [n["fontname"].endswith("Bold") for n in nodes[3:6]] == [False, True, False]
-    assert {(n["fontsize"], n["fontcolor"]) for n in nodes[3:6]} == {("9", MUTED)}
-    ends = []
-    for _, _, edge in box.edges:
-        assert (edge["color"], edge["penwidth"], edge["style"]) == (RAMP[5], "2.5", "dashed")
-        path = [tuple(float(q) for q in p.split(",")) for p in edge["pos"].split()]
-        ends.append((path[0], path[-1]))
-        assert all((x / 2) == pytest.approx(-up, abs=0.011) for x, up in path)
-    starts = [x for (x, _), _ in ends]
-    assert starts == [0.0, 200.0, 400.0]
-    assert [x for _, (x, _) in ends] == [200.0, 400.0, 401.0]
-
-
-def test_a_composed_figure_keeps_its_prefix_and_its_bold_words() -> None:
-    sheet = Canvas(200.0, 60.0)
-    sheet.text(100.0, 20.0, "bold", bold=True)
-    sheet.text(100.0, 40.0, "plain")
-    figure = Diagram(sheet.dot, title="t", description="d", prefix="mine")
-    shown = {"".join(e.itertext()): e for e in ET.fromstring(figure.svg).iter(f"{SVG}text")}
-    assert figure.prefix == "mine" and 'id="mine-title"' in figure.svg
-    assert (shown["bold"].get("font-weight"), shown["plain"].get("font-weight")) == ("bold", None)
-    assert not any("Bold" in e.get("font-family", "") for e in shown.values())
 
 
 def test_the_reader_reads_what_it_should() -> None:

@@ -15,7 +15,6 @@ from lstm import optim
 from lstm.cells import LSTM, RNN
 from lstm.errors import ConfigError
 from lstm.figures import cell_unrolled
-from lstm.figures.panels import bins, ticks
 from lstm.gradient_flow import measure
 from lstm.layers import Readout
 from lstm.model import Model
@@ -45,9 +44,6 @@ COUNTS = {
     "hidden_size": ("hidden_size", lambda n: LSTM(2, n)),
     "input_size": ("input_size", lambda n: LSTM(n, 2)),
     "output_size": ("output_size", lambda n: Readout(3, n)),
-    "steps of bins": ("steps", bins),
-    "most of bins": ("most", lambda n: bins(5, n)),
-    "steps of ticks": ("steps", ticks),
 }
 
 

@@ -1,8 +1,29 @@
-"""Pictures of gradient flow, and the files that `lstm demo` and `lstm flow` write."""
+"""Pictures of gradient flow, and the files that `lstm demo` and `lstm flow` write.
+
+What is a chart is loaded, and matplotlib with it, when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from lstm.figures.cell import cell_unrolled
 from lstm.figures.files import flow_csv
-from lstm.figures.flow import compare_flows, paths
-from lstm.figures.write import write_demo, write_flow
+
+if TYPE_CHECKING:
+    from lstm.figures.flow import compare_flows, paths
+    from lstm.figures.write import write_demo, write_flow
 
 __all__ = ["cell_unrolled", "compare_flows", "flow_csv", "paths", "write_demo", "write_flow"]
+
+_LATER = {
+    "compare_flows": "lstm.figures.flow",
+    "paths": "lstm.figures.flow",
+    "write_demo": "lstm.figures.write",
+    "write_flow": "lstm.figures.write",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'lstm.figures' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

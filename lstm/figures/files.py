@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lstm.files import write_atomically
 from lstm.gradient_flow import Flow
-from minigrad.drawing import Diagram
+from minigrad.drawing import Diagram, Drawn
 from minigrad.drawing.render import render_many
 
 
@@ -22,14 +22,17 @@ class Pictures:
     png: dict[str, bytes]
 
 
-def draw_all(figures: Mapping[str, Diagram]) -> Pictures:
-    """All pictures, from one process of Graphviz."""
-    jobs = [(d.dot, format) for d in figures.values() for format in ("svg", "png")]
-    drawn = iter(render_many(jobs))
+def draw_all(figures: Mapping[str, Drawn]) -> Pictures:
+    """All pictures; those that Graphviz draws from one process."""
+    graphs = {name: figure for name, figure in figures.items() if isinstance(figure, Diagram)}
+    drawn = iter(render_many([(d.dot, f) for d in graphs.values() for f in ("svg", "png")]))
     svg, png = {}, {}
-    for name, diagram in figures.items():
-        diagram.prefix = name
-        svg[name], png[name] = diagram.finish_svg(next(drawn)), next(drawn)
+    for name, figure in figures.items():
+        figure.prefix = name
+        if isinstance(figure, Diagram):
+            svg[name], png[name] = figure.finish_svg(next(drawn)), next(drawn)
+        else:
+            svg[name], png[name] = figure.svg, figure.data("png")
     return Pictures(svg, png)
 
 

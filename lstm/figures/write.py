@@ -28,7 +28,7 @@ from lstm.figures.sections import (
 from lstm.files import write_atomically
 from lstm.gradient_flow import Flow, Loss, measure
 from lstm.model import Model
-from minigrad.drawing import Diagram
+from minigrad.drawing import Drawn
 
 Pair = tuple[Model, Model]
 
@@ -80,12 +80,12 @@ _READ = (
 )
 
 
-def _demo_figures(pairs: Pairs, chosen: str) -> dict[str, Diagram]:
+def _demo_figures(pairs: Pairs, chosen: str) -> dict[str, Drawn]:
     """All models before and after, and by which path the gradient of the chosen one came."""
     before, after = pairs[chosen]
     panels = {when: [pair[k] for pair in pairs.values()] for k, when in enumerate(WHEN)}
     title = f"How much of the gradient reaches step 1: {_listed(pairs)}, {after.steps} steps"
-    figures = {"compare": compare_flows(panels, title)}
+    figures: dict[str, Drawn] = {"compare": compare_flows(panels, title)}
     if after.split is not None:
         figures["paths"] = paths(dict(zip(WHEN, (before, after), strict=True)), _paths_title(after))
     return figures
@@ -115,7 +115,8 @@ def write_flow(
     """
     flow = flow or measure(model, xs, ys, loss, lengths=lengths, mask=mask)
     name = flow.heading
-    figures = {"flow": compare_flows({"": [flow]}, f"{name}: how the gradient flows back")}
+    head = f"{name}: how the gradient flows back"
+    figures: dict[str, Drawn] = {"flow": compare_flows({"": [flow]}, head)}
     if flow.split is not None:
         figures["paths"] = paths({"": flow}, _paths_title(flow))
     figures["cell"] = cell_unrolled(model, xs, ys, loss=loss, lengths=lengths, mask=mask)

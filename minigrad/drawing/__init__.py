@@ -12,12 +12,13 @@ from minigrad.drawing.diagram import Diagram
 from minigrad.drawing.faults import RenderError
 from minigrad.drawing.options import LIMIT, Options
 from minigrad.drawing.picture import Picture, make_picture
+from minigrad.drawing.saved import Drawn
 from minigrad.drawing.theme import Scale
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr
 from minigrad.types import as_number
 
-__all__ = ["Diagram", "Picture", "RenderError", "Scale", "draw"]
+__all__ = ["Diagram", "Drawn", "Picture", "RenderError", "Scale", "draw"]
 
 
 def draw(

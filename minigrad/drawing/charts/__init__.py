@@ -1,0 +1,31 @@
+"""Charts of magnitudes, by matplotlib: `ax=` in, `ax` out, on one locked scale that they share.
+
+They take arrays, labels and kinds, and know nothing of graphs. This is `mg.charts`; it is loaded,
+and matplotlib with it, when it is first asked for.
+"""
+
+from minigrad.drawing.charts.key import kinds_in, legend, legend_height
+from minigrad.drawing.charts.looks import BINS, Curve, Rows, bins, decades, scale_of, ticks
+from minigrad.drawing.charts.series import curves, strip, strips
+from minigrad.drawing.charts.sheet import Chart, Sheet, Theme, drawn_in, style
+
+__all__ = [
+    "BINS",
+    "Chart",
+    "Curve",
+    "Rows",
+    "Sheet",
+    "Theme",
+    "bins",
+    "curves",
+    "decades",
+    "drawn_in",
+    "kinds_in",
+    "legend",
+    "legend_height",
+    "scale_of",
+    "strip",
+    "strips",
+    "style",
+    "ticks",
+]

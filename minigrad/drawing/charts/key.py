@@ -1,0 +1,92 @@
+"""The legend of the locked scale: its classes by colour and width, and the kinds that occur."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from minigrad.drawing.charts.looks import Curve, codes, styles
+from minigrad.drawing.charts.series import add_lines
+from minigrad.drawing.charts.sheet import Pieces, add_told, own_axes
+from minigrad.drawing.theme import EdgeStyle, Kind, Scale, fmt, legend_rows
+
+_WIDE, _LEFT = 40.0, 16.0  # of a class's swatch, in points; room for half of the first number
+_CLASSES, _ROW = 46.0, 16.0  # heights
+CAPTION = "Norm of the gradient: colour and width"
+
+
+def legend_height(scale: Scale, kinds: Iterable[Kind], width: float) -> float:
+    """How many points a legend needs downwards where it is so many points wide.
+
+    >>> legend_height(Scale(-6.0, 0.0), ["normal"], 400), legend_height(Scale(-6, 0), ["nan"], 400)
+    (46.0, 62.0)
+    """
+    return max((y + _ROW / 2 for *_, y in _others(scale, kinds, width)), default=_CLASSES)
+
+
+def kinds_in(curves: Iterable[Curve], scale: Scale) -> set[Kind]:
+    """The kinds that occur in what is drawn on a scale.
+
+    >>> sorted(kinds_in([Curve.of("h", [0.0, 1e-9, 0.5])], Scale(-6.0, 0.0)))
+    ['below', 'normal', 'zero']
+    """
+    looks = styles(scale)
+    return {looks[k].kind for c in curves for k in np.unique(codes(c.norms, c.kinds, scale))}
+
+
+def legend(
+    scale: Scale,
+    kinds: Iterable[Kind] = (),
+    ax: Axes | None = None,
+    *,
+    caption: str = CAPTION,
+    width: float = 860.0,
+) -> Axes:
+    """Draw the classes of a scale from small to large, and the kinds of nothing that occur.
+
+    ax: axes that hold nothing else, `width` points wide and `legend_height` high; new ones unless
+    given.
+
+    >>> ax = legend(Scale(-6.0, 0.0), ["zero"])
+    >>> [text.get_text() for text in ax.texts][-4:]
+    ['0.1', '0.316', '1', '0']
+    """
+    height = legend_height(scale, kinds := set(kinds), width)
+    ax = own_axes(width, height) if ax is None else ax
+    ax.set_axis_off()
+    ax.set_xlim(0.0, width)
+    ax.set_ylim(height, 0.0)
+    muted = ax.xaxis.label.get_color()
+    ax.text(_LEFT, 5.0, caption, fontsize=9, color=muted, va="center", parse_math=False)
+    looks = [scale.class_style(k) for k in range(scale.classes)]
+    lefts = [_LEFT + k * _WIDE for k in range(scale.classes + 1)]
+    pairs = list(pairwise(lefts))
+    boxes = [np.array([(a, 14), (b, 14), (b, 23), (a, 23)]) for a, b in pairs]
+    colors = [look.color for look in looks]
+    add_told(ax, Pieces(boxes, facecolors=colors, edgecolors="none", linewidths=0), ())
+    add_lines(ax, [np.array([(a, 28.0), (b, 28.0)]) for a, b in pairs], looks, ())
+    for x, edge in zip(lefts, scale.edges, strict=True):
+        ax.text(x, 38.0, fmt(edge), fontsize=8, color=muted, ha="center", va="center")
+    for label, look, x, y in _others(scale, kinds, width):
+        add_lines(ax, [np.array([(x, y), (x + _WIDE, y)])], [look], ())
+        ax.text(x + _WIDE + 6, y, label, fontsize=9, va="center", parse_math=False)
+    return ax
+
+
+def _others(
+    scale: Scale, kinds: Iterable[Kind], width: float
+) -> list[tuple[str, EdgeStyle, float, float]]:
+    """What has no place on the scale: its label, look, left end and height, row by row."""
+    present, places = set(kinds), []
+    x, y = _LEFT, _CLASSES + _ROW / 2
+    for label, look in legend_rows(scale):
+        if look.kind in present and look.kind != "normal":
+            wide = 70.0 + 6.0 * len(label)
+            if x + wide > width and x > _LEFT:
+                x, y = _LEFT, y + _ROW
+            places.append((label, look, x, y))
+            x += wide
+    return places

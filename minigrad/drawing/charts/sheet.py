@@ -1,0 +1,197 @@
+"""Figures of matplotlib: the style that charts have, axes of their own, and files of all formats.
+
+No figure here belongs to pyplot, so that none stays open and none is shown twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+
+from minigrad.drawing.charts.svg_text import finish_chart
+from minigrad.drawing.escape import plain
+from minigrad.drawing.palette import DARK, LIGHT
+from minigrad.drawing.saved import XML, Drawn
+from minigrad.errors import GraphError
+
+Theme = Literal["light", "dark", "auto"]
+DPI = 144.0
+_INCH = 72.0
+
+
+def style(theme: Theme = "light") -> dict[str, Any]:
+    """The palette as a style of matplotlib: `with plt.rc_context(style("dark")): ...`.
+
+    "auto" is light, and what `Chart.svg` makes of it follows the reader's colour scheme. Raises
+    GraphError for another name.
+
+    >>> style("dark")["figure.facecolor"], style()["text.color"]
+    ('#1e1e1e', '#1b1f24')
+    """
+    if theme not in ("light", "dark", "auto"):
+        raise GraphError(f'theme must be "light", "dark" or "auto", not {theme!r:.40}')
+    dress = DARK if theme == "dark" else LIGHT
+    return {
+        **dict.fromkeys(["figure.facecolor", "axes.facecolor", "savefig.facecolor"], dress["page"]),
+        **dict.fromkeys(["text.color", "axes.titlecolor"], dress["ink"]),
+        **dict.fromkeys(["xtick.color", "ytick.color", "axes.labelcolor"], dress["muted"]),
+        **dict.fromkeys(["axes.edgecolor", "grid.color", "legend.edgecolor"], dress["faint"]),
+        **dict.fromkeys(["axes.spines.top", "axes.spines.right"], False),
+        **dict.fromkeys(["font.size", "axes.labelsize", "xtick.labelsize"], 9.5),
+        "ytick.labelsize": 9.5,
+        "axes.titlesize": 12.0,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "grid.linewidth": 0.6,
+    }
+
+
+def drawn_in(theme: Theme) -> AbstractContextManager[None]:
+    """A context in which figures are made in the style of a theme."""
+    parameters: Any = style(theme)
+    return mpl.rc_context(parameters)
+
+
+class Stretches(LineCollection):
+    """Lines that each tell something to who points at them."""
+
+    hints: tuple[str, ...] = ()
+
+
+class Pieces(PolyCollection):
+    """Filled shapes that each tell something to who points at them."""
+
+    hints: tuple[str, ...] = ()
+
+
+def add_told(ax: Axes, artist: Stretches | Pieces, hints: Iterable[str]) -> None:
+    """Put lines or shapes on axes, in whose limits they have no say."""
+    artist.hints = tuple(hints)
+    ax.add_collection(artist, autolim=False)
+
+
+class ShownAxes(Axes):
+    """Axes of a figure that nobody else shows: a notebook shows what they are on."""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        figure = self.get_figure(root=True)
+        assert figure is not None
+        title = self.get_title("left") or self.get_title()
+        return Chart(figure, title=title, description=title)._repr_mimebundle_()
+
+
+def own_axes(width: float, height: float) -> Axes:
+    """Axes on a new figure of a size in points, laid out by matplotlib's constrained layout."""
+    figure = Figure(figsize=(width / _INCH, height / _INCH), layout="constrained")
+    return figure.add_subplot(axes_class=ShownAxes)
+
+
+class Sheet:
+    """A figure of a size in points, on which axes are put at places from its top left corner."""
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width / _INCH, height / _INCH))
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Axes of a size in points whose top left corner is there."""
+        bottom = self.height - top - height
+        shares = left / self.width, bottom / self.height, width / self.width, height / self.height
+        return self.figure.add_axes(shares)
+
+    def text(self, x: float, y: float, words: str, **options: Any) -> None:
+        """Words as they are, whose left end is x, and whose upper edge is y."""
+        place = x / self.width, 1.0 - y / self.height
+        self.figure.text(*place, plain(words), parse_math=False, va="top", **options)
+
+
+class Chart(Drawn):
+    """A finished figure: matplotlib's, with a title, a description, and a file of each format.
+
+    `svg` (text with real letters, ids of its own, and numbers where one points), `png` and `pdf`
+    are made once, when first read. `figure` may be changed before.
+
+    >>> chart = Chart(own_axes(200, 100).figure, title="t", description="d")
+    >>> chart.png[:4], chart.pdf[:5], chart.svg[:4]
+    (b'\\x89PNG', b'%PDF-', '<svg')
+    """
+
+    def __init__(
+        self, figure: Any, *, title: str, description: str, theme: Theme = "auto", prefix: str = ""
+    ) -> None:
+        super().__init__(title, description)
+        self.figure: Figure = figure
+        self.theme = theme
+        told = f"{self.title}\0{self.description}".encode(errors="replace")
+        self.prefix = prefix or f"mg{hashlib.blake2b(told, digest_size=4).hexdigest()}"
+
+    @cached_property
+    def svg(self) -> str:
+        """The picture as an SVG document; of the theme "auto" it follows the reader's scheme."""
+        told = [a for a in self.figure.findobj(_is_told) if isinstance(a, Stretches | Pieces)]
+        named = [(a, a.get_gid()) for a in told]
+        for k, artist in enumerate(told):
+            artist.set_gid(f"told{k}")
+        try:
+            svg = self._saved("svg", metadata={"Date": None, "Creator": None})
+        finally:
+            for artist, name in named:
+                artist.set_gid(name)
+        hints = {f"told{k}": artist.hints for k, artist in enumerate(told)}
+        return finish_chart(
+            svg,
+            hints,
+            title=self.title,
+            description=self.description,
+            prefix=self.prefix,
+            dark=self.theme == "auto",
+        )
+
+    @cached_property
+    def png(self) -> bytes:
+        """The picture as a PNG file of 144 dots an inch; `bitmap` makes others."""
+        return self.bitmap()
+
+    def bitmap(self, dpi: float = DPI) -> bytes:
+        """The picture as a PNG file of so many dots an inch."""
+        return self._saved("png", dpi=dpi)
+
+    @cached_property
+    def pdf(self) -> bytes:
+        """The picture as a PDF file."""
+        return self._saved("pdf", metadata={"CreationDate": None, "Title": self.title})
+
+    def formats(self) -> dict[str, Callable[[], bytes]]:
+        """How each file format is made."""
+        return {
+            "svg": lambda: (XML + self.svg).encode(),
+            "png": lambda: self.png,
+            "pdf": lambda: self.pdf,
+        }
+
+    def _saved(self, format: str, **options: Any) -> bytes:
+        """The figure in a format, the same each time."""
+        file = io.BytesIO()
+        same: Any = {"svg.fonttype": "none", "svg.hashsalt": self.prefix, "pdf.fonttype": 42}
+        same["path.simplify"] = False  # each number is a point
+        with mpl.rc_context(same), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # a viewer may have it
+            self.figure.savefig(
+                file, format=format, facecolor=self.figure.get_facecolor(), **options
+            )
+        return file.getvalue()
+
+
+def _is_told(artist: Artist) -> bool:
+    return isinstance(artist, Stretches | Pieces) and bool(artist.hints)
