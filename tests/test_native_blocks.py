@@ -1,17 +1,25 @@
 """What blocks of machine code hold besides arithmetic: reductions, booleans, loops, products."""
 
 import os
+import re
 import signal
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 import minigrad as mg
+from minigrad.compile.backends.native.jit import compile_module
 
 rng = np.random.default_rng(0)
+
+
+def share_all(patch):
+    """Share out what can be shared, however small it is."""
+    together = "minigrad.compile.backends.native.together"
+    patch.setattr(f"{together}.PART_WORK", 1)
+    patch.setattr(f"{together}.SAVED_WORK", -1)
 
 
 @pytest.fixture(autouse=True)
@@ -184,22 +192,23 @@ def test_memory_is_used_again():
 @pytest.mark.parametrize(("n", "threads"), [(128, 2), (200, 3), (130, 8)])
 @pytest.mark.parametrize("turned", [False, True])
 def test_products_in_several_threads(n, threads, turned, monkeypatch):
-    monkeypatch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", 0)
+    share_all(monkeypatch)
     a, b = mg.var("a", (40, 9)), mg.var("b", (n, 40) if turned else (40, n))
     right = mg.permute_dims(b) if turned else b
-    f = mg.function([a, b], [mg.permute_dims(a) @ right], backend="native", threads=threads)
-    x, y = (rng.standard_normal(v.shape) for v in (a, b))
-    assert_allclose(f(x, y)[0], x.T @ (y.T if turned else y), rtol=1e-12, atol=1e-12)
+    outputs = [mg.tanh(mg.permute_dims(a) @ right)]
+    f = mg.function([a, b], outputs, backend="native", threads=threads)
+    x, y = (0.1 * rng.standard_normal(v.shape) for v in (a, b))
+    assert_allclose(f(x, y)[0], np.tanh(x.T @ (y.T if turned else y)), rtol=1e-12, atol=1e-12)
     (block,) = (s.node.attrs[0] for s in f.plan.steps if s.node.op.name == "block")
     assert block.derived["native", threads].threads == min(threads, -(-n // 64))
 
 
 def test_narrow_products_are_not_shared_out(monkeypatch):
-    monkeypatch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", 0)
+    share_all(monkeypatch)
     a, b = mg.var("a", (40, 9)), mg.var("b", (9, 127))
     f = mg.function([a, b], mg.tanh(a @ b), backend="native", threads=2)
     (block,) = (s.node.attrs[0] for s in f.plan.steps)
-    assert [key for key in block.derived if key[0] == "native"] == [("native", 1)]
+    assert block.derived["native", 2].threads == 1
 
 
 INDEXINGS = {
@@ -307,7 +316,7 @@ def test_indices_that_are_one_number():
 
 @pytest.mark.parametrize("stack", [(8, 4, 4), (4, 4)])
 def test_stacks_of_products_in_loops_that_threads_share(stack, monkeypatch):
-    monkeypatch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", 0)
+    share_all(monkeypatch)
     c, w = mg.var("c", (8, 1, 4)), mg.var("w", stack)
     last, _ = mg.scan(
         lambda c, _: (mg.tanh(c @ w) + mg.max(c, -1, keepdims=True), None), c, length=5
@@ -322,19 +331,18 @@ def test_stacks_of_products_in_loops_that_threads_share(stack, monkeypatch):
 
 
 def shared_loop(monkeypatch, steps=6):
-    """A function whose loop two threads share, a value for it, and its program."""
-    monkeypatch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", 0)
+    """A function whose loop two threads share, and a value for it."""
+    share_all(monkeypatch)
     x = mg.var("x", (steps, 4, 8))
     f = mg.function([x], mg.scan(lambda c, x: (mg.tanh(c + x), c), mg.zeros((4, 8)), x)[1],
                     backend="native", threads=2)  # fmt: skip
-    (block,) = (s.node.attrs[0] for s in f.plan.steps if s.node.op.name == "block")
-    return f, rng.standard_normal(x.shape), block.derived["native", 2]
+    return f, rng.standard_normal(x.shape)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_a_forked_child_has_threads_of_its_own(monkeypatch):
-    f, value, _ = shared_loop(monkeypatch)
+    f, value = shared_loop(monkeypatch)
     expected = f(value)
     child = os.fork()
     if not child:
@@ -350,25 +358,6 @@ def test_a_forked_child_has_threads_of_its_own(monkeypatch):
     pytest.fail("the child waits for threads that it has not")
 
 
-def test_an_interrupt_waits_for_the_other_shares(monkeypatch):
-    f, value, program = shared_loop(monkeypatch)
-    finished = []
-
-    def interrupted(places):
-        raise KeyboardInterrupt
-
-    def slow(places):
-        time.sleep(0.2)
-        finished.append(True)
-        return True
-
-    (first, _), (second, _) = program._shares
-    monkeypatch.setattr(program, "_shares", [(first, interrupted), (second, slow)])
-    with pytest.raises(KeyboardInterrupt):
-        f(value)
-    assert finished
-
-
 def test_arrays_that_lie_at_odd_addresses():
     x = mg.var("x", (40,))
     odd = np.frombuffer(b"\0" + rng.standard_normal(40).tobytes(), np.float64, 40, 1)
@@ -377,7 +366,7 @@ def test_arrays_that_lie_at_odd_addresses():
 
 
 def test_the_report_says_what_runs_where(monkeypatch):
-    f, _, _ = shared_loop(monkeypatch)
+    f, _ = shared_loop(monkeypatch)
     assert "1 × block, in 2 threads" in f.report()
     x = mg.var("x", (64, 64))
     g = mg.function([x], mg.sort(mg.tanh(x) * x, axis=0).T, backend="native")
@@ -385,63 +374,20 @@ def test_the_report_says_what_runs_where(monkeypatch):
     assert {"1 × block", "1 × argsort, on numpy", "1 × permute_dims"} <= set(lines)
 
 
-def test_equal_shares_are_compiled_once(monkeypatch):
+@pytest.mark.parametrize(("rows", "functions"), [(4, 1), (5, 2)])
+def test_equal_shares_are_compiled_once(rows, functions, monkeypatch):
+    share_all(monkeypatch)
     made = []
-    compiled = "minigrad.compile.backends.native.program._Compiled"
+    program = "minigrad.compile.backends.native.program"
     monkeypatch.setattr(
-        compiled, lambda part, *_: made.append(part) or SimpleNamespace(scratch=0, threads=1)
+        f"{program}.compile_module",
+        lambda module: made.append(str(module)) or compile_module(module),
     )
-    shared_loop(monkeypatch, steps=7)  # of no other test, whose program may still be there
-    assert len(made) == 1
-
-
-def test_what_only_a_later_block_reads_is_computed_there():
-    """An op of NumPy's between two blocks: what reads params alone waits for the second."""
-    ps = [mg.param(f"p{k}", rng.standard_normal((4, 4))) for k in range(6)]
-    x = mg.var("x", (4, 4))
-    first = mg.tanh(x @ ps[0])
-    order = mg.argsort(first)  # has no native code
-    y = mg.sum(mg.take_along_axis(first, order, 1) * mg.exp(x))
-    updates = {p: mg.sigmoid(mg.exp(mg.tanh(p) * 0.5) + 1) * y for p in ps}
-    kept = mg.tanh(ps[1])  # read before, too
-    f = mg.function([x], [y, mg.argsort(kept)], updates=updates, backend="native")
-    steps = [s.node for s in f.plan.steps if s.node.op.name == "block"]
-    early, late = sorted(steps, key=lambda n: len(n.attrs[0].outputs))
-    given = rng.standard_normal((4, 4))
-    expected = mg.function([x], [y, list(updates.values())], backend="numpy", simplify=False)(given)
-    assert_allclose(f(given)[0], expected[0], rtol=1e-12)
-    for p, value in zip(ps, expected[1], strict=True):
-        assert_allclose(p.value, value, rtol=1e-12)
-    # tanh(x @ p0) and tanh(p1) go out of the first, which NumPy reads, and nothing of the updates.
-    assert [len(n.attrs[0].outputs) for n in (early, late)] == [2, 7]
-    assert len(early.args) == 3
-
-
-def test_what_numpy_draws_first_cuts_no_block_in_two():
-    key, x = mg.var("key", (2,), "uint64"), mg.var("x", (40, 3), "float32")
-    state, hs = mg.scan(lambda h, v: (mg.tanh(h + v), h), mg.zeros(3, "float32"), x)
-    kept = mg.where(mg.uniform(mg.fold_in(key, 3), hs.shape) < 0.5, 0.0, hs)
-    y = mg.sum(mg.scan(lambda h, v: (mg.tanh(h - v), None), state, kept)[0])
-    f, g = (mg.function([key, x], [y, mg.grad(y, x)], backend=b) for b in ("native", "numpy"))
-    assert [line.split() for line in f.report().splitlines() if "×" in line] == [
-        ["1", "×", "fold_in,", "on", "numpy"],
-        ["1", "×", "uniform,", "on", "numpy"],
-        ["1", "×", "block"],
-    ]
-    at = np.array([4, 0], np.uint64), np.ones((40, 3), np.float32)
-    for ours, expected in zip(f(*at), g(*at), strict=True):
-        np.testing.assert_allclose(ours, expected, rtol=1e-5)
-
-
-def test_many_that_read_one_value_wait_together():
-    p, x = mg.param("p", rng.standard_normal((4, 4))), mg.var("x", (4, 4))
-    first, shared = mg.tanh(x), mg.tanh(p)
-    y = mg.sum(mg.take_along_axis(first, mg.argsort(first), 1))
-    outputs = [mg.exp(shared * (k + 2.0)) * y for k in range(5)]
-    f = mg.function([x], outputs, backend="native")
-    early, late = (s.node for s in f.plan.steps if s.node.op.name == "block")
-    assert len(early.attrs[0].outputs) <= 2  # of the five products none
-    assert len(late.attrs[0].outputs) == 5
-    given = rng.standard_normal((4, 4))
-    expected = mg.function([x], outputs, backend="numpy", simplify=False)(given)
-    assert_allclose(f(given), expected, rtol=1e-12)
+    x = mg.var("x", (7, rows, 8))
+    last, _ = mg.scan(lambda c, x: (mg.tanh(c + x), None), mg.zeros((rows, 8)), x)
+    f = mg.function([x], last, backend="native", threads=2)
+    (text,) = made
+    assert len(re.findall(r'define internal void @"loop[.\d]*"', text)) == functions
+    assert len(re.findall(r'define internal void @"part[.\d]*"', text)) == 2
+    value = rng.standard_normal(x.shape)
+    assert_allclose(f(value), mg.function([x], last, backend="numpy")(value), rtol=1e-12)

@@ -232,7 +232,8 @@ def excess(case: Case, f: mg.Function, found: Sequence[Any]) -> float:
 def check(case: Case) -> None:
     with pytest.MonkeyPatch.context() as patch:
         if case.threads > 1:  # share what can be shared, however small
-            patch.setattr("minigrad.compile.backends.native.backend.SHARED_WORK", -1)
+            for what, work in {"PART_WORK": 1, "SAVED_WORK": -1}.items():
+                patch.setattr(f"minigrad.compile.backends.native.together.{what}", work)
         f = mg.function(case.inputs, case.outputs, backend="native", threads=case.threads)
         found = f(*case.values)
     assert [y.dtype for y in found] == [o.dtype for o in case.outputs]

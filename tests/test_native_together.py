@@ -1,10 +1,12 @@
 """What runs side by side within one call: who computes it changes nothing, none waits in vain."""
 
+import ctypes
 import os
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ TEAM = "minigrad.compile.backends.native.together"
 def eager(monkeypatch):
     """Everything that can run side by side does, however small."""
     monkeypatch.setattr(f"{TEAM}.PART_WORK", 1)
-    monkeypatch.setattr("minigrad.compile.backends.native.program.SAVED_WORK", -1)
+    monkeypatch.setattr(f"{TEAM}.SAVED_WORK", -1)
 
 
 def two_ways(T=12, B=4, H=8, *, layers=2):
@@ -44,22 +46,35 @@ def two_ways(T=12, B=4, H=8, *, layers=2):
     return inputs, [loss, *mg.grad(loss, inputs)], values
 
 
-def parts(f):
-    """How many stages run beside others in the blocks of a function."""
+def parts(f, threads=2):
+    """How many stages run beside others, or are cut, in the blocks of a function."""
     blocks = [s.node.attrs[0] for s in f.plan.steps if s.node.op.name == "block"]
-    plans = [together.side_by_side(schedule(b.outputs)) for b in blocks]
+    plans = [together.side_by_side(schedule(b.outputs), threads) for b in blocks]
     return [sorted(p.together.values()) for p in plans]
 
 
+@contextmanager
+def no_helpers():
+    """Programs find none."""
+    root, team._root[0] = team._root[0], None
+    try:
+        yield
+    finally:
+        team._root[0] = root
+
+
 @pytest.mark.parametrize("threads", [2, 3, 5])
-def test_threads_change_no_bit(eager, threads):
+def test_helpers_change_no_bit(eager, threads):
     inputs, outputs, values = two_ways()
     one, more = (mg.function(inputs, outputs, backend="native", threads=n) for n in (1, threads))
-    (sizes,) = parts(more)
+    (sizes,) = parts(more, threads)
     assert max(sizes) >= 2 and len(sizes) >= 4  # forward and back, in both layers
     assert f"1 × block, in {threads} threads" in more.report()
     assert "threads" not in one.report()
-    expected = one(*values)
+    with no_helpers():
+        expected = more(*values)
+    for a, b in zip(one(*values), expected, strict=True):
+        assert_allclose(a, b, rtol=1e-12, atol=1e-13)
     for _ in range(200):
         for a, b in zip(more(*values), expected, strict=True):
             assert_array_equal(a, b)
@@ -76,9 +91,9 @@ def test_what_is_small_is_left_alone():
 
 def test_what_waits_for_another_is_not_beside_it(eager):
     x = mg.var("x", (8, 8))
-    first, _ = mg.scan(lambda c, _: (mg.tanh(c), None), x, length=3)
-    second, _ = mg.scan(lambda c, _: (mg.tanh(c + 1), None), first * 2, length=3)
-    third, _ = mg.scan(lambda c, _: (mg.tanh(c + 2), None), second[::-1] + x, length=3)
+    first, _ = mg.scan(lambda c, _: (mg.tanh(c.T), None), x, length=3)
+    second, _ = mg.scan(lambda c, _: (mg.tanh(c.T + 1), None), first * 2, length=3)
+    third, _ = mg.scan(lambda c, _: (mg.tanh(c.T + 2), None), second[::-1] + x, length=3)
     f = mg.function([x], [first, third], backend="native", threads=2)
     assert parts(f) == [[]]
     a = np.random.default_rng(1).standard_normal((8, 8))
@@ -94,7 +109,7 @@ def test_a_product_that_is_alone_is_cut(eager, n, turned):
     product = a @ (mg.permute_dims(b) if turned else b)
     outputs = [mg.exp(product / 8), mg.concat([product, product], axis=0)]
     f = mg.function([a, b], outputs, backend="native", threads=3)
-    assert parts(f) == [[1]]
+    assert parts(f, 3) == [[1]]
     values = [rng.standard_normal(v.shape) for v in (a, b)]
     one = mg.function([a, b], outputs, backend="native", threads=1)
     reference = mg.function([a, b], outputs, backend="numpy")
@@ -125,6 +140,47 @@ def test_an_index_out_of_range_is_seen_in_every_part(eager, where):
                 f(np.ones((6, 4)), at)
 
 
+JOBS = 24
+
+
+def test_what_a_helper_has_begun_is_waited_for():
+    """Parts that take a while: all are done, each once, when `together` is over, not before."""
+    ran = []
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+    def run(job, k):
+        time.sleep(0.002 if threading.current_thread() is here else 0.005)
+        ran.append((k, threading.current_thread() is here))
+
+    here = threading.current_thread()
+    team.call_helpers(2)
+    code = team.functions().code
+    begin, meet, finish = (
+        code.function(f"minigrad_{name}", n)
+        for name, n in {"begin": 4, "together": 2, "finish": 1}.items()
+    )
+    block = ctypes.create_string_buffer(team.JOB + team.LINE)
+    job = -(-ctypes.addressof(block) // team.LINE) * team.LINE
+    for _ in range(3):
+        ran.clear()
+        begin(job, ctypes.cast(run, ctypes.c_void_p), JOBS, 2)
+        for end in (JOBS // 3, JOBS // 3, JOBS):
+            meet(job, end)
+            assert sorted(k for k, _ in ran) == list(range(end))
+        finish(job)
+        assert {mine for _, mine in ran} == {True, False}
+        assert len(ran) == JOBS
+        assert all(ctypes.c_int64.from_address(box).value == 0 for box in boxes())
+
+
+def boxes():
+    """The addresses of the boxes, as programs go through them."""
+    box = team._root[0]
+    while box:
+        yield box
+        box = ctypes.c_int64.from_address(box + 8).value
+
+
 def test_many_threads_call_one_function(eager):
     inputs, outputs, values = two_ways()
     f = mg.function(inputs, outputs, backend="native", threads=4)
@@ -144,20 +200,6 @@ def test_many_threads_call_one_function(eager):
     for t in threads:
         t.join()
     assert wrong == []
-
-
-def test_without_helpers_one_thread_does_it_all(eager, monkeypatch):
-    inputs, outputs, values = two_ways(T=7)
-    expected = mg.function(inputs, outputs, backend="native", threads=1)(*values)
-    f = mg.function(inputs, outputs, backend="native", threads=2)
-    monkeypatch.setattr("minigrad.compile.backends.native.program.call_helpers", lambda count: None)
-    root = team._root[0]
-    team._root[0] = None
-    try:
-        for a, b in zip(f(*values), expected, strict=True):
-            assert_array_equal(a, b)
-    finally:
-        team._root[0] = root
 
 
 @pytest.mark.parametrize("fails", ["pipe", "thread"])
@@ -180,9 +222,9 @@ import numpy as np
 sys.path.insert(0, sys.argv[1])
 import test_native_together as t
 import minigrad as mg
-from minigrad.compile.backends.native import program, together
+from minigrad.compile.backends.native import together
 
-together.PART_WORK, program.SAVED_WORK = 1, -1
+together.PART_WORK, together.SAVED_WORK = 1, -1
 inputs, outputs, values = t.two_ways()
 f = mg.function(inputs, outputs, backend="native", threads=3)
 expected = f(*values)

@@ -141,8 +141,9 @@ def function(
         for graphs with loops where llvmlite is there.
     simplify: apply the rewrites that keep values (exact and stability tables) first.
     check_finite: raise NonFiniteError at the op where a NaN or an infinity is born (slower).
-    threads: how many the native backend may use for one call, where a loop is long enough and
-        its rows are independent; by default the environment's MINIGRAD_THREADS, or all CPUs.
+    threads: how many the native backend may use for one call, where loops and products that take
+        long enough do not wait for each other, or have independent rows; by default the
+        environment's MINIGRAD_THREADS, or all CPUs. The same number gives the same bits.
     without: names of loop rewrites (minigrad.LOOPS) to leave out, to see what each is worth.
 
     Raises GraphError for a variable that is not among the inputs.

@@ -1,7 +1,7 @@
 """The native backend: which parts of a graph run as machine code, and what runs on NumPy instead.
 
-Everything between two ops that are NumPy's is one block, loops included: one call. Loops that
-are worth several threads stand alone, and large matrix products are left to BLAS.
+Everything between two ops that are NumPy's is one block, loops included: one call. Large matrix
+products are left to BLAS.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from typing import Any
 from minigrad.compile.backends.native.lower import lower
 from minigrad.compile.backends.native.params import NativeParams
 from minigrad.compile.backends.native.pointwise import ELEMENTARY
-from minigrad.compile.backends.native.program import Program, worth_a_team
-from minigrad.compile.backends.native.shares import alone, can_be_cut, only_op
+from minigrad.compile.backends.native.program import Program
 from minigrad.compile.backends.native.stages import is_leaf, is_view, source
 from minigrad.compile.backends.native.support import can_lie_in_memory, check_node
 from minigrad.compile.backends.native.views import UnsupportedError
-from minigrad.compile.backends.native.work import work_of
 from minigrad.compile.backends.numpy import Runner, compile_plan
 from minigrad.compile.backends.registry import Backend, Options
 from minigrad.compile.plan import Plan
@@ -48,10 +46,6 @@ LARGEST = 2000
 # Ops that `auto` makes code for, those of loops' bodies included, at 1 to 4 ms each: of one body,
 # and of a graph, where blocks with loops come first.
 AUTO_BODY, AUTO_GRAPH = 2000, 8000
-
-# Work of a call from which a second thread is worth waking (some 20 µs): about 0.6 ms alone. At a
-# third of it two threads took 0.6 to 1 ms, of which waking them was half, for the 0.5 of one.
-SHARED_WORK = 30_000_000
 
 
 class Native(Backend):
@@ -88,14 +82,6 @@ class Native(Backend):
             return f"{node.op.name}, on numpy"
         return "block" if program.threads == 1 else f"block, in {program.threads} threads"
 
-    def is_alone(self, node: Expr) -> bool:
-        """Whether threads share a node: there are shares, and it is worth waking them."""
-        if self.threads == 1 or node.op not in (SCAN, MATMUL) or not can_be_cut(node):
-            return False
-        if not work_of(node) > SHARED_WORK or self._is_for_blas(node):
-            return False
-        return self._has_code(node)
-
     def _is_for_blas(self, node: Expr) -> bool:
         return node.op is MATMUL and node.size * node.args[0].shape[-1] >= BLAS
 
@@ -103,7 +89,7 @@ class Native(Backend):
         """Whether a node may be part of a block."""
         if node.op is not SCAN and (isinstance(node.type, TupleType) or node.size == 0):
             return False
-        return not self._is_for_blas(node) and not self.is_alone(node) and self._has_code(node)
+        return not self._is_for_blas(node) and self._has_code(node)
 
     def _has_code(self, node: Expr) -> bool:
         if node.op is SCAN and self.options.auto and _size([node]) > AUTO_BODY:
@@ -119,12 +105,10 @@ class Native(Backend):
 
     def block(self, body: Body) -> Program | None:
         """A block's program. It is kept with the body, so that there is one in a process."""
-        alone = self.is_alone(only_op(body))
-        threads = self.threads if alone or worth_a_team(body, self.threads) else 1
-        key = ("native", threads)
+        key = ("native", self.threads)
         if key not in body.derived:
             try:
-                body.derived[key] = Program(body, threads, shared=alone)
+                body.derived[key] = Program(body, self.threads)
             except UnsupportedError as reason:
                 body.derived[key] = str(reason)
         outcome = body.derived[key]
@@ -168,9 +152,6 @@ def _with_blocks(outputs: Sequence[Expr], native: Native) -> list[Expr]:
                 readers.setdefault(source(a), []).append(n)
     for nodes in _affordable(_levels(order, readers, native).values(), native):
         blocks |= _block(nodes, output_sources, readers, native)
-    for node in order:
-        if native.is_alone(node):
-            blocks |= _shared(node, readers)
     reads = walk(outputs, lambda n: blocks[n][0] if n in blocks else n.args)
     new: dict[Expr, Expr] = {}
     for node, needs in reads.items():
@@ -278,13 +259,6 @@ def _gain(nodes: Sequence[Expr]) -> float:
     if len(nodes) == 1 and nodes[0].op not in ELEMENTARY:
         return 0.0
     return len(nodes) / CALL_OPS + sum(n.size for n in nodes) / CALL_ELEMENTS
-
-
-def _shared(node: Expr, readers: Mapping[Expr, Sequence[Expr]]) -> Blocks:
-    """The block of a node that threads share."""
-    sources, body = alone(node)
-    items = {n: n.attrs[0] for n in readers.get(node, ()) if n.op is ITEM}
-    return {n: (tuple(sources), body, k) for n, k in (items or {node: 0}).items()}
 
 
 def _block(

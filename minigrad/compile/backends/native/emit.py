@@ -57,13 +57,10 @@ class Code:
 
     def within(self, plan: Schedule) -> Code:
         """For the body of a loop that is a stage of this one."""
-        inner = self.apart(plan, self.builder, self.scratch, self.raised)
-        inner.in_loop = True
-        return inner
-
-    def apart(self, plan: Schedule, builder: Any, scratch: Any, raised: Any) -> Code:
-        """For another function of the module."""
-        return Code(self.module, builder, plan, self.memory, scratch, self.functions, raised=raised)
+        return Code(
+            self.module, self.builder, plan, self.memory, self.scratch, self.functions,
+            in_loop=True, raised=self.raised,
+        )  # fmt: skip
 
     def give_back(self) -> None:
         """The body's code is complete."""

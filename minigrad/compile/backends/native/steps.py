@@ -28,6 +28,7 @@ from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.irtools import moved, subnormals_flushed
 from minigrad.compile.backends.native.jit import llvm
 from minigrad.compile.backends.native.layout import Layout, bytes_of, lay_out, parts
+from minigrad.compile.backends.native.memory import Memory
 from minigrad.compile.backends.native.products import emit_product, pack_constants
 from minigrad.compile.backends.native.stages import Stage, schedule
 from minigrad.compile.backends.native.together import emit_together
@@ -130,21 +131,39 @@ def _emit_apart(code: Code, loop: Loop, operands: Sequence[View], results: Seque
     """The loop as a function of its own, which flushes subnormals, and a call of it.
 
     LLVM takes more than twice as long for a function twice as long: a Hessian's 103 loops in one
-    took 184 s.
+    took 184 s. Loops that are equal, such as even shares of one, are one function.
     """
-    ir, views = llvm().ir, [*operands, *results]
+    views = [*operands, *results]
+    key = loop, *((v.shape, v.strides) for v in views)
+    if key not in code.functions:
+        code.functions[key] = _loop_function(code, loop, views)
+    function, scratch_size = code.functions[key]
+    types = [v.type for v in (*loop.body.inputs, *loop.body.outputs)]
+    bases = [
+        moved(code.builder, t.dtype, v.base, [(1, v.offset)])
+        for t, v in zip(types, views, strict=True)
+    ]
+    scratch = code.memory.take(scratch_size)
+    code.builder.call(function, [code.at(scratch), code.flag(), *bases])
+    code.memory.give_back(scratch)
+
+
+def _loop_function(code: Code, loop: Loop, views: Sequence[View]) -> tuple[Any, int]:
+    """`loop(scratch, flag, *bases)`, and the bytes of scratch memory that it takes."""
+    ir = llvm().ir
     signature = ir.FunctionType(ir.VoidType(), [ir.PointerType()] * (2 + len(views)))
     function = ir.Function(code.module, signature, code.module.get_unique_name("loop"))
     function.linkage = "internal"
     function.attributes.add("noinline")
     builder = ir.IRBuilder(function.append_basic_block())
     scratch, raised, *bases = function.args
-    inner = code.apart(code.plan, builder, scratch, raised)
-    inner_views = [replace(v, base=base) for v, base in zip(views, bases, strict=True)]
+    inner = Code(code.module, builder, code.plan, Memory(), scratch, code.functions, raised=raised)
+    here = [replace(v, base=base, offset=0) for v, base in zip(views, bases, strict=True)]
+    count = len(loop.body.inputs)
     with subnormals_flushed(builder):
-        _emit_loop(inner, loop, inner_views[: len(operands)], inner_views[len(operands) :])
+        _emit_loop(inner, loop, here[:count], here[count:])
     builder.ret_void()
-    code.builder.call(function, [code.scratch, code.flag(), *(v.base for v in views)])
+    return function, inner.memory.size
 
 
 def _emit_loop(outer: Code, loop: Loop, operands: Sequence[View], results: Sequence[View]) -> None:

@@ -6,36 +6,38 @@ does else, so that it changes nothing which thread computes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from minigrad.compile.backends.native.emit import Code
 from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import llvm
 from minigrad.compile.backends.native.memory import ALIGN
-from minigrad.compile.backends.native.products import emit_product
-from minigrad.compile.backends.native.shares import COLUMNS, evenly
+from minigrad.compile.backends.native.shares import Share, cut, take_share
 from minigrad.compile.backends.native.stages import Schedule, Stage, source
 from minigrad.compile.backends.native.team import JOB, functions
 from minigrad.compile.backends.native.views import View
 from minigrad.compile.backends.native.work import work_of
-from minigrad.graph.node import Expr, make
+from minigrad.graph.node import Expr
 from minigrad.loop.node import SCAN
 from minigrad.ops.core import uniform_value
-from minigrad.ops.index import GETITEM, all_of
+from minigrad.ops.index import Spec
 from minigrad.ops.linalg import MATMUL
 
-PART_WORK = 500_000  # of a stage from which it is put beside others: 10 µs, to 1 of meeting again
+PART_WORK = 500_000  # of a part from which it is put beside others: 10 µs, to 1 of meeting again
 SAVED_WORK = 2_500_000  # that a call must be spared, to be worth the waking of a thread: 50 µs
 
+Part = tuple[Stage, Share | None]
+"""A stage, or a share of it."""
 
-def side_by_side(plan: Schedule) -> Schedule:
+
+def side_by_side(plan: Schedule, threads: int) -> Schedule:
     """The stages in another order, in which those that can run side by side are together.
 
-    Small ones run as early as they can; of large ones, all that are waiting then run together.
+    Small ones run as early as they can; of large ones, all that are waiting then run together, cut
+    into shares where they are too few for so many threads.
     """
     needs = _needs(plan)
     ready: set[int] = set()
@@ -52,7 +54,7 @@ def side_by_side(plan: Schedule) -> Schedule:
                     ready.add(k)
                     order.append(k)
         large.sort(key=lambda k: -_work(plan.stages[k]))  # the last ones are to be short
-        if len(large) > 1 or any(_columns(plan.stages[k], 2) for k in large):
+        if len(_parts([plan.stages[k] for k in large], threads)) > 1:
             together[len(order)] = len(large)
         order += large
         ready.update(large)
@@ -60,22 +62,31 @@ def side_by_side(plan: Schedule) -> Schedule:
     return Schedule([plan.stages[k] for k in order], plan.in_memory, together)
 
 
-def saved(plan: Schedule, threads: int) -> int:
-    """About how much work so many threads would spare a call."""
-    total = 0
+def team_size(plan: Schedule, threads: int) -> int:
+    """How many of so many threads it is worth to call; 1 where they spare too little."""
+    spared, most = 0, 1
     for first, count in plan.together.items():
-        works = [_work(s) for s in plan.stages[first : first + count]]
-        total += sum(works) - max(max(works) if count > 1 else 0, sum(works) // threads)
-    return total
+        stages = plan.stages[first : first + count]
+        longest = max(_work(stage) // len(shares) for stage, shares in _cuts(stages, threads))
+        total = sum(map(_work, stages))
+        spared += total - max(longest, -(-total // threads))
+        most = max(most, len(_parts(stages, threads)))
+    return min(most, threads) if spared > SAVED_WORK else 1
 
 
-def _columns(stage: Stage, threads: int) -> list[tuple[int, int]]:
-    """The shares of threads in a large product: the first column, and how many."""
-    node = stage.nodes[0]
-    if node.op is not MATMUL or node.ndim != 2 or node.shape[1] < 2 * COLUMNS:
-        return []
-    most = min(threads, _work(stage) // PART_WORK)
-    return evenly(node.shape[1], most, COLUMNS) if most > 1 else []
+def _parts(stages: Sequence[Stage], threads: int) -> list[Part]:
+    return [(stage, share) for stage, shares in _cuts(stages, threads) for share in shares]
+
+
+def _cuts(stages: Sequence[Stage], threads: int) -> list[tuple[Stage, list[Share | None]]]:
+    """Each stage with its shares: as many as its share of all work is of the threads."""
+    total, cuts = sum(map(_work, stages)), []
+    for stage in stages:
+        work = _work(stage)
+        most = min(-(-work * threads // total), work // PART_WORK)
+        shares: list[Share | None] = [*cut(stage.nodes[0], most)] if most > 1 else []
+        cuts.append((stage, shares or [None]))
+    return cuts
 
 
 def _needs(plan: Schedule) -> list[set[int]]:
@@ -99,17 +110,10 @@ Emit = Callable[[Code, Stage], None]
 
 
 def emit_together(code: Code, stages: Sequence[Stage], emit: Emit) -> None:
-    """Each as a function of its own, and a call of the team that computes them all.
-
-    A product that nothing is beside is cut.
-    """
-    parts = [(stage, emit) for stage in stages]
-    if len(stages) == 1:
-        cuts = _columns(stages[0], code.threads)
-        parts = [(stages[0], partial(_emit_columns, start, count)) for start, count in cuts]
+    """Each as functions of its own, and a call of the team that computes them all."""
     with code.memory.apart():
-        for stage, emit in parts:
-            code.parts.append(_emit_part(code, stage, emit))
+        for part in _parts(stages, code.threads):
+            code.parts.append(_emit_part(code, part, emit))
     _call(code, "together", code.at(ALIGN), index(len(code.parts)))
 
 
@@ -142,21 +146,9 @@ def _call(code: Code, name: str, *operands: Any) -> None:
     code.builder.call(function, operands)
 
 
-def _emit_columns(start: int, count: int, code: Code, stage: Stage) -> None:
-    """Some columns of a product."""
-    (node,), columns = stage.nodes, ("s", start, count, 1)
-    left, right = node.args
-    some = make(GETITEM, (right,), ((all_of(right.shape)[0], columns),))
-    part = make(MATMUL, (left, some))
-    spec = (all_of(node.shape)[0], columns)
-    code.home[part] = code.home[node].indexed(spec)
-    code.copies[part] = [v.indexed(spec) for v in code.copies.get(node, [])]
-    emit_product(code, part)
-
-
-def _emit_part(code: Code, stage: Stage, emit: Emit) -> Any:
+def _emit_part(code: Code, part: Part, emit: Emit) -> Any:
     """`part(scratch)`; the pointers that it needs are put into scratch memory before."""
-    ir = llvm().ir
+    (stage, share), ir = part, llvm().ir
     word, pointer = ir.IntType(64), ir.PointerType()
     used = list(_read_or_written(code, stage))
     copies = {n: code.copies[n] for n in stage.nodes if n in code.copies}
@@ -174,7 +166,10 @@ def _emit_part(code: Code, stage: Stage, emit: Emit) -> Any:
     builder = ir.IRBuilder(function.append_basic_block())
     raised = builder.alloca(word)
     builder.store(index(0), raised)
-    inner = code.apart(code.plan, builder, function.args[0], raised)
+    inner = Code(
+        code.module, builder, code.plan, code.memory, function.args[0], code.functions,
+        raised=raised,
+    )  # fmt: skip
     here: dict[int, Any] = {}
     for k, (key, base) in enumerate(bases.items()):
         code.builder.store(base, code.at(frame + 8 * k))
@@ -185,11 +180,19 @@ def _emit_part(code: Code, stage: Stage, emit: Emit) -> Any:
 
     inner.home = {n: moved(code.home[n]) for n in used}
     inner.copies = {n: [moved(v) for v in places] for n, places in copies.items()}
-    emit(inner, stage)
+    emit(inner, stage if share is None else _placed(inner, *take_share(stage, share)))
     inner.give_back()
     builder.atomic_rmw("or", inner.scratch, builder.load(raised, typ=word), "monotonic")
     builder.ret_void()
     return function
+
+
+def _placed(code: Code, stage: Stage, places: Mapping[Expr, tuple[Expr, Spec]]) -> Stage:
+    """A share, whose results are parts of the whole's."""
+    for part, (whole, spec) in places.items():
+        code.home[part] = code.home[whole].indexed(spec)
+        code.copies[part] = [v.indexed(spec) for v in code.copies.get(whole, ())]
+    return stage
 
 
 def _read_or_written(code: Code, stage: Stage) -> Iterator[Expr]:
