@@ -34,6 +34,7 @@ Running
 Graphs
 
     draw            a picture, with measured values and gradients
+    charts          curves and strips of magnitudes, by matplotlib
     simplify        rewritten until no rule fits
     substitute      nodes replaced by others
     toposort        all nodes, arguments first

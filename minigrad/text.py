@@ -234,6 +234,8 @@ _SPECIAL = {c: f"\\{c}" for c in "#$%&_{} "} | {
     "\\": r"\backslash ",
     "~": r"\sim ",
     "^": r"\hat{\ }",
+    "<": r"\lt ",  # pages may read what stands between dollars as HTML first
+    ">": r"\gt ",
 }
 
 
