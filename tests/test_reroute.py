@@ -64,6 +64,7 @@ def test_one_value_at_two_places_of_one_op():
     assert [mg.grad(mg.reroute(y, {(y, k): 0}), x).eval({x: 3.0}) for k in (0, 1)] == [3.0, 3.0]
     assert mg.grad(mg.reroute(y, {(y, 0): 0.5, (y, 1): 2}), x).eval({x: 3.0}) == 7.5
     assert mg.grad(mg.reroute(y, {(y, 0): 0.5, x: 10}), x).eval({x: 3.0}) == 45.0
+    assert mg.grad(mg.reroute(y, {"x": 0.5, x: 10}), x).eval({x: 3.0}) == 30.0
     cut = mg.reroute(y, {y: 0})
     assert x not in mg.adjoints(cut)
     assert cut.eval({x: 3.0}) == 9.0
@@ -137,11 +138,19 @@ def by_hand(body, v, factors, reverse, where):
 def test_any_step_is_that_with_scales_written_into_it(data):
     body, reverse = tapped_body(data.draw), data.draw(st.booleans())
     where = data.draw(st.sampled_from(["edge", "node"]))
+    checkpoint = data.draw(st.sampled_from([None, True, 1, 2, 3, T]))
     factors = np.array(data.draw(st.lists(st.sampled_from([0, 1, -0.5]), min_size=T, max_size=T)))
     v, at = leaves()
-    loop = loss_of(mg.scan, body(v, lambda a, b: (a + b).named("tap")), v, reverse=reverse)
+    made = []
+
+    def tap(left, right):
+        made.append((left + right).named("tap"))
+        return made[-1]
+
+    loop = loss_of(mg.scan, body(v, tap), v, reverse=reverse, checkpoint=checkpoint)
     plain = by_hand(body, v, factors, reverse, where)
-    rerouted = mg.reroute(loop, {("tap", 1) if where == "edge" else "tap": factors})
+    what = data.draw(st.sampled_from(["tap", *made]))
+    rerouted = mg.reroute(loop, {(what, 1) if where == "edge" else what: factors})
     wrt = list(v.values())
     direction = [np.cos(np.arange(w.size)).reshape(w.shape) for w in wrt]
     found, expected = (
@@ -262,6 +271,80 @@ def test_nested_loops_take_a_factor_for_each_step_of_each():
     assert_allclose(half.eval({**at, mg.var("f"): 0.5}), rows.eval(at), rtol=1e-12)
 
 
+def test_a_state_as_it_enters_the_steps():
+    """What the step function was given, cut at one step: no path leads past it."""
+    entering = []
+
+    def step(h, x):
+        entering.append(h)
+        return mg.tanh(h) + x, None
+
+    start, xs = mg.var("start"), mg.var("xs", (T,))
+    last, _ = mg.scan(step, start, xs)
+    at = {start: 0.1, xs: np.linspace(-0.5, 0.5, T)}
+    whole = mg.grad(last, xs).eval(at)
+    for t in range(T):
+        cut = mg.grad(mg.reroute(last, {entering[0]: np.arange(T) != t}), xs).eval(at)
+        assert_allclose(cut, np.where(np.arange(T) < t, 0, whole), rtol=1e-14)
+
+
+def test_one_step_in_two_loops():
+    """Equal steps are one body: nodes of it are told apart by the loop that made them."""
+    xs, made = mg.var("xs", (2, T)), []
+
+    def run(row):
+        def step(c, x):
+            made.append(mg.sin(c + x).named("s"))
+            return made[-1], None
+
+        return mg.scan(step, mg.const(0.0), row)[0]
+
+    y = run(xs[0]) * run(xs[1])
+    assert made[0] is not made[1]
+    point = {xs: np.linspace(0, 1, 2 * T).reshape(2, T)}
+    whole = mg.grad(y, xs).eval(point)
+    for k in (0, 1):
+        found = mg.grad(mg.reroute(y, {made[k]: 0}), xs).eval(point)
+        assert_array_equal(found[k], np.zeros(T))
+        assert_allclose(found[1 - k], whole[1 - k], rtol=1e-14)
+        weighted = mg.reroute(y, {made[k]: 0.5, made[1 - k]: np.full(T, 2.0)})
+        f = np.where(np.arange(2)[:, None] == k, 0.5, 2.0) ** np.arange(T, 0, -1)
+        assert_allclose(mg.grad(weighted, xs).eval(point), whole * f, rtol=1e-13)
+    with pytest.raises(mg.GraphError, match="the name 's' is in 2 places"):
+        mg.reroute(y, {"s": 0})
+
+
+def test_loops_that_differ_in_what_they_give_are_one():
+    w, xs = mg.var("w"), mg.const(np.linspace(-1, 1, T))
+    f = np.linspace(0, 1, T)
+
+    def step(c, x):
+        return mg.tanh((w * c).named("p") + x), c
+
+    def last_alone(c, x):
+        return step(c, x)[0], None
+
+    start = mg.const(0.5)
+    y = mg.scan(step, start, xs)[1][-1] * mg.scan(last_alone, start, xs)[0]
+    c, states = start, []
+    for t in range(T):
+        states.append(c)
+        c = mg.tanh(mg.scale_gradient(w * c, f[t]) + xs[t])
+    expected = mg.grad(states[-1] * c, w).eval({w: 0.8})
+    assert_allclose(mg.grad(mg.reroute(y, {"p": f}), w).eval({w: 0.8}), expected, rtol=1e-13)
+
+
+def test_by_name_twice_over():
+    """What came of a reroute has the names, and is rerouted again."""
+    v, at = of_two_way()
+    y = two_way(v)
+    f = np.linspace(0, 1, T)
+    twice = mg.reroute(mg.reroute(y, {"round": f}), {"round": f, "h": 0.5})
+    once = mg.reroute(y, {"round": f * f, "h": 0.5})
+    assert_allclose(mg.grad(twice, v["W"]).eval(at), mg.grad(once, v["W"]).eval(at), rtol=1e-12)
+    assert y.eval(at) == twice.eval(at)
+
+
 def test_routes_inside_and_outside_at_once():
     v, at = of_two_way()
     y = two_way({**v, "W": mg.tanh(v["W"]).named("squashed")})
@@ -278,7 +361,7 @@ def test_what_is_not_there():
     v, _ = of_two_way()
     y = two_way(v)
     for what, message in {
-        "rund": "'rund' is not part of the graph; did you mean round",
+        "rund": "no node is named 'rund'; there are 'W', 'h', 'round', 'start', 'xs'",
         mg.var("other"): "other: float64, .*is not part of the graph",
         ("round", 2): "round: .* has no argument 2",
         ("round", -1): "round: .* has no argument -1",
@@ -290,7 +373,9 @@ def test_what_is_not_there():
     with pytest.raises(mg.GraphError, match="factors are a dict"):
         mg.reroute(y, ["round"])
     a, b = mg.sin(v["start"]).named("twice"), mg.cos(v["start"]).named("twice")
-    with pytest.raises(mg.GraphError, match=r"2 nodes 'twice':\n  twice: .*\n  twice: "):
+    with pytest.raises(
+        mg.GraphError, match=r"name 'twice' is in 2 places.*\n  <twice: .*\n  <twice: "
+    ):
         mg.reroute(a * b, {"twice": 0})
 
 

@@ -5,36 +5,35 @@ What it cuts is named by edges and nodes, inside loops too; there a factor may d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from math import prod
+from typing import Any
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph.leaves import const, placeholder
 from minigrad.graph.node import Expr, describe, rebuild
-from minigrad.graph.walk import map_graph, roots_of, toposort
+from minigrad.graph.places import Place, Places, Spot, inside_of
+from minigrad.graph.walk import map_graph, roots_of
 from minigrad.loop.body import Call
-from minigrad.loop.node import SCAN
-from minigrad.names import did_you_mean, public
-from minigrad.ops.core import astype, broadcast_to
+from minigrad.names import public
+from minigrad.ops.core import astype, broadcast_to, reshape
 from minigrad.ops.custom import scale_gradient
 from minigrad.ops.tuples import ITEM, item, tuple_of
 from minigrad.types import Shape, TupleType
-
-Path: TypeAlias = tuple[Expr, ...]
-"""Loops, from the outermost to the one that something lies in; () is outside of all."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Route:
     """A node, or one use of it, and how much of what comes back there goes on."""
 
-    path: Path
+    loops: tuple[Expr, ...]
+    """That it lies in, from the outermost."""
     node: Expr
     position: int | None
     """Of the edge, among the arguments of the node; None: all uses of the node itself."""
     factor: Expr
-    """The axes of the steps, of all loops on the path, first; or a single number."""
+    """The axes of the steps, of all loops, first; or a single number."""
 
 
 @public
@@ -46,6 +45,7 @@ def reroute(y: Any, factors: Mapping[Any, Any]) -> Any:
         (user, position)  an edge: what comes back to user.args[position] through user;
         a node            all that comes back to it;
         a name            the node of that name (`Expr.named`), for a user, too.
+        A node that the step of a loop made stands for what is in the loop, at all of its steps.
     factor: a number, or numbers that broadcast to the node; 0 cuts. Of a node in the step of a loop
         a number holds for all steps; others begin with the axis of the steps, (T, ...), T in the
         order of xs, and (T_outer, T_inner, ...) of nested loops.
@@ -70,8 +70,8 @@ def reroute(y: Any, factors: Mapping[Any, Any]) -> Any:
     roots = roots_of(y)
     if not isinstance(factors, Mapping):
         raise GraphError(f"factors are a dict {{what: factor}}, not {factors!r:.60}")
-    graphs = _graphs(roots)
-    routes = [_route(what, factor, graphs) for what, factor in factors.items()]
+    places = Places(roots)
+    routes = [r for what, factor in factors.items() for r in _routes(what, factor, places)]
     changed = _rerouted(roots, routes)
     return changed[0] if isinstance(y, Expr) else changed
 
@@ -81,8 +81,8 @@ def _rerouted(roots: Sequence[Expr], routes: Iterable[_Route]) -> list[Expr]:
     edges: dict[tuple[Expr, int], list[Expr]] = {}
     below: dict[Expr, list[_Route]] = {}
     for route in routes:
-        if route.path:
-            below.setdefault(route.path[0], []).append(route)
+        if route.loops:
+            below.setdefault(route.loops[0], []).append(route)
         elif route.position is None:
             nodes.setdefault(route.node, []).append(route.factor)
         else:
@@ -115,61 +115,75 @@ def _in_loop(call: Call, routes: Iterable[_Route]) -> Expr:
         if factor.ndim:
             v = placeholder("x", factor.type.with_shape(factor.shape[1:]))
             xs[v], factor = factor, v
-        inner.append(replace(route, path=route.path[1:], factor=factor))
+        inner.append(replace(route, loops=route.loops[1:], factor=factor))
     return tuple_of(replace(call, xs=xs).giving(_rerouted(call.body.outputs, inner)))
 
 
 # --- what is meant -------------------------------------------------------------------------------
 
 
-def _graphs(roots: Sequence[Expr]) -> dict[Path, dict[Expr, None]]:
-    """The nodes of a graph and of all bodies in it, by the loops that these are the bodies of."""
-    graphs: dict[Path, dict[Expr, None]] = {}
-    waiting: list[tuple[Path, Sequence[Expr]]] = [((), roots)]
-    for path, outputs in waiting:
-        graphs[path] = dict.fromkeys(toposort(outputs))
-        waiting += [((*path, n), n.attrs[0].body.outputs) for n in graphs[path] if n.op is SCAN]
-    return graphs
-
-
-def _route(what: Any, factor: Any, graphs: Mapping[Path, Mapping[Expr, None]]) -> _Route:
+def _routes(what: Any, factor: Any, places: Places) -> Iterator[_Route]:
+    """A route for each place of what is given a factor."""
     edge = isinstance(what, tuple) and len(what) == 2 and type(what[1]) is int
     named, position = what if edge else (what, None)
-    path, node = _place(named, graphs)
-    if position is not None and not 0 <= position < len(node.args):
-        raise GraphError(f"{describe(node)} has no argument {position}")
-    x = node if position is None else node.args[position]
-    steps = tuple([loop.attrs[0].length for loop in path])
-    return _Route(path, node, position, _fitted(factor, x, steps))
+    spot = _spot(named, places)
+    if position is not None and not 0 <= position < len(spot.node.args):
+        raise GraphError(f"{describe(spot.node)} has no argument {position}")
+    lengths = _lengths(spot)
+    x = spot.node if position is None else spot.node.args[position]
+    fitted = _fitted(factor, x, tuple([sum(by_turn.values()) for by_turn in lengths]))
+    for turns, part in spot.parts.items():
+        of_part = _of_part(fitted, turns, lengths, _axes(part[0]))
+        for place in part:
+            yield _Route(place.loops, place.node, position, of_part)
 
 
-def _place(what: Any, graphs: Mapping[Path, Mapping[Expr, None]]) -> tuple[Path, Expr]:
-    """Where the node is that is meant. Raises GraphError."""
-    if isinstance(what, Expr):
-        shown = describe(what)
-        places = [(path, what) for path, nodes in graphs.items() if what in nodes]
-    elif isinstance(what, str):
-        shown = repr(what)
-        places = [(path, n) for path, nodes in graphs.items() for n in nodes if n.name == what]
-    else:
+def _spot(what: Any, places: Places) -> Spot:
+    if isinstance(what, Spot):
+        same = [spot for spot in places.all(what.node) if spot.loops == what.loops]
+        return same[0] if same else places.find(what.node)
+    if not isinstance(what, Expr | str):
         raise GraphError(f"{what!r:.60} is no node, no name, and no edge (user, position)")
-    if len(places) == 1:
-        return places[0]
-    if places:
-        listed = "".join([f"\n  {describe(n)}{_within(path)}" for path, n in places])
-        raise GraphError(f"there are {len(places)} nodes {shown}:{listed}")
-    names = {n.name for nodes in graphs.values() for n in nodes if n.name}
-    hint = did_you_mean(what, names) if isinstance(what, str) else ""
-    raise GraphError(f"{shown} is not part of the graph{hint}")
+    return places.find(what)
 
 
-def _within(path: Path) -> str:
-    return "".join([f", in a loop of {loop.attrs[0].length} steps" for loop in reversed(path)])
+def _axes(place: Place) -> list[Shape]:
+    """The steps of each loop that the user wrote: one number, or those of segments and in them."""
+    axes: list[Shape] = []
+    in_segment = False
+    for inside in map(inside_of, place.loops):
+        axes.append((*(axes.pop() if in_segment else ()), inside.steps))
+        in_segment = inside.segments
+    return axes
+
+
+def _lengths(spot: Spot) -> list[dict[int, int]]:
+    """For each loop that the user wrote {part: how many of the steps it runs}, in their order."""
+    of_parts = [(turns, _axes(part[0])) for turns, part in spot.parts.items()]
+    found: list[dict[int, int]] = [{} for _ in of_parts[0][0]]
+    for turns, axes in of_parts:
+        for by_turn, turn, axis in zip(found, turns, axes, strict=True):
+            by_turn[turn] = prod(axis)
+    return [dict(sorted(by_turn.items())) for by_turn in found]
+
+
+def _of_part(
+    factor: Expr, turns: Sequence[int], lengths: Sequence[Mapping[int, int]], axes: Sequence[Shape]
+) -> Expr:
+    """What of a factor is for the steps that one part runs, as its loops run them."""
+    if not factor.ndim:
+        return factor
+    starts = [
+        sum(n for t, n in ls.items() if t < turn) for ls, turn in zip(lengths, turns, strict=True)
+    ]
+    cuts = [slice(a, a + prod(axis)) for a, axis in zip(starts, axes, strict=True)]
+    steps = tuple([n for axis in axes for n in axis])
+    return reshape(factor[tuple(cuts)], steps + factor.shape[len(axes) :])
 
 
 def _fitted(factor: Any, x: Expr, steps: Shape) -> Expr:
     """The factor of a node in steps of so many: a single number, or the axes of all steps first,
-    and then what broadcasts to the node. Raises DTypeError or ShapeError."""
+    and then what broadcasts to the node. Raises GraphError, DTypeError or ShapeError."""
     if isinstance(x.type, TupleType):
         raise GraphError(f"{describe(x)} has several results; give a factor to one of them")
     if not x.type.is_float:
@@ -178,10 +192,11 @@ def _fitted(factor: Any, x: Expr, steps: Shape) -> Expr:
     if not f.ndim:
         return f
     rest = f.shape[len(steps) :]
-    fits = all(n in (1, m) for n, m in zip(f.shape, steps, strict=False)) and _broadcasts(
-        rest, x.shape
-    )
-    if len(f.shape) < len(steps) or not fits:
+    if (
+        f.ndim < len(steps)
+        or not _broadcasts(f.shape[: len(steps)], steps)
+        or not _broadcasts(rest, x.shape)
+    ):
         raise ShapeError(
             f"a factor of shape {f.shape} is given for {describe(x)}; give a number, or numbers "
             f"that broadcast to {steps + x.shape}" + ", with the axes of the steps" * bool(steps)
