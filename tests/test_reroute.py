@@ -212,6 +212,32 @@ def test_the_knock_outs_of_all_steps_sum_to_what_goes_round(backend, reverse):
         assert_allclose(found, dW, rtol=1e-10)
 
 
+@pytest.mark.parametrize("options", [{}, {"reverse": True}, {"checkpoint": 2}], ids=str)
+def test_in_a_step_a_cut_edge_takes_just_its_own_term(options):
+    """Of h there are two uses, by the next step and by y; what later steps get is as it was."""
+    v, at = of_two_way()
+
+    def step(h, x):
+        u = mg.tanh(h @ v["W"]).named("u")
+        return (u + x).named("next"), mg.sin(u * h).named("y")
+
+    last, ys = mg.scan(step, v["start"], v["xs"], **options)
+    y = mg.sum(last * last) + mg.sum(ys * ys)
+    adj = mg.adjoints(y)
+    terms = {what: adj.edge(*what) for what in (("next", 0), ("y", 0))}
+    before, of_user = mg.eval([adj["u"], terms], at)
+    for (user, position), term in of_user.items():
+        for t in range(T):
+            cut = mg.reroute(y, {(user, position): np.arange(T) != t})
+            found = mg.adjoints(cut)["u"].eval(at)
+            if user == "next":
+                assert_allclose(found[t], before[t] - term[t], rtol=1e-10, atol=1e-13)
+            then = slice(t, None) if options.get("reverse") else slice(0, t + 1)
+            changed = [k for k in range(T) if not np.allclose(found[k], before[k], rtol=1e-9)]
+            assert t in changed
+            assert set(changed) <= set(range(T)[then])
+
+
 def test_numbers_hold_for_every_step_and_units_may_differ():
     v, at = of_two_way()
     y = two_way(v)
@@ -312,6 +338,11 @@ def test_one_step_in_two_loops():
         assert_allclose(mg.grad(weighted, xs).eval(point), whole * f, rtol=1e-13)
     with pytest.raises(mg.GraphError, match="the name 's' is in 2 places"):
         mg.reroute(y, {"s": 0})
+    for k, place in enumerate(mg.adjoints(y).places("s")):
+        found = mg.grad(mg.reroute(y, {place: 0}), xs).eval(point)
+        assert [not row.any() for row in found] == [k == 0, k == 1]
+        edge = mg.grad(mg.reroute(y, {(place, 0): 0}), xs).eval(point)
+        assert_array_equal(edge, found)
 
 
 def test_loops_that_differ_in_what_they_give_are_one():
@@ -370,6 +401,9 @@ def test_what_is_not_there():
     }.items():
         with pytest.raises(mg.GraphError, match=message):
             mg.reroute(y, {what: 0})
+    (elsewhere,) = mg.adjoints(mg.sin(mg.cos(v["start"]).named("cos"))).places("cos")
+    with pytest.raises(mg.GraphError, match="is not part of the graph"):
+        mg.reroute(y, {elsewhere: 0})
     with pytest.raises(mg.GraphError, match="factors are a dict"):
         mg.reroute(y, ["round"])
     a, b = mg.sin(v["start"]).named("twice"), mg.cos(v["start"]).named("twice")

@@ -140,7 +140,8 @@ def _routes(what: Any, factor: Any, places: Places) -> Iterator[_Route]:
 
 def _spot(what: Any, places: Places) -> Spot:
     if isinstance(what, Spot):
-        same = [spot for spot in places.all(what.node) if spot.loops == what.loops]
+        loops = [*map(id, what.loops)]
+        same = [spot for spot in places.all(what.node) if [*map(id, spot.loops)] == loops]
         return same[0] if same else places.find(what.node)
     if not isinstance(what, Expr | str):
         raise GraphError(f"{what!r:.60} is no node, no name, and no edge (user, position)")
