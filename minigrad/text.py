@@ -320,7 +320,7 @@ def notebook(y: Expr) -> dict[str, str]:
 
 def _held(leaf: Expr) -> Array | None:
     """What a leaf holds, if it does so in the host's memory: to show it must not move it."""
-    holder = leaf.attrs[-1]
+    holder = leaf.attrs[-1] if leaf.op.holds else None
     if isinstance(getattr(holder, "storage", None), HostStorage) or isinstance(holder, ConstData):
         return leaf.value
     return None

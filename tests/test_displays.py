@@ -84,6 +84,13 @@ def test_a_leaf_of_three_axes_or_of_another_memory_shows_its_type_alone():
     assert repr(cube) == "<Expr param 'cube': float64(3, 4, 5)>"
 
 
+def test_an_own_op_of_nothing_is_a_line():
+    scalar = mg.TensorType((), "float64")
+    now = mg.Op("now", lambda: scalar, lambda: np.float64(1), no_gradient=True)()
+    assert repr(now) == "<Expr now: float64>"
+    assert latex(now + 1.0).startswith(r"$\displaystyle \mathrm{now} + 1 ")
+
+
 LATEX = {
     r"v\left[1:\right]": v[1:],
     r"\left(v + v\right)\left[0\right]": (v + v)[0],
