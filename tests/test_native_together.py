@@ -145,12 +145,16 @@ JOBS = 24
 
 def test_what_a_helper_has_begun_is_waited_for():
     """Parts that take a while: all are done, each once, when `together` is over, not before."""
-    ran = []
+    ran, helped = [], threading.Event()
 
     @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
     def run(job, k):
-        time.sleep(0.002 if threading.current_thread() is here else 0.005)
-        ran.append((k, threading.current_thread() is here))
+        mine = threading.current_thread() is here
+        if mine:
+            helped.wait(20)  # the first part, until a helper is there
+        helped.set()
+        time.sleep(0.002 if mine else 0.005)
+        ran.append((k, mine))
 
     here = threading.current_thread()
     team.call_helpers(2)
@@ -163,6 +167,7 @@ def test_what_a_helper_has_begun_is_waited_for():
     job = -(-ctypes.addressof(block) // team.LINE) * team.LINE
     for _ in range(3):
         ran.clear()
+        helped.clear()
         begin(job, ctypes.cast(run, ctypes.c_void_p), JOBS, 2)
         for end in (JOBS // 3, JOBS // 3, JOBS):
             meet(job, end)
@@ -279,8 +284,11 @@ def test_an_interrupted_program_ends_at_once():
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert run.stdout.readline() == "ready\n"
-    time.sleep(0.2)
-    run.send_signal(2)
+    for _ in range(50):  # one that is met in a finaliser is only noted there
+        time.sleep(0.2)
+        run.send_signal(2)
+        if run.poll() is not None:
+            break
     _, said = run.communicate(timeout=30)
     assert "KeyboardInterrupt" in said
     assert run.returncode == -2

@@ -1,8 +1,8 @@
 """Where NumPy's arrays lie, and whether they are what machine code takes them for, many at once.
 
-Asked one by one from Python that took 2 µs an array, most of a small net's training step. Machine
-code reads the fields of the array objects themselves, at the places that NumPy gives them for all
-code compiled against it (`PyArrayObject_fields`). Where those are elsewhere, Python asks.
+Asked one by one from Python that took 2 µs an array, a fifth of a small net's training step.
+Machine code reads the fields of the array objects themselves, at the places that NumPy gives them
+for all code compiled against it (`PyArrayObject_fields`). Where those are elsewhere, Python asks.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import re
-import struct
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -143,7 +142,6 @@ class Kinds:
         for t, sizes in zip(self.types, self._sizes, strict=True):
             fields += id(t.dtype), t.ndim, flags, ctypes.addressof(sizes)
         self._kinds = (ctypes.c_int64 * len(fields))(*fields)
-        self._pack = struct.Struct(f"{self._count}P").pack
         self._table = ctypes.c_size_t * self._count
 
     def places(self, arrays: Sequence[Any]) -> Any:
@@ -152,8 +150,8 @@ class Kinds:
         return functions and self._places(functions[0], arrays)
 
     def _places(self, look: Callable[..., Any], arrays: Sequence[Any]) -> Any:
-        table = self._table()
-        fit = look(self._pack(*map(id, arrays)), self._kinds, self._count, table)
+        table, objects = self._table(), tuple(arrays)  # which ends with pointers to its items
+        fit = look(id(objects) + tuple.__basicsize__, self._kinds, self._count, table)
         return table if fit else None
 
 

@@ -45,7 +45,7 @@ class Program:
             np.empty(*kind) if array is None else array
             for kind, array in zip(self._results, out or self._nowhere, strict=True)
         ]
-        places = self._kinds.places([*arrays, *results])
+        places = self._kinds.places((*arrays, *results))
         if places is None:
             arrays = [_plain(a) for a in arrays]  # and live as long as the call
             places = _addresses([*arrays, *results])

@@ -26,11 +26,13 @@ JOB = 5 * LINE
 """Bytes of a job: the next part, up to which they are open, how many are done, how many helpers
 have left; then the function that computes a part, how many parts, and how many helpers were called.
 """
-BOX = (
-    2 * LINE
-)  # a job's address, 1 while it is helped, 0 if none; the next box; the two ends; a byte
+BOX = 2 * LINE
+"""Bytes of a box: a job's address, 1 while it is helped, 0 if there is none; the next box; the two
+ends of the pipe; a byte to read and one to write; then whether the helper sleeps."""
 
-SPINS = 1 << 15  # looks of a helper at a program that has nothing for it: about a millisecond
+# Looks of a helper that finds nothing to do, some 25 ns each: at the program that it helps, and
+# for another. It stays awake from one step of a training to the next, as waking it takes 50 µs.
+SPINS, LINGER = 1 << 15, 1 << 13
 
 _TEXT = """
 declare i64 @read(i32, ptr, i64)
@@ -101,29 +103,47 @@ out:
 }
 
 define void @minigrad_worker(ptr %box) {
+entry:
   %to_fd = getelementptr i8, ptr %box, i64 16
   %fd = load i32, ptr %to_fd
   %byte = getelementptr i8, ptr %box, i64 32
-  br label %wait
-wait:
-  %n = call i64 @read(i32 %fd, ptr %byte, i64 1)
-  %fine = icmp eq i64 %n, 1
-  br i1 %fine, label %look, label %out
+  %sleeps = getelementptr i8, ptr %box, i64 64
+  br label %look
 look:
-  %job = load atomic i64, ptr %box acquire, align 8
+  %spins = phi i64 [0, %entry], [%more, %idle], [0, %work], [LINGER, %try], [0, %awake]
+  %job = load atomic i64, ptr %box seq_cst, align 8
   %some = icmp ugt i64 %job, 1
-  br i1 %some, label %take, label %wait
-take:
-  %pair = cmpxchg ptr %box, i64 %job, i64 1 acq_rel acquire
+  br i1 %some, label %try, label %none
+try:
+  %pair = cmpxchg ptr %box, i64 %job, i64 1 seq_cst seq_cst
   %mine = extractvalue {i64, i1} %pair, 1
-  br i1 %mine, label %work, label %wait
+  br i1 %mine, label %work, label %look
 work:
+  store atomic i64 0, ptr %sleeps seq_cst, align 8
   %at = inttoptr i64 %job to ptr
   call void @help(ptr %at)
   %to_left = getelementptr i8, ptr %at, i64 192
   atomicrmw add ptr %to_left, i64 1 release
-  store atomic i64 0, ptr %box release, align 8
-  br label %wait
+  store atomic i64 0, ptr %box seq_cst, align 8
+  br label %look
+none:
+  %lingers = icmp slt i64 %spins, LINGER
+  br i1 %lingers, label %idle, label %tired
+idle:
+  call void @relax(i64 %spins)
+  %more = add i64 %spins, 1
+  br label %look
+tired:
+  %said = atomicrmw xchg ptr %sleeps, i64 1 seq_cst
+  %told = icmp eq i64 %said, 1
+  br i1 %told, label %sleep, label %idle
+sleep:
+  %n = call i64 @read(i32 %fd, ptr %byte, i64 1)
+  %fine = icmp eq i64 %n, 1
+  br i1 %fine, label %awake, label %out
+awake:
+  store atomic i64 0, ptr %sleeps seq_cst, align 8
+  br label %look
 out:
   ret void
 }
@@ -153,9 +173,14 @@ look:
   %go = and i1 %there, %wanted
   br i1 %go, label %post, label %out
 post:
-  %pair = cmpxchg ptr %box, i64 0, i64 %number acq_rel acquire
+  %pair = cmpxchg ptr %box, i64 0, i64 %number seq_cst seq_cst
   %posted = extractvalue {i64, i1} %pair, 1
-  br i1 %posted, label %wake, label %next
+  br i1 %posted, label %posted_it, label %next
+posted_it:
+  %sleeps = getelementptr i8, ptr %box, i64 64
+  %said = atomicrmw xchg ptr %sleeps, i64 0 seq_cst
+  %asleep = icmp eq i64 %said, 1
+  br i1 %asleep, label %wake, label %next
 wake:
   %to_fd = getelementptr i8, ptr %box, i64 24
   %fd = load i32, ptr %to_fd
@@ -291,7 +316,8 @@ def functions() -> Any:
     """Make what programs call known to the compiler; the function that a helper runs."""
     text = f'target triple = "{triple()}"\n{_TEXT}'
     pause = "call void @llvm.x86.sse2.pause()" if triple().startswith("x86_64") else ""
-    for name, value in {"PAUSE": pause, "SPINS": SPINS, "ROOT": ctypes.addressof(_root)}.items():
+    numbers = {"SPINS": SPINS, "LINGER": LINGER, "ROOT": ctypes.addressof(_root)}
+    for name, value in {"PAUSE": pause, **numbers}.items():
         text = text.replace(name, str(value))
     if not pause:
         text = text.replace("declare void @llvm.x86.sse2.pause()", "")
