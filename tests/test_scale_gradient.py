@@ -142,3 +142,14 @@ def test_in_a_loop_it_costs_nothing_and_scales_each_step(backend, rng):
     # The forward pass alone reads no factor.
     (run,) = [n for n in mg.toposort(mg.function([w, xs, fs], last).outputs) if n.op.name == "scan"]
     assert len(run.args) == 3
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_compiled_is_as_stable_as_without(backend):
+    """log(sigmoid(x)) is -softplus(-x), whatever of its gradient is let through in between."""
+    x, f = mg.var("x"), mg.var("f")
+    for between in (mg.stop_gradient, lambda y: mg.scale_gradient(y, f)):
+        y = compiled([x, f], mg.log(between(mg.sigmoid(x))), backend)
+        assert y(-800.0, 0.5) == -800.0
+    y = compiled([x, f], mg.sin(mg.scale_gradient(x, mg.log(f))), backend)
+    assert not any(n.op.name in ("log", "scale_gradient") for n in mg.toposort(y.outputs))

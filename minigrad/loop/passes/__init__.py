@@ -25,15 +25,17 @@ from minigrad.loop.passes.products import distribute, merge_products, merge_sums
 from minigrad.loop.passes.prune import drop_stops, drop_unused, merge_loops, take_last_carry
 from minigrad.loop.passes.slices import join_slices
 from minigrad.loop.passes.steps import hoist, sink_sums
+from minigrad.ops.custom import SCALE, STOP
 from minigrad.ops.index import SCATTER
 from minigrad.rewrite.rules import simplify_safely
 from minigrad.types import as_items
 
 __all__ = ["LOOPS", "optimise_loops"]
 
-JOIN_SLICES = "sum of slices to one concat"
+DROP_STOPS, JOIN_SLICES = "let go of stopped gradients", "sum of slices to one concat"
+_WITHOUT_LOOPS = {DROP_STOPS: {STOP, SCALE}, JOIN_SLICES: {SCATTER}}
 LOOPS: Mapping[str, Pass] = {
-    "let go of stopped gradients": in_bodies(lambda body, _: drop_stops(body)),
+    DROP_STOPS: lambda outputs: in_bodies(lambda body, _: drop_stops(body))(drop_stops(outputs)),
     "merge loops that differ in their outputs": merge_loops,
     "read the last output from the carry": take_last_carry,
     "drop what nobody reads": drop_unused,
@@ -58,8 +60,8 @@ def optimise_loops(
 ) -> tuple[list[Expr], list[str]]:
     """The outputs with the passes of LOOPS applied, and the names of those that changed anything.
 
-    In a graph without loops only sums of slices are joined: what an unrolled net's gradient is full
-    of. Raises GraphError for a name in `skip` that is none.
+    In a graph without loops only stops are let go of, and sums of slices joined: what an unrolled
+    net's gradient is full of. Raises GraphError for a name in `skip` that is none.
     """
     if isinstance(skip, str):
         raise GraphError(f"loop passes to leave out are given as a list: without=[{skip!r}]")
@@ -72,7 +74,7 @@ def optimise_loops(
     present = {n.op for n in toposort(current)}
     looped = SCAN in present
     for name, run in LOOPS.items():
-        if name in skip or not (looped or (name == JOIN_SLICES and SCATTER in present)):
+        if name in skip or not (looped or present & _WITHOUT_LOOPS.get(name, set())):
             continue
         changed = run(current)
         if any(a is not b for a, b in zip(changed, current, strict=True)):

@@ -70,7 +70,7 @@ def drop_unused(outputs: Sequence[Expr]) -> list[Expr]:
 
 
 def drop_stops(outputs: Sequence[Expr]) -> list[Expr]:
-    """Within a step nothing stops or scales a gradient: what is compiled is differentiated."""
+    """Nothing stops or scales a gradient any more: what is compiled is differentiated already."""
     if not any(n.op in (STOP, SCALE) for n in toposort(outputs)):
         return list(outputs)
     through = map_graph(outputs, lambda n, new: new[n.args[0]] if n.op in (STOP, SCALE) else None)
