@@ -5,7 +5,9 @@ and matplotlib with it, when it is first asked for.
 """
 
 from minigrad.drawing.charts.key import kinds_in, legend, legend_height
+from minigrad.drawing.charts.linear import band, bars, waterfall
 from minigrad.drawing.charts.looks import BINS, Curve, Rows, bins, decades, scale_of, ticks
+from minigrad.drawing.charts.maps import heat_map, triangle
 from minigrad.drawing.charts.series import curves, strip, strips
 from minigrad.drawing.charts.sheet import Chart, Sheet, Theme, drawn_in, style
 
@@ -16,10 +18,13 @@ __all__ = [
     "Rows",
     "Sheet",
     "Theme",
+    "band",
+    "bars",
     "bins",
     "curves",
     "decades",
     "drawn_in",
+    "heat_map",
     "kinds_in",
     "legend",
     "legend_height",
@@ -28,4 +33,6 @@ __all__ = [
     "strips",
     "style",
     "ticks",
+    "triangle",
+    "waterfall",
 ]

@@ -8,13 +8,14 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 
-from minigrad.drawing.charts.looks import Curve, codes, styles
-from minigrad.drawing.charts.series import add_lines
-from minigrad.drawing.charts.sheet import Pieces, add_told, own_axes
+from minigrad.drawing.charts.looks import Curve, Floats, Words, codes, styles
+from minigrad.drawing.charts.marks import add_boxes, add_lines
+from minigrad.drawing.charts.sheet import own_axes
 from minigrad.drawing.theme import EdgeStyle, Kind, Scale, fmt, legend_rows
 
 _WIDE, _LEFT = 40.0, 16.0  # of a class's swatch, in points; room for half of the first number
 _CLASSES, _ROW = 46.0, 16.0  # heights
+_LETTER = 4.9  # width of a letter of the numbers
 CAPTION = "Norm of the gradient: colour and width"
 
 
@@ -33,8 +34,21 @@ def kinds_in(curves: Iterable[Curve], scale: Scale) -> set[Kind]:
     >>> sorted(kinds_in([Curve.of("h", [0.0, 1e-9, 0.5])], Scale(-6.0, 0.0)))
     ['below', 'normal', 'zero']
     """
+    return {kind for curve in curves for kind in _occurring(curve.norms, curve.kinds, scale)}
+
+
+def _occurring(sizes: Floats, kinds: Words, scale: Scale) -> set[Kind]:
     looks = styles(scale)
-    return {looks[k].kind for c in curves for k in np.unique(codes(c.norms, c.kinds, scale))}
+    return {looks[k].kind for k in np.unique(codes(sizes, kinds, scale)) if k >= 0}
+
+
+def axes_with_key(width: float, height: float, scale: Scale, sizes: Floats, kinds: Words) -> Axes:
+    """Axes of their own, with the legend of what is drawn on them beneath."""
+    present, within = _occurring(sizes, kinds, scale), width - 40.0  # labels take some of it
+    ax, below = own_axes(width, height, legend_height(scale, present, within))
+    assert below is not None
+    legend(scale, present, below, width=within)
+    return ax
 
 
 def legend(
@@ -55,23 +69,24 @@ def legend(
     ['0.1', '0.316', '1', '0']
     """
     height = legend_height(scale, kinds := set(kinds), width)
-    ax = own_axes(width, height) if ax is None else ax
+    ax = own_axes(width, height)[0] if ax is None else ax
     ax.set_axis_off()
     ax.set_xlim(0.0, width)
     ax.set_ylim(height, 0.0)
     muted = ax.xaxis.label.get_color()
     ax.text(_LEFT, 5.0, caption, fontsize=9, color=muted, va="center", parse_math=False)
     looks = [scale.class_style(k) for k in range(scale.classes)]
-    lefts = [_LEFT + k * _WIDE for k in range(scale.classes + 1)]
+    wide = min(_WIDE, (width - 2 * _LEFT) / scale.classes)
+    lefts = [_LEFT + k * wide for k in range(scale.classes + 1)]
     pairs = list(pairwise(lefts))
-    boxes = [np.array([(a, 14), (b, 14), (b, 23), (a, 23)]) for a, b in pairs]
-    colors = [look.color for look in looks]
-    add_told(ax, Pieces(boxes, facecolors=colors, edgecolors="none", linewidths=0), ())
-    add_lines(ax, [np.array([(a, 28.0), (b, 28.0)]) for a, b in pairs], looks, ())
-    for x, edge in zip(lefts, scale.edges, strict=True):
-        ax.text(x, 38.0, fmt(edge), fontsize=8, color=muted, ha="center", va="center")
+    add_boxes(ax, [(a, b, 14.0, 23.0) for a, b in pairs], looks)
+    add_lines(ax, [np.array([(a, 28.0), (b, 28.0)]) for a, b in pairs], looks)
+    numbers = [fmt(edge) for edge in scale.edges]
+    every = 1 if max(map(len, numbers)) * _LETTER <= wide else 2
+    for x, words in list(zip(lefts, numbers, strict=True))[::every]:
+        ax.text(x, 38.0, words, fontsize=8, color=muted, ha="center", va="center")
     for label, look, x, y in _others(scale, kinds, width):
-        add_lines(ax, [np.array([(x, y), (x + _WIDE, y)])], [look], ())
+        add_lines(ax, [np.array([(x, y), (x + _WIDE, y)])], [look])
         ax.text(x + _WIDE + 6, y, label, fontsize=9, va="center", parse_math=False)
     return ax
 

@@ -95,7 +95,7 @@ def scale_of(curves: Sequence[Curve]) -> Scale:
 
 
 def codes(sizes: Floats, kinds: Words, scale: Scale) -> NDArray[np.intp]:
-    """Which of `styles(scale)` each magnitude has.
+    """Which of `styles(scale)` each magnitude has; -1 where there is none, of the kind "".
 
     >>> sizes = np.array([1e-6, 2e-3, 1e-9, 0.0])
     >>> codes(sizes, kinds_of(sizes), Scale(-6.0, 2.0)).tolist()  # 8 classes
@@ -107,8 +107,10 @@ def codes(sizes: Floats, kinds: Words, scale: Scale) -> NDArray[np.intp]:
         normal = np.clip(np.nan_to_num(np.floor(share * scale.classes + _SLACK)), 0, None)
     found: NDArray[np.intp] = np.minimum(normal, scale.classes - 1).astype(np.intp)
     below = (kinds == "normal") & (exponents < scale.lo_exp - _SLACK)
+    kinds = np.where(below, "below", kinds)
     for k, kind in enumerate(_SPECIAL):
-        found[below if kind == "below" else kinds == kind] = scale.classes + k
+        found[kinds == kind] = scale.classes + k
+    found[kinds == ""] = -1
     return found
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
+from minigrad.drawing.charts.key import axes_with_key
 from minigrad.drawing.charts.looks import (
     BINS,
     Curve,
@@ -26,19 +26,14 @@ from minigrad.drawing.charts.looks import (
     runs,
     scale_of,
     styles,
-    ticks,
 )
+from minigrad.drawing.charts.marks import add_lines
 from minigrad.drawing.charts.names import Frame, name_spots
-from minigrad.drawing.charts.sheet import Pieces, Stretches, add_told, own_axes
+from minigrad.drawing.charts.rows import Row, draw_rows, halves
+from minigrad.drawing.charts.sheet import set_time
 from minigrad.drawing.escape import WIDEST, plain
 from minigrad.drawing.theme import EdgeStyle, Scale
 
-TIME = "← the gradient flows back      time step t"
-_DASHES: dict[str, Any] = {
-    "solid": "solid",
-    "dashed": (0, (3.5, 2.0)),  # in widths of the line, as in EdgeStyle.dasharray
-    "dotted": (0, (1.0, 2.0)),
-}
 _STRIP = 0.72  # of a row's height
 _LEAST, _LARGEST = 5e-324, float(np.finfo(np.float64).max)
 _AIR = 0.012  # of the decades, above and below, so that lines at the ends keep their width
@@ -65,8 +60,8 @@ def curves(
     ['1e-3', '1e-2', '1e-1', '1']
     """
     drawn = curves_of(rows)
-    ax = own_axes(460.0, 300.0) if ax is None else ax
     locked = scale or scale_of(drawn)
+    ax = axes_with_key(460.0, 260.0, locked, *_all(drawn)) if ax is None else ax
     lo, hi = limits or decades(drawn)
     steps = len(drawn[0].norms)
     _set_decades(ax, lo, hi)
@@ -97,13 +92,6 @@ def _power(exponent: float) -> float:
     return float(np.clip(power, _LEAST, _LARGEST))
 
 
-def set_time(ax: Axes, steps: int, label: str = TIME) -> None:
-    """An axis of steps t = 1 … T, each of them as wide as its part of a strip."""
-    ax.set_xlim(0.5, steps + 0.5)
-    ax.set_xticks(ticks(steps), [str(t) for t in ticks(steps)])
-    ax.set_xlabel(label, parse_math=False)
-
-
 def _draw_curve(ax: Axes, curve: Curve, scale: Scale, lo: float, hi: float) -> None:
     steps = np.unique(np.concatenate([e[0] for e in extremes(curve.norms[None])]))
     sizes = curve.norms[steps]
@@ -123,26 +111,6 @@ def _draw_curve(ax: Axes, curve: Curve, scale: Scale, lo: float, hi: float) -> N
     add_lines(ax, paths, drawn, hints, curve.dash)
 
 
-def add_lines(
-    ax: Axes,
-    paths: Sequence[NDArray[np.float64]],
-    looks: Sequence[EdgeStyle],
-    hints: Sequence[str],
-    dash: str = "solid",
-    **options: Any,
-) -> None:
-    """Lines of given looks; `dash` is that of what has a place on the scale."""
-    lines = Stretches(
-        list(paths),
-        colors=[look.color for look in looks],
-        linewidths=[look.width for look in looks],
-        linestyles=[_DASHES[dash if look.kind == "normal" else look.dash] for look in looks],
-        capstyle="butt",
-        **options,
-    )
-    add_told(ax, lines, hints)
-
-
 def _write_names(ax: Axes, drawn: Sequence[Curve], lo: int, hi: int) -> None:
     window = ax.get_window_extent()
     points = 72.0 / ax.figure.dpi
@@ -160,6 +128,12 @@ def _write_names(ax: Axes, drawn: Sequence[Curve], lo: int, hi: int) -> None:
             bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "pad": 1.0},
             parse_math=False,
         )
+
+
+def _all(drawn: Sequence[Curve]) -> tuple[Floats, Words]:
+    """The magnitudes and kinds of all curves in a row."""
+    sizes, kinds = zip(*((curve.norms, curve.kinds) for curve in drawn), strict=True)
+    return np.concatenate(sizes), np.concatenate(kinds)
 
 
 def _thinned(curve: Curve) -> Curve:
@@ -187,8 +161,9 @@ def strips(
     ['h', 'C']
     """
     drawn = curves_of(rows)
-    ax = own_axes(520.0, 60.0 + 21.0 * len(drawn)) if ax is None else ax
     locked = scale or scale_of(drawn)
+    high = 44.0 + 21.0 * len(drawn)
+    ax = axes_with_key(520.0, high, locked, *_all(drawn)) if ax is None else ax
     set_time(ax, len(drawn[0].norms))
     ax.set_ylim(len(drawn), 0.0)
     middles = [k + 0.5 for k in range(len(drawn))]
@@ -197,9 +172,10 @@ def strips(
     ax.tick_params(axis="y", length=0, pad=52.0, labelleft=labels, labelcolor=ink)
     for spine in ("left", "top", "right", "bottom"):
         ax.spines[spine].set_visible(False)
+    places = [(k + 0.5 - _STRIP / 2, k + 0.5 + _STRIP / 2) for k in range(len(drawn))]
+    rows_drawn = [row for c, at in zip(drawn, places, strict=True) for row in _strip(c, *at)]
+    draw_rows(ax, rows_drawn, edges(len(drawn[0].norms)) + 0.5, locked)
     for k, curve in enumerate(drawn):
-        tops = k + 0.5 - _STRIP / 2, k + 0.5 + _STRIP / 2
-        draw_row(ax, curve.norms, curve.kinds, locked, tops, curve.label)
         for t, x, away, align in ((0, 0.0, -5, "right"), (-1, 1.0, 5, "left")):
             ax.annotate(
                 number(curve, t),
@@ -232,31 +208,12 @@ def strip(
     return strips([Curve.of(label, norms, kinds)], ax, scale=scale)
 
 
-def draw_row(
-    ax: Axes, norms: Floats, kinds: Words, scale: Scale, tops: tuple[float, float], label: str
-) -> None:
-    """One strip between two heights of the axes: fills, and lines where there is nothing."""
-    halves = extremes(norms[None])
-    at = edges(len(norms)) + 0.5
-    cuts = np.linspace(*tops, len(halves) + 1)
-    looks = styles(scale)
-    boxes: list[tuple[NDArray[np.float64], EdgeStyle, str]] = []
-    lines: list[tuple[NDArray[np.float64], EdgeStyle, str]] = []
-    for (which,), top, bottom in zip(halves, cuts, cuts[1:], strict=False):
-        found = codes(norms[which], kinds[which], scale)
-        for a, b in runs(found):
-            look = looks[found[a]]
-            words = hint(plain(label), which[a:b].tolist(), norms[which[a:b]].tolist(), look)
-            x, y, middle = at[a], at[b], (top + bottom) / 2
-            if look.kind == "normal":
-                corners = [(x, top), (y, top), (y, bottom), (x, bottom)]
-                boxes.append((np.array(corners), look, words))
-            else:
-                lines.append((np.array([(x, middle), (y, middle)]), look, words))
-    if boxes:
-        shapes, fills, told = zip(*boxes, strict=True)
-        colors = [look.color for look in fills]
-        add_told(ax, Pieces(shapes, facecolors=colors, edgecolors="none", linewidths=0), told)
-    if lines:
-        paths, kinds_drawn, told = zip(*lines, strict=True)
-        add_lines(ax, paths, kinds_drawn, told)
+def _strip(curve: Curve, top: float, bottom: float) -> Iterator[Row]:
+    which = [steps for (steps,) in extremes(curve.norms[None])]
+    for steps, part in zip(which, halves(top, bottom, len(which)), strict=True):
+        sizes = curve.norms[steps]
+
+        def tell(a: int, b: int, look: EdgeStyle, steps: Any = steps, sizes: Any = sizes) -> str:
+            return hint(plain(curve.label), steps[a:b].tolist(), sizes[a:b].tolist(), look)
+
+        yield Row(*part, sizes, curve.kinds[steps], tell)

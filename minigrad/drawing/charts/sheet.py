@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, Literal
@@ -16,9 +16,10 @@ from typing import Any, Literal
 import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
+from minigrad.drawing.charts.looks import ticks
+from minigrad.drawing.charts.marks import Pieces, Stretches
 from minigrad.drawing.charts.svg_text import finish_chart
 from minigrad.drawing.escape import plain
 from minigrad.drawing.palette import DARK, LIGHT
@@ -27,6 +28,7 @@ from minigrad.errors import GraphError
 
 Theme = Literal["light", "dark", "auto"]
 DPI = 144.0
+TIME = "← the gradient flows back      time step t"
 _INCH = 72.0
 
 
@@ -63,24 +65,6 @@ def drawn_in(theme: Theme) -> AbstractContextManager[None]:
     return mpl.rc_context(parameters)
 
 
-class Stretches(LineCollection):
-    """Lines that each tell something to who points at them."""
-
-    hints: tuple[str, ...] = ()
-
-
-class Pieces(PolyCollection):
-    """Filled shapes that each tell something to who points at them."""
-
-    hints: tuple[str, ...] = ()
-
-
-def add_told(ax: Axes, artist: Stretches | Pieces, hints: Iterable[str]) -> None:
-    """Put lines or shapes on axes, in whose limits they have no say."""
-    artist.hints = tuple(hints)
-    ax.add_collection(artist, autolim=False)
-
-
 class ShownAxes(Axes):
     """Axes of a figure that nobody else shows: a notebook shows what they are on."""
 
@@ -91,10 +75,24 @@ class ShownAxes(Axes):
         return Chart(figure, title=title, description=title)._repr_mimebundle_()
 
 
-def own_axes(width: float, height: float) -> Axes:
-    """Axes on a new figure of a size in points, laid out by matplotlib's constrained layout."""
-    figure = Figure(figsize=(width / _INCH, height / _INCH), layout="constrained")
-    return figure.add_subplot(axes_class=ShownAxes)
+def own_axes(width: float, height: float, below: float = 0.0) -> tuple[Axes, Axes | None]:
+    """Axes on a new figure of a size in points, and where `below` is some height others under them.
+
+    matplotlib's constrained layout places them.
+    """
+    figure = Figure(figsize=(width / _INCH, (height + below) / _INCH), layout="constrained")
+    if not below:
+        return figure.add_subplot(axes_class=ShownAxes), None
+    grid = figure.add_gridspec(2, 1, height_ratios=[height, below])
+    upper, lower = (figure.add_subplot(grid[k, 0], axes_class=ShownAxes) for k in (0, 1))
+    return upper, lower
+
+
+def set_time(ax: Axes, steps: int, label: str = TIME) -> None:
+    """An axis of steps t = 1 … T, each of them as wide as its part of a strip."""
+    ax.set_xlim(0.5, steps + 0.5)
+    ax.set_xticks(ticks(steps), [str(t) for t in ticks(steps)])
+    ax.set_xlabel(label, parse_math=False)
 
 
 class Sheet:
@@ -122,7 +120,7 @@ class Chart(Drawn):
     `svg` (text with real letters, ids of its own, and numbers where one points), `png` and `pdf`
     are made once, when first read. `figure` may be changed before.
 
-    >>> chart = Chart(own_axes(200, 100).figure, title="t", description="d")
+    >>> chart = Chart(own_axes(200, 100)[0].figure, title="t", description="d")
     >>> chart.png[:4], chart.pdf[:5], chart.svg[:4]
     (b'\\x89PNG', b'%PDF-', '<svg')
     """
@@ -144,7 +142,7 @@ class Chart(Drawn):
         for k, artist in enumerate(told):
             artist.set_gid(f"told{k}")
         try:
-            svg = self._saved("svg", metadata={"Date": None, "Creator": None})
+            svg = self._saved("svg", dpi=DPI, metadata={"Date": None, "Creator": None})
         finally:
             for artist, name in named:
                 artist.set_gid(name)

@@ -1,0 +1,202 @@
+"""Charts on an even axis: bands of gates, ranked bars, and waterfalls of decades."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from minigrad.drawing.charts.looks import Floats, bins
+from minigrad.drawing.charts.sheet import own_axes, set_time
+from minigrad.drawing.escape import WIDEST, plain
+from minigrad.drawing.theme import Scale, fmt
+from minigrad.errors import ShapeError
+
+_BAR = 0.62  # of a row's height
+_ROW = 24.0  # points
+
+
+def band(
+    middle: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    low: ArrayLike | None = None,
+    high: ArrayLike | None = None,
+    limits: tuple[float, float] = (0.0, 1.0),
+    label: str = "",
+    title: str = "",
+) -> Axes:
+    """Draw a line of (T,) values over t = 1 … T, such as a gate's mean; returns the axes.
+
+    low, high: (T,) each; between them the band is filled. Of long rows each of 256 bins has the
+    mean of the middle, the least of `low` and the largest of `high`. limits: of the axis of values.
+    Raises ShapeError for rows of other lengths.
+
+    >>> ax = band([0.2, 0.9], low=[0.1, 0.8], high=[0.4, 1.0], label="f")
+    >>> ax.lines[0].get_ydata().tolist()
+    [0.2, 0.9]
+    """
+    rows = [np.asarray(middle if row is None else row, np.float64) for row in (middle, low, high)]
+    if rows[0].ndim != 1 or not rows[0].size or {row.shape for row in rows} != {rows[0].shape}:
+        raise ShapeError(f"a band needs (T,) values each, not {[row.shape for row in rows]}")
+    ax = own_axes(460.0, 120.0)[0] if ax is None else ax
+    spans = bins(len(rows[0]))
+    picks: tuple[Callable[..., Any], ...] = np.mean, np.min, np.max
+    line, least, most = (
+        np.array([pick(row[a:b]) for a, b in spans]) for row, pick in zip(rows, picks, strict=True)
+    )
+    steps = np.array([(a + b + 1) / 2 for a, b in spans])
+    (drawn,) = ax.plot(steps, line, lw=1.4, color=ax.xaxis.label.get_color())
+    ax.fill_between(steps, least, most, color=drawn.get_color(), alpha=0.25, lw=0)
+    set_time(ax, len(rows[0]), "time step t")
+    ax.set_ylim(*limits)
+    ax.set_ylabel(plain(label, WIDEST), parse_math=False)
+    ax.set_title(plain(title), parse_math=False)
+    return ax
+
+
+def bars(
+    labels: Sequence[str],
+    sizes: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    words: Sequence[str] | None = None,
+    name: str = "",
+    title: str = "",
+) -> Axes:
+    """Draw one bar for each label, the first on top; returns the axes.
+
+    sizes: (N,) lengths, in the order of the labels. words: at the bars' ends; the numbers unless
+    given. What is not finite has words and no bar. name: what the axis counts. Raises ShapeError
+    for sizes that are no row or not as many as labels.
+
+    >>> ax = bars(["f", "i"], [0.9, 0.25])
+    >>> [text.get_text() for text in ax.texts]
+    ['0.9', '0.25']
+    """
+    lengths = np.asarray(sizes, np.float64)
+    if lengths.shape != (len(labels),) or not labels:
+        raise ShapeError(f"{len(labels)} labels need as many sizes, not {lengths.shape}")
+    said = [fmt(x) for x in lengths] if words is None else list(words)
+    ax = own_axes(460.0, 50.0 + _ROW * len(labels))[0] if ax is None else ax
+    sound = np.where(np.isfinite(lengths), lengths, 0.0)
+    _lay_rows(ax, labels, title, name)
+    ax.barh(range(len(labels)), sound, height=_BAR, color=ax.xaxis.label.get_color())
+    ax.set_xlim(min(0.0, 1.25 * sound.min()), max(1.25 * sound.max(), 1e-300))
+    for k, (length, word) in enumerate(zip(sound, said, strict=True)):
+        _write(ax, float(length), k, word)
+    return ax
+
+
+def waterfall(
+    start: float,
+    links: Sequence[str],
+    decades: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    scale: Scale | None = None,
+    ends: tuple[str, str] = ("at t=T", "at t=1"),
+    title: str = "",
+) -> Axes:
+    """Draw how many powers of ten each link wins or loses, from `start` to the sum of all.
+
+    start: log10 of the norm where the route begins. decades: (links,), or (steps, links), whose
+    steps are summed; lost ones are filled, won ones hollow. scale: of the colours of both ends.
+    From a link that is not finite on there is no bar, and it says why. Raises ShapeError for other
+    shapes.
+
+    >>> ax = waterfall(0.0, ["f", "tanh′"], [[-1.0, -0.5], [-1.0, 0.25]])
+    >>> [text.get_text() for text in ax.texts]
+    ['1', '−2.00', '−0.25', '0.00562']
+    """
+    each = np.asarray(decades, np.float64)
+    if each.ndim not in (1, 2) or each.shape[-1:] != (len(links),) or not links:
+        raise ShapeError(f"{len(links)} links need (links,) or (steps, links), not {each.shape}")
+    sums = each.sum(axis=0) if each.ndim == 2 else each
+    ax = own_axes(460.0, 56.0 + _ROW * (len(links) + 2))[0] if ax is None else ax
+    _lay_rows(ax, [ends[0], *links, ends[1]], title, "norm of what comes by this route")
+    levels = start + np.concatenate([[0.0], np.cumsum(sums)])
+    _set_log_axis(ax, levels)
+    locked = scale or Scale.of([10.0**x for x in (levels[0], levels[-1]) if abs(x) < 300])
+    _draw_level(ax, float(levels[0]), 0, locked)
+    _draw_links(ax, levels, sums)
+    _draw_level(ax, float(levels[-1]), len(links) + 1, locked)
+    return ax
+
+
+def _draw_level(ax: Axes, level: float, row: int, scale: Scale) -> None:
+    """A norm at an end of the route, in its colour."""
+    if math.isfinite(level):
+        color = scale.style(10.0 ** np.clip(level, -323.0, 308.0)).color
+        ax.plot([level] * 2, [row - _BAR / 2, row + _BAR / 2], color=color, lw=6.0)
+    _write(ax, level, row, _power_words(level))
+
+
+def _draw_links(ax: Axes, levels: Floats, sums: Floats) -> None:
+    muted = ax.xaxis.label.get_color()
+    for row, ((a, b), change) in enumerate(zip(pairwise(levels.tolist()), sums, strict=True), 1):
+        if math.isfinite(a) and math.isfinite(b):
+            fill = muted if b < a else "none"
+            ax.barh(row, b - a, left=a, height=_BAR, facecolor=fill, edgecolor=muted, lw=1.0)
+            ax.plot([b, b], [row + _BAR / 2, row + 1 - _BAR / 2], color=muted, lw=0.8)
+        _write(ax, max(a, b), row, _signed(float(change)))
+
+
+def _lay_rows(ax: Axes, labels: Sequence[str], title: str, name: str) -> None:
+    """A row for each label, from the top, and room for words at the right."""
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.set_yticks(range(len(labels)), [plain(x, WIDEST) for x in labels], parse_math=False)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(plain(name), parse_math=False)
+    ax.set_title(plain(title), parse_math=False)
+
+
+def _set_log_axis(ax: Axes, levels: Floats) -> None:
+    """An axis of exponents, which may lie far beyond what a float holds."""
+    sound = levels[np.isfinite(levels)]
+    lo, hi = (float(sound.min()), float(sound.max())) if sound.size else (-1.0, 0.0)
+    span = max(hi - lo, 1.0)
+    lo, hi = lo - 0.05 * span, hi + 0.25 * span
+    every = next(n * 10**m for m in range(9) for n in (1, 2, 5) if span / (n * 10**m) <= 6)
+    exponents = range(math.ceil(lo / every) * every, math.floor(hi) + 1, every)
+    ax.set_xlim(lo, hi)
+    ax.set_xticks(list(exponents), [f"1e{e}" if e else "1" for e in exponents])
+    ax.grid(True, axis="x")
+    ax.set_axisbelow(True)
+
+
+def _write(ax: Axes, x: float, row: int, words: str) -> None:
+    place = x if math.isfinite(x) else ax.get_xlim()[0]
+    ax.annotate(
+        plain(words, WIDEST),
+        (place, row),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        parse_math=False,
+    )
+
+
+def _signed(decades: float) -> str:
+    if not math.isfinite(decades):
+        return "NaN" if decades != decades else "times 0" if decades < 0 else "infinite"
+    return f"{decades:+.2f}".replace("-", "−")
+
+
+def _power_words(level: float) -> str:
+    """10**level in three digits, of any exponent.
+
+    >>> _power_words(-2.25), _power_words(-1000.5), _power_words(-math.inf)
+    ('0.00562', '3.16e-1001', '0')
+    """
+    if not math.isfinite(level):
+        return "NaN" if level != level else "0" if level < 0 else "infinite"
+    if abs(level) < 300:
+        return fmt(10.0**level)
+    whole = math.floor(level)
+    return f"{10.0 ** (level - whole):.2f}e{whole:+d}"
