@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-from minigrad.derivatives.sweep import Reverse, Split, Sweep, sum_or_none
+import numpy as np
+
+from minigrad.derivatives.sweep import Reach, Reverse, Split, Sweep, reach, sum_or_none
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, describe, require_expr
 from minigrad.graph.places import Place, Places, Spot, image_of, inside_of, steps_of
@@ -14,6 +16,9 @@ from minigrad.graph.walk import toposort
 from minigrad.ops.core import reshape
 from minigrad.ops.creation import ones_like, zeros, zeros_like
 from minigrad.ops.shape import concat
+from minigrad.types import Array
+
+T = TypeVar("T")
 
 What: TypeAlias = Expr | str | Spot
 """A node, of the graph or of a loop's step; its name; or one of several places that have it."""
@@ -29,7 +34,7 @@ class Adjoints:
     def __init__(self, y: Expr, cotangent: Expr | None = None) -> None:
         self.y = y
         self.order = toposort(y)
-        self._sweep = Sweep(self.order, {y: ones_like(y) if cotangent is None else cotangent})
+        self._sweep = Sweep(self.order, [(y, ones_like(y) if cotangent is None else cotangent)])
 
     def __repr__(self) -> str:
         terms = self._sweep.terms
@@ -104,6 +109,54 @@ class Adjoints:
         terms = read(spot, self._sweep, lambda s, n: [s.terms.get((n, position))])
         return _or_zeros(terms, spot, spot.node.args[position])[0]
 
+    def edges(self, node: What) -> dict[tuple[Expr, int], Expr]:
+        """The terms of all uses of a node by (user, position), which add up to its adjoint.
+
+        What the loop takes out of a step is a use too, by the loop: (loop, k) is its k-th result;
+        the last carries come first, and of one the term is what the next step sends back.
+        """
+        spot = self._find(node)
+        place, n = spot.places[0], spot.node
+        order = inside_of(place.loops[-1]).nodes if place.loops else self.order
+        uses = [(u, i) for u in order for i, a in enumerate(u.args) if a is n]
+        outputs = inside_of(place.loops[-1]).outputs if place.loops else []
+        results = [k for k, output in enumerate(outputs) if output is n]
+
+        def pick(sweep: Sweep, n: Expr) -> list[Expr | None]:
+            seeds = [sweep.seeds[k][1] for k in results]
+            return [*(sweep.terms.get(use) for use in uses), *seeds]
+
+        keys = [*uses, *((place.loops[-1], k) for k in results)]
+        terms = zip(keys, read(spot, self._sweep, pick), strict=True)
+        return {use: term for use, term in terms if term is not None}
+
+    def connected(self, node: What) -> bool | Array:
+        """Whether a differentiable path joins y and the node, whatever the numbers are.
+
+        A bool; of a node in a loop's step an array of bools, one a step: (T,).
+        """
+        if self._is_elsewhere(node):
+            return False
+        spot = self._find(node)
+        of_parts = {
+            turns: np.logical_or.reduce([self._joined(place) for place in places])
+            for turns, places in spot.parts.items()
+        }
+        return put_together(of_parts, np.concatenate) if spot.loops else bool(of_parts[()])
+
+    def _joined(self, place: Place) -> Array:
+        reaches: list[Reach | None] = [self._reach]
+        for loop in place.loops:
+            nowhere = [None] * inside_of(loop).steps
+            within = [nowhere if r is None else r.within.get(loop, nowhere) for r in reaches]
+            reaches = [step for steps in within for step in steps]
+        joined = [r is not None and place.node in r.joined for r in reaches]
+        return np.array(joined, np.bool_).reshape(steps_of(place.loops))
+
+    @cached_property
+    def _reach(self) -> Reach:
+        return reach(self.order, self._sweep.terms, [self.y], {})
+
     def split(self, node: What, through: Iterable[What]) -> tuple[Expr, Expr]:
         """∂y/∂node as (through, around): the paths that pass a node of the set, and the rest.
 
@@ -118,7 +171,7 @@ class Adjoints:
         wanted = {node: self._find(node) for node in nodes}
         gates = [place for what in through for place in self._find(what).places]
         until = [p.loops[0] if p.loops else p.node for s in wanted.values() for p in s.places]
-        split = Split(self.order, self._sweep.seeds, {}, gates, until=until)
+        split = Split(self.order, self._sweep.seeds, [], gates, until=until)
         parts = {n: _or_zeros(read(s, split, _parts), s) for n, s in wanted.items()}
         return {node: (passed, around) for node, (passed, around) in parts.items()}
 
@@ -196,17 +249,17 @@ def _joined(
             else stack
             for turns, stack in zip(of_parts, stacks, strict=True)
         }
-        joined.append(_concatenated(filled))
+        joined.append(put_together(filled, concat))
     return joined
 
 
-def _concatenated(parts: Mapping[tuple[int, ...], Expr]) -> Expr:
+def put_together(parts: Mapping[tuple[int, ...], T], concatenate: Callable[[list[T], int], T]) -> T:
     """Parts of a stack put together along the axes that their turns count."""
     for axis in reversed(range(len(next(iter(parts))))):
-        rows: dict[tuple[int, ...], list[Expr]] = {}
+        rows: dict[tuple[int, ...], list[T]] = {}
         for turns, part in parts.items():
             rows.setdefault(turns[:axis], []).append(part)
-        parts = {turns: concat(row, axis=axis) for turns, row in rows.items()}
+        parts = {turns: concatenate(row, axis) for turns, row in rows.items()}
     return parts[()]
 
 

@@ -134,7 +134,7 @@ def vjp(y: Expr, wrt: Any, cotangent: Any) -> Any:
     seed = _like(cotangent, y, "cotangent")
 
     def derive(stable: Expr, by: Sequence[Expr], order: Sequence[Expr]) -> list[Expr]:
-        sweep = Sweep(order, {stable: seed}, by)
+        sweep = Sweep(order, [(stable, seed)], by)
         adjoints = [sweep.get(w) for w in by]
         return [zeros_like(w) if a is None else a for w, a in zip(by, adjoints, strict=True)]
 

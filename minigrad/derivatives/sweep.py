@@ -6,7 +6,8 @@ until somebody asks for a tensor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from minigrad.derivatives.masked import Masked
@@ -15,9 +16,11 @@ from minigrad.graph.node import Expr, Terms, gc_paused
 from minigrad.graph.origin import origins
 from minigrad.graph.places import Place, inside_of
 from minigrad.ops.core import full_like, is_zero, uniform_value
-from minigrad.ops.tuples import TUPLE, tuple_of
+from minigrad.ops.tuples import ITEM, TUPLE, tuple_of
+from minigrad.types import Array
 
 EdgeTerms: TypeAlias = dict[tuple[Expr, int], Expr]
+Seeds: TypeAlias = "Sequence[tuple[Expr, Expr | None]]"
 
 
 # --- one edge ----------------------------------------------------------------------------------
@@ -136,14 +139,14 @@ class Sweep:
     """One reverse sweep over a graph.
 
     order: the nodes, arguments before users.
-    seeds: {node: what its cotangent gets from outside of the graph}.
+    seeds: outputs of the graph, each with what its cotangent gets from outside of it.
     wrt: the nodes that adjoints are wanted of; None for all.
     """
 
     def __init__(
         self,
         order: Sequence[Expr],
-        seeds: Mapping[Expr, Expr],
+        seeds: Seeds,
         wrt: Sequence[Expr] | None = None,
         below: Mapping[Expr, Sequence[Place]] | None = None,
     ) -> None:
@@ -154,7 +157,7 @@ class Sweep:
         self._active = active_nodes(order, wrt)
         self._masked = Masked()
         self._reverse: dict[Expr, Reverse] = {}
-        self._adjoints = {node: ct for node, ct in seeds.items() if node in self._active}
+        self._adjoints = self._started(seeds)
         with origins() as mark, gc_paused():
             self._run(mark)
 
@@ -166,6 +169,13 @@ class Sweep:
                 for i, term in self._passed_back(node, adjoint[node]):
                     self.terms[node, i] = term
                     _add_term(adjoint, node.args[i], term)
+
+    def _started(self, seeds: Seeds) -> dict[Expr, Expr]:
+        adjoint: dict[Expr, Expr] = {}
+        for node, cotangent in seeds:
+            if cotangent is not None and node in self._active:
+                _add_term(adjoint, node, cotangent)
+        return adjoint
 
     def _passed_back(self, node: Expr, cotangent: Expr) -> Iterator[tuple[int, Expr]]:
         terms = edge_terms(cotangent, node, self._active, self._masked)
@@ -206,8 +216,8 @@ class Split(Sweep):
     def __init__(
         self,
         order: Sequence[Expr],
-        seeds: Mapping[Expr, Expr],
-        passed: Mapping[Expr, Expr],
+        seeds: Seeds,
+        passed: Seeds,
         gates: Iterable[Place],
         wrt: Sequence[Expr] | None = None,
         until: Iterable[Expr] | None = None,
@@ -221,10 +231,12 @@ class Split(Sweep):
             else:
                 self._gates.add(place.node)
         self._until = set(order if until is None else until)
-        self._passed = dict(passed)
+        self._passed: dict[Expr, Expr] = {}
+        self._passed_seeds = passed
         super().__init__(order, seeds, wrt, below)
 
     def _run(self, mark: Callable[[Expr], None]) -> None:
+        self._passed = self._started(self._passed_seeds)
         left = len(self._until)
         for node in reversed(self.order):
             if node in self._gates and node in self._adjoints:
@@ -253,6 +265,43 @@ class Split(Sweep):
 
     def parts(self, node: Expr) -> list[Expr | None]:
         return [sums.get(node) for sums in self._channels]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Reach:
+    """Which nodes a differentiable path joins with what is differentiated: structure, no numbers.
+
+    within: for a node that runs a graph, the same of each of its steps, by their places.
+    """
+
+    joined: Collection[Expr]
+    within: Mapping[Expr, Sequence[Reach]]
+
+
+def reach(
+    order: Sequence[Expr],
+    edges: Container[tuple[Expr, int]],
+    roots: Iterable[Expr],
+    known: Mapping[Expr, Array],
+) -> Reach:
+    """What is joined with some roots by edges.
+
+    known: values of variables that decide, within loops, whether a path is there.
+    """
+    joined = set(roots)
+    within: dict[Expr, Sequence[Reach]] = {}
+    results: dict[Expr, set[int]] = {}
+    for node in reversed(order):
+        if node not in joined:
+            continue
+        if node.op.inside is not None:
+            within[node], reached = inside_of(node).reach(results[node], known)
+            joined.update([node.args[i] for i in reached])
+            continue
+        joined.update([a for i, a in enumerate(node.args) if (node, i) in edges])
+        if node.op is ITEM:
+            results.setdefault(node.args[0], set()).add(node.attrs[0])
+    return Reach(joined, within)
 
 
 def _add_term(sums: dict[Expr, Expr], node: Expr, term: Expr) -> None:

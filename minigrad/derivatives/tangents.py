@@ -86,4 +86,4 @@ def _transposed_vjp(node: Expr, tangents: Sequence[Expr | None]) -> Expr | None:
 
 
 def _derivative(total: Expr, u: Expr) -> Expr | None:
-    return Sweep(toposort(total), {total: ones_like(total)}, [u]).get(u)
+    return Sweep(toposort(total), [(total, ones_like(total))], [u]).get(u)

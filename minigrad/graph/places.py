@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,9 +10,10 @@ from minigrad.errors import GraphError
 from minigrad.graph.leaves import PLACEHOLDER
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import toposort
+from minigrad.types import Array
 
 if TYPE_CHECKING:
-    from minigrad.derivatives.sweep import Reverse
+    from minigrad.derivatives.sweep import Reach, Reverse
 
 _MOST_LISTED = 20
 
@@ -23,6 +24,10 @@ class Inside(Protocol):
     @property
     def nodes(self) -> Sequence[Expr]:
         """Its nodes, arguments before users."""
+
+    @property
+    def outputs(self) -> Sequence[Expr]:
+        """Those of its nodes that its results are made of, in order."""
 
     @property
     def steps(self) -> int:
@@ -50,6 +55,12 @@ class Inside(Protocol):
 
     def values(self, exprs: Sequence[Expr]) -> list[Expr]:
         """Expressions of its nodes, for all steps: a new first axis."""
+
+    def reach(
+        self, results: Collection[int], known: Mapping[Expr, Array]
+    ) -> tuple[Sequence[Reach], Collection[int]]:
+        """What a differentiable path joins with some of its results: of each step, and which of
+        its arguments. known: values of variables around it that decide it."""
 
     def back(self, cotangents: Sequence[Expr | None], gates: Sequence[Place]) -> Reverse:
         """What comes back through the steps, of cotangents of its results, one for each channel.

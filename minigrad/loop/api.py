@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph.leaves import as_expr, const, placeholder
+from minigrad.graph.leaves import CONST, as_expr, const, placeholder
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import map_graph, roots_of, substitute, toposort
 from minigrad.loop.body import Loop, close
@@ -194,7 +194,7 @@ def _segmented(loop: Loop, operands: Sequence[Expr], size: int) -> list[Expr]:
     ys: list[list[Expr]] = []
     for start, stop in reversed(spans) if loop.reverse else spans:
         part = replace(loop, length=stop - start)
-        results = _segments(part, carries, [x[start:stop] for x in xs], constants, size)
+        results = _segments(part, carries, [_rows(x, start, stop) for x in xs], constants, size)
         carries = results[: loop.body.n_carry]
         ys.append(results[loop.body.n_carry :])
     pieces = zip(*(reversed(ys) if loop.reverse else ys), strict=True)
@@ -215,10 +215,21 @@ def _segments(
     segment = [placeholder("x", stacked(v.type, size)) for v in loop.body.xs]
     inner = replace(loop, length=size).of(SCAN, [*carries, *segment, *constants])
     body, outside = close(carries, segment, inner)
-    split = [reshape(x, (count, size, *x.shape[1:])) for x in xs]
+    split = [_cut(x, count, size) for x in xs]
     results = Loop(body, count, loop.reverse, segments=True).of(SCAN, [*init, *split, *outside])
     ys = [reshape(y, (loop.length, *y.shape[2:])) for y in results[loop.body.n_carry :]]
     return [*results[: loop.body.n_carry], *ys]
+
+
+def _rows(x: Expr, start: int, stop: int) -> Expr:
+    """Some steps of an input; of numbers, numbers."""
+    return const(x.value[start:stop]) if x.op is CONST else x[start:stop]
+
+
+def _cut(x: Expr, count: int, size: int) -> Expr:
+    """An input by segments; of numbers, numbers."""
+    shape = (count, size, *x.shape[1:])
+    return const(x.value.reshape(shape)) if x.op is CONST else reshape(x, shape)
 
 
 # --- unrolling ---------------------------------------------------------------------------------

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from minigrad.derivatives.sweep import Reach
 from minigrad.graph.node import Expr
 from minigrad.graph.places import Place, note_images
 from minigrad.graph.walk import first_where, map_graph, toposort, walk
 from minigrad.loop.body import Body, Call, Loop
+from minigrad.loop.reach import reach_of_steps
 from minigrad.loop.reverse import LoopReverse, beside
 from minigrad.ops.tuples import ITEM
+from minigrad.types import Array
 
 
 def note_step(
@@ -47,6 +50,11 @@ class LoopInside:
     def nodes(self) -> Sequence[Expr]:
         """Those of a step, its inputs included."""
         return toposort([*self.call.body.inputs, *self.call.body.outputs])
+
+    @property
+    def outputs(self) -> Sequence[Expr]:
+        """What a step gives: the next carries, then the outputs."""
+        return self.call.body.outputs
 
     @property
     def steps(self) -> int:
@@ -93,6 +101,12 @@ class LoopInside:
         asked = list(dict.fromkeys([e for e in exprs if e not in stacks]))
         stacks |= dict(zip(asked, beside(self.call, asked), strict=True)) if asked else {}
         return [stacks[e] for e in exprs]
+
+    def reach(
+        self, results: Collection[int], known: Mapping[Expr, Array]
+    ) -> tuple[Sequence[Reach], Collection[int]]:
+        """What a differentiable path joins with some of the results."""
+        return reach_of_steps(self.call, results, known)
 
     def back(self, cotangents: Sequence[Expr | None], gates: Sequence[Place]) -> LoopReverse:
         """What comes back through the steps, of cotangents of the results, one for each channel."""

@@ -12,7 +12,7 @@ from typing import TypeAlias, cast
 
 from minigrad.derivatives.conditions import masked_by, widened
 from minigrad.derivatives.support import Support
-from minigrad.derivatives.sweep import Split, Sweep, added
+from minigrad.derivatives.sweep import Split, Sweep
 from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr, Terms
 from minigrad.graph.places import Place
@@ -73,15 +73,12 @@ class Seeds:
         """All of them."""
         return [*(u for u in self.cotangents if u is not None), *self.masks.values()]
 
-    def of(self, outputs: Sequence[Expr]) -> dict[Expr, Expr]:
-        """What comes to the outputs of a step from outside of it."""
-        seeds: dict[Expr, Expr] = {}
-        for o, u in zip(outputs, self.cotangents, strict=True):
-            if u is not None:
-                mask = self.masks.get(u)
-                ct = u if mask is None else masked_by([mask], u)
-                seeds[o] = added(seeds[o], ct) if o in seeds else ct
-        return seeds
+    def of(self, outputs: Sequence[Expr]) -> list[tuple[Expr, Expr | None]]:
+        """The outputs of a step, each with what comes to it from outside."""
+        return list(zip(outputs, map(self._masked, self.cotangents), strict=True))
+
+    def _masked(self, u: Expr | None) -> Expr | None:
+        return masked_by([self.masks[u]], u) if u is not None and u in self.masks else u
 
 
 class StepBack:
