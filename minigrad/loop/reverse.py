@@ -88,19 +88,26 @@ class StepBack:
         that nothing depends on.
     live: {input of a step: where its term may be other than 0}, where that is known.
     residuals: the values of the forward step that the terms read.
+
+    cotangents: the variables of a reverse step that stand for them, of all channels.
     """
 
     def __init__(
-        self, body: Body, outputs: Sequence[Expr], seeds: Seeds, by_input: Mapping[Expr, Expr]
+        self,
+        body: Body,
+        outputs: Sequence[Expr],
+        seeds: Seeds,
+        by_input: Mapping[Expr, Expr],
+        cotangents: Sequence[Expr],
     ) -> None:
         self.seeds = seeds
         support = Support()
         conditions = {v: support.condition(by_input[v]) for v in body.xs if v in by_input}
         live = {v: c for v, c in conditions.items() if c is not None}
-        terms = gather_factors([*by_input.values(), *live.values()], seeds.variables)
+        terms = gather_factors([*by_input.values(), *live.values()], cotangents)
         self.terms = dict(zip(by_input, terms, strict=False))
         self.live = dict(zip(live, terms[len(by_input) :], strict=True))
-        self.residuals = residuals(body, outputs, terms, seeds.variables)
+        self.residuals = residuals(body, outputs, terms, cotangents)
 
 
 def plain_step_back(body: Body, ys: tuple[_Y, ...]) -> StepBack:
@@ -111,7 +118,7 @@ def plain_step_back(body: Body, ys: tuple[_Y, ...]) -> StepBack:
         wrt = [v for v in body.inputs if v.type.is_float]
         sweep = Sweep(toposort(outputs), seeds.of(outputs), wrt)
         by_input = {v: ct for v in body.inputs if (ct := sweep.get(v)) is not None}
-        body.derived[key] = StepBack(body, outputs, seeds, by_input)
+        body.derived[key] = StepBack(body, outputs, seeds, by_input, seeds.variables)
     return cast(StepBack, body.derived[key])
 
 
@@ -225,10 +232,11 @@ class LoopReverse:
             passed, around = [seeds.of(body.outputs) for seeds in both]
             self.sweep = Split(nodes, around, passed, gates)
             backs = []
+            variables = [u for seeds in both for u in seeds.variables]
             for k, seeds in enumerate(both):
                 parts = {v: self.sweep.parts(v)[k] for v in body.inputs}
                 by_input = {v: part for v, part in parts.items() if part is not None}
-                backs.append(StepBack(body, body.outputs, seeds, by_input))
+                backs.append(StepBack(body, body.outputs, seeds, by_input, variables))
         pairs = zip(backs, arriving, strict=True)
         self._channels = [Channel(call, back, a) for back, a in pairs]
 

@@ -3,43 +3,104 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr, make
-from minigrad.graph.walk import map_graph, toposort
-from minigrad.loop.body import Call, Loop
+from minigrad.graph.walk import map_graph, substitute, toposort
+from minigrad.loop.body import Call
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.frame import change_loops
 from minigrad.ops.core import full
 from minigrad.ops.custom import SCALE, STOP
 from minigrad.ops.index import GETITEM
-from minigrad.ops.tuples import ITEM, item
+from minigrad.ops.tuples import ITEM, item, tuple_of
 from minigrad.rewrite.rules import simplify_safely
 from minigrad.types import TupleType
 
 
 def merge_loops(outputs: Sequence[Expr]) -> list[Expr]:
-    """Loops that differ only in what they give out become one: forward pass and residuals."""
-    groups: dict[Any, list[Expr]] = {}
-    for node in toposort(outputs):
-        if node.op is SCAN:
-            loop = cast(Loop, node.attrs[0])
-            same = (*map(id, node.args), *map(id, loop.body.next_carries))
-            how = (loop.body.n_carry, loop.body.n_x, loop.length, loop.reverse)
-            groups.setdefault((same, how), []).append(node)
-    shared = {node: group for group in groups.values() if len(group) > 1 for node in group}
-
-    def change(call: Call, node: Expr) -> list[Expr] | None:
-        if node not in shared:
-            return None
-        body, n = call.body, call.body.n_carry
-        ys = list(dict.fromkeys(y for n in shared[node] for y in n.attrs[0].body.ys))
-        results = call.giving([*body.next_carries, *ys])
+    """Loops that carry the same become one: forward pass and residuals, a derivative and what is
+    asked of its steps. What they read and give out besides may differ."""
+    variables: dict[Any, Expr] = {}
+    aligned: dict[Expr, _Aligned] = {}
+    outputs = list(outputs)
+    while group := _mergeable(outputs, aligned, variables):
+        loops = [aligned[node] for node in group]
+        first, n = loops[0], len(loops[0].call.init)
+        ys = list(dict.fromkeys(y for loop in loops for y in loop.outputs[n:]))
+        whole = replace(
+            first.call,
+            xs={v: x for loop in loops for v, x in loop.call.xs.items()},
+            constants={v: x for loop in loops for v, x in loop.call.constants.items()},
+        )
+        results = whole.giving([*first.outputs[:n], *ys])
         stacks = dict(zip(ys, results[n:], strict=True))
-        return [*results[:n], *(stacks[y] for y in body.ys)]
+        start = {
+            node: tuple_of([*results[:n], *(stacks[y] for y in loop.outputs[n:])])
+            for node, loop in zip(group, loops, strict=True)
+        }
+        outputs = map_graph(outputs, _read_anew, start)
+    return outputs
 
-    return change_loops(outputs, change) if shared else list(outputs)
+
+@dataclass(frozen=True, slots=True)
+class _Aligned:
+    """A loop in variables that it shares with others: one for each operand, and each carry."""
+
+    call: Call
+    outputs: Sequence[Expr]
+
+    @classmethod
+    def of(cls, node: Expr, variables: dict[Any, Expr]) -> _Aligned:
+        call = Call.of(node)
+
+        def shared(kind: str, key: int, v: Expr) -> Expr:
+            return variables.setdefault((kind, key, v.type), placeholder(kind, v.type))
+
+        init = {v: shared("carry", k, v) for k, v in enumerate(call.init)}
+        xs = {v: shared("x", id(x), v) for v, x in call.xs.items()}
+        constants = {v: shared("const", id(x), v) for v, x in call.constants.items()}
+        outputs = substitute(call.body.outputs, {**init, **xs, **constants})
+        call = replace(
+            call,
+            init={new: call.init[v] for v, new in init.items()},
+            xs={new: call.xs[v] for v, new in xs.items()},
+            constants={new: call.constants[v] for v, new in constants.items()},
+        )
+        return cls(call, outputs)
+
+    @property
+    def same(self) -> Any:
+        """What loops that become one have in common."""
+        init, loop = self.call.init.values(), self.call.loop
+        carried = self.outputs[: len(init)]
+        return (*map(id, init), *map(id, carried), loop.length, loop.reverse, loop.segments)
+
+
+def _mergeable(
+    outputs: Sequence[Expr], aligned: dict[Expr, _Aligned], variables: dict[Any, Expr]
+) -> list[Expr]:
+    """The first loops of a graph that can become one; none of them reads another."""
+    groups: dict[Any, list[Expr]] = {}
+    nodes = [node for node in toposort(outputs) if node.op is SCAN]
+    for node in nodes if len(nodes) > 1 else ():
+        if node not in aligned:
+            aligned[node] = _Aligned.of(node, variables)
+        groups.setdefault(aligned[node].same, []).append(node)
+    for group in groups.values():
+        apart: list[Expr] = []
+        for node in group:
+            if not apart or not set(apart) & set(toposort(node.args)):
+                apart.append(node)
+        if len(apart) > 1:
+            return apart
+    return []
+
+
+def _read_anew(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
+    return item(new[node.args[0]], node.attrs[0]) if node.op is ITEM else None
 
 
 def drop_unused(outputs: Sequence[Expr]) -> list[Expr]:
