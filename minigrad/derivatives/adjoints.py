@@ -10,9 +10,10 @@ import numpy as np
 
 from minigrad.derivatives.sweep import Reach, Reverse, Split, Sweep, reach, sum_or_none
 from minigrad.errors import GraphError
+from minigrad.graph.leaves import PLACEHOLDER
 from minigrad.graph.node import Expr, describe, require_expr
 from minigrad.graph.places import Place, Places, Spot, image_of, inside_of, steps_of
-from minigrad.graph.walk import toposort
+from minigrad.graph.walk import free_variables, toposort
 from minigrad.ops.core import reshape
 from minigrad.ops.creation import ones_like, zeros, zeros_like
 from minigrad.ops.shape import concat
@@ -63,8 +64,6 @@ class Adjoints:
 
     def get(self, node: What) -> Expr | None:
         """∂y/∂node, or None where no differentiable path connects the two."""
-        if self._is_elsewhere(node):
-            return None
         (adjoint,) = read(self._find(node), self._sweep, _parts)
         return adjoint
 
@@ -74,16 +73,8 @@ class Adjoints:
         Of a node in a loop's step the stack over its steps, (T, ...); of nested loops (T_outer,
         T_inner, ...). Row t is of the step that reads xs[t].
         """
-        if self._is_elsewhere(node):
-            return zeros_like(node)
         spot = self._find(node)
         return _or_zeros(read(spot, self._sweep, _parts), spot)[0]
-
-    def _is_elsewhere(self, node: What) -> bool:
-        """Whether a node has no place in the graph of y, nor was made for a step of a loop."""
-        if not isinstance(node, Expr) or node in self._nodes or image_of(node) is not None:
-            return False
-        return not self._places.all(node)
 
     def value(self, node: What) -> Expr:
         """The node itself; of a node in a loop's step the stack of its values, (T, ...)."""
@@ -106,6 +97,8 @@ class Adjoints:
         spot = self._find(user)
         if not 0 <= position < len(spot.node.args):
             raise GraphError(f"{describe(spot.node)} has no argument {position}")
+        if not spot.loops and spot.node not in self._nodes:
+            raise GraphError(f"{describe(spot.node)} is not part of the differentiated graph")
         terms = read(spot, self._sweep, lambda s, n: [s.terms.get((n, position))])
         return _or_zeros(terms, spot, spot.node.args[position])[0]
 
@@ -115,18 +108,24 @@ class Adjoints:
         What the loop takes out of a step is a use too, by the loop: (loop, k) is its k-th result;
         the last carries come first, and of one the term is what the next step sends back.
         """
-        spot = self._find(node)
-        place, n = spot.places[0], spot.node
-        order = inside_of(place.loops[-1]).nodes if place.loops else self.order
-        uses = [(u, i) for u in order for i, a in enumerate(u.args) if a is n]
-        outputs = inside_of(place.loops[-1]).outputs if place.loops else []
-        results = [k for k, output in enumerate(outputs) if output is n]
+        terms: dict[tuple[Expr, int], Expr] = {}
+        for spot in self._find(node).alone():
+            for use, term in self._edges(spot).items():
+                terms[use] = terms[use] + term if use in terms else term
+        return terms
 
-        def pick(sweep: Sweep, n: Expr) -> list[Expr | None]:
-            seeds = [sweep.seeds[k][1] for k in results]
-            return [*(sweep.terms.get(use) for use in uses), *seeds]
+    def _edges(self, spot: Spot) -> dict[tuple[Expr, int], Expr]:
+        """Those of a node in one loop."""
+        loops, node = spot.places[0].loops, spot.node
+        inside = inside_of(loops[-1]) if loops else None
+        order, outputs = (inside.nodes, inside.outputs) if inside else (self.order, ())
+        uses = [(user, i) for user in order for i, a in enumerate(user.args) if a is node]
+        results = [k for k, output in enumerate(outputs) if output is node]
 
-        keys = [*uses, *((place.loops[-1], k) for k in results)]
+        def pick(sweep: Sweep, node: Expr) -> list[Expr | None]:
+            return [*map(sweep.terms.get, uses), *(sweep.seeds[k][1] for k in results)]
+
+        keys = [*uses, *((loops[-1], k) for k in results)]
         terms = zip(keys, read(spot, self._sweep, pick), strict=True)
         return {use: term for use, term in terms if term is not None}
 
@@ -135,8 +134,6 @@ class Adjoints:
 
         A bool; of a node in a loop's step an array of bools, one a step: (T,).
         """
-        if self._is_elsewhere(node):
-            return False
         spot = self._find(node)
         of_parts = {
             turns: np.logical_or.reduce([self._joined(place) for place in places])
@@ -181,9 +178,18 @@ class Adjoints:
         """Where a node is that is meant: in the graph of y, or within its loops."""
         if isinstance(what, Spot):
             return what
-        if isinstance(what, Expr) and what in self._nodes:
+        if isinstance(what, Expr) and (what in self._nodes or self._is_elsewhere(what)):
             return Spot({(): (Place((), what),)})
         return self._places.find(what)
+
+    def _is_elsewhere(self, node: Expr) -> bool:
+        """Whether a node has nothing to do with y, nor with a step of a loop: y is constant in it.
+
+        Raises GraphError for what a step made and its loop does not read.
+        """
+        if image_of(node) is not None or self._places.all(node):
+            return False
+        return all(v.op is not PLACEHOLDER for v in free_variables(node))
 
 
 # --- stacks over the steps of loops --------------------------------------------------------------

@@ -37,6 +37,14 @@ def adjoints(y: Expr) -> Adjoints:
     >>> adj = mg.adjoints(y)
     >>> adj[x].eval({x: 3.0}), adj.edge(y, 0).eval({x: 3.0})
     (np.float64(6.0), np.float64(3.0))
+
+    Within loops, a node that a step made, or its name, stands for all steps:
+
+    >>> xs = mg.var("xs", (3,))
+    >>> last, _ = mg.scan(lambda c, x: ((c * x).named("c"), None), mg.const(1.0), xs)
+    >>> adj = mg.adjoints(last)
+    >>> [adj.value("c").eval({xs: [2, 3, 5]}), adj["c"].eval({xs: [2, 3, 5]})]
+    [array([ 2.,  6., 30.]), array([15.,  5.,  1.])]
     """
     _require_float(y, "differentiate")
     return Adjoints(y)

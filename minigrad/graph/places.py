@@ -102,6 +102,12 @@ class Spot:
         """Those of all parts."""
         return tuple([place for places in self.parts.values() for place in places])
 
+    def alone(self) -> list[Spot]:
+        """One for each of the loops that are one, each with what it alone gives out."""
+        count = max(map(len, self.parts.values()))
+        parts = [{t: ps[k : k + 1] for t, ps in self.parts.items()} for k in range(count)]
+        return [Spot({t: places for t, places in some.items() if places}) for some in parts]
+
     @property
     def loops(self) -> tuple[Expr, ...]:
         """The loops that the user wrote, from the outermost: one place's, without segments."""
