@@ -21,8 +21,15 @@ from minigrad.loop.passes.lookups import (
     add_rows_of_weights,
     multiply_tables,
 )
+from minigrad.loop.passes.masks import gather_masks
 from minigrad.loop.passes.products import distribute, merge_products, merge_sums
-from minigrad.loop.passes.prune import drop_stops, drop_unused, merge_loops, take_last_carry
+from minigrad.loop.passes.prune import (
+    drop_stops,
+    drop_unused,
+    merge_loops,
+    read_inputs,
+    take_last_carry,
+)
 from minigrad.loop.passes.slices import join_slices
 from minigrad.loop.passes.steps import hoist, sink_sums
 from minigrad.ops.custom import SCALE, STOP
@@ -39,7 +46,10 @@ LOOPS: Mapping[str, Pass] = {
     "merge loops that differ in their outputs": merge_loops,
     "read the last output from the carry": take_last_carry,
     "drop what nobody reads": drop_unused,
+    "simplify steps": in_bodies(lambda body, _: simplify_safely(body)),
+    "read inputs where they come from": read_inputs,
     JOIN_SLICES: lambda outputs: in_bodies(lambda body, _: join_slices(body))(join_slices(outputs)),
+    "one mask for a sum": in_bodies(gather_masks),
     "distribute matmul over concat": in_bodies(distribute),
     "sum of matmuls to one matmul": in_bodies(merge_sums),
     "add rows up before they are multiplied": add_rows_first,

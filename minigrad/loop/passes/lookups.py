@@ -2,6 +2,7 @@
 
 Where letters are read by the thousand and there are dozens, most of such products are the same. Of
 gradients, what meets a row is added up first. A row that is never read may hold anything, NaN too.
+Masks of whole rows, as padding makes them, go along: what they leave out is read by nobody.
 """
 
 from __future__ import annotations
@@ -9,38 +10,53 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from minigrad.graph.leaves import const
+from minigrad.derivatives.conditions import Conditions, conjunction, laid_out, masked_by
 from minigrad.graph.node import Expr, make
 from minigrad.graph.walk import count_uses, depend_on, map_graph, substitute, toposort
 from minigrad.loop.body import Body, Call
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.frame import change_loops
 from minigrad.loop.passes.products import is_product
+from minigrad.loop.passes.rows import (
+    add_rows,
+    adds_many,
+    depends,
+    is_read,
+    looked_up,
+    over_steps,
+    reads_many,
+    rows_of,
+    unmasked,
+)
 from minigrad.ops.choice import where
-from minigrad.ops.core import RESHAPE, broadcast_to, reshape
-from minigrad.ops.index import ARRAY, GETITEM, SCATTER, Spec, all_of
+from minigrad.ops.core import broadcast_to, full, reshape
+from minigrad.ops.index import GETITEM, Spec, all_of
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT, PERMUTE, concat, permute_dims
 from minigrad.ops.tuples import ITEM
 from minigrad.rewrite.views import slices
 
-# Rows read, to rows of the table, and the width of its rows. Below, what the product saves is about
-# what it costs to read, and add up, the products' rows. A step of a net of 64 units over 2,048 rows
-# of 64, native, one thread: 5.4 ms became 2.8 with rows of 128, 3.7 2.8 with 64, 3.0 2.5 with 32,
-# and 2.8 stayed 2.8 with 16.
-_MANY, _WIDE = 2, 32
-
 
 def multiply_tables(outputs: Sequence[Expr]) -> list[Expr]:
-    """E[i] · W = (E · W)[i] where i reads many more rows than E has: letters of an embedding."""
+    """E[i] · W = (E · W)[i] where i reads many more rows than E has: letters of an embedding.
+
+    Rows that are masked, where(m, E[i], 0), become where(m, (E · W)[i], 0 · W).
+    """
 
     def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
-        rows = _looked_up(node.args[0]) if is_product(node) else None
+        rows = looked_up(new[node.args[0]]) if is_product(node) else None
         if rows is None:
             return None
-        table, index = (new[a] for a in rows.args)
-        product = make(MATMUL, (table, new[node.args[1]]))
-        return reshape(make(GETITEM, (product, index), (_rows_of(product),)), node.shape)
+        weights = new[node.args[1]]
+        product = make(MATMUL, (rows.table, weights))
+        read = make(GETITEM, (product, rows.places), (rows_of(product),))
+        if rows.conditions:
+            nothing = make(
+                MATMUL, (full(0, rows.table.type.with_shape((1, rows.table.shape[1]))), weights)
+            )
+            m = broadcast_to(conjunction(rows.conditions), read.shape)
+            read = where(m, read, broadcast_to(nothing, read.shape))
+        return reshape(read, node.shape)
 
     return map_graph(outputs, of_node)
 
@@ -53,13 +69,16 @@ def add_rows_first(outputs: Sequence[Expr]) -> list[Expr]:
     left = _leave_products(outputs)
 
     def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
-        product = _within_reshapes(node.args[0]) if _adds_many(node) else None
-        if product is None or not is_product(product) or product.shape[1] != node.shape[1]:
+        if not adds_many(node):
             return None
-        index = new[node.args[1]]
-        a, u = (new[x] for x in product.args)
-        summed = _add_rows(a, index, node.shape[0])
-        return where(_is_read(index, node.shape[0]), make(MATMUL, (summed, u)), 0)
+        conditions, product = unmasked(new[node.args[0]])
+        if not is_product(product) or product.shape[1] != node.shape[1]:
+            return None
+        index, (a, u) = new[node.args[1]], product.args
+        shape = (*index.shape, product.shape[1])
+        conditions = tuple(laid_out(c, product.shape, shape) for c in conditions)
+        summed = add_rows(a, index, node.shape[0], conditions)
+        return where(is_read(index, node.shape[0], conditions), make(MATMUL, (summed, u)), 0)
 
     return map_graph(left, of_node)
 
@@ -72,19 +91,19 @@ def add_rows_of_weights(outputs: Sequence[Expr]) -> list[Expr]:
     apart = _leave_inputs(outputs)
 
     def of_rows(matrix: Expr, right: Expr) -> Expr:
-        rows = _looked_up(matrix)
+        rows = looked_up(matrix)
         if rows is None:
             return make(MATMUL, (permute_dims(matrix), right))
-        table, index = rows.args
-        seen = where(_is_read(index, table.shape[0]), table, 0)
-        return make(MATMUL, (permute_dims(seen), _add_rows(right, index, table.shape[0])))
+        n = rows.table.shape[0]
+        seen = where(is_read(rows.places, n, rows.conditions), rows.table, 0)
+        return make(MATMUL, (permute_dims(seen), add_rows(right, rows.places, n, rows.conditions)))
 
     def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         if not is_product(node) or node.args[0].op is not PERMUTE:
             return None
         matrix, right = new[node.args[0]].args[0], new[node.args[1]]
         parts = _columns(matrix)
-        if all(_looked_up(p) is None for p in parts):
+        if all(looked_up(p) is None for p in parts):
             return None
         return concat([of_rows(p, right) for p in parts], 0)
 
@@ -92,44 +111,52 @@ def add_rows_of_weights(outputs: Sequence[Expr]) -> list[Expr]:
 
 
 def _columns(matrix: Expr) -> list[Expr]:
-    """The matrices that stand side by side in one, through reshapes; else itself alone."""
-    whole = _within_reshapes(matrix)
+    """The matrices that stand side by side in one, reshaped and masked as it is; or itself alone."""
+    conditions, whole = unmasked(matrix)
     if whole.op is not CONCAT or whole.attrs[0] != whole.ndim - 1:
         return [matrix]
     if whole.shape[-1] != matrix.shape[1] or not whole.size:
         return [matrix]
-    return [reshape(p, (matrix.shape[0], p.shape[-1])) for p in whole.args]
+    parts = [masked_by(conditions, p) for p in whole.args]
+    return [reshape(p, (matrix.shape[0], p.shape[-1])) for p in parts]
 
 
 def _leave_inputs(outputs: Sequence[Expr]) -> list[Expr]:
     """Inputs of loops that are looked up, and given out within a concat, are put there after it."""
 
     def change(call: Call, node: Expr) -> list[Expr] | None:
-        read = {v for v, x in call.xs.items() if v.ndim == 2 and _reads_many(x)}
-        wholes = {
-            y
-            for y in call.body.ys
-            if y.op is CONCAT and y.attrs[0] == y.ndim - 1 and read.intersection(y.args)
-        }
+        body, n = call.body, call.body.n_carry
+        read = {v for v, x in call.xs.items() if v.ndim == 2 and reads_many(x)}
+        wholes: dict[Expr, list[Expr]] = {}
+        outside: dict[Expr, Expr] = {}
+        for y in body.ys:
+            conditions, whole = unmasked(y)
+            if not any(p in read for p in whole.args) or depends(conditions, body.carries):
+                continue
+            if whole.op is CONCAT and whole.attrs[0] == y.ndim - 1:
+                wholes[y] = [masked_by(conditions, p) for p in whole.args]
+                here = over_steps(call, conditions)
+                pairs = zip(wholes[y], whole.args, strict=True)
+                outside |= {m: masked_by(here, call.xs[p]) for m, p in pairs if p in call.xs}
         if not wholes:
             return None
-        parts = (p for y in call.body.ys if y in wholes for p in y.args if p not in call.xs)
-        ys = list(dict.fromkeys([*(y for y in call.body.ys if y not in wholes), *parts]))
-        n = call.body.n_carry
-        results = call.giving([*call.body.next_carries, *ys])
-        stacks = {**call.xs, **dict(zip(ys, results[n:], strict=True))}
-        stacks |= {y: concat([stacks[p] for p in y.args], y.ndim) for y in wholes}
-        return [*results[:n], *(stacks[y] for y in call.body.ys)]
+        inside = (p for parts in wholes.values() for p in parts if p not in outside)
+        ys = list(dict.fromkeys([*(y for y in body.ys if y not in wholes), *inside]))
+        results = call.giving([*body.next_carries, *ys])
+        stacks = {**outside, **dict(zip(ys, results[n:], strict=True))}
+        stacks |= {y: concat([stacks[p] for p in parts], y.ndim) for y, parts in wholes.items()}
+        return [*results[:n], *(stacks[y] for y in body.ys)]
 
     return change_loops(outputs, change)
 
 
 class _Left(NamedTuple):
-    """A slice of a product that a loop gives out: of a · U, the columns."""
+    """A slice of a product that a loop gives out: of a · U, the columns, where conditions hold."""
 
     a: Expr
     u: Expr
     spec: Spec
+    conditions: Conditions
 
 
 def _leave_products(outputs: Sequence[Expr]) -> list[Expr]:
@@ -137,8 +164,8 @@ def _leave_products(outputs: Sequence[Expr]) -> list[Expr]:
     uses = count_uses(outputs)
     places: dict[Expr, list[int]] = {}
     for node in toposort(outputs):
-        rows = node.args[0] if _adds_many(node) else None
-        if rows is not None and rows.op is ITEM and uses[rows] == 1 and rows.args[0].op is SCAN:
+        rows = unmasked(node.args[0])[1] if adds_many(node) else node
+        if rows.op is ITEM and rows.args[0].op is SCAN and uses[rows] == uses[node.args[0]] == 1:
             places.setdefault(rows.args[0], []).append(rows.attrs[0])
 
     def change(call: Call, node: Expr) -> list[Expr] | None:
@@ -156,7 +183,8 @@ def _leave_products(outputs: Sequence[Expr]) -> list[Expr]:
             rows = reshape(stack, (stack.shape[0] * stack.shape[1], stack.shape[2]))
             (u,) = substitute([p.u], dict(call.constants))
             wide = make(MATMUL, (rows, make(GETITEM, (u,), (p.spec,))))
-            every[k] = reshape(wide, (*stack.shape[:2], wide.shape[1]))
+            product = reshape(wide, (*stack.shape[:2], wide.shape[1]))
+            every[k] = masked_by(over_steps(call, p.conditions), product)
         return [every[k] for k in range(len(body.outputs))]
 
     return change_loops(outputs, change)
@@ -166,9 +194,15 @@ def _products(body: Body, results: Sequence[int]) -> dict[int, _Left]:
     """Of a loop's results, by number, what are slices of products and read by no step."""
     uses = count_uses(body.outputs)
     moving = depend_on((*body.carries, *body.xs), body.outputs)
-    unread = [k for k in results if k >= body.n_carry and uses[body.outputs[k]] == 1]
-    products = {k: _product(body.outputs[k], moving) for k in unread}
-    return {k: product for k, product in products.items() if product is not None}
+    products: dict[int, _Left] = {}
+    for k in results:
+        conditions, part = unmasked(body.outputs[k])
+        if k < body.n_carry or uses[body.outputs[k]] > 1 or uses[part] > 1:
+            continue
+        product = _product(part, moving)
+        if product is not None and not depends(conditions, body.carries):
+            products[k] = product._replace(conditions=conditions)
+    return products
 
 
 def _product(part: Expr, moving: Collection[Expr]) -> _Left | None:
@@ -179,55 +213,4 @@ def _product(part: Expr, moving: Collection[Expr]) -> _Left | None:
         return None
     a, u = whole.args
     same = a in moving and u not in moving
-    return _Left(a, u, (all_of(u.shape)[0], spec[1])) if same else None
-
-
-def _add_rows(rows: Expr, index: Expr, n: int) -> Expr:
-    """(n, ·): the rows added up, each where the index says."""
-    values = reshape(rows, (*index.shape, rows.shape[-1]))
-    return make(SCATTER, (values, index), (_rows_of(rows), (n, rows.shape[-1])))
-
-
-def _is_read(index: Expr, n: int) -> Expr:
-    """(n, 1): which of n rows an index reads."""
-    read = make(SCATTER, (broadcast_to(const(True), index.shape), index), ((ARRAY,), (n,)))
-    return reshape(read, (n, 1))
-
-
-def _adds_many(node: Expr) -> bool:
-    """Whether many floating rows are added up to few, by one array of indices."""
-    if node.op is not SCATTER or not node.type.is_float:
-        return False
-    return _many_rows(node, node.attrs[0], node.args[1:])
-
-
-def _reads_many(node: Expr) -> bool:
-    """Whether many whole rows of a table are read by one array of indices."""
-    return node.op is GETITEM and _many_rows(node.args[0], node.attrs[0], node.args[1:])
-
-
-def _many_rows(table: Expr, spec: Spec, arrays: Sequence[Expr]) -> bool:
-    """Whether an index is one array, for whole rows of a table of few, wide ones."""
-    if len(arrays) != 1 or table.ndim != 2 or spec != _rows_of(table):
-        return False
-    return arrays[0].size >= _MANY * table.shape[0] and table.shape[1] >= _WIDE
-
-
-def _looked_up(matrix: Expr) -> Expr | None:
-    """What reads many rows of a table, if those are the matrix's rows."""
-    read = _within_reshapes(matrix)
-    if not _reads_many(read):
-        return None
-    table, index = read.args
-    return read if matrix.shape == (index.size, table.shape[1]) else None
-
-
-def _rows_of(matrix: Expr) -> Spec:
-    """The index of whole rows, by an array."""
-    return (ARRAY, *all_of(matrix.shape)[1:])
-
-
-def _within_reshapes(node: Expr) -> Expr:
-    while node.op is RESHAPE:
-        node = node.args[0]
-    return node
+    return _Left(a, u, (all_of(u.shape)[0], spec[1]), ()) if same else None

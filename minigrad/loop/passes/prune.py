@@ -12,6 +12,7 @@ from minigrad.graph.walk import map_graph, substitute, toposort
 from minigrad.loop.body import Call
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.frame import change_loops
+from minigrad.ops.batch import batched, has_leading_axis
 from minigrad.ops.core import full
 from minigrad.ops.custom import SCALE, STOP
 from minigrad.ops.index import GETITEM
@@ -128,6 +129,30 @@ def drop_unused(outputs: Sequence[Expr]) -> list[Expr]:
         return [results[k] if k in live else full(0, t) for k, t in enumerate(types)]
 
     return change_loops(outputs, change)
+
+
+def read_inputs(outputs: Sequence[Expr]) -> list[Expr]:
+    """What a loop gives out as it took it in is read from there: masks of steps, by their shape."""
+
+    def change(call: Call, node: Expr) -> list[Expr] | None:
+        body = call.body
+        views = dict.fromkeys(y for y in body.ys if _viewed(y) in call.xs)
+        if not views:
+            return None
+        ys = [y for y in body.ys if y not in views]
+        results = call.giving([*body.next_carries, *ys])
+        stacks = dict(zip(ys, results[body.n_carry :], strict=True))
+        stacks |= zip(views, batched([*views], call.xs, call.loop.length), strict=True)
+        return [*results[: body.n_carry], *(stacks[y] for y in body.ys)]
+
+    return change_loops(outputs, change)
+
+
+def _viewed(node: Expr) -> Expr:
+    """What a node is the view of."""
+    while node.op.view and len(node.args) == 1 and has_leading_axis(node.op):
+        (node,) = node.args
+    return node
 
 
 def drop_stops(outputs: Sequence[Expr]) -> list[Expr]:
