@@ -111,7 +111,7 @@ def add_rows_of_weights(outputs: Sequence[Expr]) -> list[Expr]:
 
 
 def _columns(matrix: Expr) -> list[Expr]:
-    """The matrices that stand side by side in one, reshaped and masked as it is; or itself alone."""
+    """The matrices side by side in one, reshaped and masked as it is; or itself alone."""
     conditions, whole = unmasked(matrix)
     if whole.op is not CONCAT or whole.attrs[0] != whole.ndim - 1:
         return [matrix]
