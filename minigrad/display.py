@@ -35,7 +35,7 @@ def plain(text: str, limit: int | None = None) -> str:
 
 def _visible(c: str) -> str:
     if c < " " or c == "\x7f":
-        return "^" + chr(ord(c) ^ 64)  # ^J, as terminals show it; the bundled fonts have no ␊
+        return "^" + chr(ord(c) ^ 64)  # ^J, as terminals show it; the fonts have no ␊
     # Controls, lone surrogates and marks that turn the direction of what follows.
     hidden = unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
     return _STAND_IN if hidden or c in _BLANK else c

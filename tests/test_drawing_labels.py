@@ -6,15 +6,14 @@ import struct
 import unicodedata
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pictures import SVG, elements, hint, read_dot, words
 
 import minigrad as mg
-import minigrad.drawing
 from minigrad.drawing import Diagram, draw
 from minigrad.drawing.escape import plain
+from minigrad.drawing.font_config import font_files
 from minigrad.drawing.render import render_many
 
 HOSTILE = [
@@ -165,12 +164,12 @@ def characters(font: bytes) -> set[int]:
     return {c for a, b in zip(starts, ends, strict=True) for c in range(a, b + 1)}
 
 
-def test_the_bundled_fonts_have_what_stands_for_what_cannot_be_seen() -> None:
+def test_the_fonts_have_what_stands_for_what_cannot_be_seen() -> None:
     """A character that a font has not is a box with its number, in a PNG and in a PDF."""
     hidden = [*map(chr, range(32)), "\x7f", "\x85", "\u200b", "\ud800"]
     shown = set("".join(plain(f"a{c}") for c in hidden) + plain("  ") + plain("W" * 60, 48))
     assert {"^", "@", "·", "\ufffd", "…"} <= shown
-    fonts = list(Path(minigrad.drawing.__file__).parent.glob("fonts/*.ttf"))
+    fonts = font_files()
     assert len(fonts) >= 3
     for font in fonts:
         known = characters(font.read_bytes())

@@ -373,11 +373,22 @@ class TestSystemDot:
 # ---------------------------------------------------------------- the files that come along
 
 
-def test_fonts_come_along_with_their_licence() -> None:
-    fonts = sorted(p.name for p in font_config.FONTS.glob("*.ttf"))
-    assert fonts == ["DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf", "DejaVuSans.ttf"]
-    assert sum(p.stat().st_size for p in font_config.FONTS.iterdir()) <= 400_000
-    assert "Bitstream Vera" in (font_config.FONTS / "LICENSE").read_text(encoding="utf-8")
+def test_fonts_are_matplotlibs_and_it_is_not_imported() -> None:
+    code = (
+        "import sys\nfrom minigrad.drawing.font_config import font_files\n"
+        "assert len(font_files()) == 3 and 'matplotlib' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_matplotlib_the_systems_fonts_serve(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert font_config.font_files() == []
+    assert (
+        "DejaVu Sans" in Path(font_config.font_environment(tmp_path)["FONTCONFIG_FILE"]).read_text()
+    )
 
 
 class _Graphviz:

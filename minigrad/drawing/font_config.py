@@ -1,13 +1,16 @@
-"""The surroundings in which Graphviz finds our fonts before all others."""
+"""The surroundings in which Graphviz finds DejaVu Sans before all other fonts.
 
+The fonts are those that matplotlib brings along, so that graphs and charts have the same letters.
+"""
+
+import importlib.util
 import os
 import shutil
 import tempfile
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-FONTS = Path(__file__).with_name("fonts")
-
+_FACES = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf")
 _SYSTEM_FONTS = (
     "/usr/share/fonts",
     "/usr/local/share/fonts",
@@ -20,8 +23,24 @@ _SYSTEM_FONTS = (
 )
 
 
+def font_files() -> list[Path]:
+    """DejaVu Sans as matplotlib has it, which is found without being imported; none without it.
+
+    >>> [file.name for file in font_files()]
+    ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf', 'DejaVuSans-Oblique.ttf']
+    """
+    try:
+        spec = importlib.util.find_spec("matplotlib")
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.origin:
+        return []
+    folder = Path(spec.origin).with_name("mpl-data") / "fonts" / "ttf"
+    return [folder / face for face in _FACES if (folder / face).is_file()]
+
+
 def font_environment(folder: Path) -> dict[str, str]:
-    """The environment in which Graphviz finds our fonts before all others."""
+    """The environment in which Graphviz finds DejaVu Sans before all other fonts."""
     config = folder / "fonts.conf"
     config.write_text(_fonts_conf(folder), encoding="utf-8")
     environment = dict(os.environ)
@@ -32,13 +51,13 @@ def font_environment(folder: Path) -> dict[str, str]:
 
 
 def _font_folder(folder: Path) -> Path:
-    """A copy of our fonts, kept in the user's cache where that can be written.
+    """A copy of the fonts, kept in the user's cache where that can be written.
 
     Fontconfig writes a file of its own beside fonts. Within an installed package nobody would
     remove it, and a package's folder that outlives it hides the next installation.
     """
     home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    fonts = sorted(FONTS.glob("*.ttf"))
+    fonts = font_files()
     version = "-".join(str(f.stat().st_size) for f in fonts)
     copy = home / "minigrad" / f"fonts-{version}"
     if not copy.is_dir():
@@ -61,7 +80,7 @@ def _copy_all(files: list[Path], folder: Path) -> None:
 
 
 def _fonts_conf(folder: Path) -> str:
-    """A fontconfig file: our fonts first, the system's for characters that ours lack."""
+    """A fontconfig file: DejaVu Sans first, the system's for characters that it lacks."""
     folders = [str(_font_folder(folder)), *(os.path.expanduser(d) for d in _SYSTEM_FONTS)]
     listed = "\n".join(f"  <dir>{escape(d)}</dir>" for d in folders)
     return f"""<?xml version="1.0"?>
