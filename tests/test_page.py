@@ -88,8 +88,51 @@ def test_every_text_is_escaped() -> None:
 
 def test_the_page_has_both_dresses_of_the_palette_and_uses_no_colour_that_they_lack() -> None:
     css = page("t", [], []).partition("<style>")[2].partition("</style>")[0]
-    light, dark = re.findall(r":root {([^}]*)}", css)
+    light, dark = re.findall(r":root {([^}]*--[^}]*)}", css)
     for dress, colours in ((light, LIGHT), (dark, DARK)):
         assert dict(re.findall(r"--(\w+): (#\w+);", dress)) == colours
     assert css.index(dark) > css.index("prefers-color-scheme: dark") > css.index(light)
-    assert set(re.findall(r"var\(--(\w+)\)", css)) <= LIGHT.keys()
+    assert set(re.findall(r"var\(--(\w+)\)", css)) <= {*LIGHT, "drawn"}
+
+
+def _rules(css: str, media: str) -> str:
+    """What a style sheet says for one medium."""
+    start = css.index(f"@media {media}")
+    depth = 0
+    for k in range(css.index("{", start), len(css)):
+        depth += {"{": 1, "}": -1}.get(css[k], 0)
+        if not depth:
+            return css[start:k]
+    raise AssertionError("the braces do not match")
+
+
+def test_printed_each_picture_has_a_page_and_tables_are_whole(html: str) -> None:
+    css = html.partition("<style>")[2].partition("</style>")[0]
+    printed = _rules(css, "print")
+    assert re.search(r"figure {[^}]*break-inside: avoid;[^}]*break-after: page;", printed)
+    assert re.search(r"\.scroll\.tall {[^}]*overflow: visible;[^}]*max-height: none", printed)
+    assert re.search(r"tr {[^}]*break-inside: avoid", printed)
+    assert "break-after: avoid" in printed  # a heading stays with what follows
+    # A page is printed light, whatever the reader's scheme, and so are its pictures.
+    schemes = re.findall(r"@media ([^{]*prefers-color-scheme: dark[^{]*)", html)
+    assert len(schemes) == 4
+    assert all(words.startswith("screen and ") for words in schemes)
+
+
+def test_no_chart_is_shown_smaller_than_its_letters_can_be_read(html: str) -> None:
+    css = html.partition("<style>")[2].partition("</style>")[0]
+    assert re.search(r"\.fit svg {[^}]*min-width: var\(--drawn\)", css)
+    root = ET.fromstring(html)
+    charts = 0
+    for div in root.iter(f"{HTML}div"):
+        svg = div.find(f"{SVG}svg")
+        if svg is None or "fit" not in div.get("class", ""):
+            continue
+        charts += 1
+        assert div.get("style") == f"--drawn: {svg.get('width')}"
+        assert svg.get("viewBox", "").split()[2] == svg.get("width", "").removesuffix("pt")
+        styles = [e.get("style", "") for e in svg.iter(f"{SVG}text")]
+        sizes = [float(x) for style in styles for x in re.findall(r"font-size: ([\d.]+)px", style)]
+        assert len(sizes) == len(styles)
+        assert min(sizes) * 96 / 72 >= 11.0  # a unit is a point here, and 11 pixels are the least
+    assert charts == 2

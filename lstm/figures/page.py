@@ -1,44 +1,22 @@
 """One self-contained HTML page: the pictures, the numbers behind them, and what they mean.
 
-No script, no font, no request: it works from a file, offline. Every text is escaped here.
+No script, no font, no request: it works from a file, offline. How it looks is said in
+page.html.jinja, which escapes every text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from lstm.gradient_flow import Flow
 from minigrad.drawing.escape import plain
 from minigrad.drawing.palette import DARK, LIGHT, css_variables
-
-_CSS = (
-    f"""
-:root {{ color-scheme: light dark; {css_variables(LIGHT)} }}
-@media (prefers-color-scheme: dark) {{ :root {{ {css_variables(DARK)} }} }}
-"""
-    + """
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem clamp(1rem, 4vw, 3rem) 4rem; max-width: 92rem;
-  background: var(--page); color: var(--ink);
-  font: 16px/1.5 "DejaVu Sans", Verdana, system-ui, sans-serif; }
-h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-p, li { max-width: 48rem; } .muted { color: var(--muted); font-size: .9rem; }
-a { color: inherit; }
-:focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
-.scroll { overflow: auto; border: 1px solid var(--faint); border-radius: 6px; max-width: 100%; }
-.scroll:has(> table) { width: fit-content; }
-.scroll.tall { max-height: 28rem; } figure { margin: 1rem 0; }
-.fit svg { display: block; width: 100%; height: auto; min-width: 46rem; }
-.wide svg { display: block; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--faint);
-  white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } thead th { background: var(--group);
-  position: sticky; top: 0; } summary { cursor: pointer; padding: .4rem 0; }
-"""
-)
 
 
 @dataclass(frozen=True)
@@ -67,73 +45,49 @@ class Section:
     """Long tables, closed at first."""
 
 
-def page(title: str, intro: Sequence[str], sections: Sequence[Section]) -> str:
-    """The whole page; it is well-formed XML too.
+def page(title: str, intro: Sequence[str], sections: Sequence[Section], leads: bool = False) -> str:
+    """The whole page; it is well-formed XML too. leads: the first sentence of intro is in large.
 
     >>> text = page("<T>", ["a & b"], [Section("s", points=["p"])])
     >>> "&lt;T&gt;" in text, "a &amp; b" in text, text.count("<h2")
     (True, True, 1)
     """
-    body = "\n".join(_section(k, s) for k, s in enumerate(sections, 1))
-    return f"""<!DOCTYPE html>
-<html lang="en" xmlns="http://www.w3.org/1999/xhtml">
-<head>
-<meta charset="utf-8"/>
-<meta name="viewport" content="width=device-width, initial-scale=1"/>
-<title>{esc(title)}</title>
-<style>{_CSS}</style>
-</head>
-<body>
-<main>
-<h1>{esc(title)}</h1>
-{_paragraphs(intro)}
-{body}
-</main>
-</body>
-</html>
-"""
-
-
-def esc(text: str) -> str:
-    """Text for an element or an attribute, without characters that XML forbids."""
-    return escape(plain(str(text)), quote=True)
-
-
-def _section(k: int, section: Section) -> str:
-    parts = [f'<section aria-labelledby="s{k}">', f'<h2 id="s{k}">{esc(section.title)}</h2>']
-    parts.append(_paragraphs(section.text))
-    if section.points:
-        listed = "".join(f"<li>{esc(p)}</li>" for p in section.points)
-        parts.append(f"<ul>{listed}</ul>")
-    parts += [_table(t, "") for t in section.tables]
-    if section.picture:
-        kind = "wide" if section.is_wide else "fit"
-        caption = f'<figcaption class="muted">{esc(section.caption)}</figcaption>'
-        parts.append(
-            f'<figure><div class="scroll {kind}" tabindex="0" role="region" '
-            f'aria-label="{esc(section.title)}">{section.picture}</div>{caption}</figure>'
-        )
-    parts += [
-        f"<details><summary>{esc(t.caption)}</summary>{_table(t, ' tall')}</details>"
-        for t in section.folded
-    ]
-    return "\n".join([*filter(None, parts), "</section>"])
-
-
-def _paragraphs(texts: Sequence[str]) -> str:
-    return "\n".join(f"<p>{esc(t)}</p>" for t in texts)
-
-
-def _table(table: Table, kind: str) -> str:
-    heads = "".join(f'<th scope="col">{esc(h)}</th>' for h in table.heads)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{esc(c)}</td>" for c in row) + "</tr>" for row in table.rows
+    return _template().render(
+        title=title,
+        intro=intro,
+        sections=sections,
+        leads=leads,
+        light=css_variables(LIGHT),
+        dark=css_variables(DARK),
+        width_of=_width_of,
     )
-    label = esc(table.caption or "table")
-    return (
-        f'<div class="scroll{kind}" tabindex="0" role="region" aria-label="{label}"><table>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+
+
+@cache
+def _template() -> Template:
+    """The page's template, which escapes all that is put into it but finished pictures."""
+    environment = Environment(
+        loader=PackageLoader("lstm.figures", ""),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
     )
+    return environment.get_template("page.html.jinja")
+
+
+def _shown(value: Any) -> Any:
+    """Text without characters that XML forbids; a finished picture, which is safe, as it is."""
+    return plain(value) if type(value) is str else value
+
+
+def _width_of(svg: str) -> str:
+    """The width that a picture was drawn for, as CSS takes it.
+
+    >>> _width_of('<svg width="700pt" height="9pt">'), _width_of("<svg>")
+    ('700pt', '0')
+    """
+    match = re.match(r'<svg[^>]*? width="([\d.]+)pt"', svg)
+    return f"{match[1]}pt" if match else "0"
 
 
 def flow_table(flow: Flow, caption: str) -> Table:

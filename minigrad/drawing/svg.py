@@ -48,7 +48,7 @@ def _dark_css(selector: str) -> str:
         for name, color in DARK.items()
         for use in ("fill", "stroke")
     )
-    return f"@media (prefers-color-scheme: dark){{{rules}}}"
+    return f"@media screen and (prefers-color-scheme: dark){{{rules}}}"
 
 
 def _name_colors(root: ET.Element) -> None:

@@ -13,9 +13,9 @@ from minigrad.drawing.charts.marks import add_boxes, add_lines
 from minigrad.drawing.charts.sheet import own_axes
 from minigrad.drawing.theme import EdgeStyle, Kind, Scale, fmt, legend_rows
 
-_WIDE, _LEFT = 40.0, 16.0  # of a class's swatch, in points; room for half of the first number
+_WIDE, _LEFT = 43.0, 18.0  # of a class's swatch, in points; room for half of the first number
 _CLASSES, _ROW = 46.0, 16.0  # heights
-_LETTER = 4.9  # width of a letter of the numbers
+_LETTER = 5.3  # width of a letter of the numbers
 CAPTION = "Norm of the gradient: colour and width"
 
 
@@ -84,7 +84,7 @@ def legend(
     numbers = [fmt(edge) for edge in scale.edges]
     every = 1 if max(map(len, numbers)) * _LETTER <= wide else 2
     for x, words in list(zip(lefts, numbers, strict=True))[::every]:
-        ax.text(x, 38.0, words, fontsize=8, color=muted, ha="center", va="center")
+        ax.text(x, 38.0, words, fontsize=8.5, color=muted, ha="center", va="center")
     for label, look, x, y in _others(scale, kinds, width):
         add_lines(ax, [np.array([(x, y), (x + _WIDE, y)])], [look])
         ax.text(x + _WIDE + 6, y, label, fontsize=9, va="center", parse_math=False)
