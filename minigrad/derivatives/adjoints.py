@@ -154,18 +154,20 @@ class Adjoints:
     def _reach(self) -> Reach:
         return reach(self.order, self._sweep.terms, [self.y], {})
 
-    def split(self, node: What, through: Iterable[What]) -> tuple[Expr, Expr]:
+    def split(self, node: What, through: What | Iterable[What]) -> tuple[Expr, Expr]:
         """∂y/∂node as (through, around): the paths that pass a node of the set, and the rest.
 
-        The two sum to the adjoint. Both ends of a path count as passed.
+        The two sum to the adjoint. Both ends of a path count as passed. A node of a loop's step
+        stands for all steps: passing it in any of them counts.
         """
         return self.splits([node], through)[node]
 
     def splits(
-        self, nodes: Iterable[What], through: Iterable[What]
+        self, nodes: Iterable[What], through: What | Iterable[What]
     ) -> dict[What, tuple[Expr, Expr]]:
         """`split` for several nodes and one set, in one sweep: linear in the graph."""
         wanted = {node: self._find(node) for node in nodes}
+        through = [through] if isinstance(through, (str, Expr, Spot)) else through
         gates = [place for what in through for place in self._find(what).places]
         until = [p.loops[0] if p.loops else p.node for s in wanted.values() for p in s.places]
         split = Split(self.order, self._sweep.seeds, [], gates, until=until)

@@ -287,7 +287,9 @@ class Expr(_Fields):
         """
         if self.op.names:
             raise GraphError(f"{self.op.name} {self.attrs[0]!r} has its name already")
-        object.__setattr__(self, "label", as_name(label))
+        image = getattr(self, "_image", None)  # what stands for it in a loop is called so too
+        for node in [self] if image is None else [self, image.node]:
+            object.__setattr__(node, "label", as_name(label))
         return self
 
     @property

@@ -174,7 +174,7 @@ def note_images(images: Mapping[Expr, Expr], loops: Sequence[Expr], body: object
     for node, image in images.items():
         if node is not image:
             object.__setattr__(node, "_image", Image(image, tuple(loops), body))
-            if node.label is not None and not image.op.names:
+            if node.label is not None:
                 object.__setattr__(image, "label", node.label)
 
 
