@@ -41,12 +41,14 @@ Layers: functions from sequences to sequences; `LAYERS` has all by name
 
 Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has all by name
 
-    Task            what all share; subclass it for data of your own
+    ArrayTask       arrays or lists of sequences of your own, and what to say of each
+    Task            what all share; subclass it for data that are made as they are needed
     Adding          the sum of the two marked numbers of a long sequence
     Copying         the symbols of long ago, in their order
     make_task       the task of that name, with settings
     Batch           sequences, and what to predict from each
     PaddedBatch     the same of sequences of unequal length
+    padded          sequences of unequal length side by side, and their lengths
 
 Training
 
@@ -131,7 +133,17 @@ from lstm.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
 from lstm.metrics import accuracy, bits_per_character, perplexity
 from lstm.model import Model
 from lstm.runs import Run, Unrolled
-from lstm.tasks import TASKS, Adding, Batch, Copying, PaddedBatch, Task, make_task
+from lstm.tasks import (
+    TASKS,
+    Adding,
+    ArrayTask,
+    Batch,
+    Copying,
+    PaddedBatch,
+    Task,
+    make_task,
+    padded,
+)
 from lstm.training import (
     Fitted,
     Progress,
@@ -156,6 +168,7 @@ __all__ = [
     "RNN",
     "TASKS",
     "Adding",
+    "ArrayTask",
     "Batch",
     "Bidirectional",
     "Cell",
@@ -207,6 +220,7 @@ __all__ = [
     "mask_of",
     "mse",
     "optim",
+    "padded",
     "perplexity",
     "train",
 ]

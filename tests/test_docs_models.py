@@ -24,4 +24,6 @@ def test_the_code_of_the_page_runs_and_trains() -> None:
     assert (names["key"].value != key).any()
     exec(BLOCKS[1].replace("\nrun.output.eval()", "\nshapes = run.output.eval()"), names)
     assert names["shapes"] == ((16, 3), (50, 16, 64))
+    exec(BLOCKS[2].replace("\nfitted.best.output", "\nsaid = fitted.best.output"), names)
+    assert names["said"].shape == (1,)
     assert len(BLOCKS[0].strip().splitlines()) <= 14  # imports, a blank line, and ten

@@ -1,4 +1,4 @@
-"""Toy tasks with a known baseline, by name. A new one is a new file here."""
+"""Toy tasks with a known baseline, by name; a new one is a new file here. And data of one's own."""
 
 from __future__ import annotations
 
@@ -9,13 +9,26 @@ from typing import Any
 from lstm.discovery import classes_by_name
 from lstm.errors import ConfigError
 from lstm.tasks.adding import Adding
+from lstm.tasks.arrays import ArrayTask
 from lstm.tasks.base import Batch, PaddedBatch, Task
 from lstm.tasks.copying import Copying
+from lstm.tasks.sequences import padded
 from minigrad.names import did_you_mean
 
 TASKS: dict[str, type[Task]] = classes_by_name(__name__, __path__, Task)
+del TASKS[ArrayTask.name]  # it is made of data, and not of a name and settings
 
-__all__ = ["TASKS", "Adding", "Batch", "Copying", "PaddedBatch", "Task", "make_task"]
+__all__ = [
+    "TASKS",
+    "Adding",
+    "ArrayTask",
+    "Batch",
+    "Copying",
+    "PaddedBatch",
+    "Task",
+    "make_task",
+    "padded",
+]
 
 
 def make_task(

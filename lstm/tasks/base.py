@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -91,13 +92,31 @@ class Task(ShownAsCall, ABC):
         """
         return self.batch(rng, size)
 
+    def held_out(
+        self, part: str, rng: np.random.Generator, sequences: int, size: int
+    ) -> Iterator[Batch | PaddedBatch]:
+        """What a model is validated on, or tested: batches with so many sequences in all.
+
+        By default new ones of a stream of their own, as training draws its own. A task of data that
+        are set aside says this anew; its batches may have fewer sequences than `size`. part:
+        "validation" or "test". Where training is stateful each batch goes on where the last ended.
+        """
+        for position in range(-(-sequences // size)):
+            yield self.batch_at(position, rng, size)
+
     @abstractmethod
     def loss(self, prediction: Expr, target: Expr) -> Expr:
         """A scalar; prediction is (B, output_size), or (T, B, output_size) of every step."""
 
     @abstractmethod
     def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
-        """For each sequence, whether it counts as processed correctly."""
+        """For each sequence (or, where the task says so, each step), whether it is processed
+        correctly."""
+
+    def elements(self, target: NDArray[Any]) -> int:
+        """Over how many elements the loss of these targets is a mean: of several batches it is then
+        that of all. By default, as many as there are sequences."""
+        return int(target.shape[0 if self.readout == "last" else 1])
 
     @abstractmethod
     def solved(self, prediction: NDArray[Any], target: NDArray[Any]) -> bool:

@@ -22,7 +22,6 @@ from lstm.tasks import Task
 from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Evaluation, Score
 from lstm.training.loop import next_step, trainer_of
 from lstm.training.settings import Settings
-from lstm.training.streams import random_streams
 from lstm.training.trainer import Report
 
 _BEST = "best."
@@ -72,7 +71,7 @@ class Course:
         # After the last step, where none was due. It counts in what this training comes to, but
         # is not saved: one of more steps, that goes on from here, would not have made it.
         self._last: Best | None = None
-        self._evaluation = Evaluation(model, task) if plan.validate else None
+        self._evaluation = Evaluation(model, task, settings.carried) if plan.validate else None
 
     @property
     def best(self) -> Best | None:
@@ -89,32 +88,37 @@ class Course:
         return "steps" if self.state.steps >= self.settings.steps else None
 
     def step(self) -> tuple[Report, Score | None]:
-        """One step, and the validation that is due after it."""
+        """One step, and the validation that is due after it: both, or neither is made."""
+        every, last = self.plan.validate, self.settings.steps
+        due = every and (self.state.steps + 1 == last or (self.state.steps + 1) % every == 0)
+        before = (self.state.arrays(), self.state.streams_values()) if due else None
         report = next_step(self.trainer, self.task, self.settings.batch)
-        every = self.plan.validate
-        if not every or report.step % every:
-            return report, self._validate_last()
+        if before is None:
+            return report, None
+        try:
+            return report, self._validated()
+        except Exception:
+            self.state.put_back(*before)  # who resumes makes the step again, and validates
+            raise
+
+    def _validated(self) -> Score:
+        """The score after a step, and what it is to the best one."""
         made = self._validate()
+        if self.state.steps % self.plan.validate:
+            self._last = made
+            return made.score
         self.waited += 1
         if _better(made, self._best):
             self._best, self.waited = made, 0
-        return report, made.score
-
-    def _validate_last(self) -> Score | None:
-        """The score after the last step, where no validation is due after it."""
-        every, steps = self.plan.validate, self.state.steps
-        if not every or steps % every == 0 or steps < self.settings.steps:
-            return None
-        self._last = self._validate()
-        return self._last.score
+        return made.score
 
     def _validate(self) -> Best:
         assert self._evaluation is not None
         # The same sequences each time; all that the criterion asks for only where they are solved.
-        score = self._evaluation.score(random_streams(self.settings.seed).validation, 1)
+        seed = self.settings.seed
+        score = self._evaluation.score("validation", seed, TEST_BATCH)
         if score.solved:
-            rng = random_streams(self.settings.seed).validation
-            all_of_them = self._evaluation.score(rng, TEST_SEQUENCES // TEST_BATCH)
+            all_of_them = self._evaluation.score("validation", seed, TEST_SEQUENCES)
             score = score._replace(solved=all_of_them.solved)
         values = {name: p.value.copy() for name, p in self.state.params.items()}
         return Best(score, self.state.steps, values)
@@ -159,7 +163,9 @@ class Course:
             raise ConfigError(f"it waited {waited!r:.40} validations")
         self.state.put_back(arrays, about["streams"])
         self._best, self.waited = best, waited
-        self._validate_last()
+        every = self.plan.validate
+        if every and self.state.steps >= self.settings.steps and self.state.steps % every:
+            self._last = self._validate()
 
 
 def model_in(checkpoint: Checkpoint, own: Iterable[type[Any]] = ()) -> Model:

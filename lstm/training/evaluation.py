@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import minigrad as mg
+from lstm.errors import check_count
 from lstm.model import Model
+from lstm.params import flatten
 from lstm.tasks import Task
 from lstm.training.streams import (
+    carried_on,
+    carried_state,
     check_fits,
     inputs_of,
     padding_of,
@@ -35,37 +40,60 @@ class Score(NamedTuple):
 
 
 class Evaluation:
-    """A model's predictions for a task, compiled once and asked often."""
+    """A model's predictions for a task, compiled once and asked often.
 
-    def __init__(self, model: Model, task: Task) -> None:
-        inputs = xs, ys, *_ = inputs_of(task, TEST_BATCH, model.dtype)
-        output = model.output(xs, **padding_of(task, inputs))
-        self._task = task
-        self._run = mg.function(inputs, [output, task.loss(output, ys)])
+    carried: of a training that is stateful, how many sequences a batch of it has; the state goes on
+    from batch to batch here, too, from one that is zero.
+    """
 
-    def score(self, rng: np.random.Generator, batches: int) -> Score:
-        """With what the parameters hold now, on so many batches of 500 sequences each."""
-        predictions, targets, losses = [], [], []
-        for _ in range(batches):
-            batch = self._task.batch(rng, TEST_BATCH)
-            prediction, loss = self._run(*batch)
+    def __init__(self, model: Model, task: Task, carried: int | None = None) -> None:
+        self._model, self._task = model, task
+        self._size = TEST_BATCH if carried is None else carried
+        self._start = None if carried is None else carried_state(model, carried)
+        self._compiled: dict[int, Callable[..., Any]] = {}
+
+    def score(self, part: str, seed: int, sequences: int) -> Score:
+        """With what the parameters hold now, on so many sequences of that stream of the seed, or on
+        all that the task holds out. part: "validation" or "test"."""
+        predictions, targets, losses, weights = [], [], [], []
+        for leaf in flatten(self._start or {}).values():
+            leaf.value = np.zeros_like(leaf.value)
+        rng = getattr(random_streams(seed), part)
+        for batch in self._task.held_out(part, rng, sequences, self._size):
+            prediction, loss = self._run(np.shape(batch[0])[1])(*batch)
             predictions.append(prediction)
             targets.append(batch[1])  # also of a plain tuple
             losses.append(float(loss))
+            weights.append(self._task.elements(batch[1]))
         axis = 0 if self._task.readout == "last" else 1  # (T, B, ...) of every step
         prediction, target = np.concatenate(predictions, axis), np.concatenate(targets, axis)
         return Score(
-            float(np.mean(losses)),
+            float(np.average(losses, weights=weights)),
             float(self._task.correct(prediction, target).mean()),
             bool(self._task.solved(prediction, target)),
         )
 
+    def _run(self, size: int) -> Callable[..., Any]:
+        """What a batch of so many sequences comes to: predictions and loss."""
+        if size not in self._compiled:
+            inputs = xs, ys, *_ = inputs_of(self._task, size, self._model.dtype)
+            padding: dict[str, Any] = padding_of(self._task, inputs)
+            run = self._model.run(xs, state=self._start, **padding)
+            updates = {} if self._start is None else carried_on(self._start, run.last)
+            results = [run.output, self._task.loss(run.output, ys)]
+            self._compiled[size] = mg.function(inputs, results, updates=updates)
+        return self._compiled[size]
 
-def evaluate(model: Model, task: Task, seed: int) -> Score:
-    """Test a model on 2000 new sequences, the same for every model of one seed.
 
-    They come from a stream of their own, which training never draws from. Raises ConfigError as
-    `train` does.
+def evaluate(model: Model, task: Task, seed: int, *, carried: int | None = None) -> Score:
+    """Test a model on 2000 new sequences, the same for every model of one seed; or on those that
+    the task holds out.
+
+    They come from a stream of their own, which training never draws from. carried: for a stateful
+    task, how many sequences go on side by side from batch to batch, as `Settings.batch`. Raises
+    ConfigError as `train` does.
     """
     check_fits(model, task)
-    return Evaluation(model, task).score(random_streams(seed).test, TEST_SEQUENCES // TEST_BATCH)
+    if carried is not None:
+        check_count("carried", carried)
+    return Evaluation(model, task, carried).score("test", seed, TEST_SEQUENCES)

@@ -145,7 +145,7 @@ def fit(
             why = course.over() or _stopped(asked.signal is not None, stop)
     _pass_on(asked, course, out)
     best_model = course.best_model()
-    test = evaluate(best_model, task, course.settings.seed)
+    test = evaluate(best_model, task, course.settings.seed, carried=course.settings.carried)
     return Fitted(model, best_model, reports, test, why, notes)
 
 

@@ -9,10 +9,11 @@ import minigrad as mg
 from lstm.errors import ConfigError
 from lstm.model import Model
 from lstm.optim import Optimizer
-from lstm.params import Tree, flatten, rebuild
-from lstm.tasks import Task
+from lstm.tasks import ArrayTask, Task
 from lstm.training.settings import Settings
 from lstm.training.streams import (
+    carried_on,
+    carried_state,
     check_fits,
     counting_of,
     inputs_of,
@@ -59,8 +60,12 @@ def trainer_of(
 ) -> Trainer:
     """What trains a model on a task, with the stream of its batches, before the first step."""
     inputs = xs, ys, *_ = inputs_of(task, settings.batch, model.dtype)
+    if settings.stateful and isinstance(task, ArrayTask):
+        raise ConfigError(
+            "stateful= is for batches that follow one another, and those of ArrayTask are shuffled"
+        )
     key = mg.param("dropout", mg.key(settings.seed).eval())
-    start = _carried(model, settings.batch) if settings.stateful else None
+    start = carried_state(model, settings.batch) if settings.stateful else None
     ends: dict[str, Any] = padding_of(task, inputs)
     run = model.run(
         xs,
@@ -74,8 +79,7 @@ def trainer_of(
     loss = task.loss(run.output, ys)
     updates = {key: mg.fold_in(key, 0)} if any(n is key for n in mg.toposort(loss)) else {}
     if start is not None:
-        last = flatten(run.last)
-        updates |= {leaf: last[name] for name, leaf in flatten(start).items()}
+        updates |= carried_on(start, run.last)
     chosen = settings.make_optimizer() if optimizer is None else optimizer
     counts = counting_of(task, inputs)
     trainer = Trainer(
@@ -83,16 +87,6 @@ def trainer_of(
     )
     trainer.state.streams["batches"] = random_streams(settings.seed).batches
     return trainer
-
-
-def _carried(model: Model, batch: int) -> Tree:
-    """A model's first state, as leaves that the next one is written into."""
-    backward = [place for place in model.recurrent() if place.endswith(".backward")]
-    if backward:
-        raise ConfigError(f"stateful= needs layers that read forward only, and not {backward[0]}")
-    zeros = model.initial_state(batch)
-    leaves = {name: mg.param(name, zero.eval()) for name, zero in flatten(zeros).items()}
-    return rebuild(zeros, leaves, "parts of the state")
 
 
 def next_step(trainer: Trainer, task: Task, batch: int) -> Report:

@@ -70,6 +70,11 @@ class Settings(ShownAsCall):
             object.__setattr__(self, name, _options(name, getattr(self, name)))
         self.make_optimizer()  # raises now for names and options that cannot be
 
+    @property
+    def carried(self) -> int | None:
+        """How many sequences go on from batch to batch, side by side; None where none do."""
+        return self.batch if self.stateful else None
+
     def make_optimizer(self) -> Optimizer:
         """The optimiser with its schedule."""
         schedule = make_schedule(

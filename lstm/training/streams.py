@@ -12,6 +12,7 @@ import minigrad as mg
 from lstm.errors import ConfigError, check_count
 from lstm.layers import mask_of
 from lstm.model import Model
+from lstm.params import Tree, flatten, rebuild
 from lstm.tasks import TASKS, Task
 from minigrad import Expr
 
@@ -64,6 +65,23 @@ def counting_of(task: Task, inputs: Sequence[Expr]) -> dict[Expr, Expr]:
         return {}
     xs, _, ends = inputs
     return {xs: ends if task.padding == "mask" else mask_of(ends, task.steps)}
+
+
+def carried_state(model: Model, batch: int) -> Tree:
+    """A model's first state, as leaves that the next one is written into. Raises ConfigError for a
+    model that also reads backward."""
+    backward = [place for place in model.recurrent() if place.endswith(".backward")]
+    if backward:
+        raise ConfigError(f"stateful= needs layers that read forward only, and not {backward[0]}")
+    zeros = model.initial_state(batch)
+    leaves = {name: mg.param(name, zero.eval()) for name, zero in flatten(zeros).items()}
+    return rebuild(zeros, leaves, "parts of the state")
+
+
+def carried_on(start: Tree, last: Tree) -> dict[Expr, Expr]:
+    """What is written into the leaves of a state: that at the end of the run."""
+    ends = flatten(last)
+    return {leaf: ends[name] for name, leaf in flatten(start).items()}
 
 
 def check_fits(model: Model, task: Task) -> None:

@@ -1,0 +1,374 @@
+"""Data of one's own as a task: arrays, or lists of sequences, and what to say of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, lru_cache
+from numbers import Integral
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minigrad as mg
+from lstm.errors import ConfigError, check_count, check_number
+from lstm.tasks.base import Batch, PaddedBatch, Task
+from lstm.tasks.sequences import Array, checksum, sequences_of, side_by_side
+from lstm.tasks.targets import LOSSES, Targets, loss_of, targets_of
+from minigrad import Expr
+from minigrad.display import Table
+
+_NO_LABEL = -1  # the target of a step of padding; NaN where targets are numbers
+_SAID = {True: "always in the same shares", False: "always the same numbers"}
+
+
+class ArrayTask(Task):
+    """Sequences of your own, and what to say of each: `xs[k]` is a sequence, `ys[k]` its target.
+
+    xs: an array (N, T, I), or a list of (T, I), each with a T of its own; (N, T), or a list of
+        (T,), where a step is one number, a float, or one token, an integer.
+    ys: a label of each sequence, an integer 0, 1 …, or one of each of its steps, (T,); or numbers,
+        floats: one or (O,) of each sequence, (T,) or (T, O) of its steps.
+    lengths: (N,), of sequences that are padded already. What is beyond is not looked at.
+    validation: what is held out to choose the best model by: a part of the sequences, drawn by
+        `seed`, as a share (0.2) or a number of them (50); or data of its own, as (xs, ys) or
+        (xs, ys, lengths). 0: nothing, and then scores are of the sequences that are trained on.
+    test: the same, for the score at the end; None: that is on what validation is on.
+    loss: a name of "cross_entropy" (that of labels unless told), "mse" (that of numbers), "mae",
+        "huber", "binary_cross_entropy"; or a function of a prediction (B, O) and targets, which for
+        steps of sequences of unequal length takes mask= too, as lstm's losses do.
+    readout: "last" or "every", where targets could be either.
+    output_size, vocabulary: how many classes and tokens there are; by default as many as are seen.
+    tolerance: a prediction of numbers counts as correct where each is this close to its target; by
+        default within a tenth of their standard deviation.
+
+    Training goes through the sequences in passes, each in an order of its own that the seed of the
+    settings decides: `steps = passes * N / batch`. There is no criterion of success: training ends
+    with its steps, with `patience=`, or by a callback. A model's file notes what the data were
+    like, with their checksum; the data are not in it. Raises ConfigError for what does not fit, and
+    for numbers that are not finite.
+
+    >>> import lstm
+    >>> rng = np.random.default_rng(0)
+    >>> xs = [rng.random((length, 3)) for length in (5, 9, 7, 6, 8)]
+    >>> task = lstm.ArrayTask(xs, [0, 1, 1, 0, 1])
+    >>> task
+    ArrayTask(4 + 1 sequences of 5 to 9 steps, 3 numbers each; 2 classes, cross_entropy)
+    >>> lstm.Model.create(lstm.LSTM, task=task).output_size
+    2
+    """
+
+    _loss: Callable[..., Expr]
+    _lengths: NDArray[np.int64]
+    _xs: Array
+    """(T, N, I), or (T, N) of tokens: of all parts."""
+    _ys: Array
+    _places: dict[str, Array]
+    """Where in these the sequences of each part are."""
+    _tolerance: Array | float | None
+    _checksum: str
+
+    name: ClassVar[str] = "arrays"
+    title: ClassVar[str | None] = "Sequences of your own"
+    summary: ClassVar[str] = "a target for each sequence of your own"
+    criterion: ClassVar[str] = "for you to say: it ends with its steps, with patience or a callback"
+
+    def __init__(
+        self,
+        xs: Any,
+        ys: Any,
+        lengths: Any = None,
+        *,
+        validation: Any = 0.2,
+        test: Any = None,
+        loss: str | Callable[..., Expr] | None = None,
+        readout: str | None = None,
+        output_size: int | None = None,
+        vocabulary: int | None = None,
+        tolerance: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        data = {"training": (xs, ys, lengths)}
+        held = {"validation": validation, "test": test}
+        data |= {part: given for part, given in held.items() if isinstance(given, tuple)}
+        asked = {"loss": loss, "readout": readout, "outputs": output_size}
+        read = _read_all(data, asked)
+        rows = [row for part in read.values() for row in part.xs]
+        targets = [row for part in read.values() for row in part.targets.rows]
+        first = read["training"].targets
+        tokens = rows[0].ndim == 1
+        _require_none(vocabulary=None if tokens else vocabulary)
+        _require_none(tolerance=tolerance if first.labels else None)
+        self._set(
+            readout="every" if first.every else "last",
+            output_size=max(part.targets.outputs for part in read.values()),
+            vocabulary=_vocabulary(rows, vocabulary) if tokens else None,
+            target_dtype="int64" if first.labels else "float32",
+            baseline_words=_SAID[first.labels],
+            padding=None if len({len(row) for row in rows}) == 1 else "lengths",
+            _loss=loss_of(loss, first.labels),
+            _lengths=np.array([len(row) for row in rows]),
+            _xs=side_by_side(rows, 0),
+            _ys=_together(targets, first),
+            _checksum=checksum([*rows, *targets]),
+            _places=_places(read, held, check_count("seed", seed, 0)),
+        )
+        self._set(input_size=self.vocabulary if tokens else rows[0].shape[1])
+        if not first.labels:
+            usual = self._training_targets().std(0) / 10
+            close = usual if tolerance is None else check_number("tolerance", tolerance, least=0)
+            self._set(_tolerance=close)
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    # --- batches -----------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> int:
+        return int(self._xs.shape[0])
+
+    def target_shape(self, batch: int) -> tuple[int, ...]:
+        shape = self._ys.shape
+        return (shape[0], batch, *shape[2:]) if self.readout == "every" else (batch, *shape[1:])
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch | PaddedBatch:
+        """So many of the sequences that are trained on, at random."""
+        size, own = check_count("size", size), self._places["training"]
+        return self._at(own[rng.integers(0, len(own), size)])
+
+    def batch_at(self, position: int, rng: np.random.Generator, size: int) -> Batch | PaddedBatch:
+        size, own = check_count("size", size), self._places["training"]
+        key = tuple(map(int, rng.bit_generator.seed_seq.generate_state(4)))
+        first = position * size  # in passes one after the other
+        passes = range(first // len(own), (first + size - 1) // len(own) + 1)
+        order = np.concatenate([_order(key, k, len(own)) for k in passes])
+        return self._at(own[order[first % len(own) :][:size]])
+
+    def held_out(
+        self, part: str, rng: np.random.Generator, sequences: int, size: int
+    ) -> Iterator[Batch | PaddedBatch]:
+        """All that are held out, however many are asked for; the last batch may be smaller."""
+        parts = [self._places[name] for name in (part, "validation", "training")]
+        own = next(places for places in parts if len(places))
+        for start in range(0, len(own), size):
+            yield self._at(own[start : start + size])
+
+    def _at(self, places: Array) -> Batch | PaddedBatch:
+        xs = self._xs[:, places]
+        ys = self._ys[:, places] if self.readout == "every" else self._ys[places]
+        return Batch(xs, ys) if self.padding is None else PaddedBatch(xs, ys, self._lengths[places])
+
+    # --- what is asked -----------------------------------------------------------------------
+
+    def loss(self, prediction: Expr, target: Expr) -> Expr:
+        if self.readout == "last" or self.padding is None:
+            return self._loss(prediction, target)
+        counts = target >= 0 if target.dtype.kind == "i" else ~mg.isnan(target[..., 0])
+        return self._loss(prediction, target, mask=counts)
+
+    def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
+        """Of each sequence; or of each step that counts, where there is a target for each."""
+        counts = _counting(target)
+        prediction, target = prediction[counts], target[counts]
+        right: NDArray[np.bool_]
+        if target.dtype.kind == "i":
+            right = prediction.argmax(-1) == target
+        elif self._loss is LOSSES["cross_entropy"]:
+            right = prediction.argmax(-1) == target.argmax(-1)
+        elif self._loss is LOSSES["binary_cross_entropy"]:
+            right = ((prediction > 0) == (target > 0.5)).all(-1)
+        else:
+            right = (np.abs(prediction - target) <= self._tolerance).all(-1)
+        right &= np.isfinite(prediction).all(-1)
+        return right
+
+    def solved(self, prediction: NDArray[Any], target: NDArray[Any]) -> bool:
+        return False
+
+    def elements(self, target: NDArray[Any]) -> int:
+        return int(_counting(target).sum())
+
+    def _training_targets(self) -> Array:
+        """(M,) labels, or (M, O) numbers: of all that counts in training."""
+        places = self._places["training"]
+        ys = self._ys[:, places] if self.readout == "every" else self._ys[places]
+        return ys[_counting(ys)]
+
+    @cached_property
+    def baseline(self) -> float:
+        """The loss on training's targets of the one prediction that is best for all of them."""
+        ys = self._training_targets()
+        if self._loss is LOSSES["mae"]:
+            always = np.median(ys, 0)
+        elif ys.dtype.kind == "i":
+            always = _log(np.bincount(ys, minlength=self.output_size) / len(ys))
+        elif self._loss is LOSSES["cross_entropy"]:
+            always = _log(ys.mean(0))
+        elif self._loss is LOSSES["binary_cross_entropy"]:
+            always = _log(ys.mean(0)) - _log(1 - ys.mean(0))
+        else:
+            always = ys.mean(0)
+        prediction = np.broadcast_to(always, (len(ys), self.output_size))
+        return float(self._loss(mg.const(prediction), mg.const(ys)).eval())
+
+    # --- what it is --------------------------------------------------------------------------
+
+    def config(self) -> dict[str, Any]:
+        """What a model's file notes: what the data were like, with their checksum."""
+        held = {part: len(places) for part, places in self._places.items()}
+        names = ("steps", "input_size", "vocabulary", "output_size", "readout")
+        like = {name: getattr(self, name) for name in names}
+        return {
+            "name": self.name,
+            "settings": held | like | {"loss": self._loss_words(), "checksum": self._checksum},
+        }
+
+    def _loss_words(self) -> str:
+        for name, loss in LOSSES.items():
+            if self._loss is loss:
+                return name
+        return str(getattr(self._loss, "__name__", type(self._loss).__name__))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ArrayTask) and self.config() == other.config()
+
+    def __hash__(self) -> int:
+        return hash(self._checksum)
+
+    def __repr__(self) -> str:
+        held = " + ".join(str(len(places)) for places in self._places.values() if len(places))
+        shortest, longest = self._lengths.min(), self._lengths.max()
+        steps = f"{longest}" if shortest == longest else f"{shortest} to {longest}"
+        each = f"{self.input_size} numbers each" if self.vocabulary is None else "a token each"
+        each = f"{each} of {self.vocabulary}" if self.vocabulary else each
+        said = "classes" if self.target_dtype == "int64" else "numbers"
+        return (
+            f"{type(self).__name__}({held} sequences of {steps} steps, {each}; "
+            f"{self.output_size} {said}{' a step' * (self.readout == 'every')}, "
+            f"{self._loss_words()})"
+        )
+
+    def _table(self) -> Table:
+        rows = [(name, str(value)) for name, value in self.config()["settings"].items()]
+        rows.append(("loss to beat", f"{self.baseline:.4g}, {self.baseline_words}"))
+        return Table(f"{self.heading}: {self.summary}", rows)
+
+
+class _Read(NamedTuple):
+    """What was given for a part of the data."""
+
+    xs: list[Array]
+    targets: Targets
+
+
+def _read_all(data: dict[str, tuple[Any, ...]], asked: dict[str, Any]) -> dict[str, _Read]:
+    """The sequences and the targets of each part, which are of one kind."""
+    read: dict[str, _Read] = {}
+    for part, given in data.items():
+        try:
+            if len(given) not in (2, 3):
+                raise ConfigError(
+                    f"(xs, ys) or (xs, ys, lengths) is needed, not {len(given)} items"
+                )
+            xs = sequences_of(*given[:1], *given[2:])
+            cut = len(given) == 3 and given[2] is not None
+            read[part] = _Read(xs, targets_of(given[1], xs, cut=cut, **asked))
+            _require_same(read["training"], read[part])
+        except ConfigError as error:
+            raise ConfigError(str(error) if part == "training" else f"{part}: {error}") from None
+        asked = asked | {"readout": "every" if read[part].targets.every else "last"}
+    return read
+
+
+def _require_same(first: _Read, other: _Read) -> None:
+    """Raise ConfigError where held-out data are of another kind than those for training."""
+    kinds = [
+        (
+            "tokens" if one.xs[0].ndim == 1 else f"{one.xs[0].shape[1]} numbers a step",
+            "labels" if one.targets.labels else f"{one.targets.outputs} numbers for a target",
+        )
+        for one in (first, other)
+    ]
+    if kinds[0] != kinds[1]:
+        said = [" and ".join(kind) for kind in kinds]
+        raise ConfigError(f"these are {said[1]}, and those for training {said[0]}")
+
+
+def _require_none(**unused: Any) -> None:
+    """Raise ConfigError for an option that would change nothing."""
+    for name, value in unused.items():
+        if value is not None:
+            kind = {"vocabulary": "xs are numbers, not tokens", "tolerance": "ys are labels"}[name]
+            raise ConfigError(f"{name}= has no meaning where {kind}")
+
+
+def _vocabulary(rows: Sequence[Array], asked: int | None) -> int:
+    """How many tokens there are. Raises ConfigError for one that is none."""
+    least = min(int(row.min()) for row in rows)
+    most = max(int(row.max()) for row in rows)
+    count = most + 1 if asked is None else check_count("vocabulary", asked)
+    if least < 0 or most >= count:
+        wrong = least if least < 0 else most
+        raise ConfigError(
+            f"xs have a token {wrong}: integers are tokens, 0 to {count - 1}; floats are numbers"
+        )
+    return count
+
+
+def _together(targets: Sequence[Array], kind: Targets) -> Array:
+    """(N, …) of sequences, or (T, N, …) of their steps, with a sign for what is padding."""
+    if not kind.every:
+        return np.stack(targets)
+    return side_by_side(targets, _NO_LABEL if kind.labels else np.nan)
+
+
+def _places(read: dict[str, _Read], held: dict[str, Any], seed: int) -> dict[str, Array]:
+    """Which of all the sequences are for training, for validation and for the test."""
+    sizes = {part: len(given.xs) for part, given in read.items()}
+    ends = np.cumsum([*sizes.values()])
+    places = {p: np.arange(end - sizes[p], end) for p, end in zip(read, ends, strict=True)}
+    order = np.random.default_rng(seed).permutation(places["training"])
+    for part in ("test", "validation"):
+        if part not in places:
+            count = _count(part, held[part], len(places["training"]))
+            places[part], order = np.sort(order[:count]), order[count:]
+    if not len(order):
+        raise ConfigError(
+            f"of {len(places['training'])} sequences none is left to train on: hold out fewer, as "
+            "by validation=0"
+        )
+    places["training"] = np.sort(order)
+    return {part: places[part] for part in ("training", "validation", "test")}
+
+
+def _count(part: str, asked: Any, whole: int) -> int:
+    """How many sequences to hold out."""
+    if asked is None or (isinstance(asked, Integral) and not isinstance(asked, bool)):
+        return check_count(part, asked or 0, 0)
+    if not isinstance(asked, float) or not 0 <= asked < 1:
+        raise ConfigError(
+            f"{part}= is a share of the sequences, 0.2, a number of them, 50, or (xs, ys), not "
+            f"{asked!r:.40}"
+        )
+    return max(1, round(asked * whole)) if asked else 0
+
+
+@lru_cache(maxsize=4)
+def _order(key: tuple[int, ...], number: int, count: int) -> Array:
+    """In which order a pass goes through its sequences: of the seed and its number alone, so that
+    a training that is resumed in the middle of a pass goes on with it."""
+    return np.random.default_rng([*key, number]).permutation(count)
+
+
+def _counting(target: Array) -> NDArray[np.bool_]:
+    """Which targets are none of padding: of each sequence, or of each step, (T, B)."""
+    counts: NDArray[np.bool_]
+    counts = target >= 0 if target.dtype.kind == "i" else ~np.isnan(target[..., 0])
+    return counts
+
+
+def _log(share: Array) -> Array:
+    logs: Array = np.log(np.maximum(share, 1e-12))
+    return logs
