@@ -161,6 +161,33 @@ def test_with_h_detached_the_gradient_of_C_is_the_lines_part():
         assert state.h not in cut  # not connected, rather than a gradient of 0
 
 
+def test_in_a_loop_rerouting_h_leaves_the_lines_part():
+    """The same of 60 steps, none written out: the cut, the split, and reroute are one."""
+    cell, entering = lstm.LSTM(F, H, "float64"), []
+    params = {name: mg.const(value) for name, value in cell.init(3).items()}
+    xs = np.random.default_rng(2).standard_normal((60, B, F))
+
+    def loss(share):
+        def step(state, x):
+            entering.append(state.h)
+            state = state._replace(h=mg.scale_gradient(state.h, share))
+            values = cell.compute(params, state, x)
+            values["C"].named("C")
+            return cell.state_of(values), None
+
+        return mg.sum(mg.scan(step, cell.initial_state(B), xs)[0].h ** 2)
+
+    whole, cut = loss(1), loss(0)
+    adj = mg.adjoints(whole)
+    by_h, line = adj.split("C", through=[entering[0]])
+    rerouted = mg.adjoints(mg.reroute(whole, {entering[0]: 0}))["C"]
+    by_h, line, rerouted, found = mg.eval([by_h, line, rerouted, mg.adjoints(cut)["C"]])
+    assert found.shape == (60, B, H)
+    assert_allclose(found, line, rtol=1e-13)
+    assert_allclose(rerouted, line, rtol=1e-13)
+    assert np.abs(by_h[0]).max() > 1e-3 * np.abs(line[0]).max() > 0
+
+
 def lstm_by_hand(p, xs, target_slope):
     """d loss / d W_f with h detached, back through the steps, and ∂L/∂C_t: by the textbook."""
     h = C = np.zeros((B, H))

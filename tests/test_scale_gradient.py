@@ -13,10 +13,10 @@ from minigrad.ops.custom import SCALE
 BACKENDS = ["numpy", "native"]
 
 
-def compiled(inputs, outputs, backend):
+def compiled(inputs, outputs, backend, **options):
     if backend == "native":
         pytest.importorskip("llvmlite")
-    return mg.function(inputs, outputs, backend=backend)
+    return mg.function(inputs, outputs, backend=backend, **options)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -87,13 +87,14 @@ def test_a_factor_is_a_number_an_array_or_an_expression_that_broadcasts():
     assert_array_equal(found, np.array([[1] * 3, [0] * 3], np.float32), strict=True)
 
 
+@pytest.mark.parametrize("without", [(), ["let go of stopped gradients"]], ids=str)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_an_operand_that_is_broadcast_is_handed_on_whole(backend):
+def test_an_operand_that_is_broadcast_is_handed_on_whole(backend, without):
     x, f = mg.var("x", (3,)), mg.var("f", (2, 3))
     y = mg.sum(mg.scale_gradient(mg.broadcast_to(x, (2, 3)), f), axis=1)
-    found, gradient = compiled([x, f], [y, mg.grad(mg.sum(y * y), x)], backend)(
-        [1, 2, 3], [[1, 0, 2], [0, 0, 1]]
-    )
+    call = compiled([x, f], [y, mg.grad(mg.sum(y * y), x)], backend, without=without)
+    assert any(n.op is SCALE for n in mg.toposort(call.outputs)) == bool(without)
+    found, gradient = call([1, 2, 3], [[1, 0, 2], [0, 0, 1]])
     assert_array_equal(found, [6, 6])
     assert_array_equal(gradient, [12, 0, 36])
 
@@ -123,8 +124,9 @@ def test_a_leading_axis_a_file_and_text():
     assert_allclose(gradients(mg.const(rows), mg.const(factors)).eval(), 2 * rows * factors)
 
 
+@pytest.mark.parametrize("without", [(), ["let go of stopped gradients"]], ids=str)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_in_a_loop_it_costs_nothing_and_scales_each_step(backend, rng):
+def test_in_a_loop_it_costs_nothing_and_scales_each_step(backend, without, rng):
     w, xs, fs = mg.var("w"), mg.var("xs", (5,)), mg.var("fs", (5,))
 
     def step(c, now):
@@ -133,15 +135,18 @@ def test_in_a_loop_it_costs_nothing_and_scales_each_step(backend, rng):
 
     last, _ = mg.scan(step, mg.const(0.3), (xs, fs))
     a, b = rng.standard_normal(5), np.array([1.0, 0.5, 0.0, 2.0, -1.0])
-    value, gradient = compiled([w, xs, fs], (last, mg.grad(last, w)), backend)(0.8, a, b)
+    call = compiled([w, xs, fs], (last, mg.grad(last, w)), backend, without=without)
+    assert not call.notes
+    value, gradient = call(0.8, a, b)
     c, dc = 0.3, 0.0
     for x, f in zip(a, b, strict=True):  # forward, by hand: the tangent of c by w
         new = np.tanh(0.8 * c + x)
         dc, c = (1 - new**2) * (c + 0.8 * f * dc), new
     assert_allclose([value, gradient], [c, dc], rtol=1e-13)
     # The forward pass alone reads no factor.
-    (run,) = [n for n in mg.toposort(mg.function([w, xs, fs], last).outputs) if n.op.name == "scan"]
-    assert len(run.args) == 3
+    forward = mg.function([w, xs, fs], last, without=without)
+    (run,) = [n for n in mg.toposort(forward.outputs) if n.op.name == "scan"]
+    assert len(run.args) == 3 + bool(without)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
