@@ -101,21 +101,21 @@ def test_what_waits_for_another_is_not_beside_it(eager):
         assert_allclose(u, v, rtol=1e-12)
 
 
-@pytest.mark.parametrize("n", [128, 200, 256])
+@pytest.mark.parametrize(("m", "n"), [(48, 128), (48, 200), (256, 256), (128, 48), (330, 70)])
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_product_that_is_alone_is_cut(eager, n, turned):
+def test_a_product_that_is_alone_is_cut(eager, m, n, turned):
     rng = np.random.default_rng(2)
-    a, b = mg.var("a", (48, 40)), mg.var("b", (n, 40) if turned else (40, n))
-    product = a @ (mg.permute_dims(b) if turned else b)
+    a, b = (mg.var("a", (40, m)), mg.var("b", (n, 40))) if turned else (
+        mg.var("a", (m, 40)), mg.var("b", (40, n)))  # fmt: skip
+    product = a.T @ b.T if turned else a @ b
     outputs = [mg.exp(product / 8), mg.concat([product, product], axis=0)]
     f = mg.function([a, b], outputs, backend="native", threads=3)
     assert parts(f, 3) == [[1]]
+    assert f"in {min(3, -(-max(m, n) // 64))} threads" in f.report()
     values = [rng.standard_normal(v.shape) for v in (a, b)]
-    one = mg.function([a, b], outputs, backend="native", threads=1)
     reference = mg.function([a, b], outputs, backend="numpy")
-    for u, v, w in zip(f(*values), one(*values), reference(*values), strict=True):
-        assert_array_equal(u, v)
-        assert_allclose(u, w, rtol=1e-12, atol=1e-13)
+    for u, v in zip(f(*values), reference(*values), strict=True):
+        assert_allclose(u, v, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("where", [0, 1, "both", "none"])
@@ -145,15 +145,12 @@ JOBS = 24
 
 def test_what_a_helper_has_begun_is_waited_for():
     """Parts that take a while: all are done, each once, when `together` is over, not before."""
-    ran, helped = [], threading.Event()
+    ran, rounds_helped = [], 0
 
     @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
     def run(job, k):
         mine = threading.current_thread() is here
-        if mine:
-            helped.wait(20)  # the first part, until a helper is there
-        helped.set()
-        time.sleep(0.002 if mine else 0.005)
+        time.sleep(0.0005 if mine else 0.002)
         ran.append((k, mine))
 
     here = threading.current_thread()
@@ -165,25 +162,18 @@ def test_what_a_helper_has_begun_is_waited_for():
     )
     block = ctypes.create_string_buffer(team.JOB + team.LINE)
     job = -(-ctypes.addressof(block) // team.LINE) * team.LINE
-    for _ in range(3):
+    for _ in range(500):  # a helper that gets no CPU for a millisecond leaves
         ran.clear()
-        helped.clear()
         begin(job, ctypes.cast(run, ctypes.c_void_p), JOBS, 2)
         for end in (JOBS // 3, JOBS // 3, JOBS):
             meet(job, end)
             assert sorted(k for k, _ in ran) == list(range(end))
         finish(job)
-        assert {mine for _, mine in ran} == {True, False}
         assert len(ran) == JOBS
-        assert all(ctypes.c_int64.from_address(box).value == 0 for box in boxes())
-
-
-def boxes():
-    """The addresses of the boxes, as programs go through them."""
-    box = team._root[0]
-    while box:
-        yield box
-        box = ctypes.c_int64.from_address(box + 8).value
+        rounds_helped += not all(mine for _, mine in ran)
+        if rounds_helped == 3:
+            return
+    pytest.fail("no helper came")
 
 
 def test_many_threads_call_one_function(eager):

@@ -1,7 +1,7 @@
 """Shares of one op for several threads: of a loop whose rows are independent, or of a product.
 
 A share is the same op over some rows of the batch, from the first step to the last, or over some
-columns of the product. It reads and writes its part of the whole arrays, where they lie.
+rows or columns of the product. It reads and writes its part of the whole arrays, where they lie.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from minigrad.ops.index import GETITEM, Spec, all_of
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.tuples import item
 
-# Columns of a share: whole panels of the kernel.
-COLUMNS = 64
+# Columns of a share: whole panels of the kernel. Rows: as many as packing the right side pays for.
+UNIT = 64
 
 Share = tuple[int, int]
 """The first row or column, and how many."""
@@ -26,8 +26,8 @@ Share = tuple[int, int]
 
 def cut(node: Expr, most: int) -> list[Share]:
     """At most so many shares of a node; none where it cannot be cut."""
-    if node.op is MATMUL and node.ndim == 2 and node.shape[1] >= 2 * COLUMNS:
-        shares = _evenly(node.shape[1], most, COLUMNS)
+    if node.op is MATMUL and node.ndim == 2 and max(node.shape) >= 2 * UNIT:
+        shares = _evenly(node.shape[_longer_side(node)], most, UNIT)
     elif node.op is SCAN and independent_rows(node.attrs[0].body) is not None:
         shares = _evenly(node.attrs[0].body.carries[0].shape[0], most, 1)
     else:
@@ -37,14 +37,20 @@ def cut(node: Expr, most: int) -> list[Share]:
 
 def take_share(stage: Stage, share: Share) -> tuple[Stage, dict[Expr, tuple[Expr, Spec]]]:
     """The stage of a share; for each of its results, of what it is a part, and which."""
-    return (_take_rows if stage.nodes[0].op is SCAN else _take_columns)(stage, share)
+    return (_take_rows if stage.nodes[0].op is SCAN else _take_product)(stage, share)
 
 
-def _take_columns(stage: Stage, share: Share) -> tuple[Stage, dict[Expr, tuple[Expr, Spec]]]:
+def _take_product(stage: Stage, share: Share) -> tuple[Stage, dict[Expr, tuple[Expr, Spec]]]:
     (node,) = stage.nodes
-    left, right = node.args
-    part = make(MATMUL, (left, make(GETITEM, (right,), (_some(right, 1, share),))))
-    return Stage([part]), {part: (node, _some(node, 1, share))}
+    axis, factors = _longer_side(node), list(node.args)
+    factors[axis] = make(GETITEM, (factors[axis],), (_some(factors[axis], axis, share),))
+    part = make(MATMUL, tuple(factors))
+    return Stage([part]), {part: (node, _some(node, axis, share))}
+
+
+def _longer_side(node: Expr) -> int:
+    """The axis along which a product is cut; its shares are then packed if the whole is."""
+    return int(node.shape[1] >= node.shape[0])
 
 
 def _take_rows(stage: Stage, share: Share) -> tuple[Stage, dict[Expr, tuple[Expr, Spec]]]:

@@ -122,9 +122,9 @@ work:
   store atomic i64 0, ptr %sleeps seq_cst, align 8
   %at = inttoptr i64 %job to ptr
   call void @help(ptr %at)
+  store atomic i64 0, ptr %box seq_cst, align 8
   %to_left = getelementptr i8, ptr %at, i64 192
   atomicrmw add ptr %to_left, i64 1 release
-  store atomic i64 0, ptr %box seq_cst, align 8
   br label %look
 none:
   %lingers = icmp slt i64 %spins, LINGER
