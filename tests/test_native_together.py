@@ -55,7 +55,8 @@ def parts(f, threads=2):
 
 @contextmanager
 def no_helpers():
-    """Programs find none."""
+    """Programs find none, though all that they call for are there."""
+    team.call_helpers(4)
     root, team._root[0] = team._root[0], None
     try:
         yield
