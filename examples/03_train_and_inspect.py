@@ -10,7 +10,6 @@ import numpy as np
 
 import lstm
 import minigrad as mg
-from lstm.gradient_flow import measure
 
 LENGTH, SEED = 30, 0
 task = lstm.Adding(length=LENGTH)  # the sum of two marked numbers among 30
@@ -44,5 +43,5 @@ print(f"\n0.7 + 0.2 = {model.unroll(mg.const(xs)).output.eval().item():.3f}")
 xs, ys = task.batch(np.random.default_rng(1), size=32)
 for name, net in {"before": before, "after": model}.items():
     print(f"\nThe gradient {name} training:")
-    for sentence in measure(net, xs, ys).diagnosis:
+    for sentence in lstm.flow(net, xs, ys).diagnosis:
         print(f"  {sentence}")

@@ -64,6 +64,14 @@ Training
     TrainingState   all that a step changes, and a checkpoint keeps
     optim           optimisers, schedules and clipping, as expressions: `lstm.optim.adam(0.01)`
 
+The gradient's way back
+
+    flow            how the gradient of a batch flows back over the steps
+    Flow            what it gives: arrays, norms, words, tables and pictures
+    compare         several flows side by side, on one scale
+    Comparison      what it gives
+    FlowWatch       records flows during training: `lstm.fit(..., watch=lstm.FlowWatch())`
+
 Losses and metrics: expressions of predictions and targets
 
     mse                   the squared difference
@@ -88,6 +96,7 @@ Tables and errors
     OutputError     a file or a folder that cannot be written
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lstm import optim
@@ -159,6 +168,9 @@ from lstm.training import (
 from minigrad.graph.origin import library
 from minigrad.names import did_you_mean
 
+if TYPE_CHECKING:
+    from lstm.gradient_flow import Comparison, Flow, FlowWatch, compare, flow
+
 __all__ = [
     "CELLS",
     "GRU",
@@ -173,6 +185,7 @@ __all__ = [
     "Bidirectional",
     "Cell",
     "CheckpointError",
+    "Comparison",
     "ConfigError",
     "Context",
     "Copying",
@@ -180,6 +193,8 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Fitted",
+    "Flow",
+    "FlowWatch",
     "GRUAfter",
     "Gate",
     "LSTMState",
@@ -211,9 +226,11 @@ __all__ = [
     "accuracy",
     "binary_cross_entropy",
     "bits_per_character",
+    "compare",
     "cross_entropy",
     "evaluate",
     "fit",
+    "flow",
     "huber",
     "mae",
     "make_task",
@@ -227,6 +244,7 @@ __all__ = [
 
 library(__file__)
 
+_MEASURED = ("Comparison", "Flow", "FlowWatch", "compare", "flow")
 _FOUND = {kind.__name__: kind for kind in (*CELLS.values(), *LAYERS.values(), *TASKS.values())}
 
 
@@ -239,5 +257,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
     def __getattr__(name: str) -> object:
         if name in _FOUND:
             return _FOUND[name]
+        if name in _MEASURED:  # loaded by those who measure: importing lstm stays quick
+            return getattr(import_module("lstm.gradient_flow"), name)
         hint = "" if name.startswith("_") else did_you_mean(name, [*__all__, *_FOUND])
         raise AttributeError(f"module 'lstm' has no attribute {name!r}{hint}")

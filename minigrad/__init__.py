@@ -35,6 +35,7 @@ Graphs
 
     draw            a picture, with measured values and gradients
     charts          curves and strips of magnitudes, by matplotlib
+    flow            how the gradient flows back along a chain of nodes, in numbers: a Chain
     simplify        rewritten until no rule fits
     substitute      nodes replaced by others
     toposort        all nodes, arguments first
@@ -98,6 +99,7 @@ Classes and errors
     Expr            a node: what all of these make
     Function        what `function` gives
     Adjoints        what `adjoints` gives
+    Chain           what `flow` gives
     MinigradError   the base of all errors that are raised on purpose: DTypeError, GradientError,
                     GraphError, GraphFileError, NonFiniteError, OpenGraphError, OutOfRangeError,
                     ShapeError
@@ -389,6 +391,7 @@ from minigrad.text import to_latex, to_str
 from minigrad.types import TensorType
 
 if TYPE_CHECKING:
+    from minigrad.chains import Chain, flow
     from minigrad.drawing import draw
 
 _end_of_ours()
@@ -403,6 +406,7 @@ __all__ = [
     "Adjoints",
     "Attr",
     "Backend",
+    "Chain",
     "DTypeError",
     "Expr",
     "Function",
@@ -506,6 +510,7 @@ __all__ = [
     "float64",
     "floor",
     "floor_divide",
+    "flow",
     "fmax",
     "fmin",
     "fmod",
@@ -705,5 +710,9 @@ def __getattr__(name: str) -> Any:
         from minigrad.drawing import charts
 
         return charts
+    if name in ("flow", "Chain"):
+        from minigrad import chains
+
+        return getattr(chains, name)
     hint = "" if name.startswith("_") else did_you_mean(name, __all__)
     raise AttributeError(f"module 'minigrad' has no attribute {name!r}{hint}")

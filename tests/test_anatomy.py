@@ -10,12 +10,12 @@ import numpy as np
 import own_cells
 import pytest
 
+import lstm
 import minigrad as mg
 from lstm.cells import CELLS, GRU, LSTM, RNN, CoupledLSTM, Gate, Line
 from lstm.cells.anatomy import anatomy, follow, line_over_time
 from lstm.errors import ConfigError
 from lstm.figures import cell_unrolled, paths, write_flow
-from lstm.gradient_flow import measure, trace
 from lstm.model import Model
 from lstm.tasks import Adding
 
@@ -89,24 +89,24 @@ def test_the_measured_factor_is_the_derivative_with_the_gates_held(kind) -> None
     model = _model(kind)
     xs, ys = _data()
     xs = xs.astype(np.float64)
-    factor = trace(model, xs, ys).factor
+    factor = lstm.flow(model, xs, ys).factor
     symbol = anatomy(model.cell).line.symbol
     for t in (1, 2, 5):
         np.testing.assert_allclose(factor[t - 1], _by_jacobian(model, xs, t, symbol), rtol=1e-12)
-    keep = measure(model, xs, ys).split.keep
+    keep = lstm.flow(model, xs, ys).split.keep
     np.testing.assert_allclose(keep, factor.mean(axis=(1, 2)), rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind", [k for k, line in OWN_LINES.items() if line])
 def test_along_the_line_is_the_product_of_the_factors(kind) -> None:
-    traced = trace(_model(kind), *_data())
+    traced = lstm.flow(_model(kind), *_data())
     expected = traced.line[-1]
     for t in range(len(traced.factor) - 1, 0, -1):
         expected = expected * traced.factor[t]
         np.testing.assert_allclose(traced.line[t - 1], expected, rtol=1e-12)
     symbol = anatomy(kind(2, 4)).line.symbol
     np.testing.assert_allclose(
-        traced.line + traced.gates_part, traced.adjoints[symbol], rtol=1e-9, atol=1e-15
+        traced.line + traced.around, traced.adjoints[symbol], rtol=1e-9, atol=1e-15
     )
 
 
@@ -125,7 +125,7 @@ def test_gates_that_nobody_named_are_read_with_what_they_do_to_the_line() -> Non
 def test_a_forget_gate_whose_0_keeps_is_read_right() -> None:
     model = _model(own_cells.MinimalGated)
     model.params["layer1"]["b_f"].value = np.full(4, -9.0)
-    flow = measure(model, *_data())
+    flow = lstm.flow(model, *_data())
     assert flow.gates["f"].closed == 1.0
     assert "Of the gates f, 100% are saturated closed (f < 0.1: keeps h)." in flow.diagnosis
     assert flow.split.keep[0] > 0.99
@@ -133,7 +133,7 @@ def test_a_forget_gate_whose_0_keeps_is_read_right() -> None:
 
 def test_an_own_cells_gate_is_measured() -> None:
     model = _model(own_cells.Blend)
-    flow = measure(model, *_data())
+    flow = lstm.flow(model, *_data())
     assert flow.split.product == "∏ g"
     np.testing.assert_allclose(flow.split.keep, flow.gates["g"].mean, rtol=1e-12)
     words = " ".join("".join(t.itertext()) for t in ET.fromstring(paths({"": flow}).svg).iter())
@@ -183,9 +183,9 @@ def test_places_are_those_of_real_ops_and_of_all(kind) -> None:
 
 
 def test_a_cell_under_anothers_name_is_told_apart() -> None:
-    assert measure(_model(own_cells.NoOut), *_data()).cell == "NoOut"
-    assert measure(_model(own_cells.Blend), *_data()).cell == "blend"
-    assert measure(_model(LSTM), *_data()).cell == "lstm"
+    assert lstm.flow(_model(own_cells.NoOut), *_data()).cell == "NoOut"
+    assert lstm.flow(_model(own_cells.Blend), *_data()).cell == "blend"
+    assert lstm.flow(_model(LSTM), *_data()).cell == "lstm"
 
 
 @pytest.mark.parametrize("kind", [k for k in CELLS.values() if k is not RNN])

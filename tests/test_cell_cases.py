@@ -13,7 +13,6 @@ import lstm
 import minigrad as mg
 from lstm.cells import CELLS, Gated
 from lstm.cells.anatomy import anatomy
-from lstm.gradient_flow import measure
 from lstm.model import Model
 from minigrad import Expr
 
@@ -151,7 +150,7 @@ def test_what_it_says_and_what_is_measured(name: str) -> None:
         assert "keeps" not in dropped
     assert cell.title
     assert cell.output == "h"
-    flow = measure(Model.create(cell, 1, seed=0), XS, np.zeros((B, 1)), lstm.mse)
+    flow = lstm.flow(Model.create(cell, 1, seed=0), XS, np.zeros((B, 1)), lstm.mse)
     assert list(flow.series) == list(case.state)
     expected = cell_cases.run(case, cell.init(seed=0), XS, H)
     for symbol in case.gates:

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from chart_reader import Legend, Panel, Shape, read, shapes_of
 
+import lstm
 from lstm.cells import LSTM, RNN
 from lstm.figures import compare_flows, paths, write_demo, write_flow
-from lstm.gradient_flow import Flow, Series, Split, compare, measure
-from lstm.gradient_flow.words import describe, diagnose
+from lstm.gradient_flow import Flow, Series, Split
+from lstm.gradient_flow.words import compare, describe, diagnose
 from lstm.model import Model
 from lstm.tasks import Adding
 from minigrad.drawing.amount import kind_of
@@ -410,7 +411,7 @@ def demo(tmp_path_factory):
         },
     }
     write_demo(folder, models, xs, ys, results)
-    flows = {name: [measure(m, xs, ys) for m in pair] for name, pair in models.items()}
+    flows = {name: [lstm.flow(m, xs, ys) for m in pair] for name, pair in models.items()}
     return folder, flows
 
 
@@ -500,7 +501,7 @@ def test_the_flow_commands_chart_is_its_models(tmp_path) -> None:
     xs, ys = Adding(length=8).batch(np.random.default_rng(3), 4)
     model = Model.create(LSTM(2, 4), 1, 5)
     write_flow(tmp_path, model, xs, ys)
-    flow = measure(model, xs, ys)
+    flow = lstm.flow(model, xs, ys)
     _check((tmp_path / "flow.svg").read_text(encoding="utf-8"), _expected({"": [flow]}))
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     inline = page[page.index("<svg") : page.index("</svg>") + 6]

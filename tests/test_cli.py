@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import lstm
 from lstm.cells import LSTM
 from lstm.cli import main
 from lstm.cli.tables import score_table
-from lstm.gradient_flow import measure
 from lstm.model import Model
 from lstm.tasks import Adding
 from lstm.training import Report, Score
@@ -325,12 +325,12 @@ def test_what_a_file_says_cannot_steer_the_terminal(capsys, tmp_path):
 def test_each_model_is_measured_once(capsys, tmp_path, monkeypatch, command, flows):
     measured = []
 
-    def counting(model, *args):
+    def counting(model, *args, _flow=lstm.flow):
         measured.append(model)
-        return measure(model, *args)
+        return _flow(model, *args)
 
-    monkeypatch.setattr("lstm.gradient_flow.measure", counting)
-    monkeypatch.setattr("lstm.figures.write.measure", counting)
+    monkeypatch.setattr("lstm.gradient_flow.flow", counting)
+    monkeypatch.setattr("lstm.figures.write.flow_of", counting)
     args = ["--length", 4, "--out", tmp_path / "out", "--json"]
     args = [saved(tmp_path / "m"), *args] if command == "flow" else ["--steps", 1, *args]
     assert run(capsys, command, *args)[0] == 0

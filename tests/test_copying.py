@@ -7,7 +7,6 @@ import lstm
 import minigrad as mg
 from lstm.errors import ConfigError
 from lstm.figures import cell_unrolled
-from lstm.gradient_flow import measure
 from lstm.tasks.copying import BLANK, COPIED, CUE, SYMBOLS, Copying
 
 
@@ -73,6 +72,6 @@ def test_its_first_steps_are_drawn_with_the_targets_of_these_steps():
     xs, ys = task.batch(np.random.default_rng(0), 2)
     figure = cell_unrolled(model, xs, ys, steps=2, loss=task.loss)
     assert figure.picture.groups == ["step t = 1", "step t = 2"]
-    flow = measure(model, xs, ys)
+    flow = lstm.flow(model, xs, ys)
     expected = float(task.loss(model.output(xs), mg.const(ys)))
     assert flow.loss == pytest.approx(expected, rel=1e-6)

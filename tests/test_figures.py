@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lstm
 import minigrad as mg
 from lstm.cells import CELLS, LSTM, RNN
 from lstm.figures import cell_unrolled, compare_flows, paths, write_demo, write_flow
-from lstm.gradient_flow import measure
 from lstm.model import Model
 from lstm.tasks import Adding
 from minigrad.drawing.amount import norm
@@ -38,7 +38,7 @@ def _words(svg: str) -> str:
 @pytest.fixture(scope="module")
 def flows():
     xs, ys = _data()
-    return {kind.name: measure(_model(kind), xs, ys) for kind in (RNN, LSTM)}
+    return {kind.name: lstm.flow(_model(kind), xs, ys) for kind in (RNN, LSTM)}
 
 
 # --- the cell ------------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ def test_the_cell_shows_the_gradients_of_its_graph() -> None:
     xs, ys = _data()
     model = _model(LSTM)
     picture = cell_unrolled(model, xs, ys, steps=3).picture
-    flow = measure(model, xs[:3], ys)
+    flow = lstm.flow(model, xs[:3], ys)
     for symbol, series in flow.series.items():
         for t, expected in enumerate(series.norms, 1):
             (node,) = [n for n in picture.nodes if n.name == f"{symbol}{'₁₂₃'[t - 1]}"]
@@ -194,7 +194,7 @@ def test_the_csv_holds_the_numbers(demo) -> None:
         if (r["model"], r["when"], r["t"], r["quantity"])
         == ("lstm", "after training", "1", "|dL/dC|")
     ]
-    assert float(row["value"]) == measure(models["lstm"][1], xs, ys).series["C"].first
+    assert float(row["value"]) == lstm.flow(models["lstm"][1], xs, ys).series["C"].first
 
 
 def test_flow_writes_its_files_for_a_cell_without_line(tmp_path: Path) -> None:

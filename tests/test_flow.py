@@ -12,7 +12,7 @@ import lstm
 import minigrad as mg
 from lstm.cells import CELLS, GRU, LSTM, RNN, CoupledLSTM, PeepholeLSTM
 from lstm.cells.anatomy import line_over_time
-from lstm.gradient_flow import Series, compare, describe, measure, trace
+from lstm.gradient_flow import Series, compare, describe
 from lstm.model import Model
 from lstm.tasks import Adding
 
@@ -37,7 +37,7 @@ def _graph(model, xs, ys):
 def test_norms_are_those_of_grad(kind) -> None:
     xs, ys = _data()
     model = _model(kind)
-    flow = measure(model, xs, ys)
+    flow = lstm.flow(model, xs, ys)
     unrolled, loss, at = _graph(model, xs, ys)
     assert flow.loss == pytest.approx(float(loss.eval(at)), rel=1e-12)
     for symbol, series in flow.series.items():
@@ -50,25 +50,25 @@ def test_norms_are_those_of_grad(kind) -> None:
 def test_the_parts_sum_to_the_whole_and_are_those_of_split(kind) -> None:
     xs, ys = _data()
     model = _model(kind)
-    found = trace(model, xs, ys)
+    found = lstm.flow(model, xs, ys)
     symbol = "h" if kind is GRU else "C"
     np.testing.assert_allclose(
-        found.line + found.gates_part, found.adjoints[symbol], rtol=1e-9, atol=1e-15
+        found.line + found.around, found.adjoints[symbol], rtol=1e-9, atol=1e-15
     )
     unrolled, loss, at = _graph(model, xs, ys)
     adjoints = mg.adjoints(loss)
     off = line_over_time([getattr(s, symbol) for s in unrolled.states], loss).detours
     for t in (1, 4, 7):
         through, around = adjoints.split(getattr(unrolled.states[t], symbol), off)
-        np.testing.assert_allclose(found.gates_part[t - 1], through.eval(at), rtol=1e-9, atol=1e-15)
+        np.testing.assert_allclose(found.around[t - 1], through.eval(at), rtol=1e-9, atol=1e-15)
         np.testing.assert_allclose(found.line[t - 1], around.eval(at), rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize("kind", [LSTM, CoupledLSTM, PeepholeLSTM])
 def test_the_line_is_the_product_of_the_forget_gates(kind) -> None:
     xs, ys = _data()
-    found = trace(_model(kind), xs, ys)
-    f = found.gates["f"]
+    found = lstm.flow(_model(kind), xs, ys)
+    f = found.values["f"]
     expected = found.adjoints["C"][-1]
     for t in range(len(xs) - 1, 0, -1):
         expected = expected * f[t]
@@ -76,7 +76,7 @@ def test_the_line_is_the_product_of_the_forget_gates(kind) -> None:
 
 
 def test_an_rnn_has_no_line() -> None:
-    assert measure(_model(RNN), *_data()).split is None
+    assert lstm.flow(_model(RNN), *_data()).split is None
 
 
 def test_work_grows_linearly_with_the_steps() -> None:
@@ -100,12 +100,12 @@ def test_underflow_is_told_from_zero() -> None:
     model = Model.create(RNN(2, 4, "float32"), 1, 0)
     for value in (model.params["layer1"]["W_h"],):
         value.value = value.value * 0.3
-    series = measure(model, xs, ys).series["h"]
+    series = lstm.flow(model, xs, ys).series["h"]
     assert series.first == 0.0
     assert series.kinds[0] == "underflow"
     assert "underflows to 0" in describe(series)
     model.params["layer1"]["W_h"].value = model.params["layer1"]["W_h"].value * 0.0
-    series = measure(model, xs, ys).series["h"]
+    series = lstm.flow(model, xs, ys).series["h"]
     assert series.kinds[:-1] == ["zero"] * 399
     assert series.kinds[-1] == "normal"
     assert "a factor of 0 ends it from t=399 down" in describe(series)
@@ -118,11 +118,11 @@ def test_a_saturated_gate_and_float64s_own_end_are_underflow_too(dtype) -> None:
     xs, ys = _data(steps=260, batch=2)
     model = Model.create(RNN(2, 4, dtype), 1, 0)
     model.params["layer1"]["W_h"].value = model.params["layer1"]["W_h"].value * 0.05
-    series = measure(model, xs, ys).series["h"]
+    series = lstm.flow(model, xs, ys).series["h"]
     assert 0.0 in series.norms
     assert "zero" not in series.kinds
     shut = Model.create(LSTM(2, 4, dtype, forget_bias=-200.0), 1, 0)
-    split = measure(shut, xs[:9], ys).split
+    split = lstm.flow(shut, xs[:9], ys).split
     assert set(split.line.kinds[:4]) == {"underflow"}
 
 
@@ -132,7 +132,7 @@ def test_a_part_that_alone_underflows_is_told_from_zero() -> None:
     model = Model.create(GRU(2, 4), 1, 0)
     for name in ("W_z", "W_r", "W_h"):
         model.params["layer1"][name].value = np.full((6, 4), 2e-45, np.float32)
-    split = measure(model, xs, ys).split
+    split = lstm.flow(model, xs, ys).split
     assert set(split.line.kinds) == {"normal"}
     assert split.gates.kinds == ["underflow"] * 6 + ["zero"]
 
@@ -142,10 +142,10 @@ def test_exploding_and_not_finite() -> None:
     model = Model.create(RNN(2, 4, "float64"), 1, 0)
     model.params["layer1"]["W_h"].value = np.eye(6, 4) * 3.0
     model.params["layer1"]["b_h"].value = np.zeros(4)
-    flow = measure(model, xs * 0.0, ys)
+    flow = lstm.flow(model, xs * 0.0, ys)
     assert "explodes" in flow.diagnosis[0]
     model.params["layer1"]["W_h"].value = np.full((6, 4), np.nan)
-    flow = measure(model, xs, ys)
+    flow = lstm.flow(model, xs, ys)
     assert flow.diagnosis[0] == "∂L/∂h is not finite from t=30 down."
     assert (
         json.loads(json.dumps(flow.to_json(), allow_nan=False))["series"]["h"]["norms"][0] == "nan"
@@ -182,7 +182,7 @@ def test_factors() -> None:
 
 
 def test_saturated_gates_are_counted() -> None:
-    flow = measure(_model(LSTM, memory=1000), *_data())
+    flow = lstm.flow(_model(LSTM, memory=1000), *_data())
     assert flow.gates["f"].open == 1.0
     assert flow.gates["i"].closed == 1.0
     assert "Of the forget gates, 100% are saturated open (f > 0.9: keeps C)." in flow.diagnosis
@@ -190,13 +190,13 @@ def test_saturated_gates_are_counted() -> None:
 
 def test_two_models_are_compared_in_decades() -> None:
     xs, ys = _data(steps=60)
-    rnn, cell = measure(_model(RNN), xs, ys), measure(_model(LSTM, memory=60), xs, ys)
+    rnn, cell = lstm.flow(_model(RNN), xs, ys), lstm.flow(_model(LSTM, memory=60), xs, ys)
     decades = math.log10(cell.main.first / rnn.main.first)
-    assert f"{decades:.1f} decades larger" in compare(rnn, cell)
+    assert f"{decades:.1f} decades larger" in compare(rnn, cell).sentences[0]
 
 
 def test_rows_and_json_hold_every_step() -> None:
-    flow = measure(_model(LSTM), *_data())
+    flow = lstm.flow(_model(LSTM), *_data())
     heads, rows = flow.rows()
     assert len(rows) == 7
     assert heads[:3] == ["t", "|dL/dh|", "|dL/dC|"]
@@ -205,4 +205,4 @@ def test_rows_and_json_hold_every_step() -> None:
 
 def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(lstm.ConfigError, match=r"T, B, 2\), time first, .* not \(3, 2\)"):
-        measure(_model(RNN), np.ones((3, 2)), np.ones((3, 1)))
+        lstm.flow(_model(RNN), np.ones((3, 2)), np.ones((3, 1)))

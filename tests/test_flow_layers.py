@@ -11,7 +11,6 @@ import lstm
 import minigrad as mg
 from lstm.errors import ConfigError
 from lstm.figures import cell_unrolled, write_flow
-from lstm.gradient_flow import Place, measure, trace
 
 T, B, F, H = 7, 3, 2, 4
 LENGTHS = [7, 3, 5]
@@ -41,13 +40,13 @@ def test_adjoints_are_those_of_the_layer_that_is_asked_for(layer, way, given) ->
     place = f"layer{layer}.{way}"
     loss = _loss(model.output(xs, **given), mg.const(ys))
     expected = mg.grad(loss, model.params[f"layer{layer}"][way]["b_h"]).eval()
-    adjoints = trace(model, xs, ys, _loss, Place(layer, way, **given)).adjoints["h"]
+    adjoints = lstm.flow(model, xs, ys, _loss, layer=layer, direction=way, **given).adjoints["h"]
     hs = np.stack([v["h"].eval() for v in model.unroll(xs, **given).layers[place].values])
     counts = np.arange(T)[:, None] < given.get("lengths", [T] * B)
     counts = counts[::-1] if way == "backward" else counts  # as the layer reads
     terms = adjoints * (1 - hs**2) * counts[:, :, None]
     np.testing.assert_allclose(terms.sum((0, 1)), expected, rtol=1e-10)
-    flow = measure(model, xs, ys, _loss, layer=layer, direction=way, **given)
+    flow = lstm.flow(model, xs, ys, _loss, layer=layer, direction=way, **given)
     np.testing.assert_allclose(
         flow.series["h"].norms, np.sqrt((adjoints**2).sum((1, 2))), rtol=1e-12
     )
@@ -65,9 +64,10 @@ def test_padding_leaves_no_trace_in_a_flow(cell, way) -> None:
     model, (xs, ys) = _model(cell, layers=2, bidirectional=True), _data()
     at = {"layer": 1, "direction": way}
     padded = np.where((np.arange(T)[:, None] < LENGTHS)[:, :, None], xs, np.nan)
-    flow = measure(model, padded, ys, _loss, lengths=LENGTHS, **at)
+    flow = lstm.flow(model, padded, ys, _loss, lengths=LENGTHS, **at)
     alone = [
-        measure(model, xs[:n, b : b + 1], ys[b : b + 1], _loss, **at) for b, n in enumerate(LENGTHS)
+        lstm.flow(model, xs[:n, b : b + 1], ys[b : b + 1], _loss, **at)
+        for b, n in enumerate(LENGTHS)
     ]
     assert flow.loss == pytest.approx(sum(f.loss for f in alone), rel=1e-12)
     for part in (lambda f: f.series["h"], lambda f: f.main, lambda f: f.split.line,
@@ -78,28 +78,28 @@ def test_padding_leaves_no_trace_in_a_flow(cell, way) -> None:
         means = [_padded(part(f), way, np.nan) for f in alone]
         np.testing.assert_allclose(part(flow), np.nanmean(means, axis=0), rtol=1e-12)
     mask = np.arange(T)[:, None] < LENGTHS
-    again = measure(model, padded, ys, _loss, mask=mask, **at)
+    again = lstm.flow(model, padded, ys, _loss, mask=mask, **at)
     assert again.to_json() == flow.to_json()
     longer = np.concatenate([padded, np.full((2, B, F), np.nan)])
-    assert measure(model, longer, ys, _loss, lengths=LENGTHS, **at).to_json() == flow.to_json()
+    assert lstm.flow(model, longer, ys, _loss, lengths=LENGTHS, **at).to_json() == flow.to_json()
 
 
 def test_the_last_layer_is_measured_unless_told() -> None:
     model, (xs, ys) = _model(lstm.LSTM, layers=3, bidirectional=True), _data()
-    told = measure(model, xs, ys, layer="layer3", direction="forward").to_json()
-    assert measure(model, xs, ys).to_json() == told
-    assert measure(model, xs, ys, layer=2).to_json() != told
+    told = lstm.flow(model, xs, ys, layer="layer3", direction="forward").to_json()
+    assert lstm.flow(model, xs, ys).to_json() == told
+    assert lstm.flow(model, xs, ys, layer=2).to_json() != told
     with pytest.raises(ConfigError, match="there is no recurrent layer 4"):
-        measure(model, xs, ys, layer=4)
+        lstm.flow(model, xs, ys, layer=4)
 
 
 @pytest.mark.parametrize("options", [{"layer_norm": True, "residual": True}, {"zoneout": 0.5}])
 def test_the_line_is_seen_through_what_stands_around_it(options) -> None:
     """The two parts of the gradient sum to the whole at each step."""
     model, (xs, ys) = _model(lstm.LSTM, layers=2, **options), _data()
-    found = trace(model, xs, ys, _loss, Place(1, None, LENGTHS))
-    np.testing.assert_allclose(found.line + found.gates_part, found.adjoints["C"], atol=1e-12)
-    flow = measure(model, xs, ys, _loss, layer=1)
+    found = lstm.flow(model, xs, ys, _loss, layer=1, lengths=LENGTHS)
+    np.testing.assert_allclose(found.line + found.around, found.adjoints["C"], atol=1e-12)
+    flow = lstm.flow(model, xs, ys, _loss, layer=1)
     gate = np.mean(flow.gates["f"].mean)
     share = options.get("zoneout", 0.0)
     assert np.mean(flow.split.keep) == pytest.approx(share + (1 - share) * gate, rel=1e-9)
@@ -108,10 +108,10 @@ def test_the_line_is_seen_through_what_stands_around_it(options) -> None:
 def test_a_net_of_tokens_that_is_read_at_every_step() -> None:
     model = lstm.Model.create(lstm.GRU(F, H), 5, vocabulary=5, readout="every")
     tokens = np.random.default_rng(0).integers(0, 5, (T, B))
-    flow = measure(model, tokens, tokens, lstm.cross_entropy)
+    flow = lstm.flow(model, tokens, tokens, lstm.cross_entropy)
     assert flow.steps == T and all(norm > 0 for norm in flow.series["h"].norms)
     with pytest.raises(ConfigError, match=r"but ys is \(3,\)"):
-        measure(model, tokens, tokens[0], lstm.cross_entropy)
+        lstm.flow(model, tokens, tokens[0], lstm.cross_entropy)
 
 
 def test_pictures_of_a_stack(tmp_path) -> None:

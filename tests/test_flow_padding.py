@@ -14,7 +14,6 @@ import minigrad as mg
 from lstm.cli import main
 from lstm.errors import ConfigError, TrainingError
 from lstm.figures import cell_unrolled, compare_flows, write_flow
-from lstm.gradient_flow import measure, trace
 from lstm.gradient_flow.words import EVERY
 
 T, B, LENGTHS = 6, 3, [6, 2, 4]
@@ -100,7 +99,7 @@ def test_a_cell_drawn_without_padding_in_its_steps_is_placed_as_one_without_leng
     "mask", [MASK[:3], MASK[:, :2], np.ones((T, B)), np.ones((T + 1, B), bool)]
 )
 def test_a_mask_that_does_not_fit_is_refused(mask) -> None:
-    for draw in (cell_unrolled, measure):
+    for draw in (cell_unrolled, lstm.flow):
         with pytest.raises(ConfigError, match="mask must be"):
             draw(_model(), *_data(), mask=mask)
 
@@ -117,13 +116,13 @@ def test_with_zoneout_the_line_starts_at_what_the_last_step_computes() -> None:
     values = model.unroll(mg.const(xs))
     f = [v["f"].eval() for v in values.values]
     loss = lstm.mse(values.output, mg.const(ys))
-    traced = trace(model, xs, ys)
+    traced = lstm.flow(model, xs, ys)
     expected = mg.grad(loss, values.values[-1]["C"]).eval() * f[-1]
     for t in range(T - 2, -1, -1):
         np.testing.assert_allclose(traced.line[t], expected, rtol=1e-10)
         expected = expected * (zoneout + (1 - zoneout) * f[t])
     np.testing.assert_allclose(
-        traced.line + traced.gates_part, traced.adjoints["C"], rtol=1e-9, atol=1e-15
+        traced.line + traced.around, traced.adjoints["C"], rtol=1e-9, atol=1e-15
     )
 
 
@@ -131,13 +130,13 @@ def test_with_zoneout_the_line_starts_at_what_the_last_step_computes() -> None:
 def test_losses_of_every_step_are_told_once(read) -> None:
     xs, ys = _data()
     ys = np.zeros((T, B, 1)) if read == "every" else ys
-    flow = measure(_model(readout=read), xs, ys, lstm.mse)
+    flow = lstm.flow(_model(readout=read), xs, ys, lstm.mse)
     assert flow.diagnosis.count(EVERY) == (read == "every")
     picture = compare_flows({"": [flow, flow]})
     assert (picture.description or "").count(EVERY) == (read == "every")
     assert (
         EVERY
-        not in measure(
+        not in lstm.flow(
             _model(readout=read), xs[:1], ys[:1] if read == "every" else ys, lstm.mse
         ).diagnosis
     )

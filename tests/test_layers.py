@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 import lstm
 import minigrad as mg
-from lstm import gradient_flow
 from lstm.params import flatten, map_leaves, unflatten
 
 Array = NDArray[Any]
@@ -192,7 +191,7 @@ def test_a_cell_whose_output_has_a_width_of_its_own():
             below = np.concatenate(list(hs.values()), -1)
         np.testing.assert_allclose(outputs[:n, b], below[:, 0], **EXACT)
     assert model.output(xs, key=mg.key(1)).eval().shape == (B, O)
-    flow = gradient_flow.measure(model, xs, np.zeros((B, O)))
+    flow = lstm.flow(model, xs, np.zeros((B, O)))
     assert flow.series["h"].norms[0] > 0
 
 

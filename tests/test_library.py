@@ -12,7 +12,6 @@ import minigrad as mg
 from lstm.cells import LSTM
 from lstm.cells.anatomy import anatomy
 from lstm.figures.cell import cell_unrolled
-from lstm.gradient_flow import measure
 from lstm.tasks import Adding
 from lstm.training import inputs_of
 
@@ -23,9 +22,9 @@ def _model() -> lstm.Model:
 
 USES = {
     "anatomy": (("x", (1, 2)), lambda: anatomy(LSTM(2, 4, "float64"))),
-    "measure": (
+    "flow": (
         ("xs", (5, 3, 2)),
-        lambda: measure(_model(), *Adding(length=5).batch(np.random.default_rng(0), 3)),
+        lambda: lstm.flow(_model(), *Adding(length=5).batch(np.random.default_rng(0), 3)),
     ),
     "inputs_of": (("xs", (5, 3, 2)), lambda: inputs_of(Adding(length=5), 3, "float64")),
     "cell_unrolled": (

@@ -8,12 +8,12 @@ import numpy as np
 import own_cells
 import pytest
 
+import lstm
 import minigrad as mg
 from lstm.cells import LSTM, RNN, Cell, LSTMState, PeepholeLSTM, RNNState
 from lstm.cells.anatomy import anatomy
 from lstm.errors import ConfigError
 from lstm.figures import write_demo, write_flow
-from lstm.gradient_flow import measure
 from lstm.model import Model
 from lstm.tasks import Adding
 
@@ -129,9 +129,9 @@ def test_a_cells_class_may_stand_for_a_list_of_one(tmp_path) -> None:
 
 def test_a_page_of_a_cell_without_h_never_speaks_of_h(tmp_path) -> None:
     xs, ys = Adding(length=6).batch(np.random.default_rng(0), 3)
-    flow = measure(Model.create(MFirst(2, 3), 1, seed=0), xs, ys)
+    flow = lstm.flow(Model.create(MFirst(2, 3), 1, seed=0), xs, ys)
     assert (flow.heading, flow.output, flow.main.symbol) == ("MFirst", "m", "C")
-    assert flow.around == "m"
+    assert flow.beside == "m"
     write_flow(tmp_path, Model.create(MFirst(2, 3), 1, seed=0), xs, ys, flow=flow)
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "MFirst: how the gradient flows through 6 steps" in text
@@ -149,7 +149,7 @@ def test_where_no_part_lasts_the_main_gradient_is_that_of_the_output() -> None:
             return {"C": state.C @ mg.const(np.eye(3, dtype="float32")), "m": m}
 
     xs, ys = Adding(length=6).batch(np.random.default_rng(0), 3)
-    flow = measure(Model.create(NoLine(2, 3), 1, seed=0), xs, ys)
+    flow = lstm.flow(Model.create(NoLine(2, 3), 1, seed=0), xs, ys)
     assert flow.split is None
     assert flow.main.symbol == "m"
 

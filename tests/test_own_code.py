@@ -18,7 +18,6 @@ from lstm.cli import main
 from lstm.cli.own_code import class_named
 from lstm.errors import ConfigError, ModelFileError
 from lstm.figures import write_flow
-from lstm.gradient_flow import measure
 from lstm.model import Model
 from lstm.tasks import Adding, Task
 
@@ -129,8 +128,8 @@ def test_flow_of_an_own_task_given_its_loss(task_file, tmp_path) -> None:
     model = Model.create(LSTM(2, 3), task.output_size, seed=0, task=task.config())
     xs, ys = task.batch(np.random.default_rng(0), 4)
     with pytest.raises(ConfigError, match=r"the task 'first', which is none .* loss=task\.loss"):
-        measure(model, xs, ys)
-    flow = measure(model, xs, ys, task.loss)
+        lstm.flow(model, xs, ys)
+    flow = lstm.flow(model, xs, ys, task.loss)
     unrolled = model.unroll(mg.const(xs))
     assert flow.loss == pytest.approx(float(task.loss(unrolled.output, mg.const(ys)).eval()))
     assert write_flow(tmp_path, model, xs, ys, task.loss)

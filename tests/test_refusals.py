@@ -15,7 +15,6 @@ from lstm import optim
 from lstm.cells import LSTM, RNN
 from lstm.errors import ConfigError
 from lstm.figures import cell_unrolled
-from lstm.gradient_flow import measure
 from lstm.layers import Readout
 from lstm.model import Model
 from lstm.tasks import Adding
@@ -72,9 +71,9 @@ def test_a_sequence_of_no_steps_is_refused() -> None:
         with pytest.raises(ConfigError, match="the number of steps of xs, must be a whole number"):
             call(empty)
     with pytest.raises(ConfigError, match=r"T and B of at least 1, not \(0, 3, 2\)"):
-        measure(_model(), XS[:0], YS)
+        lstm.flow(_model(), XS[:0], YS)
     with pytest.raises(ConfigError, match=r"T and B of at least 1, not \(5, 0, 2\)"):
-        measure(_model(), XS[:, :0], YS[:0])
+        lstm.flow(_model(), XS[:, :0], YS[:0])
 
 
 def test_more_steps_than_one_sheet_takes_are_refused_with_advice_that_works() -> None:
@@ -95,13 +94,13 @@ def test_more_steps_than_one_sheet_takes_are_refused_with_advice_that_works() ->
 
 def test_batch_first_data_is_told_as_such() -> None:
     wrong = np.swapaxes(XS, 0, 1)
-    for call in (measure, cell_unrolled):
+    for call in (lstm.flow, cell_unrolled):
         with pytest.raises(ConfigError, match=r"if xs is batch first, give xs\.transpose"):
             call(_model(), wrong, YS)
     with pytest.raises(ConfigError, match=r"^xs \(.*\) has a batch of 3 .*, but ys is") as caught:
-        measure(_model(), XS, YS[:2])
+        lstm.flow(_model(), XS, YS[:2])
     assert "transpose" not in str(caught.value)
-    assert measure(_model(), wrong.transpose(1, 0, 2), YS).steps == 5
+    assert lstm.flow(_model(), wrong.transpose(1, 0, 2), YS).steps == 5
 
 
 def test_a_loss_of_batch_first_data_does_not_blame_the_target_alone() -> None:

@@ -10,10 +10,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+import lstm
 import minigrad as mg
 from lstm.cells import LSTM, RNN
 from lstm.cli import main
-from lstm.gradient_flow import measure
 from lstm.model import Model
 from lstm.tasks import Adding
 from lstm.training import TEST_SEQUENCES, Settings, evaluate, random_streams, train
@@ -129,7 +129,7 @@ def test_the_demo_tells_gradients_of_the_untrained_and_of_the_trained_model(caps
         model = Model.create(cell, 1, random_streams(SEED)[0], task.config())
         found = told["models"][cell.name]
         for when in ("before", "after"):
-            flow = measure(model, xs, ys)
+            flow = lstm.flow(model, xs, ys)
             for symbol, series in flow.series.items():
                 norm = found[f"gradient_{when}"][symbol]["norm"]
                 assert norm == pytest.approx(series.first, rel=1e-4)
@@ -144,7 +144,7 @@ def test_flow_shows_the_first_test_sequences(capsys, tmp_path) -> None:
     model = _model(Adding(6), 3)
     model.save(tmp_path / "m")
     told = _json(capsys, "flow", tmp_path / "m", "--seed", SEED, "--out", tmp_path / "out")["flow"]
-    flow = measure(model, *Adding(6).batch(_stream(2), 32))
+    flow = lstm.flow(model, *Adding(6).batch(_stream(2), 32))
     assert told["batch"] == 32
     assert told["loss"] == flow.loss
     assert told["series"]["C"]["norms"] == flow.series["C"].norms

@@ -10,9 +10,11 @@ import pytest
 
 from lstm.cells import Gate
 from lstm.figures.flow import paths
-from lstm.gradient_flow import Flow, Jump, Series, Split, compare, describe, diagnose
-from lstm.gradient_flow.summary import CLOSED, JUMP, OPEN, gate_of
-from lstm.gradient_flow.words import EQUAL, EXPLODED, GROWN, OFF, TOLD, TOO_SMALL
+from lstm.gradient_flow import Flow, Jump, Series, Split, describe, diagnose
+from lstm.gradient_flow.advice import EXPLODED, GROWN, TOO_SMALL
+from lstm.gradient_flow.summary import CLOSED, OPEN, gate_of
+from lstm.gradient_flow.words import EQUAL, OFF, TOLD, compare
+from minigrad.chains import JUMP
 from minigrad.drawing.amount import kind_of
 
 UP, DOWN = math.inf, -math.inf

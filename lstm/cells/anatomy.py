@@ -144,13 +144,13 @@ _RULES: dict[mg.Op, _Rule] = {
 # --- a cell, read --------------------------------------------------------------------------------
 
 
-def anatomy(cell: Cell[Any]) -> Anatomy:
+def anatomy(cell: Cell[Any], line: str | None = None) -> Anatomy:
     """What a cell says of itself and what its equations show.
 
     Its line is the carry that comes back multiplied elementwise, and of several the first, unless
-    `cell.line` names one. Gates are those of `cell.gates`; of a cell that names none, the values
-    that are a sigmoid, or 1 minus one, and multiply something. Raises ConfigError for a line or a
-    gate that the equations do not have.
+    `line`, or else `cell.line`, names one. Gates are those of `cell.gates`; of a cell that names
+    none, the values that are a sigmoid, or 1 minus one, and multiply something. Raises ConfigError
+    for a line or a gate that the equations do not have.
 
     >>> from lstm.cells import GRU
     >>> anatomy(GRU(input_size=2, hidden_size=3)).line
@@ -164,34 +164,38 @@ def anatomy(cell: Cell[Any]) -> Anatomy:
         params, cell.state_type(**before), mg.var("x", (1, cell.input_size), dtype)
     )
     order = mg.toposort([*values.values()])
-    line = _line(cell, values, before, order)
-    return Anatomy(line, _gates(cell, values, order, line))
+    of = _line(cell, line or cell.line, values, before, order)
+    return Anatomy(of, _gates(cell, values, order, of))
 
 
 def _line(
     cell: Cell[Any],
+    named: str | None,
     values: Mapping[str, Expr],
     before: Mapping[str, Expr],
     order: Sequence[Expr],
 ) -> Line | None:
-    wanted = list(before) if cell.line is None else [cell.line]
+    wanted = list(before) if named is None else [named]
     for symbol in wanted:
         new = values.get(symbol)
         if new is None or symbol not in before:
             continue
         _, reached = follow(order, before[symbol], [new])
         if new in reached:
-            return Line(symbol, _words(reached[new], values))
-    if cell.line is None:
+            return Line(symbol, factor_words(reached[new], values))
+    if named is None:
         return None
+    said = f"cell {cell.name} says that its line is {named!r}, but its"
+    if named != cell.line:
+        said = f"line={named!r} is asked for, but of cell {cell.name} the"
     raise ConfigError(
-        f"cell {cell.name} says that its line is {cell.line!r}, but its equations do not bring "
-        f"that part of the state back multiplied elementwise, as f * {cell.line} + … would"
+        f"{said} equations do not bring "
+        f"that part of the state back multiplied elementwise, as f * {named} + … would"
     )
 
 
-def _words(factor: Expr | None, values: Mapping[str, Expr]) -> str:
-    """A factor in symbols of the equations, or "a factor" where that takes more than a few."""
+def factor_words(factor: Expr | None, values: Mapping[str, Expr]) -> str:
+    """A factor in symbols of the equations, or "its factor" where that takes more than a few."""
     if factor is None:
         return "1"
     named = {value: mg.var(symbol, value.shape, value.dtype) for symbol, value in values.items()}

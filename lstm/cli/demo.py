@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from lstm.figures import write_demo  # drawing is loaded by those who draw
-    from lstm.gradient_flow import measure
+    from lstm.gradient_flow import flow as flow_of
 
     task = TASK(length=args.length)
     settings = Settings(steps=args.steps, seed=args.seed)
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             before, after, score, reports = trained(cell, task, settings, args.json)
             models[cell.name] = before, after
             after.save(part / f"{cell.name}.safetensors")
-            flows[cell.name] = [measure(model, xs, ys) for model in (before, after)]
+            flows[cell.name] = [flow_of(model, xs, ys) for model in (before, after)]
             results["models"][cell.name] = scored(score) | {
                 "title": cell.heading,
                 "gradient_before": _at_start(flows[cell.name][0]),

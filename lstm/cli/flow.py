@@ -33,13 +33,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from lstm.figures import write_flow  # drawing is loaded by those who draw
-    from lstm.gradient_flow import measure
+    from lstm.gradient_flow import flow as flow_of
 
     model = loaded(args)
     task = task_of(model, args)
     xs, ys, ends = shown_batch(task, args.seed)
     with output_folder(args.out) as part, status("measuring and drawing", args.json):
-        flow = measure(model, xs, ys, task.loss, **ends)
+        flow = flow_of(model, xs, ys, task.loss, **ends)
         written = write_flow(part, model, xs, ys, task.loss, flow=flow, **ends)
         files = [str(args.out / p.relative_to(part)) for p in written]
     if args.json:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
 
-from lstm.gradient_flow import Flow, Series, compare, path_words
-from lstm.gradient_flow.words import EVERY
+from lstm.gradient_flow import Flow, Series, path_words
+from lstm.gradient_flow.words import EVERY, compare
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.charts import Chart, Curve, Sheet, Theme
 from minigrad.drawing.escape import WIDEST, plain
@@ -36,10 +36,9 @@ def compare_flows(
     and last value, and the diagnosis in words. theme: "light", "dark", or "auto", which is light,
     and as svg follows the reader's colour scheme.
 
-    >>> from lstm.gradient_flow import measure
     >>> import numpy as np, lstm
     >>> model = lstm.Model.create(lstm.RNN(2, 4), output_size=1, seed=0)
-    >>> flow = measure(model, np.ones((6, 3, 2)), np.ones((3, 1)))
+    >>> flow = lstm.flow(model, np.ones((6, 3, 2)), np.ones((3, 1)))
     >>> compare_flows({"untrained": [flow]}).title
     'How much of the gradient reaches step 1'
     """
@@ -93,7 +92,7 @@ def _path_curves(flow: Flow) -> list[Curve]:
     return [
         _curve(f"all of |∂L/∂{flow.split.symbol}ₜ|", flow.main),
         _curve(f"along the line ({flow.split.product})", flow.split.line),
-        _curve(f"through {flow.around}", flow.split.gates, "dashed"),
+        _curve(f"through {flow.beside}", flow.split.gates, "dashed"),
     ]
 
 

@@ -9,7 +9,8 @@ from lstm.cells import Cell
 from lstm.figures.cell import STEPS
 from lstm.figures.files import Pictures
 from lstm.figures.page import Section, Table
-from lstm.gradient_flow import Flow, compare
+from lstm.gradient_flow import Flow
+from lstm.gradient_flow.words import compare
 from lstm.layers import subscript
 
 WHEN = ("before training", "after training")

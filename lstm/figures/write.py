@@ -26,7 +26,8 @@ from lstm.figures.sections import (
     results_section,
 )
 from lstm.files import write_atomically
-from lstm.gradient_flow import Flow, Loss, measure
+from lstm.gradient_flow import Flow, Loss
+from lstm.gradient_flow import flow as flow_of
 from lstm.model import Model
 from minigrad.drawing import Drawn
 
@@ -51,7 +52,7 @@ def write_demo(
     Files: index.html, compare, paths and cell as .svg and .png, and flow.csv. Each is there whole
     or not at all. Raises OutputError or RenderError.
     """
-    flows = flows or {name: [measure(m, xs, ys) for m in pair] for name, pair in models.items()}
+    flows = flows or {name: [flow_of(m, xs, ys) for m in pair] for name, pair in models.items()}
     pairs = {name: [_called(name, f) for f in flows[name]] for name in models}
     lined = [name for name, (_, after) in pairs.items() if after.split is not None]
     chosen = (lined or list(models))[-1]  # whose path and whose cell are shown
@@ -113,7 +114,7 @@ def write_flow(
     cell has a line) paths as .svg and .png, flow.csv and flow.json. Raises ConfigError, OutputError
     or RenderError.
     """
-    flow = flow or measure(model, xs, ys, loss, lengths=lengths, mask=mask)
+    flow = flow or flow_of(model, xs, ys, loss, lengths=lengths, mask=mask)
     name = flow.heading
     head = f"{name}: how the gradient flows back"
     figures: dict[str, Drawn] = {"flow": compare_flows({"": [flow]}, head)}

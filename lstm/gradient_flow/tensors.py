@@ -1,59 +1,32 @@
-"""The tensors of a flow: every number evaluated from the unrolled graph, in one function."""
+"""The tensors of a flow: every number evaluated from the loops that train, in one function."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from lstm.cells.anatomy import Anatomy, anatomy, line_over_time
+from lstm.cells import Line
+from lstm.cells.anatomy import anatomy, factor_words
 from lstm.errors import ConfigError
-from lstm.layers import Written, mask_of
+from lstm.gradient_flow.equations import StepGraph, Term, over_steps
+from lstm.gradient_flow.steps import Floats, LineStacks, Parts, Stacks, parted, quiet
+from lstm.layers import Looped as Loop
+from lstm.layers import Tape, mask_of
 from lstm.losses import mse
 from lstm.model import Model
+from lstm.params import flatten
+from lstm.runs import Run
 from lstm.tasks import TASKS
 from minigrad import Expr
 
 Loss = Callable[[Expr, Expr], Expr]
-Floats = NDArray[np.floating[Any]]
 
 LARGE_SEED = 2.0**512
 """∂L/∂L where a zero is told from an underflow; float64 reaches from 1e-308 to 1e308."""
-
-
-@dataclass(frozen=True)
-class Trace:
-    """The tensors behind a flow, (T, B, H) each; one value is one unit of one sequence."""
-
-    loss: float
-    adjoints: dict[str, Floats]
-    line: Floats | None
-    gates_part: Floats | None
-    factor: Floats | None
-    """What each step multiplies the line by."""
-    gates: dict[str, Floats]
-    counts: NDArray[np.bool_] | None = None
-    """(T, B): which steps are no padding; None: all."""
-    enlarged: Trace | None = None
-    """Where something is zero, the same in float64 and of a much larger ∂L/∂L."""
-
-    def counted(self, values: Floats) -> list[Floats]:
-        """Of each step, the values (B, H) that are no padding's, side by side."""
-        if self.counts is None:
-            return list(values.reshape(len(values), -1))
-        return [step[here].ravel() for step, here in zip(values, self.counts, strict=True)]
-
-    @property
-    def has_zeros(self) -> bool:
-        """Whether a gradient is zero at some step where it need not be."""
-        parts = [] if self.line is None else [self.line]
-        # At t = T nothing has left the line yet.
-        parts += [] if self.gates_part is None else [self.gates_part[:-1]]
-        return any(not step.any() for part in (*self.adjoints.values(), *parts) for step in part)
 
 
 class Place(NamedTuple):
@@ -63,23 +36,6 @@ class Place(NamedTuple):
     direction: str | None = None
     lengths: Any = None
     mask: Any = None
-
-
-def trace(
-    model: Model, xs: Any, ys: Any, loss: Loss | None = None, at: Place | None = None
-) -> Trace:
-    """The tensors behind `measure`, which says what it takes and raises."""
-    xs_array, ys_array = np.asarray(xs), np.asarray(ys)
-    check_batch(model, xs_array, ys_array)
-    loss, at = loss or loss_of(model), at or Place()
-    xs_array, ys_array, mask = without_padding(model, xs_array, ys_array, at)
-    at = at._replace(lengths=None, mask=mask)
-    traced = _trace(model, xs_array, ys_array, loss, at, 1.0)
-    if not traced.has_zeros:
-        return traced
-    # What is zero in float64 too, and of so large a seed, has a factor of zero.
-    enlarged = _trace(model.with_dtype("float64"), xs_array, ys_array, loss, at, LARGE_SEED)
-    return replace(traced, enlarged=enlarged)
 
 
 def without_padding(
@@ -103,50 +59,162 @@ def variables(model: Model, xs: NDArray[Any], ys: NDArray[Any], target: str) -> 
     return xs_var, mg.var(target, ys.shape, model.dtype if ys.dtype.kind == "f" else ys.dtype)
 
 
-def _trace(
-    model: Model, xs: NDArray[Any], ys: NDArray[Any], loss: Loss, at: Place, seed: float
-) -> Trace:
-    """Everything of one batch from one compiled function; `seed` is ∂L/∂L."""
-    xs_var, ys_var = variables(model, xs, ys, "ys")
-    unrolled = model.unroll(xs_var, lengths=at.lengths, mask=at.mask)
-    value = loss(unrolled.output, ys_var)
-    seed_var = mg.var("∂L/∂L", (), value.dtype)
-    place = model.place(at.layer, at.direction)
-    layer, adjoints = model.recurrent()[place], mg.Adjoints(value, seed_var)
-    line, _ = known = anatomy(layer.cell)
-    outputs = _outputs(known, unrolled.layers[place], adjoints, value)
-    run = mg.function([xs_var, ys_var, seed_var], outputs, simplify=False)
-    with np.errstate(all="ignore"):
-        numbers = run(xs, ys, seed)
-    counts = None if at.mask is None else np.asarray(at.mask)[:: -1 if layer.reverse else 1]
-    split, all_adjoints = numbers["split"], _stacked(numbers["adjoints"])
-    along, rest = (np.stack(part) for part in zip(*split, strict=True)) if split else (None, None)
-    factor = np.stack(numbers["factor"]) if split else None
-    if line is not None and factor is not None and (counts is not None or len(unrolled.layers) > 1):
-        # What leaves the line may come by again in another layer, so that the graph has no cut.
-        along = _along(whole := all_adjoints[line.symbol], factor, counts)
-        rest = whole - along
-    gates = _stacked(numbers["gates"])
-    return Trace(float(numbers["loss"]), all_adjoints, along, rest, factor, gates, counts)
+class Reading(NamedTuple):
+    """What a meter reads of a batch."""
+
+    loss: float
+    stacks: Stacks
+    parts: Parts | None
 
 
-def _along(whole: Floats, factor: Floats, counts: NDArray[np.bool_] | None) -> Floats:
-    """What came along the line where sequences end at steps of their own: all that there is at the
-    end of each, times the factors of the steps after."""
-    counts = np.ones(whole.shape[:2], bool) if counts is None else counts
-    along, running = np.zeros_like(whole), np.zeros_like(whole[0])
-    ended = np.zeros_like(counts[0])
-    for t in reversed(range(len(whole))):
-        here = counts[t][:, None]
-        step = np.where(ended[:, None], running, whole[t])
-        along[t] = np.where(here, step, 0.0)
-        running = np.where(here, step * factor[t], running)
-        ended = ended | counts[t]
-    return along
+class Meter:
+    """What measures one layer of a model on batches of one shape; compiled once.
+
+    It reads the parameters where they are, so that it may measure again after a training step.
+    xs (T, B, ...), ys: arrays of the shapes and dtypes to come. padded: whether a mask (T, B) will
+    come with them. Raises ConfigError for a place that the model does not have.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        xs: NDArray[Any],
+        ys: NDArray[Any],
+        loss: Loss,
+        at: Place,
+        padded: bool,
+        line: str | None = None,
+    ) -> None:
+        self.model, self.loss = model, loss
+        self._made_of, self._wide = (xs, ys, loss, at, padded, line), cast("Meter | None", None)
+        self.place = model.place(at.layer, at.direction)
+        self.layer = model.recurrent()[self.place]
+        self.line, self.gates = anatomy(self.layer.cell, line)
+        self.xs, self.ys = variables(model, xs, ys, "ys")
+        self.mask = mg.var("mask", xs.shape[:2], bool) if padded else None
+        self.seed = mg.var("∂L/∂L", (), model.dtype)
+        run, self.loop = looped(model, self.xs, self.mask, self.place)
+        self.graph = StepGraph(self.loop)
+        if self.line is not None and self.layer.zoneout:  # it mixes what the equations keep
+            factor = self.graph.line_factors(self.line.symbol)[self.graph.made[self.line.symbol]]
+            self.line = Line(self.line.symbol, factor_words(factor, self.graph.nodes))
+        self.value = loss(run.output, self.ys)
+        self.adjoints = mg.Adjoints(self.value, self.seed)
+        self._terms: list[Term] = []
+        self._run = mg.function([*self.inputs, self.seed], self._outputs())
+
+    def wide(self) -> Meter:
+        """The same in float64, of the parameters as they are."""
+        if self._wide is None:
+            self._wide = Meter(self.model.with_dtype("float64"), *self._made_of)
+        for name, leaf in self._wide.model.flat_params.items():
+            leaf.value = self.model.flat_params[name].value.astype(np.float64)
+        return self._wide
+
+    @property
+    def inputs(self) -> list[Expr]:
+        """What comes of a batch."""
+        return [self.xs, self.ys, *([] if self.mask is None else [self.mask])]
+
+    def given(self, xs: Any, ys: Any, mask: Any) -> list[Any]:
+        """A batch, as `inputs` take it."""
+        return [xs, ys, *([] if self.mask is None else [mask])]
+
+    def _outputs(self) -> dict[str, Any]:
+        adjoints, graph, loop = self.adjoints, self.graph, self.loop
+        factors = {} if self.line is None else graph.line_factors(self.line.symbol)
+        wanted = {*graph.made.values(), *factors}
+        values = {name: adjoints.value(node) for name, node in graph.nodes.items()}
+        grads = {name: adjoints[node] for name, node in graph.nodes.items() if name in wanted}
+        stacks = {graph.variables[name]: stack for name, stack in values.items()}
+        stacks |= {v: adjoints.value(v) for v in graph.before.values()} | {graph.x: loop.xs}
+        cotangents = {n: mg.var(f"∂L/∂{n}", g.shape[1:], g.dtype) for n, g in grads.items()}
+        terms = self._main_terms(graph.all_terms(cotangents), {*factors})
+        self._terms = [*terms]
+        local = [*terms.values(), *graph.values_of([*factors.values()])]
+        every = iter(over_steps(local, stacks | {cotangents[n]: g for n, g in grads.items()}))
+        of_terms = {term: next(every) for term in terms}
+        of_factors = {name: next(every) for name in factors}
+        leaving = adjoints[loop.outputs]
+        last = {part: adjoints[v] for part, v in loop.last._asdict().items()}
+        return {
+            "loss": self.value,
+            "values": values,
+            "adjoints": grads,
+            "x": loop.xs,
+            "terms": [*of_terms.values()],
+            "factors": of_factors,
+            "leaving": leaving,
+            "last": last,
+            "parts": self._parts(grads, of_terms, of_factors, leaving, last),
+        }
+
+    def _parts(
+        self,
+        grads: Mapping[str, Expr],
+        terms: Mapping[Term, Expr],
+        factors: Mapping[str, Expr],
+        leaving: Expr,
+        last: Mapping[str, Expr],
+    ) -> list[Expr]:
+        """The line's part of the gradient and the rest; nothing without a line."""
+        if self.line is None:
+            return []
+        part, reverse = self.line.symbol, self.layer.reverse
+        above = leaving if part == self.layer.cell.output else mg.zeros_like(leaving)
+        above = above.at[0 if reverse else -1].add(last[part])
+        of = LineStacks(part, grads, terms, factors, above, self.mask)
+        return [*parted(self.graph, of, reverse=reverse)]
+
+    def _main_terms(self, terms: Mapping[Term, Expr], line: set[str]) -> dict[Term, Expr]:
+        """Those of the main part of the state, and of what is on its line."""
+        part = self.layer.cell.output if self.line is None else self.line.symbol
+        names = {self.graph.made[part], *line}
+        return {
+            term: expr
+            for term, expr in terms.items()
+            if term.read.name == (part if term.read.before else term.read.name)
+            and (term.read.before or term.read.name in names)
+        }
+
+    def read(self, xs: Any, ys: Any, mask: Any = None, seed: float = 1.0) -> Reading:
+        """The numbers of all steps in the order in which the layer reads them."""
+        numbers = quiet(self._run, *self.given(xs, ys, mask), seed)
+        way = -1 if self.layer.reverse else 1
+
+        def in_order(named: Mapping[Any, Floats]) -> dict[Any, Floats]:
+            return {name: stack[::way] for name, stack in named.items()}
+
+        start = self.layer.initial_state(len(numbers["leaving"][0]))
+        stacks = Stacks(
+            in_order(numbers["values"]),
+            in_order(numbers["adjoints"]),
+            self.graph.made,
+            {part: zero.eval() for part, zero in flatten(start).items()},
+            numbers["x"][::way],
+            in_order(dict(zip(self._terms, numbers["terms"], strict=True))),
+            in_order(numbers["factors"]),
+            numbers["leaving"][::way],
+            numbers["last"],
+            None if mask is None else np.asarray(mask)[::way],
+        )
+        parts = Parts(*(stack[::way] for stack in numbers["parts"])) if numbers["parts"] else None
+        return Reading(float(numbers["loss"]), stacks, parts)
 
 
-def _stacked(steps: Mapping[str, Sequence[Floats]]) -> dict[str, Floats]:
-    return {name: np.stack(values) for name, values in steps.items()}
+class Looped(NamedTuple):
+    """A run of a model, and the loop of one of its layers."""
+
+    run: Run
+    loop: Loop
+
+
+def looped(model: Model, xs: Any, mask: Any = None, place: str | None = None) -> Looped:
+    """Run a model as the loops that train, and note that of a layer; the last one unless told."""
+    loops: dict[str, Loop] = {}
+    tape = Tape({}, short=True, loops=loops)
+    run = model.run(xs, mask=mask, tape=tape)
+    return Looped(run, loops[model.place() if place is None else place])
 
 
 def check_batch(model: Model, xs: NDArray[Any], ys: NDArray[Any]) -> None:
@@ -183,22 +251,3 @@ def loss_of(model: Model) -> Loss:
             f"({', '.join(TASKS)}); give its loss: loss=task.loss"
         )
     return TASKS[name](**model.task.get("settings", {})).loss
-
-
-def _outputs(cell: Anatomy, written: Written, adjoints: mg.Adjoints, loss: Expr) -> dict[str, Any]:
-    states = written.made
-    outputs: dict[str, Any] = {
-        "loss": loss,
-        "adjoints": {p: [adjoints[getattr(s, p)] for s in states] for p in states[0]._fields},
-        "split": [],
-        "factor": [],
-        "gates": {name: [values[name] for values in written.values] for name in cell.gates},
-    }
-    if cell.line is not None:
-        nodes = [getattr(s, cell.line.symbol) for s in (written.states[0], *states)]
-        over_time = line_over_time(nodes, loss)
-        parts = adjoints.splits(nodes[1:], over_time.detours)
-        # Around the detours is along the line.
-        outputs["split"] = [parts[n][::-1] for n in nodes[1:]]
-        outputs["factor"] = over_time.factors
-    return outputs

@@ -8,15 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lstm.gradient_flow.summary import CLOSED, OPEN, Flow, GateValues, Series
+from lstm.gradient_flow.advice import TOO_SMALL, advice, cancelled, explodes
+from lstm.gradient_flow.measured import Flow
+from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues
 from lstm.layers import subscript
+from minigrad.chains import Series
 
 TOLD = 0.1
 """Saturation is told from this share of a gate's values on."""
-TOO_SMALL = 1e-6
-"""A gradient that is smaller than this at t = 1 has vanished."""
-EXPLODED, GROWN = 1e3, 10.0
-"""One that is larger there than the first, and than so many times itself at t = T, explodes."""
 OFF = 0.5
 """Jumps are told where the median step, taken T - 1 times, misses t = 1 by more than so many
 decades."""
@@ -27,9 +26,13 @@ EVERY = "Each step has a loss of its own, so this is not how far back a gradient
 
 
 def diagnose(flow: Flow) -> list[str]:
-    """What the numbers mean, one sentence a finding, the main one first."""
+    """What the numbers mean, one sentence a finding: the main gradient, what to try for it, where
+    its terms cancel; the others; by which path it came; which gates are saturated."""
+    main, *others = map(describe, flow.ordered)
+    tries = [one.sentence for one in advice(flow)]
+    lost = [] if (sentence := cancelled(flow)) is None else [sentence]
     own_losses = [EVERY] if flow.read == "every" and flow.steps > 1 else []
-    return [*map(describe, flow.ordered), *own_losses, *path_words(flow)]
+    return [main, *tries, *lost, *others, *own_losses, *path_words(flow)]
 
 
 def path_words(flow: Flow) -> list[str]:
@@ -39,7 +42,7 @@ def path_words(flow: Flow) -> list[str]:
         split, share = flow.split, flow.split.share[0]
         words.append(
             f"At t=1, {share:.0%} of ∂L/∂{subscript(split.symbol, 1)} came along the line "
-            f"({split.product}) and {1 - share:.0%} through {flow.around}."
+            f"({split.product}) and {1 - share:.0%} through {flow.beside}."
         )
     return words + [_saturation(g) for g in flow.gates.values() if max(g.open, g.closed) >= TOLD]
 
@@ -67,7 +70,7 @@ def describe(series: Series) -> str:
         return (
             f"{name} vanishes: {pace}below {TOO_SMALL:g} from t={end} down, {norms[0]:.1e} at t=1."
         )
-    if series.first > EXPLODED and series.first > GROWN * series.last:
+    if explodes(series):
         return f"{name} explodes: {pace}{series.first:.1e} at t=1."
     return f"{arrives} ({pace.removesuffix(', ')})."
 

@@ -154,6 +154,8 @@ class Looped(NamedTuple):
     """The state that the next step reads."""
     values: Values
     """What it computes, by symbol, as the cell's `equations` give it."""
+    x: Expr
+    """What it reads, (B, I)."""
     xs: Expr
     """What all steps read, (T, B, I)."""
     outputs: Expr

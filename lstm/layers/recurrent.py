@@ -85,23 +85,20 @@ class Recurrent(Derived):
         if context.written_out:
             return self._written_out(params, xs, state, mask, streams, context)
 
-        noted: list[tuple[Any, Any, Any, Values]] = []
+        noted: list[tuple[Any, Any, Any, Values, Expr]] = []
 
         def step(state: Any, now: Tree) -> tuple[Any, Expr]:
             entering = _entering(state, now, context)
             values = self._equations(params, entering, now["x"], mask)
             made = self._made(values, entering, now)
             new = _kept(made, state, now)
-            noted.append((state, made, new, values))
+            noted.append((state, made, new, values, now["x"]))
             return new, self.cell.output_of(new)
 
         inputs = {"x": xs.each, **streams}
         last, hs = mg.scan(step, state, inputs, reverse=self.reverse, truncate=context.truncate)
         if context.tape is not None and context.tape.loops is not None:
-            ((before, made, new, values),) = noted
-            context.tape.loops[context.place] = Looped(
-                before, made, new, values, xs.stacked, hs, last
-            )
+            context.tape.loops[context.place] = Looped(*noted[0], xs.stacked, hs, last)
         return Steps(hs, self.cell.output_of(last)), last
 
     def _written_out(

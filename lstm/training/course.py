@@ -20,7 +20,7 @@ from lstm.store.checkpoint import Checkpoint
 from lstm.store.parts import as_text, build
 from lstm.tasks import Task
 from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Evaluation, Score
-from lstm.training.loop import next_step, trainer_of
+from lstm.training.loop import Watch, next_step, seen_by, trainer_of
 from lstm.training.settings import Settings
 from lstm.training.trainer import Report
 
@@ -61,7 +61,9 @@ class Course:
         settings: Settings,
         plan: Plan,
         optimizer: Optimizer | None,
+        watch: Watch | None = None,
     ) -> None:
+        self._seen = seen_by(watch, model, task)
         self.model, self.task, self.settings, self.plan = model, task, settings, plan
         self.trainer = trainer_of(model, task, settings, optimizer)
         self.state = self.trainer.state
@@ -92,7 +94,7 @@ class Course:
         every, last = self.plan.validate, self.settings.steps
         due = every and (self.state.steps + 1 == last or (self.state.steps + 1) % every == 0)
         before = (self.state.arrays(), self.state.streams_values()) if due else None
-        report = next_step(self.trainer, self.task, self.settings.batch)
+        report = next_step(self.trainer, self.task, self.settings.batch, self._seen)
         if before is None:
             return report, None
         try:

@@ -23,7 +23,7 @@ from lstm.tasks import Task
 from lstm.training.course import Course, Plan, plan_in, settings_in
 from lstm.training.evaluation import Score, evaluate
 from lstm.training.interruption import Interruption
-from lstm.training.loop import checked
+from lstm.training.loop import Watch, checked
 from lstm.training.metrics_file import MetricsFile
 from lstm.training.progress import Callback, after, shown
 from lstm.training.settings import Settings
@@ -78,6 +78,7 @@ def fit(
     force: bool = False,
     metrics: str | Path | None = None,
     callback: Callback | None = None,
+    watch: Watch | None = None,
     progress: bool | None = None,
 ) -> Fitted:
     """Train a model in place until its task is solved or the steps are done.
@@ -97,6 +98,8 @@ def fit(
     callback: is called with a Progress after each step; training ends where it returns True. A
         validation after the last step that was not due is told and may be the best one, but is not
         in the checkpoint: more steps go on as if it had not been.
+    watch: is called before each step with its number, the model, the task and the batch, such as
+        `lstm.FlowWatch(every=50)`, which records how the gradient flows.
     progress: whether to show a bar on standard error; by default where that is a terminal.
 
     The first Ctrl-C, SIGTERM or SIGHUP ends training after the step that is running; the state is
@@ -120,7 +123,8 @@ def fit(
     for name, (value, least) in counts.items():
         if value is not None:
             check_count(name, value, least)
-    course = _course(model, task, settings, optimizer, validate, patience, out if resume else None)
+    old = out if resume else None
+    course = _course(model, task, settings, optimizer, validate, patience, old, watch)
     reports, notes, saver = [], _notes(model, task), _Saver(course, out, save_every)
     with ExitStack() as stack:
         if metrics is not None:
@@ -213,14 +217,14 @@ def _course(
     validate: int | None,
     patience: int | None,
     resumed: str | Path | None,
+    watch: Watch | None,
 ) -> Course:
     """A training at its first step, or at that of the checkpoint."""
     if resumed is None:
         settings = checked(settings)
         every = max(1, settings.steps // 10) if validate is None else validate
-        return Course(
-            model, task, settings, Plan(every, patience, optimizer is not None), optimizer
-        )
+        plan = Plan(every, patience, optimizer is not None)
+        return Course(model, task, settings, plan, optimizer, watch)
     checkpoint = read_checkpoint(resumed)
     try:
         settings = _settings(settings, settings_in(checkpoint))
@@ -232,7 +236,7 @@ def _course(
             validate=plan.validate if validate is None else validate,
             patience=plan.patience if patience is None else patience,
         )
-        course = Course(model, task, settings, plan, optimizer)
+        course = Course(model, task, settings, plan, optimizer, watch)
         course.resume(checkpoint)
     except ConfigError as error:
         raise CheckpointError(f"cannot resume from {resumed}: {error}") from None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import minigrad as mg
 from lstm.errors import ConfigError
@@ -24,10 +24,18 @@ from lstm.training.streams import (
 )
 from lstm.training.trainer import Report, Trainer
 
+Watch: TypeAlias = Callable[[int, Model, Task, Sequence[Any]], None]
+"""What is called before a training step: with the number of steps before it, the model, the task
+and the batch that the step trains on."""
+Seen: TypeAlias = Callable[[int, Sequence[Any]], None]
 
-def train(model: Model, task: Task, settings: Settings | None = None) -> Iterator[Report]:
+
+def train(
+    model: Model, task: Task, settings: Settings | None = None, *, watch: Watch | None = None
+) -> Iterator[Report]:
     """Train in place on fresh batches; yields a report after each step, and trains as it is asked
     for them: `for report in train(model, task): ...`; `lstm.fit` does all that goes with it.
+    watch: is called before each step, such as `lstm.FlowWatch(every=50)`.
 
     Raises ConfigError, at once, for what is no task and for a task that does not fit the model.
 
@@ -38,12 +46,12 @@ def train(model: Model, task: Task, settings: Settings | None = None) -> Iterato
     [1, 2, 3]
     """
     check_fits(model, task)
-    settings = checked(settings)
+    settings, seen = checked(settings), seen_by(watch, model, task)
 
     def steps() -> Iterator[Report]:
         trainer = trainer_of(model, task, settings)
         for _ in range(settings.steps):
-            yield next_step(trainer, task, settings.batch)
+            yield next_step(trainer, task, settings.batch, seen)
 
     return steps()
 
@@ -89,12 +97,25 @@ def trainer_of(
     return trainer
 
 
-def next_step(trainer: Trainer, task: Task, batch: int) -> Report:
-    """A step on the next batch of the trainer's stream; a step that fails draws none."""
+def seen_by(watch: Watch | None, model: Model, task: Task) -> Seen | None:
+    """What `next_step` calls with a step's number and its batch."""
+    if watch is None:
+        return None
+    if not callable(watch):
+        raise ConfigError(f"watch= is such as lstm.FlowWatch(every=50), not {watch!r:.40}")
+    return lambda step, batch: watch(step, model, task, batch)
+
+
+def next_step(trainer: Trainer, task: Task, batch: int, seen: Seen | None = None) -> Report:
+    """A step on the next batch of the trainer's stream; a step that fails draws none. seen: is
+    called before it."""
     stream = trainer.state.streams["batches"]
     before = stream_values(stream)
     try:
-        return trainer.step(*task.batch_at(trainer.state.steps, stream, batch))
+        values = task.batch_at(trainer.state.steps, stream, batch)
+        if seen is not None:
+            seen(trainer.state.steps, values)
+        return trainer.step(*values)
     except Exception:
         put_stream(stream, before)
         raise

@@ -1,0 +1,154 @@
+"""Which step reaches which: itemised gradients ‖∂Lₜ/∂state_s‖, and the influence ‖∂yₜ/∂x_s‖.
+
+One sweep back for each step t, several at a time, in the loops that train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minigrad as mg
+from lstm.gradient_flow.steps import Floats
+from lstm.gradient_flow.tensors import Meter, looped
+from minigrad import Expr
+
+MOST = 256
+"""So many rows and columns there are at most."""
+_CHUNK = 2**23
+"""So many elements of adjoints are there at a time."""
+
+
+@dataclass(frozen=True)
+class StepMap:
+    """A number for each pair of steps, from t (rows) back to s (columns).
+
+    Of more than 256 steps, `rows` are 256 of them, the first and the last included, and a column
+    is a run of steps, of which there is the least number and the largest.
+    """
+
+    symbol: str
+    """What the number is: "‖∂Lₜ/∂C_s‖"."""
+    rows: tuple[int, ...]
+    """The steps t, counted from 1."""
+    columns: tuple[tuple[int, int], ...]
+    """The first and the last step s of each column."""
+    low: Floats
+    """(rows, columns)"""
+    high: Floats
+    """(rows, columns); `low` where each column is one step."""
+
+    @classmethod
+    def of(cls, symbol: str, rows: Sequence[int], norms: Floats) -> StepMap:
+        """From norms (rows, T).
+
+        >>> StepMap.of("‖∂Lₜ/∂h_s‖", [1], np.arange(512.0)[None]).columns[-1]
+        (511, 512)
+        """
+        steps = norms.shape[1]
+        edges = np.linspace(0, steps, min(steps, MOST) + 1).round().astype(int)
+        spans = list(pairwise(edges))
+        low, high = (
+            np.stack([pick(norms[:, a:b], axis=1) for a, b in spans], axis=1)
+            for pick in (np.min, np.max)
+        )
+        columns = tuple((int(a) + 1, int(b)) for a, b in spans)
+        return cls(symbol, tuple(t + 1 for t in rows), columns, low, high)
+
+
+def rows_of(steps: int) -> list[int]:
+    """Up to 256 of the steps 0 … steps - 1, evenly spaced, the first and the last included."""
+    return [int(t) for t in np.linspace(0, steps - 1, min(steps, MOST)).round()]
+
+
+def itemised(meter: Meter, batch: Sequence[Any], part: str) -> StepMap:
+    """‖∂Lₜ/∂state_s‖ for a loss at every step t, where s ≤ t (Cashman et al., "RNNbow:
+    visualizing learning via backpropagation gradients in recurrent neural networks", 2019).
+
+    Of a model that reads every step, Lₜ is the loss of step t alone; of one that reads the last,
+    what the loss were if the sequences ended at t. t and s count in the order of the layer.
+    """
+    whole = _every_step(meter)
+    run, loop = looped(whole, meter.xs, meter.mask, meter.place)
+    losses = mg.vmap(_loss_of_step(meter), in_axes=(0, 0 if _reads_every(meter) else None))(
+        run.output, meter.ys
+    )
+    steps = losses.shape[0]
+    place = mg.var("t", (), "int64")
+    adjoints = mg.adjoints(mg.sum(_unit(place, losses)))
+    norms = _norms(adjoints[getattr(loop.made, part)])
+    rows = rows_of(steps)
+    backwards = meter.layer.reverse
+    places = np.array([steps - 1 - t if backwards else t for t in rows])
+    numbers = _for_each(meter, batch, place, norms, places)
+    return StepMap.of(f"‖∂Lₜ/∂{part}_s‖", rows, numbers[:, ::-1] if backwards else numbers)
+
+
+def influence(meter: Meter, batch: Sequence[Any]) -> StepMap:
+    """‖∂yₜ/∂x_s‖ of the readout at every step t to what the model reads at step s, the connectivity
+    of Madsen ("Visualizing memorization in RNNs", Distill 2019), over all of y's elements; of
+    tokens, to what the embedding makes of them. t and s count as time does."""
+    whole = _every_step(meter)
+    places = whole.recurrent()
+    run, loop = looped(whole, meter.xs, meter.mask, next(iter(places)))
+    read = loop.xs if whole.layers.tokens else meter.xs
+    steps, _, width = run.output.shape
+    place = mg.var("t and element", (), "int64")
+    at = mg.permute_dims(run.output, (0, 2, 1))  # (T, O, B)
+    units = _unit(place, mg.reshape(at, (steps * width, -1)))
+    norms = _norms(mg.grad(mg.sum(units), read))
+    rows = rows_of(steps)
+    places = np.array([t * width + k for t in rows for k in range(width)])
+    numbers = _for_each(meter, batch, place, norms, places).astype(np.float64)
+    by_element = numbers.reshape(len(rows), width, steps)
+    return StepMap.of("‖∂yₜ/∂x_s‖", rows, np.sqrt(np.square(by_element).sum(axis=1)))
+
+
+def _unit(place: Expr, values: Expr) -> Expr:
+    """values (N, ...) with 0 everywhere but at one place."""
+    here = mg.arange(values.shape[0]) == place
+    here = mg.reshape(here, (-1, *[1] * (values.ndim - 1)))
+    return mg.where(mg.broadcast_to(here, values.shape), values, mg.zeros_like(values))
+
+
+def _every_step(meter: Meter) -> Any:
+    """The model with its readout at every step; its parameters are the same leaves."""
+    return replace(meter.model, readout=replace(meter.model.readout, read="every"))
+
+
+def _reads_every(meter: Meter) -> bool:
+    return bool(meter.model.readout.read == "every")
+
+
+def _loss_of_step(meter: Meter) -> Callable[[Expr, Expr], Expr]:
+    """The loss of one step's output and its target."""
+    if not _reads_every(meter):
+        return meter.loss
+    return lambda output, target: meter.loss(mg.expand_dims(output, 0), mg.expand_dims(target, 0))
+
+
+def _norms(stack: Expr) -> Expr:
+    """The norm of each step of a stack (T, B, F)."""
+    return mg.sqrt(mg.sum(mg.square(stack), axis=(1, 2)))
+
+
+def _for_each(
+    meter: Meter, batch: Sequence[Any], place: Expr, norms: Expr, places: NDArray[np.int64]
+) -> Floats:
+    """`norms` for each of some places, so many at a time that their adjoints have room."""
+    many = max(1, min(len(places), _CHUNK // max(meter.loop.outputs.size, 1)))
+    stack = mg.var("places", (many,), "int64")
+    every = mg.vmap(lambda one: mg.substitute(norms, {place: one}))(stack)
+    read = {*mg.free_variables(every)}
+    pairs = [(v, x) for v, x in zip(meter.inputs, batch, strict=True) if v in read]
+    run = mg.function([*(v for v, _ in pairs), stack], [every])
+    padding = np.zeros(-len(places) % many, np.int64)
+    parts = np.concatenate([places, padding]).reshape(-1, many)
+    with np.errstate(all="ignore"):
+        made = np.concatenate([run(*(x for _, x in pairs), part)[0] for part in parts])
+    return made[: len(places)]

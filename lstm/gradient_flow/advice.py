@@ -1,0 +1,133 @@
+"""What to try, with the measurement that suggests it. Every threshold is a constant here.
+
+Advice is read from arrays that a flow has anyway. Nothing here knows one cell from another: what a
+cell can be told is asked of it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm.cells import Gated
+from lstm.gradient_flow.measured import Flow
+from minigrad.chains import Series
+
+TOO_SMALL = 1e-6
+"""A gradient that is smaller than this at t = 1 has vanished."""
+EXPLODED, GROWN = 1e3, 10.0
+"""One that is larger there than the first, and than so many times itself at t = T, explodes."""
+CANCELS = 0.1
+"""The terms of a fan-in cancel where their sum is less than this share of their sizes."""
+DROWNED = 10.0
+"""The line's part of a gradient drowns where the rest is more than so many times as large."""
+
+
+class Advice(NamedTuple):
+    """A measurement, and what it suggests."""
+
+    finding: str
+    """In words, with its number."""
+    remedy: str
+    """What to try, as one would write it."""
+
+    @property
+    def sentence(self) -> str:
+        """Both.
+
+        >>> Advice("It explodes", "clip=1.0").sentence
+        'It explodes: try clip=1.0.'
+        """
+        return f"{self.finding}: try {self.remedy}."
+
+
+def vanishes(series: Series) -> bool:
+    """Whether a gradient is sound and does not arrive, or is too small there."""
+    return series.first < TOO_SMALL and any(series.norms) and all(map(math.isfinite, series.norms))
+
+
+def explodes(series: Series) -> bool:
+    """Whether a gradient is large at t = 1, and much larger than where it started."""
+    return math.isfinite(series.first) and series.first > max(EXPLODED, GROWN * series.last)
+
+
+def advice(flow: Flow) -> list[Advice]:
+    """What to try for the main gradient of a flow, the most pressing first; none for a flow of
+    numbers alone, and for a single step."""
+    if flow.source is None or flow.steps == 1:
+        return []
+    made = [_explosion(flow), _no_line(flow), _short_memory(flow), _drowned(flow)]
+    return [one for one in made if one is not None]
+
+
+def _explosion(flow: Flow) -> Advice | None:
+    series = flow.main
+    if not explodes(series):
+        return None
+    grown = math.log10(series.first) - math.log10(series.last) if series.last else math.inf
+    return Advice(
+        f"∂L/∂{series.symbol} grows by {grown:.1f} decades on its way back",
+        "clip=1.0, which bounds the norm of the whole gradient",
+    )
+
+
+def _no_line(flow: Flow) -> Advice | None:
+    if flow.split is not None or not vanishes(flow.main):
+        return None
+    return Advice(
+        "No part of the state comes back multiplied elementwise, so every step goes through all of "
+        "its weights",
+        "a cell that has a line, lstm.LSTM or lstm.GRU",
+    )
+
+
+def _short_memory(flow: Flow) -> Advice | None:
+    memory, split = flow.memory, flow.split
+    if memory is None or split is None or not vanishes(flow.main):
+        return None
+    steps = float(np.median(memory.measured))
+    if steps >= flow.steps:
+        return None
+    finding = (
+        f"A unit of {split.symbol} remembers {steps:.1f} steps (the median of 1 / (1 − "
+        f"{split.factor}); its bias promises {float(np.median(memory.promised)):.1f}), and the "
+        f"sequences have {flow.steps}"
+    )
+    cell = flow.source.meter.layer.cell if flow.source is not None else None
+    if isinstance(cell, Gated):
+        bias = math.log(max(flow.steps - 1, 2))
+        return Advice(finding, f"memory={flow.steps}, a bias of {bias:.1f} that keeps the line")
+    return Advice(finding, f"a bias by which a step keeps {1 - 1 / flow.steps:.3g} of it")
+
+
+def _drowned(flow: Flow) -> Advice | None:
+    split = flow.split
+    others = [symbol for symbol in flow.series if split is None or symbol != split.symbol]
+    if split is None or not others or not (0.0 < split.line.first < math.inf):
+        return None
+    ratio = split.gates.first / split.line.first
+    if not DROWNED < ratio < math.inf:
+        return None
+    cut = ", ".join(f'"{symbol}": 0.25' for symbol in others)
+    return Advice(
+        f"At t=1, {ratio:.0f} times as much comes through {flow.beside} as along the line",
+        f"detach={{{cut}}}, which cuts that way at a quarter of the steps (h-detach: Arpit et al. "
+        "2019)",
+    )
+
+
+def cancelled(flow: Flow) -> str | None:
+    """Where the terms of the main gradient's fan-in cancel most, if they do: what is small there
+    has not vanished."""
+    if flow.source is None:
+        return None
+    share = flow.main_cancellation
+    if not np.isfinite(share).any() or not np.nanmin(share) < CANCELS:
+        return None
+    t, least = int(np.nanargmin(share)) + 1, float(np.nanmin(share))
+    return (
+        f"At t={t} the terms of ∂L/∂{flow.main.symbol} cancel: their sum is {least:.1%} of their "
+        "sizes. What is small there has not vanished."
+    )

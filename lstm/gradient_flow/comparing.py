@@ -1,0 +1,96 @@
+"""Flows side by side, on one scale: cells, or one model before and after training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from lstm.errors import ConfigError
+from lstm.gradient_flow import words
+from lstm.gradient_flow.measured import Flow
+from lstm.gradient_flow.saving import Saved
+from minigrad.chains import Series
+from minigrad.display import Table
+from minigrad.drawing import Scale
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Comparison(Saved):
+    """What `lstm.compare` gives: flows by name, in the order in which they were given."""
+
+    flows: dict[str, Flow]
+
+    @property
+    def scale(self) -> Scale:
+        """The one colour scale of all their norms."""
+        return Scale.of(x for flow in self.flows.values() for s in flow.ordered for x in s.norms)
+
+    @property
+    def sentences(self) -> list[str]:
+        """How much more of the gradient reaches t = 1 in each than in the one before."""
+        return [words.compare(a, b) for a, b in pairwise(self.flows.values())]
+
+    def table(self) -> dict[str, list[Any]]:
+        """The norms of all of them by column, one row for each flow, step and part of the state;
+        `pandas.DataFrame` takes it."""
+        rows = [
+            (name, t, series.symbol, norm)
+            for name, flow in self.flows.items()
+            for series in flow.ordered
+            for t, norm in enumerate(series.norms, 1)
+        ]
+        return dict(
+            zip(("flow", "t", "part", "norm"), map(list, zip(*rows, strict=True)), strict=True)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The summaries of all of them, by name, as JSON values."""
+        return {name: flow.to_json() for name, flow in self.flows.items()}
+
+    def draw(self) -> Any:
+        """The picture of all of them on one scale. Raises RenderError."""
+        from lstm.figures import compare_flows  # pictures are loaded by those who draw
+
+        flows = {name: [replace(flow, title=name)] for name, flow in self.flows.items()}
+        return compare_flows(flows, scale=self.scale)
+
+    def _table(self) -> Table:
+        rows = [
+            (name, f"∂L/∂{s.symbol}", f"{s.first:.2e}", f"{s.last:.2e}", _step(s))
+            for name, flow in self.flows.items()
+            for s in flow.ordered
+        ]
+        heads = ("flow", "gradient", "at t=1", "at t=T", "median step")
+        return Table("Gradient flows side by side", rows, heads, self.sentences)
+
+
+def _step(series: Series) -> str:
+    return f"×{series.factor:.3g}" if series.factor == series.factor else ""
+
+
+def compare(*flows: Flow, names: Any = None) -> Comparison:
+    """Put flows side by side: cells on one batch, or a model before and after training.
+
+    names: one for each; else what their headings call them, with a number where two are called
+    alike. Raises ConfigError for fewer than two flows, and for names that are not one each.
+
+    >>> import numpy as np, lstm
+    >>> xs, ys = np.ones((20, 3, 2)), np.ones((3, 1))
+    >>> models = [lstm.Model.create(cell(2, 4), 1, seed=0) for cell in (lstm.RNN, lstm.LSTM)]
+    >>> both = lstm.compare(*[lstm.flow(model, xs, ys) for model in models])
+    >>> list(both.flows), len(both.sentences)
+    (['RNN', 'LSTM'], 1)
+    """
+    if len(flows) < 2 or not all(isinstance(flow, Flow) for flow in flows):
+        raise ConfigError("compare takes two flows or more, each of lstm.flow(model, xs, ys)")
+    given = [flow.heading for flow in flows] if names is None else [str(name) for name in names]
+    if len(given) != len(flows) or (names is not None and len({*given}) < len(given)):
+        raise ConfigError(f"names= are {len(flows)} different ones, one a flow, not {names!r:.80}")
+    counts = {name: given.count(name) for name in given}
+    seen: dict[str, int] = {}
+    unique = []
+    for name in given:
+        seen[name] = seen.get(name, 0) + 1
+        unique.append(f"{name} {seen[name]}" if counts[name] > 1 else name)
+    return Comparison(dict(zip(unique, flows, strict=True)))

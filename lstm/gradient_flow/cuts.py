@@ -1,0 +1,140 @@
+"""Knock-outs: what is left of the gradient where one route through a step is cut, computed anew.
+
+The gradient's way back through a layer is run once more for each cut, from what comes to the layer
+from above, which no cut in it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import numpy as np
+
+import minigrad as mg
+from lstm.gradient_flow.equations import Read, StepGraph, Term
+from lstm.gradient_flow.steps import Floats, Stacks, quiet
+from minigrad import Expr
+
+
+class Knockout(NamedTuple):
+    """What a cut changes of ∂L/∂state at one step."""
+
+    route: str
+    """What is cut, at every step: "f", all that comes back through f; "h → f", what f gives h."""
+    change: float
+    """‖gradient with the cut - gradient‖."""
+    left: float
+    """‖gradient with the cut‖."""
+    share: float
+    """change / ‖gradient‖."""
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """For each route and each step what `Knockout` says of it."""
+
+    routes: tuple[str, ...]
+    change: Floats
+    """(routes, T)"""
+    left: Floats
+    """(routes, T)"""
+    whole: Floats
+    """(T,): ‖gradient‖."""
+
+    def at(self, t: int) -> list[Knockout]:
+        """The routes at step t, 1 … T, the one that changes most first."""
+        change, left, whole = self.change[:, t - 1], self.left[:, t - 1], self.whole[t - 1]
+        with np.errstate(all="ignore"):
+            numbers = zip(self.routes, change, left, change / whole, strict=True)
+        made = [Knockout(name, float(c), float(n), float(s)) for name, c, n, s in numbers]
+        return sorted(made, key=lambda k: -np.nan_to_num(k.change, nan=np.inf))
+
+
+def cuttable(graph: StepGraph, terms: Sequence[Term]) -> dict[str, list[Term]]:
+    """What can be cut: all that comes back through a value, and each way from a value to the state
+    before; {route: the terms that it makes 0}."""
+    routes: dict[str, list[Term]] = {}
+    states = {*graph.made.values()}
+    for name in graph.nodes:
+        if name not in states:
+            routes[name] = [term for term in terms if term.reader == name]
+    for term in terms:
+        if term.read.before:
+            routes[f"{term.read.name} → {term.reader}"] = [term]
+    for part in graph.before:
+        routes[part] = [term for term in terms if term.read == Read(part, before=True)]
+    same: dict[frozenset[Term], str] = {}
+    for name in sorted(routes, key=len):  # cuts of the same terms are one: the shortest name
+        if routes[name]:
+            same.setdefault(frozenset(routes[name]), name)
+    return {name: routes[name] for name in same.values()}
+
+
+def cuts(graph: StepGraph, stacks: Stacks, part: str, output: str) -> Cuts:
+    """Cut each route of a layer by itself; what is left of the gradient towards a part.
+
+    Work and memory grow linearly with T, and with the number of routes.
+    """
+    terms = [Term(name, read) for name, of in graph.equations.items() for read in of.reads]
+    routes = cuttable(graph, terms)
+    keeps = np.array([[t not in cut for t in terms] for cut in routes.values()], graph.x.dtype)
+    arrays = [
+        *(stacks.values[name] for name in graph.nodes),
+        *(stacks.before[p] for p in graph.before),
+        stacks.x,
+        *(stacks.above(p, output) for p in graph.before),
+        stacks.counted,
+        stacks.adjoints[graph.made[part]],
+    ]
+    inputs = [mg.var(f"stack {k}", a.shape, a.dtype) for k, a in enumerate(arrays)]
+    weights = mg.var("weights", keeps.shape, keeps.dtype)
+    norms = mg.vmap(lambda w: _gone_back(graph, terms, part, w, inputs))(weights)
+    (numbers,) = quiet(mg.function([*inputs, weights], [norms]), *arrays, keeps)
+    whole = np.linalg.norm(arrays[-1].reshape(stacks.steps, -1).astype(np.float64), axis=1)
+    return Cuts(tuple(routes), numbers[..., 0], numbers[..., 1], whole)
+
+
+def _gone_back(
+    graph: StepGraph, terms: Sequence[Term], part: str, weights: Expr, inputs: Sequence[Expr]
+) -> Expr:
+    """(T, 2): at each step how far the gradient is from what it is without weights, and its norm;
+    weights: what of each term is let through."""
+    variables = [*graph.variables.values(), *graph.before.values(), graph.x]
+    weight = {term: weights[k] for k, term in enumerate(terms)}
+    parts = list(graph.before)
+
+    def step(after: list[Expr], now: list[Expr]) -> tuple[list[Expr], Expr]:
+        values, rest = now[: len(variables)], now[len(variables) :]
+        *above, counts, whole = rest
+        comes = [a + u for a, u in zip(after, above, strict=True)]
+        here = [mg.broadcast_to(mg.expand_dims(counts, 1), c.shape) for c in comes]
+        sums: dict[Read, Expr] = {
+            Read(graph.made[p], before=False): mg.where(h, c, mg.zeros_like(c))
+            for p, c, h in zip(parts, comes, here, strict=True)
+        }
+        for name in reversed(graph.nodes):
+            cotangent = sums.get(Read(name, before=False))
+            if cotangent is None:
+                continue
+            for read, term in graph.terms(name, cotangent).items():
+                passed = term * mg.astype(weight[Term(name, read)], term.dtype)
+                sums[read] = sums[read] + passed if read in sums else passed
+        got = sums[Read(graph.made[part], before=False)]
+        past = [
+            mg.where(h, sums.get(Read(p, before=True), mg.zeros_like(c)), c)
+            for p, c, h in zip(parts, comes, here, strict=True)
+        ]
+        back = mg.substitute([*past, got], dict(zip(variables, values, strict=True)))
+        got = back.pop()
+        return back, mg.stack([_norm(got - whole), _norm(got)])
+
+    start = [mg.zeros_like(graph.nodes[graph.made[p]]) for p in parts]
+    start = [mg.zeros(s.shape, s.dtype) for s in start]
+    _, norms = mg.scan(step, start, list(inputs), reverse=True)
+    return cast(Expr, norms)
+
+
+def _norm(x: Expr) -> Expr:
+    return mg.sqrt(mg.sum(mg.square(x)))

@@ -1,0 +1,301 @@
+"""A flow: what was measured of one batch, as arrays, as norms over time, and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstm.cells import Gate, Line
+from lstm.errors import ConfigError
+from lstm.gradient_flow import across, linear_maps, steps
+from lstm.gradient_flow.across import StepMap
+from lstm.gradient_flow.cuts import Cuts, Knockout, cuts
+from lstm.gradient_flow.linear_maps import Waterfall
+from lstm.gradient_flow.saving import Saved
+from lstm.gradient_flow.steps import Floats, Parts, Stacks
+from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Split
+from lstm.gradient_flow.tensors import Meter
+from lstm.plain_values import jsonable
+from minigrad.chains import Series, cancellation
+from minigrad.display import Table
+
+
+class Source(NamedTuple):
+    """Where a flow's arrays come from: what measured it, and the numbers of all steps."""
+
+    meter: Meter
+    batch: list[Any]
+    """The batch as the meter takes it."""
+    stacks: Stacks
+    line: Line | None
+    parts: Parts | None
+    gates: Mapping[str, Gate]
+
+
+class Memory(NamedTuple):
+    """The memory of each unit of the line in steps, (H,) each; infinite where nothing is lost."""
+
+    measured: Floats
+    """1 / (1 - f), where f is the geometric mean of the line's factor over steps and sequences."""
+    promised: Floats
+    """The same of the factor where state and input are 0: for a forget gate 1 + eᵇ."""
+
+
+class Saturation(NamedTuple):
+    """Of each unit of a gate, the share of its values over steps and sequences, (H,) each."""
+
+    open: Floats
+    """Above 0.9."""
+    closed: Floats
+    """Below 0.1."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Flow(Saved):
+    """What `lstm.flow` measures: how the gradient of one batch's loss flows back over T steps.
+
+    Arrays first: `adjoints`, `values`, `edges`, `line`, `around`, `factor`, `singular`,
+    `waterfalls`, `cancellation`, `knockouts`, `itemised`, `influence`, `saturation`, `memory`. What
+    costs more is computed when it is read, of the parameters as they are then, and kept. Then
+    norms: `series`, `split`, `gates`. Then sentences: `diagnosis`.
+
+    Everything runs over t = 1 … T in the order in which the layer reads, T first in arrays; B is
+    the batch, H the units. A gradient has the unit of the loss for each unit of what it is towards.
+    """
+
+    cell: str
+    steps: int
+    batch: int
+    dtype: str
+    loss: float
+    series: dict[str, Series]
+    """The norms of the gradient towards each part of the state, over the whole batch."""
+    split: Split | None
+    """The gradient towards the line in its two parts; None for a cell without a line."""
+    gates: dict[str, GateValues]
+    diagnosis: list[str]
+    title: str = ""
+    """What headings and sentences call the cell; `cell` where empty."""
+    output: str = ""
+    """The part of the state that leaves the cell; the first of `series` where empty."""
+    read: str = "last"
+    """What the loss is of: the "last" step, or "every" one; see `Readout`."""
+    source: Source | None = field(default=None, compare=False)
+    """What the arrays come from; None for a flow of numbers alone."""
+
+    # --- summaries -------------------------------------------------------------------------------
+
+    @property
+    def heading(self) -> str:
+        """What headings and sentences call the cell."""
+        return self.title or self.cell
+
+    @property
+    def main(self) -> Series:
+        """The gradient towards the state that is made to last: the line's, or else the output's."""
+        symbol = self.split.symbol if self.split else self.output
+        return self.series[symbol or next(iter(self.series))]
+
+    @property
+    def beside(self) -> str:
+        """What else than the line a gradient comes through: the other states, and the gates."""
+        line = self.main.symbol
+        others = [symbol for symbol in self.series if symbol != line] or [line]
+        return " and ".join([*others, *(["the gates"] if self.gates else [])])
+
+    @property
+    def ordered(self) -> list[Series]:
+        """All series, the main one first."""
+        return [self.main, *(s for s in self.series.values() if s is not self.main)]
+
+    # --- arrays ----------------------------------------------------------------------------------
+
+    @property
+    def _source(self) -> Source:
+        if self.source is None:
+            raise ConfigError("this flow is of numbers alone; lstm.flow(model, xs, ys) has arrays")
+        return self.source
+
+    @property
+    def _stacks(self) -> Stacks:
+        return self._source.stacks
+
+    @cached_property
+    def adjoints(self) -> dict[str, Floats]:
+        """{part of the state: ∂L/∂part at each step, (T, B, H)}, of the state that it made."""
+        stacks = self._stacks
+        return {part: stacks.adjoints[name] for part, name in stacks.made.items()}
+
+    @property
+    def values(self) -> dict[str, Floats]:
+        """{symbol: what each step computed, (T, B, H)}: states, gates, candidates."""
+        return self._stacks.values
+
+    @cached_property
+    def edges(self) -> dict[str, dict[str, Floats]]:
+        """{part: {what reads it: its term of ∂L/∂part, (T, B, H)}}; the terms sum to `adjoints`.
+        "y" is what leaves the layer: the loss, by the readout or the layers above."""
+        meter, stacks = self._source.meter, self._stacks
+        terms = steps.all_terms(meter.graph, stacks)
+        output = meter.layer.cell.output
+        return {part: steps.fan_in(stacks, terms, part, output) for part in stacks.made}
+
+    @property
+    def line(self) -> Floats | None:
+        """The gradient towards the line that came along it alone, (T, B, H); None without one."""
+        parts = self._source.parts
+        return None if parts is None else parts.line
+
+    @property
+    def around(self) -> Floats | None:
+        """The rest: each of its paths left the line at least once, (T, B, H)."""
+        parts = self._source.parts
+        return None if parts is None else parts.around
+
+    @property
+    def factor(self) -> Floats | None:
+        """What each step multiplies the line by, (T, B, H): f, or 1 − z; None without a line."""
+        line = self._source.line
+        name = None if line is None else self._stacks.made[line.symbol]
+        return None if name is None else self._stacks.factors[name]
+
+    @cached_property
+    def singular(self) -> Floats:
+        """The least and the largest singular value of each step's Jacobian ∂(state after) /
+        ∂(state before), over all sequences, (T, 2): they bound by what the norm of a gradient
+        towards the whole state changes in that step."""
+        return linear_maps.singular(self._source.meter.graph, self._stacks)
+
+    @cached_property
+    def waterfalls(self) -> dict[str, Waterfall]:
+        """{route: its waterfall}: which local derivative wins or loses how many powers of ten at
+        each step, (T - 1, links), along the line ("line") and through each gate."""
+        source, line = self._source, self.line
+        return linear_maps.waterfalls(source.meter.graph, source.stacks, source.line, line)
+
+    @property
+    def waterfall(self) -> Waterfall:
+        """That of the route by which most comes to t = 1."""
+        return max(self.waterfalls.values(), key=lambda w: np.nan_to_num(w.end, nan=-np.inf))
+
+    @cached_property
+    def cancellation(self) -> dict[str, Floats]:
+        """{part: ‖Σ terms‖ / Σ ‖term‖ of its fan-in at each step, (T,)}: 1 where all agree, near 0
+        where they cancel, NaN where nothing comes."""
+        return {part: cancellation([*fan.values()]) for part, fan in self.edges.items()}
+
+    @cached_property
+    def main_cancellation(self) -> Floats:
+        """`cancellation` of the main part of the state, which costs nothing more, (T,)."""
+        stacks, output = self._stacks, self._source.meter.layer.cell.output
+        return cancellation(
+            [*steps.fan_in(stacks, stacks.terms, self.main.symbol, output).values()]
+        )
+
+    @cached_property
+    def cuts(self) -> Cuts:
+        """What each route's cut changes of the main gradient, at every step."""
+        meter = self._source.meter
+        return cuts(meter.graph, self._stacks, self.main.symbol, meter.layer.cell.output)
+
+    def knockouts(self, at: int = 1) -> list[Knockout]:
+        """What is left of the main gradient at step `at` where one route is cut at all steps,
+        computed, the cut that changes most first. Raises ConfigError for a step that is not."""
+        if not 1 <= at <= self.steps:
+            raise ConfigError(f"at= is a step, 1 to {self.steps}, not {at!r:.40}")
+        return self.cuts.at(at)
+
+    @cached_property
+    def itemised(self) -> StepMap:
+        """‖∂Lₜ/∂state_s‖, for a loss at each step t, towards the main state at each step s ≤ t."""
+        return across.itemised(self._source.meter, self._source.batch, self.main.symbol)
+
+    @cached_property
+    def influence(self) -> StepMap:
+        """‖∂yₜ/∂x_s‖, of the readout at each step t to the input at each step s."""
+        return across.influence(self._source.meter, self._source.batch)
+
+    @cached_property
+    def saturation(self) -> dict[str, Saturation]:
+        """{gate: of each unit, the share of values that are saturated open, and closed}."""
+        counted = self._stacks.counted
+        return {
+            symbol: Saturation(
+                (self.values[symbol][counted] > OPEN).mean(axis=0),
+                (self.values[symbol][counted] < CLOSED).mean(axis=0),
+            )
+            for symbol in self._source.gates
+        }
+
+    @cached_property
+    def memory(self) -> Memory | None:
+        """The memory of each unit of the line, measured and as its bias promises, in steps; None
+        for a cell without a line."""
+        source, factor = self._source, self.factor
+        if source.line is None or factor is None:
+            return None
+        return Memory(
+            steps.remembered(factor, source.stacks.counted),
+            steps.promised(source.meter.graph, source.line.symbol),
+        )
+
+    # --- as files --------------------------------------------------------------------------------
+
+    def table(self) -> dict[str, Sequence[float]]:
+        """The numbers of each step by column, the first one t; `pandas.DataFrame` takes it."""
+        columns: dict[str, Sequence[float]] = {"t": list(range(1, self.steps + 1))}
+        for name, series in self.series.items():
+            columns[f"|dL/d{name}|"] = series.norms
+        if self.split is not None:
+            columns["along the line"] = self.split.line.norms
+            columns["through the gates"] = self.split.gates.norms
+            columns["the line's factor"] = self.split.keep
+        for name, gate in self.gates.items():
+            columns[f"mean {name}"] = gate.mean
+        return columns
+
+    def rows(self) -> tuple[list[str], list[list[float]]]:
+        """`table`, row by row: the heads of its columns, and the rows."""
+        columns = self.table()
+        return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
+
+    def to_json(self) -> dict[str, Any]:
+        """All summaries as JSON values; numbers that JSON lacks become "nan", "inf", "-inf"."""
+        plain: dict[str, Any] = jsonable(
+            {
+                name: _plain(value)
+                for name, value in self.__dict__.items()
+                if name in self.__dataclass_fields__ and name != "source"
+            }
+        )
+        return plain
+
+    def draw(self) -> Any:
+        """The picture of its curves and heat strips. Raises RenderError."""
+        from lstm.figures import compare_flows  # pictures are loaded by those who draw
+
+        return compare_flows({"": [self]}, f"{self.heading}: how the gradient flows back")
+
+    def _table(self) -> Table:
+        title = f"{self.heading}: how the gradient flows back through {self.steps} steps"
+        heads = ("gradient", "at t=1", f"at t={self.steps}", "median step")
+        rows = [_row(f"∂L/∂{s.symbol}", s) for s in self.ordered]
+        if self.split is not None:
+            rows.append(_row(f"  along the line ({self.split.product})", self.split.line))
+            rows.append(_row(f"  through {self.beside}", self.split.gates))
+        return Table(title, rows, heads, self.diagnosis)
+
+
+def _row(name: str, series: Series) -> tuple[str, str, str, str]:
+    factor = f"×{series.factor:.3g}" if series.factor == series.factor else ""
+    return name, f"{series.first:.2e}", f"{series.last:.2e}", factor
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(v) for name, v in value.items()}
+    return asdict(value) if isinstance(value, (Series, Split, GateValues)) else value

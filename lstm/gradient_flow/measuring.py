@@ -1,0 +1,125 @@
+"""The measurement: one batch through one model, and what came of it as a flow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lstm.cells import CELLS, Line
+from lstm.gradient_flow.measured import Flow, Source
+from lstm.gradient_flow.steps import Parts, Stacks
+from lstm.gradient_flow.summary import Split, gate_of, split_of
+from lstm.gradient_flow.tensors import (
+    LARGE_SEED,
+    Loss,
+    Meter,
+    Place,
+    check_batch,
+    loss_of,
+    without_padding,
+)
+from lstm.gradient_flow.words import diagnose
+from lstm.model import Model
+from minigrad.chains import series_of
+
+
+def flow(
+    model: Model,
+    xs: Any,
+    ys: Any,
+    loss: Loss | None = None,
+    *,
+    layer: int | str | None = None,
+    direction: str | None = None,
+    lengths: Any = None,
+    mask: Any = None,
+    line: str | None = None,
+) -> Flow:
+    """Measure how the gradient of the loss flows back over the steps of one batch.
+
+    xs is (T, B, I), time first, and ys (B, ...) what the model's task has for targets. loss is that
+    of the task that the model notes, unless given; for a task of your own, give `task.loss`.
+    layer, direction: the recurrent layer that is measured, as of `Model.place`: the last, forward,
+    unless given; steps are counted in the order in which it reads. lengths, mask: see `Model.run`;
+    steps at which all is padding are left out. line: the part of the state that is the line; the
+    one that comes back multiplied elementwise, unless given.
+
+    All is computed by the loops that train; work and memory grow linearly with T. Raises
+    ConfigError for data of a wrong shape, for a line that is none, and for a task that `lstm.TASKS`
+    does not have.
+
+    >>> import lstm, numpy as np
+    >>> model = lstm.Model.create(lstm.RNN(input_size=2, hidden_size=4), output_size=1, seed=0)
+    >>> measured = lstm.flow(model, np.ones((6, 3, 2)), np.ones((3, 1)))
+    >>> measured.steps, list(measured.series), measured.adjoints["h"].shape
+    (6, ['h'], (6, 3, 4))
+    """
+    xs_array, ys_array = np.asarray(xs), np.asarray(ys)
+    check_batch(model, xs_array, ys_array)
+    place = Place(layer, direction, lengths, mask)
+    xs_array, ys_array, counts = without_padding(model, xs_array, ys_array, place)
+    meter = Meter(
+        model, xs_array, ys_array, loss or loss_of(model), place, counts is not None, line
+    )
+    return measure(meter, xs_array, ys_array, counts)
+
+
+def measure(meter: Meter, xs: Any, ys: Any, mask: Any = None) -> Flow:
+    """A flow of one batch, of the shapes that the meter was made for."""
+    value, stacks, parts = meter.read(xs, ys, mask)
+    line, gates, output = meter.line, meter.gates, meter.layer.cell.output
+    larger, larger_parts = _enlarged(meter, (xs, ys, mask), stacks, parts)
+    made, cell = stacks.made, meter.layer.cell
+    kind = type(cell)
+    whole = Flow(
+        cell.name if CELLS.get(cell.name, kind) is kind else kind.__name__,  # none other has ours
+        stacks.steps,
+        stacks.x.shape[1],
+        meter.model.dtype,
+        value,
+        {
+            part: series_of(
+                part, stacks.adjoints[name], None if larger is None else larger.adjoints[name]
+            )
+            for part, name in made.items()
+        },
+        _split(line, stacks, parts, larger_parts, made),
+        {
+            symbol: gate_of(gate, stacks.values[symbol], stacks.counted)
+            for symbol, gate in gates.items()
+        },
+        [],
+        cell.heading,
+        output,
+        meter.model.readout.read,
+        Source(meter, meter.given(xs, ys, mask), stacks, line, parts, gates),
+    )
+    return replace(whole, diagnosis=diagnose(whole))
+
+
+def _split(
+    line: Line | None,
+    stacks: Stacks,
+    parts: Parts | None,
+    larger: Parts | None,
+    made: dict[str, str],
+) -> Split | None:
+    if line is None or parts is None:
+        return None
+    return split_of(line, parts, stacks.factors[made[line.symbol]], stacks.counted, larger)
+
+
+def _enlarged(
+    meter: Meter, batch: tuple[Any, Any, Any], stacks: Stacks, parts: Parts | None
+) -> tuple[Stacks | None, Parts | None]:
+    """Where something is zero that need not be, the same in float64 and of a much larger ∂L/∂L:
+    what is zero there too has a factor of zero."""
+    shown = [stacks.adjoints[name] for name in stacks.made.values()]
+    # At t = T nothing has left the line yet.
+    shown += [] if parts is None else [parts.line, parts.around[:-1]]
+    if all(step.any() for stack in shown for step in stack):
+        return None, None
+    _, larger, larger_parts = meter.wide().read(*batch, seed=LARGE_SEED)
+    return larger, larger_parts

@@ -1,0 +1,280 @@
+"""The numbers of one layer over its steps, and what the gradient is made of at each: the terms of
+its fan-ins, what came along the line and around it, the memory of the line's factors.
+
+All stacks (T, ...) are in the order in which the layer reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minigrad as mg
+from lstm.gradient_flow.equations import Read, StepGraph, Term, over_steps
+from minigrad import Expr
+
+Floats = NDArray[np.floating[Any]]
+Bools = NDArray[np.bool_]
+
+LEAVES = "y"
+"""What reads a state but no equation: the loss, by the readout or the layers above."""
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """The numbers of one layer on one batch; B sequences of T steps."""
+
+    values: dict[str, Floats]
+    """{value: (T, B, H)}, by the names of a `StepGraph`."""
+    adjoints: dict[str, Floats]
+    """{value: its ∂L/∂value, (T, B, H)}, of the state that each step makes, and of its line."""
+    made: dict[str, str]
+    """{part of the state: the value that is it after a step}."""
+    initial: dict[str, Floats]
+    """{part of the state: what it starts as, (B, H)}."""
+    x: Floats
+    """What each step reads, (T, B, I)."""
+    terms: dict[Term, Floats]
+    """What the main part of the state gets from each equation that reads it, (T, B, H): at the
+    index of the step that reads."""
+    factors: dict[str, Floats]
+    """{value on the line: what the step has multiplied the line by up to there, (T, B, H)}."""
+    leaving: Floats
+    """What comes back from above to what each step gives, (T, B, H)."""
+    last: dict[str, Floats]
+    """{part: what comes back to the state after all steps, (B, H)}."""
+    counts: Bools | None = None
+    """(T, B): which steps are no padding; None: all."""
+
+    @property
+    def steps(self) -> int:
+        """T"""
+        return len(self.x)
+
+    @cached_property
+    def counted(self) -> Bools:
+        """(T, B): which steps are no padding."""
+        return np.ones(self.x.shape[:2], np.bool_) if self.counts is None else self.counts
+
+    def rows(self, like: Floats) -> Bools:
+        """`counted` with axes for a stack (T, B, ...)."""
+        return np.asarray(self.counted.reshape(self.counted.shape + (1,) * (like.ndim - 2)))
+
+    @cached_property
+    def ends(self) -> Bools:
+        """(T, B): the last step of each sequence that is no padding."""
+        later = np.cumsum(self.counted[::-1], axis=0)[::-1]
+        return np.asarray(self.counted & (later == 1))
+
+    @cached_property
+    def before(self) -> dict[str, Floats]:
+        """{part of the state: what each step reads, (T, B, H)}."""
+        return {part: self._before(self.values[name], part) for part, name in self.made.items()}
+
+    def _before(self, made: Floats, part: str) -> Floats:
+        before = np.concatenate([self.initial[part][None], made[:-1]])
+        if self.counts is not None:
+            for t in range(1, len(before)):  # a step of padding leaves the state as it was
+                here = self.rows(made)[t - 1]
+                before[t] = np.where(here, before[t], before[t - 1])
+        return before
+
+    def above(self, part: str, output: str) -> Floats:
+        """What comes to a part of the state after each step from no equation, (T, B, H)."""
+        out = self.leaving.copy() if part == output else np.zeros_like(self.values[self.made[part]])
+        out[-1] += self.last[part]
+        return out
+
+
+def variables_of(graph: StepGraph, stacks: Stacks) -> tuple[dict[Expr, Expr], list[Floats]]:
+    """Variables of stacks for the variables of a step, and the numbers of these."""
+    arrays: dict[Expr, Floats] = {
+        graph.variables[name]: stacks.values[name] for name in graph.nodes
+    }
+    arrays |= {graph.before[part]: stacks.before[part] for part in graph.before}
+    arrays[graph.x] = stacks.x
+    made = {v: mg.var(f"stack {k}", a.shape, a.dtype) for k, (v, a) in enumerate(arrays.items())}
+    return made, list(arrays.values())
+
+
+def quiet(run: Any, *arrays: Any) -> Any:
+    """What a function gives, without warnings of what is not finite."""
+    with np.errstate(all="ignore"):
+        return run(*arrays)
+
+
+# --- fan-ins -------------------------------------------------------------------------------------
+
+
+def all_terms(graph: StepGraph, stacks: Stacks) -> dict[Term, Floats]:
+    """What each value gets from what reads it: at the index of the step that reads."""
+    variables, arrays = variables_of(graph, stacks)
+    known = {
+        name: mg.var(f"∂L/∂{name}", graph.nodes[name].shape, graph.nodes[name].dtype)
+        for name in stacks.adjoints
+    }
+    terms = graph.all_terms(known)
+    above = {
+        v: mg.var(f"all of {v.name}", (stacks.steps, *v.shape), v.dtype) for v in known.values()
+    }
+    every = over_steps([*terms.values()], variables | above)
+    run = mg.function([*variables.values(), *above.values()], every)
+    return dict(zip(terms, quiet(run, *arrays, *stacks.adjoints.values()), strict=True))
+
+
+def fan_in(
+    stacks: Stacks, terms: Mapping[Term, Floats], part: str, output: str
+) -> dict[str, Floats]:
+    """The terms of the adjoint of a part of the state, {what reads it: (T, B, H)}.
+
+    They sum to the adjoint at each step. What the loss reads, or the layers above, is "y". output:
+    the part that leaves the layer.
+    """
+    fan: dict[str, Floats] = {}
+    for (reader, read), term in terms.items():
+        if read == Read(stacks.made[part], before=False):
+            fan[reader] = fan.get(reader, 0.0) + term
+        elif read == Read(part, before=True):
+            after = np.concatenate([term[1:], np.zeros_like(term[:1])])
+            fan[reader] = fan.get(reader, 0.0) + _made(after, stacks)
+    return fan | {LEAVES: _made(stacks.above(part, output), stacks)}
+
+
+def _made(after: Floats, stacks: Stacks) -> Floats:
+    """What comes to the state after each step, as what comes to the one that the step made: past
+    padding it goes on to the last step that counts."""
+    if stacks.counts is None:
+        return after
+    result, running = np.zeros_like(after), np.zeros_like(after[0])
+    for t in reversed(range(len(after))):
+        running = running + after[t]
+        here = stacks.rows(after)[t]
+        result[t] = np.where(here, running, 0.0)
+        running = np.where(here, 0.0, running)
+    return result
+
+
+# --- the line ------------------------------------------------------------------------------------
+
+
+class Parts(NamedTuple):
+    """The gradient towards a line, (T, B, H) each; the two sum to the whole at every step."""
+
+    line: Any
+    around: Any
+
+
+@dataclass(frozen=True)
+class LineStacks:
+    """What the two parts of the gradient towards a line are made of: expressions (T, ...), in the
+    order of xs."""
+
+    part: str
+    adjoints: Mapping[str, Expr]
+    terms: Mapping[Term, Expr]
+    factors: Mapping[str, Expr]
+    above: Expr
+    """What comes to the state after each step from no equation, (T, B, H)."""
+    counts: Expr | None
+    """(T, B): which steps are no padding; None: all."""
+
+
+def parted(graph: StepGraph, of: LineStacks, *, reverse: bool) -> Parts:
+    """The gradient towards a line, in what came along it alone and what left it at least once.
+
+    At the end of each sequence all is the line's: how the last state reaches the loss is no way
+    around. From there it is times the factors of the steps. Neither part is a difference, so that
+    one far smaller than the other is as true. reverse: the layer reads from the last step on.
+    """
+    made, (own, *inner) = graph.made[of.part], of.factors
+    whole = of.adjoints[made]
+    none = mg.zeros(whole.shape, whole.dtype)
+    # With zoneout the last C is mixed for a step that is not there, and nothing comes to it: the
+    # way back along the line starts at what it is mixed of.
+    mixed = none
+    for name in inner:
+        mixed = mixed + of.factors[name] * _from_others(graph, of, Read(name, before=False), none)
+    stacks = {
+        "whole": whole,
+        "factor": of.factors[own],
+        "above": of.above,
+        "beside": _from_others(graph, of, Read(of.part, before=True), none),
+        "same": _from_others(graph, of, Read(made, before=False), none),
+        "mixed": mixed,
+        "counts": mg.ones(whole.shape[:2], bool) if of.counts is None else of.counts,
+    }
+    zero = mg.zeros(whole.shape[1:], whole.dtype)
+    start = (zero, zero, mg.zeros(whole.shape[1:2], bool))
+    _, parts = mg.scan(_part_step, start, stacks, reverse=not reverse)
+    return Parts(*parts)
+
+
+def _part_step(
+    after: tuple[Expr, Expr, Expr], now: dict[str, Expr]
+) -> tuple[tuple[Expr, Expr, Expr], tuple[Expr, Expr]]:
+    """One step back: what is there of both parts, and what goes on to the step before."""
+    along, passing, ended = after
+    zero = mg.zeros_like(along)
+
+    def rows(mask: Expr) -> Expr:
+        return mg.broadcast_to(mg.expand_dims(mask, 1), zero.shape)
+
+    here, end = rows(now["counts"]), rows(now["counts"] & ~ended)
+    passing = passing + now["above"]
+    line = mg.where(end, now["whole"], mg.where(here, along, zero))
+    around = mg.where(here & ~end, passing + now["same"], zero)
+    on = now["factor"] * line + mg.where(end, now["mixed"], zero)
+    by = now["factor"] * around + now["beside"] + mg.where(end, zero, now["mixed"])
+    after = (
+        mg.where(here, on, along),
+        mg.where(here, by, passing),
+        ended | now["counts"],
+    )
+    return after, (line, around)
+
+
+def _from_others(graph: StepGraph, of: LineStacks, read: Read, none: Expr) -> Expr:
+    """What comes to a value on the line, or to the state before, from values that are not on it."""
+    total = none
+    for (reader, what), term in of.terms.items():
+        if what != read:
+            continue
+        if reader not in of.factors:
+            total = total + term
+        elif not graph.is_pure(reader, of.part):
+            ratio = of.factors[reader]
+            if not read.before:
+                ratio = ratio / of.factors[read.name]
+            total = total + (term - ratio * of.adjoints[reader])
+    return total
+
+
+def promised(graph: StepGraph, part: str) -> Floats:
+    """The memory in steps that the biases promise each unit of a line, (H,): 1 / (1 - factor) of a
+    state and an input of 0. Of a forget gate that is 1 + eᵇ (Tallec & Ollivier 2018)."""
+    zeros = {v: mg.zeros_like(v) for v in (*graph.before.values(), graph.x)}
+    whole, *_ = graph.line_factors(part).values()
+    return _memory(mg.substitute(whole, zeros).eval()[0])
+
+
+def remembered(factors: Floats, counted: Bools) -> Floats:
+    """The memory in steps of each unit of a line, (H,): 1 / (1 - f), of the geometric mean f of
+    its factors (T, B, H) over the steps that count.
+
+    >>> remembered(np.full((5, 2, 1), 0.75), np.ones((5, 2), bool)).tolist()
+    [4.0]
+    """
+    with np.errstate(all="ignore"):
+        logs = np.log(np.abs(factors[counted].astype(np.float64)))
+    return _memory(np.exp(logs.mean(axis=0)))
+
+
+def _memory(kept: Floats) -> Floats:
+    with np.errstate(all="ignore"):
+        steps: Floats = np.where(kept < 1.0, 1.0 / (1.0 - kept), np.inf)
+    return steps

@@ -1,0 +1,83 @@
+"""Flows recorded while a model is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lstm.errors import check_count
+from lstm.gradient_flow.measured import Flow
+from lstm.gradient_flow.measuring import measure
+from lstm.gradient_flow.tensors import Meter, Place, without_padding
+from lstm.model import Model
+from lstm.tasks import Task
+from minigrad.display import ShownAsTable, Table
+
+
+class FlowWatch(ShownAsTable):
+    """Records flows during training: `lstm.train(model, task, watch=lstm.FlowWatch(every=50))`.
+
+    Before the first step, and then before every so many, it measures the batch that trains next, as
+    the model is: without dropout, from a state of zeros, over all of its steps. layer, direction,
+    line: as of `lstm.flow`. arrays: whether the flows keep their arrays; without, they are norms
+    and words, and small.
+
+    It is compiled once for each shape of batches. Raises ConfigError for an `every` below one.
+
+    >>> import lstm
+    >>> model = lstm.Model.create(lstm.RNN(input_size=2, hidden_size=4), output_size=1, seed=0)
+    >>> watch = FlowWatch(every=2)
+    >>> settings = lstm.Settings(steps=5)
+    >>> reports = list(lstm.train(model, lstm.Adding(length=5), settings, watch=watch))
+    >>> list(watch.flows), watch.flows[4].steps
+    ([0, 2, 4], 5)
+    """
+
+    def __init__(
+        self,
+        every: int = 50,
+        *,
+        layer: int | str | None = None,
+        direction: str | None = None,
+        line: str | None = None,
+        arrays: bool = False,
+    ) -> None:
+        self.every = check_count("every", every)
+        self.flows: dict[int, Flow] = {}
+        """{steps of training before it: the flow}."""
+        self._place, self._line, self._arrays = Place(layer, direction), line, arrays
+        self._meters: dict[Any, tuple[Model, Meter]] = {}
+
+    def __call__(self, step: int, model: Model, task: Task, batch: Sequence[Any]) -> None:
+        """What training calls with the batch of the step that comes after `step` of them."""
+        if step % self.every:
+            return
+        xs, ys, *ends = map(np.asarray, batch)
+        place = self._place
+        if task.padding is not None:
+            padding: dict[str, Any] = {task.padding: ends[0]}
+            place = place._replace(**padding)
+        xs, ys, mask = without_padding(model, xs, ys, place)
+        flow = measure(self._meter(model, task, xs, ys, mask), xs, ys, mask)
+        self.flows[step] = flow if self._arrays else replace(flow, source=None)
+
+    def _meter(self, model: Model, task: Task, xs: Any, ys: Any, mask: Any) -> Meter:
+        key = (id(model), xs.shape, ys.shape, mask is not None)
+        if key not in self._meters:
+            meter = Meter(model, xs, ys, task.loss, self._place, mask is not None, self._line)
+            self._meters[key] = model, meter  # which keeps the model, and so its id
+        return self._meters[key][1]
+
+    def __iter__(self) -> Iterator[tuple[int, Flow]]:
+        return iter(self.flows.items())
+
+    def _table(self) -> Table:
+        rows = [
+            (str(step), f"{flow.loss:.4g}", f"∂L/∂{flow.main.symbol}", f"{flow.main.first:.2e}")
+            for step, flow in self.flows.items()
+        ]
+        title = f"Gradient flow every {self.every} steps of training"
+        return Table(title, rows, ("step", "loss", "gradient", "at t=1"))
