@@ -114,137 +114,30 @@ def test_no_steps_and_one_step() -> None:
         assert _eval(adj.split("line", ["C"])[0], at).tolist() == [1.0] * length
 
 
-# --- what is told apart ------------------------------------------------------------------------
-
-
-def test_what_is_not_connected_is_zero_and_said_to_be_so() -> None:
+def test_a_node_that_is_carried_and_given_out_has_both_uses() -> None:
+    """h ← tanh(h · x), given out too: of each, the loop's own use is told."""
     made: dict[str, mg.Expr] = {}
 
-    def step(carry: Any, x: mg.Expr) -> Any:
-        a, n = carry
-        made.update(dead=mg.exp(x), stopped=mg.tanh(x), live=x * a, count=n + 1)
-        made["new"] = made["live"] + mg.stop_gradient(made["stopped"])
-        return (made["new"], made["count"]), made["dead"]
+    def step(h: mg.Expr, x: mg.Expr) -> Any:
+        made["h"] = mg.tanh(h * x)
+        return made["h"], (made["h"], 2.0 * made["h"])
 
-    (last, _), _ = mg.scan(step, (mg.var("a"), mg.const(0)), mg.var("x", (3,)))
-    adj = mg.adjoints(last)
-    assert adj.connected(made["live"]).tolist() == [True] * 3
-    for name in ("dead", "stopped", "count"):
-        assert adj.connected(made[name]).tolist() == [False] * 3, name
-        assert adj.get(made[name]) is None
-        assert adj[made[name]].eval().tolist() == [0, 0, 0]
-    assert _eval(adj.value(made["count"]), {"a": 1.0, "x": np.ones(3)}).tolist() == [1, 2, 3]
-    assert adj.value(made["count"]).dtype == np.int64
-
-
-def test_a_path_that_opens_late_is_told_step_by_step() -> None:
-    """b reaches y through a alone, a step later: of b's last value nothing is read."""
-    made: dict[str, mg.Expr] = {}
-
-    def step(carry: Any, x: mg.Expr) -> Any:
-        a, b = carry
-        made.update(a=a * b, b=b + x)
-        return (made["a"], made["b"]), None
-
-    (last, _), _ = mg.scan(step, (mg.var("a"), mg.var("b")), mg.var("x", (3,)))
-    adj = mg.adjoints(last)
-    assert adj.connected(made["a"]).tolist() == [True, True, True]
-    assert adj.connected(made["b"]).tolist() == [True, True, False]
-    assert adj.connected(mg.var("b")) is True
-
-
-@pytest.mark.parametrize("checkpoint", [None, 2, 3])
-def test_where_truncation_cuts_nothing_is_connected(checkpoint: int | None) -> None:
-    made: dict[str, mg.Expr] = {}
-
-    def step(c: mg.Expr, x: mg.Expr) -> Any:
-        made["new"] = mg.tanh(c) * x
-        return made["new"], None
-
-    x = mg.var("x", (5,))
-    last, _ = mg.scan(step, mg.var("c"), x, truncate=2, checkpoint=checkpoint)
-    adj = mg.adjoints(last)
-    # Steps 2 and 4 do not pass what comes back to their carry.
-    assert adj.connected(made["new"]).tolist() == [False] * 4 + [True]
-    assert adj.connected(mg.var("c")) is False
-
-
-def test_loops_of_one_step_are_told_apart_by_its_nodes_and_by_places() -> None:
-    made: list[mg.Expr] = []
-
-    def step(c: mg.Expr, x: mg.Expr) -> Any:
-        made.append((c * x).named("f"))
-        return made[-1], c
-
-    x = mg.var("x", (3,))
-    _first, ys = mg.scan(step, mg.const(1.0), x)
-    second, _ = mg.scan(step, mg.const(2.0), ys)
-    adj = mg.adjoints(second)
-    at = {"x": [2.0, 3.0, 5.0]}
-    # ys = 1, 2, 6; y = 2 · 1 · 2 · 6
-    assert _eval(adj.value(made[0]), at).tolist() == [2, 6, 30]
-    assert _eval(adj.value(made[1]), at).tolist() == [2, 4, 24]
-    assert _eval(adj[made[1]], at).tolist() == [12, 6, 1]
-    with pytest.raises(GraphError, match="the name 'f' is in 2 places"):
-        adj["f"]
-    assert [_eval(adj.value(p), at).tolist() for p in adj.places("f")] == [[2, 6, 30], [2, 4, 24]]
-    through, around = adj.split(mg.var("x", (3,)), [adj.places("f")[0]])
-    assert _eval(around, at).tolist() == [0, 0, 0]
-    assert_allclose(_eval(through, at), _eval(mg.grad(second, mg.var("x", (3,))), at))
-
-
-def test_loops_that_differ_in_their_results_only_have_one_adjoint() -> None:
-    made: list[mg.Expr] = []
-
-    def step(k: float, c: mg.Expr, x: mg.Expr) -> Any:
-        made.append(mg.tanh(c) * x)
-        return made[-1], k * made[-1]
-
-    x, c = mg.var("x", (3,)), mg.var("c")
-    (_, one), (_, two) = (mg.scan(lambda c, x, k=k: step(k, c, x), c, x) for k in (2.0, 3.0))
-    y = mg.sum(one * one) + mg.sum(two)
-    plain: list[mg.Expr] = []
-    now = c
-    for t in range(3):
-        now = mg.tanh(now) * x[t]
-        plain.append(now)
-    unrolled = mg.adjoints(mg.sum(sum(4.0 * p * p + 3.0 * p for p in plain)))
-    at = {"x": [0.4, 0.7, -0.2], "c": 0.9}
-    adj = mg.adjoints(y)
-    expected = [_eval(unrolled[p], at) for p in plain]
-    for node in made:
-        assert_allclose(_eval(adj[node], at), expected, rtol=1e-13)
-        total = _eval(sum(adj.edges(node).values()), at)
-        assert_allclose(total, expected, rtol=1e-13)
-
-
-def test_of_second_derivatives_too() -> None:
-    """y = (∂c₃/∂x₀)², c ← tanh(c · x): the node is in a loop, and in loops of its derivative."""
-    made: list[mg.Expr] = []
-
-    def step(c: mg.Expr, x: mg.Expr) -> Any:
-        made.append(mg.tanh(c * x))
-        return made[-1], None
-
-    x = mg.var("x", (3,))
-    last, _ = mg.scan(step, mg.const(0.9), x)
-    y = mg.sum(mg.grad(last, x) ** 2) + last
-    at = {"x": [0.4, 0.7, -0.2]}
-    # What is added to the node moves y as the adjoint says.
-    bump, eps = mg.var("bump", (3,)), 1e-6
-    moved, _ = mg.scan(
-        lambda c, x: (mg.tanh(c * x["x"]) + x["b"], None), mg.const(0.9), {"x": x, "b": bump}
-    )
-    y_moved = mg.sum(mg.grad(moved, x) ** 2) + moved
-    want = [
-        (y_moved.eval(at | {"bump": e}) - y_moved.eval(at | {"bump": -e})) / (2 * eps)
-        for e in eps * np.eye(3)
-    ]
-    assert_allclose(_eval(y, at), y_moved.eval(at | {"bump": np.zeros(3)}), rtol=1e-12)
-    adj = mg.adjoints(y)
-    # The loop of the value and the one that gives residuals too are one.
-    assert len(adj.places(made[0])) == 1
-    assert_allclose(_eval(adj[made[0]], at), want, rtol=1e-6)
+    x = mg.var("x", (2,))
+    last, (hs, doubled) = mg.scan(step, mg.const(0.5), x)
+    adj = mg.adjoints(5.0 * last + mg.sum(hs * [3.0, 7.0]) + mg.sum(doubled))
+    at = {"x": [0.4, 0.9]}
+    h0 = np.tanh(0.2)
+    slope = 0.9 * (1 - np.tanh(0.9 * h0) ** 2)
+    (loop,) = adj.places(made["h"])[0].loops
+    edges = {
+        (use is loop, position): _eval(term, at)
+        for (use, position), term in adj.edges(made["h"]).items()
+    }
+    assert edges.keys() == {(False, 1), (True, 0), (True, 1)}
+    assert_allclose(edges[True, 0], [slope * (5 + 7 + 2), 5])  # the next step, and the last carry
+    assert_allclose(edges[True, 1], [3, 7])
+    assert_allclose(edges[False, 1], [2, 2])
+    assert_allclose(_eval(adj[made["h"]], at), sum(edges.values()))
 
 
 # --- errors ------------------------------------------------------------------------------------

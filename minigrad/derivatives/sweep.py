@@ -148,10 +148,8 @@ class Sweep:
         order: Sequence[Expr],
         seeds: Seeds,
         wrt: Sequence[Expr] | None = None,
-        below: Mapping[Expr, Sequence[Place]] | None = None,
     ) -> None:
         self.order = order
-        self._below = below or {}
         self.terms: EdgeTerms = {}
         self.seeds = seeds
         self._active = active_nodes(order, wrt)
@@ -166,7 +164,7 @@ class Sweep:
         for node in reversed(self.order):
             if node in adjoint and node.args:
                 mark(node)
-                for i, term in self._passed_back(node, adjoint[node]):
+                for i, term in self._flowing(node, self._edge_terms(node, adjoint[node])):
                     self.terms[node, i] = term
                     _add_term(adjoint, node.args[i], term)
 
@@ -177,9 +175,8 @@ class Sweep:
                 _add_term(adjoint, node, cotangent)
         return adjoint
 
-    def _passed_back(self, node: Expr, cotangent: Expr) -> Iterator[tuple[int, Expr]]:
-        terms = edge_terms(cotangent, node, self._active, self._masked)
-        return self._flowing(node, terms)
+    def _edge_terms(self, node: Expr, cotangent: Expr) -> Terms:
+        return edge_terms(cotangent, node, self._active, self._masked)
 
     def _flowing(self, node: Expr, terms: Terms) -> Iterator[tuple[int, Expr]]:
         """What the arguments get through which a derivative flows, and which they are."""
@@ -201,8 +198,12 @@ class Sweep:
             parts = self.parts(node)
             if all(part is None for part in parts):
                 return None
-            self._reverse[node] = inside_of(node).back(parts, self._below.get(node, ()))
+            self._reverse[node] = inside_of(node).back(parts, self._gates_in(node))
         return self._reverse[node]
+
+    def _gates_in(self, node: Expr) -> Sequence[Place]:
+        """The places within a node at which the channel changes."""
+        return ()
 
 
 class Split(Sweep):
@@ -219,21 +220,20 @@ class Split(Sweep):
         seeds: Seeds,
         passed: Seeds,
         gates: Iterable[Place],
-        wrt: Sequence[Expr] | None = None,
         until: Iterable[Expr] | None = None,
     ) -> None:
         self._gates: set[Expr] = set()
-        below: dict[Expr, list[Place]] = {}
+        self._below: dict[Expr, list[Place]] = {}
         for place in gates:
             if place.loops:
                 inner = Place(place.loops[1:], place.node)
-                below.setdefault(place.loops[0], []).append(inner)
+                self._below.setdefault(place.loops[0], []).append(inner)
             else:
                 self._gates.add(place.node)
         self._until = set(order if until is None else until)
         self._passed: dict[Expr, Expr] = {}
         self._passed_seeds = passed
-        super().__init__(order, seeds, wrt, below)
+        super().__init__(order, seeds)
 
     def _run(self, mark: Callable[[Expr], None]) -> None:
         self._passed = self._started(self._passed_seeds)
@@ -258,10 +258,10 @@ class Split(Sweep):
         """What the arguments of a node get, by channels."""
         if node in self._below and (reverse := self.within(node)) is not None:
             return reverse.terms()
-        return [
-            () if ct is None else edge_terms(ct, node, self._active, self._masked)
-            for ct in self.parts(node)
-        ]
+        return [() if ct is None else self._edge_terms(node, ct) for ct in self.parts(node)]
+
+    def _gates_in(self, node: Expr) -> Sequence[Place]:
+        return self._below.get(node, ())
 
     def parts(self, node: Expr) -> list[Expr | None]:
         return [sums.get(node) for sums in self._channels]
@@ -295,7 +295,7 @@ def reach(
         if node not in joined:
             continue
         if node.op.inside is not None:
-            within[node], reached = inside_of(node).reach(results[node], known)
+            within[node], reached = inside_of(node).reach(results.get(node, ()), known)
             joined.update([node.args[i] for i in reached])
             continue
         joined.update([a for i, a in enumerate(node.args) if (node, i) in edges])
