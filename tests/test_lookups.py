@@ -8,11 +8,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import minigrad as mg
 from minigrad.graph.node import make
+from minigrad.loop.passes.lookups import add_up_sums
 from minigrad.ops.index import SCATTER
 
 TABLES = "multiply a table before it is read"
 SCATTERED = "add rows up before they are multiplied"
 WEIGHTS = "add rows up that looked-up rows meet"
+TOTALS = "sum rows that are added up from their sums"
 LOOKUPS = [TABLES, SCATTERED, WEIGHTS]
 T, B, V, I, H = 6, 3, 5, 32, 2  # noqa: E741
 
@@ -202,3 +204,52 @@ def test_a_product_of_a_looked_up_product_ends():
     e, w, u = rng.standard_normal((V, I)), rng.standard_normal((I, I)), rng.standard_normal((I, H))
     a, b = rng.integers(0, V, 10), rng.integers(0, 10, (4, 5))
     assert_allclose(f(a, b, e, w, u)[0], (e[a] @ w)[b].reshape(20, I) @ u, rtol=1e-12)
+
+
+def added_and_summed(total, index=None):
+    """Rows (4, 5, I) that are added up by an index, and what is summed of them, beside a loop."""
+    x = mg.var("x", (4, 5, I))
+    i = mg.var("i", (4, 5), "int64")
+    by = i if index is None else index(x, i)
+    added = make(SCATTER, (x, by), ((("a",), ("s", 0, I, 1)), (V, I)))
+    outputs = [added, total(x)]
+    f, plain = (mg.function([x, i], [*outputs, *more], simplify=bool(more))
+                for more in ([a_loop()], []))  # fmt: skip
+    rng = np.random.default_rng(2)
+    at = rng.standard_normal((4, 5, I)), rng.integers(0, V, (4, 5))
+    for a, b in zip(f(*at), plain(*at), strict=False):
+        assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+    return f, outputs, at[0]
+
+
+@pytest.mark.parametrize(
+    ("total", "expected"),
+    [
+        (lambda x: mg.sum(x, (0, 1)), lambda x: x.sum((0, 1))),
+        (lambda x: mg.sum(mg.sum(x[..., 3:9], 0), 0), lambda x: x[..., 3:9].sum((0, 1))),
+        (lambda x: mg.sum(mg.reshape(x, (20, I))[:, ::2], 0), lambda x: x[..., ::2].sum((0, 1))),
+        (lambda x: mg.sum(mg.reshape(x[..., 1:], (2, 10, I - 1)), (0, 1)), None),
+        (lambda x: mg.sum(mg.reshape(x, (40, I // 2)), 0), None),  # other rows
+        (lambda x: mg.sum(x[1:], (0, 1)), None),  # not all of them
+        (lambda x: mg.sum(x, (1, 2)), None),
+        (lambda x: mg.sum(x, 0), None),
+        (lambda x: mg.sum(x * 2, (0, 1)), None),
+    ],
+)
+def test_the_sum_of_rows_that_are_added_up_anyway(total, expected):
+    f, outputs, x = added_and_summed(total)
+    assert (TOTALS in f.rewritten) is (expected is not None)
+    if expected is not None:
+        once = add_up_sums(outputs)
+        (scatter,) = [n for n in mg.toposort(once) if n.op is SCATTER]
+        assert [n.args[0] for n in mg.toposort(once) if n.op.name == "sum"] == [scatter]
+        assert add_up_sums(once) == once
+        assert_allclose(mg.function(f.inputs, once[1])(x, np.zeros((4, 5), int)), expected(x))
+
+
+def test_rows_that_are_added_up_where_their_sum_says_are_summed_first():
+    def index(x, i):
+        return i + mg.astype(mg.sum(x, (0, 1))[0] > 1e9, "int64")
+
+    f, _, _ = added_and_summed(lambda x: mg.sum(x, (0, 1)), index)
+    assert TOTALS not in f.rewritten

@@ -68,7 +68,9 @@ OUTSIDE = "merge matmuls of one operand, outside"
 SLICES = "sum of slices to one concat"
 STOPS = "let go of stopped gradients"
 PADDING = {"simplify steps", "read inputs where they come from", "one mask for a sum"}
-LOOKUPS = {name for name in mg.LOOPS if "add rows up" in name or "table" in name}
+LOOKUPS = {
+    name for name in mg.LOOPS if "add rows up" in name or "table" in name or "added up" in name
+}
 
 
 def test_every_pass_fires_on_it_and_is_reported():

@@ -108,6 +108,10 @@ def test_letters_are_multiplied_once_each_over_padding_too():
     assert all(not y.type.is_float or y.shape == (B, 2 * H) for y in bodies(f)[1].ys)
 
 
+def read_twice(a, b):
+    return (a + b) * a * b
+
+
 def gathered(build):
     """A graph of a (2, 4), b (2, 4) and m (2, 1) before and after the pass, and both at values."""
     a, b, m = mg.var("a", (2, 4)), mg.var("b", (2, 4)), mg.var("m", (2, 1), "bool")
@@ -129,7 +133,7 @@ def gathered(build):
         # Nothing in common, sides that are no masks, and masks that are read elsewhere too.
         (lambda a, b, m: mg.where(m, a, 0.0) + mg.where(b > 0, b, 0.0), 2, 2),
         (lambda a, b, m: mg.where(m, a, b) + mg.where(m, b, a), 2, 2),
-        (lambda a, b, m: (mg.where(m, a, 0.0) + mg.where(m, b, 0.0)) * mg.where(m, a, 0.0), 2, 2),
+        (lambda a, b, m: read_twice(mg.where(m, a, 0.0), mg.where(m, b, 0.0)), 2, 2),
     ],
 )
 def test_masks_of_one_condition_are_one_in_a_sum(build, before, after):
@@ -260,23 +264,47 @@ def test_each_pass_leaves_what_it_made(run):
     assert all(a is b for a, b in zip(twice, once, strict=True))
 
 
-def test_a_mask_that_the_state_decides_stays_in_its_loop():
+@pytest.mark.parametrize("decided_by", ["an input", "the state"])
+def test_masks_that_steps_put_on_what_they_give_out(decided_by):
+    """Where the state decides, what is masked stays in its loop."""
     E, U, i = mg.var("E", (V, I)), mg.var("U", (I, I)), mg.var("i", (T, B), "int64")
+    every = mg.var("every", (T, B), "bool")
 
-    def step(h, x):
-        m = mg.broadcast_to(mg.sum(h, axis=1, keepdims=True) > 0, h.shape)
-        z = mg.where(m, mg.concat([h, x], 1)[:, I:], 0.0)
-        y = mg.where(m, mg.tanh(h) @ U, 0.0)
+    def step(h, now):
+        x, reads = now
+        m = mg.expand_dims(reads, axis=1) if decided_by == "an input" else h[:, :1] > 0
+        z = mg.where(mg.broadcast_to(m, (B, 2 * I)), mg.concat([h, x], 1), 0.0)
+        y = mg.where(mg.broadcast_to(m, h.shape), mg.tanh(h) @ U, 0.0)
         return mg.tanh(h + x), (y, z)
 
-    _, (rows, read) = mg.scan(step, mg.zeros((B, I)), E[i])
+    _, (rows, read) = mg.scan(step, mg.zeros((B, I)), (E[i], every))
     added = make(SCATTER, (rows, i), ((("a",), ("s", 0, I, 1)), (V, I)))
-    outputs = [added, mg.reshape(read, (T * B, I)).T @ mg.reshape(read, (T * B, I))]
-    f, plain = (mg.function([E, U, i], outputs, simplify=s) for s in (True, False))
-    assert SCATTERED not in f.rewritten
+    right = mg.var("right", (T * B, H))
+    outputs = [added, mg.reshape(read, (T * B, 2 * I)).T @ right]
+    inputs = [E, U, i, every, right]
+    f, plain = (mg.function(inputs, outputs, simplify=s) for s in (True, False))
+    fire = {SCATTERED, WEIGHTS} if decided_by == "an input" else set()
+    assert {SCATTERED, WEIGHTS} & {*f.rewritten} == fire
     rng = np.random.default_rng(4)
-    at = rng.standard_normal((V, I)), rng.standard_normal((I, I)), rng.integers(0, V, (T, B))
+    at = (
+        rng.standard_normal((V, I)), rng.standard_normal((I, I)), rng.integers(0, V, (T, B)),
+        rng.random((T, B)) < 0.6, rng.standard_normal((T * B, H)),
+    )  # fmt: skip
     same(f(*at), plain(*at))
+
+
+def test_masked_rows_beside_others():
+    leaves, _ = masked_rows()
+    c, G = mg.var("c", (4, 5, H)), mg.var("G", (20, H))
+    both = mg.concat([c, leaves[0][leaves[1]]], 2)
+    both = mg.reshape(mg.where(mg.broadcast_to(leaves[2], both.shape), both, 0.0), (20, H + I))
+    f = mg.function([*leaves, c, G], [both.T @ G, a_loop()])
+    assert WEIGHTS in f.rewritten
+    E, tokens, m, expected = values_of_rows()
+    rng = np.random.default_rng(4)
+    beside, g = rng.standard_normal((4, 5, H)), rng.standard_normal((20, H))
+    left = np.concatenate([np.where(m, beside, 0).reshape(20, H), expected], 1)
+    assert_allclose(f(E, tokens, m, beside, g)[0], left.T @ g, rtol=1e-12, atol=1e-14)
 
 
 # --- inputs that are given out ------------------------------------------------------------------

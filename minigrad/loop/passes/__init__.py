@@ -19,6 +19,7 @@ from minigrad.loop.passes.frame import Pass, change_loops, in_bodies
 from minigrad.loop.passes.lookups import (
     add_rows_first,
     add_rows_of_weights,
+    add_up_sums,
     multiply_tables,
 )
 from minigrad.loop.passes.masks import gather_masks
@@ -59,6 +60,7 @@ LOOPS: Mapping[str, Pass] = {
     "multiply a table before it is read": multiply_tables,
     "sum after the loop": sink_sums,
     "add rows up that looked-up rows meet": add_rows_of_weights,
+    "sum rows that are added up from their sums": add_up_sums,
     "drop what nobody reads, again": drop_unused,
     "cut a concat to what is read": cut_concats,
     "merge matmuls of one operand, outside": lambda outputs: merge_products(outputs, None),
