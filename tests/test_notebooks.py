@@ -1,4 +1,4 @@
-"""Notebooks, executed: what a bare name in a cell shows."""
+"""Notebooks, executed: what a bare name in a cell shows, and the examples."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "gradient_flow.ipynb"
 
 
 def executed(book: Any, folder: Path) -> list[Any]:
@@ -59,3 +61,26 @@ def test_a_bare_name_is_legible(tmp_path):
         shown = output.data[kind]
         assert [word for word in words if word not in html.unescape(shown)] == []
         assert "<script" not in shown
+
+
+def test_the_example_runs_says_what_is_so_and_is_kept_without_outputs(tmp_path):
+    book = nbformat.read(EXAMPLE, as_version=4)
+    nbformat.validate(book)
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert [cell.id for cell in book.cells] == [f"cell-{k}" for k in range(len(book.cells))]
+    shown = {}
+    for cell in executed(book, tmp_path):
+        *_, last = cell.source.splitlines()
+        assert [output.output_type for output in cell.outputs] == ["execute_result"]
+        shown[last] = cell.outputs[0].data
+    # "Along it a gradient meets the forget gate, and nothing else. The derivative says so."
+    slope = shown["mg.grad(mg.sum(C), C_before)"]
+    assert slope["text/latex"] == r"$\displaystyle f \quad \mathtt{float32(1,\ 16)}$"
+    # "... σ(1) = 0.73, which is gone in a few steps, too. A cell made for a task ... remember ..."
+    lines = shown["compared"]["text/plain"].splitlines()
+    first = {line.split("  ")[1]: float(line.split("∂L/∂")[1].split()[1])
+             for line in reversed(lines) if "∂L/∂" in line and line.startswith("  ")}  # fmt: skip
+    assert first["RNN"] < 1e-15 < first["LSTM, usual bias"] < 1e-6
+    assert first["LSTM, memory of 100"] > 1e-3
+    assert " 9" in shown["fitted"]["text/plain"].split("loss")[-1]  # 9x.x % correct
