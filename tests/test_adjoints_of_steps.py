@@ -198,6 +198,22 @@ def test_what_padding_holds_comes_back_nowhere() -> None:
         assert np.isfinite(_eval(part, at)).all()
 
 
+def test_at_steps_of_which_nobody_reads_the_result_nothing_comes_back() -> None:
+    """The log of step 0 is infinite, and so is its slope; what is read is step 1."""
+    made: dict[str, mg.Expr] = {}
+
+    def step(c: mg.Expr, x: mg.Expr) -> Any:
+        made["z"] = x * 2.0
+        return c, mg.log(made["z"])
+
+    _, ys = mg.scan(step, mg.const(0.0), mg.var("x", (2,)))
+    adj, at = mg.adjoints(ys[1]), {"x": [0.0, 4.0]}
+    assert _eval(adj[made["z"]], at).tolist() == [0, 0.125]
+    assert _eval(adj.edge(made["z"], 0), at).tolist() == [0, 0.25]
+    for part, want in zip(adj.split(made["z"], []), ([0, 0], [0, 0.125]), strict=True):
+        assert _eval(part, at).tolist() == want
+
+
 def test_a_body_of_which_the_derivative_is_stabilised_is_read_as_written() -> None:
     """log(sigmoid(z)) is -softplus(-z) where it is differentiated; its sigmoid is there to read."""
     made: dict[str, mg.Expr] = {}

@@ -161,3 +161,29 @@ def test_of_second_derivatives_too() -> None:
     # The loop of the value and the one that gives residuals too are one.
     assert len(adj.places(made[0])) == 1
     assert_allclose(_eval(adj[made[0]], at), want, rtol=1e-6)
+
+
+def test_the_same_steps_from_the_other_end_and_fewer_of_them_are_other_loops() -> None:
+    made: list[mg.Expr] = []
+
+    def step(c: mg.Expr, x: mg.Expr) -> Any:
+        made.append((c * x).named("f"))
+        return made[-1], made[-1]
+
+    x = mg.var("x", (3,))
+    ys = [mg.scan(step, mg.const(1.0), x, reverse=reverse)[1] for reverse in (False, True)]
+    adj, at = mg.adjoints(ys[0][1] + ys[1][1]), {"x": [2.0, 3.0, 5.0]}
+    assert adj.value(made[0]).eval(at).tolist() == [2, 6, 30]
+    assert adj.value(made[1]).eval(at).tolist() == [30, 15, 5]
+    assert adj[made[0]].eval(at).tolist() == [3, 1, 0]
+    assert adj[made[1]].eval(at).tolist() == [0, 1, 3]
+    assert len(adj.places("f")) == 2
+
+    def grow(c: mg.Expr, _: None) -> Any:
+        made.append(2.0 * c)
+        return made[-1], None
+
+    ends = [mg.scan(grow, mg.var("c"), length=length)[0] for length in (2, 3)]
+    adj = mg.adjoints(ends[0] + 10.0 * ends[1])
+    assert _eval(adj[made[2]], {"c": 1.0}).tolist() == [2, 1]
+    assert _eval(adj[made[3]], {"c": 1.0}).tolist() == [40, 20, 10]

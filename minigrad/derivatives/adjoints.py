@@ -30,7 +30,29 @@ Pick: TypeAlias = "Callable[[Sweep, Expr], list[Expr | None]]"
 
 
 class Adjoints:
-    """Every adjoint of one reverse sweep from y; see `adjoints`."""
+    """Every adjoint of one reverse sweep from y; see `adjoints`.
+
+    A node is given by itself, by its name (`named`), or by its place. What a step of `scan` made
+    stands for all steps of its loop: what is read of it is stacked over them, (T, ...), and over
+    those of the loops around, the outermost first; row t is of the step that reads xs[t]. It is
+    computed by the loops themselves, and nothing is unrolled. Raises GraphError for a name that no
+    node has, or several have, and for what a step made and its loop does not read.
+
+    >>> import minigrad as mg
+    >>> xs = mg.var("xs", (3,))
+    >>> def step(c, x):
+    ...     c = (x * c).named("kept") + (2 * c).named("added")
+    ...     return c.named("c"), None
+    >>> adj = mg.adjoints(mg.scan(step, mg.const(1.0), xs)[0])
+    >>> adj.value("c").eval({xs: [1, 2, 3]}), adj["c"].eval({xs: [1, 2, 3]})
+    (array([ 3., 12., 60.]), array([20.,  5.,  1.]))
+    >>> adj.edge("kept", 1).eval({xs: [1, 2, 3]})  # c's term of x * c
+    array([20., 10.,  3.])
+    >>> [part.eval({xs: [1, 2, 3]}) for part in adj.split("c", through=["added"])]
+    [array([14.,  2.,  0.]), array([6., 3., 1.])]
+    >>> adj.connected("c")
+    array([ True,  True,  True])
+    """
 
     def __init__(self, y: Expr, cotangent: Expr | None = None) -> None:
         self.y = y
@@ -52,9 +74,10 @@ class Adjoints:
         return Places([self.y])
 
     def places(self, what: What) -> list[Spot]:
-        """Where a node is, or all nodes of a name: what tells apart several of one name.
+        """Where a node is, or all nodes of a name, in order of the graph: maybe none.
 
-        Each place is taken in the place of a node by all that reads one.
+        Each is taken in the place of a node by all that reads one: it tells several of one name
+        apart.
         """
         return [what] if isinstance(what, Spot) else self._places.all(what)
 
