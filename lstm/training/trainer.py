@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, NamedTuple
-
-import numpy as np
 
 import minigrad as mg
 from lstm.errors import ConfigError, TrainingError
@@ -101,13 +100,13 @@ class Trainer:
         """One step on one batch. Raises TrainingError, which names the op where a NaN was born."""
         loss, norm, *outputs = self._run(*values)
         report = Report(self.state.steps, float(loss), float(norm), tuple(outputs))
-        if not np.isfinite([report.loss, report.grad_norm]).all():
+        if not (isfinite(report.loss) and isfinite(report.grad_norm)):
             raise self._failure(report, values)
         self._norms.append(report.grad_norm)
         return report
 
     def _failure(self, report: Report, values: Sequence[Any]) -> TrainingError:
-        what = "loss" if not np.isfinite(report.loss) else "gradient"
+        what = "loss" if not isfinite(report.loss) else "gradient"
         step = report.step + 1
         head = f"the {what} is not finite in step {step} of training, on batch {step}"
         params, norms = self.state.params, list(self._norms)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from minigrad.compile.plan import Plan
-from minigrad.graph.leaves import HostStorage, ParamCell
+from minigrad.graph.leaves import HostStorage
 from minigrad.types import Array
+
+
+def picker(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """A function from a sequence to its items at some places; faster than asking for each."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda items: [items[k] for k in places]
 
 
 class Params:
@@ -20,11 +28,16 @@ class Params:
         self._read = [(str(plan.nodes[slot].attrs[0]), cell) for slot, cell in plan.params]
         self._types = [(cell.type.shape, cell.type.dtype) for _, cell in plan.params]
         self._written = [(name, cell) for _, name, cell in plan.updates]
-        self._values = [(slot, slot in plan.copied) for slot, *_ in plan.updates]
+        slots = [slot for slot, *_ in plan.updates]
+        self._values = picker(slots)
+        self._shares = {k for k, slot in enumerate(slots) if slot in plan.copied}
 
     def load(self, slots: list[Any]) -> None:
         """Put the value of each into its slot. Raises GraphError where one is of another type."""
-        arrays = [cell.storage.load() for _, cell in self._read]
+        arrays = [
+            s.array if type(s := cell.storage) is HostStorage else s.load()
+            for _, cell in self._read
+        ]
         if not self._fit(arrays):
             for (name, cell), array in zip(self._read, arrays, strict=True):
                 cell.require_type(name, array)
@@ -35,13 +48,14 @@ class Params:
         """Write the next values. Raises GraphError, writing none, where one cannot be written."""
         if not self._written:
             return
-        values = [np.array(slots[s]) if shares else slots[s] for s, shares in self._values]
-        cells = [cell for _, cell in self._written]
-        if self._copied(cells, values):
+        values = self._values(slots)
+        if self._shares:
+            values = [np.array(v) if k in self._shares else v for k, v in enumerate(values)]
+        if self._copied(values):
             return
         for name, cell in self._written:
             cell.require_writable(name)
-        for cell, value in zip(cells, values, strict=True):
+        for (_, cell), value in zip(self._written, values, strict=True):
             # A storage of another kind may keep what it is given; buffers are written again.
             cell.storage.store(value if isinstance(cell.storage, HostStorage) else np.array(value))
 
@@ -53,6 +67,6 @@ class Params:
             for a, (shape, dtype) in zip(arrays, self._types, strict=True)
         )
 
-    def _copied(self, cells: Sequence[ParamCell], values: Sequence[Any]) -> bool:
+    def _copied(self, values: Sequence[Any]) -> bool:
         """Whether all values were written in a way that is faster than one after the other."""
         return False

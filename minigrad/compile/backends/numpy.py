@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.params import Params
+from minigrad.compile.params import Params, picker
 from minigrad.compile.plan import Plan, Step
 from minigrad.errors import NonFiniteError
 from minigrad.graph.node import Expr, describe
@@ -54,7 +54,7 @@ class _Compiled:
         for slot, array in plan.constants:
             self._template[slot] = array
         self._program = [
-            (call_of(s.node), s.args, s.node.attrs, s.slot, s.items, s.buffer, s.frees)
+            (call_of(s.node), picker(s.args), s.node.attrs, s.slot, s.items, s.buffer, s.frees)
             for s in plan.steps
         ]
         # NumPy is to keep quiet about infinities; machine code is, and is spared the 2 µs.
@@ -94,8 +94,8 @@ class _Compiled:
         k = 0
         try:
             with self._hush():
-                for k, (call, args, attrs, slot, items, buffer, frees) in enumerate(self._program):
-                    operands = [slots[a] for a in args]
+                for k, (call, pick, attrs, slot, items, buffer, frees) in enumerate(self._program):
+                    operands = pick(slots)
                     if buffer is None:
                         slots[slot] = call(*operands, *attrs)
                     elif isinstance(buffer, int):
@@ -103,8 +103,9 @@ class _Compiled:
                     else:
                         out = [None if b is None else buffers[b] for b in buffer]
                         slots[slot] = call(*operands, *attrs, out=out)
+                    whole = slots[slot]
                     for i, item in items:
-                        slots[item] = slots[slot][i]
+                        slots[item] = whole[i]
                     if self.check_finite:
                         _check_step(self.plan.steps[k], slots, operands)
                     for dead in frees:

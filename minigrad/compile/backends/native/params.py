@@ -8,7 +8,7 @@ from typing import Any
 from minigrad.compile.backends.native.arrays import Copies, Kinds
 from minigrad.compile.params import Params
 from minigrad.compile.plan import Plan
-from minigrad.graph.leaves import HostStorage, ParamCell
+from minigrad.graph.leaves import HostStorage
 from minigrad.types import Array
 
 
@@ -23,8 +23,8 @@ class NativeParams(Params):
     def _fit(self, arrays: Sequence[Array]) -> bool:
         return self._kinds.places(arrays) is not None or super()._fit(arrays)
 
-    def _copied(self, cells: Sequence[ParamCell], values: Sequence[Any]) -> bool:
-        storages = [cell.storage for cell in cells]
-        if any(type(s) is not HostStorage for s in storages):
-            return False
-        return self._copies.copied([s.load() for s in storages], values)
+    def _copied(self, values: Sequence[Any]) -> bool:
+        targets = [
+            s.array if type(s := cell.storage) is HostStorage else None for _, cell in self._written
+        ]
+        return self._copies.copied(targets, values)
