@@ -122,6 +122,14 @@ def test_no_parameter_of_matplotlib_is_changed() -> None:
     assert dict(mpl.rcParams) == before
 
 
+def test_a_figure_stays_as_it_was() -> None:
+    chart = _chart()
+    before = chart.figure.canvas, chart.figure.dpi, [c.get_gid() for c in chart.figure.axes]
+    assert chart.svg and chart.png and chart.pdf
+    assert (chart.figure.canvas, chart.figure.dpi, before[2]) == before
+    assert not [a for a in chart.figure.findobj() if (a.get_gid() or "").startswith("told")]
+
+
 def test_the_users_style_is_followed() -> None:
     with mpl.rc_context({"text.color": "#123456", "axes.facecolor": "#fedcba"}):
         svg = Chart(strips({"h": NORMS}).figure, title="", description="").svg
@@ -159,10 +167,10 @@ def test_a_notebook_shows_charts_and_axes() -> None:
 def test_a_chart_that_cannot_be_drawn_shows_why() -> None:
     chart = _chart()
 
-    def fail(*_args: object, **_options: object) -> None:
+    def fail(*_args: object) -> None:
         raise ValueError("no ink")
 
-    chart.figure.savefig = fail
+    chart.figure.draw = fail
     assert chart._repr_mimebundle_() == {"text/plain": "d\n(not drawn: ValueError('no ink'))"}
 
 

@@ -283,7 +283,7 @@ def test_a_band_runs_between_its_bounds() -> None:
     (area,) = ax.collections
     corners = {tuple(v) for v in area.get_paths()[0].vertices.tolist()}
     assert {(t + 1.0, row[t]) for t in range(3) for row in (low, high)} <= corners
-    assert (ax.get_xlim(), ax.get_ylim()) == ((0.5, 3.5), (0.0, 1.0))
+    assert (ax.get_xlim(), ax.get_ylim()) == ((0.5, 3.5), (-0.03, 1.03))
     assert ax.get_ylabel() == "f"
 
 

@@ -45,7 +45,7 @@ def cell_unrolled(
     """Draw the model over the first `steps` of xs (T, B, I), with every op and its gradient.
 
     The sequence is cut after `steps`, so that nothing is hidden: the loss is that of the cut one.
-    loss, lengths, mask: as in `measure`; steps at which all is padding are left out. limit: more
+    loss, lengths, mask: as in `lstm.flow`; steps at which all is padding are left out. limit: more
     ops than so many are refused; None draws any number.
     Raises ConfigError for no steps, for too many, and for data of a wrong shape.
 

@@ -61,7 +61,7 @@ def paths(
     flows: {title of a panel: flow}; the rest is as in `compare_flows`. Raises ValueError for a cell
     without a line.
     """
-    panels = {panel: _Panel(_path_curves(flow), _path_words(flow)) for panel, flow in flows.items()}
+    panels = {panel: _Panel(path_curves(flow), _path_words(flow)) for panel, flow in flows.items()}
     return _figure(title or "By which path the gradient came back", panels, scale, theme)
 
 
@@ -86,7 +86,8 @@ def _curve(label: str, series: Series, dash: Any = "solid") -> Curve:
     return Curve.of(label, series.norms, series.kinds, dash)
 
 
-def _path_curves(flow: Flow) -> list[Curve]:
+def path_curves(flow: Flow) -> list[Curve]:
+    """The main gradient and its two parts. Raises ValueError for a cell without a line."""
     if flow.split is None:
         raise ValueError(f"a cell of kind {flow.cell} has no cell line to split the gradient by")
     return [

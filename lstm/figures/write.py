@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm.figures.cell import cell_unrolled
+from lstm.figures.details import details
 from lstm.figures.files import draw_all, write_all
 from lstm.figures.flow import compare_flows, paths
 from lstm.figures.page import Section, flow_table, page
@@ -21,6 +22,7 @@ from lstm.figures.sections import (
     Pairs,
     caveats,
     cell_section,
+    details_section,
     findings,
     path_sections,
     results_section,
@@ -47,7 +49,7 @@ def write_demo(
 
     models: {name: (before training, after training)}, all of one task; xs (T, B, I) and ys are one
     batch to measure on. results: "baseline" and, under "models", the scores of each by its name,
-    as `lstm demo --json` prints them; scores that are missing are left out. flows: what `measure`
+    as `lstm demo --json` prints them; scores that are missing are left out. flows: what `lstm.flow`
     gave for these models, by the same names, where that is known.
     Files: index.html, compare, paths and cell as .svg and .png, and flow.csv. Each is there whole
     or not at all. Raises OutputError or RenderError.
@@ -109,10 +111,10 @@ def write_flow(
 ) -> list[Path]:
     """Write how the gradient of one batch flows through one model; returns the files' paths.
 
-    xs is (T, B, I); loss, lengths, mask: as in `measure`: for a task of your own, its `loss`. flow:
-    what `measure` gave for these, where that is known. Files: index.html, flow, cell and (where the
-    cell has a line) paths as .svg and .png, flow.csv and flow.json. Raises ConfigError, OutputError
-    or RenderError.
+    xs is (T, B, I); loss, lengths, mask: as in `lstm.flow`, for an own task its `loss`. flow:
+    what `lstm.flow` gave for these, where that is known. Files: index.html, flow, details, cell and
+    (where the cell has a line) paths as .svg and .png, flow.csv and flow.json. Raises ConfigError,
+    OutputError or RenderError.
     """
     flow = flow or flow_of(model, xs, ys, loss, lengths=lengths, mask=mask)
     name = flow.heading
@@ -120,12 +122,14 @@ def write_flow(
     figures: dict[str, Drawn] = {"flow": compare_flows({"": [flow]}, head)}
     if flow.split is not None:
         figures["paths"] = paths({"": flow}, _paths_title(flow))
+    figures["details"] = details(flow)
     figures["cell"] = cell_unrolled(model, xs, ys, loss=loss, lengths=lengths, mask=mask)
     pictures = draw_all(figures)
     sections = [
         Section("In words", points=flow.diagnosis),
         Section("Does the gradient reach step 1?", picture=pictures.svg["flow"]),
         *path_sections(pictures, flow),
+        details_section(pictures, flow),
         cell_section(pictures, flow),
         caveats([flow], model.cell),
         Section("All numbers", text=["Also in flow.csv."], folded=[flow_table(flow, name)]),

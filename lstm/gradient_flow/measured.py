@@ -131,6 +131,11 @@ class Flow(Saved):
         return {part: stacks.adjoints[name] for part, name in stacks.made.items()}
 
     @property
+    def inputs(self) -> Floats:
+        """What the layer reads at each step, (T, B, I)."""
+        return self._stacks.x
+
+    @property
     def values(self) -> dict[str, Floats]:
         """{symbol: what each step computed, (T, B, H)}: states, gates, candidates."""
         return self._stacks.values

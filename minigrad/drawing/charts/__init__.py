@@ -6,7 +6,7 @@ and matplotlib with it, when it is first asked for.
 
 from minigrad.drawing.charts.key import kinds_in, legend, legend_height
 from minigrad.drawing.charts.linear import band, bars, waterfall
-from minigrad.drawing.charts.looks import BINS, Curve, Rows, bins, decades, scale_of, ticks
+from minigrad.drawing.charts.looks import BINS, Curve, Floats, Rows, bins, decades, scale_of, ticks
 from minigrad.drawing.charts.maps import heat_map, triangle
 from minigrad.drawing.charts.series import curves, strip, strips
 from minigrad.drawing.charts.sheet import Chart, Sheet, Theme, drawn_in, style
@@ -15,6 +15,7 @@ __all__ = [
     "BINS",
     "Chart",
     "Curve",
+    "Floats",
     "Rows",
     "Sheet",
     "Theme",

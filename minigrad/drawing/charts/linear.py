@@ -19,6 +19,7 @@ from minigrad.errors import ShapeError
 
 _BAR = 0.62  # of a row's height
 _ROW = 24.0  # points
+_LEAST = 3  # rows there is room for, so that few bars are not fat
 
 
 def band(
@@ -54,7 +55,8 @@ def band(
     (drawn,) = ax.plot(steps, line, lw=1.4, color=ax.xaxis.label.get_color())
     ax.fill_between(steps, least, most, color=drawn.get_color(), alpha=0.25, lw=0)
     set_time(ax, len(rows[0]), "time step t")
-    ax.set_ylim(*limits)
+    air = 0.03 * (limits[1] - limits[0])  # so that a line at an end keeps its width
+    ax.set_ylim(limits[0] - air, limits[1] + air)
     ax.set_ylabel(plain(label, WIDEST), parse_math=False)
     ax.set_title(plain(title), parse_math=False)
     return ax
@@ -87,7 +89,7 @@ def bars(
     sound = np.where(np.isfinite(lengths), lengths, 0.0)
     _lay_rows(ax, labels, title, name)
     ax.barh(range(len(labels)), sound, height=_BAR, color=ax.xaxis.label.get_color())
-    ax.set_xlim(min(0.0, 1.25 * sound.min()), max(1.25 * sound.max(), 1e-300))
+    ax.set_xlim(min(0.0, 1.5 * sound.min()), max(1.5 * sound.max(), 1e-300))
     for k, (length, word) in enumerate(zip(sound, said, strict=True)):
         _write(ax, float(length), k, word)
     return ax
@@ -149,7 +151,7 @@ def _draw_links(ax: Axes, levels: Floats, sums: Floats) -> None:
 
 def _lay_rows(ax: Axes, labels: Sequence[str], title: str, name: str) -> None:
     """A row for each label, from the top, and room for words at the right."""
-    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.set_ylim(max(len(labels), _LEAST) - 0.4, -0.6)
     ax.set_yticks(range(len(labels)), [plain(x, WIDEST) for x in labels], parse_math=False)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(plain(name), parse_math=False)
@@ -160,11 +162,11 @@ def _set_log_axis(ax: Axes, levels: Floats) -> None:
     """An axis of exponents, which may lie far beyond what a float holds."""
     sound = levels[np.isfinite(levels)]
     lo, hi = (float(sound.min()), float(sound.max())) if sound.size else (-1.0, 0.0)
-    span = max(hi - lo, 1.0)
-    lo, hi = lo - 0.05 * span, hi + 0.25 * span
+    first, last = math.floor(lo), max(math.ceil(hi), math.floor(lo) + 1)
+    span = last - first
     every = next(n * 10**m for m in range(9) for n in (1, 2, 5) if span / (n * 10**m) <= 6)
-    exponents = range(math.ceil(lo / every) * every, math.floor(hi) + 1, every)
-    ax.set_xlim(lo, hi)
+    exponents = range(math.ceil(first / every) * every, last + 1, every)
+    ax.set_xlim(first - 0.05 * span, last + 0.25 * span)
     ax.set_xticks(list(exponents), [f"1e{e}" if e else "1" for e in exponents])
     ax.grid(True, axis="x")
     ax.set_axisbelow(True)

@@ -16,6 +16,9 @@ from typing import Any, Literal
 import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from minigrad.drawing.charts.looks import ticks
@@ -142,7 +145,7 @@ class Chart(Drawn):
         for k, artist in enumerate(told):
             artist.set_gid(f"told{k}")
         try:
-            svg = self._saved("svg", dpi=DPI, metadata={"Date": None, "Creator": None})
+            svg = self._saved("svg", metadata={"Date": None, "Creator": None})
         finally:
             for artist, name in named:
                 artist.set_gid(name)
@@ -163,7 +166,7 @@ class Chart(Drawn):
 
     def bitmap(self, dpi: float = DPI) -> bytes:
         """The picture as a PNG file of so many dots an inch."""
-        return self._saved("png", dpi=dpi)
+        return self._saved("png", dpi, metadata={"Software": None})
 
     @cached_property
     def pdf(self) -> bytes:
@@ -178,17 +181,28 @@ class Chart(Drawn):
             "pdf": lambda: self.pdf,
         }
 
-    def _saved(self, format: str, **options: Any) -> bytes:
-        """The figure in a format, the same each time."""
-        file = io.BytesIO()
+    def _saved(self, format: str, dpi: float = DPI, **options: Any) -> bytes:
+        """The figure in a format, the same each time, and itself as it was."""
+        # matplotlib's savefig draws it twice: once more to look at, which takes as long.
+        file, canvas, dots = io.BytesIO(), self.figure.canvas, self.figure.dpi
         same: Any = {"svg.fonttype": "none", "svg.hashsalt": self.prefix, "pdf.fonttype": 42}
         same["path.simplify"] = False  # each number is a point
-        with mpl.rc_context(same), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # a viewer may have it
-            self.figure.savefig(
-                file, format=format, facecolor=self.figure.get_facecolor(), **options
-            )
+        try:
+            self.figure.dpi = dpi
+            with mpl.rc_context(same), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Glyph .* missing")  # a viewer may have it
+                getattr(_CANVASES[format](self.figure), f"print_{format}")(file, **options)
+        finally:
+            self.figure.dpi = dots
+            self.figure.set_canvas(canvas)
         return file.getvalue()
+
+
+_CANVASES: dict[str, Any] = {
+    "svg": FigureCanvasSVG,
+    "png": FigureCanvasAgg,
+    "pdf": FigureCanvasPdf,
+}
 
 
 def _is_told(artist: Artist) -> bool:

@@ -1,0 +1,195 @@
+"""Each quantity of a flow as one chart on axes that are given, or on new ones; returns the axes.
+
+Nothing is measured here but by reading the flow's arrays, of which some are computed when read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from lstm.errors import ConfigError
+from lstm.figures.flow import flow_curves, path_curves
+from lstm.gradient_flow import Flow, StepMap
+from lstm.gradient_flow.steps import Floats
+from minigrad.drawing import Scale, charts
+
+MOST = 8
+"""So many knock-outs are drawn unless more are asked for."""
+
+
+def plot_norms(flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None) -> Axes:
+    """How much of the gradient reaches each step: a curve for each part of the state.
+
+    ax: axes to draw on; new ones unless given. scale: of the colours; share one to compare flows.
+
+    >>> import lstm
+    >>> model = lstm.Model.create(lstm.LSTM(2, 4), output_size=1, seed=0)
+    >>> flow = lstm.flow(model, np.ones((6, 3, 2)), np.ones((3, 1)))
+    >>> plot_norms(flow).get_xlabel()
+    '← the gradient flows back      time step t'
+    """
+    return charts.curves(flow_curves(flow), ax, scale=scale)
+
+
+def plot_paths(flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None) -> Axes:
+    """By which path it came: along the line, and around it. Raises ValueError without a line."""
+    return charts.curves(path_curves(flow), ax, scale=scale)
+
+
+def plot_units(
+    flow: Flow, part: str = "", ax: Axes | None = None, *, scale: Scale | None = None
+) -> Axes:
+    """‖∂L/∂part‖ of each unit at each step, over the batch. part: that made to last, unless given.
+
+    Raises ConfigError for another part.
+    """
+    name = _part(flow, part)
+    units = unit_curves(flow, name)
+    return charts.heat_map(
+        np.stack([unit.norms for unit in units]),
+        ax,
+        kinds=np.stack([unit.kinds for unit in units]),
+        scale=scale,
+        title=f"|∂L/∂{name}ₜ| of each unit",
+    )
+
+
+def unit_curves(flow: Flow, part: str) -> list[charts.Curve]:
+    """‖∂L/∂part‖ of each unit over the batch, with the kinds of its zeros."""
+    lost = [kind == "underflow" for kind in flow.series[part].kinds]
+    rows = _norms(flow.adjoints[part]).T
+    kinds = np.where((rows == 0.0) & lost, "underflow", "normal").tolist()
+    return [
+        charts.Curve.of(f"unit {k}", row, known)
+        for k, (row, known) in enumerate(zip(rows, kinds, strict=True), 1)
+    ]
+
+
+def plot_waterfall(
+    flow: Flow, route: str = "", ax: Axes | None = None, *, scale: Scale | None = None
+) -> Axes:
+    """How many powers of ten each local derivative wins or loses on the way from t = T to t = 1.
+
+    route: of `flow.waterfalls`, such as "line" or "f"; that by which most comes, unless given.
+    Raises ConfigError for another route.
+    """
+    falls = flow.waterfalls
+    if route and route not in falls:
+        raise ConfigError(f"no route {route!r:.40}; the routes are {', '.join(falls)}")
+    fall = falls[route] if route else flow.waterfall
+    way = "along the line" if fall.route == "line" else f"through {fall.route}"
+    return charts.waterfall(
+        fall.start,
+        fall.links,
+        fall.decades,
+        ax,
+        scale=scale,
+        ends=(f"∂L/∂{fall.part} at t={flow.steps}", "at t=1"),
+        title=f"Lost {way}, in powers of ten",
+    )
+
+
+def plot_knockouts(flow: Flow, at: int = 1, ax: Axes | None = None, *, most: int = MOST) -> Axes:
+    """What of the gradient at step `at` changes where one route is cut, the largest change first.
+
+    Raises ConfigError for a step that is not.
+    """
+    cuts = flow.knockouts(at)[:most]
+    main = flow.main.symbol
+    return charts.bars(
+        [cut.route for cut in cuts],
+        [cut.share for cut in cuts],
+        ax,
+        words=[f"{cut.share:.1%} ({cut.change:.1e})" for cut in cuts],
+        name=f"change of ∂L/∂{main} at t={at}, as a share of it",
+        title="Where a route is cut",
+    )
+
+
+def plot_cancellation(flow: Flow, part: str = "", ax: Axes | None = None) -> Axes:
+    """‖Σ terms‖ / Σ ‖term‖ where terms of ∂L/∂part meet: 1 where they agree, 0 where they cancel.
+
+    part: that made to last, unless given. Raises ConfigError for another part.
+    """
+    name = _part(flow, part)
+    shares = flow.main_cancellation if name == flow.main.symbol else flow.cancellation[name]
+    title = f"How far the terms of ∂L/∂{name} agree"
+    return charts.band(shares, ax, label="‖Σ‖ / Σ ‖·‖", title=title)
+
+
+def plot_gate(flow: Flow, symbol: str, ax: Axes | None = None) -> Axes:
+    """A gate over time: the mean over batch and units, between the least and the largest.
+
+    Raises ConfigError for another symbol.
+    """
+    if symbol not in flow.gates:
+        raise ConfigError(
+            f"no gate {symbol!r:.40}; the gates are {', '.join(flow.gates) or 'none'}"
+        )
+    gate = flow.gates[symbol]
+    words = f"{gate.name or 'gate'} {symbol}" + (f": 1 {gate.one}" if gate.one else "")
+    return charts.band(gate.mean, ax, low=gate.low, high=gate.high, label=symbol, title=words)
+
+
+def plot_itemised(flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None) -> Axes:
+    """‖∂Lₜ/∂state_s‖ for a loss at each step t and each step s before it: the triangle."""
+    return _plot_pairs(flow.itemised, ax, scale, ("back to step s", "the loss at step t"))
+
+
+def plot_influence(flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None) -> Axes:
+    """‖∂yₜ/∂x_s‖: how much the input at each step s moves the output at each step t."""
+    return _plot_pairs(flow.influence, ax, scale, ("the input at step s", "the output at step t"))
+
+
+def _plot_pairs(
+    pairs: StepMap, ax: Axes | None, scale: Scale | None, labels: tuple[str, str]
+) -> Axes:
+    return charts.triangle(
+        pairs.high,
+        ax,
+        low=pairs.low,
+        rows=pairs.rows,
+        columns=pairs.columns,
+        scale=scale,
+        labels=labels,
+        title=pairs.symbol,
+    )
+
+
+def plot_memory(flow: Flow, ax: Axes | None = None, *, most: int = 16) -> Axes:
+    """How many steps each unit of the line remembers, beside what its bias promises; the longest
+    first. Raises ConfigError for a cell without a line."""
+    memory = flow.memory
+    if memory is None:
+        raise ConfigError(f"a cell of kind {flow.cell} has no line whose memory could be measured")
+    order = np.argsort(-np.nan_to_num(memory.measured, posinf=np.inf), kind="stable")[:most]
+    return charts.bars(
+        [f"unit {k + 1}" for k in order],
+        memory.measured[order],
+        ax,
+        words=[f"{_steps(memory.measured[k])} ({_steps(memory.promised[k])})" for k in order],
+        name="steps remembered (and what the bias promises)",
+        title="Memory of the line",
+    )
+
+
+def _steps(count: float) -> str:
+    return f"{count:.3g}" if np.isfinite(count) else "all"
+
+
+def _part(flow: Flow, part: str) -> str:
+    if part and part not in flow.series:
+        raise ConfigError(
+            f"no part {part!r:.40}; the parts of the state are {', '.join(flow.series)}"
+        )
+    return part or flow.main.symbol
+
+
+def _norms(adjoints: Floats) -> Floats:
+    """The 2-norm of each unit over the batch, (T, H), without overflow on the way."""
+    sizes = np.abs(adjoints.astype(np.float64))
+    top = sizes.max(axis=1, keepdims=True)
+    unit = np.where((top > 0.0) & np.isfinite(top), top, 1.0)
+    norms: Floats = (unit * np.sqrt(np.square(sizes / unit).sum(axis=1, keepdims=True)))[:, 0]
+    return norms
