@@ -72,6 +72,19 @@ The gradient's way back
     Comparison      what it gives
     FlowWatch       records flows during training: `lstm.fit(..., watch=lstm.FlowWatch())`
 
+Charts of it: a flow, and axes to draw on (`ax=`), which they return
+
+    plot_norms         how much of the gradient reaches each step
+    plot_paths         by which path: along the line, and around it
+    plot_units         the same of each unit
+    plot_waterfall     which local derivative wins or loses how many powers of ten
+    plot_knockouts     what changes where a route is cut
+    plot_cancellation  how far the terms agree where they meet
+    plot_gate          a gate over time
+    plot_memory        how many steps each unit remembers
+    plot_itemised      from a loss at each step back to each step
+    plot_influence     from each input to each output
+
 Losses and metrics: expressions of predictions and targets
 
     mse                   the squared difference
@@ -169,6 +182,18 @@ from minigrad.graph.origin import library
 from minigrad.names import did_you_mean
 
 if TYPE_CHECKING:
+    from lstm.figures.plots import (
+        plot_cancellation,
+        plot_gate,
+        plot_influence,
+        plot_itemised,
+        plot_knockouts,
+        plot_memory,
+        plot_norms,
+        plot_paths,
+        plot_units,
+        plot_waterfall,
+    )
     from lstm.gradient_flow import Comparison, Flow, FlowWatch, compare, flow
 
 __all__ = [
@@ -239,12 +264,34 @@ __all__ = [
     "optim",
     "padded",
     "perplexity",
+    "plot_cancellation",
+    "plot_gate",
+    "plot_influence",
+    "plot_itemised",
+    "plot_knockouts",
+    "plot_memory",
+    "plot_norms",
+    "plot_paths",
+    "plot_units",
+    "plot_waterfall",
     "train",
 ]
 
 library(__file__)
 
 _MEASURED = ("Comparison", "Flow", "FlowWatch", "compare", "flow")
+_PLOTS = (
+    "plot_cancellation",
+    "plot_gate",
+    "plot_influence",
+    "plot_itemised",
+    "plot_knockouts",
+    "plot_memory",
+    "plot_norms",
+    "plot_paths",
+    "plot_units",
+    "plot_waterfall",
+)
 _FOUND = {kind.__name__: kind for kind in (*CELLS.values(), *LAYERS.values(), *TASKS.values())}
 
 
@@ -259,5 +306,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
             return _FOUND[name]
         if name in _MEASURED:  # loaded by those who measure: importing lstm stays quick
             return getattr(import_module("lstm.gradient_flow"), name)
+        if name in _PLOTS:  # and matplotlib by those who plot
+            return getattr(import_module("lstm.figures.plots"), name)
         hint = "" if name.startswith("_") else did_you_mean(name, [*__all__, *_FOUND])
         raise AttributeError(f"module 'lstm' has no attribute {name!r}{hint}")

@@ -10,14 +10,27 @@ from lstm.figures.cell import cell_unrolled
 from lstm.figures.files import flow_csv
 
 if TYPE_CHECKING:
+    from lstm.figures.details import flow_details
     from lstm.figures.flow import compare_flows, paths
+    from lstm.figures.plots import plot_norms
     from lstm.figures.write import write_demo, write_flow
 
-__all__ = ["cell_unrolled", "compare_flows", "flow_csv", "paths", "write_demo", "write_flow"]
+__all__ = [
+    "cell_unrolled",
+    "compare_flows",
+    "flow_csv",
+    "flow_details",
+    "paths",
+    "plot_norms",
+    "write_demo",
+    "write_flow",
+]
 
 _LATER = {
     "compare_flows": "lstm.figures.flow",
+    "flow_details": "lstm.figures.details",
     "paths": "lstm.figures.flow",
+    "plot_norms": "lstm.figures.plots",
     "write_demo": "lstm.figures.write",
     "write_flow": "lstm.figures.write",
 }

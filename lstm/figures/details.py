@@ -27,7 +27,7 @@ _INPUTS = 4
 """Of more features than so many their norm is drawn."""
 
 
-def details(flow: Flow, *, theme: Theme = "auto", sequence: int = 0) -> Chart:
+def flow_details(flow: Flow, *, theme: Theme = "auto", sequence: int = 0) -> Chart:
     """Where the gradient is lost, which routes carry it, which units, and what the gates do.
 
     Beside the gates stand the inputs of one sequence of the batch. theme: as in `compare_flows`.
@@ -35,7 +35,7 @@ def details(flow: Flow, *, theme: Theme = "auto", sequence: int = 0) -> Chart:
     >>> import lstm
     >>> model = lstm.Model.create(lstm.LSTM(2, 4), output_size=1, seed=0)
     >>> flow = lstm.flow(model, np.ones((6, 3, 2)), np.ones((3, 1)))
-    >>> len(details(flow).figure.axes)
+    >>> len(flow_details(flow).figure.axes)
     10
     """
     head = f"{flow.heading}: what happens on the way back"

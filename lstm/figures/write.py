@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lstm.figures.cell import cell_unrolled
-from lstm.figures.details import details
+from lstm.figures.details import flow_details
 from lstm.figures.files import draw_all, write_all
 from lstm.figures.flow import compare_flows, paths
 from lstm.figures.page import Section, flow_table, page
@@ -122,7 +122,7 @@ def write_flow(
     figures: dict[str, Drawn] = {"flow": compare_flows({"": [flow]}, head)}
     if flow.split is not None:
         figures["paths"] = paths({"": flow}, _paths_title(flow))
-    figures["details"] = details(flow)
+    figures["details"] = flow_details(flow)
     figures["cell"] = cell_unrolled(model, xs, ys, loss=loss, lengths=lengths, mask=mask)
     pictures = draw_all(figures)
     sections = [

@@ -279,6 +279,12 @@ class Flow(Saved):
         )
         return plain
 
+    def plot(self, ax: Any = None) -> Any:
+        """Its curves on axes of matplotlib, new ones unless given; returns the axes."""
+        from lstm.figures import plot_norms  # charts are loaded by those who plot
+
+        return plot_norms(self, ax)
+
     def draw(self) -> Any:
         """The picture of its curves and heat strips. Raises RenderError."""
         from lstm.figures import compare_flows  # pictures are loaded by those who draw

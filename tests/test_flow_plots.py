@@ -1,0 +1,216 @@
+"""Charts of a flow: what is drawn against its arrays, which other tests hold against the graph."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from test_chart_maps import color_at
+
+import lstm
+from lstm.figures import flow_details
+from lstm.tasks import Adding
+from minigrad.drawing import Scale
+from minigrad.drawing.charts import Chart
+from minigrad.drawing.charts.marks import Stretches
+
+STEPS = 12
+SCALE = Scale(-12.0, 0.0)
+
+
+def _flow(kind: type[lstm.Cell] = lstm.LSTM, seed: int = 0):
+    xs, ys = Adding(length=STEPS).batch(np.random.default_rng(seed), 5)
+    return lstm.flow(lstm.Model.create(kind(2, 4, "float64"), 1, seed), xs, ys)
+
+
+@pytest.fixture(scope="module")
+def flow():
+    return _flow()
+
+
+def _points(ax) -> dict[str, dict[int, float]]:
+    """{label: {t: norm}} of the curves, as their stretches' corners and hints say."""
+    shown: dict[str, dict[int, float]] = {}
+    for lines in (a for a in ax.collections if isinstance(a, Stretches)):
+        for hint, path in zip(lines.hints, lines.get_segments(), strict=True):
+            for t, norm in path[1:-1]:
+                shown.setdefault(hint.rpartition(": t=")[0], {})[round(t)] = norm
+    return shown
+
+
+def _color(size: float) -> str:
+    return SCALE.style(size).color
+
+
+def test_curves_are_the_norms(flow) -> None:
+    for ax in (lstm.plot_norms(flow), flow.plot()):
+        shown = _points(ax)
+        assert set(shown) == {"LSTM  |∂L/∂Cₜ|", "LSTM  |∂L/∂hₜ|"}
+        for part in "Ch":
+            norms = [np.linalg.norm(step) for step in flow.adjoints[part]]
+            drawn = shown[f"LSTM  |∂L/∂{part}ₜ|"]
+            assert [drawn[t] for t in range(1, STEPS + 1)] == pytest.approx(norms)
+
+
+def test_paths_are_the_parts(flow) -> None:
+    shown = _points(lstm.plot_paths(flow))
+    for label, part in (
+        ("along the line (∏ f)", flow.line),
+        ("through h and the gates", flow.around),
+    ):
+        norms = [np.linalg.norm(step) for step in part]
+        for t, norm in shown[label].items():
+            if norms[t - 1] > 0.0:
+                assert norm == pytest.approx(norms[t - 1])
+        assert set(shown[label]) == set(range(1, STEPS + 1))
+    with pytest.raises(ValueError, match="no cell line"):
+        lstm.plot_paths(_flow(lstm.RNN))
+
+
+@pytest.mark.parametrize("part", ["", "h"])
+def test_units_are_norms_over_the_batch(flow, part: str) -> None:
+    ax = lstm.plot_units(flow, part, scale=SCALE)
+    adjoints = flow.adjoints[part or "C"]
+    for t in range(STEPS):
+        for unit in range(4):
+            norm = float(np.sqrt(sum(x * x for x in adjoints[t, :, unit])))
+            assert color_at(ax, t + 1, unit + 1) == _color(norm), (t, unit)
+    assert ax.get_title("left") or ax.get_title("center")
+    with pytest.raises(lstm.ConfigError, match="no part 'q'; the parts of the state are h, C"):
+        lstm.plot_units(flow, "q")
+
+
+def test_a_unit_that_underflows_with_its_step_says_so() -> None:
+    flow = _flow()
+    from dataclasses import replace
+
+    series = replace(flow.series["C"], kinds=["underflow"] * STEPS)
+    flow = replace(flow, series={**flow.series, "C": series})
+    flow.__dict__["adjoints"] = {"C": np.zeros((STEPS, 5, 4)), "h": flow.adjoints["h"]}
+    ax = lstm.plot_units(flow, scale=SCALE)
+    (lines,) = [a for a in ax.collections if isinstance(a, Stretches)]
+    assert len(lines.hints) == 4
+    assert all("underflow" in hint for hint in lines.hints)
+
+
+@pytest.mark.parametrize("route", ["line", "f", "i", "o", "C̃"])
+def test_a_waterfall_ends_where_its_links_bring_it(flow, route: str) -> None:
+    fall = flow.waterfalls[route]
+    ax = lstm.plot_waterfall(flow, route, scale=SCALE)
+    labels = [t.get_text() for t in ax.get_yticklabels()]
+    assert labels == [f"∂L/∂{fall.part} at t={STEPS}", *fall.links, "at t=1"]
+    at = fall.start
+    for k, bar in enumerate(ax.patches):
+        lost = sum(fall.decades[:, k])
+        assert (bar.get_x(), bar.get_width()) == pytest.approx((at, lost))
+        at += lost
+    assert len(ax.patches) == len(fall.links)
+    assert ax.texts[-1].get_text() == f"{10**at:.3g}"
+    assert ax.texts[0].get_text() == f"{10**fall.start:.3g}"
+    with pytest.raises(lstm.ConfigError, match="no route 'q'; the routes are line"):
+        lstm.plot_waterfall(flow, "q")
+
+
+def test_the_waterfall_is_of_the_route_by_which_most_comes(flow) -> None:
+    ends = {name: fall.end for name, fall in flow.waterfalls.items()}
+    most = max(ends, key=lambda name: ends[name] if ends[name] == ends[name] else -math.inf)
+    ax = lstm.plot_waterfall(flow)
+    assert [t.get_text() for t in ax.get_yticklabels()][1:-1] == list(flow.waterfalls[most].links)
+
+
+@pytest.mark.parametrize("at", [1, 7])
+def test_knock_outs_are_ranked_and_of_their_step(flow, at: int) -> None:
+    ax = lstm.plot_knockouts(flow, at)
+    cuts = flow.cuts
+    whole = np.linalg.norm(flow.adjoints["C"][at - 1])
+    shares = dict(zip(cuts.routes, cuts.change[:, at - 1] / whole, strict=True))
+    labels = [t.get_text() for t in ax.get_yticklabels()]
+    assert len(labels) == min(8, len(shares))
+    widths = [bar.get_width() for bar in ax.patches]
+    assert widths == pytest.approx([shares[name] for name in labels])
+    assert widths == sorted(widths, reverse=True)
+    words = [f"{shares[n]:.1%} ({shares[n] * whole:.1e})" for n in labels]
+    assert [t.get_text() for t in ax.texts] == words
+    assert f"at t={at}" in ax.get_xlabel()
+    assert len(lstm.plot_knockouts(flow, most=2).patches) == 2
+    with pytest.raises(lstm.ConfigError, match="at= is a step"):
+        lstm.plot_knockouts(flow, 0)
+
+
+@pytest.mark.parametrize("part", ["", "h"])
+def test_cancellation_is_the_sum_beside_its_terms(flow, part: str) -> None:
+    (line,) = lstm.plot_cancellation(flow, part).lines
+    terms = [*flow.edges[part or "C"].values()]
+    for t, shown in zip(*line.get_data(), strict=True):
+        each = [term[round(t) - 1] for term in terms]
+        beside = sum(np.linalg.norm(term) for term in each)
+        assert shown == pytest.approx(np.linalg.norm(sum(each)) / beside, rel=1e-6)
+
+
+@pytest.mark.parametrize("symbol", ["f", "i", "o"])
+def test_a_gate_is_its_values(flow, symbol: str) -> None:
+    ax = lstm.plot_gate(flow, symbol)
+    values = flow.values[symbol].reshape(STEPS, -1)
+    assert ax.lines[0].get_ydata() == pytest.approx(values.mean(axis=1))
+    corners = {(x, round(y, 9)) for x, y in ax.collections[0].get_paths()[0].vertices.tolist()}
+    for t, row in enumerate(values, 1):
+        assert {(t, round(row.min(), 9)), (t, round(row.max(), 9))} <= corners
+    assert ax.get_ylabel() == symbol
+    with pytest.raises(lstm.ConfigError, match="no gate 'q'; the gates are f, i, o"):
+        lstm.plot_gate(flow, "q")
+
+
+@pytest.mark.parametrize("kind", ["itemised", "influence"])
+def test_triangles_hold_each_pair_of_steps(flow, kind: str) -> None:
+    draw = {"itemised": lstm.plot_itemised, "influence": lstm.plot_influence}[kind]
+    ax, pairs = draw(flow, scale=SCALE), getattr(flow, kind)
+    for row, t in enumerate(pairs.rows):
+        for column in range(STEPS):
+            wanted = _color(pairs.high[row, column]) if column < t else None
+            assert color_at(ax, column + 1, t) == wanted, (t, column)
+    assert (
+        ax.get_ylabel()
+        == {"itemised": "the loss at step t", "influence": "the output at step t"}[kind]
+    )
+
+
+def test_memory_is_ranked_beside_its_promise(flow) -> None:
+    ax = lstm.plot_memory(flow)
+    labels = [t.get_text() for t in ax.get_yticklabels()]
+    memory = flow.memory
+    order = sorted(range(4), key=lambda k: -memory.measured[k])
+    assert labels == [f"unit {k + 1}" for k in order]
+    assert [p.get_width() for p in ax.patches] == pytest.approx(memory.measured[order])
+    first = f"{memory.measured[order[0]]:.3g} ({memory.promised[order[0]]:.3g})"
+    assert ax.texts[0].get_text() == first
+    with pytest.raises(lstm.ConfigError, match="has no line"):
+        lstm.plot_memory(_flow(lstm.RNN))
+
+
+@pytest.mark.parametrize("kind", [lstm.LSTM, lstm.RNN, lstm.GRU])
+def test_details_hold_every_chart_and_the_inputs_of_the_sequence(kind) -> None:
+    flow = _flow(kind)
+    figure = flow_details(flow, sequence=2).figure
+    titles = [ax.get_title("left") for ax in figure.axes]
+    assert titles[1] == "Where a route is cut"
+    assert sum(title.startswith("input x[") for title in titles) == 2
+    assert all(any(f" {s}" in title for title in titles) for s in flow.gates)
+    for k in (0, 1):
+        (ax,) = [a for a in figure.axes if a.get_title("left").startswith(f"input x[{k}]")]
+        assert ax.lines[0].get_ydata() == pytest.approx(flow.inputs[:, 2, k])
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_drawn_lies_within_the_picture(flow, theme) -> None:
+    chart = flow_details(flow, theme=theme)
+    figure = chart.figure
+    figure.draw_without_rendering()
+    width, height = figure.bbox.size
+    for ax in figure.axes:  # with its labels, numbers and words
+        box = ax.get_tightbbox()
+        assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height, ax.get_title()
+    boxes = [ax.get_tightbbox() for ax in figure.axes]
+    for k, one in enumerate(boxes):  # and none lies on another
+        assert not any(one.padded(-3).overlaps(other.padded(-3)) for other in boxes[:k])
+    assert isinstance(chart, Chart)
