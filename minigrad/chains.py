@@ -17,7 +17,7 @@ import numpy as np
 from minigrad.compile.evaluate import eval
 from minigrad.derivatives.adjoints import Adjoints
 from minigrad.derivatives.sweep import Sweep
-from minigrad.display import ShownAsTable, Table
+from minigrad.display import ShownAsTable, Table, in_a_line
 from minigrad.drawing.amount import kind_of, norm
 from minigrad.drawing.theme import Kind
 from minigrad.errors import GraphError
@@ -43,6 +43,9 @@ class Series:
     symbol: str
     norms: list[float]
     kinds: list[Kind]
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
     @property
     def first(self) -> float:
@@ -105,6 +108,9 @@ class Jump(NamedTuple):
     start: int
     end: int
     factor: float
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
 
 def series_of(symbol: str, steps: Array | Sequence[Array], enlarged: Array | None = None) -> Series:

@@ -181,7 +181,8 @@ def _is_off(field: Field[Any], value: object) -> bool:
 
 
 def in_a_line(shown: Any) -> str:
-    """A named tuple in a line: floats to four digits, arrays by their types, nothing empty.
+    """A named tuple or a dataclass in a line: floats to four digits, arrays by their types, no
+    empty tuples.
 
     >>> from typing import NamedTuple
     >>> class Seen(NamedTuple):
@@ -191,7 +192,8 @@ def in_a_line(shown: Any) -> str:
     >>> in_a_line(Seen(1 / 3, np.zeros((3, 2), "float32")))
     'Seen(loss=0.3333, xs=float32(3, 2))'
     """
-    items = {name: x for name, x in shown._asdict().items() if not isinstance(x, tuple) or x}
+    parts = shown._asdict() if hasattr(shown, "_asdict") else settings_of(shown)
+    items = {name: x for name, x in parts.items() if not isinstance(x, tuple) or x}
     said = ", ".join(f"{name}={_brief(x)}" for name, x in items.items())
     return f"{type(shown).__qualname__}({said})"
 
@@ -206,7 +208,8 @@ def _brief(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         ends = "()" if isinstance(value, tuple) else "[]"
         listed = [*map(_brief, value[:4]), *["…"] * (len(value) > 4)]
-        return f"{ends[0]}{', '.join(listed)}{ends[1]}"
+        alone = "," * (len(value) == 1 and isinstance(value, tuple))
+        return f"{ends[0]}{', '.join(listed)}{alone}{ends[1]}"
     if isinstance(value, Mapping):
         return f"{{{', '.join(map(repr, value))}}}"
     return plain(repr(value)[:1000], WIDEST)

@@ -241,6 +241,7 @@ class Cells(html.parser.HTMLParser):
         self.rows: list[list[str]] = []
         self.tags: set[str] = set()
         self.title = ""
+        self.notes: list[str] = []
         self._into = ""
         self.feed(source)
 
@@ -257,6 +258,8 @@ class Cells(html.parser.HTMLParser):
             self.rows[-1][-1] += data
         elif self._into == "b":
             self.title += data
+        elif self._into == "p":
+            self.notes.append(data)
 
 
 def cells(shown: Any) -> Cells:
@@ -443,6 +446,32 @@ def test_what_was_fitted_says_how_it_went():
     loss, correct, _ = fitted.score
     said = f"loss {loss:.4g}, {correct:.1%} correct, not solved"
     assert shown.rows[2] == ["on new sequences", said]
+
+
+def test_what_a_flow_measures_is_short():
+    flow = lstm.flow(lstm_of(4), *TASK.batch(np.random.default_rng(0), 5))
+    shown = cells(flow)
+    assert shown.title == "LSTM: how the gradient flows back through 20 steps"
+    norm = np.linalg.norm(flow.adjoints["C"][0])
+    assert shown.rows[1][:2] == ["∂L/∂C", f"{norm:.2e}"]
+    assert all(sentence in shown.notes for sentence in flow.diagnosis)
+    (first, *_) = flow.knockouts(at=1)
+    assert re.fullmatch(r"Knockout\(route='.+', change=[\d.e-]+, left=.+, share=.+\)", repr(first))
+    assert repr(flow.memory) == "Memory(measured=float64(4,), promised=float32(4,))"
+    assert "links=('f',), decades=float64(19, 1))" in repr(flow.waterfalls["line"])
+    short = (flow.main, flow.split, flow.itemised, flow.influence, flow.cuts, *flow.gates.values())
+    assert max(len(repr(part)) for part in short) < 400
+
+
+def test_flows_side_by_side_are_told_apart_by_their_names():
+    batch = TASK.batch(np.random.default_rng(0), 5)
+    a, b = (lstm.flow(lstm_of(4, memory=memory), *batch) for memory in (0, 20))
+    both = lstm.compare(a, b, names=["usual", "made for it"])
+    norms = [np.linalg.norm(flow.adjoints["C"][0]) for flow in (a, b)]
+    decades = np.log10(norms[1] / norms[0])
+    said = f"∂L/∂C₁ of 'made for it' ({norms[1]:.1e}) is {decades:.1f} decades larger than "
+    assert both.sentences == [f"At t=1, {said}∂L/∂C₁ of 'usual' ({norms[0]:.1e})."]
+    assert both.sentences[0] in cells(both).notes
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)

@@ -17,6 +17,7 @@ import minigrad as mg
 from lstm.gradient_flow.steps import Floats
 from lstm.gradient_flow.tensors import Meter, looped
 from minigrad import Expr
+from minigrad.display import in_a_line
 
 MOST = 256
 """So many rows and columns there are at most."""
@@ -42,6 +43,9 @@ class StepMap:
     """(rows, columns)"""
     high: Floats
     """(rows, columns); `low` where each column is one step."""
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
     @classmethod
     def of(cls, symbol: str, rows: Sequence[int], norms: Floats) -> StepMap:

@@ -29,7 +29,11 @@ class Comparison(Saved):
     @property
     def sentences(self) -> list[str]:
         """How much more of the gradient reaches t = 1 in each than in the one before."""
-        return [words.compare(a, b) for a, b in pairwise(self.flows.values())]
+        told = []
+        for (x, first), (y, second) in pairwise(self.flows.items()):
+            is_plain = (x, y) == (first.heading, second.heading)
+            told.append(words.compare(first, second, named=() if is_plain else (x, y)))
+        return told
 
     def table(self) -> dict[str, list[Any]]:
         """The norms of all of them by column, one row for each flow, step and part of the state;

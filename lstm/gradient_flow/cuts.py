@@ -16,6 +16,7 @@ import minigrad as mg
 from lstm.gradient_flow.equations import Read, StepGraph, Term
 from lstm.gradient_flow.steps import Floats, Stacks, quiet
 from minigrad import Expr
+from minigrad.display import in_a_line
 
 
 class Knockout(NamedTuple):
@@ -30,6 +31,9 @@ class Knockout(NamedTuple):
     share: float
     """change / ‖gradient‖."""
 
+    def __repr__(self) -> str:
+        return in_a_line(self)
+
 
 @dataclass(frozen=True)
 class Cuts:
@@ -42,6 +46,9 @@ class Cuts:
     """(routes, T)"""
     whole: Floats
     """(T,): ‖gradient‖."""
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
     def at(self, t: int) -> list[Knockout]:
         """The routes at step t, 1 … T, the one that changes most first."""

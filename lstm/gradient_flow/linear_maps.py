@@ -14,6 +14,7 @@ from lstm.cells import Line
 from lstm.gradient_flow.equations import Link, StepGraph, links, over_steps, routes
 from lstm.gradient_flow.steps import Floats, Stacks, quiet, variables_of
 from minigrad import Expr
+from minigrad.display import in_a_line
 
 LINE = "line"
 """The route along a cell's line."""
@@ -77,6 +78,9 @@ class Waterfall(NamedTuple):
     """(T - 1, links): of the step from t + 1 to t at index t - 1. Of padded batches there are two
     more: "leaves", for sequences of which t + 1 is the first step, and "enters", for those of which
     t is the last."""
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
     @property
     def end(self) -> float:

@@ -21,7 +21,7 @@ from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Split
 from lstm.gradient_flow.tensors import Meter
 from lstm.plain_values import jsonable
 from minigrad.chains import Series, cancellation
-from minigrad.display import Table
+from minigrad.display import Table, in_a_line
 
 
 class Source(NamedTuple):
@@ -44,6 +44,9 @@ class Memory(NamedTuple):
     promised: Floats
     """The same of the factor where state and input are 0: for a forget gate 1 + eᵇ."""
 
+    def __repr__(self) -> str:
+        return in_a_line(self)
+
 
 class Saturation(NamedTuple):
     """Of each unit of a gate, the share of its values over steps and sequences, (H,) each."""
@@ -52,6 +55,9 @@ class Saturation(NamedTuple):
     """Above 0.9."""
     closed: Floats
     """Below 0.1."""
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 from lstm.cells import Gate, Line
 from lstm.gradient_flow.steps import Bools, Floats, Parts
 from minigrad.chains import Series, series_of
+from minigrad.display import in_a_line
 
 OPEN, CLOSED = 0.9, 0.1
 """A gate beyond these counts as saturated, as in Karpathy, Johnson & Fei-Fei, "Visualizing and
@@ -32,6 +33,9 @@ class Split:
     """The mean of that factor over the batch and the units, at each step."""
     line: Series
     gates: Series
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
     @property
     def share(self) -> list[float]:
@@ -62,6 +66,9 @@ class GateValues:
     """The fraction of all values above 0.9."""
     closed: float
     """The fraction of all values below 0.1."""
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
 
 
 # --- from the tensors ----------------------------------------------------------------------------

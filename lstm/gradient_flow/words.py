@@ -119,10 +119,18 @@ def _saturation(gate: GateValues) -> str:
     return f"Of the {name}, {' and '.join(parts)}."
 
 
-def compare(first: Flow, second: Flow) -> str:
-    """How much more of the gradient reaches t = 1 in the second than in the first, in words."""
+def compare(first: Flow, second: Flow, *, named: Sequence[str] = ()) -> str:
+    """How much more of the gradient reaches t = 1 in the second than in the first, in words.
+
+    named: what the two are called, where their headings do not tell them apart.
+    """
     a, b = first.main, second.main
-    names = [f"the {f.heading}'s ∂L/∂{subscript(f.main.symbol, 1)}" for f in (first, second)]
+    names = [f"∂L/∂{subscript(part.symbol, 1)}" for part in (a, b)]
+    if named:
+        names = [f"{what} of {name!r}" for what, name in zip(names, named, strict=True)]
+    else:
+        headings = first.heading, second.heading
+        names = [f"the {cell}'s {what}" for what, cell in zip(names, headings, strict=True)]
     sound = all(0.0 < x.first < math.inf for x in (a, b))
     if not sound:
         return f"At t=1, {names[1]} is {b.first:.1e} and {names[0]} is {a.first:.1e}."
