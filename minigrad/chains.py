@@ -116,8 +116,12 @@ class Jump(NamedTuple):
 def series_of(symbol: str, steps: Array | Sequence[Array], enlarged: Array | None = None) -> Series:
     """The norms of a gradient (T, ...); enlarged: the same of a much larger ∂L/∂L, where a zero
     stays only if it has a factor of 0."""
-    norms = norms_of(steps)
-    larger = norms if enlarged is None else norms_of(enlarged)
+    return series_from(symbol, norms_of(steps), None if enlarged is None else norms_of(enlarged))
+
+
+def series_from(symbol: str, norms: list[float], enlarged: list[float] | None = None) -> Series:
+    """The same of norms that are known."""
+    larger = norms if enlarged is None else enlarged
     kinds: list[Kind] = []
     for size, large in zip(reversed(norms), reversed(larger), strict=True):
         lost = large > 0.0 or bool(kinds and kinds[-1] == "underflow")

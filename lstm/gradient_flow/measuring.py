@@ -10,7 +10,7 @@ import numpy as np
 from lstm.cells import CELLS, Line
 from lstm.gradient_flow.measured import Flow, Source
 from lstm.gradient_flow.steps import Parts, Stacks
-from lstm.gradient_flow.summary import Split, gate_of, split_of
+from lstm.gradient_flow.summary import GateValues, Split, gate_of, split_of
 from lstm.gradient_flow.tensors import (
     LARGE_SEED,
     Loss,
@@ -22,7 +22,7 @@ from lstm.gradient_flow.tensors import (
 )
 from lstm.gradient_flow.words import diagnose
 from lstm.model import Model
-from minigrad.chains import series_of
+from minigrad.chains import Series, series_of
 
 
 def flow(
@@ -69,32 +69,48 @@ def flow(
 def measure(meter: Meter, xs: Any, ys: Any, mask: Any = None) -> Flow:
     """A flow of one batch, of the shapes that the meter was made for."""
     value, stacks, parts = meter.read(xs, ys, mask)
-    line, gates, output = meter.line, meter.gates, meter.layer.cell.output
+    line, gates = meter.line, meter.gates
     larger, larger_parts = _enlarged(meter, (xs, ys, mask), stacks, parts)
-    made, cell = stacks.made, meter.layer.cell
+    series = {
+        part: series_of(
+            part, stacks.adjoints[name], None if larger is None else larger.adjoints[name]
+        )
+        for part, name in stacks.made.items()
+    }
+    split = _split(line, stacks, parts, larger_parts, stacks.made)
+    values = {
+        symbol: gate_of(gate, stacks.values[symbol], stacks.counted)
+        for symbol, gate in gates.items()
+    }
+    source = Source(meter, meter.given(xs, ys, mask), stacks, line, parts, gates)
+    return flow_of(meter, value, series, split, values, source)
+
+
+def flow_of(
+    meter: Meter,
+    loss: float,
+    series: dict[str, Series],
+    split: Split | None,
+    gates: dict[str, GateValues],
+    source: Source | None = None,
+) -> Flow:
+    """What was measured, with what it means in words."""
+    cell = meter.layer.cell
     kind = type(cell)
     whole = Flow(
         cell.name if CELLS.get(cell.name, kind) is kind else kind.__name__,  # none other has ours
-        stacks.steps,
-        stacks.x.shape[1],
+        len(next(iter(series.values())).norms),
+        meter.xs.shape[1],
         meter.model.dtype,
-        value,
-        {
-            part: series_of(
-                part, stacks.adjoints[name], None if larger is None else larger.adjoints[name]
-            )
-            for part, name in made.items()
-        },
-        _split(line, stacks, parts, larger_parts, made),
-        {
-            symbol: gate_of(gate, stacks.values[symbol], stacks.counted)
-            for symbol, gate in gates.items()
-        },
+        loss,
+        series,
+        split,
+        gates,
         [],
         cell.heading,
-        output,
+        cell.output,
         meter.model.readout.read,
-        Source(meter, meter.given(xs, ys, mask), stacks, line, parts, gates),
+        source,
     )
     return replace(whole, diagnosis=diagnose(whole))
 

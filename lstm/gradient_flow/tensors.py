@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -101,15 +102,23 @@ class Meter:
         self.value = loss(run.output, self.ys)
         self.adjoints = mg.Adjoints(self.value, self.seed)
         self._terms: list[Term] = []
-        self._run = mg.function([*self.inputs, self.seed], self._outputs())
+
+    @cached_property
+    def _run(self) -> Any:
+        return mg.function([*self.inputs, self.seed], self.outputs())
 
     def wide(self) -> Meter:
         """The same in float64, of the parameters as they are."""
         if self._wide is None:
             self._wide = Meter(self.model.with_dtype("float64"), *self._made_of)
-        for name, leaf in self._wide.model.flat_params.items():
-            leaf.value = self.model.flat_params[name].value.astype(np.float64)
+        self._wide.refresh(self)
         return self._wide
+
+    def refresh(self, other: Meter) -> None:
+        """Take the parameters' values of another meter's model as they are."""
+        values = other.model.flat_params
+        for name, leaf in self.model.flat_params.items():
+            leaf.value = values[name].value.astype(leaf.dtype)
 
     @property
     def inputs(self) -> list[Expr]:
@@ -120,7 +129,8 @@ class Meter:
         """A batch, as `inputs` take it."""
         return [xs, ys, *([] if self.mask is None else [mask])]
 
-    def _outputs(self) -> dict[str, Any]:
+    def outputs(self) -> dict[str, Any]:
+        """All that is read of a batch, as expressions: stacks (T, ...) in the order of xs."""
         adjoints, graph, loop = self.adjoints, self.graph, self.loop
         factors = {} if self.line is None else graph.line_factors(self.line.symbol)
         wanted = {*graph.made.values(), *factors}

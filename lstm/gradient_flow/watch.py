@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from lstm.errors import check_count
+from lstm.gradient_flow.glance import Glance
 from lstm.gradient_flow.measured import Flow
 from lstm.gradient_flow.measuring import measure
 from lstm.gradient_flow.tensors import Meter, Place, without_padding
@@ -46,10 +47,18 @@ class FlowWatch(ShownAsTable):
         arrays: bool = False,
     ) -> None:
         self.every = check_count("every", every)
-        self.flows: dict[int, Flow] = {}
-        """{steps of training before it: the flow}."""
         self._place, self._line, self._arrays = Place(layer, direction), line, arrays
-        self._meters: dict[Any, tuple[Model, Meter]] = {}
+        self._glances: dict[Any, tuple[Model, Glance]] = {}
+        self._read: dict[int, Callable[[], Flow]] = {}
+        self._flows: dict[int, Flow] = {}
+
+    @property
+    def flows(self) -> dict[int, Flow]:
+        """{steps of training before it: the flow}."""
+        for step, make in self._read.items():
+            if step not in self._flows:
+                self._flows[step] = make()
+        return dict(self._flows)
 
     def __call__(self, step: int, model: Model, task: Task, batch: Sequence[Any]) -> None:
         """What training calls with the batch of the step that comes after `step` of them."""
@@ -61,15 +70,20 @@ class FlowWatch(ShownAsTable):
             padding: dict[str, Any] = {task.padding: ends[0]}
             place = place._replace(**padding)
         xs, ys, mask = without_padding(model, xs, ys, place)
-        flow = measure(self._meter(model, task, xs, ys, mask), xs, ys, mask)
-        self.flows[step] = flow if self._arrays else replace(flow, source=None)
+        glance = self._glance(model, task, xs, ys, mask)
+        self._flows.pop(step, None)
+        if self._arrays:
+            flow = measure(glance.meter, xs, ys, mask)
+            self._read[step] = lambda: flow
+        else:
+            self._read[step] = partial(glance.flow, glance.read(xs, ys, mask))
 
-    def _meter(self, model: Model, task: Task, xs: Any, ys: Any, mask: Any) -> Meter:
+    def _glance(self, model: Model, task: Task, xs: Any, ys: Any, mask: Any) -> Glance:
         key = (id(model), xs.shape, ys.shape, mask is not None)
-        if key not in self._meters:
+        if key not in self._glances:
             meter = Meter(model, xs, ys, task.loss, self._place, mask is not None, self._line)
-            self._meters[key] = model, meter  # which keeps the model, and so its id
-        return self._meters[key][1]
+            self._glances[key] = model, Glance(meter)  # the model is kept, so that its id is its
+        return self._glances[key][1]
 
     def __iter__(self) -> Iterator[tuple[int, Flow]]:
         return iter(self.flows.items())

@@ -1,0 +1,202 @@
+"""Flows that are recorded during training, flows side by side, and flows as files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lstm
+from lstm.gradient_flow.glance import Glance
+from lstm.gradient_flow.measuring import measure
+from lstm.gradient_flow.tensors import Meter, Place
+
+TASK, SETTINGS = lstm.Adding(length=8), lstm.Settings(steps=5, batch=4)
+
+
+def _model(cell: Any = lstm.LSTM, **options: Any) -> lstm.Model:
+    return lstm.Model.create(cell(2, 3, "float64"), 1, 0, **options)
+
+
+@pytest.mark.parametrize("arrays", [False, True])
+def test_a_watch_records_the_batch_that_trains_next_as_the_model_is(arrays) -> None:
+    model, watch, expected = _model(), lstm.FlowWatch(every=2, arrays=arrays), {}
+    seen: list[tuple[int, Any]] = []
+
+    def both(step: int, model: lstm.Model, task: lstm.Task, batch: Any) -> None:
+        seen.append((step, batch))
+        watch(step, model, task, batch)
+        if step % 2 == 0:
+            expected[step] = lstm.flow(model, *batch, task.loss).to_json()
+
+    list(lstm.train(model, TASK, SETTINGS, watch=both))
+    assert [step for step, _ in seen] == [0, 1, 2, 3, 4]
+    assert list(watch.flows) == [0, 2, 4]
+    for step, flow in watch:
+        _same(flow.to_json(), expected[step])
+        assert (flow.source is None) == (not arrays)
+    assert "4" in repr(watch) and "∂L/∂C" in repr(watch)
+
+
+def _same(one: Any, other: Any) -> None:
+    """JSON values that differ by no more than rounding; words that are the same."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one.keys() - {"diagnosis"}:  # what is advised needs arrays
+            _same(one[key], other[key])
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            _same(a, b)
+    elif isinstance(one, float):
+        assert one == pytest.approx(other, rel=1e-10, abs=1e-300)
+    else:
+        assert one == other
+
+
+def test_a_watched_training_is_the_same_training() -> None:
+    plain, watched = _model(), _model()
+    for _ in lstm.train(plain, TASK, SETTINGS):
+        pass
+    for _ in lstm.train(watched, TASK, SETTINGS, watch=lstm.FlowWatch(every=1)):
+        pass
+    for name, leaf in plain.flat_params.items():
+        np.testing.assert_array_equal(leaf.value, watched.flat_params[name].value)
+
+
+def test_fit_takes_a_watch_and_what_is_none_is_refused() -> None:
+    watch = lstm.FlowWatch(every=3)
+    lstm.fit(_model(), TASK, SETTINGS, validate=0, watch=watch, progress=False)
+    assert list(watch.flows) == [0, 3]
+    for train in (lstm.train, lstm.fit):
+        with pytest.raises(lstm.ConfigError, match=r"watch= is such as lstm.FlowWatch"):
+            train(_model(), TASK, SETTINGS, watch=5)
+    with pytest.raises(lstm.ConfigError, match="every must be"):
+        lstm.FlowWatch(every=0)
+
+
+@pytest.mark.parametrize("cell", [lstm.RNN, lstm.GRU])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_glance_is_a_flow_without_arrays(cell, dtype) -> None:
+    """Padded, backward, of two layers; and where all underflows."""
+    rng = np.random.default_rng(0)
+    model = lstm.Model.create(cell(2, 3, dtype), 1, 0, layers=2, bidirectional=True)
+    xs, ys = rng.standard_normal((6, 3, 2)), rng.standard_normal((3, 1))
+    mask = np.arange(6)[:, None] < [6, 2, 4]
+    meter = Meter(model, xs, ys, lstm.mse, Place(1, "backward"), True)
+    for share in (1.0, 1e-12):
+        for leaf in model.flat_params.values():
+            leaf.value = leaf.value * np.asarray(share, dtype)
+        glance = Glance(meter)
+        found, full = glance.flow(glance.read(xs, ys, mask)), measure(meter, xs, ys, mask)
+        assert found.source is None
+        for symbol, series in full.series.items():
+            tolerance = 1e-5 if dtype == "float32" else 1e-12
+            assert found.series[symbol].norms == pytest.approx(series.norms, rel=tolerance)
+            assert found.series[symbol].kinds == series.kinds
+        for symbol, gate in full.gates.items():
+            for what in ("mean", "low", "high", "open", "closed"):
+                expected = getattr(gate, what)
+                assert getattr(found.gates[symbol], what) == pytest.approx(expected, rel=1e-5)
+        if full.split is not None and found.split is not None:
+            assert found.split.keep == pytest.approx(full.split.keep, rel=1e-5)
+            assert found.split.line.kinds == full.split.line.kinds
+            assert found.split.gates.kinds == full.split.gates.kinds
+
+
+@dataclass(frozen=True)
+class _Short(lstm.Adding):
+    """The adding problem, of which the sequences end early."""
+
+    name = "short"
+    padding = "lengths"
+
+    def batch(self, rng: np.random.Generator, size: int) -> Any:
+        xs, ys = super().batch(rng, size)
+        return lstm.PaddedBatch(xs, ys, np.arange(size) % 3 + 3)
+
+
+def test_a_watch_leaves_out_padding() -> None:
+    watch = lstm.FlowWatch(every=4)
+    list(lstm.train(_model(), _Short(length=8), SETTINGS, watch=watch))
+    assert {flow.steps for flow in watch.flows.values()} == {5}
+
+
+# --- side by side --------------------------------------------------------------------------------
+
+
+def _flows() -> list[lstm.Flow]:
+    xs, ys = TASK.batch(np.random.default_rng(0), 4)
+    return [lstm.flow(_model(cell), xs, ys) for cell in (lstm.RNN, lstm.LSTM)]
+
+
+def test_flows_are_compared_on_one_scale() -> None:
+    from lstm.gradient_flow import words
+    from minigrad.drawing import Scale
+
+    rnn, cell = _flows()
+    both = lstm.compare(rnn, cell)
+    assert list(both.flows) == ["RNN", "LSTM"]
+    assert both.sentences == [words.compare(rnn, cell)]
+    norms = [x for flow in (rnn, cell) for s in flow.series.values() for x in s.norms]
+    assert both.scale == Scale.of(norms)
+    columns = both.table()
+    at = [k for k in range(len(columns["t"])) if columns["flow"][k] == "LSTM"]
+    found = {(columns["part"][k], columns["t"][k]): columns["norm"][k] for k in at}
+    for symbol, series in cell.series.items():
+        assert [found[symbol, t] for t in range(1, 9)] == series.norms
+    assert both.to_json()["RNN"] == rnn.to_json()
+    assert both.sentences[0] in " ".join(repr(both).split())
+    again = lstm.compare(cell, cell, names=["before", "after"])
+    assert list(again.flows) == ["before", "after"]
+    assert list(lstm.compare(cell, cell).flows) == ["LSTM 1", "LSTM 2"]
+    for wrong in ([cell], [cell, 3]):
+        with pytest.raises(lstm.ConfigError, match="two flows or more"):
+            lstm.compare(*wrong)
+    with pytest.raises(lstm.ConfigError, match="names= are 2 different ones"):
+        lstm.compare(cell, rnn, names=["a", "a"])
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.text: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_a_flow_is_saved_as_what_the_suffix_says(tmp_path) -> None:
+    _, flow = _flows()
+    for name in ("flow.csv", "flow.json", "flow.html", "flow.svg", "flow.png", "flow.PDF"):
+        assert flow.save(tmp_path / name) == tmp_path / name
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "flow.csv").read_text())))
+    assert [float(row["|dL/dC|"]) for row in rows] == flow.series["C"].norms
+    assert [int(row["t"]) for row in rows] == list(range(1, 9))
+    assert json.loads((tmp_path / "flow.json").read_text()) == flow.to_json()
+    page = _Text()
+    page.feed((tmp_path / "flow.html").read_text())
+    said = " ".join("".join(page.text).split())
+    assert all(sentence in said for sentence in flow.diagnosis)
+    assert (tmp_path / "flow.svg").read_text().startswith("<?xml")
+    assert (tmp_path / "flow.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "flow.PDF").read_bytes().startswith(b"%PDF")
+    for name in ("flow.txt", "flow"):
+        with pytest.raises(lstm.OutputError, match="its suffix is none of"):
+            flow.save(tmp_path / name)
+        assert not (tmp_path / name).exists()
+
+
+def test_a_flow_shows_itself_as_a_table_and_sentences() -> None:
+    _, flow = _flows()
+    shown = flow._repr_mimebundle_()
+    text = " ".join(shown["text/plain"].split())
+    assert f"{flow.main.first:.2e}" in text and f"{flow.main.last:.2e}" in text
+    assert all(" ".join(sentence.split()) in text for sentence in flow.diagnosis)
+    assert "<table>" in shown["text/html"]
