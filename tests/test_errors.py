@@ -48,7 +48,7 @@ WRONG = {
         ["rules are a list, such as minigrad.RULES['exact'], not 3"]),
     "a step that returns its carry alone": (
         lambda: mg.scan(lambda c, _: c, v, length=2), mg.GraphError,
-        ["must return (carry, y), not <Expr placeholder 'carry' float64(3,)>"]),
+        ["must return (carry, y), not <Expr placeholder 'carry': float64(3,)>"]),
     "unroll a number": (lambda: mg.unroll(3), mg.DTypeError,
         ["an expression, or a list of them, is needed, not 3"]),
     "substitute by a list": (lambda: mg.substitute(v, [x]), mg.DTypeError,

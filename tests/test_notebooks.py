@@ -36,6 +36,9 @@ SHOWN = {  # what a cell ends with -> the type that notebooks choose to show, an
     "fitted": ("text/html", ["Training ended: steps", "loss"]),
     "fitted.score": ("text/plain", ["Score(loss="]),
     "fitted.reports": ("text/plain", ["[Report(step=1, loss="]),
+    "flow": ("text/html", ["LSTM: how the gradient flows back through 10 steps", "∂L/∂C"]),
+    "lstm.compare(flow, flow)": ("text/html", ["side by side", "is as large as"]),
+    "flow.knockouts()": ("text/plain", ["Knockout(route="]),
     "mg.var('</script>')": ("text/latex", ["script"]),
 }
 START = """
@@ -45,6 +48,7 @@ y = mg.sum(mg.tanh(W @ v) * mg.sigmoid(x))
 f = mg.function([x, v], [y, mg.grad(y, W)], backend="numpy")
 task = lstm.Adding(length=10)
 model = lstm.Model.create(lstm.LSTM, task=task, hidden_size=4)
+flow = lstm.flow(model, *task.batch(np.random.default_rng(0), 3))
 fitted = lstm.fit(model.copy(), task, lstm.Settings(steps=2), validate=0)
 """
 
