@@ -39,7 +39,7 @@ from minigrad.ops.core import (
     uniform_value,
 )
 from minigrad.ops.custom import BARRIER
-from minigrad.ops.index import GETITEM, NEW, SCATTER, Entry, all_of, indexed_shape
+from minigrad.ops.index import ARRAY, GETITEM, NEW, SCATTER, Entry, all_of, indexed_shape
 from minigrad.ops.reduce import CUMSUM
 from minigrad.ops.shape import CONCAT, PERMUTE
 from minigrad.types import Shape
@@ -130,11 +130,29 @@ def _summed(node: Expr, parts: Sequence[Conditions]) -> Conditions:
         same = all(c.shape[k] == 1 for k in axes)
         (apart if same else mixed).append(c)
     if mixed:
-        counts = astype(conjunction(mixed), node.dtype)
-        apart.append(make(node.op, (counts,), node.attrs) > 0)
+        condition = conjunction(mixed)
+        put = _put_along(condition, axes) if node.op is SUM else None
+        if put is None:
+            put = make(node.op, (astype(condition, node.dtype),), node.attrs) > 0
+        apart.append(put)
     if node.op is CUMSUM:
         return tuple(apart)
     return tuple([c if c.ndim == node.ndim else shaped(c, drop_axes(c.shape, axes)) for c in apart])
+
+
+def _put_along(condition: Expr, axes: Sequence[int]) -> Expr | None:
+    """Whether what is put by index arrays alone is put anywhere along axes: by the other arrays.
+
+    One label a step, say, is one in every step, which is known without the labels.
+    """
+    if condition.op is not SCATTER or set(condition.attrs[0]) != {ARRAY}:
+        return None
+    (values, *arrays), (spec, shape) = condition.args, condition.attrs
+    rest = [k for k in range(len(shape)) if k not in axes]
+    if not rest:
+        return None
+    places = [widened(arrays[k], values.shape) for k in rest]
+    return applied(SCATTER, [values, *places], spec[: len(rest)], tuple(shape[k] for k in rest))
 
 
 def _permuted(node: Expr, parts: Sequence[Conditions]) -> Conditions:
