@@ -104,7 +104,7 @@ def _encode_attr(value: Any, node: Expr) -> Any:
             "body": graph | {"carries": body.n_carry, "xs": body.n_x, "in": len(body.inputs)},
             "length": value.length,
             "reverse": value.reverse,
-            **({"segments": True} if value.segments else {}),
+            **({"segments": value.segments} if value.segments else {}),
         }
     if isinstance(value, (str, int)):
         return value
@@ -325,7 +325,7 @@ def _decode_attr(value: Any) -> Any:
 def _decode_loop(encoded: dict[str, Any]) -> Loop:
     length: Any = encoded.get("length")
     reverse: Any = encoded.get("reverse")
-    segments: Any = encoded.get("segments", False)
+    segments: Any = encoded.get("segments", 0)
     return Loop(_decode_body(encoded["body"]), length, reverse, segments)
 
 

@@ -187,3 +187,20 @@ def test_the_same_steps_from_the_other_end_and_fewer_of_them_are_other_loops() -
     adj = mg.adjoints(ends[0] + 10.0 * ends[1])
     assert _eval(adj[made[2]], {"c": 1.0}).tolist() == [2, 1]
     assert _eval(adj[made[3]], {"c": 1.0}).tolist() == [40, 20, 10]
+
+
+def test_a_loop_that_goes_on_from_one_of_the_same_step_is_another() -> None:
+    """Segments of one loop are one stack; those of the loop after it are not."""
+    made: list[mg.Expr] = []
+
+    def step(c: mg.Expr, x: mg.Expr) -> Any:
+        made.append(c * x)
+        return made[-1], None
+
+    x = mg.var("x", (7,))
+    half, _ = mg.scan(step, mg.const(1.0), x[:5], checkpoint=3)
+    last, _ = mg.scan(step, half, x[5:], checkpoint=3)
+    adj, at = mg.adjoints(last), {"x": np.arange(1.0, 8.0)}
+    assert adj.value(made[0]).eval(at).tolist() == [1, 2, 6, 24, 120]
+    assert adj.value(made[1]).eval(at).tolist() == [720, 5040]
+    assert adj[made[1]].eval(at).tolist() == [7, 1]

@@ -193,7 +193,7 @@ def _segmented(loop: Loop, operands: Sequence[Expr], size: int) -> list[Expr]:
     spans = [(a, b) for a, b in ((0, whole), (whole, loop.length)) if a < b] or [(0, 0)]
     ys: list[list[Expr]] = []
     for start, stop in reversed(spans) if loop.reverse else spans:
-        part = replace(loop, length=stop - start)
+        part = replace(loop, length=stop - start, segments=2 if ys else 1)
         results = _segments(part, carries, [_rows(x, start, stop) for x in xs], constants, size)
         carries = results[: loop.body.n_carry]
         ys.append(results[loop.body.n_carry :])
@@ -213,10 +213,10 @@ def _segments(
     count = loop.length // size
     carries = [placeholder("carry", c.type) for c in init]
     segment = [placeholder("x", stacked(v.type, size)) for v in loop.body.xs]
-    inner = replace(loop, length=size).of(SCAN, [*carries, *segment, *constants])
+    inner = replace(loop, length=size, segments=0).of(SCAN, [*carries, *segment, *constants])
     body, outside = close(carries, segment, inner)
     split = [_cut(x, count, size) for x in xs]
-    results = Loop(body, count, loop.reverse, segments=True).of(SCAN, [*init, *split, *outside])
+    results = replace(loop, body=body, length=count).of(SCAN, [*init, *split, *outside])
     ys = [reshape(y, (loop.length, *y.shape[2:])) for y in results[loop.body.n_carry :]]
     return [*results[: loop.body.n_carry], *ys]
 

@@ -95,15 +95,17 @@ class Loop:
     """The number of steps."""
     reverse: bool = False
     """From the last step to the first."""
-    segments: bool = False
-    """Each step runs a loop over some of the steps that were asked for."""
+    segments: int = 0
+    """1 where each step runs a loop over some of the steps that were asked for; 2 where these go on
+    from those of the loop that this one starts with."""
 
     def __post_init__(self) -> None:
         if type(self.length) is not int or not 0 <= self.length <= MOST_BYTES:
             raise ShapeError(f"a loop has a whole number of steps, not {self.length!r:.40}")
-        for name in ("reverse", "segments"):
-            if type(getattr(self, name)) is not bool:
-                raise ShapeError(f"{name!r} of a loop is true or false")
+        if type(self.reverse) is not bool:
+            raise ShapeError("'reverse' of a loop is true or false")
+        if type(self.segments) is not int or self.segments not in (0, 1, 2):
+            raise ShapeError(f"'segments' of a loop is 0, 1 or 2, not {self.segments!r:.40}")
 
     def __str__(self) -> str:
         backwards = ", from the last" * self.reverse

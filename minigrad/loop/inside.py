@@ -81,19 +81,16 @@ class LoopInside:
     @property
     def segments(self) -> bool:
         """Whether each step is a loop over a segment of the steps."""
-        return self.call.loop.segments
+        return self.call.loop.segments > 0
 
     @property
     def after(self) -> Expr | None:
         """The loop over the segments before these."""
         starts = list(self.call.init.values())
-        if not self.segments or not starts or any(s.op is not ITEM for s in starts):
+        if self.call.loop.segments < 2 or not starts or starts[0].op is not ITEM:
             return None
         (before,) = starts[0].args
-        whole = before.op is self.node.op and LoopInside(before).segments
-        items = [(s.args[0], *s.attrs) for s in starts]
-        in_turn = all(x is before and k == j for j, (x, k) in enumerate(items))
-        return before if whole and in_turn else None
+        return before if before.op is self.node.op else None
 
     def values(self, exprs: Sequence[Expr]) -> list[Expr]:
         """Expressions of a step's nodes, for all steps; an input's are those of the loop's own."""
