@@ -114,6 +114,19 @@ def test_no_steps_and_one_step() -> None:
         assert _eval(adj.split("line", ["C"])[0], at).tolist() == [1.0] * length
 
 
+@pytest.mark.parametrize("checkpoint", [None, True])
+def test_a_batch_of_nothing(checkpoint: bool | None) -> None:
+
+    def step(c: mg.Expr, x: mg.Expr) -> Any:
+        c = mg.tanh(c * x).named("C")
+        return c, None
+
+    x = mg.var("x", (4, 0))
+    adj = mg.adjoints(mg.sum(mg.scan(step, mg.zeros(0), x, checkpoint=checkpoint)[0]))
+    for read in (adj.value("C"), adj["C"], *adj.split("C", ["C"])):
+        assert _eval(read, {"x": np.zeros((4, 0))}).shape == (4, 0)
+
+
 def test_a_node_that_is_carried_and_given_out_has_both_uses() -> None:
     """h ← tanh(h · x), given out too: of each, the loop's own use is told."""
     made: dict[str, mg.Expr] = {}

@@ -1,11 +1,13 @@
 """What runs side by side within one call: who computes it changes nothing, none waits in vain."""
 
 import ctypes
+import gc
 import os
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from contextlib import contextmanager
 
 import numpy as np
@@ -119,6 +121,12 @@ def test_a_product_that_is_alone_is_cut(eager, m, n, turned):
         assert_allclose(u, v, rtol=1e-12, atol=1e-13)
 
 
+def test_where_there_can_be_no_helpers_none_is_called(eager, monkeypatch):
+    inputs, outputs, _ = two_ways(T=3, B=3, H=3)
+    monkeypatch.setattr(f"{TEAM}.can_help", False)
+    assert "threads" not in mg.function(inputs, outputs, backend="native", threads=3).report()
+
+
 @pytest.mark.parametrize("where", [0, 1, "both", "none"])
 def test_an_index_out_of_range_is_seen_in_every_part(eager, where):
     table, n = mg.var("table", (6, 4)), mg.var("n", (2, 5), "int64")
@@ -144,6 +152,19 @@ def test_an_index_out_of_range_is_seen_in_every_part(eager, where):
 JOBS = 24
 
 
+def a_job():
+    """What programs call of the team, with helpers there, and memory for a job."""
+    team.call_helpers(2)
+    code = team.functions().code
+    calls = [
+        code.function(f"minigrad_{name}", n)
+        for name, n in {"begin": 4, "together": 2, "finish": 1}.items()
+    ]
+    block = ctypes.create_string_buffer(team.JOB + team.LINE)
+    calls[0].block = block
+    return *calls, -(-ctypes.addressof(block) // team.LINE) * team.LINE
+
+
 def test_what_a_helper_has_begun_is_waited_for():
     """Parts that take a while: all are done, each once, when `together` is over, not before."""
     ran, rounds_helped = [], 0
@@ -155,14 +176,7 @@ def test_what_a_helper_has_begun_is_waited_for():
         ran.append((k, mine))
 
     here = threading.current_thread()
-    team.call_helpers(2)
-    code = team.functions().code
-    begin, meet, finish = (
-        code.function(f"minigrad_{name}", n)
-        for name, n in {"begin": 4, "together": 2, "finish": 1}.items()
-    )
-    block = ctypes.create_string_buffer(team.JOB + team.LINE)
-    job = -(-ctypes.addressof(block) // team.LINE) * team.LINE
+    begin, meet, finish, job = a_job()
     for _ in range(500):  # a helper that gets no CPU for a millisecond leaves
         ran.clear()
         begin(job, ctypes.cast(run, ctypes.c_void_p), JOBS, 2)
@@ -175,6 +189,44 @@ def test_what_a_helper_has_begun_is_waited_for():
         if rounds_helped == 3:
             return
     pytest.fail("no helper came")
+
+
+def test_helpers_come_back_after_a_long_pause():
+    """Between two loops a program may do for milliseconds what nobody can help with."""
+    ran = []
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+    def run(job, k):
+        time.sleep(0.002)
+        ran.append(threading.current_thread())
+
+    begin, meet, finish, job = a_job()
+    for _ in range(20):
+        ran.clear()
+        begin(job, ctypes.cast(run, ctypes.c_void_p), JOBS, 2)
+        meet(job, JOBS // 2)
+        time.sleep(0.05)
+        meet(job, JOBS)
+        finish(job)
+        assert len(ran) == JOBS
+        if len(set(ran[JOBS // 2 :])) == 3:
+            return
+    pytest.fail("no helper came back")
+
+
+def test_what_programs_call_is_kept_for_good(monkeypatch):
+    """Two threads that compile first make it twice, and programs of both go on calling theirs."""
+    made, compile_module = [], team.compile_module
+
+    def compiled(text):
+        made.append(weakref.ref(code := compile_module(text)))
+        return code
+
+    monkeypatch.setattr(team, "compile_module", compiled)
+    for _ in range(2):
+        team.functions.__wrapped__()
+    gc.collect()
+    assert [code() is None for code in made] == [False, False]
 
 
 def test_many_threads_call_one_function(eager):

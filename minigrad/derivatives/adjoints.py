@@ -256,7 +256,7 @@ def _lifted(
     for loop, stacker in zip(reversed(place.loops), reversed(stackers), strict=True):
         stacks = stacker(stacks) if stacks else []
         if inside_of(loop).segments:
-            stacks = [reshape(s, (-1, *s.shape[2:])) for s in stacks]
+            stacks = [reshape(s, (s.shape[0] * s.shape[1], *s.shape[2:])) for s in stacks]
     rest = iter(stacks)
     return [None if e is None else next(rest) for e in exprs]
 

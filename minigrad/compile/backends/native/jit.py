@@ -127,9 +127,12 @@ class NativeCode:
 
     def make_known(self, name: str) -> None:
         """Let modules that are compiled from now on call the named function, so for good."""
+        _known.append(self)
         with _compiling:
             llvm().binding.add_symbol(name, self._engine.get_function_address(name))
 
+
+_known: list[NativeCode] = []  # code that other code may call: never freed
 
 # Code that nobody calls any more. A thread may find it garbage in the midst of anything, so it is
 # freed where that waits for no lock, or else by whoever holds the lock, on letting go.

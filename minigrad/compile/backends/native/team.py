@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import os
 import signal
 import threading
+from contextlib import suppress
 from typing import Any
 
 from minigrad.compile.backends.native.jit import compile_module, triple
@@ -24,14 +26,16 @@ from minigrad.locks import process_lock
 LINE = 64  # bytes of a cache line: what several threads write is kept apart
 JOB = 5 * LINE
 """Bytes of a job: the next part, up to which they are open, how many are done, how many helpers
-have left; then the function that computes a part, how many parts, and how many helpers were called.
+have left; then the function that computes a part, how many parts, how many helpers were called, and
+how many may be there at once.
 """
 BOX = 2 * LINE
 """Bytes of a box: a job's address, 1 while it is helped, 0 if there is none; the next box; the two
 ends of the pipe; a byte to read and one to write; then whether the helper sleeps."""
 
 # Looks of a helper that finds nothing to do, some 25 ns each: at the program that it helps, and
-# for another. It stays awake from one step of a training to the next, as waking it takes 50 µs.
+# for another. It stays awake from one step of a training to the next, as waking it takes 50 µs. One
+# that has left a program while that did other things is called again where more parts are opened.
 SPINS, LINGER = 1 << 15, 1 << 13
 
 _TEXT = """
@@ -149,25 +153,40 @@ out:
 }
 
 define void @minigrad_begin(ptr %job, ptr %run, i64 %total, i64 %most) {
-entry:
   %to_limit = getelementptr i8, ptr %job, i64 64
   %to_done = getelementptr i8, ptr %job, i64 128
   %to_left = getelementptr i8, ptr %job, i64 192
   %to_run = getelementptr i8, ptr %job, i64 256
   %to_total = getelementptr i8, ptr %job, i64 264
   %to_called = getelementptr i8, ptr %job, i64 272
+  %to_most = getelementptr i8, ptr %job, i64 280
   store i64 0, ptr %job
   store i64 0, ptr %to_limit
   store i64 0, ptr %to_done
   store i64 0, ptr %to_left
   store ptr %run, ptr %to_run
   store i64 %total, ptr %to_total
+  store i64 0, ptr %to_called
+  store i64 %most, ptr %to_most
+  call void @call_helpers(ptr %job)
+  ret void
+}
+
+define internal void @call_helpers(ptr %job) {
+entry:
+  %to_left = getelementptr i8, ptr %job, i64 192
+  %to_called = getelementptr i8, ptr %job, i64 272
+  %to_most = getelementptr i8, ptr %job, i64 280
+  %before = load i64, ptr %to_called
+  %left = load atomic i64, ptr %to_left acquire, align 8
+  %wanted_now = load i64, ptr %to_most
+  %most = add i64 %wanted_now, %left
   %number = ptrtoint ptr %job to i64
   %first = load ptr, ptr inttoptr (i64 ROOT to ptr)
   br label %look
 look:
   %box = phi ptr [%first, %entry], [%following, %next]
-  %called = phi i64 [0, %entry], [%sum, %next]
+  %called = phi i64 [%before, %entry], [%sum, %next]
   %there = icmp ne ptr %box, null
   %wanted = icmp slt i64 %called, %most
   %go = and i1 %there, %wanted
@@ -201,6 +220,7 @@ out:
 define void @minigrad_together(ptr %job, i64 %end) {
   %to_limit = getelementptr i8, ptr %job, i64 64
   store atomic i64 %end, ptr %to_limit release, align 8
+  call void @call_helpers(ptr %job)
   br label %compute
 compute:
   %some = call i1 @compute_one(ptr %job, i64 %end)
@@ -258,11 +278,13 @@ FAULTS = {signal.SIGSEGV, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 _growing = process_lock()
 _root = (ctypes.c_void_p * 1)()  # where the first box is
 _boxes: list[Any] = []  # kept for good: a thread looks at each
+can_help = os.name == "posix"
+"""Whether the system has what helpers are made of; elsewhere programs do not know of them."""
 
 
 def call_helpers(count: int) -> None:
     """See to it that there are so many helpers, if the system has pipes and threads for them."""
-    if len(_boxes) >= count or os.name != "posix":
+    if len(_boxes) >= count or not can_help:
         return
     with _growing:
         while len(_boxes) < count:
@@ -282,11 +304,13 @@ def _add_helper() -> bool:
     fields = (ctypes.c_int64 * 4).from_address(box)
     fields[1], fields[2], fields[3] = _root[0] or 0, *ends
 
-    def wait() -> None:
+    def wait(_kept_alive: Any) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - FAULTS)
         worker(box)
 
-    thread = threading.Thread(target=wait, name="minigrad", daemon=True)
+    # The thread holds its box itself: Ctrl-C may end this function, and the end of the interpreter
+    # frees this module, while it looks there.
+    thread = threading.Thread(target=wait, args=(block,), name="minigrad", daemon=True)
     try:
         thread.start()
     except RuntimeError:
@@ -301,8 +325,8 @@ def _add_helper() -> bool:
 def _forget() -> None:
     """A forked child has none of its parent's threads."""
     _root[0] = None
-    for _, ends in _boxes:
-        for end in ends:
+    for end in itertools.chain(*[ends for _, ends in _boxes]):
+        with suppress(OSError):  # closed by whoever closes all files
             os.close(end)
     _boxes.clear()
 

@@ -17,7 +17,7 @@ from minigrad.compile.backends.native.jit import llvm
 from minigrad.compile.backends.native.memory import ALIGN
 from minigrad.compile.backends.native.shares import Share, cut, take_share
 from minigrad.compile.backends.native.stages import Schedule, Stage, source
-from minigrad.compile.backends.native.team import JOB, functions
+from minigrad.compile.backends.native.team import JOB, can_help, functions
 from minigrad.compile.backends.native.views import View
 from minigrad.compile.backends.native.work import work_of
 from minigrad.graph.node import Expr
@@ -64,6 +64,8 @@ def side_by_side(plan: Schedule, threads: int) -> Schedule:
 
 def team_size(plan: Schedule, threads: int) -> int:
     """How many of so many threads it is worth to call; 1 where they spare too little."""
+    if not can_help:
+        return 1
     spared, most = 0, 1
     for first, count in plan.together.items():
         stages = plan.stages[first : first + count]
