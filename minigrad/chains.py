@@ -25,7 +25,7 @@ from minigrad.graph.node import Expr, describe, require_expr
 from minigrad.names import public
 from minigrad.ops.core import is_zero
 from minigrad.ops.creation import zeros_like
-from minigrad.types import Array
+from minigrad.types import Array, as_items
 
 JUMP = 2.0
 """A step belongs to a jump when its factor differs from the median by more than this one."""
@@ -255,7 +255,9 @@ def flow(y: Expr, along: Sequence[Expr], at: Mapping[Any, Any] | None = None) ->
     ['z → h: 1.100', 'h → x: 0.491']
     """
     require_expr(y, "measure the flow of")
-    nodes = [_node_of(node) for node in along]
+    nodes = [_node_of(node) for node in as_items(along, "what a flow goes along")]
+    if not nodes:
+        raise GraphError("a flow goes along one node at least")
     adjoints = Adjoints(y)
     for node in nodes:
         if node not in adjoints:
