@@ -137,14 +137,25 @@ def norms_of(steps: Array | Sequence[Array]) -> list[float]:
     """
     if not isinstance(steps, np.ndarray) or steps.ndim < 2 or not steps.size:
         return [norm(step) for step in steps]
-    flat = np.abs(steps.reshape(len(steps), -1).astype(np.float64, copy=False))
-    top = flat.max(axis=1)
-    sound = np.isfinite(top) & (top > 0.0)
+    flat = steps.reshape(len(steps), -1)
+    if flat.dtype == np.float32:  # float64 holds the squares of all its numbers
+        wide = flat.astype(np.float64)
+        with np.errstate(all="ignore"):
+            sums = np.sqrt(np.einsum("tx,tx->t", wide, wide))
+        return _mended(sums, np.isfinite(sums), flat)
+    top = np.maximum(flat.max(axis=1), -flat.min(axis=1)).astype(np.float64)
+    sound = np.isfinite(top)
     # Powers of two, as in `norm`, which takes what is left.
-    scale = np.ldexp(1.0, np.where(sound, np.frexp(top)[1] - 1, 0))
+    scale = np.ldexp(1.0, np.where(sound & (top > 0.0), np.frexp(top)[1] - 1, 0))
     with np.errstate(all="ignore"):
-        norms = scale * np.sqrt(np.square(flat / scale[:, None]).sum(axis=1))
-    return [float(x) if ok else norm(row) for x, ok, row in zip(norms, sound, flat, strict=True)]
+        scaled = flat / scale[:, None]
+        sums = scale * np.sqrt(np.einsum("tx,tx->t", scaled, scaled))
+    return _mended(sums, sound, flat)
+
+
+def _mended(norms: Array, sound: Array, rows: Array) -> list[float]:
+    """Norms as numbers, those of rows that are not finite as `norm` has them."""
+    return [float(x) if ok else norm(row) for x, ok, row in zip(norms, sound, rows, strict=True)]
 
 
 def cancellation(terms: Iterable[Array]) -> Array:

@@ -134,9 +134,12 @@ def test_norms_are_those_of_one_after_the_other() -> None:
         [[3.0, 4.0], [0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0], [3e300, 4e300], [3e-300, 4e-300]]
     )
     for got, row in zip(norms_of(rows), rows, strict=True):
-        assert got == norm(row) or (math.isnan(got) and math.isnan(norm(row)))
+        assert got == pytest.approx(norm(row), rel=1e-14, nan_ok=True)
     many = np.random.default_rng(0).standard_normal((50, 4, 3)).astype(np.float32)
-    assert norms_of(many) == [norm(row) for row in many]
+    assert norms_of(many) == pytest.approx([norm(row) for row in many], rel=1e-14)
+    rows32 = np.array([[3e38, 3e38], [1e-45, 0.0], [np.inf, 0.0], [np.nan, 0.0]], np.float32)
+    for got, row in zip(norms_of(rows32), rows32, strict=True):
+        assert got == pytest.approx(norm(row), rel=1e-14, nan_ok=True)
 
 
 def test_kinds_tell_underflow_from_zero() -> None:

@@ -135,7 +135,7 @@ def _enlarged(
     shown = [stacks.adjoints[name] for name in stacks.made.values()]
     # At t = T nothing has left the line yet.
     shown += [] if parts is None else [parts.line, parts.around[:-1]]
-    if all(step.any() for stack in shown for step in stack):
+    if all(stack.any(axis=(1, 2)).all() for stack in shown):
         return None, None
     _, larger, larger_parts = meter.wide().read(*batch, seed=LARGE_SEED)
     return larger, larger_parts

@@ -89,6 +89,9 @@ def split_of(
 
 def _means(values: Floats, counted: Bools) -> list[float]:
     """The mean of what each step (B, H) has that is no padding's."""
+    if counted.all():
+        whole: list[float] = values.mean(axis=(1, 2), dtype=np.float64).tolist()
+        return whole
     each = np.where(counted[:, :, None], values, 0.0).sum(axis=(1, 2), dtype=np.float64)
     with np.errstate(all="ignore"):
         means: list[float] = (each / (counted.sum(axis=1) * values.shape[2])).tolist()
@@ -98,12 +101,15 @@ def _means(values: Floats, counted: Bools) -> list[float]:
 def gate_of(gate: Gate, values: Floats, counted: Bools | None = None) -> GateValues:
     """What the values of one gate (T, B, H) come to; counted: (T, B), False where it is padding."""
     counted = np.ones(values.shape[:2], np.bool_) if counted is None else counted
-    here, flat = counted[:, :, None], values[counted]
+    low = high = flat = values
+    if not counted.all():
+        here, flat = counted[:, :, None], values[counted]
+        low, high = np.where(here, values, np.inf), np.where(here, values, -np.inf)
     return GateValues(
         *gate,
         mean=_means(values, counted),
-        low=np.where(here, values, np.inf).min(axis=(1, 2)).tolist(),
-        high=np.where(here, values, -np.inf).max(axis=(1, 2)).tolist(),
+        low=low.min(axis=(1, 2)).tolist(),
+        high=high.max(axis=(1, 2)).tolist(),
         open=float((flat > OPEN).mean()),
         closed=float((flat < CLOSED).mean()),
     )
