@@ -249,12 +249,13 @@ def _check(case: Case, gates: Sequence[int], backend: str) -> None:
 GATES = st.lists(st.integers(0, 50), max_size=3)
 
 
+@settings(max_examples=25)
 @given(cases(nested=False), GATES)
 def test_what_is_read_of_a_loop_is_what_the_unrolled_graph_has(case: Case, gates: Any) -> None:
     _check(case, gates, "numpy")
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(cases(nested=True), GATES)
 def test_what_is_read_of_nested_loops_is_too(case: Case, gates: Any) -> None:
     _check(case, gates, "numpy")
