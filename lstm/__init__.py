@@ -104,6 +104,7 @@ Tables and errors
     LstmError       the base of all errors that are raised on purpose
     ConfigError     a setting that cannot be
     TrainingError   a loss or a gradient that is not finite
+    TrainingWarning  training goes on, but astray
     CheckpointError  a checkpoint that is missing, damaged, or of another training
     ModelFileError  a model's file that is missing, damaged, or none
     OutputError     a file or a folder that cannot be written
@@ -135,6 +136,7 @@ from lstm.errors import (
     ModelFileError,
     OutputError,
     TrainingError,
+    TrainingWarning,
 )
 from lstm.layers import (
     LAYERS,
@@ -247,6 +249,7 @@ __all__ = [
     "Trainer",
     "TrainingError",
     "TrainingState",
+    "TrainingWarning",
     "Unrolled",
     "accuracy",
     "binary_cross_entropy",

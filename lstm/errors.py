@@ -32,6 +32,10 @@ class TrainingError(LstmError, FloatingPointError):
     """Training met a loss or a gradient that is not finite."""
 
 
+class TrainingWarning(UserWarning):
+    """Training goes on, but astray: the loss has exploded."""
+
+
 def check_count(name: str, value: Any, least: int = 1) -> int:
     """The value as an int. Raises ConfigError unless it is a whole number of at least `least`.
 

@@ -61,7 +61,7 @@ def write_model(path: str | Path, contents: Contents) -> None:
 
     Raises OutputError, and ConfigError for settings that a file cannot keep.
     """
-    text = as_text({"version": VERSION, **contents.config}, finite=False)
+    text = as_text({"version": VERSION, **contents.config})
     write_atomically(path, save(contents.values, metadata={FORMAT: text}))
 
 

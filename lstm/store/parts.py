@@ -42,22 +42,35 @@ def describe(part: Part, depth: int = 0) -> dict[str, Any]:
     return config
 
 
-def as_text(values: Mapping[str, Any], *, finite: bool) -> str:
+def as_text(values: Mapping[str, Any]) -> str:
     """Plain values as the text of a header.
 
-    finite: whether NaN and infinities, which JSON lacks, are refused. Raises ConfigError for what a
-    file cannot keep, such as an array among the settings of a task.
+    Raises ConfigError for what a file cannot keep, such as an array among the settings of a task,
+    or NaN and infinities, which JSON lacks.
 
-    >>> as_text({"kind": "rnn"}, finite=True)
+    >>> as_text({"kind": "rnn"})
     '{"kind": "rnn"}'
     """
     try:
-        return json.dumps(values, ensure_ascii=False, allow_nan=not finite)
+        return json.dumps(values, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
-        kinds = f"None, booleans, text, {'finite ' * finite}numbers, and lists and dicts of them"
         raise ConfigError(
-            f"a file keeps settings of models and tasks as plain values: {kinds} ({error})"
+            "a file keeps settings of models and tasks as plain values: None, booleans, text, "
+            f"finite numbers, and lists and dicts of them ({error})"
         ) from None
+
+
+def keeps(values: Mapping[str, Any]) -> bool:
+    """Whether a file can keep them.
+
+    >>> keeps({"rate": 0.1}), keeps({"rate": float("nan")})
+    (True, False)
+    """
+    try:
+        as_text(values)
+    except ConfigError:
+        return False
+    return True
 
 
 def _plain(value: Any, depth: int) -> Any:

@@ -234,7 +234,7 @@ def _best(
 
 
 def _require_same(what: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
-    plain = json.loads(as_text(now, finite=False))
+    plain = json.loads(as_text(now))
     if plain != then:
         differing = [k for k in plain if k not in then or plain[k] != then[k]]
         name = differing[0] if differing else next(iter(set(then) - set(plain)))

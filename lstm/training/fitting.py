@@ -20,6 +20,7 @@ from lstm.model import Model
 from lstm.optim import Optimizer
 from lstm.store.checkpoint import check_plain, read_checkpoint, write_checkpoint
 from lstm.tasks import Task
+from lstm.training.alarm import Alarm
 from lstm.training.course import Course, Plan, plan_in, settings_in
 from lstm.training.evaluation import Score, evaluate
 from lstm.training.interruption import Interruption
@@ -50,7 +51,10 @@ class Fitted(ShownAsTable):
     why: str
     """Why it ended: "solved", "patience", "steps", "callback" or "interrupted"."""
     notes: tuple[str, ...]
-    """How the model started, in sentences, which the bar shows first."""
+    """How the model started, in sentences, which the bar shows first; and where a training that is
+    resumed was over before."""
+    warnings: tuple[str, ...] = ()
+    """What was still wrong at the end, in sentences."""
 
     def _table(self) -> Table:
         loss, correct, is_solved = self.score
@@ -61,7 +65,7 @@ class Fitted(ShownAsTable):
             first, last = self.reports[0], self.reports[-1]
             steps = f"{first.step} … {last.step}, loss {first.loss:.4g} → {last.loss:.4g}"
             rows.insert(0, ("steps", steps))
-        return Table(f"Training ended: {self.why}", rows, notes=self.notes)
+        return Table(f"Training ended: {self.why}", rows, notes=[*self.notes, *self.warnings])
 
 
 def fit(
@@ -125,7 +129,9 @@ def fit(
             check_count(name, value, least)
     old = out if resume else None
     course = _course(model, task, settings, optimizer, validate, patience, old, watch)
-    reports, notes, saver = [], _notes(model, task), _Saver(course, out, save_every)
+    reports, saver = [], _Saver(course, out, save_every)
+    notes = (*_notes(model, task), *_over_before(course))
+    alarm, wrong = Alarm(task.baseline, course.settings, model.flat_params), None
     with ExitStack() as stack:
         if metrics is not None:
             if not resume:  # nothing is there, or force= says to write over it
@@ -140,7 +146,8 @@ def fit(
             reports.append(report)
             best = None if course.best is None else course.best.score
             seconds = time.perf_counter() - start
-            told = after(report, course.settings, len(reports), seconds, score, best)
+            wrong = alarm.after(report)
+            told = after(report, course.settings, len(reports), seconds, score, best, wrong)
             if metrics is not None:
                 log.add(_line(report, score))
             saver.save_if_due()
@@ -150,7 +157,7 @@ def fit(
     _pass_on(asked, course, out)
     best_model = course.best_model()
     test = evaluate(best_model, task, course.settings.seed, carried=course.settings.carried)
-    return Fitted(model, best_model, reports, test, why, notes)
+    return Fitted(model, best_model, reports, test, why, notes, () if wrong is None else (wrong,))
 
 
 # --- before the first step ----------------------------------------------------------------------
@@ -202,6 +209,19 @@ def _notes(model: Model, task: Task) -> tuple[str, ...]:
         f" Model.create(lstm.{type(cells[-1]).__name__}, task=task) or memory={task.steps} sets "
         "them to remember (Tallec & Ollivier 2018).",
     )
+
+
+def _over_before(course: Course) -> list[str]:
+    """Why there is nothing to do, where training was over before it was resumed."""
+    why, step = course.over(), course.state.steps
+    ways = {
+        "solved": "the task was solved",
+        "patience": f"validation had got no better {course.waited} times in a row; a larger "
+        "patience= (--patience) goes on",
+        "steps": f"these were all steps; more of them, Settings(steps={2 * step}) or --steps "
+        f"{2 * step}, go on",
+    }
+    return [] if why is None else [f"This training was over after step {step}: {ways[why]}."]
 
 
 def _forgets(cell: Any) -> bool:

@@ -9,6 +9,7 @@ import minigrad as mg
 from lstm.errors import ConfigError
 from lstm.model import Model
 from lstm.optim import Optimizer
+from lstm.store.parts import keeps
 from lstm.tasks import ArrayTask, Task
 from lstm.training.settings import Settings
 from lstm.training.streams import (
@@ -66,7 +67,8 @@ def checked(settings: Settings | None) -> Settings:
 def trainer_of(
     model: Model, task: Task, settings: Settings, optimizer: Optimizer | None = None
 ) -> Trainer:
-    """What trains a model on a task, with the stream of its batches, before the first step."""
+    """What trains a model on a task, with the stream of its batches, before the first step. A model
+    that was made for no task notes this one."""
     inputs = xs, ys, *_ = inputs_of(task, settings.batch, model.dtype)
     if settings.stateful and isinstance(task, ArrayTask):
         raise ConfigError(
@@ -93,6 +95,8 @@ def trainer_of(
     trainer = Trainer(
         loss, inputs, model.params, chosen, settings.clip, updates=updates, counts=counts
     )
+    if not model.task and keeps(task.config()):
+        model.task.update(task.config())
     trainer.state.streams["batches"] = random_streams(settings.seed).batches
     return trainer
 

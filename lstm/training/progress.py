@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
+from lstm.errors import TrainingWarning
 from lstm.training.evaluation import Score
 from lstm.training.settings import Settings
 from lstm.training.trainer import Report
@@ -28,15 +30,16 @@ class Progress(NamedTuple):
     """The validation after this step, if there was one."""
     best: Score | None
     """The best validation so far."""
+    warning: str | None = None
+    """What goes wrong, in words, for as long as it does."""
 
     def __repr__(self) -> str:
         return in_a_line(self)
 
     def values(self) -> dict[str, Any]:
-        """As plain values; scores only where they are there."""
-        scores = {"score": self.score, "best": self.best}
-        said = {name: score._asdict() for name, score in scores.items() if score is not None}
-        return {k: v for k, v in self._asdict().items() if k not in scores} | said
+        """As plain values; scores and a warning only where they are there."""
+        values = {k: v for k, v in self._asdict().items() if v is not None}
+        return {k: v._asdict() if isinstance(v, Score) else v for k, v in values.items()}
 
 
 def after(
@@ -46,6 +49,7 @@ def after(
     seconds: float,
     score: Score | None = None,
     best: Score | None = None,
+    warning: str | None = None,
 ) -> Progress:
     """Where training stands after a step, the last of so many that this run took in so long."""
     return Progress(
@@ -57,10 +61,24 @@ def after(
         (settings.steps - report.step) * seconds / steps,
         score,
         best,
+        warning,
     )
 
 
 Callback: TypeAlias = Callable[[Progress], "bool | None"]
+
+
+class _Warner:
+    """Shows nothing, and warns as Python does, of what goes wrong for the first time."""
+
+    def __init__(self) -> None:
+        self._warned = False
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.warning is not None and not self._warned:
+            self._warned = True
+            # Of the line that asked for the training, two calls up.
+            warnings.warn(progress.warning, TrainingWarning, stacklevel=3)
 
 
 @contextmanager
@@ -74,7 +92,7 @@ def shown(
     if visible is None:
         visible = sys.stderr is not None and sys.stderr.isatty()
     if not visible:  # rich before 14.3 writes an empty line for a bar that it does not show
-        yield lambda progress: None
+        yield _Warner()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -86,9 +104,13 @@ def shown(
     with Bar(*columns, console=Console(stderr=True)) as bar:
         for note in notes:
             bar.console.print(note, markup=False, highlight=False)
+        warned: list[int] = []
         job = bar.add_task(name, total=steps, loss="  -   ", score="", speed="")
 
         def show(progress: Progress) -> None:
+            if progress.warning is not None and not warned:
+                warned.append(progress.step)
+                bar.console.print(progress.warning, markup=False, highlight=False)
             correct = "" if progress.best is None else f" · {progress.best.correct:.0%} correct"
             bar.update(
                 job,

@@ -60,6 +60,13 @@ def remedy_backward(
     return exploded(step) or ["it overflows: a smaller loss, or float64, helps"]
 
 
+def largest(params: Mapping[str, Expr]) -> tuple[float, str] | None:
+    """The largest parameter, where it is larger than those of nets are."""
+    sizes = {name: float(np.abs(p.value).max(initial=0.0)) for name, p in params.items()}
+    name = max(sizes, key=lambda n: sizes[n], default="")
+    return (sizes[name], name) if name and sizes[name] > _LARGE else None
+
+
 def exploded(step: Step) -> list[str]:
     """Whether training went astray before: the norms of the gradient and the largest parameter."""
     said = []
@@ -67,10 +74,8 @@ def exploded(step: Step) -> list[str]:
     if len(norms) >= 3 and max(norms[-3:]) > _EXPLODED * float(np.median(norms)):
         shown = ", ".join(f"{norm:.2g}" for norm in norms[-6:])
         said.append(f"the gradient exploded: in the steps before, its norm was {shown}")
-    sizes = {name: float(np.abs(p.value).max(initial=0.0)) for name, p in step.params.items()}
-    name = max(sizes, key=lambda n: sizes[n], default="")
-    if name and sizes[name] > _LARGE:
-        said.append(f"the largest parameter is {sizes[name]:.2g}, in {name}")
+    if size := largest(step.params):
+        said.append(f"the largest parameter is {size[0]:.2g}, in {size[1]}")
     if said:
         said.append("a lower rate=, a smaller clip= or a warmup= helps")
     return said
