@@ -1,15 +1,23 @@
-"""`lstm info`: what a model file holds."""
+"""`lstm info`: what a model file holds, or a checkpoint."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
+from lstm.cells import Cell
 from lstm.cli.options import model_file, own_cell
-from lstm.cli.parts import loaded
+from lstm.cli.own_code import class_named
+from lstm.cli.parts import checkpoint_of, loaded, step_of, way_on
 from lstm.cli.tables import console, print_json, printable, table
+from lstm.model import Model
 from lstm.params import flatten
+from lstm.store.checkpoint import Checkpoint
+from lstm.training import model_in, settings_in
 
-HELP = "what a model file holds"
+HELP = "what a model file or a checkpoint holds"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -19,13 +27,45 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    checkpoint = checkpoint_of(args.model)
+    if checkpoint is None:
+        model, training = loaded(args), {}
+    else:
+        own = [] if args.cell is None else [class_named(args.cell, Cell)]
+        model, training = model_in(checkpoint, own), _training(checkpoint)
+    if args.json:
+        params = model.flat_params.items()
+        shapes = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in params}
+        return print_json(training | model.config() | {"tensors": shapes})
+    out = console()
+    out.print(printable(str(args.model)), soft_wrap=True)
+    if checkpoint is not None:
+        out.print(_training_table(training["training"]), "")
+    _print_model(model)
+    if checkpoint is not None:
+        out.print(printable(f"It goes on: {way_on(args.model, checkpoint)}"), soft_wrap=True)
+    return 0
+
+
+def _training(checkpoint: Checkpoint) -> dict[str, Any]:
+    """How far a training is, by what settings, and how well it did, as plain values."""
+    run = dict(checkpoint.about["run"])
+    far = {"step": step_of(checkpoint)} | asdict(settings_in(checkpoint))
+    best = run.pop("best", None)
+    scores = {"best validation": best} if isinstance(best, dict) else {}
+    return {"training": far | scores | {"plan": run}}
+
+
+def _training_table(training: Mapping[str, Any]) -> Any:
+    rows = table("of its training", "value")
+    for name, value in flatten(training).items():
+        rows.add_row(printable(name.removeprefix("plan.")), printable(str(value)))
+    return rows
+
+
+def _print_model(model: Model) -> None:
     from minigrad.drawing.amount import norm  # drawing is loaded by those who need it
 
-    model = loaded(args)
-    params = model.flat_params
-    if args.json:
-        shapes = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in params.items()}
-        return print_json(model.config() | {"tensors": shapes})
     about = table("setting", "value")
     config = model.config()
     for key, value in flatten({part: config[part] for part in ("layers", "readout")}).items():
@@ -34,9 +74,6 @@ def run(args: argparse.Namespace) -> int:
     for key, value in model.task.get("settings", {}).items():
         about.add_row(printable(f"task's {key}"), printable(str(value)))
     tensors = table("tensor", "shape", "dtype", "norm")
-    for name, p in params.items():
+    for name, p in model.flat_params.items():
         tensors.add_row(name, str(p.shape), str(p.dtype), f"{norm(p.value):.4g}")
-    out = console()
-    out.print(printable(str(args.model)), soft_wrap=True)
-    out.print(about, "", tensors)
-    return 0
+    console().print(about, "", tensors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -72,6 +73,12 @@ def common(parser: argparse.ArgumentParser, steps: int | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="results as JSON, no progress")
 
 
+def setting(parser: argparse.ArgumentParser) -> None:
+    text = "a setting of the task's, as `lstm tasks` lists them; may be given several times"
+    kind = _name_and_value
+    parser.add_argument("--set", type=kind, action="append", metavar="NAME=VALUE", help=text)
+
+
 class OrOwn(list[str]):
     """Names to choose from; FILE.py:NAME, a class of one's own, is among them."""
 
@@ -139,3 +146,14 @@ def by_name(text: str) -> dict[str, float]:
         if not name:
             raise argparse.ArgumentTypeError(f"{pair!r} is no name and number, as in h=0.5")
     return numbers
+
+
+def _name_and_value(text: str) -> tuple[str, Any]:
+    """A name, and what its value spells in JSON, or the text as it stands."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is no NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except (ValueError, RecursionError):
+        return name, value

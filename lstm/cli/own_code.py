@@ -1,4 +1,4 @@
-"""Classes of the user's own, named on the command line as FILE.py:NAME or MODULE:NAME.
+"""Classes, and tasks, of the user's own, named on the command line as FILE.py:NAME or MODULE:NAME.
 
 Only what the caller names is run, never anything that a model file says.
 """
@@ -13,10 +13,12 @@ from types import ModuleType
 from typing import Any
 
 from lstm.errors import ConfigError
+from lstm.tasks import Task
 
 
 def class_named(spelled: str, base: type[Any]) -> Any:
     """The class that "FILE.py:NAME" or "MODULE:NAME" spells, which must be a subclass of `base`.
+    Where that is `Task`, a task serves as well, such as an `ArrayTask` of data that are read there.
 
     A module is looked for where Python looks; a file is run by itself. Raises ConfigError.
 
@@ -29,11 +31,17 @@ def class_named(spelled: str, base: type[Any]) -> Any:
         raise ConfigError(f"{spelled!r} is no FILE.py:NAME or MODULE:NAME")
     module = _run_file(Path(where)) if where.endswith(".py") else _import(where)
     own = getattr(module, name, None)
-    if isinstance(own, type) and issubclass(own, base):
+    if _fits(own, base):
         return own
-    fitting = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, base)]
+    fitting = [n for n, v in vars(module).items() if _fits(v, base)]
     listed = ", ".join(fitting) or "none"
     raise ConfigError(f"{where} has no {base.__name__} called {name!r}; it has: {listed}")
+
+
+def _fits(value: Any, base: type[Any]) -> bool:
+    if isinstance(value, type):
+        return issubclass(value, base)
+    return base is Task and isinstance(value, Task)
 
 
 def _import(name: str) -> ModuleType:

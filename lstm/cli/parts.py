@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lstm.cells import AnyCell, Cell
 from lstm.cli.own_code import class_named
 from lstm.errors import CheckpointError, ModelFileError
 from lstm.model import Model
-from lstm.store.checkpoint import read_checkpoint
+from lstm.store.checkpoint import Checkpoint, read_checkpoint
 from lstm.tasks import Task
 from lstm.training import Report, Score, Settings, evaluate, random_streams, train
 from lstm.training.progress import after, shown
@@ -33,20 +34,39 @@ def loaded(args: argparse.Namespace) -> Model:
     raise ModelFileError(f"cannot load the model {args.model}: {told}")
 
 
-def _checkpoint_words(file: Path) -> str | None:
-    """What a checkpoint is and how to go on with it; None of a file that is no sound one."""
+def checkpoint_of(file: Path) -> Checkpoint | None:
+    """A checkpoint; None of a file that is no sound one."""
     try:
-        checkpoint = read_checkpoint(file)
+        return read_checkpoint(file)
     except CheckpointError:
         return None
-    name = checkpoint.about["task"].get("name", "")
-    step = str(checkpoint.arrays.get("count", "?")).removesuffix(".0")
+
+
+def step_of(checkpoint: Checkpoint) -> int | None:
+    """After which step it is; None where it says nothing that could be one."""
+    count = checkpoint.arrays.get("count")
+    if count is None or count.shape != () or not isfinite(count):
+        return None
+    return int(count)
+
+
+def way_on(file: Path, checkpoint: Checkpoint) -> str:
+    """How its training goes on."""
     model = file.with_name(f"{file.stem.removesuffix('.checkpoint')}{file.suffix}")
-    command = f"lstm train {name} --resume --out {model}"
-    way = command if model != file else "lstm.fit(model, task, out=…, resume=True)"
+    if model == file:
+        return "lstm.fit(model, task, out=…, resume=True)"
+    return f"lstm train {checkpoint.about['task'].get('name', '')} --resume --out {model}"
+
+
+def _checkpoint_words(file: Path) -> str | None:
+    """What a checkpoint is and how to go on with it; None of a file that is no sound one."""
+    checkpoint = checkpoint_of(file)
+    if checkpoint is None:
+        return None
+    name = checkpoint.about["task"].get("name", "")
     return (
-        f"it is a checkpoint of lstm, of the task {name} after step {step:.20}, not a model; "
-        f"go on with its training, which ends in a model: {way}"
+        f"it is a checkpoint of lstm, of the task {name} after step {step_of(checkpoint)}, not a "
+        f"model; go on with its training, which ends in a model: {way_on(file, checkpoint)}"
     )
 
 

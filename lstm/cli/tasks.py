@@ -19,7 +19,12 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         return print_json(
             {
-                name: {"summary": t.summary, "baseline": t.baseline, "criterion": t.criterion}
+                name: {
+                    "summary": t.summary,
+                    "baseline": t.baseline,
+                    "criterion": t.criterion,
+                    "settings": t.config()["settings"],
+                }
                 for name, t in tasks.items()
             }
         )
@@ -28,5 +33,8 @@ def run(args: argparse.Namespace) -> int:
         rows.add_row(name, f"What is asked: {task.summary}.")
         rows.add_row("", f"Baseline: a loss of {task.baseline:.4f} ({task.baseline_words}).")
         rows.add_row("", f"Solved is: {task.criterion}.")
+        settings = task.config()["settings"].items()
+        said = ", ".join(f"{setting}={value}" for setting, value in settings)
+        rows.add_row("", f"Settings (--set NAME=VALUE): {said}.")
     console().print(rows)
     return 0

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lstm.cells import CELLS, Cell
-from lstm.cli.options import LARGEST, LONGEST, OrOwn, by_name, one_of, path, positive, whole
+from lstm.cli.options import (
+    LARGEST,
+    LONGEST,
+    OrOwn,
+    by_name,
+    one_of,
+    path,
+    positive,
+    setting,
+    whole,
+)
 from lstm.cli.own_code import class_named
 from lstm.cli.parts import about, scored
 from lstm.cli.tables import console, print_json, printable, score_table
-from lstm.errors import CheckpointError, ConfigError, OutputError
+from lstm.errors import CheckpointError, ConfigError, OutputError, TrainingWarning
 from lstm.files import check_file, new_folder
 from lstm.for_task import HIDDEN
 from lstm.model import Model
@@ -39,6 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "task", metavar="TASK", help="one that `lstm tasks` lists, or your own: FILE.py:NAME"
     )
     parser.add_argument("--length", type=whole(1, LONGEST), help="time steps (default: the task's)")
+    setting(parser)
     parser.add_argument("--seed", type=whole(0), help="of all that is random (default: 0)")
     parser.add_argument("--json", action="store_true", help="results as JSON, an object a line")
     _model_options(parser.add_argument_group("the model"))
@@ -48,8 +61,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _model_options(group: Any) -> None:
     # Without defaults, but for the cell: those of Model.create, or what the checkpoint says.
-    text = f"one of {', '.join(CELLS)}, or your own: FILE.py:NAME (default: lstm)"
-    group.add_argument("--cell", choices=OrOwn(CELLS), default="lstm", metavar="NAME", help=text)
+    text = f"one of {', '.join(CELLS)}, or your own: FILE.py:NAME (default: lstm); may be given "
+    text += "several times, for a model of each"
+    group.add_argument("--cell", choices=OrOwn(CELLS), action="append", metavar="NAME", help=text)
     group.add_argument("--hidden-size", type=whole(1, LARGEST), help=f"units (default: {HIDDEN})")
     group.add_argument(
         "--memory",
@@ -124,71 +138,96 @@ def _file_options(group: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    kind = CELLS.get(args.cell) or class_named(args.cell, Cell)
-    tasks = dict(TASKS)
+    names = args.cell or ["lstm"]
+    cells = [CELLS.get(name) or class_named(name, Cell) for name in dict.fromkeys(names)]
+    for option in ("out", "metrics"):
+        if len(cells) > 1 and getattr(args, option) is not None:
+            raise ConfigError(f"--{option} is one file, and there are {len(cells)} cells")
+    tasks: dict[str, type[Task] | Task] = dict(TASKS)
     if ":" in args.task:
         own = class_named(args.task, Task)
         tasks, args.task = {own.name: own}, own.name
     with ExitStack() as stack:
-        out = args.out
-        if out is None:
-            out = stack.enter_context(new_folder(FOLDER)) / f"{args.task}-{kind.name}.safetensors"
-        check_file(out)  # so that it has a name
-        file = out.with_name(f"{out.stem}.checkpoint{out.suffix}")
-        return _run(args, kind, tasks, out, file)
+        folder = FOLDER if args.out is not None else stack.enter_context(new_folder(FOLDER))
+        outs = [args.out or folder / f"{args.task}-{kind.name}.safetensors" for kind in cells]
+        for out in outs:
+            check_file(out)  # so that it has a name
+            _check_files(args, out, _checkpoint_of(out))
+        made = [_trained(args, kind, tasks, out) for kind, out in zip(cells, outs, strict=True)]
+    if not args.json:
+        _print(made, outs)
+    return 0
 
 
-def _run(
+class _Made(NamedTuple):
+    """What came of a cell."""
+
+    task: Task
+    settings: Settings
+    fitted: Fitted
+
+
+def _checkpoint_of(out: Path) -> Path:
+    return out.with_name(f"{out.stem}.checkpoint{out.suffix}")
+
+
+def _trained(
     args: argparse.Namespace,
     kind: type[Cell[Any]],
-    tasks: Mapping[str, type[Task]],
+    tasks: Mapping[str, type[Task] | Task],
     out: Path,
-    file: Path,
-) -> int:
-    _check_files(args, out, file)
+) -> _Made:
+    """A model that is trained and saved; its results are printed where they are for a machine."""
+    file = _checkpoint_of(out)
     checkpoint = read_checkpoint(file) if args.resume else None
     task = _task(args, tasks, checkpoint)
     settings = _settings(args, checkpoint)
     model = _model(args, kind, task, settings, checkpoint)
     start = time.perf_counter()
-    fitted = fit(
-        model,
-        task,
-        settings,
-        validate=args.validate,
-        patience=args.patience,
-        out=file,
-        resume=args.resume,
-        force=args.force,
-        metrics=args.metrics,
-        callback=_tell if args.json else None,
-        progress=False if args.json else None,
-    )
+    with warnings.catch_warnings():  # they are printed with what came of it
+        warnings.simplefilter("ignore", TrainingWarning)
+        fitted = fit(
+            model,
+            task,
+            settings,
+            validate=args.validate,
+            patience=args.patience,
+            out=file,
+            resume=args.resume,
+            force=args.force,
+            metrics=args.metrics,
+            callback=partial(_tell, kind.name) if args.json else None,
+            progress=False if args.json else None,
+        )
     fitted.best.save(out)
-    results = about(task, settings) | {"cell": {"name": model.cell.name} | asdict(model.cell)}
-    results |= scored(fitted.score) | {"why": fitted.why, "model": str(out)}
-    if fitted.reports:
-        results |= {"train_loss": fitted.reports[-1].loss, "steps": fitted.reports[-1].step}
-    results["seconds"] = round(time.perf_counter() - start, 3)
     if args.json:
-        return print_json(results, indent=None)
-    _print(task, settings, fitted, out)
-    return 0
+        results = about(task, settings) | {"cell": {"name": model.cell.name} | asdict(model.cell)}
+        results |= scored(fitted.score) | {"why": fitted.why, "model": str(out)}
+        results |= {"notes": fitted.notes, "warnings": fitted.warnings}
+        if fitted.reports:
+            results |= {"train_loss": fitted.reports[-1].loss, "steps": fitted.reports[-1].step}
+        print_json(results | {"seconds": round(time.perf_counter() - start, 3)}, indent=None)
+    return _Made(task, settings, fitted)
 
 
-def _tell(progress: Progress) -> None:
+def _tell(cell: str, progress: Progress) -> None:
     if progress.score is not None:
-        print_json(progress.values(), indent=None)
+        print_json({"cell": cell} | progress.values(), indent=None)
 
 
-def _print(task: Task, settings: Settings, fitted: Fitted, out: Path) -> None:
-    to = console()
-    to.print(score_table(task, {fitted.model.cell.heading: fitted.score}))
-    to.print(" ".join([f"Solved is: {task.criterion}.", *fitted.model.notes]))
-    if fitted.reports:
-        step = fitted.reports[-1].step
-        to.print(f"Ended after step {step} of {settings.steps}: {_ENDED[fitted.why]}.")
-    to.print(printable(f"Wrote {out}"), soft_wrap=True)
+def _print(made: Sequence[_Made], outs: Sequence[Path]) -> None:
+    to, task = console(), made[0].task
+    to.print(score_table(task, {one.fitted.model.cell.heading: one.fitted.score for one in made}))
+    to.print(f"Solved is: {task.criterion}.")
+    for one, out in zip(made, outs, strict=True):
+        fitted = one.fitted
+        said = [*fitted.notes]
+        if fitted.reports:
+            end = f"Ended after step {fitted.reports[-1].step} of {one.settings.steps}"
+            said.append(f"{end}: {_ENDED[fitted.why]}.")
+        head = f"{fitted.model.cell.heading}: " if len(made) > 1 else ""
+        to.print(head + " ".join([*said, *fitted.warnings]))
+        to.print(printable(f"Wrote {out}"), soft_wrap=True)
 
 
 # --- what is asked ------------------------------------------------------------------------------
@@ -208,18 +247,27 @@ def _check_files(args: argparse.Namespace, out: Path, checkpoint: Path) -> None:
 
 
 def _task(
-    args: argparse.Namespace, kinds: Mapping[str, type[Task]], checkpoint: Checkpoint | None
+    args: argparse.Namespace, kinds: Mapping[str, type[Task] | Task], checkpoint: Checkpoint | None
 ) -> Task:
     """The task as asked for; the rest as in the checkpoint that is resumed, or as usual."""
     about = {"name": args.task} if checkpoint is None else checkpoint.about["task"]
     if about.get("name") != args.task:
         said = f"the task {about.get('name')!r:.60}, not {args.task!r}"
         raise CheckpointError(f"cannot resume: the checkpoint is of {said}")
-    then = about.get("settings", {})
     length = {} if args.length is None else {"length": args.length}
+    asked = dict(args.set or []) | length
+    own = kinds.get(args.task)
+    if isinstance(own, Task):
+        if asked:
+            raise ConfigError(f"--{'set' if args.set else 'length'} is for a task that is a class")
+        return own
     try:
-        return make_task(args.task, {**then, **length}, kinds)
+        return make_task(args.task, {**about.get("settings", {}), **asked}, kinds)
     except TypeError as error:  # a checkpoint may say anything
+        if checkpoint is None:
+            raise ConfigError(
+                f"the task {args.task} needs settings, --set NAME=VALUE: {error}"
+            ) from None
         raise CheckpointError(f"the task of the checkpoint cannot be made: {error}") from None
 
 
@@ -245,13 +293,19 @@ def _settings(args: argparse.Namespace, checkpoint: Checkpoint | None) -> Settin
     asked = {k: v for k, v in vars(args).items() if k in names and v is not None}
     numbers = {option.name: getattr(args, option.name) for option in _numbers()}
     numbers = {name: value for name, value in numbers.items() if value is not None}
-    takes = {o.name for o in options(OPTIMIZERS[asked.get("optimizer", usual.optimizer)])}
-    schedule = SCHEDULES[asked.get("schedule", usual.schedule)]
-    for_schedule = numbers.keys() & {o.name for o in options(schedule)} - takes
-    if numbers.keys() - for_schedule:
-        asked["optimizer_options"] = {k: v for k, v in numbers.items() if k not in for_schedule}
-    if for_schedule:
-        asked["schedule_options"] = {name: numbers[name] for name in for_schedule}
+    optimizer = asked.get("optimizer", usual.optimizer)
+    schedule = asked.get("schedule", usual.schedule)
+    for name, value in numbers.items():
+        if name in {o.name for o in options(OPTIMIZERS[optimizer])}:
+            asked.setdefault("optimizer_options", {})[name] = value
+        elif name in {o.name for o in options(SCHEDULES[schedule])}:
+            asked.setdefault("schedule_options", {})[name] = value
+        else:
+            takers = {o.name: kinds for o, kinds in _numbers().items()}[name]
+            raise ConfigError(
+                f"--{name} is a number for {', '.join(takers)}, and this is "
+                f"--optimizer {optimizer} with --schedule {schedule}"
+            )
     return replace(usual, **asked)
 
 

@@ -34,9 +34,10 @@ __all__ = [
 def make_task(
     name: str,
     settings: Mapping[str, Any] | None = None,
-    kinds: Mapping[str, type[Task]] = TASKS,
+    kinds: Mapping[str, type[Task] | Task] = TASKS,
 ) -> Task:
-    """The task of that name, of `kinds`. Raises ConfigError for an unknown name or setting.
+    """The task of that name, of `kinds`, where one that is made already is as it is. Raises
+    ConfigError for an unknown name or setting.
 
     >>> make_task("adding", {"length": 50})
     Adding(length=50, variant='halves')
@@ -44,11 +45,14 @@ def make_task(
     if not isinstance(name, str) or name not in kinds:
         hint = did_you_mean(name, kinds) if isinstance(name, str) else ""
         raise ConfigError(f"there is no task {name!r:.40}; there are: {', '.join(kinds)}{hint}")
-    known = {f.name for f in fields(kinds[name])}
+    kind = kinds[name]
+    if isinstance(kind, Task):
+        return kind
+    known = {f.name for f in fields(kind)}
     unknown = set(settings or {}) - known
     if unknown:
         raise ConfigError(
             f"task {name} has no setting {', '.join(sorted(map(repr, unknown)))}; "
             f"it has {', '.join(sorted(known))}"
         )
-    return kinds[name](**(settings or {}))
+    return kind(**(settings or {}))
