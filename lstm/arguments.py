@@ -1,4 +1,4 @@
-"""What functions of expressions are given: made expressions, and looked at.
+"""What functions are given: made expressions and generators, and looked at.
 
 Integers that have to lie within a range, such as labels, tokens and lengths, are checked wherever
 they become known, at once or when they are bound, and each time that a function is called.
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from lstm.errors import ConfigError
+from lstm.errors import ConfigError, check_count
 from minigrad import Expr
 
 
@@ -21,6 +21,26 @@ def expression(x: Any, dtype: np.dtype[Any] | None = None) -> Expr:
     if isinstance(x, Expr):
         return x
     return mg.const(np.asarray(x, dtype))
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """The generator of a seed, or the one that is given. Raises ConfigError for what is neither."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(check_count("seed", seed, 0))
+
+
+def key_given(key: Any) -> Expr | None:
+    """A key to draw from, as an expression; None where there is none. Raises ConfigError for what
+    is none, such as a seed, also where nothing will be drawn."""
+    if key is None:
+        return None
+    made = expression(key)
+    if made.shape != (2,) or made.dtype != np.dtype("uint64"):
+        raise ConfigError(
+            f"key= is a key to draw from, minigrad.key(seed), uint64 (2,), and not {made.type!r}"
+        )
+    return made
 
 
 def within(values: Any, least: int, most: int, what: str) -> Expr:

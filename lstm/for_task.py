@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from lstm.cells import Cell, Gated
-from lstm.errors import ConfigError, check_count
+from lstm.errors import ConfigError
 from lstm.tasks import Task
 
 HIDDEN = 16
@@ -36,13 +34,6 @@ def cell_for(
         )
     inputs = task.input_size if task is not None and vocabulary is None else hidden
     return cell(inputs, hidden)
-
-
-def generator(seed: Any) -> np.random.Generator:
-    """The generator of a seed, or the one that is given. Raises ConfigError for what is neither."""
-    if isinstance(seed, np.random.Generator):
-        return seed
-    return np.random.default_rng(check_count("seed", seed, 0))
 
 
 def remembering(cell: Cell[Any], task: Task | None, memory: float | None) -> Cell[Any]:

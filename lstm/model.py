@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from lstm.arguments import expression
+from lstm.arguments import expression, generator, key_given
 from lstm.cells import Cell, Seed
 from lstm.errors import ConfigError, check_count
-from lstm.for_task import cell_for, generator, remembering
+from lstm.for_task import cell_for, remembering
 from lstm.layers import (
     Context,
     Layer,
@@ -236,7 +236,8 @@ class Model(ShownModel):
         All may be expressions or arrays. state: a tree as `initial_state` gives, such as the `last`
         of another run. lengths: (B,) integers of 1 … T; what is beyond is padding, and has no part.
         mask: (T, B) bool, the same said otherwise: True where a step counts. key: for training, of
-        `minigrad.key`: dropout and zoneout draw from it; without, the model is evaluated.
+        `minigrad.key`: dropout and zoneout draw from it, where a model has them; without, the model
+        is evaluated.
         truncate: gradients go back so many steps at most, as in `minigrad.scan`.
         routes: {part of the state: share}: what comes back along that part is multiplied by the
             share at each step, {"h": 0} cuts it; "layer2.h" is that of one layer.
@@ -248,7 +249,7 @@ class Model(ShownModel):
         ConfigError for inputs that do not fit.
         """
         xs = self._inputs(xs)
-        given = {"key": key, "truncate": truncate, "tape": tape}
+        given = {"key": key_given(key), "truncate": truncate, "tape": tape}
         context = self._context(xs, lengths, mask, routes, detach, **given)
         start = self._start(state, xs.shape[1])
         steps = Steps.of(xs, context.mask, written_out=context.written_out)

@@ -248,7 +248,7 @@ def place_of(
     names = list(ways)
     if not names:
         raise ConfigError("the model has no recurrent layer")
-    if isinstance(layer, int) and 1 <= layer <= len(names):
+    if isinstance(layer, int) and layer is not True and 1 <= layer <= len(names):
         layer = names[layer - 1]
     name = names[-1] if layer is None else layer
     if name not in ways:

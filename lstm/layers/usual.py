@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from inspect import Parameter, signature
 from typing import Any
 
 from lstm.cells import Cell
@@ -18,17 +19,6 @@ from lstm.layers.residual import Residual
 from lstm.layers.stack import Stack
 from minigrad.names import did_you_mean
 
-OPTIONS = (
-    "layers",
-    "bidirectional",
-    "dropout",
-    "input_dropout",
-    "recurrent_dropout",
-    "zoneout",
-    "layer_norm",
-    "residual",
-)
-"""What `usual_stack` takes beside the cell and the vocabulary."""
 _OF_A_MODEL = ("output_size", "seed", "task", "hidden_size", "memory", "vocabulary", "readout")
 
 
@@ -99,3 +89,11 @@ def usual_stack(
             parts[f"dropout{k}"] = Dropout(units, dropout, dtype=cell.dtype)
         cell = replace(cell, input_size=units)
     return Stack(parts)
+
+
+OPTIONS = tuple(
+    name
+    for name, parameter in signature(usual_stack).parameters.items()
+    if parameter.kind is Parameter.KEYWORD_ONLY and name not in _OF_A_MODEL
+)
+"""What `usual_stack` takes beside the cell and the vocabulary."""

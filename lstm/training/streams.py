@@ -60,11 +60,13 @@ def padding_of(task: Task, inputs: Sequence[_T]) -> dict[str, _T]:
 
 
 def counting_of(task: Task, inputs: Sequence[Expr]) -> dict[Expr, Expr]:
-    """Of inputs of which padding is a part, the mask (T, B) of what is none."""
+    """Of inputs of which padding is a part, the mask (T, B) of what is none: of targets, too, where
+    there is one a step."""
     if task.padding is None:
         return {}
-    xs, _, ends = inputs
-    return {xs: ends if task.padding == "mask" else mask_of(ends, task.steps)}
+    xs, ys, ends = inputs
+    mask = ends if task.padding == "mask" else mask_of(ends, task.steps)
+    return {xs: mask} | ({ys: mask} if ys.shape[:2] == mask.shape else {})
 
 
 def carried_state(model: Model, batch: int) -> Tree:
