@@ -151,7 +151,7 @@ ERRORS = [
     (["train", "adding", "--rate", "nan"], "'nan' is no positive number"),
     (["train", "adding", "--optimizer", "adan"], "there is no 'adan'; there are sgd"),
     (["train", "adding", "--warmup", "500"], "warmup must end before training does"),
-    (["train", "adding", "--beta", "0.5"], "adam takes beta1, beta2, eps, and no 'beta'"),
+    (["train", "adding", "--beta", "0.5"], "--beta is a number for momentum, nesterov, rmsprop"),
     (["train", "adding", "--schedule", "exponential"], "exponential needs factor="),
     (["train", "adding", "--resume"], "adding-lstm.checkpoint.safetensors: No such file"),
     (["train", "adding", "--seed", "-1"], "'-1' is no whole number of at least 0"),
