@@ -46,11 +46,11 @@ def results_section(pairs: Pairs, results: Mapping[str, Any]) -> Section:
 
 
 def findings(pairs: Pairs) -> list[str]:
-    """All sentences, those that compare two models first."""
+    """All sentences, those that compare two models first, after training and then before."""
     words: list[str] = []
     if len(pairs) == 2:
         both = zip(*pairs.values(), WHEN, strict=True)
-        words = [f"{when.capitalize()}: {compare(a, b)}" for a, b, when in both]
+        words = [f"{when.capitalize()}: {compare(a, b)}" for a, b, when in both][::-1]
     return words + [
         f"{flow.heading}, {when}: {line}"
         for flows in pairs.values()

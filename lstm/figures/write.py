@@ -65,16 +65,19 @@ def write_demo(
         (name, when): f for name, fs in pairs.items() for f, when in zip(fs, WHEN, strict=True)
     }
     tables = [flow_table(f, f"{f.heading}, {when}") for (_, when), f in moments.items()]
+    lead, *said = findings(pairs)
     sections = [
-        results_section(pairs, results or {}),
-        Section("In words", points=findings(pairs)),
         Section("Does the gradient reach step 1?", picture=pictures.svg["compare"], caption=_READ),
+        results_section(pairs, results or {}),
+        Section("In words", points=said),
         *path_sections(pictures, pairs[chosen][1]),
         cell_section(pictures, pairs[chosen][1]),
         caveats(list(moments.values()), model.cell),
         Section("All numbers", text=["Also in flow.csv."], folded=tables),
     ]
-    return write_all(Path(out_dir), page(title, INTRO, sections), pictures, moments)
+    return write_all(
+        Path(out_dir), page(title, [lead, *INTRO], sections, leads=True), pictures, moments
+    )
 
 
 _READ = (
@@ -125,16 +128,18 @@ def write_flow(
     figures["details"] = flow_details(flow)
     figures["cell"] = cell_unrolled(model, xs, ys, loss=loss, lengths=lengths, mask=mask)
     pictures = draw_all(figures)
+    lead, *said = flow.diagnosis
     sections = [
-        Section("In words", points=flow.diagnosis),
         Section("Does the gradient reach step 1?", picture=pictures.svg["flow"]),
+        *([Section("In words", points=said)] if said else []),
         *path_sections(pictures, flow),
         details_section(pictures, flow),
         cell_section(pictures, flow),
         caveats([flow], model.cell),
         Section("All numbers", text=["Also in flow.csv."], folded=[flow_table(flow, name)]),
     ]
-    html = page(f"{name}: how the gradient flows through {flow.steps} steps", INTRO, sections)
+    title = f"{name}: how the gradient flows through {flow.steps} steps"
+    html = page(title, [lead, *INTRO], sections, leads=True)
     written = write_all(Path(out_dir), html, pictures, {(flow.cell, ""): flow})
     path = Path(out_dir) / "flow.json"
     write_atomically(path, json.dumps(flow.to_json(), indent=1, allow_nan=False))
