@@ -67,6 +67,7 @@ def test_each_cell_of_a_heat_map_has_the_colour_of_its_number() -> None:
     values = sizes(5, 7)
     values[1, 2:5] = 0.0, math.nan, math.inf
     values[3] = 1e-9
+    values[4, :2] = 10**-6.01, 10**-5.99  # on both sides of the end of the scale
     ax = heat_map(values, scale=SCALE)
     for row in range(5):
         for step in range(7):
@@ -150,7 +151,7 @@ def _pairs(steps: int) -> np.ndarray:
 
 def test_each_pair_of_steps_has_the_colour_of_its_number_and_none_after_t() -> None:
     values = _pairs(9)
-    values[5, 2] = 0.0
+    values[5, 2] = values[4, 4] = 0.0  # nothing of a step itself is told, unlike of one after
     ax = triangle(values, scale=SCALE, labels=("s", "t"))
     for t in range(9):
         for s in range(9):
