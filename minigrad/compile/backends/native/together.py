@@ -27,8 +27,8 @@ from minigrad.ops.index import Spec
 from minigrad.ops.linalg import MATMUL
 
 PART_WORK = 500_000  # of a part from which it is put beside others: 10 µs, to 1 of meeting again
-# That a call must be spared, about, to be worth a helper. At 10 million a step of 0.25 ms took 0.23,
-# for what one core wrote comes slowly to the other; at 65 million one of 1.9 ms took 1.28.
+# That a call must be spared, about, to be worth a helper. At 10 million a step of 0.25 ms took
+# 0.23, for what one core wrote comes slowly to the other; at 65 million one of 1.9 ms took 1.28.
 SAVED_WORK = 5_000_000
 
 Part = tuple[Stage, Share | None]
