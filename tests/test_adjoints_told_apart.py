@@ -204,3 +204,15 @@ def test_a_loop_that_goes_on_from_one_of_the_same_step_is_another() -> None:
     assert adj.value(made[0]).eval(at).tolist() == [1, 2, 6, 24, 120]
     assert adj.value(made[1]).eval(at).tolist() == [720, 5040]
     assert adj[made[1]].eval(at).tolist() == [7, 1]
+
+
+def test_an_edge_is_told_by_a_position_that_there_is() -> None:
+    x = mg.var("x")
+    adj = mg.adjoints((x * 2).named("twice"))
+    assert adj.edge("twice", np.int64(0)) is adj.edge("twice", 0)
+    for position in ("0", None, 0.0):
+        with pytest.raises(mg.DTypeError, match="position of an argument must be an integer"):
+            adj.edge("twice", position)
+    for position in (-1, 2):
+        with pytest.raises(mg.GraphError, match="has no argument"):
+            adj.edge("twice", position)

@@ -397,13 +397,23 @@ def test_what_is_not_there():
         ("round", 2): "round: .* has no argument 2",
         ("round", -1): "round: .* has no argument -1",
         1.5: "1.5 is no node, no name, and no edge",
-        ("round", "h"): "is no node, no name, and no edge",
+        (1.5, 0): "is no node, no name, and no edge",
+        ("round", 7): "has no argument 7",
     }.items():
         with pytest.raises(mg.GraphError, match=message):
             mg.reroute(y, {what: 0})
     (elsewhere,) = mg.adjoints(mg.sin(mg.cos(v["start"]).named("cos"))).places("cos")
     with pytest.raises(mg.GraphError, match="is not part of the graph"):
         mg.reroute(y, {elsewhere: 0})
+    for position in ("h", 0.5):
+        with pytest.raises(mg.DTypeError, match="position of an argument must be an integer"):
+            mg.reroute(y, {("round", position): 0})
+    assert mg.reroute(y, {("round", np.int64(0)): 0}) is mg.reroute(y, {("round", 0): 0})
+    (here,) = mg.adjoints(y).places("round")
+    once = mg.reroute(y, {here: 0})
+    with pytest.raises(mg.GraphError, match="is not part of the graph"):
+        mg.reroute(once, {here: 0})  # the loop is another now; its names are there
+    mg.reroute(once, {"round": 0})
     with pytest.raises(mg.GraphError, match="factors are a dict"):
         mg.reroute(y, ["round"])
     a, b = mg.sin(v["start"]).named("twice"), mg.cos(v["start"]).named("twice")

@@ -118,8 +118,7 @@ class Adjoints:
         if not isinstance(user, (str, Spot)):
             require_expr(user, "take the edge of")
         spot = self._find(user)
-        if not 0 <= position < len(spot.node.args):
-            raise GraphError(f"{describe(spot.node)} has no argument {position}")
+        position = spot.argument(position)
         if not spot.loops and spot.node not in self._nodes:
             raise GraphError(f"{describe(spot.node)} is not part of the differentiated graph")
         terms = read(spot, self._sweep, lambda s, n: [s.terms.get((n, position))])

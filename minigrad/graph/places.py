@@ -10,7 +10,7 @@ from minigrad.errors import GraphError
 from minigrad.graph.leaves import PLACEHOLDER
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import toposort
-from minigrad.types import Array
+from minigrad.types import Array, as_integer
 
 if TYPE_CHECKING:
     from minigrad.derivatives.sweep import Reach, Reverse
@@ -108,6 +108,14 @@ class Spot:
         parts = [{t: ps[k : k + 1] for t, ps in self.parts.items()} for k in range(count)]
         return [Spot({t: places for t, places in some.items() if places}) for some in parts]
 
+    def argument(self, position: object) -> int:
+        """The position of one of the node's arguments. Raises GraphError, or DTypeError for what is
+        no whole number."""
+        index = as_integer(position, "the position of an argument")
+        if not 0 <= index < len(self.node.args):
+            raise GraphError(f"{describe(self.node)} has no argument {index}")
+        return index
+
     @property
     def loops(self) -> tuple[Expr, ...]:
         """The loops that the user wrote, from the outermost: one place's, without segments."""
@@ -202,14 +210,17 @@ class Places:
                     inside = self._insides.setdefault(node, node.op.inside(node))
                     waiting.append(((*loops, node), inside.nodes))
 
-    def find(self, what: Expr | str) -> Spot:
-        """Where a node lies, or the one node of a name.
+    def find(self, what: Expr | str | Spot) -> Spot:
+        """Where a node lies, or the one node of a name; a place that an equal graph told is found
+        again.
 
         A node that a step of `scan` made stands for what the loop made of it, in that loop; where
         the loop has been rewritten since, in the one loop that has the same step.
 
         Raises GraphError for what is not in the graph, and lists what several places have.
         """
+        if isinstance(what, Spot):
+            return self._again(what)
         spots = self.all(what)
         if len(spots) == 1:
             return spots[0]
@@ -221,6 +232,13 @@ class Places:
             f"{_shown(what)} is in {len(spots)} places; give the node that the step made, or one "
             f"of places():{listed}{rest}"
         )
+
+    def _again(self, told: Spot) -> Spot:
+        loops = [*map(id, told.loops)]
+        for spot in self.all(told.node):
+            if [*map(id, spot.loops)] == loops:
+                return spot
+        raise GraphError(f"{told!r} is not part of the graph: places are told by those of its own")
 
     def all(self, what: Expr | str) -> list[Spot]:
         """Each place of a node, or of the nodes of a name, in order of the graph; maybe none."""

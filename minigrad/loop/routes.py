@@ -124,11 +124,11 @@ def _in_loop(call: Call, routes: Iterable[_Route]) -> Expr:
 
 def _routes(what: Any, factor: Any, places: Places) -> Iterator[_Route]:
     """A route for each place of what is given a factor."""
-    edge = isinstance(what, tuple) and len(what) == 2 and type(what[1]) is int
-    named, position = what if edge else (what, None)
-    spot = _spot(named, places)
-    if position is not None and not 0 <= position < len(spot.node.args):
-        raise GraphError(f"{describe(spot.node)} has no argument {position}")
+    named, position = what if isinstance(what, tuple) and len(what) == 2 else (what, None)
+    if not isinstance(named, Expr | str | Spot):
+        raise GraphError(f"{what!r:.60} is no node, no name, and no edge (user, position)")
+    spot = places.find(named)
+    position = None if position is None else spot.argument(position)
     lengths = _lengths(spot)
     x = spot.node if position is None else spot.node.args[position]
     fitted = _fitted(factor, x, tuple([sum(by_turn.values()) for by_turn in lengths]))
@@ -136,16 +136,6 @@ def _routes(what: Any, factor: Any, places: Places) -> Iterator[_Route]:
         of_part = _of_part(fitted, turns, lengths, _axes(part[0]))
         for place in part:
             yield _Route(place.loops, place.node, position, of_part)
-
-
-def _spot(what: Any, places: Places) -> Spot:
-    if isinstance(what, Spot):
-        loops = [*map(id, what.loops)]
-        same = [spot for spot in places.all(what.node) if [*map(id, spot.loops)] == loops]
-        return same[0] if same else places.find(what.node)
-    if not isinstance(what, Expr | str):
-        raise GraphError(f"{what!r:.60} is no node, no name, and no edge (user, position)")
-    return places.find(what)
 
 
 def _axes(place: Place) -> list[Shape]:
