@@ -22,6 +22,7 @@ from minigrad.drawing.amount import kind_of, norm
 from minigrad.drawing.theme import Kind
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, describe, require_expr
+from minigrad.graph.places import Spot
 from minigrad.names import public
 from minigrad.ops.core import is_zero
 from minigrad.ops.creation import zeros_like
@@ -197,16 +198,16 @@ class Chain(ShownAsTable):
     names: what the nodes are called. values, adjoints: theirs, of their own shapes.
     series: ‖∂y/∂node‖ at each.
     along, around: the same of two parts that sum to the whole: what came by every later node of
-        the chain, and what left one of them out.
-    cancellation: ‖Σ terms‖ / Σ ‖term‖ over the uses of each node, (K,).
+        the chain, and what left one of them out; None along the steps of a loop.
+    cancellation: ‖Σ terms‖ / Σ ‖term‖ over the uses of each node, (K,); NaN in a loop.
     """
 
     names: tuple[str, ...]
     values: tuple[Array, ...]
     adjoints: tuple[Array, ...]
     series: Series
-    along: Series
-    around: Series
+    along: Series | None
+    around: Series | None
     cancellation: Array
 
     @property
@@ -217,14 +218,15 @@ class Chain(ShownAsTable):
 
     def table(self) -> dict[str, Sequence[Any]]:
         """The numbers of each node by column; `pandas.DataFrame` takes it."""
-        return {
+        columns: dict[str, Sequence[Any]] = {
             "node": self.names,
             "norm": self.series.norms,
             "factor": [*self.series.factors, math.nan],
-            "along": self.along.norms,
-            "around": self.around.norms,
-            "cancellation": [float(x) for x in self.cancellation],
         }
+        if self.along is not None and self.around is not None:
+            columns |= {"along": self.along.norms, "around": self.around.norms}
+            columns["cancellation"] = [float(x) for x in self.cancellation]
+        return columns
 
     def _table(self) -> Table:
         columns = self.table()
@@ -248,14 +250,17 @@ class Chain(ShownAsTable):
 
 
 @public
-def flow(y: Expr, along: Sequence[Expr], at: Mapping[Any, Any] | None = None) -> Chain:
+def flow(y: Expr, along: Sequence[Expr | str], at: Mapping[Any, Any] | None = None) -> Chain:
     """How ∂y flows back along a chain of nodes of its graph, in numbers.
 
     y: an expression; of one that is no scalar, the sum. along: nodes between input and y, the one
     nearest the input first, each of which the next depends on: the layers of a net, the residual
-    stream at each block, the states of a loop that is written out. at: values of the variables.
+    stream at each block, the states of a loop that is written out. Or one node of a loop's step,
+    or its name: then the chain is what it is at each step, in the order of xs. at: values of the
+    variables.
 
-    Raises GraphError for nodes that y does not depend on, and for one that the next does not.
+    Raises GraphError for nodes that y does not depend on, for one that the next does not, and for
+    several of which one is in a loop.
 
     >>> import minigrad as mg
     >>> x = mg.var("x", (2,))
@@ -266,10 +271,16 @@ def flow(y: Expr, along: Sequence[Expr], at: Mapping[Any, Any] | None = None) ->
     ['z → h: 1.100', 'h → x: 0.491']
     """
     require_expr(y, "measure the flow of")
-    nodes = [_node_of(node) for node in as_items(along, "what a flow goes along")]
-    if not nodes:
+    items = as_items(along, "what a flow goes along")
+    if not items:
         raise GraphError("a flow goes along one node at least")
     adjoints = Adjoints(y)
+    places = [_place_of(adjoints, item) for item in items]
+    if any(spot.loops for spot in places):
+        if len(items) > 1:
+            raise GraphError("a flow goes along nodes of one graph, or along one node of a loop")
+        return _over_steps(adjoints, items[0], places[0], at)
+    nodes = [spot.node for spot in places]
     for node in nodes:
         if node not in adjoints:
             raise GraphError(f"{describe(y)} does not depend on {describe(node)}")
@@ -288,9 +299,29 @@ def flow(y: Expr, along: Sequence[Expr], at: Mapping[Any, Any] | None = None) ->
     )
 
 
-def _node_of(node: Expr) -> Expr:
-    require_expr(node, "measure the flow along")
-    return node
+def _place_of(adjoints: Adjoints, what: Any) -> Spot:
+    """Where a node is, or the node of a name."""
+    if not isinstance(what, str):
+        require_expr(what, "measure the flow along")
+    places = adjoints.places(what)
+    if len(places) != 1:
+        if isinstance(what, Expr):
+            raise GraphError(f"{describe(adjoints.y)} does not depend on {describe(what)}")
+        raise GraphError(f"{describe(adjoints.y)} has {len(places)} nodes named {what!r:.40}")
+    return places[0]
+
+
+def _over_steps(adjoints: Adjoints, what: Any, spot: Spot, at: Mapping[Any, Any] | None) -> Chain:
+    """The chain of what one node of a loop is at each step."""
+    if what not in adjoints:
+        raise GraphError(f"{describe(adjoints.y)} does not depend on {describe(spot.node)}")
+    stacks = eval((adjoints.value(what), adjoints[what]), at)
+    values, grads = (stack.reshape(-1, *spot.node.shape) for stack in stacks)
+    name = what if isinstance(what, str) else what.name or "node"
+    names = tuple(f"{name} at {t}" for t in range(1, len(values) + 1))
+    series = series_of(adjoints.y.name or "y", list(grads))
+    nothing = np.full(len(names), math.nan)
+    return Chain(names, tuple(values), tuple(grads), series, None, None, nothing)
 
 
 def _fans(adjoints: Adjoints, nodes: Sequence[Expr]) -> list[list[Expr]]:

@@ -106,6 +106,29 @@ def test_a_loop_that_is_written_out_is_a_chain() -> None:
     assert chain.around.norms == [0.0] * 6
 
 
+@pytest.mark.parametrize("by_name", [False, True])
+def test_the_steps_of_an_own_loop_are_a_chain(by_name) -> None:
+    """c ← ½ · c · cos x: ∂c_T/∂c_t is the product of the factors after t."""
+    x, nodes = mg.var("x", (6,)), []
+
+    def step(c: mg.Expr, now: mg.Expr) -> tuple[mg.Expr, None]:
+        nodes.append((0.5 * c * mg.cos(now)).named("c"))
+        return nodes[-1], None
+
+    last, _ = mg.scan(step, mg.const(1.0), x)
+    at = {x: np.linspace(0.1, 1.2, 6)}
+    chain = mg.flow(last, ["c" if by_name else nodes[0]], at)
+    factors = 0.5 * np.cos(at[x])
+    assert chain.names[0] == "c at 1" and len(chain.names) == 6
+    np.testing.assert_allclose(chain.values, np.cumprod(factors), rtol=1e-13)
+    expected = [factors[t:].prod() for t in range(1, 7)]
+    np.testing.assert_allclose(chain.adjoints, expected, rtol=1e-13)
+    assert [link.factor for link in chain.links][::-1] == pytest.approx(factors[1:], rel=1e-13)
+    assert chain.along is None and "c at 6" in repr(chain)
+    with pytest.raises(mg.GraphError, match="along one node of a loop"):
+        mg.flow(last, [nodes[0], nodes[0]], at)
+
+
 def test_it_is_shown_as_a_table_with_a_sentence() -> None:
     _x, stream, loss, at = _residual()
     chain = mg.flow(loss.named("L"), stream, at)
