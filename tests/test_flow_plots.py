@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,7 +84,6 @@ def test_units_are_norms_over_the_batch(flow, part: str) -> None:
 
 def test_a_unit_that_underflows_with_its_step_says_so() -> None:
     flow = _flow()
-    from dataclasses import replace
 
     series = replace(flow.series["C"], kinds=["underflow"] * STEPS)
     flow = replace(flow, series={**flow.series, "C": series})
@@ -214,3 +214,17 @@ def test_what_is_drawn_lies_within_the_picture(flow, theme) -> None:
     for k, one in enumerate(boxes):  # and none lies on another
         assert not any(one.padded(-3).overlaps(other.padded(-3)) for other in boxes[:k])
     assert isinstance(chart, Chart)
+
+
+def test_what_is_far_below_a_float_is_measured_all_the_same() -> None:
+    """After 300 steps of float32 the line keeps 1e-41, and squares of gradients are 0."""
+    xs, ys = Adding(length=300).batch(np.random.default_rng(0), 4)
+    far = lstm.flow(lstm.Model.create(lstm.LSTM(2, 8), 1, 0), xs, ys)
+    assert all(np.isfinite(fall.decades).all() for fall in far.waterfalls.values())
+    line = far.waterfalls["line"]
+    each = np.log10(np.abs(far.line[-1], dtype=np.float64))
+    each += np.log10(far.factor[1:].astype(np.float64)).sum(axis=0)
+    assert line.end == pytest.approx(np.log10(np.square(10.0**each).sum()) / 2, abs=1e-3)
+    assert line.end < -36.0
+    cut = {k.route: k for k in far.knockouts(1)}["C"]
+    assert cut.share == pytest.approx(1.0, rel=1e-3)  # nothing comes but through C

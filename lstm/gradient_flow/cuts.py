@@ -144,4 +144,7 @@ def _gone_back(
 
 
 def _norm(x: Expr) -> Expr:
-    return mg.sqrt(mg.sum(mg.square(x)))
+    """The 2-norm, of numbers so small that their squares are 0, too."""
+    top = mg.max(mg.abs(x))
+    scale = mg.where(top > 0, top, mg.ones_like(top))
+    return scale * mg.sqrt(mg.sum(mg.square(x / scale)))

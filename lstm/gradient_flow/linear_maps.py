@@ -158,7 +158,9 @@ def _sizes(
     def step(carry: tuple[Expr, Expr], now: list[Expr]) -> tuple[tuple[Expr, Expr], Expr]:
         running, scale = carry
         *values, counts, earlier, entering = now
-        running, first = _unit(running + entering * mg.exp(-scale))
+        # What is so small by now that exp is infinite must not make NaN of nothing that enters.
+        fresh = mg.where(entering == 0, mg.zeros_like(entering), entering * mg.exp(-scale))
+        running, first = _unit(running + fresh)
         here, stays = (
             mg.broadcast_to(mg.expand_dims(mask, 1), running.shape) for mask in (counts, earlier)
         )
