@@ -59,6 +59,14 @@ def test_a_stateful_training_is_validated_and_scored_so():
     )
 
 
+def test_each_validation_starts_from_a_state_of_zeros():
+    scores = []
+    settings = lstm.Settings(steps=3, batch=SIDE, stateful=True, rate=1e-30)  # nothing is learnt
+    model = lstm.Model.create(lstm.GRU(2, 3), 1, 0)
+    lstm.fit(model, Sums(4), settings, validate=1, callback=lambda p: scores.append(p.score))
+    assert scores[0] == scores[1] == scores[2]
+
+
 def test_validation_leaves_the_carried_state_of_training_alone():
     def reports(validate):
         model = lstm.Model.create(lstm.GRU(2, 3), 1, 0)
