@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from lstm.gradient_flow.steps import Floats
+from lstm.gradient_flow.steps import Floats, norm
 from lstm.gradient_flow.tensors import Meter, looped
 from minigrad import Expr
 from minigrad.display import in_a_line
@@ -75,7 +75,8 @@ def itemised(meter: Meter, batch: Sequence[Any], part: str) -> StepMap:
     visualizing learning via backpropagation gradients in recurrent neural networks", 2019).
 
     Of a model that reads every step, Lₜ is the loss of step t alone; of one that reads the last,
-    what the loss were if the sequences ended at t. t and s count in the order of the layer.
+    the loss were step t read instead: if all layers read forwards, were the sequences to end at t.
+    t and s count in the order of the layer.
     """
     whole = _every_step(meter)
     run, loop = looped(whole, meter.xs, meter.mask, meter.place)
@@ -85,7 +86,7 @@ def itemised(meter: Meter, batch: Sequence[Any], part: str) -> StepMap:
     steps = losses.shape[0]
     place = mg.var("t", (), "int64")
     adjoints = mg.adjoints(mg.sum(_unit(place, losses)))
-    norms = _norms(adjoints[getattr(loop.made, part)])
+    norms = norm(adjoints[getattr(loop.made, part)], (1, 2))
     rows = rows_of(steps)
     backwards = meter.layer.reverse
     places = np.array([steps - 1 - t if backwards else t for t in rows])
@@ -105,7 +106,7 @@ def influence(meter: Meter, batch: Sequence[Any]) -> StepMap:
     place = mg.var("t and element", (), "int64")
     at = mg.permute_dims(run.output, (0, 2, 1))  # (T, O, B)
     units = _unit(place, mg.reshape(at, (steps * width, -1)))
-    norms = _norms(mg.grad(mg.sum(units), read))
+    norms = norm(mg.grad(mg.sum(units), read), (1, 2))
     rows = rows_of(steps)
     places = np.array([t * width + k for t in rows for k in range(width)])
     numbers = _for_each(meter, batch, place, norms, places).astype(np.float64)
@@ -134,11 +135,6 @@ def _loss_of_step(meter: Meter) -> Callable[[Expr, Expr], Expr]:
     if not _reads_every(meter):
         return meter.loss
     return lambda output, target: meter.loss(mg.expand_dims(output, 0), mg.expand_dims(target, 0))
-
-
-def _norms(stack: Expr) -> Expr:
-    """The norm of each step of a stack (T, B, F)."""
-    return mg.sqrt(mg.sum(mg.square(stack), axis=(1, 2)))
 
 
 def _for_each(

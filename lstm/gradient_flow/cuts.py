@@ -14,7 +14,7 @@ import numpy as np
 
 import minigrad as mg
 from lstm.gradient_flow.equations import Read, StepGraph, Term
-from lstm.gradient_flow.steps import Floats, Stacks, quiet
+from lstm.gradient_flow.steps import Floats, Stacks, norm, quiet
 from minigrad import Expr
 from minigrad.display import in_a_line
 
@@ -135,16 +135,9 @@ def _gone_back(
         ]
         back = mg.substitute([*past, got], dict(zip(variables, values, strict=True)))
         got = back.pop()
-        return back, mg.stack([_norm(got - whole), _norm(got)])
+        return back, mg.stack([norm(got - whole), norm(got)])
 
     start = [mg.zeros_like(graph.nodes[graph.made[p]]) for p in parts]
     start = [mg.zeros(s.shape, s.dtype) for s in start]
     _, norms = mg.scan(step, start, list(inputs), reverse=True)
     return cast(Expr, norms)
-
-
-def _norm(x: Expr) -> Expr:
-    """The 2-norm, of numbers so small that their squares are 0, too."""
-    top = mg.max(mg.abs(x))
-    scale = mg.where(top > 0, top, mg.ones_like(top))
-    return scale * mg.sqrt(mg.sum(mg.square(x / scale)))

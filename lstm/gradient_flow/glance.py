@@ -14,7 +14,7 @@ import numpy as np
 import minigrad as mg
 from lstm.gradient_flow.measured import Flow
 from lstm.gradient_flow.measuring import flow_of
-from lstm.gradient_flow.steps import quiet
+from lstm.gradient_flow.steps import norm, quiet
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Split
 from lstm.gradient_flow.tensors import LARGE_SEED, Meter
 from minigrad import Expr
@@ -127,8 +127,5 @@ class Glance:
 
 
 def _norms(stack: Expr) -> Expr:
-    """The norm of each step of a stack (T, ...), without underflow on the way."""
-    axes = tuple(range(1, stack.ndim))
-    top = mg.max(mg.abs(stack), axis=axes, keepdims=True)
-    scale = mg.where((top > 0) & mg.isfinite(top), top, mg.ones_like(top))
-    return mg.reshape(scale, (-1,)) * mg.sqrt(mg.sum(mg.square(stack / scale), axis=axes))
+    """The norm of each step of a stack (T, ...)."""
+    return norm(stack, tuple(range(1, stack.ndim)))

@@ -12,7 +12,7 @@ import numpy as np
 import minigrad as mg
 from lstm.cells import Line
 from lstm.gradient_flow.equations import Link, StepGraph, links, over_steps, routes
-from lstm.gradient_flow.steps import Floats, Stacks, quiet, variables_of
+from lstm.gradient_flow.steps import Floats, Stacks, norm, quiet, variables_of
 from minigrad import Expr
 from minigrad.display import in_a_line
 
@@ -149,40 +149,54 @@ class _Fall(NamedTuple):
 def _sizes(
     chain: Sequence[Link], variables: Mapping[Expr, Expr], rows: tuple[Expr, Expr], enters: Expr
 ) -> Expr:
-    """(T, 2 + links): the norm of what goes back along a chain, where before each step it has the
-    norm 1: after what enters, after each link, and after what leaves.
+    """(T, 2 + links): of what goes back along a chain ln of what entering multiplies its norm by,
+    and then, of the norm 1, its norm after each link, and after what leaves.
 
     rows: (T, B) each, whether a step counts, and whether one before it does.
     """
 
     def step(carry: tuple[Expr, Expr], now: list[Expr]) -> tuple[tuple[Expr, Expr], Expr]:
-        running, scale = carry
+        running, level = carry
         *values, counts, earlier, entering = now
-        # What is so small by now that exp is infinite must not make NaN of nothing that enters.
-        fresh = mg.where(entering == 0, mg.zeros_like(entering), entering * mg.exp(-scale))
-        running, first = _unit(running + fresh)
+        running, entered = _joined(running, level, entering)
         here, stays = (
             mg.broadcast_to(mg.expand_dims(mask, 1), running.shape) for mask in (counts, earlier)
         )
         none = mg.zeros_like(running)
         at, waits = mg.where(here, running, none), mg.where(here, none, running)  # past padding
-        rest, sizes = mg.sum(mg.square(waits)), [first]
+        rest, sizes = _norm(waits), []
         for link in chain:
             at = mg.substitute(link.back(at), dict(zip(variables, values, strict=True)))
-            sizes.append(mg.sqrt(mg.sum(mg.square(at)) + rest))
+            size = _norm(at)
+            both = mg.sqrt(mg.square(size) + mg.square(rest))
+            sizes.append(mg.where(rest == 0, size, both))  # the square of a small one is 0
         running, last = _unit(mg.where(stays, at + waits, none))
         sizes.append(last)
-        return (running, scale + _log(first) + _log(last)), mg.stack(sizes)
+        gained = entered - mg.where(level == -np.inf, mg.zeros_like(level), level)
+        return (running, entered + mg.log(last)), mg.stack([gained, *sizes])
 
-    start = (mg.zeros(enters.shape[1:], enters.dtype), mg.zeros((), enters.dtype))
+    start = (mg.zeros(enters.shape[1:], enters.dtype), mg.const(-np.inf))
     _, sizes = mg.scan(step, start, [*variables.values(), *rows, enters], reverse=True)
     return cast(Expr, sizes)
 
 
+def _joined(running: Expr, level: Expr, entering: Expr) -> tuple[Expr, Expr]:
+    """What is there, of norm 1 times exp(level), and what enters: of norm 1, and its level.
+
+    Each is taken on the scale of the larger, as either may be far beyond what exp holds.
+    """
+    fresh, size = _unit(entering)
+    top = mg.maximum(level, mg.log(size))
+    top = mg.where(top == -np.inf, mg.zeros_like(top), top)
+    shares = [mg.astype(mg.exp(x - top), running.dtype) for x in (level, mg.log(size))]
+    joined, size = _unit(running * shares[0] + fresh * shares[1])
+    return joined, top + mg.log(size)
+
+
 def _waterfall(name: str, fall: _Fall, sizes: Floats, padded: bool) -> Waterfall:
     with np.errstate(all="ignore"):
-        logs = np.log10(sizes.astype(np.float64))
-        entered, logs = logs[:, 0].copy(), np.column_stack([np.zeros(len(logs)), logs[:, 1:]])
+        entered = sizes[:, 0] / np.log(10.0)
+        logs = np.column_stack([np.zeros(len(sizes)), np.log10(sizes[:, 1:])])
         decades = np.diff(logs, axis=1)[1:]
     decades[np.isneginf(logs[1:, :-1])] = 0.0  # what is 0 stays 0
     labels = [link.label for link in fall.chain]
@@ -195,11 +209,10 @@ def _waterfall(name: str, fall: _Fall, sizes: Floats, padded: bool) -> Waterfall
 
 
 def _unit(x: Expr) -> tuple[Expr, Expr]:
-    """x of norm 1, and its norm; 0 stays 0."""
-    size = mg.sqrt(mg.sum(mg.square(x)))
-    return x / mg.where(size == 0, mg.ones_like(size), size), size
+    """x of norm 1, and its norm, float64; 0 stays 0."""
+    size = norm(x)
+    return x / mg.where(size == 0, mg.ones_like(size), size), mg.astype(size, "float64")
 
 
-def _log(x: Expr) -> Expr:
-    """ln x, and 0 of 0."""
-    return mg.log(mg.where(x == 0, mg.ones_like(x), x))
+def _norm(x: Expr) -> Expr:
+    return mg.astype(norm(x), "float64")

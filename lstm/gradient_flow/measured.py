@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -216,7 +217,7 @@ class Flow(Saved):
     def knockouts(self, at: int = 1) -> list[Knockout]:
         """What is left of the main gradient at step `at` where one route is cut at all steps,
         computed, the cut that changes most first. Raises ConfigError for a step that is not."""
-        if not 1 <= at <= self.steps:
+        if type(at) is bool or not isinstance(at, Integral) or not 1 <= at <= self.steps:
             raise ConfigError(f"at= is a step, 1 to {self.steps}, not {at!r:.40}")
         return self.cuts.at(at)
 

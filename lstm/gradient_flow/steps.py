@@ -108,6 +108,14 @@ def quiet(run: Any, *arrays: Any) -> Any:
         return run(*arrays)
 
 
+def norm(x: Expr, axis: tuple[int, ...] | None = None) -> Expr:
+    """The 2-norm over some axes, or all, of numbers whose squares the dtype cannot hold, too."""
+    top = mg.max(mg.abs(x), axis=axis, keepdims=True)
+    scale = mg.where((top > 0) & mg.isfinite(top), top, mg.ones_like(top))
+    sums = mg.sum(mg.square(x / scale), axis=axis)
+    return mg.reshape(scale, sums.shape) * mg.sqrt(sums)
+
+
 # --- fan-ins -------------------------------------------------------------------------------------
 
 
@@ -274,7 +282,7 @@ def remembered(factors: Floats, counted: Bools) -> Floats:
     return _memory(np.exp(logs.mean(axis=0)))
 
 
-def _memory(kept: Floats) -> Floats:
+def _memory(factor: Floats) -> Floats:
     with np.errstate(all="ignore"):
-        steps: Floats = np.where(kept < 1.0, 1.0 / (1.0 - kept), np.inf)
+        steps: Floats = np.where(factor < 1.0, 1.0 / (1.0 - factor), np.inf)
     return steps
