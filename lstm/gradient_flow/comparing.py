@@ -88,13 +88,13 @@ def compare(*flows: Flow, names: Any = None) -> Comparison:
     """
     if len(flows) < 2 or not all(isinstance(flow, Flow) for flow in flows):
         raise ConfigError("compare takes two flows or more, each of lstm.flow(model, xs, ys)")
-    given = [flow.heading for flow in flows] if names is None else [str(name) for name in names]
-    if len(given) != len(flows) or (names is not None and len({*given}) < len(given)):
+    called = [flow.heading for flow in flows] if names is None else [str(name) for name in names]
+    if len(called) != len(flows) or (names is not None and len({*called}) < len(called)):
         raise ConfigError(f"names= are {len(flows)} different ones, one a flow, not {names!r:.80}")
-    counts = {name: given.count(name) for name in given}
+    counts = {name: called.count(name) for name in called}
     seen: dict[str, int] = {}
     unique = []
-    for name in given:
+    for name in called:
         seen[name] = seen.get(name, 0) + 1
         unique.append(f"{name} {seen[name]}" if counts[name] > 1 else name)
     return Comparison(dict(zip(unique, flows, strict=True)))

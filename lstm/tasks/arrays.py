@@ -45,8 +45,8 @@ class ArrayTask(Task):
     Training goes through the sequences in passes, each in an order of its own that the seed of the
     settings decides: `steps = passes * N / batch`. There is no criterion of success: training ends
     with its steps, with `patience=`, or by a callback. A model's file notes what the data were
-    like, with their checksum; the data are not in it. Raises ConfigError for what does not fit, and
-    for numbers that are not finite.
+    like, with a checksum of them and of which are held out; the data are not in it. Raises
+    ConfigError for what does not fit, and for numbers that are not finite.
 
     >>> import lstm
     >>> rng = np.random.default_rng(0)
@@ -95,7 +95,7 @@ class ArrayTask(Task):
         read = _read_all(data, asked)
         rows = [row for part in read.values() for row in part.xs]
         targets = [row for part in read.values() for row in part.targets.rows]
-        first = read["training"].targets
+        first, places = read["training"].targets, _places(read, held, check_count("seed", seed, 0))
         tokens = rows[0].ndim == 1
         _require_none(vocabulary=None if tokens else vocabulary)
         _require_none(tolerance=tolerance if first.labels else None)
@@ -110,8 +110,8 @@ class ArrayTask(Task):
             _lengths=np.array([len(row) for row in rows]),
             _xs=side_by_side(rows, 0),
             _ys=_together(targets, first),
-            _checksum=checksum([*rows, *targets]),
-            _places=_places(read, held, check_count("seed", seed, 0)),
+            _checksum=checksum([*rows, *targets, *places.values()]),
+            _places=places,
         )
         self._set(input_size=self.vocabulary if tokens else rows[0].shape[1])
         if not first.labels:
@@ -216,7 +216,7 @@ class ArrayTask(Task):
     # --- what it is --------------------------------------------------------------------------
 
     def config(self) -> dict[str, Any]:
-        """What a model's file notes: what the data were like, with their checksum."""
+        """What a model's file notes: what the data were like, with a checksum."""
         held = {part: len(places) for part, places in self._places.items()}
         names = ("steps", "input_size", "vocabulary", "output_size", "readout")
         like = {name: getattr(self, name) for name in names}

@@ -105,13 +105,13 @@ def codes(sizes: Floats, kinds: Words, scale: Scale) -> NDArray[np.intp]:
         exponents = np.log10(np.abs(sizes))
         share = (exponents - scale.lo_exp) / (scale.hi_exp - scale.lo_exp)
         normal = np.clip(np.nan_to_num(np.floor(share * scale.classes + _SLACK)), 0, None)
-    found: NDArray[np.intp] = np.minimum(normal, scale.classes - 1).astype(np.intp)
+    looks: NDArray[np.intp] = np.minimum(normal, scale.classes - 1).astype(np.intp)
     below = (kinds == "normal") & (exponents < scale.lo_exp - _SLACK)
     kinds = np.where(below, "below", kinds)
     for k, kind in enumerate(_SPECIAL):
-        found[kinds == kind] = scale.classes + k
-    found[kinds == ""] = -1
-    return found
+        looks[kinds == kind] = scale.classes + k
+    looks[kinds == ""] = -1
+    return looks
 
 
 def styles(scale: Scale) -> list[EdgeStyle]:

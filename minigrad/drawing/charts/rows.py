@@ -41,11 +41,11 @@ def draw_rows(
     boxes: list[tuple[tuple[float, float, float, float], EdgeStyle, str]] = []
     lines: list[tuple[Floats, EdgeStyle, str]] = []
     for row in rows:
-        found = codes(row.sizes, row.kinds, scale)
-        for a, b in runs(found):
-            if found[a] < 0:
+        classes = codes(row.sizes, row.kinds, scale)
+        for a, b in runs(classes):
+            if classes[a] < 0:
                 continue
-            look, left, right = looks[found[a]], ends[a], ends[b]
+            look, left, right = looks[classes[a]], ends[a], ends[b]
             if look.kind == "normal":
                 boxes.append(((left, right, row.top, row.bottom), look, row.tell(a, b, look)))
             else:
