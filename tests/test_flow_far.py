@@ -1,8 +1,10 @@
-"""Gradients whose squares float32 cannot hold, and what enters a waterfall far above them."""
+"""Gradients whose squares float32 cannot hold, and what enters a waterfall far above them; and
+other inputs at the edge of what a flow takes."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,3 +72,10 @@ def test_knockouts_are_at_a_step(at) -> None:
     flow = lstm.flow(_model(lstm.RNN), np.ones((3, 2, 2)), np.ones((2, 1)))
     with pytest.raises(lstm.ConfigError, match="at= is a step, 1 to 3"):
         flow.knockouts(at)
+
+
+def test_no_flow_is_lost_among_others_of_its_name() -> None:
+    flow = lstm.flow(_model(lstm.RNN), np.ones((3, 2, 2)), np.ones((2, 1)))
+    assert list(lstm.compare(flow, flow).flows) == ["RNN 1", "RNN 2"]
+    with pytest.raises(lstm.ConfigError, match="called alike, RNN 1, RNN 2, RNN 1: give names="):
+        lstm.compare(flow, flow, replace(flow, title="RNN 1"))

@@ -97,4 +97,6 @@ def compare(*flows: Flow, names: Any = None) -> Comparison:
     for name in called:
         seen[name] = seen.get(name, 0) + 1
         unique.append(f"{name} {seen[name]}" if counts[name] > 1 else name)
+    if len({*unique}) < len(unique):  # a heading is the name that another one's number makes
+        raise ConfigError(f"flows are called alike, {', '.join(unique):.80}: give names=, one each")
     return Comparison(dict(zip(unique, flows, strict=True)))

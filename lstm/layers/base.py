@@ -150,8 +150,6 @@ class Looped(NamedTuple):
     """The state that a step reads."""
     made: Any
     """The state that it makes; after a step of padding the one before stays."""
-    kept: Any
-    """The state that the next step reads."""
     values: Values
     """What it computes, by symbol, as the cell's `equations` give it."""
     x: Expr

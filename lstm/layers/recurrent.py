@@ -85,14 +85,14 @@ class Recurrent(Derived):
         if context.written_out:
             return self._written_out(params, xs, state, mask, streams, context)
 
-        noted: list[tuple[Any, Any, Any, Values, Expr]] = []
+        noted: list[tuple[Any, Any, Values, Expr]] = []
 
         def step(state: Any, now: Tree) -> tuple[Any, Expr]:
             entering = _entering(state, now, context)
             values = self._equations(params, entering, now["x"], mask)
             made = self._made(values, entering, now)
             new = _kept(made, state, now)
-            noted.append((state, made, new, values, now["x"]))
+            noted.append((state, made, values, now["x"]))
             return new, self.cell.output_of(new)
 
         inputs = {"x": xs.each, **streams}
