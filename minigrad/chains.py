@@ -19,7 +19,7 @@ from minigrad.derivatives.adjoints import Adjoints
 from minigrad.derivatives.sweep import Sweep
 from minigrad.display import ShownAsTable, Table, in_a_line
 from minigrad.drawing.amount import kind_of, norm
-from minigrad.drawing.theme import Kind
+from minigrad.drawing.theme import KIND_WORDS, Kind
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, describe, require_expr
 from minigrad.graph.places import Spot
@@ -38,7 +38,7 @@ class Series:
 
     symbol: what it is the gradient towards: h or C.
     kinds: what each norm is; "underflow" is a zero that is none: the product was too small for the
-        dtype.
+        dtype; "disconnected" is one to which no differentiable path leads.
     """
 
     symbol: str
@@ -57,6 +57,15 @@ class Series:
     def last(self) -> float:
         """The norm at t = T, where it starts."""
         return self.norms[-1]
+
+    def shown(self, t: int) -> str:
+        """The norm at step t, counted from 1, as tables have it.
+
+        >>> Series("h", [0.25, 0.0], ["normal", "disconnected"]).shown(2)
+        'not connected'
+        """
+        kind = self.kinds[t - 1]
+        return KIND_WORDS[kind] if kind == "disconnected" else f"{self.norms[t - 1]:.2e}"
 
     @property
     def factors(self) -> list[float]:
@@ -114,19 +123,31 @@ class Jump(NamedTuple):
         return in_a_line(self)
 
 
-def series_of(symbol: str, steps: Array | Sequence[Array], enlarged: Array | None = None) -> Series:
+def series_of(
+    symbol: str,
+    steps: Array | Sequence[Array],
+    enlarged: Array | None = None,
+    connected: Sequence[bool] | Array | None = None,
+) -> Series:
     """The norms of a gradient (T, ...); enlarged: the same of a much larger ∂L/∂L, where a zero
-    stays only if it has a factor of 0."""
-    return series_from(symbol, norms_of(steps), None if enlarged is None else norms_of(enlarged))
+    stays only if it has a factor of 0; connected: (T,), of `Adjoints.connected`, unless all are."""
+    larger = None if enlarged is None else norms_of(enlarged)
+    return series_from(symbol, norms_of(steps), larger, connected)
 
 
-def series_from(symbol: str, norms: list[float], enlarged: list[float] | None = None) -> Series:
+def series_from(
+    symbol: str,
+    norms: list[float],
+    enlarged: list[float] | None = None,
+    connected: Sequence[bool] | Array | None = None,
+) -> Series:
     """The same of norms that are known."""
     larger = norms if enlarged is None else enlarged
+    joined = [True] * len(norms) if connected is None else [*connected]
     kinds: list[Kind] = []
-    for size, large in zip(reversed(norms), reversed(larger), strict=True):
+    for size, large, is_joined in zip(norms[::-1], larger[::-1], joined[::-1], strict=True):
         lost = large > 0.0 or bool(kinds and kinds[-1] == "underflow")
-        kinds.append(kind_of(size, lost))
+        kinds.append(kind_of(size, lost) if is_joined else "disconnected")
     return Series(symbol, norms, kinds[::-1])
 
 

@@ -57,9 +57,10 @@ def plot_units(
 
 def unit_curves(flow: Flow, part: str) -> list[charts.Curve]:
     """‖∂L/∂part‖ of each unit over the batch, with the kinds of its zeros."""
-    lost = [kind == "underflow" for kind in flow.series[part].kinds]
+    whole = np.array(flow.series[part].kinds)
     rows = _norms(flow.adjoints[part]).T
-    kinds = np.where((rows == 0.0) & lost, "underflow", "normal").tolist()
+    told = np.isin(whole, ["underflow", "disconnected"])
+    kinds = np.where((rows == 0.0) & told, whole, "normal").tolist()
     return [
         charts.Curve.of(f"unit {k}", row, known)
         for k, (row, known) in enumerate(zip(rows, kinds, strict=True), 1)
@@ -71,13 +72,12 @@ def plot_waterfall(
 ) -> Axes:
     """How many powers of ten each local derivative wins or loses on the way from t = T to t = 1.
 
-    route: of `flow.waterfalls`, such as "line" or "f"; that by which most comes, unless given.
+    route: of `flow.waterfalls`, such as "line" or "f"; that of `flow.waterfall` unless given.
     Raises ConfigError for another route.
     """
-    falls = flow.waterfalls
-    if route and route not in falls:
-        raise ConfigError(f"no route {route!r:.40}; the routes are {', '.join(falls)}")
-    fall = falls[route] if route else flow.waterfall
+    if route and route not in flow.waterfalls:
+        raise ConfigError(f"no route {route!r:.40}; the routes are {', '.join(flow.waterfalls)}")
+    fall = flow.waterfalls[route] if route else flow.waterfall
     way = "along the line" if fall.route == "line" else f"through {fall.route}"
     return charts.waterfall(
         fall.start,

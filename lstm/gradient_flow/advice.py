@@ -66,7 +66,8 @@ def _explosion(flow: Flow) -> Advice | None:
     series = flow.main
     if not explodes(series):
         return None
-    grown = math.log10(series.first) - math.log10(series.last) if series.last else math.inf
+    start = next(x for x in reversed(series.norms) if x)  # of the last step that is connected
+    grown = math.log10(series.first) - math.log10(start)
     return Advice(
         f"∂L/∂{series.symbol} grows by {grown:.1f} decades on its way back",
         "clip=1.0, which bounds the norm of the whole gradient",

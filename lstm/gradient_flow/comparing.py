@@ -61,7 +61,7 @@ class Comparison(Saved):
 
     def _table(self) -> Table:
         rows = [
-            (name, f"∂L/∂{s.symbol}", f"{s.first:.2e}", f"{s.last:.2e}", _step(s))
+            (name, f"∂L/∂{s.symbol}", s.shown(1), s.shown(len(s.norms)), _step(s))
             for name, flow in self.flows.items()
             for s in flow.ordered
         ]

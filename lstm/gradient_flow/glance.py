@@ -105,7 +105,8 @@ class Glance:
 
         def series(symbol: str, name: str) -> Series:
             larger = listed(numbers[1]["norms"][name]) if len(numbers) > 1 else None
-            return series_from(symbol, listed(first["norms"][name]), larger)
+            joined = meter.connected[symbol] if len(numbers) > 1 else None
+            return series_from(symbol, listed(first["norms"][name]), larger, joined)
 
         split = None
         if (line := meter.line) is not None:

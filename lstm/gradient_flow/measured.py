@@ -189,9 +189,15 @@ class Flow(Saved):
         source, line = self._source, self.line
         return linear_maps.waterfalls(source.meter.graph, source.stacks, source.line, line)
 
-    @property
+    @cached_property
     def waterfall(self) -> Waterfall:
-        """That of the route by which most comes to t = 1."""
+        """That of the line where at least half of what comes to t = 1 came along it, as `split`
+        has it; otherwise that of the route by which most comes."""
+        source, along = self._source, linear_maps.LINE
+        if self.split is not None and self.split.share[0] >= 0.5:  # no other need be computed
+            return linear_maps.waterfalls(
+                source.meter.graph, source.stacks, source.line, self.line, only=along
+            )[along]
         return max(self.waterfalls.values(), key=lambda w: np.nan_to_num(w.end, nan=-np.inf))
 
     @cached_property
@@ -310,7 +316,7 @@ class Flow(Saved):
 
 def _row(name: str, series: Series) -> tuple[str, str, str, str]:
     factor = f"×{series.factor:.3g}" if series.factor == series.factor else ""
-    return name, f"{series.first:.2e}", f"{series.last:.2e}", factor
+    return name, series.shown(1), series.shown(len(series.norms)), factor
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm.cells import CELLS, Line
+from lstm.cells import CELLS
 from lstm.gradient_flow.measured import Flow, Source
 from lstm.gradient_flow.steps import Parts, Stacks
 from lstm.gradient_flow.summary import GateValues, Split, gate_of, split_of
@@ -71,13 +71,21 @@ def measure(meter: Meter, xs: Any, ys: Any, mask: Any = None) -> Flow:
     value, stacks, parts = meter.read(xs, ys, mask)
     line, gates = meter.line, meter.gates
     larger, larger_parts = _enlarged(meter, (xs, ys, mask), stacks, parts)
+    joined = {} if larger is None else meter.connected  # where nothing is 0, all are
     series = {
         part: series_of(
-            part, stacks.adjoints[name], None if larger is None else larger.adjoints[name]
+            part,
+            stacks.adjoints[name],
+            None if larger is None else larger.adjoints[name],
+            joined.get(part),
         )
         for part, name in stacks.made.items()
     }
-    split = _split(line, stacks, parts, larger_parts, stacks.made)
+    split = None
+    if line is not None and parts is not None:
+        factors = stacks.factors[stacks.made[line.symbol]]
+        at = joined.get(line.symbol)
+        split = split_of(line, parts, factors, stacks.counted, larger_parts, at)
     values = {
         symbol: gate_of(gate, stacks.values[symbol], stacks.counted)
         for symbol, gate in gates.items()
@@ -113,18 +121,6 @@ def flow_of(
         source,
     )
     return replace(whole, diagnosis=diagnose(whole))
-
-
-def _split(
-    line: Line | None,
-    stacks: Stacks,
-    parts: Parts | None,
-    larger: Parts | None,
-    made: dict[str, str],
-) -> Split | None:
-    if line is None or parts is None:
-        return None
-    return split_of(line, parts, stacks.factors[made[line.symbol]], stacks.counted, larger)
 
 
 def _enlarged(

@@ -75,15 +75,20 @@ class GateValues:
 
 
 def split_of(
-    line: Line, parts: Parts, factors: Floats, counted: Bools, larger: Parts | None = None
+    line: Line,
+    parts: Parts,
+    factors: Floats,
+    counted: Bools,
+    larger: Parts | None = None,
+    connected: Bools | None = None,
 ) -> Split:
-    """The two parts of the gradient towards a line; larger: the same of a much larger ∂L/∂L."""
+    """The two parts of the gradient towards a line; larger, connected: as of `series_of`."""
     return Split(
         line.symbol,
         line.factor,
         _means(factors, counted),
-        series_of(line.symbol, parts.line, None if larger is None else larger.line),
-        series_of(line.symbol, parts.around, None if larger is None else larger.around),
+        series_of(line.symbol, parts.line, None if larger is None else larger.line, connected),
+        series_of(line.symbol, parts.around, None if larger is None else larger.around, connected),
     )
 
 

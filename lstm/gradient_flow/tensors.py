@@ -120,6 +120,16 @@ class Meter:
         for name, leaf in self.model.flat_params.items():
             leaf.value = values[name].value.astype(leaf.dtype)
 
+    @cached_property
+    def connected(self) -> dict[str, NDArray[np.bool_]]:
+        """{part of the state: (T,), whether a differentiable path joins what each step makes of it
+        and the loss}, in the order in which the layer reads."""
+        way = -1 if self.layer.reverse else 1
+        return {
+            part: np.asarray(self.adjoints.connected(self.graph.nodes[name]))[::way]
+            for part, name in self.graph.made.items()
+        }
+
     @property
     def inputs(self) -> list[Expr]:
         """What comes of a batch."""

@@ -50,29 +50,47 @@ def path_words(flow: Flow) -> list[str]:
 def describe(series: Series) -> str:
     """One gradient's way back in one sentence."""
     name = f"∂L/∂{series.symbol}"
-    norms, steps = series.norms, len(series.norms)
+    norms = series.norms
     bad = [t for t, x in enumerate(norms, 1) if not math.isfinite(x)]
     if bad:
         return f"{name} is not finite from t={max(bad)} down."
     if not any(norms):
-        return f"{name} is 0 at every step."
+        apart = all(kind == "disconnected" for kind in series.kinds)
+        return f"{name} is {'not connected to the loss' if apart else '0'} at every step."
+    return f"{_way_back(series, name)}.{_late_start(series)}"
+
+
+def _late_start(series: Series) -> str:
+    """From which step on nothing that is made reaches the loss, if that is so."""
+    start = len(series.norms)
+    while series.kinds[start - 1] == "disconnected":
+        start -= 1
+    apart = f" From t={start + 1} on nothing joins it to the loss: not connected."
+    return apart if start < len(series.norms) else ""
+
+
+def _way_back(series: Series, name: str) -> str:
+    """How a gradient that is finite, and not 0 at every step, comes to t = 1."""
+    norms, steps = series.norms, len(series.norms)
     arrives = f"{name} reaches t=1 at {series.first:.1e}"
     if steps == 1:
-        return f"{arrives}."
+        return arrives
     pace = _pace(series)
     if series.first == 0.0:
-        end = max(t for t, x in enumerate(norms, 1) if x == 0.0)
-        lost = series.kinds[end - 1] == "underflow"
-        why = "it underflows to 0" if lost else "a factor of 0 ends it"
-        return f"{name} does not reach t=1: {pace}{why} from t={end} down."
+        end = next(t for t, x in enumerate(norms) if x != 0.0)  # of the zeros up from t=1
+        why = _ENDS.get(series.kinds[end - 1], "a factor of 0 ends it")
+        return f"{name} does not reach t=1: {pace}{why} from t={end} down"
     if series.first < TOO_SMALL:
         end = _last_crossing(norms)
         return (
-            f"{name} vanishes: {pace}below {TOO_SMALL:g} from t={end} down, {norms[0]:.1e} at t=1."
+            f"{name} vanishes: {pace}below {TOO_SMALL:g} from t={end} down, {norms[0]:.1e} at t=1"
         )
     if explodes(series):
-        return f"{name} explodes: {pace}{series.first:.1e} at t=1."
-    return f"{arrives} ({pace.removesuffix(', ')})."
+        return f"{name} explodes: {pace}{series.first:.1e} at t=1"
+    return f"{arrives} ({pace.removesuffix(', ')})" if pace else arrives
+
+
+_ENDS = {"underflow": "it underflows to 0", "disconnected": "it is not connected to the loss"}
 
 
 def _pace(series: Series) -> str:
