@@ -28,13 +28,15 @@ def compare_flows(
     scale: Scale | None = None,
     *,
     theme: Theme = "auto",
+    words: Sequence[str] = (),
 ) -> Chart:
     """RNN beside LSTM, panel after panel, on one scale: which gradient reaches step 1?
 
     flows: {title of a panel, such as "before training": the flows to draw in it, one a model}.
     Each panel has a curve for every part of the state, a heat strip for each curve with its first
-    and last value, and the diagnosis in words. theme: "light", "dark", or "auto", which is light,
-    and as svg follows the reader's colour scheme.
+    and last value, and the diagnosis in words. words: more
+    sentences, under the first panel. theme: "light", "dark", or "auto", which is light, and as svg
+    follows the reader's colour scheme.
 
     >>> import numpy as np, lstm
     >>> model = lstm.Model.create(lstm.RNN(2, 4), output_size=1, seed=0)
@@ -46,6 +48,8 @@ def compare_flows(
         panel: _Panel([c for f in group for c in flow_curves(f)], _diagnosis(group))
         for panel, group in flows.items()
     }
+    first = next(iter(panels))
+    panels[first] = _Panel(panels[first].curves, [*panels[first].words, *words])
     return _figure(title or "How much of the gradient reaches step 1", panels, scale, theme)
 
 

@@ -13,6 +13,7 @@ from lstm.figures.flow import flow_curves, path_curves
 from lstm.gradient_flow import Flow, StepMap
 from lstm.gradient_flow.steps import Floats
 from minigrad.drawing import Scale, charts
+from minigrad.drawing.escape import plain
 
 MOST = 8
 """So many knock-outs are drawn unless more are asked for."""
@@ -118,11 +119,20 @@ def plot_cancellation(flow: Flow, part: str = "", ax: Axes | None = None) -> Axe
     return charts.band(shares, ax, label="‖Σ‖ / Σ ‖·‖", title=title)
 
 
-def plot_gate(flow: Flow, symbol: str, ax: Axes | None = None) -> Axes:
+def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None) -> Axes:
     """A gate over time: the mean over batch and units, between the least and the largest.
 
-    Raises ConfigError for another symbol.
+    All gates, each in a colour of the style's cycle, unless a symbol is given. Raises ConfigError
+    for another symbol, and for a cell without gates.
     """
+    if not symbol and flow.gates:
+        for k, gate in enumerate(flow.gates.values()):
+            ax = charts.band(gate.mean, ax, low=gate.low, high=gate.high, color=f"C{k}")
+        assert ax is not None
+        ax.set_title("The gates: mean, least and largest", parse_math=False)
+        lines = ax.lines[-len(flow.gates) :]
+        ax.legend(lines, [plain(f"{g.name or 'gate'} {g.symbol}") for g in flow.gates.values()])
+        return ax
     if symbol not in flow.gates:
         raise ConfigError(
             f"no gate {symbol!r:.40}; the gates are {', '.join(flow.gates) or 'none'}"
@@ -134,16 +144,18 @@ def plot_gate(flow: Flow, symbol: str, ax: Axes | None = None) -> Axes:
 
 def plot_itemised(flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None) -> Axes:
     """‖∂Lₜ/∂state_s‖ for a loss at each step t and each step s before it: the triangle."""
-    return _plot_pairs(flow.itemised, ax, scale, ("back to step s", "the loss at step t"))
+    labels = ("back to step s", "the loss at step t")
+    return _plot_pairs(flow.itemised, ax, scale, labels, "Norm of the gradient: colour")
 
 
 def plot_influence(flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None) -> Axes:
     """‖∂yₜ/∂x_s‖: how much the input at each step s moves the output at each step t."""
-    return _plot_pairs(flow.influence, ax, scale, ("the input at step s", "the output at step t"))
+    labels = ("the input at step s", "the output at step t")
+    return _plot_pairs(flow.influence, ax, scale, labels, "Norm of the Jacobian ∂yₜ/∂x_s: colour")
 
 
 def _plot_pairs(
-    pairs: StepMap, ax: Axes | None, scale: Scale | None, labels: tuple[str, str]
+    pairs: StepMap, ax: Axes | None, scale: Scale | None, labels: tuple[str, str], caption: str
 ) -> Axes:
     return charts.triangle(
         pairs.high,
@@ -154,6 +166,7 @@ def _plot_pairs(
         scale=scale,
         labels=labels,
         title=pairs.symbol,
+        caption=caption,
     )
 
 

@@ -57,7 +57,7 @@ class Comparison(Saved):
         from lstm.figures import compare_flows  # pictures are loaded by those who draw
 
         flows = {name: [replace(flow, title=name)] for name, flow in self.flows.items()}
-        return compare_flows(flows, scale=self.scale)
+        return compare_flows(flows, scale=self.scale, words=self.sentences)
 
     def _table(self) -> Table:
         rows = [

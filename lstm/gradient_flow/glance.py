@@ -78,13 +78,13 @@ class Glance:
 
     def read(self, xs: Any, ys: Any, mask: Any = None) -> list[Numbers]:
         """The numbers of a batch; where one is zero that need not be, those of a much larger ∂L/∂L
-        in float64, too."""
+        in float64, too, and those of one that is NaN."""
         given = self.meter.given(xs, ys, mask)
         numbers = [quiet(self._run, *given, 1.0)]
         if any(self._is_lost(name, norms) for name, norms in numbers[0]["norms"].items()):
             wide = self._wide
             wide.meter.refresh(self.meter)
-            numbers.append(quiet(wide._run, *given, LARGE_SEED))
+            numbers += [quiet(wide._run, *given, seed) for seed in (LARGE_SEED, np.nan)]
         return numbers
 
     @cached_property
@@ -103,10 +103,15 @@ class Glance:
         def listed(values: Any) -> list[float]:
             return [float(x) for x in values[::way]]
 
+        joined = {}
+        if len(numbers) > 1:
+            joined = meter.connected(
+                {part: listed(numbers[2]["norms"][part]) for part in meter.graph.made}
+            )
+
         def series(symbol: str, name: str) -> Series:
             larger = listed(numbers[1]["norms"][name]) if len(numbers) > 1 else None
-            joined = meter.connected[symbol] if len(numbers) > 1 else None
-            return series_from(symbol, listed(first["norms"][name]), larger, joined)
+            return series_from(symbol, listed(first["norms"][name]), larger, joined.get(symbol))
 
         split = None
         if (line := meter.line) is not None:

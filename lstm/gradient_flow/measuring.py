@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm.cells import CELLS
 from lstm.gradient_flow.measured import Flow, Source
-from lstm.gradient_flow.steps import Parts, Stacks
+from lstm.gradient_flow.steps import Bools, Parts, Stacks
 from lstm.gradient_flow.summary import GateValues, Split, gate_of, split_of
 from lstm.gradient_flow.tensors import (
     LARGE_SEED,
@@ -22,7 +22,7 @@ from lstm.gradient_flow.tensors import (
 )
 from lstm.gradient_flow.words import diagnose
 from lstm.model import Model
-from minigrad.chains import Series, series_of
+from minigrad.chains import Series, norms_of, series_of
 
 
 def flow(
@@ -71,7 +71,7 @@ def measure(meter: Meter, xs: Any, ys: Any, mask: Any = None) -> Flow:
     value, stacks, parts = meter.read(xs, ys, mask)
     line, gates = meter.line, meter.gates
     larger, larger_parts = _enlarged(meter, (xs, ys, mask), stacks, parts)
-    joined = {} if larger is None else meter.connected  # where nothing is 0, all are
+    joined = {} if larger is None else _connected(meter, (xs, ys, mask))  # of no zeros all are
     series = {
         part: series_of(
             part,
@@ -121,6 +121,11 @@ def flow_of(
         source,
     )
     return replace(whole, diagnosis=diagnose(whole))
+
+
+def _connected(meter: Meter, batch: tuple[Any, Any, Any]) -> dict[str, Bools]:
+    _, stacks, _ = meter.wide().read(*batch, seed=np.nan)
+    return meter.connected({p: norms_of(stacks.adjoints[name]) for p, name in stacks.made.items()})
 
 
 def _enlarged(

@@ -121,14 +121,27 @@ class Meter:
             leaf.value = values[name].value.astype(leaf.dtype)
 
     @cached_property
-    def connected(self) -> dict[str, NDArray[np.bool_]]:
-        """{part of the state: (T,), whether a differentiable path joins what each step makes of it
-        and the loss}, in the order in which the layer reads."""
+    def _joined(self) -> dict[str, NDArray[np.bool_]]:
+        """{part of the state: (T,), whether the graph joins what each step makes of it and the
+        loss}, in the order in which the layer reads; that the loss reads one row of all outputs,
+        it does not see."""
         way = -1 if self.layer.reverse else 1
         return {
             part: np.asarray(self.adjoints.connected(self.graph.nodes[name]))[::way]
             for part, name in self.graph.made.items()
         }
+
+    def connected(self, of_nan: Mapping[str, Any]) -> dict[str, NDArray[np.bool_]]:
+        """{part of the state: (T,), whether a differentiable path joins what each step makes of it
+        and the loss}.
+
+        of_nan: {part: the norms of its gradient (T,) where ∂L/∂L is NaN}. NaN stays NaN in any
+        product, so what is 0 there has no path or a choice, as of relu, between. After the last
+        step that any NaN comes to there is nothing to choose: the loss does not read it.
+        """
+        comes = {part: np.isnan(of_nan[part]) for part in self.graph.made}
+        read = np.logical_or.accumulate(np.logical_or.reduce([*comes.values()])[::-1])[::-1]
+        return {part: comes[part] | (self._joined[part] & read) for part in comes}
 
     @property
     def inputs(self) -> list[Expr]:

@@ -17,6 +17,8 @@ _WIDE, _LEFT = 43.0, 18.0  # of a class's swatch, in points; room for half of th
 _CLASSES, _ROW = 46.0, 16.0  # heights
 _LETTER = 5.3  # width of a letter of the numbers
 CAPTION = "Norm of the gradient: colour and width"
+MAP_CAPTION = "Norm of the gradient: colour"
+"""Of what is drawn as cells, which have no width."""
 
 
 def legend_height(scale: Scale, kinds: Iterable[Kind], width: float) -> float:
@@ -42,12 +44,19 @@ def _occurring(sizes: Floats, kinds: Words, scale: Scale) -> set[Kind]:
     return {looks[k].kind for k in np.unique(codes(sizes, kinds, scale)) if k >= 0}
 
 
-def axes_with_key(width: float, height: float, scale: Scale, sizes: Floats, kinds: Words) -> Axes:
+def axes_with_key(
+    width: float,
+    height: float,
+    scale: Scale,
+    sizes: Floats,
+    kinds: Words,
+    caption: str = CAPTION,
+) -> Axes:
     """Axes of their own, with the legend of what is drawn on them beneath."""
     present, within = _occurring(sizes, kinds, scale), width - 40.0  # labels take some of it
     ax, below = own_axes(width, height, legend_height(scale, present, within))
     assert below is not None
-    legend(scale, present, below, width=within)
+    legend(scale, present, below, caption=caption, width=within)
     return ax
 
 

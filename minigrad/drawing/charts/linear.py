@@ -31,12 +31,14 @@ def band(
     limits: tuple[float, float] = (0.0, 1.0),
     label: str = "",
     title: str = "",
+    color: Any = None,
 ) -> Axes:
     """Draw a line of (T,) values over t = 1 … T, such as a gate's mean; returns the axes.
 
     low, high: (T,) each; between them the band is filled. Of long rows each of 256 bins has the
     mean of the middle, the least of `low` and the largest of `high`. limits: of the axis of values.
-    Raises ShapeError for rows of other lengths.
+    color: any of matplotlib's; that of labels unless given. Raises ShapeError for rows
+    of other lengths.
 
     >>> ax = band([0.2, 0.9], low=[0.1, 0.8], high=[0.4, 1.0], label="f")
     >>> ax.lines[0].get_ydata().tolist()
@@ -52,7 +54,7 @@ def band(
         np.array([pick(row[a:b]) for a, b in spans]) for row, pick in zip(rows, picks, strict=True)
     )
     steps = np.array([(a + b + 1) / 2 for a, b in spans])
-    (drawn,) = ax.plot(steps, line, lw=1.4, color=ax.xaxis.label.get_color())
+    (drawn,) = ax.plot(steps, line, lw=1.4, color=color or ax.xaxis.label.get_color())
     ax.fill_between(steps, least, most, color=drawn.get_color(), alpha=0.25, lw=0)
     set_time(ax, len(rows[0]), "time step t")
     air = 0.03 * (limits[1] - limits[0])  # so that a line at an end keeps its width

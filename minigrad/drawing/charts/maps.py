@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from minigrad.drawing.charts.key import axes_with_key
+from minigrad.drawing.charts.key import MAP_CAPTION, axes_with_key
 from minigrad.drawing.charts.looks import (
     BINS,
     Floats,
@@ -42,14 +42,16 @@ def heat_map(
     labels: Sequence[str] | None = None,
     name: str = "unit",
     title: str = "",
+    caption: str = MAP_CAPTION,
 ) -> Axes:
     """Draw magnitudes (R, T), one row for each unit, over t = 1 … T; returns the axes.
 
     kinds: what kind each is, (R, T), where that is known. labels: of the rows, which are numbered
     unless given. name: what a row is. scale: shared by what is compared. Where there are more than
     256 rows or steps, each bin has its largest magnitude above its least. What has no place on the
-    scale is a line and no fill. ax: axes to draw on; new ones, with a legend, unless given. Raises
-    ShapeError for another shape.
+    scale is a line and no fill. ax: axes to draw on; new ones, with a legend, unless given.
+    caption: of that legend, which says what the magnitudes are. Raises ShapeError for another
+    shape.
 
     >>> ax = heat_map(np.ones((3, 5)), labels=["f", "i", "o"])
     >>> [label.get_text() for label in ax.get_yticklabels()]
@@ -62,7 +64,7 @@ def heat_map(
         raise ShapeError(f"{len(array)} rows need as many labels, not {len(labels)}")
     known = kinds_of(array, kinds)
     locked = scale or Scale.of(array.ravel().tolist())
-    ax = axes_with_key(_WIDE, _HIGH, locked, array, known) if ax is None else ax
+    ax = axes_with_key(_WIDE, _HIGH, locked, array, known, caption=caption) if ax is None else ax
     ax.set_title(plain(title), parse_math=False)
     count, steps = array.shape
     set_time(ax, steps)
@@ -126,13 +128,14 @@ def triangle(
     scale: Scale | None = None,
     labels: tuple[str, str] = ("back to step s", "from step t"),
     title: str = "",
+    caption: str = MAP_CAPTION,
 ) -> Axes:
     """Draw a magnitude for each pair of steps: from step t, downwards, back to step s.
 
     sizes: (R, K), the largest where a column is a run of steps; low: the least, which stands below
     it. rows: the steps t; columns: the runs of steps s; all steps unless given, in at most 256 bins
     which keep their extremes. Nothing is drawn where s lies after t and there is exactly nothing.
-    scale, ax: as in `heat_map`. Raises ShapeError for other shapes.
+    scale, ax, caption: as in `heat_map`. Raises ShapeError for other shapes.
 
     >>> ax = triangle(np.tril(np.ones((4, 4))), title="‖∂Lₜ/∂C_s‖")
     >>> ax.get_title("center"), ax.get_ylabel()
@@ -146,7 +149,7 @@ def triangle(
         known = [
             np.stack([getattr(row, part) for row in rows_drawn]) for part in ("sizes", "kinds")
         ]
-        ax = axes_with_key(_WIDE, _WIDE, locked, *known)
+        ax = axes_with_key(_WIDE, _WIDE, locked, *known, caption=caption)
     ax.set_title(plain(title), parse_math=False)
     set_time(ax, steps, labels[0])
     ax.set_ylim(steps + 0.5, 0.5)
