@@ -146,10 +146,9 @@ def triangle(
     rows_drawn = list(pairs.drawn(steps))
     locked = scale or Scale.of(pairs.high.ravel().tolist())
     if ax is None:
-        known = [
-            np.stack([getattr(row, part) for row in rows_drawn]) for part in ("sizes", "kinds")
-        ]
-        ax = axes_with_key(_WIDE, _WIDE, locked, *known, caption=caption)
+        drawn = np.stack([row.sizes for row in rows_drawn])
+        kinds = np.stack([row.kinds for row in rows_drawn])
+        ax = axes_with_key(_WIDE, _WIDE, locked, drawn, kinds, caption=caption)
     ax.set_title(plain(title), parse_math=False)
     set_time(ax, steps, labels[0])
     ax.set_ylim(steps + 0.5, 0.5)
