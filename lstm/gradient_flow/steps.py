@@ -110,6 +110,9 @@ def quiet(run: Any, *arrays: Any) -> Any:
 
 def norm(x: Expr, axis: tuple[int, ...] | None = None) -> Expr:
     """The 2-norm over some axes, or all, of numbers whose squares the dtype cannot hold, too."""
+    if x.dtype == np.float32:  # float64 holds the squares of all its numbers
+        sums = mg.sum(mg.square(mg.astype(x, "float64")), axis=axis)
+        return mg.astype(mg.sqrt(sums), "float32")
     top = mg.max(mg.abs(x), axis=axis, keepdims=True)
     scale = mg.where((top > 0) & mg.isfinite(top), top, mg.ones_like(top))
     sums = mg.sum(mg.square(x / scale), axis=axis)
