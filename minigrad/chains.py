@@ -22,7 +22,7 @@ from minigrad.drawing.amount import kind_of, norm
 from minigrad.drawing.theme import KIND_WORDS, Kind
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, describe, require_expr
-from minigrad.graph.places import Spot
+from minigrad.graph.places import Spot, inside_of
 from minigrad.names import public
 from minigrad.ops.core import is_zero
 from minigrad.ops.creation import zeros_like
@@ -277,8 +277,9 @@ def flow(y: Expr, along: Sequence[Expr | str], at: Mapping[Any, Any] | None = No
     y: an expression; of one that is no scalar, the sum. along: nodes between input and y, the one
     nearest the input first, each of which the next depends on: the layers of a net, the residual
     stream at each block, the states of a loop that is written out. Or one node of a loop's step,
-    or its name: then the chain is what it is at each step, in the order of xs. at: values of the
-    variables.
+    or its name: then the chain is what it is at each step, in the order in which the loops run, and
+    "c at t" is named by its place in xs: of a loop with reverse=True the last comes first. at:
+    values of the variables.
 
     Raises GraphError for nodes that y does not depend on, for one that the next does not, and for
     several of which one is in a loop.
@@ -337,9 +338,12 @@ def _over_steps(adjoints: Adjoints, what: Any, spot: Spot, at: Mapping[Any, Any]
     if what not in adjoints:
         raise GraphError(f"{describe(adjoints.y)} does not depend on {describe(spot.node)}")
     stacks = eval((adjoints.value(what), adjoints[what]), at)
-    values, grads = (stack.reshape(-1, *spot.node.shape) for stack in stacks)
+    reversed_ = tuple(k for k, loop in enumerate(spot.loops) if inside_of(loop).reverse)
+    shape = spot.node.shape
+    values, grads = (np.flip(stack, reversed_).reshape(-1, *shape) for stack in stacks)
+    place = 1 + np.arange(len(values)).reshape(spot.steps)
     name = what if isinstance(what, str) else what.name or "node"
-    names = tuple(f"{name} at {t}" for t in range(1, len(values) + 1))
+    names = tuple(f"{name} at {t}" for t in np.flip(place, reversed_).ravel())
     series = series_of(adjoints.y.name or "y", list(grads))
     nothing = np.full(len(names), math.nan)
     return Chain(names, tuple(values), tuple(grads), series, None, None, nothing)

@@ -129,6 +129,44 @@ def test_the_steps_of_an_own_loop_are_a_chain(by_name) -> None:
         mg.flow(last, [nodes[0], nodes[0]], at)
 
 
+@pytest.mark.parametrize("segments", [False, True])
+def test_a_reversed_loop_is_a_chain_in_the_order_in_which_it_runs(segments: bool) -> None:
+    """c ← c · x, x₄ first: ∂c₁/∂c_t is the product of the x before t."""
+    x, w = mg.var("x", (4,)), mg.var("w")
+    keep = {"checkpoint": 2} if segments else {}
+    last, _ = mg.scan(
+        lambda c, now: ((c * now).named("c"), None), mg.const(1.0) * w, x, reverse=True, **keep
+    )
+    chain = mg.flow(last, ["c"], {x: [0.1, 0.2, 0.3, 0.4], w: 1.0})
+    assert chain.names == ("c at 4", "c at 3", "c at 2", "c at 1")
+    np.testing.assert_allclose(chain.values, [0.4, 0.12, 0.024, 0.0024], rtol=1e-13)
+    np.testing.assert_allclose(chain.adjoints, [0.006, 0.02, 0.1, 1.0], rtol=1e-13)
+    assert [link.factor for link in chain.links] == pytest.approx([0.1, 0.2, 0.3], rel=1e-13)
+    assert "From c at 1 back to c at 4 it changes by -2.2 decades" in repr(chain).replace("\n", "")
+
+
+@pytest.mark.parametrize("outer", [False, True])
+@pytest.mark.parametrize("inner", [False, True])
+def test_nested_loops_are_a_chain_in_the_order_in_which_they_run(outer: bool, inner: bool) -> None:
+    """c ← c · x over rows and columns, each from either end."""
+    x = mg.var("x", (2, 3))
+
+    def row(c: mg.Expr, now: mg.Expr) -> tuple[mg.Expr, None]:
+        step = lambda c, a: ((c * a).named("c"), None)  # noqa: E731
+        return mg.scan(step, c, now, reverse=inner)[0], None
+
+    last, _ = mg.scan(row, mg.const(1.0), x, reverse=outer)
+    at = np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]])
+    chain = mg.flow(last, ["c"], {x: at})
+    rows, columns = (1, 0) if outer else (0, 1), (2, 1, 0) if inner else (0, 1, 2)
+    order = [3 * r + c for r in rows for c in columns]
+    factors = at.ravel()[order]
+    assert chain.names == tuple(f"c at {k + 1}" for k in order)
+    np.testing.assert_allclose(chain.values, np.cumprod(factors), rtol=1e-13)
+    expected = [factors[k:].prod() for k in range(1, 7)]
+    np.testing.assert_allclose(chain.adjoints, expected, rtol=1e-13)
+
+
 def test_it_is_shown_as_a_table_with_a_sentence() -> None:
     _x, stream, loss, at = _residual()
     chain = mg.flow(loss.named("L"), stream, at)
