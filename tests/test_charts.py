@@ -478,9 +478,10 @@ def test_the_pages_tables_hold_the_numbers(demo) -> None:
     labels = [f"{n}, {w} training" for n in ("RNN", "LSTM") for w in ("before", "after")]
     assert [label for label, _ in numbers] == labels
     for (_, rows), flow in zip(numbers, [f for pair in flows.values() for f in pair], strict=True):
-        heads, values = flow.rows()
-        assert rows[0] == heads
-        assert rows[1:] == [[str(int(r[0])), *(f"{x:.3g}" for x in r[1:])] for r in values]
+        columns = flow.table()
+        values = zip(*columns.values(), strict=True)
+        assert rows[0] == [*columns]
+        assert rows[1:] == [[str(r[0]), *(f"{x:.3g}" for x in r[1:])] for r in values]
 
 
 def test_the_pages_sentences_are_of_their_model_and_moment(demo) -> None:

@@ -195,11 +195,11 @@ def test_two_models_are_compared_in_decades() -> None:
     assert f"{decades:.1f} decades larger" in compare(rnn, cell).sentences[0]
 
 
-def test_rows_and_json_hold_every_step() -> None:
+def test_table_and_json_hold_every_step() -> None:
     flow = lstm.flow(_model(LSTM), *_data())
-    heads, rows = flow.rows()
-    assert len(rows) == 7
-    assert heads[:3] == ["t", "|dL/dh|", "|dL/dC|"]
+    columns = flow.table()
+    assert {len(column) for column in columns.values()} == {7}
+    assert list(columns)[:3] == ["t", "|dL/dh|", "|dL/dC|"]
     assert json.loads(json.dumps(flow.to_json(), allow_nan=False))["steps"] == 7
 
 

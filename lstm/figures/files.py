@@ -56,8 +56,8 @@ def flow_csv(flows: Mapping[tuple[str, str], Flow]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["model", "when", "t", "quantity", "value"])
     for (name, when), flow in flows.items():
-        heads, rows = flow.rows()
-        for row in rows:
-            for head, value in zip(heads[1:], row[1:], strict=True):
-                writer.writerow([name, when, int(row[0]), head, repr(float(value))])
+        steps, *columns = flow.table().items()
+        for k, t in enumerate(steps[1]):
+            for head, values in columns:
+                writer.writerow([name, when, t, head, repr(float(values[k]))])
     return text.getvalue()

@@ -92,6 +92,7 @@ def _width_of(svg: str) -> str:
 
 def flow_table(flow: Flow, caption: str) -> Table:
     """All numbers of a flow, one row a step."""
-    heads, rows = flow.rows()
-    shown = [[str(int(row[0])), *(f"{x:.3g}" for x in row[1:])] for row in rows]
-    return Table(heads, shown, caption)
+    columns = flow.table()
+    rows = zip(*columns.values(), strict=True)
+    shown = [[str(t), *(f"{x:.3g}" for x in numbers)] for t, *numbers in rows]
+    return Table([*columns], shown, caption)

@@ -276,11 +276,6 @@ class Flow(Saved):
             columns[f"mean {name}"] = gate.mean
         return columns
 
-    def rows(self) -> tuple[list[str], list[list[float]]]:
-        """`table`, row by row: the heads of its columns, and the rows."""
-        columns = self.table()
-        return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
-
     def to_json(self) -> dict[str, Any]:
         """All summaries as JSON values; numbers that JSON lacks become "nan", "inf", "-inf"."""
         plain: dict[str, Any] = jsonable(
