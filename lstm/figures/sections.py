@@ -82,10 +82,10 @@ def details_section(pictures: Pictures, flow: Flow) -> Section:
         "What happens on the way back",
         picture=pictures.svg["details"],
         caption="Which local derivative wins or loses how many powers of ten, along the line or "
-        f"on the route by which most comes back; what of {main} at t=1 changes where a route is cut at every step, "
-        f"computed; {main} of each unit; how far the terms of {main} agree where they meet (1) or "
-        "cancel (0); and the gates, from the least over batch and units to the largest, beside the "
-        "inputs of one sequence.",
+        f"on the route by which most comes back; what of {main} at t=1 changes where a route is "
+        f"cut at every step, computed; {main} of each unit; how far the terms of {main} agree "
+        "where they meet (1) or cancel (0); and the gates, from the least over batch and units to "
+        "the largest, beside the inputs of one sequence.",
     )
 
 
