@@ -225,5 +225,5 @@ def test_probabilities_that_cannot_be(option, value) -> None:
 
 def test_a_key_that_is_none_is_told() -> None:
     model = _model(lstm.LSTM(F, H, "float64"), recurrent_dropout=0.5)
-    with pytest.raises(mg.DTypeError, match="a key is two uint64 numbers"):
+    with pytest.raises(lstm.ConfigError, match=r"key= is a key to draw from, minigrad.key\(seed"):
         model.output(mg.const(_data()), key=3)

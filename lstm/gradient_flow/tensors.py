@@ -194,7 +194,7 @@ class Meter:
         if self.line is None:
             return []
         part, reverse = self.line.symbol, self.layer.reverse
-        above = leaving if part == self.layer.cell.output else mg.zeros_like(leaving)
+        above = leaving if part == self.layer.cell.output else mg.zeros_like(grads[part])
         above = above.at[0 if reverse else -1].add(last[part])
         of = LineStacks(part, grads, terms, factors, above, self.mask)
         return [*parted(self.graph, of, reverse=reverse)]

@@ -40,8 +40,8 @@ def style(theme: Theme = "light") -> dict[str, Any]:
     "auto" is light, and what `Chart.svg` makes of it follows the reader's colour scheme. Raises
     GraphError for another name.
 
-    >>> style("dark")["figure.facecolor"], style()["text.color"]
-    ('#1e1e1e', '#1b1f24')
+    >>> style("dark")["figure.facecolor"] == DARK["page"], style()["text.color"] == LIGHT["ink"]
+    (True, True)
     """
     if theme not in ("light", "dark", "auto"):
         raise GraphError(f'theme must be "light", "dark" or "auto", not {theme!r:.40}')

@@ -222,7 +222,9 @@ def _leave_products(outputs: Sequence[Expr]) -> list[Expr]:
     uses = count_uses(outputs)
     places: dict[Expr, list[int]] = {}
     for node in toposort(outputs):
-        rows = unmasked(node.args[0])[1] if adds_many(node) else node
+        if not adds_many(node):
+            continue
+        rows = unmasked(node.args[0])[1]
         if rows.op is ITEM and rows.args[0].op is SCAN and uses[rows] == uses[node.args[0]] == 1:
             places.setdefault(rows.args[0], []).append(rows.attrs[0])
 
@@ -242,7 +244,8 @@ def _leave_products(outputs: Sequence[Expr]) -> list[Expr]:
             (u,) = substitute([p.u], dict(call.constants))
             wide = make(MATMUL, (rows, make(GETITEM, (u,), (p.spec,))))
             product = reshape(wide, (*stack.shape[:2], wide.shape[1]))
-            every[k] = masked_by(over_steps(call, p.conditions), product)
+            masked = masked_by(over_steps(call, p.conditions), product)
+            every[k] = reshape(masked, (stack.shape[0], *body.outputs[k].shape))
         return [every[k] for k in range(len(body.outputs))]
 
     return change_loops(outputs, change)
