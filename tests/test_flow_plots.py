@@ -138,6 +138,18 @@ def test_knock_outs_are_ranked_and_of_their_step(flow, at: int) -> None:
         lstm.plot_knockouts(flow, 0)
 
 
+def test_knock_outs_of_no_gradient_say_so() -> None:
+    """Weights of 0.01 over 300 steps: far below the least float32."""
+    model = lstm.Model.create(lstm.RNN(2, 4), 1, 0)
+    model.params["layer1"]["W_h"].value = np.full((6, 4), 0.01, np.float32)
+    xs, ys = Adding(length=300).batch(np.random.default_rng(0), 3)
+    ax = lstm.plot_knockouts(lstm.flow(model, xs, ys), 1)
+    assert ax.get_xlabel() == "no gradient ∂L/∂h arrives at t=1"
+    assert {t.get_text() for t in ax.texts} == {"underflow"} and ax.get_xticks().size == 0
+    assert [bar.get_width() for bar in ax.patches] == [0.0] * len(ax.texts)
+    assert ax.get_xlim() == (0.0, 1.0)
+
+
 @pytest.mark.parametrize("part", ["", "h"])
 def test_cancellation_is_the_sum_beside_its_terms(flow, part: str) -> None:
     (line,) = lstm.plot_cancellation(flow, part).lines

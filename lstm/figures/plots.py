@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from lstm.errors import ConfigError
 from lstm.figures.flow import flow_curves, path_curves
-from lstm.gradient_flow import Flow, StepMap
+from lstm.gradient_flow import Flow, Knockout, StepMap
 from lstm.gradient_flow.steps import Floats
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.escape import plain
@@ -92,20 +92,34 @@ def plot_waterfall(
 
 
 def plot_knockouts(flow: Flow, at: int = 1, ax: Axes | None = None, *, most: int = MOST) -> Axes:
-    """What of the gradient at step `at` changes where one route is cut, the largest change first.
+    """What of the gradient at step `at` changes where one route is cut, the largest change first;
+    where none arrives, it says so.
 
     Raises ConfigError for a step that is not.
     """
     cuts = flow.knockouts(at)[:most]
     main = flow.main.symbol
-    return charts.bars(
+    nothing = flow.main.norms[at - 1] == 0.0
+    ax = charts.bars(
         [cut.route for cut in cuts],
         [cut.share for cut in cuts],
         ax,
-        words=[f"{cut.share:.1%} ({cut.change:.1e})" for cut in cuts],
-        name=f"change of ∂L/∂{main} at t={at}, as a share of it",
+        words=[_change(cut, flow.main.kinds[at - 1]) for cut in cuts],
+        name=f"no gradient ∂L/∂{main} arrives at t={at}"
+        if nothing
+        else f"change of ∂L/∂{main} at t={at}, as a share of it",
         title="Where a route is cut",
     )
+    if nothing:
+        ax.set_xticks([])  # shares of 0 are no numbers
+    return ax
+
+
+def _change(cut: Knockout, kind: str) -> str:
+    """What a cut changes of a gradient of this kind, in words."""
+    if np.isfinite(cut.share):
+        return f"{cut.share:.1%} ({cut.change:.1e})"
+    return kind if cut.change == 0.0 else f"{cut.change:.1e}"
 
 
 def plot_cancellation(flow: Flow, part: str = "", ax: Axes | None = None) -> Axes:

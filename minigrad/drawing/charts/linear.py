@@ -91,7 +91,7 @@ def bars(
     sound = np.where(np.isfinite(lengths), lengths, 0.0)
     _lay_rows(ax, labels, title, name)
     ax.barh(range(len(labels)), sound, height=_BAR, color=ax.xaxis.label.get_color())
-    ax.set_xlim(min(0.0, 1.5 * sound.min()), max(1.5 * sound.max(), 1e-300))
+    ax.set_xlim(min(0.0, 1.5 * sound.min()), max(1.5 * sound.max(), 0.0) if sound.any() else 1.0)
     for k, (length, word) in enumerate(zip(sound, said, strict=True)):
         _write(ax, float(length), k, word)
     return ax
