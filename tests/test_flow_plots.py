@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from test_chart_maps import color_at
 
 import lstm
@@ -240,3 +242,36 @@ def test_what_is_far_below_a_float_is_measured_all_the_same() -> None:
     assert line.end < -36.0
     cut = {k.route: k for k in far.knockouts(1)}["C"]
     assert cut.share == pytest.approx(1.0, rel=1e-3)  # nothing comes but through C
+
+
+def _named_strips(chart: Chart) -> list[Axes]:
+    """The strips beside which names are written, from the left."""
+    strips = [ax for ax in chart.figure.axes if any("|∂L/∂" in name for name in _rows(ax))]
+    return sorted(strips, key=lambda ax: ax.get_position().x0)
+
+
+def _rows(ax: Axes) -> list[str]:
+    return [label.get_text() for label in ax.get_yticklabels() if label.get_visible()]
+
+
+def test_each_panel_names_its_own_strips_where_they_differ() -> None:
+    chart = lstm.compare(_flow(lstm.RNN), _flow(lstm.LSTM), _flow(lstm.GRU)).draw()
+    assert [_rows(ax) for ax in _named_strips(chart)] == [
+        ["RNN  |∂L/∂hₜ|"],
+        ["LSTM  |∂L/∂Cₜ|", "LSTM  |∂L/∂hₜ|"],
+        ["GRU  |∂L/∂hₜ|"],
+    ]
+    # A name is clear of the numbers of the panel before.
+    for before, ax in pairwise(_named_strips(chart)):
+        numbers = [text.get_window_extent().x1 for text in before.texts]
+        names = [label.get_window_extent().x0 for label in ax.get_yticklabels()]
+        assert max(numbers) < min(names)
+
+
+def test_strips_that_all_panels_have_are_named_once() -> None:
+    from lstm.figures import compare_flows
+
+    chart = compare_flows({"before": [_flow()], "after": [_flow(seed=1)]})
+    (strips,) = _named_strips(chart)
+    assert _rows(strips) == ["LSTM  |∂L/∂Cₜ|", "LSTM  |∂L/∂hₜ|"]
+    assert strips.get_position().x1 < 0.5

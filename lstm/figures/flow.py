@@ -121,13 +121,18 @@ def _diagnosis(flows: Sequence[Flow]) -> list[str]:
 
 
 def _figure(head: str, panels: Mapping[str, _Panel], scale: Scale | None, theme: Theme) -> Chart:
-    """Panels side by side, strips under them, and words and legend at the bottom."""
+    """Panels side by side, strips under them, and words and legend at the bottom.
+
+    The strips are named once, at the left, where all panels have the same; else in each.
+    """
     every = [c for panel in panels.values() for c in panel.curves]
     locked, limits = scale or charts.scale_of(every), charts.decades(every)
     first = max(_LEFT, _NUMBER + _LETTER * max(min(len(c.label), WIDEST) for c in every))
     alone = len(panels) == 1
     wide = _PANEL + _GAP / 2 if alone else _PANEL
-    width = max(first + len(panels) * (wide + _GAP) - _GAP / 2, _LEAST)
+    differ = len({tuple([c.label for c in panel.curves]) for panel in panels.values()}) > 1
+    gap = first + _GAP / 2 if differ else _GAP
+    width = max(first + len(panels) * (wide + gap) - gap + _GAP / 2, _LEAST)
     column = (width - _EDGE) / len(panels)
     texts = [_wrapped(panel.words, column - 10) for panel in panels.values()]
     top = _TOP if any(panels) else 44.0
@@ -140,14 +145,14 @@ def _figure(head: str, panels: Mapping[str, _Panel], scale: Scale | None, theme:
         sheet = Sheet(width, key_top + key_high + 8)
         sheet.text(_EDGE, 6, head, fontsize=15, fontweight="bold")
         for k, (title, panel) in enumerate(panels.items()):
-            left = first + k * (wide + _GAP)
+            left = first + k * (wide + gap)
             ax = sheet.axes(left, top, wide, _CURVES)
             charts.curves(panel.curves, ax, scale=locked, limits=limits)
             ax.set_title(plain(title), parse_math=False)
             ax.set_xlabel("")
             ax.tick_params(axis="x", labelbottom=False)
             below = sheet.axes(left, strips_top, wide, len(panel.curves) * _ROW)
-            charts.strips(panel.curves, below, scale=locked, labels=not k)
+            charts.strips(panel.curves, below, scale=locked, labels=differ or not k)
             for r, line in enumerate(texts[k]):
                 sheet.text(_EDGE + k * column, words_top + r * _LINE, line, fontsize=9.5)
         key = sheet.axes(_EDGE, key_top, width - 2 * _EDGE, key_high)
