@@ -81,7 +81,7 @@ def test_a_gradient_explodes_above_both_thresholds_and_not_at_them() -> None:
     [
         ([0, 0, 1e-30, 1], ["underflow"] * 2, "it underflows to 0 from t=2 down."),
         ([0, 0, 1e-30, 1], ["zero", "zero"], "a factor of 0 ends it from t=2 down."),
-        ([0, 1e-9, 0, 1], ["zero", "normal"], "a factor of 0 ends it from t=3 down."),
+        ([0, 1e-9, 0, 1], ["zero", "normal"], "a factor of 0 ends it from t=1 down."),
         ([0, 0, 0], ["zero"] * 3, "∂L/∂C is 0 at every step."),
         ([math.nan, 1, 1], ["nan"], "∂L/∂C is not finite from t=1 down."),
         ([math.inf, math.nan, 1], [], "∂L/∂C is not finite from t=2 down."),

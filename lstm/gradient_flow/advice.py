@@ -104,6 +104,8 @@ def _short_memory(flow: Flow) -> Advice | None:
 
 
 def _drowned(flow: Flow) -> Advice | None:
+    if flow.enters_often:  # the rest is then not what went round through the gates alone
+        return None
     split = flow.split
     others = [symbol for symbol in flow.series if split is None or symbol != split.symbol]
     if split is None or not others or not (0.0 < split.line.first < math.inf):

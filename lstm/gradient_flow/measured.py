@@ -109,10 +109,22 @@ class Flow(Saved):
 
     @property
     def beside(self) -> str:
-        """What else than the line a gradient comes through: the other states, and the gates."""
+        """What else than the line a gradient comes through: the other states, and the gates; or it
+        entered the layer at an earlier step than the last."""
         line = self.main.symbol
         others = [symbol for symbol in self.series if symbol != line] or [line]
-        return " and ".join([*others, *(["the gates"] if self.gates else [])])
+        words = " and ".join([*others, *(["the gates"] if self.gates else [])])
+        return f"{words}, or entered before t={self.steps}" if self.enters_often else words
+
+    @property
+    def enters_often(self) -> bool:
+        """Whether the loss comes to the layer at more than one step of a sequence: each step has a
+        loss of its own, or is read by a layer above. What enters before the last step is no part
+        of `line`."""
+        if self.source is None:
+            return self.read == "every"
+        entered = (self.source.stacks.leaving != 0).any(axis=-1)
+        return bool(entered.sum(axis=0).max(initial=0) > 1)
 
     @property
     def ordered(self) -> list[Series]:

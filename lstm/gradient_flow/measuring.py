@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lstm.cells import CELLS
+from lstm.errors import ConfigError
 from lstm.gradient_flow.measured import Flow, Source
 from lstm.gradient_flow.steps import Bools, Parts, Stacks
 from lstm.gradient_flow.summary import GateValues, Split, gate_of, split_of
@@ -56,6 +57,11 @@ def flow(
     >>> measured.steps, list(measured.series), measured.adjoints["h"].shape
     (6, ['h'], (6, 3, 4))
     """
+    if loss is not None and not callable(loss):
+        raise ConfigError(
+            "loss= is a function of a prediction and a target, such as task.loss; where a batch "
+            "says how its sequences end, that is lengths= or mask=: xs, ys, lengths = task.batch(…)"
+        )
     xs_array, ys_array = np.asarray(xs), np.asarray(ys)
     check_batch(model, xs_array, ys_array)
     place = Place(layer, direction, lengths, mask)

@@ -155,6 +155,15 @@ class ArrayTask(Task):
         for start in range(0, len(own), size):
             yield self._at(own[start : start + size])
 
+    @property
+    def tested_on(self) -> str:
+        words = {
+            "test": "test sequences",
+            "validation": "the validation sequences, by which it was chosen",
+            "training": "the training sequences",
+        }
+        return next(said for part, said in words.items() if len(self._places[part]))
+
     def _at(self, places: Array) -> Batch | PaddedBatch:
         xs = self._xs[:, places]
         ys = self._ys[:, places] if self.readout == "every" else self._ys[places]

@@ -113,6 +113,11 @@ class Task(ShownAsCall, ABC):
         """For each sequence (or, where the task says so, each step), whether it is processed
         correctly."""
 
+    @property
+    def tested_on(self) -> str:
+        """What the sequences of a test are, in words."""
+        return "new sequences"
+
     def elements(self, target: NDArray[Any]) -> int:
         """Over how many elements the loss of these targets is a mean: of several batches it is then
         that of all. By default, as many as there are sequences."""

@@ -55,12 +55,14 @@ class Fitted(ShownAsTable):
     resumed was over before."""
     warnings: tuple[str, ...] = ()
     """What was still wrong at the end, in sentences."""
+    tested_on: str = "new sequences"
+    """What `score` is measured on, in words."""
 
     def _table(self) -> Table:
         loss, correct, is_solved = self.score
         new = f"loss {loss:.4g}, {correct:.1%} correct, {'' if is_solved else 'not '}solved"
         best = repr(self.best).partition("\n")[0]
-        rows = [("best", best), ("on new sequences", new)]
+        rows = [("best", best), (f"on {self.tested_on}", new)]
         if self.reports:
             first, last = self.reports[0], self.reports[-1]
             steps = f"{first.step} … {last.step}, loss {first.loss:.4g} → {last.loss:.4g}"
@@ -157,7 +159,8 @@ def fit(
     _pass_on(asked, course, out)
     best_model = course.best_model()
     test = evaluate(best_model, task, course.settings.seed, carried=course.settings.carried)
-    return Fitted(model, best_model, reports, test, why, notes, () if wrong is None else (wrong,))
+    warnings = () if wrong is None else (wrong,)
+    return Fitted(model, best_model, reports, test, why, notes, warnings, task.tested_on)
 
 
 # --- before the first step ----------------------------------------------------------------------
