@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -157,7 +158,7 @@ def test_a_png_has_the_dots_that_are_asked_for() -> None:
 
 def test_a_notebook_shows_charts_and_axes() -> None:
     assert _chart()._repr_mimebundle_().keys() == {"image/svg+xml", "text/plain"}
-    ax = strips({"h": NORMS})
+    ax: Any = strips({"h": NORMS})
     ax.set_title("mine")
     bundle = ax._repr_mimebundle_()
     assert bundle["image/svg+xml"].startswith("<svg")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -82,17 +83,19 @@ def test_each_cell_of_a_heat_map_has_the_colour_of_its_number() -> None:
 
 def test_kinds_that_are_measured_are_shown_as_such() -> None:
     kinds = [["zero", "underflow", "disconnected"]]
-    ax = heat_map(np.zeros((1, 3)), kinds=kinds, scale=SCALE)
+    ax: Any = heat_map(np.zeros((1, 3)), kinds=kinds, scale=SCALE)
     shown = [color_at(ax, step, 1) for step in (1, 2, 3)]
     assert shown == [f"{special_style(kind).color} line" for kind in kinds[0]]
-    widths = [w for a in ax.collections if isinstance(a, Stretches) for w in a.get_linewidths()]
+    stretches: list[Any] = [a for a in ax.collections if isinstance(a, Stretches)]
+    widths = [w for a in stretches for w in a.get_linewidths()]
     assert widths == [special_style(kind).width for kind in kinds[0]]
 
 
 def test_a_line_is_no_thicker_than_its_row() -> None:
     ax = heat_map(np.full((200, 3), math.inf), scale=SCALE)
     height = ax.get_window_extent().height * 72 / ax.figure.dpi / 200
-    (lines,) = [a for a in ax.collections if isinstance(a, Stretches)]
+    stretches: list[Any] = [a for a in ax.collections if isinstance(a, Stretches)]
+    (lines,) = stretches
     assert max(lines.get_linewidths()) <= height
 
 
@@ -222,11 +225,14 @@ def test_other_shapes_are_refused(draw, words: str) -> None:
 
 
 def _texts(ax: Axes) -> list[tuple[str, float, float]]:
-    return [(t.get_text(), *t.xy) for t in ax.texts]
+    texts: list[Any] = ax.texts
+    return [(t.get_text(), *t.xy) for t in texts]
 
 
 def test_each_bar_ends_at_its_number_in_the_row_of_its_label() -> None:
-    ax = bars(["b", "a", "gone"], [0.75, 0.5, math.nan], words=["75 %", "50 %", "NaN"], name="n")
+    ax: Any = bars(
+        ["b", "a", "gone"], [0.75, 0.5, math.nan], words=["75 %", "50 %", "NaN"], name="n"
+    )
     assert [t.get_text() for t in ax.get_yticklabels()] == ["b", "a", "gone"]
     assert ax.get_yticks().tolist() == [0, 1, 2]
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first on top
@@ -239,7 +245,7 @@ def test_each_bar_ends_at_its_number_in_the_row_of_its_label() -> None:
 
 def test_a_waterfall_goes_from_level_to_level_and_ends_at_the_sum() -> None:
     steps = np.array([[-1.0, 0.25, -2.0], [-0.5, 0.5, -1.0]])
-    ax = waterfall(-0.5, ["f", "W", "σ′"], steps, scale=SCALE, ends=("first", "last"))
+    ax: Any = waterfall(-0.5, ["f", "W", "σ′"], steps, scale=SCALE, ends=("first", "last"))
     labels = [t.get_text() for t in ax.get_yticklabels()]
     assert labels == ["first", "f", "W", "σ′", "last"]
     spans = [(p.get_x(), p.get_x() + p.get_width(), p.get_y() + p.get_height() / 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_a_unit_that_underflows_with_its_step_says_so() -> None:
 @pytest.mark.parametrize("route", ["line", "f", "i", "o", "C̃"])
 def test_a_waterfall_ends_where_its_links_bring_it(flow, route: str) -> None:
     fall = flow.waterfalls[route]
-    ax = lstm.plot_waterfall(flow, route, scale=SCALE)
+    ax: Any = lstm.plot_waterfall(flow, route, scale=SCALE)
     labels = [t.get_text() for t in ax.get_yticklabels()]
     assert labels == [f"∂L/∂{fall.part} at t={STEPS}", *fall.links, "at t=1"]
     at = fall.start
@@ -123,7 +124,7 @@ def test_the_waterfall_is_of_the_route_by_which_most_comes(flow) -> None:
 
 @pytest.mark.parametrize("at", [1, 7])
 def test_knock_outs_are_ranked_and_of_their_step(flow, at: int) -> None:
-    ax = lstm.plot_knockouts(flow, at)
+    ax: Any = lstm.plot_knockouts(flow, at)
     cuts = flow.cuts
     whole = np.linalg.norm(flow.adjoints["C"][at - 1])
     shares = dict(zip(cuts.routes, cuts.change[:, at - 1] / whole, strict=True))
@@ -145,7 +146,7 @@ def test_knock_outs_of_no_gradient_say_so() -> None:
     model = lstm.Model.create(lstm.RNN(2, 4), 1, 0)
     model.params["layer1"]["W_h"].value = np.full((6, 4), 0.01, np.float32)
     xs, ys = Adding(length=300).batch(np.random.default_rng(0), 3)
-    ax = lstm.plot_knockouts(lstm.flow(model, xs, ys), 1)
+    ax: Any = lstm.plot_knockouts(lstm.flow(model, xs, ys), 1)
     assert ax.get_xlabel() == "no gradient ∂L/∂h arrives at t=1"
     assert {t.get_text() for t in ax.texts} == {"underflow"} and ax.get_xticks().size == 0
     assert [bar.get_width() for bar in ax.patches] == [0.0] * len(ax.texts)
@@ -190,7 +191,7 @@ def test_triangles_hold_each_pair_of_steps(flow, kind: str) -> None:
 
 
 def test_memory_is_ranked_beside_its_promise(flow) -> None:
-    ax = lstm.plot_memory(flow)
+    ax: Any = lstm.plot_memory(flow)
     labels = [t.get_text() for t in ax.get_yticklabels()]
     memory = flow.memory
     order = sorted(range(4), key=lambda k: -memory.measured[k])
