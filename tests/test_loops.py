@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from test_scan import B, H, K, T, leaves, random_body
@@ -121,6 +121,7 @@ def test_leaving_out_an_unknown_pass_is_an_error():
         training_step(without=["magic"])
 
 
+@settings(max_examples=settings.default.max_examples // 2)  # each compiles for a second
 @given(st.data())
 def test_rewritten_loops_compute_the_same(data):
     body = random_body(data.draw)

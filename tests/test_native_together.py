@@ -326,12 +326,15 @@ def test_an_interrupted_program_ends_at_once():
         [sys.executable, "-c", program, os.path.dirname(__file__)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert run.stdout.readline() == "ready\n"
-    for _ in range(50):  # one that is met in a finaliser is only noted there
-        time.sleep(0.2)
-        run.send_signal(2)
-        if run.poll() is not None:
-            break
-    _, said = run.communicate(timeout=30)
+    try:
+        assert run.stdout.readline() == "ready\n"
+        for _ in range(50):  # one that is met in a finaliser is only noted there
+            time.sleep(0.2)
+            run.send_signal(2)
+            if run.poll() is not None:
+                break
+    finally:
+        run.kill()  # where it has not ended it would go on for ever
+        _, said = run.communicate(timeout=30)
     assert "KeyboardInterrupt" in said
     assert run.returncode == -2
