@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.util
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -174,8 +175,10 @@ class Copies:
 
 @functools.cache
 def _functions() -> tuple[Callable[..., Any], Callable[..., Any]] | None:
-    """`look` and `copy`; None where NumPy's arrays are not laid out as `look` reads them."""
-    if sys.implementation.name != "cpython" or np.ndarray.__basicsize__ < FLAGS + 4:
+    """`look` and `copy`; None where NumPy's arrays are not laid out as `look` reads them, and
+    without llvmlite: a graph of NumPy's ops alone asks for no other machine code."""
+    laid_out = sys.implementation.name == "cpython" and np.ndarray.__basicsize__ >= FLAGS + 4
+    if not laid_out or importlib.util.find_spec("llvmlite") is None:
         return None
     fields = {"CLASS": CLASS, "NDARRAY": id(np.ndarray), "DATA": DATA, "NDIM": NDIM, "DIMS": DIMS}
     text = f'target triple = "{triple()}"\n{LOOK}{COPY}'
