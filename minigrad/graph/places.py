@@ -122,13 +122,18 @@ class Spot:
         return _written(self.places[0].loops)
 
     @property
-    def steps(self) -> tuple[int, ...]:
-        """How many there are of each of these loops."""
-        counts: list[dict[int, int]] = [{} for _ in self.loops]
+    def lengths(self) -> list[dict[int, int]]:
+        """For each of these loops {part: how many of the steps it runs}."""
+        lengths: list[dict[int, int]] = [{} for _ in self.loops]
         for turns, places in self.parts.items():
-            for count, turn, steps in zip(counts, turns, steps_of(places[0].loops), strict=True):
-                count[turn] = steps
-        return tuple([sum(count.values()) for count in counts])
+            for by_turn, turn, steps in zip(lengths, turns, steps_of(places[0].loops), strict=True):
+                by_turn[turn] = steps
+        return lengths
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """How many steps there are of each of these loops."""
+        return tuple([sum(by_turn.values()) for by_turn in self.lengths])
 
     def __repr__(self) -> str:
         loops = [f", in the loop made at {loop.origin}" for loop in reversed(self.loops)]

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph.leaves import const, placeholder
 from minigrad.graph.node import Expr, describe, rebuild
-from minigrad.graph.places import Place, Places, Spot, inside_of
+from minigrad.graph.places import Places, Spot, inside_of
 from minigrad.graph.walk import map_graph, roots_of
 from minigrad.loop.body import Call
 from minigrad.names import public
@@ -129,47 +128,24 @@ def _routes(what: Any, factor: Any, places: Places) -> Iterator[_Route]:
         raise GraphError(f"{what!r:.60} is no node, no name, and no edge (user, position)")
     spot = places.find(named)
     position = None if position is None else spot.argument(position)
-    lengths = _lengths(spot)
     x = spot.node if position is None else spot.node.args[position]
-    fitted = _fitted(factor, x, tuple([sum(by_turn.values()) for by_turn in lengths]))
+    fitted = _fitted(factor, x, spot.steps)
     for turns, part in spot.parts.items():
-        of_part = _of_part(fitted, turns, lengths, _axes(part[0]))
+        of_part = _of_part(fitted, turns, spot)
         for place in part:
             yield _Route(place.loops, place.node, position, of_part)
 
 
-def _axes(place: Place) -> list[Shape]:
-    """The steps of each loop that the user wrote: one number, or those of segments and in them."""
-    axes: list[Shape] = []
-    in_segment = False
-    for inside in map(inside_of, place.loops):
-        axes.append((*(axes.pop() if in_segment else ()), inside.steps))
-        in_segment = inside.segments
-    return axes
-
-
-def _lengths(spot: Spot) -> list[dict[int, int]]:
-    """For each loop that the user wrote {part: how many of the steps it runs}, in their order."""
-    of_parts = [(turns, _axes(part[0])) for turns, part in spot.parts.items()]
-    found: list[dict[int, int]] = [{} for _ in of_parts[0][0]]
-    for turns, axes in of_parts:
-        for by_turn, turn, axis in zip(found, turns, axes, strict=True):
-            by_turn[turn] = prod(axis)
-    return [dict(sorted(by_turn.items())) for by_turn in found]
-
-
-def _of_part(
-    factor: Expr, turns: Sequence[int], lengths: Sequence[Mapping[int, int]], axes: Sequence[Shape]
-) -> Expr:
+def _of_part(factor: Expr, turns: tuple[int, ...], spot: Spot) -> Expr:
     """What of a factor is for the steps that one part runs, as its loops run them."""
     if not factor.ndim:
         return factor
-    starts = [
-        sum(n for t, n in ls.items() if t < turn) for ls, turn in zip(lengths, turns, strict=True)
-    ]
-    cuts = [slice(a, a + prod(axis)) for a, axis in zip(starts, axes, strict=True)]
-    steps = tuple([n for axis in axes for n in axis])
-    return reshape(factor[tuple(cuts)], steps + factor.shape[len(axes) :])
+    cuts = []
+    for by_turn, turn in zip(spot.lengths, turns, strict=True):
+        start = sum(n for t, n in by_turn.items() if t < turn)
+        cuts.append(slice(start, start + by_turn[turn]))
+    steps = tuple([inside_of(loop).steps for loop in spot.parts[turns][0].loops])
+    return reshape(factor[tuple(cuts)], steps + factor.shape[len(cuts) :])
 
 
 def _fitted(factor: Any, x: Expr, steps: Shape) -> Expr:
