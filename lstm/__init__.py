@@ -283,18 +283,7 @@ __all__ = [
 library(__file__)
 
 _MEASURED = ("Comparison", "Flow", "FlowWatch", "compare", "flow")
-_PLOTS = (
-    "plot_cancellation",
-    "plot_gate",
-    "plot_influence",
-    "plot_itemised",
-    "plot_knockouts",
-    "plot_memory",
-    "plot_norms",
-    "plot_paths",
-    "plot_units",
-    "plot_waterfall",
-)
+_PLOTS = frozenset(name for name in __all__ if name.startswith("plot_"))
 _FOUND = {kind.__name__: kind for kind in (*CELLS.values(), *LAYERS.values(), *TASKS.values())}
 
 
