@@ -212,13 +212,16 @@ class Context(NamedTuple):
         """Whether there are steps one after the other instead of loops."""
         return self.tape is not None and self.tape.loops is None
 
-    def route(self, part: str) -> tuple[float, float]:
-        """Of a part of the state of the layer here: its share, and the probability of a cut."""
-        shares, cuts = (
-            named.get(join(self.place, part), named.get(part, usual))
-            for named, usual in ((self.routes, 1.0), (self.detach, 0.0))
-        )
-        return shares, cuts
+    def share(self, part: str) -> float:
+        """How much of what comes back along a part of the state of the layer here goes on."""
+        return self._of_part(self.routes, part, 1.0)
+
+    def cut(self, part: str) -> float:
+        """How likely it is, a step, that nothing comes back along it."""
+        return self._of_part(self.detach, part, 0.0)
+
+    def _of_part(self, numbers: Mapping[str, float], part: str, usual: float) -> float:
+        return numbers.get(join(self.place, part), numbers.get(part, usual))
 
     def split(self, name: str) -> Context:
         """What the part of that name is given."""

@@ -168,19 +168,17 @@ class Recurrent(Derived):
                 < self.zoneout
                 for part, value in state._asdict().items()
             }
-        cuts = {part: context.route(part)[1] for part in state._fields}
-        if context.key is not None and any(cuts.values()):
+        cuts = [part for part in state._fields if context.cut(part)]
+        if context.key is not None and cuts:
             streams["shares"] = {
-                part: self._drawn_shares(part, p, xs.shape[0], context)
-                for part, p in cuts.items()
-                if p
+                part: self._drawn_shares(part, xs.shape[0], context) for part in cuts
             }
         return streams
 
-    def _drawn_shares(self, part: str, p: float, steps: int, context: Context) -> Expr:
-        """(T,): the share of what comes back along a part, 0 at steps drawn with probability p."""
-        cut = context.split("detach").split(part).uniform((steps,)) < p
-        return mg.astype(mg.where(cut, 0.0, context.route(part)[0]), self.dtype)
+    def _drawn_shares(self, part: str, steps: int, context: Context) -> Expr:
+        """(T,): the share of what comes back along a part, 0 at the steps that are drawn."""
+        cut = context.split("detach").split(part).uniform((steps,)) < context.cut(part)
+        return mg.astype(mg.where(cut, 0.0, context.share(part)), self.dtype)
 
     def _h_mask(self, state: Any, context: Context) -> Expr | None:
         if context.key is None or not self.recurrent_dropout:
@@ -192,7 +190,7 @@ class Recurrent(Derived):
 
 def _entering(state: Any, now: Tree, context: Context) -> Any:
     """The state as a step reads it: itself, of whose gradient a share comes back."""
-    shares = {part: context.route(part)[0] for part in state._fields} | now.get("shares", {})
+    shares = {part: context.share(part) for part in state._fields} | now.get("shares", {})
     scaled = {
         part: mg.scale_gradient(getattr(state, part), share)
         for part, share in shares.items()
