@@ -10,7 +10,7 @@ import numpy as np
 
 import minigrad as mg
 from lstm.errors import ConfigError, check_count
-from lstm.layers import mask_of
+from lstm.layers import mask_given
 from lstm.model import Model
 from lstm.params import Tree, flatten, rebuild
 from lstm.tasks import TASKS, Task
@@ -62,10 +62,11 @@ def padding_of(task: Task, inputs: Sequence[_T]) -> dict[str, _T]:
 def counting_of(task: Task, inputs: Sequence[Expr]) -> dict[Expr, Expr]:
     """Of inputs of which padding is a part, the mask (T, B) of what is none: of targets, too, where
     there is one a step."""
-    if task.padding is None:
+    xs, ys = inputs[:2]
+    ends: dict[str, Any] = padding_of(task, inputs)
+    mask = mask_given(xs.shape, **ends)
+    if mask is None:
         return {}
-    xs, ys, ends = inputs
-    mask = ends if task.padding == "mask" else mask_of(ends, task.steps)
     return {xs: mask} | ({ys: mask} if ys.shape[:2] == mask.shape else {})
 
 
