@@ -291,17 +291,17 @@ def _settings(args: argparse.Namespace, checkpoint: Checkpoint | None) -> Settin
     usual = Settings() if checkpoint is None else settings_in(checkpoint)
     names = {f.name for f in fields(Settings)}
     asked = {k: v for k, v in vars(args).items() if k in names and v is not None}
-    numbers = {option.name: getattr(args, option.name) for option in _numbers()}
-    numbers = {name: value for name, value in numbers.items() if value is not None}
     optimizer = asked.get("optimizer", usual.optimizer)
     schedule = asked.get("schedule", usual.schedule)
-    for name, value in numbers.items():
-        if name in {o.name for o in options(OPTIMIZERS[optimizer])}:
+    for (name, _), takers in _numbers().items():
+        value = getattr(args, name)
+        if value is None:
+            continue
+        if optimizer in takers:
             asked.setdefault("optimizer_options", {})[name] = value
-        elif name in {o.name for o in options(SCHEDULES[schedule])}:
+        elif schedule in takers:
             asked.setdefault("schedule_options", {})[name] = value
         else:
-            takers = {o.name: kinds for o, kinds in _numbers().items()}[name]
             raise ConfigError(
                 f"--{name} is a number for {', '.join(takers)}, and this is "
                 f"--optimizer {optimizer} with --schedule {schedule}"
