@@ -18,6 +18,7 @@ import minigrad as mg
 
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 from minigrad.compile.backends.native import team, together
+from minigrad.compile.backends.native.memory import aligned
 from minigrad.compile.backends.native.stages import schedule
 
 TEAM = "minigrad.compile.backends.native.together"
@@ -160,9 +161,8 @@ def a_job():
         code.function(f"minigrad_{name}", n)
         for name, n in {"begin": 4, "together": 2, "finish": 1}.items()
     ]
-    block = ctypes.create_string_buffer(team.JOB + team.LINE)
-    calls[0].block = block
-    return *calls, -(-ctypes.addressof(block) // team.LINE) * team.LINE
+    calls[0].block, job = aligned(team.JOB)
+    return *calls, job
 
 
 def test_what_a_helper_has_begun_is_waited_for():

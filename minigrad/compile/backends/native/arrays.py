@@ -10,14 +10,13 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad.compile.backends.native.jit import compile_module, triple
+from minigrad.compile.backends.native.jit import compile_module, module_text
 from minigrad.types import TensorType
 
 # NumPy's flags.
@@ -181,10 +180,7 @@ def _functions() -> tuple[Callable[..., Any], Callable[..., Any]] | None:
     if not laid_out or importlib.util.find_spec("llvmlite") is None:
         return None
     fields = {"CLASS": CLASS, "NDARRAY": id(np.ndarray), "DATA": DATA, "NDIM": NDIM, "DIMS": DIMS}
-    text = f'target triple = "{triple()}"\n{LOOK}{COPY}'
-    for name, number in {**fields, "DESCR": DESCR, "FLAGS": FLAGS}.items():
-        text = re.sub(rf"\b{name}\b", str(number), text)
-    code = compile_module(text)
+    code = compile_module(module_text(LOOK + COPY, {**fields, "DESCR": DESCR, "FLAGS": FLAGS}))
     look, copy = (code.function(n, 4, ctypes.c_int64, holds_gil=True) for n in ("look", "copy"))
     return (look, copy) if _reads_right(look) else None
 

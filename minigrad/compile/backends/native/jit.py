@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import re
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,6 +183,12 @@ def new_module(name: str = "minigrad") -> Any:
     return module
 
 
+def module_text(text: str, values: Mapping[str, object]) -> str:
+    """The text of a module for this CPU: IR in which names, as whole words, stand for values."""
+    names = re.compile(rf"\b({'|'.join(values)})\b")
+    return f'target triple = "{triple()}"\n' + names.sub(lambda name: str(values[name[0]]), text)
+
+
 def compile_module(module: Any, cpu: Cpu | None = None) -> NativeCode:
     """Verify, optimise (loops vectorised) and load an `ir.Module`, or the text of one.
 
@@ -253,6 +260,7 @@ __all__ = [
     "compile_module",
     "host",
     "llvm",
+    "module_text",
     "new_module",
     "triple",
 ]

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
+from minigrad.types import Array
+
 ALIGN = 64  # bytes: a cache line, and the widest vector
 
 
@@ -65,3 +69,9 @@ class Memory:
         after = [p for p in self._free if p[0] > end]
         start, end = min([start, *(p[0] for p in touching)]), max([end, *(p[1] for p in touching)])
         self._free = [*before, (start, end), *after]
+
+
+def aligned(size: int) -> tuple[Array, int]:
+    """Uninitialised bytes, and the address of the first cache line in them."""
+    block = np.empty(size + ALIGN, np.uint8)
+    return block, -(-block.ctypes.data // ALIGN) * ALIGN

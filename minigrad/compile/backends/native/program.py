@@ -12,7 +12,7 @@ from minigrad.compile.backends.native.arrays import PLAIN, Kinds
 from minigrad.compile.backends.native.emit import Code
 from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import compile_module, llvm, new_module
-from minigrad.compile.backends.native.memory import ALIGN, Memory
+from minigrad.compile.backends.native.memory import Memory, aligned
 from minigrad.compile.backends.native.stages import Schedule, schedule
 from minigrad.compile.backends.native.steps import emit_step
 from minigrad.compile.backends.native.support import check_body
@@ -86,7 +86,7 @@ class _Compiled:
         try:
             scratch, start = self._waiting.pop()  # atomic: no two calls take the same one
         except IndexError:
-            scratch, start = _aligned(self.scratch)
+            scratch, start = aligned(self.scratch)
         flag = ctypes.c_int64.from_address(start)
         flag.value = 0
         try:
@@ -94,12 +94,6 @@ class _Compiled:
             return not flag.value
         finally:
             self._waiting.append((scratch, start))
-
-
-def _aligned(size: int) -> tuple[Array, int]:
-    """Uninitialised bytes, and the address of the first cache line in them."""
-    block = np.empty(size + ALIGN, np.uint8)
-    return block, -(-block.ctypes.data // ALIGN) * ALIGN
 
 
 def _emit_program(module: Any, body: Body, memory: Memory, plan: Schedule, threads: int) -> None:

@@ -20,18 +20,28 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from minigrad.compile.backends.native.jit import compile_module, triple
+from minigrad.compile.backends.native.jit import compile_module, module_text, triple
+from minigrad.compile.backends.native.memory import ALIGN, aligned
 from minigrad.locks import process_lock
 
-LINE = 64  # bytes of a cache line: what several threads write is kept apart
-JOB = 5 * LINE
-"""Bytes of a job: the next part, up to which they are open, how many are done, how many helpers
-have left; then the function that computes a part, how many parts, how many helpers were called, and
-how many may be there at once.
-"""
-BOX = 2 * LINE
-"""Bytes of a box: a job's address, 1 while it is helped, 0 if there is none; the next box; the two
-ends of the pipe; a byte to read and one to write; then whether the helper sleeps."""
+JOB = 5 * ALIGN
+"""Bytes of a job. What several threads write is a cache line apart."""
+BOX = 2 * ALIGN
+"""Bytes of a box."""
+
+_FIELDS = {
+    # Of a job, which begins with the next part: up to which they are open, how many are done, how
+    # many helpers have left; then the function that computes a part, how many parts, how many
+    # helpers were called, and how many may be there at once.
+    "LIMIT": ALIGN, "DONE": 2 * ALIGN, "LEFT": 3 * ALIGN,
+    "RUN": 4 * ALIGN, "TOTAL": 4 * ALIGN + 8, "CALLED": 4 * ALIGN + 16, "MOST": 4 * ALIGN + 24,
+    # Of a box, which begins with a job's address, 1 while it is helped, 0 if there is none: the
+    # next box; the two ends of the pipe; a byte to read and one to write; then whether the helper
+    # sleeps.
+    "FOLLOWING": 8, "READ_END": 16, "WRITE_END": 24, "BYTE_READ": 32, "BYTE_WRITTEN": 33,
+    "SLEEPS": ALIGN,
+}  # fmt: skip
+"""Where the fields lie in a job and in a box, in bytes."""
 
 # Looks of a helper that finds nothing to do, some 25 ns each: at the program that it helps, and
 # for another. It stays awake from one step of a training to the next, as waking it takes 50 µs. One
@@ -42,7 +52,7 @@ _TEXT = """
 declare i64 @read(i32, ptr, i64)
 declare i64 @write(i32, ptr, i64)
 declare i32 @sched_yield()
-declare void @llvm.x86.sse2.pause()
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
 define internal void @relax(i64 %k) {
   PAUSE
@@ -66,10 +76,10 @@ take:
   %mine = extractvalue {i64, i1} %pair, 1
   br i1 %mine, label %compute, label %some
 compute:
-  %to_run = getelementptr i8, ptr %job, i64 256
+  %to_run = getelementptr i8, ptr %job, i64 RUN
   %run = load ptr, ptr %to_run
   call void %run(ptr %job, i64 %k)
-  %done = getelementptr i8, ptr %job, i64 128
+  %done = getelementptr i8, ptr %job, i64 DONE
   atomicrmw add ptr %done, i64 1 release
   br label %some
 some:
@@ -80,9 +90,9 @@ none:
 
 define internal void @help(ptr %job) {
 entry:
-  %to_total = getelementptr i8, ptr %job, i64 264
+  %to_total = getelementptr i8, ptr %job, i64 TOTAL
   %total = load i64, ptr %to_total
-  %to_limit = getelementptr i8, ptr %job, i64 64
+  %to_limit = getelementptr i8, ptr %job, i64 LIMIT
   br label %look
 look:
   %spins = phi i64 [0, %entry], [%spent, %again]
@@ -108,10 +118,10 @@ out:
 
 define void @minigrad_worker(ptr %box) {
 entry:
-  %to_fd = getelementptr i8, ptr %box, i64 16
+  %to_fd = getelementptr i8, ptr %box, i64 READ_END
   %fd = load i32, ptr %to_fd
-  %byte = getelementptr i8, ptr %box, i64 32
-  %sleeps = getelementptr i8, ptr %box, i64 64
+  %byte = getelementptr i8, ptr %box, i64 BYTE_READ
+  %sleeps = getelementptr i8, ptr %box, i64 SLEEPS
   br label %look
 look:
   %spins = phi i64 [0, %entry], [%more, %idle], [0, %work], [LINGER, %try], [0, %awake]
@@ -153,20 +163,12 @@ out:
 }
 
 define void @minigrad_begin(ptr %job, ptr %run, i64 %total, i64 %most) {
-  %to_limit = getelementptr i8, ptr %job, i64 64
-  %to_done = getelementptr i8, ptr %job, i64 128
-  %to_left = getelementptr i8, ptr %job, i64 192
-  %to_run = getelementptr i8, ptr %job, i64 256
-  %to_total = getelementptr i8, ptr %job, i64 264
-  %to_called = getelementptr i8, ptr %job, i64 272
-  %to_most = getelementptr i8, ptr %job, i64 280
-  store i64 0, ptr %job
-  store i64 0, ptr %to_limit
-  store i64 0, ptr %to_done
-  store i64 0, ptr %to_left
+  call void @llvm.memset.p0.i64(ptr %job, i8 0, i64 JOB, i1 false)
+  %to_run = getelementptr i8, ptr %job, i64 RUN
+  %to_total = getelementptr i8, ptr %job, i64 TOTAL
+  %to_most = getelementptr i8, ptr %job, i64 MOST
   store ptr %run, ptr %to_run
   store i64 %total, ptr %to_total
-  store i64 0, ptr %to_called
   store i64 %most, ptr %to_most
   call void @call_helpers(ptr %job)
   ret void
@@ -174,9 +176,9 @@ define void @minigrad_begin(ptr %job, ptr %run, i64 %total, i64 %most) {
 
 define internal void @call_helpers(ptr %job) {
 entry:
-  %to_left = getelementptr i8, ptr %job, i64 192
-  %to_called = getelementptr i8, ptr %job, i64 272
-  %to_most = getelementptr i8, ptr %job, i64 280
+  %to_left = getelementptr i8, ptr %job, i64 LEFT
+  %to_called = getelementptr i8, ptr %job, i64 CALLED
+  %to_most = getelementptr i8, ptr %job, i64 MOST
   %before = load i64, ptr %to_called
   %left = load atomic i64, ptr %to_left acquire, align 8
   %wanted_now = load i64, ptr %to_most
@@ -196,20 +198,20 @@ post:
   %posted = extractvalue {i64, i1} %pair, 1
   br i1 %posted, label %posted_it, label %next
 posted_it:
-  %sleeps = getelementptr i8, ptr %box, i64 64
+  %sleeps = getelementptr i8, ptr %box, i64 SLEEPS
   %said = atomicrmw xchg ptr %sleeps, i64 0 seq_cst
   %asleep = icmp eq i64 %said, 1
   br i1 %asleep, label %wake, label %next
 wake:
-  %to_fd = getelementptr i8, ptr %box, i64 24
+  %to_fd = getelementptr i8, ptr %box, i64 WRITE_END
   %fd = load i32, ptr %to_fd
-  %byte = getelementptr i8, ptr %box, i64 33
+  %byte = getelementptr i8, ptr %box, i64 BYTE_WRITTEN
   call i64 @write(i32 %fd, ptr %byte, i64 1)
   br label %next
 next:
   %one = zext i1 %posted to i64
   %sum = add i64 %called, %one
-  %to_following = getelementptr i8, ptr %box, i64 8
+  %to_following = getelementptr i8, ptr %box, i64 FOLLOWING
   %following = load ptr, ptr %to_following
   br label %look
 out:
@@ -218,7 +220,7 @@ out:
 }
 
 define void @minigrad_together(ptr %job, i64 %end) {
-  %to_limit = getelementptr i8, ptr %job, i64 64
+  %to_limit = getelementptr i8, ptr %job, i64 LIMIT
   store atomic i64 %end, ptr %to_limit release, align 8
   call void @call_helpers(ptr %job)
   br label %compute
@@ -226,7 +228,7 @@ compute:
   %some = call i1 @compute_one(ptr %job, i64 %end)
   br i1 %some, label %compute, label %wait
 wait:
-  call void @wait_for(ptr %job, i64 128, i64 %end)
+  call void @wait_for(ptr %job, i64 DONE, i64 %end)
   ret void
 }
 
@@ -249,7 +251,7 @@ out:
 
 define void @minigrad_finish(ptr %job) {
 entry:
-  %to_called = getelementptr i8, ptr %job, i64 272
+  %to_called = getelementptr i8, ptr %job, i64 CALLED
   %called = load i64, ptr %to_called
   %number = ptrtoint ptr %job to i64
   %first = load ptr, ptr inttoptr (i64 ROOT to ptr)
@@ -264,11 +266,11 @@ withdraw:
   %withdrawn = extractvalue {i64, i1} %pair, 1
   %one = zext i1 %withdrawn to i64
   %rest = sub i64 %came, %one
-  %to_following = getelementptr i8, ptr %box, i64 8
+  %to_following = getelementptr i8, ptr %box, i64 FOLLOWING
   %following = load ptr, ptr %to_following
   br label %look
 out:
-  call void @wait_for(ptr %job, i64 192, i64 %came)
+  call void @wait_for(ptr %job, i64 LEFT, i64 %came)
   ret void
 }
 """
@@ -299,10 +301,11 @@ def _add_helper() -> bool:
     except OSError:
         return False
     os.set_blocking(ends[1], False)  # a full pipe wakes it too
-    block = (ctypes.c_char * (BOX + LINE))()
-    box = -(-ctypes.addressof(block) // LINE) * LINE
-    fields = (ctypes.c_int64 * 4).from_address(box)
-    fields[1], fields[2], fields[3] = _root[0] or 0, *ends
+    block, box = aligned(BOX)
+    block.fill(0)
+    fields = {"FOLLOWING": _root[0] or 0, "READ_END": ends[0], "WRITE_END": ends[1]}
+    for name, value in fields.items():
+        ctypes.c_int64.from_address(box + _FIELDS[name]).value = value
 
     def wait(_kept_alive: Any) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - FAULTS)
@@ -338,14 +341,11 @@ if hasattr(os, "register_at_fork"):
 @functools.cache
 def functions() -> Any:
     """Make what programs call known to the compiler; the function that a helper runs."""
-    text = f'target triple = "{triple()}"\n{_TEXT}'
-    pause = "call void @llvm.x86.sse2.pause()" if triple().startswith("x86_64") else ""
-    numbers = {"SPINS": SPINS, "LINGER": LINGER, "ROOT": ctypes.addressof(_root)}
-    for name, value in {"PAUSE": pause, **numbers}.items():
-        text = text.replace(name, str(value))
-    if not pause:
-        text = text.replace("declare void @llvm.x86.sse2.pause()", "")
-    code = compile_module(text)
+    can_pause = triple().startswith("x86_64")
+    text = _TEXT + "declare void @llvm.x86.sse2.pause()\n" * can_pause
+    pause = "call void @llvm.x86.sse2.pause()" * can_pause
+    numbers = {"SPINS": SPINS, "LINGER": LINGER, "ROOT": ctypes.addressof(_root), "JOB": JOB}
+    code = compile_module(module_text(text, {"PAUSE": pause, **numbers, **_FIELDS}))
     for name in ("begin", "together", "finish"):
         code.make_known(f"minigrad_{name}")
     return code.function("minigrad_worker", 1)
