@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
@@ -186,6 +187,8 @@ def test_a_flow_is_saved_as_what_the_suffix_says(tmp_path) -> None:
     page.feed((tmp_path / "flow.html").read_text())
     said = " ".join("".join(page.text).split())
     assert all(sentence in said for sentence in flow.diagnosis)
+    root = ET.parse(tmp_path / "flow.html").getroot()  # the page of all, which is well-formed
+    assert len([e for e in root.iter() if e.tag.endswith("}svg")]) == 1
     assert (tmp_path / "flow.svg").read_text().startswith("<?xml")
     assert (tmp_path / "flow.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "flow.PDF").read_bytes().startswith(b"%PDF")

@@ -11,9 +11,10 @@ import pytest
 
 from lstm.cells import LSTM, RNN
 from lstm.figures import write_demo
-from lstm.figures.page import Section, Table, page
+from lstm.figures.page import Section, page
 from lstm.model import Model
 from lstm.tasks import Adding
+from minigrad.display import Table
 from minigrad.drawing.palette import DARK, LIGHT
 
 HTML = "{http://www.w3.org/1999/xhtml}"
@@ -78,7 +79,7 @@ def test_what_scrolls_can_be_reached_by_keyboard(html: str) -> None:
 
 def test_every_text_is_escaped() -> None:
     evil = "<script>alert('1')</script> & \"q\" \x00\x1b\u202e"
-    table = Table([evil], [[evil]], evil)
+    table = Table(evil, [[evil]], [evil])
     text = page(evil, [evil], [Section(evil, [evil], [evil], [table], "", evil, folded=[table])])
     root = ET.fromstring(text)
     assert not list(root.iter(f"{HTML}script"))

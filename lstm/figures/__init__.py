@@ -12,6 +12,7 @@ from lstm.figures.files import flow_csv
 if TYPE_CHECKING:
     from lstm.figures.details import flow_details
     from lstm.figures.flow import compare_flows, paths
+    from lstm.figures.page import page_of_table
     from lstm.figures.plots import plot_norms
     from lstm.figures.write import write_demo, write_flow
 
@@ -20,6 +21,7 @@ __all__ = [
     "compare_flows",
     "flow_csv",
     "flow_details",
+    "page_of_table",
     "paths",
     "plot_norms",
     "write_demo",
@@ -29,6 +31,7 @@ __all__ = [
 _LATER = {
     "compare_flows": "lstm.figures.flow",
     "flow_details": "lstm.figures.details",
+    "page_of_table": "lstm.figures.page",
     "paths": "lstm.figures.flow",
     "plot_norms": "lstm.figures.plots",
     "write_demo": "lstm.figures.write",

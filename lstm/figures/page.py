@@ -15,17 +15,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from lstm.gradient_flow import Flow
+from minigrad.display import Table
 from minigrad.drawing.escape import plain
 from minigrad.drawing.palette import DARK, LIGHT, css_variables
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under heads."""
-
-    heads: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,4 +87,13 @@ def flow_table(flow: Flow, caption: str) -> Table:
     columns = flow.table()
     rows = zip(*columns.values(), strict=True)
     shown = [[str(t), *(f"{x:.3g}" for x in numbers)] for t, *numbers in rows]
-    return Table([*columns], shown, caption)
+    return Table(caption, shown, [*columns])
+
+
+def page_of_table(table: Table, picture: str) -> str:
+    """The page of one table and its picture, led by what the table says in words."""
+    sections = [
+        Section("Does the gradient reach step 1?", picture=picture),
+        Section("In numbers", tables=[table]),
+    ]
+    return page(table.title, table.notes, sections, leads=True)

@@ -8,10 +8,11 @@ from typing import Any
 from lstm.cells import Cell
 from lstm.figures.cell import STEPS
 from lstm.figures.files import Pictures
-from lstm.figures.page import Section, Table
+from lstm.figures.page import Section
 from lstm.gradient_flow import Flow
 from lstm.gradient_flow.words import compare
 from lstm.layers import subscript
+from minigrad.display import Table
 
 WHEN = ("before training", "after training")
 INTRO = (
@@ -42,7 +43,7 @@ def results_section(pairs: Pairs, results: Mapping[str, Any]) -> Section:
             norms = [f"{s.first:.1e}" for s in (before.series[symbol], series)]
             rows.append([*first, f"|∂L/∂{subscript(symbol, 1)}|", *norms])
             first = [""] * 4
-    return Section("Results", tables=[Table(heads, rows, "Test errors and gradients")])
+    return Section("Results", tables=[Table("Test errors and gradients", rows, heads)])
 
 
 def findings(pairs: Pairs) -> list[str]:

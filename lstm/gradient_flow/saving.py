@@ -6,24 +6,14 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from lstm.errors import OutputError
 from lstm.files import write_atomically
-from minigrad.display import ShownAsTable, plain
+from minigrad.display import ShownAsTable
 
 PICTURES = (".svg", ".png", ".pdf")
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<style>body {{ font: 16px/1.5 "DejaVu Sans", Verdana, sans-serif; margin: 2rem; }}
-td, th {{ padding: 0 .8rem; }} svg {{ max-width: 100%; height: auto; }}</style></head>
-<body>
-{picture}
-{table}
-</body></html>
-"""
 
 
 class Saved(ShownAsTable):
@@ -73,7 +63,6 @@ class Saved(ShownAsTable):
         return json.dumps(self.to_json(), indent=1, allow_nan=False)
 
     def _page(self) -> str:
-        shown = self._table()
-        return _PAGE.format(
-            title=escape(plain(shown.title)), picture=self.draw().svg, table=shown.html()
-        )
+        from lstm.figures import page_of_table  # pages are loaded by those who write them
+
+        return page_of_table(self._table(), self.draw().svg)
