@@ -73,6 +73,11 @@ class Body:
         """What each step gives out."""
         return self.outputs[self.n_carry :]
 
+    @property
+    def nodes(self) -> list[Expr]:
+        """The nodes of a step, arguments before users; all inputs are there, read or not."""
+        return toposort([*self.inputs, *self.outputs])
+
     def split(self, values: Sequence[T]) -> tuple[list[T], list[T], list[T]]:
         """One thing for each input, by kind: carries, xs, constants."""
         end = self.n_carry + self.n_x

@@ -9,7 +9,7 @@ from functools import cached_property
 from minigrad.derivatives.sweep import Reach
 from minigrad.graph.node import Expr
 from minigrad.graph.places import Place, note_images
-from minigrad.graph.walk import first_where, map_graph, toposort, walk
+from minigrad.graph.walk import first_where, map_graph, walk
 from minigrad.loop.body import Body, Call, Loop
 from minigrad.loop.reach import reach_of_steps
 from minigrad.loop.reverse import LoopReverse, beside
@@ -49,7 +49,7 @@ class LoopInside:
     @cached_property
     def nodes(self) -> Sequence[Expr]:
         """Those of a step, its inputs included."""
-        return toposort([*self.call.body.inputs, *self.call.body.outputs])
+        return self.call.body.nodes
 
     @property
     def outputs(self) -> Sequence[Expr]:
@@ -108,8 +108,3 @@ class LoopInside:
     def back(self, cotangents: Sequence[Expr | None], gates: Sequence[Place]) -> LoopReverse:
         """What comes back through the steps, of cotangents of the results, one for each channel."""
         return LoopReverse(self.call, cotangents, gates)
-
-
-def scan_inside(node: Expr) -> LoopInside:
-    """A loop node looked into."""
-    return LoopInside(node)

@@ -13,7 +13,7 @@ from minigrad.graph.node import Attr, Op, register
 from minigrad.loop.batch import scan_batch
 from minigrad.loop.body import Body, Loop
 from minigrad.loop.derivatives import scan_jvp, scan_vjp
-from minigrad.loop.inside import scan_inside
+from minigrad.loop.inside import LoopInside
 from minigrad.loop.run import compiled, run_checked, run_on_numpy
 from minigrad.ops.batch import stacked
 from minigrad.types import TupleType, require_tensors
@@ -49,7 +49,7 @@ SCAN = register(
         batch=scan_batch,
         attrs=(Attr("loop"),),
         symbol="↻",
-        inside=scan_inside,
+        inside=LoopInside,
         out=True,
     )
 )

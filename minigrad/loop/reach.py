@@ -8,7 +8,6 @@ from typing import cast
 from minigrad.derivatives.sweep import Reach, Sweep, reach
 from minigrad.graph.leaves import CONST
 from minigrad.graph.node import Expr
-from minigrad.graph.walk import toposort
 from minigrad.loop.body import Body, Call
 from minigrad.loop.reverse import Seeds
 from minigrad.ops.choice import WHERE
@@ -25,7 +24,7 @@ class _Paths:
     """
 
     def __init__(self, body: Body) -> None:
-        self.order = toposort([*body.inputs, *body.outputs])
+        self.order = body.nodes
         seeds = Seeds(body, [None] * len(body.ys)).of(body.outputs)
         self.edges = Sweep(self.order, seeds).terms.keys()
         self.stops: dict[tuple[Expr, int], Expr] = {}

@@ -221,7 +221,7 @@ class LoopReverse:
         self, call: Call, cotangents: Sequence[Expr | None], gates: Sequence[Place]
     ) -> None:
         self._call = call
-        body, nodes = call.body, toposort([*call.body.inputs, *call.body.outputs])
+        body, nodes = call.body, call.body.nodes
         none = tuple_of([full(0, t) for t in _types(call)])
         arriving = [Arriving(body, none if ct is None else ct) for ct in cotangents]
         if len(arriving) == 1:
