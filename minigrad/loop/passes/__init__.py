@@ -15,7 +15,7 @@ from minigrad.graph.walk import toposort
 from minigrad.loop.body import Call
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.cuts import cut_concats, cut_products
-from minigrad.loop.passes.frame import Pass, change_loops, in_bodies
+from minigrad.loop.passes.frame import Pass, change_loops, everywhere, in_bodies
 from minigrad.loop.passes.lookups import (
     add_rows_first,
     add_rows_of_weights,
@@ -43,13 +43,13 @@ __all__ = ["LOOPS", "optimise_loops"]
 DROP_STOPS, JOIN_SLICES = "let go of stopped gradients", "sum of slices to one concat"
 _WITHOUT_LOOPS = {DROP_STOPS: {STOP, SCALE}, JOIN_SLICES: {SCATTER}}
 LOOPS: Mapping[str, Pass] = {
-    DROP_STOPS: lambda outputs: in_bodies(lambda body, _: drop_stops(body))(drop_stops(outputs)),
+    DROP_STOPS: everywhere(drop_stops),
     "merge loops that differ in their outputs": merge_loops,
     "read the last output from the carry": take_last_carry,
     "drop what nobody reads": drop_unused,
     "simplify steps": in_bodies(lambda body, _: simplify_safely(body)),
     "read inputs where they come from": read_inputs,
-    JOIN_SLICES: lambda outputs: in_bodies(lambda body, _: join_slices(body))(join_slices(outputs)),
+    JOIN_SLICES: everywhere(join_slices),
     "one mask for a sum": in_bodies(gather_masks),
     "distribute matmul over concat": in_bodies(distribute),
     "sum of matmuls to one matmul": in_bodies(merge_sums),

@@ -43,6 +43,12 @@ def in_bodies(change: Callable[[Sequence[Expr], Collection[Expr]], list[Expr]]) 
     return lambda outputs: change_loops(outputs, of_loop)
 
 
+def everywhere(change: Pass) -> Pass:
+    """A pass that changes a graph and the bodies of its loops alike."""
+    within = in_bodies(lambda body, _: change(body))
+    return lambda outputs: within(change(outputs))
+
+
 def sums_in(outputs: Sequence[Expr]) -> dict[Expr, list[Expr]]:
     """The terms of each sum as large as it gets: of adds whose parts nothing else reads."""
     uses = count_uses(outputs)
