@@ -27,9 +27,10 @@ from minigrad.loop.passes.rows import (
     reads_many,
     rows_of,
     unmasked,
+    within_reshapes,
 )
 from minigrad.ops.choice import where
-from minigrad.ops.core import RESHAPE, SUM, broadcast_to, full, reshape, sum
+from minigrad.ops.core import SUM, broadcast_to, full, reshape, sum
 from minigrad.ops.index import GETITEM, SCATTER, Entry, Spec, all_of
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT, PERMUTE, concat, permute_dims
@@ -142,10 +143,7 @@ class _RowsOf(NamedTuple):
 
 
 def _rows(node: Expr) -> _RowsOf:
-    width = node.shape[-1]
-    while node.op is RESHAPE:
-        (node,) = node.args
-    return _RowsOf(node, width)
+    return _RowsOf(within_reshapes(node), node.shape[-1])
 
 
 class _Total(NamedTuple):

@@ -72,9 +72,7 @@ def unmasked(node: Expr) -> tuple[Conditions, Expr]:
 
 def _known(values: Expr) -> set[_Key]:
     """What holds wherever values that a loop gave out are other than 0."""
-    stack = values
-    while stack.op is RESHAPE:
-        (stack,) = stack.args
+    stack = within_reshapes(values)
     if stack.op is not ITEM or stack.args[0].op is not SCAN:
         return set()
     call = Call.of(stack.args[0])
@@ -99,10 +97,14 @@ def depends(conditions: Conditions, carries: Sequence[Expr]) -> bool:
 
 def _key(condition: Expr) -> _Key:
     """What is the same for conditions that are, however they were brought into their shape."""
-    source = condition
-    while source.op is RESHAPE:
-        (source,) = source.args
-    return source, condition.shape
+    return within_reshapes(condition), condition.shape
+
+
+def within_reshapes(node: Expr) -> Expr:
+    """What a node is, before it was reshaped."""
+    while node.op is RESHAPE:
+        (node,) = node.args
+    return node
 
 
 def adds_many(node: Expr) -> bool:
