@@ -17,6 +17,7 @@ from lstm.figures.plots import (
     unit_curves,
 )
 from lstm.gradient_flow import Flow
+from minigrad.chains import norms_of
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.charts import Chart, Sheet, Theme
 
@@ -77,7 +78,7 @@ def _inputs(flow: Flow, sequence: int) -> dict[str, charts.Floats]:
     """What the layer read of one sequence, by feature."""
     xs = flow.inputs[:, sequence].astype(np.float64)
     if xs.shape[1] > _INPUTS:
-        return {"‖x‖": np.sqrt(np.square(xs).sum(axis=1))}
+        return {"‖x‖": np.array(norms_of(xs))}
     names = [f"x[{k}]" for k in range(xs.shape[1])] if xs.shape[1] > 1 else ["x"]
     return dict(zip(names, xs.T, strict=True))
 

@@ -12,6 +12,7 @@ from lstm.errors import ConfigError
 from lstm.figures.flow import flow_curves, path_curves
 from lstm.gradient_flow import Flow, Knockout, StepMap
 from lstm.gradient_flow.steps import Floats
+from minigrad.chains import norms_of
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.escape import plain
 
@@ -214,9 +215,7 @@ def _part(flow: Flow, part: str) -> str:
 
 
 def _norms(adjoints: Floats) -> Floats:
-    """The 2-norm of each unit over the batch, (T, H), without overflow on the way."""
-    sizes = np.abs(adjoints.astype(np.float64))
-    top = sizes.max(axis=1, keepdims=True)
-    unit = np.where((top > 0.0) & np.isfinite(top), top, 1.0)
-    norms: Floats = (unit * np.sqrt(np.square(sizes / unit).sum(axis=1, keepdims=True)))[:, 0]
-    return norms
+    """The 2-norm of each unit over the batch, (T, H)."""
+    steps, batch, units = adjoints.shape
+    rows = adjoints.transpose(0, 2, 1).reshape(-1, batch)
+    return np.reshape(norms_of(rows), (steps, units))
