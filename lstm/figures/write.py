@@ -5,7 +5,6 @@ How a figure looks is said in flow.py and cell.py, what the page says in section
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,6 @@ from lstm.figures.sections import (
     path_sections,
     results_section,
 )
-from lstm.files import write_atomically
 from lstm.gradient_flow import Flow, Loss
 from lstm.gradient_flow import flow as flow_of
 from lstm.model import Model
@@ -141,9 +139,7 @@ def write_flow(
     title = f"{name}: how the gradient flows through {flow.steps} steps"
     html = page(title, [lead, *INTRO], sections, leads=True)
     written = write_all(Path(out_dir), html, pictures, {(flow.cell, ""): flow})
-    path = Path(out_dir) / "flow.json"
-    write_atomically(path, json.dumps(flow.to_json(), indent=1, allow_nan=False))
-    return [*written, path]
+    return [*written, flow.save(Path(out_dir) / "flow.json")]
 
 
 def _called(name: str, flow: Flow) -> Flow:
