@@ -8,9 +8,8 @@ from typing import Any
 
 from lstm.errors import ConfigError
 from lstm.gradient_flow import words
-from lstm.gradient_flow.measured import Flow
+from lstm.gradient_flow.measured import Flow, series_row
 from lstm.gradient_flow.saving import Saved
-from minigrad.chains import Series
 from minigrad.display import Table
 from minigrad.drawing import Scale
 
@@ -61,16 +60,12 @@ class Comparison(Saved):
 
     def _table(self) -> Table:
         rows = [
-            (name, f"∂L/∂{s.symbol}", s.shown(1), s.shown(len(s.norms)), _step(s))
+            (name, *series_row(f"∂L/∂{s.symbol}", s))
             for name, flow in self.flows.items()
             for s in flow.ordered
         ]
         heads = ("flow", "gradient", "at t=1", "at t=T", "median step")
         return Table("Gradient flows side by side", rows, heads, self.sentences)
-
-
-def _step(series: Series) -> str:
-    return f"×{series.factor:.3g}" if series.factor == series.factor else ""
 
 
 def compare(*flows: Flow, names: Any = None) -> Comparison:

@@ -116,7 +116,7 @@ class Flow(Saved):
         words = " and ".join([*others, *(["the gates"] if self.gates else [])])
         return f"{words}, or entered before t={self.steps}" if self.enters_often else words
 
-    @property
+    @cached_property
     def enters_often(self) -> bool:
         """Whether the loss comes to the layer at more than one step of a sequence: each step has a
         loss of its own, or is read by a layer above. What enters before the last step is no part
@@ -314,14 +314,15 @@ class Flow(Saved):
     def _table(self) -> Table:
         title = f"{self.heading}: how the gradient flows back through {self.steps} steps"
         heads = ("gradient", "at t=1", f"at t={self.steps}", "median step")
-        rows = [_row(f"∂L/∂{s.symbol}", s) for s in self.ordered]
+        rows = [series_row(f"∂L/∂{s.symbol}", s) for s in self.ordered]
         if self.split is not None:
-            rows.append(_row(f"  along the line ({self.split.product})", self.split.line))
-            rows.append(_row(f"  through {self.beside}", self.split.gates))
+            rows.append(series_row(f"  along the line ({self.split.product})", self.split.line))
+            rows.append(series_row(f"  through {self.beside}", self.split.gates))
         return Table(title, rows, heads, self.diagnosis)
 
 
-def _row(name: str, series: Series) -> tuple[str, str, str, str]:
+def series_row(name: str, series: Series) -> tuple[str, str, str, str]:
+    """A gradient in a table: its name, its norms at t = 1 and t = T, and its median step."""
     factor = f"×{series.factor:.3g}" if series.factor == series.factor else ""
     return name, series.shown(1), series.shown(len(series.norms)), factor
 
