@@ -165,17 +165,18 @@ class ArrayTask(Task):
         return next(said for part, said in words.items() if len(self._places[part]))
 
     def _at(self, places: Array) -> Batch | PaddedBatch:
-        xs = self._xs[:, places]
-        ys = self._ys[:, places] if self.readout == "every" else self._ys[places]
+        xs, ys = self._xs[:, places], self._targets_at(places)
         return Batch(xs, ys) if self.padding is None else PaddedBatch(xs, ys, self._lengths[places])
+
+    def _targets_at(self, places: Array) -> Array:
+        return self._ys[:, places] if self.readout == "every" else self._ys[places]
 
     # --- what is asked -----------------------------------------------------------------------
 
     def loss(self, prediction: Expr, target: Expr) -> Expr:
         if self.readout == "last" or self.padding is None:
             return self._loss(prediction, target)
-        counts = target >= 0 if target.dtype.kind == "i" else ~mg.isnan(target[..., 0])
-        return self._loss(prediction, target, mask=counts)
+        return self._loss(prediction, target, mask=_counting(target))
 
     def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
         """Of each sequence; or of each step that counts, where there is a target for each."""
@@ -201,9 +202,9 @@ class ArrayTask(Task):
 
     def _training_targets(self) -> Array:
         """(M,) labels, or (M, O) numbers: of all that counts in training."""
-        places = self._places["training"]
-        ys = self._ys[:, places] if self.readout == "every" else self._ys[places]
-        return ys[_counting(ys)]
+        ys = self._targets_at(self._places["training"])
+        counts: NDArray[np.bool_] = _counting(ys)
+        return ys[counts]
 
     @cached_property
     def baseline(self) -> float:
@@ -281,7 +282,7 @@ def _read_all(data: dict[str, tuple[Any, ...]], asked: dict[str, Any]) -> dict[s
                 raise ConfigError(
                     f"(xs, ys) or (xs, ys, lengths) is needed, not {len(given)} items"
                 )
-            xs = sequences_of(*given[:1], *given[2:])
+            xs = sequences_of(given[0], *given[2:])
             cut = len(given) == 3 and given[2] is not None
             read[part] = _Read(xs, targets_of(given[1], xs, cut=cut, **asked))
             _require_same(read["training"], read[part])
@@ -371,11 +372,10 @@ def _order(key: tuple[int, ...], number: int, count: int) -> Array:
     return np.random.default_rng([*key, number]).permutation(count)
 
 
-def _counting(target: Array) -> NDArray[np.bool_]:
-    """Which targets are none of padding: of each sequence, or of each step, (T, B)."""
-    counts: NDArray[np.bool_]
-    counts = target >= 0 if target.dtype.kind == "i" else ~np.isnan(target[..., 0])
-    return counts
+def _counting(target: Any) -> Any:
+    """Which targets, an array or an expression, are none of padding: of each sequence, or of each
+    step, (T, B)."""
+    return target >= 0 if target.dtype.kind == "i" else ~np.isnan(target[..., 0])
 
 
 def _log(share: Array) -> Array:

@@ -97,12 +97,17 @@ def rows_of(name: str, values: Any) -> list[Any]:
     return list(values)
 
 
+def array_of(row: Any) -> Array:
+    """A row as an array; as one of an object where it is ragged, which NumPy refuses."""
+    try:
+        return np.asarray(row)
+    except ValueError:
+        return np.asarray(None)
+
+
 def _steps(k: int, row: Any) -> Array:
     """A sequence as (T, I) of floats, or (T,) of integer tokens."""
-    try:
-        steps = np.asarray(row)
-    except ValueError:
-        steps = np.asarray(None)
+    steps = array_of(row)
     if steps.dtype.kind not in "biuf":
         raise ConfigError(f"xs[{k}] is no sequence of numbers, nor of tokens 0, 1 …: {row!r:.40}")
     if steps.ndim not in (1, 2) or 0 in steps.shape:

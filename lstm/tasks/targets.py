@@ -10,7 +10,7 @@ import numpy as np
 from lstm.arguments import first_wrong
 from lstm.errors import ConfigError, check_count
 from lstm.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
-from lstm.tasks.sequences import Array, require_finite, rows_of
+from lstm.tasks.sequences import Array, array_of, require_finite, rows_of
 from minigrad import Expr
 from minigrad.names import did_you_mean
 
@@ -112,10 +112,7 @@ def _checked(ys: Any, count: int) -> list[Array]:
 
 
 def _numbers(k: int, row: Any) -> Array:
-    try:
-        array = np.asarray(row)
-    except ValueError:
-        array = np.asarray(None)
+    array = array_of(row)
     if array.dtype.kind not in "biuf":
         text = "; numpy.unique(ys, return_inverse=True)[1] are labels of names"
         hint = text if array.dtype.kind in "US" else ""
