@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from lstm.errors import TrainingWarning
@@ -68,17 +69,17 @@ def after(
 Callback: TypeAlias = Callable[[Progress], "bool | None"]
 
 
-class _Warner:
-    """Shows nothing, and warns as Python does, of what goes wrong for the first time."""
+def _warner(tell: Callable[[str], object]) -> Callable[[Progress], None]:
+    """What tells of what goes wrong, for the first time, and of nothing else."""
+    warned = False
 
-    def __init__(self) -> None:
-        self._warned = False
+    def show(progress: Progress) -> None:
+        nonlocal warned
+        if progress.warning is not None and not warned:
+            warned = True
+            tell(progress.warning)
 
-    def __call__(self, progress: Progress) -> None:
-        if progress.warning is not None and not self._warned:
-            self._warned = True
-            # Of the line that asked for the training, two calls up.
-            warnings.warn(progress.warning, TrainingWarning, stacklevel=3)
+    return show
 
 
 @contextmanager
@@ -92,7 +93,8 @@ def shown(
     if visible is None:
         visible = sys.stderr is not None and sys.stderr.isatty()
     if not visible:  # rich before 14.3 writes an empty line for a bar that it does not show
-        yield _Warner()
+        # Python's own warning is of the line that asked for the training, two calls up.
+        yield _warner(partial(warnings.warn, category=TrainingWarning, stacklevel=3))
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -102,15 +104,14 @@ def shown(
     head, loss, speed = (TextColumn(text) for text in texts)
     columns = (head, BarColumn(), MofNCompleteColumn(), loss, speed, TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True)) as bar:
+        tell = partial(bar.console.print, markup=False, highlight=False)
         for note in notes:
-            bar.console.print(note, markup=False, highlight=False)
-        warned: list[int] = []
+            tell(note)
+        warn = _warner(tell)
         job = bar.add_task(name, total=steps, loss="  -   ", score="", speed="")
 
         def show(progress: Progress) -> None:
-            if progress.warning is not None and not warned:
-                warned.append(progress.step)
-                bar.console.print(progress.warning, markup=False, highlight=False)
+            warn(progress)
             correct = "" if progress.best is None else f" · {progress.best.correct:.0%} correct"
             bar.update(
                 job,
