@@ -60,10 +60,9 @@ class Settings(ShownAsCall):
             object.__setattr__(self, "clip", check_number("clip", self.clip, above=0))
         if self.truncate is not None:
             object.__setattr__(self, "truncate", check_count("truncate", self.truncate))
-        for name, numbers in zip(
-            ("routes", "detach"), check_routes(self.routes, self.detach), strict=True
-        ):
-            object.__setattr__(self, name, numbers)
+        routes, detach = check_routes(self.routes, self.detach)
+        object.__setattr__(self, "routes", routes)
+        object.__setattr__(self, "detach", detach)
         if type(self.stateful) is not bool:
             raise ConfigError(f"stateful must be True or False, not {self.stateful!r:.40}")
         for name in ("optimizer_options", "schedule_options"):
