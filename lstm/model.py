@@ -249,8 +249,10 @@ class Model(ShownModel):
         ConfigError for inputs that do not fit.
         """
         xs = self._inputs(xs)
-        given = {"key": key_given(key), "truncate": truncate, "tape": tape}
-        context = self._context(xs, lengths, mask, routes, detach, **given)
+        routes, detach = check_routes(routes, detach)
+        check_parts(self.recurrent(), [*routes, *detach])
+        counts = mask_given(xs.shape, lengths, mask)
+        context = Context(counts, key_given(key), truncate, tape=tape, routes=routes, detach=detach)
         start = self._start(state, xs.shape[1])
         steps = Steps.of(xs, context.mask, written_out=context.written_out)
         top, last = self.layers.run(self.params, steps, start, context)
@@ -301,13 +303,6 @@ class Model(ShownModel):
             raise ConfigError(f"xs must be {wanted}, time first, not {xs.shape}{other}")
         check_count("T, the number of steps of xs,", xs.shape[0])
         return xs
-
-    def _context(
-        self, xs: Expr, lengths: Any, mask: Any, routes: Any, detach: Any, **rest: Any
-    ) -> Context:
-        routes, detach = check_routes(routes, detach)
-        check_parts(self.recurrent(), [*routes, *detach])
-        return Context(mask_given(xs.shape, lengths, mask), routes=routes, detach=detach, **rest)
 
     def _start(self, state: Tree | None, batch: int) -> Tree:
         start = self.initial_state(batch)
