@@ -137,7 +137,7 @@ def _gone_back(
         got = back.pop()
         return back, mg.stack([norm(got - whole), norm(got)])
 
-    start = [mg.zeros_like(graph.nodes[graph.made[p]]) for p in parts]
-    start = [mg.zeros(s.shape, s.dtype) for s in start]
+    states = [graph.nodes[graph.made[p]] for p in parts]
+    start = [mg.zeros(state.shape, state.dtype) for state in states]
     _, norms = mg.scan(step, start, list(inputs), reverse=True)
     return cast(Expr, norms)

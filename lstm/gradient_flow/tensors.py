@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,7 @@ class Meter:
         line: str | None = None,
     ) -> None:
         self.model, self.loss = model, loss
-        self._made_of, self._wide = (xs, ys, loss, at, padded, line), cast("Meter | None", None)
+        self._made_of = xs, ys, loss, at, padded, line
         self.place = model.place(at.layer, at.direction)
         self.layer = model.recurrent()[self.place]
         self.line, self.gates = anatomy(self.layer.cell, line)
@@ -109,10 +109,12 @@ class Meter:
 
     def wide(self) -> Meter:
         """The same in float64, of the parameters as they are."""
-        if self._wide is None:
-            self._wide = Meter(self.model.with_dtype("float64"), *self._made_of)
         self._wide.refresh(self)
         return self._wide
+
+    @cached_property
+    def _wide(self) -> Meter:
+        return Meter(self.model.with_dtype("float64"), *self._made_of)
 
     def refresh(self, other: Meter) -> None:
         """Take the parameters' values of another meter's model as they are."""

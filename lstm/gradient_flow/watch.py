@@ -15,6 +15,7 @@ from lstm.gradient_flow.measuring import measure
 from lstm.gradient_flow.tensors import Meter, Place, without_padding
 from lstm.model import Model
 from lstm.tasks import Task
+from lstm.training.streams import padding_of
 from minigrad.display import ShownAsTable, Table
 
 
@@ -64,12 +65,9 @@ class FlowWatch(ShownAsTable):
         """What training calls with the batch of the step that comes after `step` of them."""
         if step % self.every:
             return
-        xs, ys, *ends = map(np.asarray, batch)
-        place = self._place
-        if task.padding is not None:
-            padding: dict[str, Any] = {task.padding: ends[0]}
-            place = place._replace(**padding)
-        xs, ys, mask = without_padding(model, xs, ys, place)
+        arrays: list[Any] = [*map(np.asarray, batch)]
+        place = self._place._replace(**padding_of(task, arrays))
+        xs, ys, mask = without_padding(model, arrays[0], arrays[1], place)
         glance = self._glance(model, task, xs, ys, mask)
         self._flows.pop(step, None)
         if self._arrays:
