@@ -335,9 +335,10 @@ def _place_of(adjoints: Adjoints, what: Any) -> Spot:
 
 def _over_steps(adjoints: Adjoints, what: Any, spot: Spot, at: Mapping[Any, Any] | None) -> Chain:
     """The chain of what one node of a loop is at each step."""
-    if what not in adjoints:
+    adjoint = adjoints.get(spot)
+    if adjoint is None:
         raise GraphError(f"{describe(adjoints.y)} does not depend on {describe(spot.node)}")
-    stacks = eval((adjoints.value(what), adjoints[what]), at)
+    stacks = eval((adjoints.value(spot), adjoint), at)
     reversed_ = tuple(k for k, loop in enumerate(spot.loops) if inside_of(loop).reverse)
     shape = spot.node.shape
     values, grads = (np.flip(stack, reversed_).reshape(-1, *shape) for stack in stacks)
