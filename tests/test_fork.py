@@ -1,19 +1,19 @@
 """Children forked, and a process that ends, while other threads build graphs: none hangs."""
 
 import os
-import subprocess
-import sys
 
 import pytest
+from workers import run_program
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 
 # Threads make graphs, and functions of them, all the time; meanwhile the process forks. Each child
 # does the same once, and must be done within seconds.
 PROGRAM = """
-import os, signal, sys, threading, time
+import sys, threading, time
 import numpy as np
 import minigrad as mg
+from workers import fork
 
 backend, forks = sys.argv[1], int(sys.argv[2])
 
@@ -39,18 +39,7 @@ for t in threads:
 try:
     for n in range(forks):
         time.sleep(0.003 * (n % 7))
-        child = os.fork()
-        if not child:
-            os._exit(0 if work(1) == expected and work(-n) else 1)
-        end = time.monotonic() + 20
-        while not (status := os.waitpid(child, os.WNOHANG))[0]:
-            if time.monotonic() > end:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                sys.exit(f"child {n} hangs")
-            time.sleep(0.002)
-        if status[1]:
-            sys.exit(f"child {n} ended with status {status[1]}")
+        fork(lambda: work(1) == expected and bool(work(-n)))
 finally:
     done = True
 """
@@ -60,11 +49,4 @@ finally:
 def test_no_child_hangs(backend, forks):
     if backend == "native":
         pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, backend, str(forks)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
+    run_program(PROGRAM, backend, forks)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from test_scan import leaves, random_body
+from workers import called_wrong, share_all
 
 import lstm
 import minigrad as mg
@@ -314,13 +313,6 @@ def shared_in(f):
     return [program.threads for program in programs if program.threads > 1]
 
 
-def share_all(patch):
-    """Share out what can be shared, however small it is."""
-    together = "minigrad.compile.backends.native.together"
-    patch.setattr(f"{together}.PART_WORK", 1)
-    patch.setattr(f"{together}.SAVED_WORK", -1)
-
-
 @pytest.mark.parametrize("kind", CELLS, ids=lambda c: c.__name__)
 @pytest.mark.parametrize(("B", "threads"), [(8, 2), (7, 3)])
 def test_rows_in_several_threads(kind, B, threads, monkeypatch):
@@ -419,21 +411,7 @@ def test_two_threads_call_one_function():
     inputs, outputs, values = training(lstm.LSTM(2, 16, dtype="float64"), 20, 4, "float64")
     f = mg.function(inputs, outputs, backend="native")
     batches = [[v * k for v in values] for k in (1.0, 0.5)]
-    expected = [f(*b) for b in batches]
-    wrong = []
-
-    def call(k):
-        for _ in range(50):
-            for a, b in zip(f(*batches[k]), expected[k], strict=True):
-                if not np.array_equal(a, b):
-                    wrong.append(k)
-
-    threads = [threading.Thread(target=call, args=(k,)) for k in (0, 1)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert wrong == []
+    assert called_wrong(f, batches, times=50) == []
 
 
 def test_strided_and_read_only_inputs():

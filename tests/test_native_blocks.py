@@ -2,24 +2,16 @@
 
 import os
 import re
-import signal
-import time
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from workers import fork, share_all
 
 import minigrad as mg
 from minigrad.compile.backends.native.jit import compile_module
 
 rng = np.random.default_rng(0)
-
-
-def share_all(patch):
-    """Share out what can be shared, however small it is."""
-    together = "minigrad.compile.backends.native.together"
-    patch.setattr(f"{together}.PART_WORK", 1)
-    patch.setattr(f"{together}.SAVED_WORK", -1)
 
 
 @pytest.fixture(autouse=True)
@@ -344,18 +336,7 @@ def shared_loop(monkeypatch, steps=6):
 def test_a_forked_child_has_threads_of_its_own(monkeypatch):
     f, value = shared_loop(monkeypatch)
     expected = f(value)
-    child = os.fork()
-    if not child:
-        os._exit(0 if np.array_equal(f(value), expected) else 1)
-    for _ in range(200):
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            assert status == 0
-            return
-        time.sleep(0.05)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    pytest.fail("the child waits for threads that it has not")
+    fork(lambda: np.array_equal(f(value), expected), within=10.0)
 
 
 def test_arrays_that_lie_at_odd_addresses():

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from workers import share_all
 
 import minigrad as mg
 
@@ -231,9 +232,8 @@ def excess(case: Case, f: mg.Function, found: Sequence[Any]) -> float:
 
 def check(case: Case) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        if case.threads > 1:  # share what can be shared, however small
-            for what, work in {"PART_WORK": 1, "SAVED_WORK": -1}.items():
-                patch.setattr(f"minigrad.compile.backends.native.together.{what}", work)
+        if case.threads > 1:
+            share_all(patch)
         f = mg.function(case.inputs, case.outputs, backend="native", threads=case.threads)
         found = f(*case.values)
     assert [y.dtype for y in found] == [o.dtype for o in case.outputs]

@@ -4,7 +4,6 @@ import ctypes
 import gc
 import os
 import subprocess
-import sys
 import threading
 import time
 import weakref
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from workers import called_wrong, command, run_program, share_all
 
 import minigrad as mg
 
@@ -21,14 +21,11 @@ from minigrad.compile.backends.native import team, together
 from minigrad.compile.backends.native.memory import aligned
 from minigrad.compile.backends.native.stages import schedule
 
-TEAM = "minigrad.compile.backends.native.together"
-
 
 @pytest.fixture
 def eager(monkeypatch):
     """Everything that can run side by side does, however small."""
-    monkeypatch.setattr(f"{TEAM}.PART_WORK", 1)
-    monkeypatch.setattr(f"{TEAM}.SAVED_WORK", -1)
+    share_all(monkeypatch)
 
 
 def two_ways(T=12, B=4, H=8, *, layers=2):
@@ -124,7 +121,7 @@ def test_a_product_that_is_alone_is_cut(eager, m, n, turned):
 
 def test_where_there_can_be_no_helpers_none_is_called(eager, monkeypatch):
     inputs, outputs, _ = two_ways(T=3, B=3, H=3)
-    monkeypatch.setattr(f"{TEAM}.can_help", False)
+    monkeypatch.setattr(together, "can_help", False)
     assert "threads" not in mg.function(inputs, outputs, backend="native", threads=3).report()
 
 
@@ -233,21 +230,7 @@ def test_many_threads_call_one_function(eager):
     inputs, outputs, values = two_ways()
     f = mg.function(inputs, outputs, backend="native", threads=4)
     batches = [[v * k for v in values] for k in (1.0, 0.5, 0.25, 2.0, 1.5, 3.0, 0.1, 0.7)]
-    expected = [f(*b) for b in batches]
-    wrong = []
-
-    def call(k):
-        for _ in range(60):
-            for a, b in zip(f(*batches[k]), expected[k], strict=True):
-                if not np.array_equal(a, b):
-                    wrong.append(k)
-
-    threads = [threading.Thread(target=call, args=(k,)) for k in range(8)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    assert wrong == []
+    assert called_wrong(f, batches, times=60) == []
 
 
 @pytest.mark.parametrize("fails", ["pipe", "thread"])
@@ -265,14 +248,14 @@ def test_where_no_helper_can_be_had_there_is_none(fails, monkeypatch):
 
 # One helper computes while another process is forked from each of many threads that call.
 FORKS = """
-import os, signal, sys, threading, time
+import threading, time
 import numpy as np
-sys.path.insert(0, sys.argv[1])
+import pytest
 import test_native_together as t
 import minigrad as mg
-from minigrad.compile.backends.native import together
+from workers import fork, share_all
 
-together.PART_WORK, together.SAVED_WORK = 1, -1
+share_all(pytest.MonkeyPatch())
 inputs, outputs, values = t.two_ways()
 f = mg.function(inputs, outputs, backend="native", threads=3)
 expected = f(*values)
@@ -291,18 +274,7 @@ for thread in threads:
 try:
     for n in range(25):
         time.sleep(0.003 * (n % 5))
-        child = os.fork()
-        if not child:
-            os._exit(0 if all(same() for _ in range(20)) and len(t.team._boxes) == 2 else 1)
-        end = time.monotonic() + 20
-        while not (status := os.waitpid(child, os.WNOHANG))[0]:
-            if time.monotonic() > end:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                sys.exit(f"child {n} hangs")
-            time.sleep(0.002)
-        if status[1]:
-            sys.exit(f"child {n} ended with status {status[1]}")
+        fork(lambda: all(same() for _ in range(20)) and len(t.team._boxes) == 2)
 finally:
     done = True
 """
@@ -310,11 +282,7 @@ finally:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_children_have_helpers_of_their_own():
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKS, os.path.dirname(__file__)],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
+    run_program(FORKS)
 
 
 def test_an_interrupted_program_ends_at_once():
@@ -322,19 +290,18 @@ def test_an_interrupted_program_ends_at_once():
     program = FORKS.partition("done = False")[0] + (
         "print('ready', flush=True)\nwhile True:\n    assert same()\n"
     )
-    run = subprocess.Popen(
-        [sys.executable, "-c", program, os.path.dirname(__file__)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    ran = subprocess.Popen(
+        command(program), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
-        assert run.stdout.readline() == "ready\n"
+        assert ran.stdout.readline() == "ready\n"
         for _ in range(50):  # one that is met in a finaliser is only noted there
             time.sleep(0.2)
-            run.send_signal(2)
-            if run.poll() is not None:
+            ran.send_signal(2)
+            if ran.poll() is not None:
                 break
     finally:
-        run.kill()  # where it has not ended it would go on for ever
-        _, said = run.communicate(timeout=30)
+        ran.kill()  # where it has not ended it would go on for ever
+        _, said = ran.communicate(timeout=30)
     assert "KeyboardInterrupt" in said
-    assert run.returncode == -2
+    assert ran.returncode == -2
