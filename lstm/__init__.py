@@ -14,6 +14,7 @@ Cells: one step over time; `CELLS` has all by name
     GRU             the gated recurrent unit, h = (1 − z)∗h + z∗h̃
     GRUAfter        the GRU of PyTorch and Keras, whose reset gate acts after the product
     MGU             the minimal gated unit, with a single gate
+    cell            the class of a cell whose equations are a plain function, step(p, h, x)
     Gate            a gate in words: its symbol, its name, what 1 and 0 do
     RNNState        what a cell carries from step to step: h
     LSTMState       the same of an LSTM: h and C
@@ -128,6 +129,7 @@ from lstm.cells import (
     LSTMState,
     PeepholeLSTM,
     RNNState,
+    cell,
 )
 from lstm.errors import (
     CheckpointError,
@@ -254,6 +256,7 @@ __all__ = [
     "accuracy",
     "binary_cross_entropy",
     "bits_per_character",
+    "cell",
     "compare",
     "cross_entropy",
     "evaluate",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lstm.cells import Cell, Gated
+from lstm.cells import Cell, Gated, cell_class
 from lstm.errors import ConfigError
 from lstm.tasks import Task
 
@@ -16,7 +16,8 @@ HIDDEN = 16
 def cell_for(
     cell: Any, task: Task | None, hidden_size: int | None, vocabulary: int | None
 ) -> Cell[Any]:
-    """A cell as it is, or one made of its class and the sizes of what it is for.
+    """A cell as it is, or one made of its class, or its step function, and the sizes of what it is
+    for.
 
     Raises ConfigError for what is neither, and where sizes are missing or not asked for.
     """
@@ -24,16 +25,23 @@ def cell_for(
         if hidden_size not in (None, cell.hidden_size):
             raise ConfigError(f"the cell has {cell.hidden_size} units: hidden_size= is for a class")
         return cell
-    if not (isinstance(cell, type) and issubclass(cell, Cell)):
+    kind = cell_class(cell)
+    if kind is None:
         raise ConfigError(f"a cell is needed, such as lstm.LSTM(2, 16), not {cell!r:.60}")
     hidden = HIDDEN if hidden_size is None else hidden_size
     if vocabulary is None and task is None:
         raise ConfigError(
-            f"the class {cell.__name__} needs a task=, which says how many inputs there are; or "
-            f"give a cell, {cell.__name__}(input_size, hidden_size)"
+            f"the class {kind.__name__} needs a task=, which says how many inputs there are; or "
+            f"give a cell, {_spelled(cell)}(input_size, hidden_size)"
         )
     inputs = task.input_size if task is not None and vocabulary is None else hidden
-    return cell(inputs, hidden)
+    return kind(inputs, hidden)
+
+
+def _spelled(cell: Any) -> str:
+    """How one writes the class of a cell."""
+    name = getattr(cell, "__name__", "…")
+    return name if isinstance(cell, type) else f"lstm.cell({name})"
 
 
 def remembering(cell: Cell[Any], task: Task | None, memory: float | None) -> Cell[Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import minigrad as mg
 from lstm.arguments import expression, generator, key_given
-from lstm.cells import Cell, Seed
+from lstm.cells import Cell, Seed, Step
 from lstm.errors import ConfigError, check_count
 from lstm.for_task import cell_for, remembering
 from lstm.layers import (
@@ -69,7 +69,7 @@ class Model(ShownModel):
     @classmethod
     def create(
         cls,
-        cell: Cell[Any] | type[Cell[Any]],
+        cell: Cell[Any] | type[Cell[Any]] | Step,
         output_size: int | None = None,
         seed: Seed = 0,
         task: Task | Mapping[str, Any] | None = None,
@@ -82,7 +82,8 @@ class Model(ShownModel):
     ) -> Model:
         """A model with new parameters, which the seed decides.
 
-        cell: a cell, or the class of one together with a task or a vocabulary, and hidden_size.
+        cell: a cell, or the class of one together with a task or a vocabulary, and hidden_size; a
+            step function of your own stands for its class, as `lstm.cell` makes it.
         task: the task that it is made for. Of a `Task`, sizes, vocabulary and readout are the
             task's unless given; a name and settings, as `Task.config` gives, are only noted.
         memory: steps that the gates are set to remember at first, for cells that have gates to set.
@@ -336,8 +337,9 @@ class Model(ShownModel):
     def load(path: str | Path, own: Own = ()) -> Model:
         """Read what `save` wrote.
 
-        own: classes of your own, cells and layers, that the file may name, or one. No code is ever
-        taken from a file, so a model of an own cell loads only where its class is given. Raises
+        own: classes of your own, cells and layers, that the file may name, step functions of cells,
+        or one of these. No code is ever taken from a file, so a model of an own cell loads only
+        where its class or its step function is given. Raises
         ModelFileError, which says what is wrong with the file, or what it is if it is none of ours,
         and ConfigError for `own` that are no such classes.
         """

@@ -24,6 +24,7 @@ from lstm.cells.gru_after import GRUAfter
 from lstm.cells.layer_norm import LayerNormLSTM
 from lstm.cells.lstm import LSTM
 from lstm.cells.minimal import MGU
+from lstm.cells.of_function import Step, cell, cell_class
 from lstm.cells.peephole import PeepholeLSTM
 from lstm.cells.rnn import RNN
 from lstm.discovery import classes_by_name
@@ -55,5 +56,8 @@ __all__ = [
     "Seed",
     "Shape",
     "State",
+    "Step",
     "Values",
+    "cell",
+    "cell_class",
 ]

@@ -12,13 +12,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lstm.cells import Cell, cell_class
 from lstm.errors import ConfigError
 from lstm.tasks import Task
 
 
 def class_named(spelled: str, base: type[Any]) -> Any:
     """The class that "FILE.py:NAME" or "MODULE:NAME" spells, which must be a subclass of `base`.
-    Where that is `Task`, a task serves as well, such as an `ArrayTask` of data that are read there.
+    Where that is `Task`, a task serves as well, such as an `ArrayTask` of data that are read there,
+    and where it is `Cell`, the step function of one.
 
     A module is looked for where Python looks; a file is run by itself. Raises ConfigError.
 
@@ -33,6 +35,8 @@ def class_named(spelled: str, base: type[Any]) -> Any:
     own = getattr(module, name, None)
     if _fits(own, base):
         return own
+    if base is Cell and callable(own) and not isinstance(own, type):
+        return cell_class(own)
     fitting = [n for n, v in vars(module).items() if _fits(v, base)]
     listed = ", ".join(fitting) or "none"
     raise ConfigError(f"{where} has no {base.__name__} called {name!r}; it has: {listed}")

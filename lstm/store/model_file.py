@@ -5,14 +5,14 @@ The reader takes nothing on trust: a file may come from anywhere. No code is eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from lstm.cells import Cell, Shape
+from lstm.cells import Shape, cell_class
 from lstm.errors import ConfigError, ModelFileError
 from lstm.files import write_atomically
 from lstm.layers import Layer, Readout
@@ -65,7 +65,9 @@ def write_model(path: str | Path, contents: Contents) -> None:
     write_atomically(path, save(contents.values, metadata={FORMAT: text}))
 
 
-Own = Iterable[type[Any]] | type[Any]
+OwnPart = type[Any] | Callable[..., Any]
+Own = Iterable[OwnPart] | OwnPart
+"""Classes of cells and layers, step functions of cells, or one of these."""
 
 
 def read_model(path: str | Path, own: Own = ()) -> Contents:
@@ -76,13 +78,17 @@ def read_model(path: str | Path, own: Own = ()) -> Contents:
 
 
 def _classes(own: Own) -> list[type[Any]]:
-    kinds = [own] if isinstance(own, (type, Cell, Layer)) else list(own)
-    for kind in kinds:
-        if not (isinstance(kind, type) and issubclass(kind, (Cell, Layer))):
-            raise ConfigError(
-                f"own= takes classes of cells and layers, as own=[MyCell], not {kind!r:.40}"
-            )
-    return kinds
+    return [_class(kind) for kind in (own if isinstance(own, Iterable) else [own])]
+
+
+def _class(own: Any) -> type[Any]:
+    is_layer = isinstance(own, type) and issubclass(own, Layer)
+    kind = own if is_layer else cell_class(own)
+    if kind is None:
+        raise ConfigError(
+            f"own= takes classes of cells and layers, as own=[MyCell], not {own!r:.40}"
+        )
+    return kind
 
 
 def _read(file: Any, own: list[type[Any]]) -> Contents:
