@@ -17,6 +17,10 @@ import pytest
 
 def share_all(patch: pytest.MonkeyPatch) -> None:
     """Share out what can be shared, and run side by side what can be, however small it is."""
+    from minigrad.compile.backends.native import backend
+
+    backend.keep.cache_clear()  # code that is made anew, and that nothing keeps
+    patch.setattr(backend, "keep", lambda body: body)
     together = "minigrad.compile.backends.native.together"
     patch.setattr(f"{together}.PART_WORK", 1)
     patch.setattr(f"{together}.SAVED_WORK", -1)

@@ -6,6 +6,7 @@ products are left to BLAS.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 from minigrad.compile.backends.native.lower import lower
 from minigrad.compile.backends.native.params import NativeParams
 from minigrad.compile.backends.native.pointwise import ELEMENTARY
-from minigrad.compile.backends.native.program import Program
+from minigrad.compile.backends.native.program import Compiled, Program
 from minigrad.compile.backends.native.stages import is_leaf, is_view, source
 from minigrad.compile.backends.native.support import can_lie_in_memory, check_node
 from minigrad.compile.backends.native.views import UnsupportedError
@@ -47,6 +48,10 @@ LARGEST = 2000
 # and of a graph, where blocks with loops come first.
 AUTO_BODY, AUTO_GRAPH = 2000, 8000
 
+# Blocks whose code outlives the functions that run it: who makes a model anew, evaluates it or goes
+# on with its training compiles graphs that are equal to those before.
+RECENT = 8
+
 
 class Native(Backend):
     """One function's use of the backend; `notes` says what did not qualify, and why."""
@@ -67,20 +72,20 @@ class Native(Backend):
 
     def call(self, node: Expr) -> Callable[..., Any]:
         """What computes a node of a prepared graph."""
-        program = self.block(node.attrs[0]) if node.op is BLOCK else None
-        if program is None:
+        code = self.block(node.attrs[0]) if node.op is BLOCK else None
+        if code is None:
             return numpy_call(node)
-        self.scratch += program.scratch
-        return program
+        self.scratch += code.scratch
+        return Program(code)
 
     def label(self, node: Expr) -> str:
         """What a report calls a node of a prepared graph."""
         if is_view(node):
             return node.op.name
-        program = self.block(node.attrs[0]) if node.op is BLOCK else None
-        if program is None:
+        code = self.block(node.attrs[0]) if node.op is BLOCK else None
+        if code is None:
             return f"{node.op.name}, on numpy"
-        return "block" if program.threads == 1 else f"block, in {program.threads} threads"
+        return "block" if code.threads == 1 else f"block, in {code.threads} threads"
 
     def _is_for_blas(self, node: Expr) -> bool:
         return node.op is MATMUL and node.size * node.args[0].shape[-1] >= BLAS
@@ -103,16 +108,17 @@ class Native(Backend):
             return False
         return True
 
-    def block(self, body: Body) -> Program | None:
-        """A block's program. It is kept with the body, so that there is one in a process."""
+    def block(self, body: Body) -> Compiled | None:
+        """A block's code. It is kept with the body, so that it is made once in a process."""
         key = ("native", self.threads)
         if key not in body.derived:
             try:
-                body.derived[key] = Program(body, self.threads)
+                body.derived[key] = Compiled(body, self.threads)
             except UnsupportedError as reason:
                 body.derived[key] = str(reason)
         outcome = body.derived[key]
-        if isinstance(outcome, Program):
+        if isinstance(outcome, Compiled):
+            keep(body)
             return outcome
         self.note("a block", f"{outcome} has no native code")
         return None
@@ -122,6 +128,12 @@ class Native(Backend):
         said = f"{what} runs on numpy: {reason}"
         if said not in self.notes:
             self.notes.append(said)
+
+
+@functools.lru_cache(maxsize=RECENT)
+def keep(body: Body) -> Body:
+    """Hold the bodies that were asked for last, and with them their code."""
+    return body
 
 
 def _threads() -> int:

@@ -1,4 +1,4 @@
-"""Compiled programs: a body as machine code, called with arrays, in several threads if worth it."""
+"""Programs: a body as machine code, called with arrays, in several threads if worth it."""
 
 from __future__ import annotations
 
@@ -24,35 +24,63 @@ from minigrad.loop.node import BLOCK
 from minigrad.types import Array
 
 
-class Program:
-    """A compiled body: its inputs' arrays -> its outputs' arrays. Calls from threads are safe.
+class Compiled:
+    """The machine code of a body, whatever runs it.
 
     threads: how many a call may use. The others help with what can run side by side.
     """
 
     def __init__(self, body: Body, threads: int = 1) -> None:
         check_body(body)
-        self._results = [(o.shape, o.dtype) for o in body.outputs]
-        self._nowhere = [None] * len(body.outputs)
-        self._kinds = Kinds([v.type for v in (*body.inputs, *body.outputs)], PLAIN)
-        self._code = code = _Compiled(body, threads)
-        self.threads, self.scratch = code.threads, code.scratch
+        self.results = [(o.shape, o.dtype) for o in body.outputs]
+        self.kinds = Kinds([v.type for v in (*body.inputs, *body.outputs)], PLAIN)
+        memory, module, plan = Memory(), new_module(), schedule(body.outputs)
+        beside = side_by_side(plan, threads)
+        self.threads = team_size(beside, threads)
+        _emit_program(module, body, memory, beside if self.threads > 1 else plan, self.threads)
+        self.scratch = memory.size
+        self.run = compile_module(module).function("program", 2)
+
+
+class Program:
+    """Code and memory for it: inputs' arrays -> outputs' arrays. Calls from threads are safe."""
+
+    def __init__(self, code: Compiled) -> None:
+        self._code = code
+        self._nowhere = [None] * len(code.results)
+        self._waiting: list[tuple[Array, int]] = []
 
     def __call__(self, *rest: Any, out: Sequence[Array | None] | None = None) -> Sequence[Array]:
         """The outputs, in `out` where it gives an array; called as a block's op is."""
         *arrays, _body = rest
         results = [
             np.empty(*kind) if array is None else array
-            for kind, array in zip(self._results, out or self._nowhere, strict=True)
+            for kind, array in zip(self._code.results, out or self._nowhere, strict=True)
         ]
-        places = self._kinds.places((*arrays, *results))
+        places = self._code.kinds.places((*arrays, *results))
         if places is None:
             arrays = [_plain(a) for a in arrays]  # and live as long as the call
             places = _addresses([*arrays, *results])
-        if not self._code(places):
+        if not self._runs(places):
             BLOCK.numpy(*rest)  # raises the IndexError, saying which
             raise IndexError("an index is out of range")
         return results
+
+    def _runs(self, places: Any) -> bool:
+        """Run on a table of addresses; whether all indices were in range."""
+        if self._code.threads > 1:
+            call_helpers(self._code.threads - 1)
+        try:
+            scratch, start = self._waiting.pop()  # atomic: no two calls take the same one
+        except IndexError:
+            scratch, start = aligned(self._code.scratch)
+        flag = ctypes.c_int64.from_address(start)
+        flag.value = 0
+        try:
+            self._code.run(places, start)
+            return not flag.value
+        finally:
+            self._waiting.append((scratch, start))
 
 
 def _plain(array: Any) -> Array:
@@ -65,35 +93,6 @@ def _plain(array: Any) -> Array:
 def _addresses(arrays: Sequence[Any]) -> Any:
     """Of the arrays' first elements."""
     return (ctypes.c_size_t * len(arrays))(*[int(a.ctypes.data) for a in arrays])
-
-
-class _Compiled:
-    """The machine code of a body, and scratch memory for its calls."""
-
-    def __init__(self, body: Body, threads: int) -> None:
-        memory, module, plan = Memory(), new_module(), schedule(body.outputs)
-        beside = side_by_side(plan, threads)
-        self.threads = team_size(beside, threads)
-        _emit_program(module, body, memory, beside if self.threads > 1 else plan, self.threads)
-        self.scratch = memory.size
-        self._run = compile_module(module).function("program", 2)
-        self._waiting: list[tuple[Array, int]] = []
-
-    def __call__(self, places: Any) -> bool:
-        """Run on a table of addresses; whether all indices were in range."""
-        if self.threads > 1:
-            call_helpers(self.threads - 1)
-        try:
-            scratch, start = self._waiting.pop()  # atomic: no two calls take the same one
-        except IndexError:
-            scratch, start = aligned(self.scratch)
-        flag = ctypes.c_int64.from_address(start)
-        flag.value = 0
-        try:
-            self._run(places, start)
-            return not flag.value
-        finally:
-            self._waiting.append((scratch, start))
 
 
 def _emit_program(module: Any, body: Body, memory: Memory, plan: Schedule, threads: int) -> None:
