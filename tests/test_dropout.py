@@ -206,6 +206,30 @@ def test_gradients_pass_what_was_kept() -> None:
     mg.check_grad(loss, list(model.flat_params.values()), {})
 
 
+def test_padding_changes_no_number_that_is_drawn():
+    """However much there is: the same key and the same sequences, the same masks, bit for bit."""
+    options = {"dropout": 0.5, "input_dropout": 0.5, "recurrent_dropout": 0.5, "zoneout": 0.3}
+    model = _model(lstm.LSTM(F, H, "float64"), layers=2, bidirectional=True, **options)
+    lengths, runs = [T, 2, 3], []
+    for more in (0, 1, 7):
+        xs = np.concatenate([_data(), np.full((more, B, F), np.nan)])
+        run = model.run(xs, key=mg.key(SEED), lengths=lengths)
+        runs.append((run.outputs.eval()[:T], run.output.eval()))
+    for outputs, output in runs[1:]:
+        np.testing.assert_array_equal(outputs, runs[0][0])
+        np.testing.assert_array_equal(output, runs[0][1])
+
+
+def test_the_end_of_a_sequence_is_dropped_by_numbers_of_its_own():
+    """As the layer's words say: also where it is the last step's, as of one that reads forward."""
+    xs = lstm.Steps.of(mg.const(np.ones((T, B, 64))))
+    ys, _ = lstm.Dropout(64, 0.5, dtype="float64").run(
+        {}, xs, {}, lstm.Context(key=mg.key(SEED), place="d")
+    )
+    np.testing.assert_array_equal(ys.end.eval(), np.where(_uniform("d.end", B, 64) < 0.5, 0, 2.0))
+    assert not np.array_equal(ys.end.eval(), ys.each.eval()[-1])
+
+
 def test_the_expectation_of_dropout_is_what_was_there() -> None:
     layer = lstm.Dropout(64, 0.3, dtype="float64")
     xs = lstm.Steps.of(mg.const(np.ones((20, 50, 64))))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import lstm
-from lstm.training import Report
-from lstm.training.alarm import Alarm
+from lstm.training.alarm import alarm
+from lstm.training.history import History, Taken
 from minigrad import param
 
 TASK = lstm.Adding(6)
@@ -25,8 +25,11 @@ def model():
 
 
 def watched(losses, baseline=1.0, settings=WILD):
-    alarm = Alarm(baseline, settings, {"W": param("W", np.full(2, -3.0))})
-    return [alarm.after(Report(k + 1, loss, 2.0 * loss)) for k, loss in enumerate(losses)]
+    history, params, said = History(), {"W": param("W", np.full(2, -3.0))}, []
+    for k, loss in enumerate(losses):
+        history.add(Taken(k + 1, loss, 2.0 * loss))
+        said.append(alarm(history, baseline, settings, params))
+    return said
 
 
 def test_an_explosion_is_told_with_what_was_measured():
@@ -80,6 +83,50 @@ def test_ten_times_the_start_and_the_baseline_over_ten_steps():
     said = watched([1.0] + [99.0] * 12, settings=lstm.Settings(clip=None, warmup=3))[-1]
     assert said.endswith("A lower rate= (it is 0.03) or a clip= (there is none) helps.")
     assert "largest parameter" not in said
+
+
+def test_what_is_told_does_not_depend_on_where_training_was_stopped(tmp_path):
+    def fit(stop=None, **files):
+        net, said = lstm.Model.create(lstm.RNN(2, 2), 1, 0), []
+
+        def note(progress):
+            said.append(progress.warning)
+            return progress.step == stop
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", lstm.TrainingWarning)
+            return lstm.fit(net, TASK, WILD, validate=0, callback=note, **files), said
+
+    path = tmp_path / "c"
+    whole, said = fit()
+    _, before = fit(out=path, stop=12)
+    rest, after = fit(out=path, resume=True)
+    assert before + after == said
+    assert said[9] is not None
+    assert rest.warnings == whole.warnings != ()
+    again, none = fit(out=path, resume=True)  # it was over
+    assert (again.warnings, none) == (whole.warnings, [])
+
+
+def test_a_state_that_is_put_back_has_the_steps_of_then():
+    leaf = param("w", 1.0)
+    state = lstm.TrainingState({"w": leaf}, {}, {}, param("count", 3.0))
+    for step in (1, 2):
+        state.history.add(Taken(step, 0.5, 8.0 / step))
+    before = state.arrays()
+    assert before["history"].tolist() == [[1, 0.5, 8], [1, 0.5, 8], [2, 0.5, 4]]
+    state.history.add(Taken(3, np.pi, 1e30))
+    state.put_back(before, {})
+    assert (state.history.first, *state.history.latest) == ((1, 0.5, 8), (1, 0.5, 8), (2, 0.5, 4))
+    old = {name: value for name, value in before.items() if name != "history"}
+    state.put_back(old, {})  # of a file from before there was one
+    assert (state.history.first, list(state.history.latest)) == (None, [])
+    leaf.value = 7.0
+    bad = np.full((2, 3), np.nan), np.zeros((2, 2)), np.zeros((102, 3)), np.zeros((1, 3), "f")
+    for wrong in (*bad, np.float64(1)):
+        with pytest.raises(lstm.ConfigError, match="its history is no steps"):
+            state.put_back(before | {"history": wrong}, {})
+    assert float(leaf.value) == 7
 
 
 # --- what a model is trained on ------------------------------------------------------------------

@@ -33,7 +33,7 @@ from lstm.for_task import HIDDEN
 from lstm.model import Model
 from lstm.optim import OPTIMIZERS, SCHEDULES, Option, options
 from lstm.store.checkpoint import Checkpoint, read_checkpoint
-from lstm.tasks import TASKS, Task, make_task
+from lstm.tasks import TASKS, ArrayTask, Task, make_task
 from lstm.training import Fitted, Progress, Settings, fit, model_in, random_streams, settings_in
 
 HELP = "train a model on a task"
@@ -131,25 +131,27 @@ def _training_options(group: Any) -> None:
 
 
 def _file_options(group: Any) -> None:
-    group.add_argument("--out", type=path, help=f"default: {FOLDER}/TASK-CELL.safetensors")
+    text = f"default: {FOLDER}/TASK-CELL.safetensors; of arrays without a name FILE-NAME-CELL"
+    group.add_argument("--out", type=path, help=text)
     group.add_argument("--metrics", type=path, help="a file for a line of JSON each step")
     group.add_argument("--resume", action="store_true", help="go on from the checkpoint beside it")
     group.add_argument("--force", action="store_true", help="write over what is there")
 
 
 def run(args: argparse.Namespace) -> int:
-    names = args.cell or ["lstm"]
-    cells = [CELLS.get(name) or class_named(name, Cell) for name in dict.fromkeys(names)]
+    cells = _cells(args.cell or ["lstm"])
     for option in ("out", "metrics"):
         if len(cells) > 1 and getattr(args, option) is not None:
             raise ConfigError(f"--{option} is one file, and there are {len(cells)} cells")
     tasks: dict[str, type[Task] | Task] = dict(TASKS)
+    label = args.task
     if ":" in args.task:
         own = class_named(args.task, Task)
+        label = _label(args.task, own)
         tasks, args.task = {own.name: own}, own.name
     with ExitStack() as stack:
         folder = FOLDER if args.out is not None else stack.enter_context(new_folder(FOLDER))
-        outs = [args.out or folder / f"{args.task}-{kind.name}.safetensors" for kind in cells]
+        outs = [args.out or folder / f"{label}-{kind.name}.safetensors" for kind in cells]
         for out in outs:
             check_file(out)  # so that it has a name
             _check_files(args, out, _checkpoint_of(out))
@@ -157,6 +159,30 @@ def run(args: argparse.Namespace) -> int:
     if not args.json:
         _print(made, outs)
     return 0
+
+
+def _cells(names: Sequence[str]) -> list[type[Cell[Any]]]:
+    """The classes of cells that are named. Raises ConfigError where two would be in one file."""
+    cells: dict[str, type[Cell[Any]]] = {}
+    for name in names:
+        kind = CELLS.get(name) or class_named(name, Cell)
+        if kind.name in cells:
+            raise ConfigError(
+                f"--cell: there are two called {kind.name!r:.40}, and a model of each is trained: "
+                "for another seed, run it again with --seed and --out"
+            )
+        cells[kind.name] = kind
+    return list(cells.values())
+
+
+def _label(spelled: str, own: type[Task] | Task) -> str:
+    """What files of a task of one's own are called: by its name, and where that is what all tasks
+    of arrays are called, by where it stands, FILE-NAME."""
+    if own.name != ArrayTask.name:
+        return own.name
+    where, _, name = spelled.rpartition(":")
+    stem = Path(where).stem if where.endswith(".py") else where.rpartition(".")[2]
+    return f"{stem}-{name}"
 
 
 class _Made(NamedTuple):

@@ -17,7 +17,12 @@ class Dropout(Layer):
     in training each element is 0 with probability p, and else divided by 1 - p, so that its
     expectation stays and evaluation changes nothing.
 
-    Each step of each sequence has its own mask. Raises ConfigError unless 0 ≤ p < 1.
+    Each element of a batch (T, B, F) has its own number of the key's, in row-major order. So the
+    numbers of a step do not depend on how many steps or how much padding come after it; they do
+    depend on where in the batch, and in a batch of how many, the sequence is. What is at the
+    sequences' ends has numbers of its own, whatever step the end is at: read both ways, an end is
+    of two steps at once. So where this layer is the last one, what a readout of the end sees is
+    dropped by another mask than the last step of `outputs`. Raises ConfigError unless 0 ≤ p < 1.
 
     >>> steps = Steps.of(mg.ones((1, 1, 8), "float32"))
     >>> context = Context(key=mg.key(3), place="dropout1")

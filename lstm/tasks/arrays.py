@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from numbers import Integral
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.errors import ConfigError, check_count, check_number
 from lstm.tasks.base import Batch, PaddedBatch, Task
-from lstm.tasks.sequences import Array, checksum, sequences_of, side_by_side
-from lstm.tasks.targets import LOSSES, Targets, loss_of, targets_of
+from lstm.tasks.parts import places_of, read_parts
+from lstm.tasks.sequences import Array, checksum, side_by_side
+from lstm.tasks.targets import LOSSES, Targets, check_loss, graph_checksum, loss_of
 from minigrad import Expr
 from minigrad.display import Table
 
@@ -41,11 +42,14 @@ class ArrayTask(Task):
     output_size, vocabulary: how many classes and tokens there are; by default as many as are seen.
     tolerance: a prediction of numbers counts as correct where each is this close to its target; by
         default within a tenth of their standard deviation.
+    name: what the task is called where it is shown, in a model's file and in the names of files
+        that `lstm train` chooses; by default "arrays".
 
     Training goes through the sequences in passes, each in an order of its own that the seed of the
     settings decides: `steps = passes * N / batch`. There is no criterion of success: training ends
     with its steps, with `patience=`, or by a callback. A model's file notes what the data were
-    like, with a checksum of them and of which are held out; the data are not in it. Raises
+    like, with a checksum of them and of which are held out, and of the graph that a loss of your
+    own makes; the data are not in it. So a training is resumed only with the same. Raises
     ConfigError for what does not fit, and for numbers that are not finite.
 
     >>> import lstm
@@ -66,7 +70,11 @@ class ArrayTask(Task):
     _places: dict[str, Array]
     """Where in these the sequences of each part are."""
     _tolerance: Array | float | None
+    _asked: float | None
+    """The tolerance that was asked for; None where it follows from the data, or has no meaning."""
     _checksum: str
+    _graph: str | None
+    """A checksum of the graph of a loss of one's own."""
 
     name: ClassVar[str] = "arrays"
     title: ClassVar[str | None] = "Sequences of your own"
@@ -86,16 +94,20 @@ class ArrayTask(Task):
         output_size: int | None = None,
         vocabulary: int | None = None,
         tolerance: float | None = None,
+        name: str | None = None,
         seed: int = 0,
     ) -> None:
         data = {"training": (xs, ys, lengths)}
         held = {"validation": validation, "test": test}
         data |= {part: given for part, given in held.items() if isinstance(given, tuple)}
         asked = {"loss": loss, "readout": readout, "outputs": output_size}
-        read = _read_all(data, asked)
+        read = read_parts(data, asked)
         rows = [row for part in read.values() for row in part.xs]
         targets = [row for part in read.values() for row in part.targets.rows]
-        first, places = read["training"].targets, _places(read, held, check_count("seed", seed, 0))
+        first, places = (
+            read["training"].targets,
+            places_of(read, held, check_count("seed", seed, 0)),
+        )
         tokens = rows[0].ndim == 1
         _require_none(vocabulary=None if tokens else vocabulary)
         _require_none(tolerance=tolerance if first.labels else None)
@@ -114,10 +126,15 @@ class ArrayTask(Task):
             _places=places,
         )
         self._set(input_size=self.vocabulary if tokens else rows[0].shape[1])
+        if tolerance is not None:
+            tolerance = check_number("tolerance", tolerance, least=0)
+        self._set(_asked=tolerance)
         if not first.labels:
             usual = self._training_targets().std(0) / 10
-            close = usual if tolerance is None else check_number("tolerance", tolerance, least=0)
-            self._set(_tolerance=close)
+            self._set(_tolerance=usual if tolerance is None else tolerance)
+        self._set(_graph=self._loss_graph())
+        if name is not None:
+            self._set(name=check_name(name), title=name)
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -230,10 +247,25 @@ class ArrayTask(Task):
         held = {part: len(places) for part, places in self._places.items()}
         names = ("steps", "input_size", "vocabulary", "output_size", "readout")
         like = {name: getattr(self, name) for name in names}
-        return {
-            "name": self.name,
-            "settings": held | like | {"loss": self._loss_words(), "checksum": self._checksum},
+        rest = {
+            "loss": self._loss_words(),
+            "checksum of the loss": self._graph,
+            "tolerance": self._asked,
+            "checksum of the data": self._checksum,
         }
+        return {"name": self.name, "settings": held | like | rest}
+
+    def _loss_graph(self) -> str | None:
+        """What tells losses of one's own apart, whatever they are called: what they compute.
+
+        None of those that have a name here. Raises ConfigError for what is no loss.
+        """
+        if self._loss in LOSSES.values():
+            return None
+        first = (self.steps, 2) if self.readout == "every" else (2,)
+        prediction = mg.var("prediction", (*first, self.output_size), "float32")
+        target = mg.var("target", self.target_shape(2), self.target_dtype)
+        return graph_checksum(check_loss(self.loss, prediction, target))
 
     def _loss_words(self) -> str:
         for name, loss in LOSSES.items():
@@ -254,8 +286,9 @@ class ArrayTask(Task):
         each = f"{self.input_size} numbers each" if self.vocabulary is None else "a token each"
         each = f"{each} of {self.vocabulary}" if self.vocabulary else each
         said = "classes" if self.target_dtype == "int64" else "numbers"
+        called = "" if self.name == ArrayTask.name else f"{self.name}: "
         return (
-            f"{type(self).__name__}({held} sequences of {steps} steps, {each}; "
+            f"{type(self).__name__}({called}{held} sequences of {steps} steps, {each}; "
             f"{self.output_size} {said}{' a step' * (self.readout == 'every')}, "
             f"{self._loss_words()})"
         )
@@ -266,44 +299,17 @@ class ArrayTask(Task):
         return Table(f"{self.heading}: {self.summary}", rows)
 
 
-class _Read(NamedTuple):
-    """What was given for a part of the data."""
+def check_name(name: Any) -> str:
+    """The name. Raises ConfigError for one that a file could not be called by, anywhere.
 
-    xs: list[Array]
-    targets: Targets
-
-
-def _read_all(data: dict[str, tuple[Any, ...]], asked: dict[str, Any]) -> dict[str, _Read]:
-    """The sequences and the targets of each part, which are of one kind."""
-    read: dict[str, _Read] = {}
-    for part, given in data.items():
-        try:
-            if len(given) not in (2, 3):
-                raise ConfigError(
-                    f"(xs, ys) or (xs, ys, lengths) is needed, not {len(given)} items"
-                )
-            xs = sequences_of(given[0], *given[2:])
-            cut = len(given) == 3 and given[2] is not None
-            read[part] = _Read(xs, targets_of(given[1], xs, cut=cut, **asked))
-            _require_same(read["training"], read[part])
-        except ConfigError as error:
-            raise ConfigError(str(error) if part == "training" else f"{part}: {error}") from None
-        asked = asked | {"readout": "every" if read[part].targets.every else "last"}
-    return read
-
-
-def _require_same(first: _Read, other: _Read) -> None:
-    """Raise ConfigError where held-out data are of another kind than those for training."""
-    kinds = [
-        (
-            "tokens" if one.xs[0].ndim == 1 else f"{one.xs[0].shape[1]} numbers a step",
-            "labels" if one.targets.labels else f"{one.targets.outputs} numbers for a target",
+    >>> check_name("weather-2026")
+    'weather-2026'
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{,59}", name):
+        raise ConfigError(
+            f"name= is letters, digits, '_', '-' and '.', at most 60 of them, not {name!r:.40}"
         )
-        for one in (first, other)
-    ]
-    if kinds[0] != kinds[1]:
-        said = [" and ".join(kind) for kind in kinds]
-        raise ConfigError(f"these are {said[1]}, and those for training {said[0]}")
+    return name
 
 
 def _require_none(**unused: Any) -> None:
@@ -332,37 +338,6 @@ def _together(targets: Sequence[Array], kind: Targets) -> Array:
     if not kind.every:
         return np.stack(targets)
     return side_by_side(targets, _NO_LABEL if kind.labels else np.nan)
-
-
-def _places(read: dict[str, _Read], held: dict[str, Any], seed: int) -> dict[str, Array]:
-    """Which of all the sequences are for training, for validation and for the test."""
-    sizes = {part: len(given.xs) for part, given in read.items()}
-    ends = np.cumsum([*sizes.values()])
-    places = {p: np.arange(end - sizes[p], end) for p, end in zip(read, ends, strict=True)}
-    order = np.random.default_rng(seed).permutation(places["training"])
-    for part in ("test", "validation"):
-        if part not in places:
-            count = _count(part, held[part], len(places["training"]))
-            places[part], order = np.sort(order[:count]), order[count:]
-    if not len(order):
-        raise ConfigError(
-            f"of {len(places['training'])} sequences none is left to train on: hold out fewer, as "
-            "by validation=0"
-        )
-    places["training"] = np.sort(order)
-    return {part: places[part] for part in ("training", "validation", "test")}
-
-
-def _count(part: str, asked: Any, whole: int) -> int:
-    """How many sequences to hold out."""
-    if asked is None or (isinstance(asked, Integral) and not isinstance(asked, bool)):
-        return check_count(part, asked or 0, 0)
-    if not isinstance(asked, float) or not 0 <= asked < 1:
-        raise ConfigError(
-            f"{part}= is a share of the sequences, 0.2, a number of them, 50, or (xs, ys), not "
-            f"{asked!r:.40}"
-        )
-    return max(1, round(asked * whole)) if asked else 0
 
 
 @lru_cache(maxsize=4)

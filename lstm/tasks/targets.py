@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+import minigrad as mg
 from lstm.arguments import first_wrong
 from lstm.errors import ConfigError, check_count
 from lstm.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
@@ -89,6 +91,28 @@ def loss_of(loss: Any, labels: bool) -> Callable[..., Expr]:
             f"not {loss!r:.40}{hint}"
         )
     return LOSSES[loss]
+
+
+def check_loss(loss: Callable[..., Expr], prediction: Expr, target: Expr) -> Expr:
+    """What a loss of one's own makes of them. Raises ConfigError where that is no scalar."""
+    try:
+        made = loss(prediction, target)
+    except TypeError as error:  # such as a function without mask=
+        raise ConfigError(f"loss= cannot be called with what it is given: {error}") from error
+    if not isinstance(made, Expr) or made.shape != () or made.dtype.kind != "f":
+        said = f"{made.type!r}" if isinstance(made, Expr) else f"{made!r:.40}"
+        raise ConfigError(
+            f"loss= must give a scalar expression, such as minigrad.mean(...), and not {said}"
+        )
+    return made
+
+
+def graph_checksum(loss: Expr) -> str | None:
+    """A number that other graphs do not have, but by chance; None of one that no text can hold."""
+    try:
+        return f"{zlib.crc32(mg.dumps(loss).encode()):08x}"
+    except mg.GraphError:  # there is code of Python's in it: mg.custom_vjp
+        return None
 
 
 def _checked(ys: Any, count: int) -> list[Array]:

@@ -19,6 +19,7 @@ from lstm.params import flatten
 from lstm.store.checkpoint import Checkpoint
 from lstm.store.parts import as_text, build
 from lstm.tasks import Task
+from lstm.training.alarm import alarm
 from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Evaluation, Score
 from lstm.training.loop import Watch, next_step, seen_by, trainer_of
 from lstm.training.settings import Settings
@@ -67,6 +68,7 @@ class Course:
         self.model, self.task, self.settings, self.plan = model, task, settings, plan
         self.trainer = trainer_of(model, task, settings, optimizer)
         self.state = self.trainer.state
+        self._baseline = task.baseline
         self.waited = 0
         """Validations since the best one."""
         self._best: Best | None = None
@@ -88,6 +90,10 @@ class Course:
         if self.plan.patience is not None and self.waited >= self.plan.patience:
             return "patience"
         return "steps" if self.state.steps >= self.settings.steps else None
+
+    def alarm(self) -> str | None:
+        """What goes wrong, in words; None where nothing does."""
+        return alarm(self.state.history, self._baseline, self.settings, self.state.params)
 
     def step(self) -> tuple[Report, Score | None]:
         """One step, and the validation that is due after it: both, or neither is made."""
@@ -234,12 +240,23 @@ def _best(
 
 
 def _require_same(what: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
-    plain = json.loads(as_text(now))
-    if plain != then:
-        differing = [k for k in plain if k not in then or plain[k] != then[k]]
-        name = differing[0] if differing else next(iter(set(then) - set(plain)))
-        said = [reprlib.repr(x.get(name)) for x in (then, plain)]
-        raise ConfigError(f"it is of another {what}: its {name!r:.40} is {said[0]}, not {said[1]}")
+    name: str = ""
+    one: Any = json.loads(as_text(now))
+    other: Any = then
+    if not _differ(one, other):
+        return
+    while isinstance(one, dict) and isinstance(other, dict):  # down to what it is that differs
+        name = next(k for k in [*other, *one] if _differ(one.get(k), other.get(k)))
+        one, other = one.get(name), other.get(name)
+    said = [reprlib.repr(x) for x in (other, one)]
+    raise ConfigError(f"it is of another {what}: its {name!r:.40} is {said[0]}, not {said[1]}")
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether settings are others; one that is missing, in a file of before, is None."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return any(_differ(one.get(k), other.get(k)) for k in {**one, **other})
+    return bool(one != other)
 
 
 def _without_task(config: Mapping[str, Any]) -> dict[str, Any]:

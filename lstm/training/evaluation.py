@@ -15,6 +15,7 @@ from lstm.tasks import Task
 from lstm.training.streams import (
     carried_on,
     carried_state,
+    carried_to,
     check_fits,
     inputs_of,
     padding_of,
@@ -78,7 +79,8 @@ class Evaluation:
         if size not in self._compiled:
             inputs = xs, ys, *_ = inputs_of(self._task, size, self._model.dtype)
             padding: dict[str, Any] = padding_of(self._task, inputs)
-            run = self._model.run(xs, state=self._start, **padding)
+            start = None if self._start is None else carried_to(self._start, size)
+            run = self._model.run(xs, state=start, **padding)
             updates = {} if self._start is None else carried_on(self._start, run.last)
             results = [run.output, self._task.loss(run.output, ys)]
             self._compiled[size] = mg.function(inputs, results, updates=updates)

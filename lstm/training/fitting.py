@@ -20,7 +20,6 @@ from lstm.model import Model
 from lstm.optim import Optimizer
 from lstm.store.checkpoint import check_plain, read_checkpoint, write_checkpoint
 from lstm.tasks import Task
-from lstm.training.alarm import Alarm
 from lstm.training.course import Course, Plan, plan_in, settings_in
 from lstm.training.evaluation import Score, evaluate
 from lstm.training.interruption import Interruption
@@ -133,7 +132,7 @@ def fit(
     course = _course(model, task, settings, optimizer, validate, patience, old, watch)
     reports, saver = [], _Saver(course, out, save_every)
     notes = (*_notes(model, task), *_over_before(course))
-    alarm, wrong = Alarm(task.baseline, course.settings, model.flat_params), None
+    wrong = course.alarm()
     with ExitStack() as stack:
         if metrics is not None:
             if not resume:  # nothing is there, or force= says to write over it
@@ -148,7 +147,7 @@ def fit(
             reports.append(report)
             best = None if course.best is None else course.best.score
             seconds = time.perf_counter() - start
-            wrong = alarm.after(report)
+            wrong = course.alarm()
             told = after(report, course.settings, len(reports), seconds, score, best, wrong)
             if metrics is not None:
                 log.add(_line(report, score))

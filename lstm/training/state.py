@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from lstm.errors import ConfigError
 from lstm.params import check_names
+from lstm.training.history import History
 from lstm.training.settings import MOST
 from lstm.training.streams import check_stream, put_stream, stream_values
 from minigrad import Expr
 from minigrad.display import ShownAsTable, Table
+
+_HISTORY = "history"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +46,8 @@ class TrainingState(ShownAsTable):
     """How many steps were taken, a float64 scalar. A step draws one batch, so this is the position
     in the data, too."""
     streams: dict[str, np.random.Generator] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+    """What the steps so far came to, as far as it is needed to tell what goes wrong."""
 
     def _table(self) -> Table:
         """How many tensors and numbers there are of each kind."""
@@ -66,8 +71,9 @@ class TrainingState(ShownAsTable):
         return named | {"count": self.count}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """A copy of what the leaves hold now."""
-        return {name: p.value.copy() for name, p in self.leaves().items()}
+        """A copy of what the leaves hold now, and of the history."""
+        leaves = {name: p.value.copy() for name, p in self.leaves().items()}
+        return leaves | {_HISTORY: self.history.array()}
 
     def streams_values(self) -> dict[str, Any]:
         """What the streams will draw next, as plain values."""
@@ -79,7 +85,9 @@ class TrainingState(ShownAsTable):
         Raises ConfigError for other names, shapes or dtypes, and for what is no state of a stream.
         """
         leaves = self.leaves()
-        check_names(set(arrays), set(leaves))
+        check_names(set(arrays) - {_HISTORY}, set(leaves))
+        none = History().array()  # in a file from before there was one
+        history = History.of(arrays.get(_HISTORY, none))
         check_names(set(streams), set(self.streams), "streams")
         for name, p in leaves.items():
             value = arrays[name]
@@ -96,3 +104,4 @@ class TrainingState(ShownAsTable):
             put_stream(rng, streams[name])
         for name, p in leaves.items():
             p.value = arrays[name]
+        self.history.first, self.history.latest = history.first, history.latest

@@ -81,10 +81,26 @@ def carried_state(model: Model, batch: int) -> Tree:
     return rebuild(zeros, leaves, "parts of the state")
 
 
+def carried_to(start: Tree, batch: int) -> Tree:
+    """Of a state that is carried on, what the first so many sequences of a smaller batch start
+    from. Raises ConfigError for a larger one."""
+    leaves = flatten(start)
+    most = min((leaf.shape[0] for leaf in leaves.values()), default=batch)
+    if batch > most:
+        raise ConfigError(
+            f"a batch of the task has {batch} sequences, where only {most} go on side by side"
+        )
+    return start if batch == most else rebuild(start, {n: x[:batch] for n, x in leaves.items()})
+
+
 def carried_on(start: Tree, last: Tree) -> dict[Expr, Expr]:
-    """What is written into the leaves of a state: that at the end of the run."""
-    ends = flatten(last)
-    return {leaf: ends[name] for name, leaf in flatten(start).items()}
+    """What is written into the leaves of a state: that at the end of the run; of sequences that a
+    smaller batch does not have, it stays."""
+    pairs = zip(flatten(start).values(), flatten(last).values(), strict=True)
+    return {
+        leaf: end if end.shape == leaf.shape else leaf.at[: end.shape[0]].set(end)
+        for leaf, end in pairs
+    }
 
 
 def check_fits(model: Model, task: Task) -> None:

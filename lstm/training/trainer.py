@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from lstm.errors import ConfigError, TrainingError
 from lstm.optim import Optimizer, clip_by_global_norm, global_norm
 from lstm.params import by_dotted_name
 from lstm.training.diagnosis import Bad, diagnosis
+from lstm.training.history import Taken
 from lstm.training.state import TrainingState
 from minigrad import Expr
 from minigrad.display import in_a_line
@@ -85,7 +85,6 @@ class Trainer:
         sound = mg.isfinite(loss) & mg.isfinite(norm)
         guarded = {p: mg.where(sound, new, p) for p, new in written.items()}
         self._loss, self._inputs, self._counts = loss, list(inputs), dict(counts or {})
-        self._norms: deque[float] = deque(maxlen=100)
         self._run = mg.function(
             self._inputs, [loss, norm, *outputs], updates=guarded, backend=backend
         )
@@ -102,14 +101,14 @@ class Trainer:
         report = Report(self.state.steps, float(loss), float(norm), tuple(outputs))
         if not (isfinite(report.loss) and isfinite(report.grad_norm)):
             raise self._failure(report, values)
-        self._norms.append(report.grad_norm)
+        self.state.history.add(Taken(report.step, report.loss, report.grad_norm))
         return report
 
     def _failure(self, report: Report, values: Sequence[Any]) -> TrainingError:
         what = "loss" if not isfinite(report.loss) else "gradient"
         step = report.step + 1
         head = f"the {what} is not finite in step {step} of training, on batch {step}"
-        params, norms = self.state.params, list(self._norms)
+        params, norms = self.state.params, [taken.grad_norm for taken in self.state.history.latest]
         bad = Bad(self._loss, self._grads, params, self._inputs, values, norms, self._counts)
         cause = diagnosis(bad)
         return TrainingError("\n".join([": ".join([head, *cause[:1]]), *cause[1:]]))
