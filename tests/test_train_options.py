@@ -116,7 +116,7 @@ def test_a_task_of_data_in_a_file_of_ones_own_trains_resumes_and_flows(capsys, t
     (tmp_path / "data.py").write_text(DATA)
     said = run(capsys, "train", "data.py:mine", *TINY)
     assert "Sequences of your own, 5 steps" in said
-    file = "lstm-models/arrays-lstm.safetensors"
+    file = "lstm-models/data-mine-lstm.safetensors"
     assert lstm.Model.load(file).task["settings"]["training"] == 24
     again = words_of(run(capsys, "train", "data.py:mine", "--resume", "--steps", "3"))
     assert "Ended after step 3 of 3" in again
