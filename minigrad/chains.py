@@ -18,7 +18,8 @@ from minigrad.compile.evaluate import eval
 from minigrad.derivatives.adjoints import Adjoints
 from minigrad.derivatives.sweep import Sweep
 from minigrad.display import ShownAsTable, Table, in_a_line
-from minigrad.drawing.amount import kind_of, norm
+from minigrad.drawing.amount import kind_of
+from minigrad.drawing.amount import norms_of as norms_of
 from minigrad.drawing.theme import KIND_WORDS, Kind
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, describe, require_expr
@@ -149,35 +150,6 @@ def series_from(
         lost = large > 0.0 or bool(kinds and kinds[-1] == "underflow")
         kinds.append(kind_of(size, lost) if is_joined else "disconnected")
     return Series(symbol, norms, kinds[::-1])
-
-
-def norms_of(steps: Array | Sequence[Array]) -> list[float]:
-    """The norm of each of several arrays, or of each row of a stack, as `norm` has it.
-
-    >>> norms_of(np.array([[3.0, 4.0], [0.0, 0.0], [np.nan, 1.0], [3e300, 4e300]]))
-    [5.0, 0.0, nan, 5e+300]
-    """
-    if not isinstance(steps, np.ndarray) or steps.ndim < 2 or not steps.size:
-        return [norm(step) for step in steps]
-    flat = steps.reshape(len(steps), -1)
-    if flat.dtype == np.float32:  # float64 holds the squares of all its numbers
-        wide = flat.astype(np.float64)
-        with np.errstate(all="ignore"):
-            sums = np.sqrt(np.einsum("tx,tx->t", wide, wide))
-        return _mended(sums, np.isfinite(sums), flat)
-    top = np.maximum(flat.max(axis=1), -flat.min(axis=1)).astype(np.float64)
-    sound = np.isfinite(top)
-    # Powers of two, as in `norm`, which takes what is left.
-    scale = np.ldexp(1.0, np.where(sound & (top > 0.0), np.frexp(top)[1] - 1, 0))
-    with np.errstate(all="ignore"):
-        scaled = flat / scale[:, None]
-        sums = scale * np.sqrt(np.einsum("tx,tx->t", scaled, scaled))
-    return _mended(sums, sound, flat)
-
-
-def _mended(norms: Array, sound: Array, rows: Array) -> list[float]:
-    """Norms as numbers, those of rows that are not finite as `norm` has them."""
-    return [float(x) if ok else norm(row) for x, ok, row in zip(norms, sound, rows, strict=True)]
 
 
 def cancellation(terms: Iterable[Array]) -> Array:

@@ -1,4 +1,4 @@
-"""Loops in pictures: one node with its items, measured, with and without machine code."""
+"""Loops folded in pictures: one node with its items, measured, with and without machine code."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _named(box: Box) -> dict[str, dict[str, str]]:
 def test_a_loop_is_one_node_with_its_items(measured: str) -> None:
     y, xs = _loop()
     at = None if measured == "nothing" else {xs: XS}
-    box = read_dot(draw(y, at, grad=measured == "gradients").dot)
+    box = read_dot(draw(y, at, grad=measured == "gradients", loops="folded").dot)
     nodes = _named(box)
     assert {"xs", "scan, 5 steps", "last", "output 1", "y"} <= nodes.keys()
     names = {key: texts(n["label"])[0].split("  ")[0] for key, n in box.nodes.items()}
@@ -61,7 +61,7 @@ def test_a_loop_is_one_node_with_its_items(measured: str) -> None:
 def test_the_items_of_a_loop_have_the_numbers_of_its_steps() -> None:
     y, xs = _loop()
     expected = _by_hand()
-    box = read_dot(draw(y, {xs: XS}, grad=True).dot)
+    box = read_dot(draw(y, {xs: XS}, grad=True, loops="folded").dot)
     nodes = _named(box)
     last, ys, start = (cells(nodes[name]["label"]) for name in ("last", "output 1", "xs"))
     assert last[1].text == "[" + ", ".join(f"{v:.4g}" for v in expected["last"]) + "]"
@@ -83,21 +83,21 @@ def test_the_items_of_a_loop_have_the_numbers_of_its_steps() -> None:
 
 def test_the_backend_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     y, xs = _loop()
-    first = draw(y, {xs: XS}, grad=True).dot
+    first = draw(y, {xs: XS}, grad=True, loops="folded").dot
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util,
         "find_spec",
         lambda name, *rest: None if name.startswith("llvmlite") else find(name, *rest),
     )
-    again = draw(y, {xs: XS}, grad=True)
+    again = draw(y, {xs: XS}, grad=True, loops="folded")
     assert again.dot == first
     assert again.svg.startswith("<svg")
 
 
 def _tail(make: Any) -> dict[str, str]:
     x = mg.var("x")
-    diagram = draw(make(x), {x: 1.0}, grad=True)
+    diagram = draw(make(x), {x: 1.0}, grad=True, loops="folded")
     assert diagram.picture is not None
     kinds = {n.title: n.adjoint.kind for n in diagram.picture.nodes if n.adjoint is not None}
     edges = {(e.source, e.target): e.term.kind for e in diagram.picture.edges if e.term is not None}
@@ -126,7 +126,7 @@ def test_underflow_before_in_and_zero_through_a_loop_differ() -> None:
 def test_small_numbers_in_loops_are_not_taken_for_zero() -> None:
     x = mg.var("x")
     last, _ = mg.scan(lambda h, _: (h * 1e-160, None), x, None, length=2)
-    diagram = draw(last, {x: 1.0}, grad=True)
+    diagram = draw(last, {x: 1.0}, grad=True, loops="folded")
     assert diagram.picture is not None
     (node,) = [n for n in diagram.picture.nodes if n.title == "x"]
     assert node.adjoint is not None
@@ -139,7 +139,7 @@ def test_several_carries_are_numbered_and_a_body_is_no_name() -> None:
         lambda c, _: ((c[0] + c[1], c[0] * 0.5), (c[0], c[1])), (x, 1.0 * x), None, length=3
     )
     y = a + 2.0 * b + mg.sum(ys[0]) + mg.sum(ys[1])
-    box = read_dot(draw(y, {x: 2.0}, grad=True).dot)
+    box = read_dot(draw(y, {x: 2.0}, grad=True, loops="folded").dot)
     shown = [texts(n["label"])[0] for n in box.nodes.values()]
     assert {"last carry 1", "last carry 2", "output 1", "output 2"} <= set(shown)
     assert shown.count("scan, 3 steps") == 1
@@ -152,13 +152,20 @@ def test_a_title_says_in_few_words_what_a_loop_is() -> None:
         loop = f"3 steps of <body of 1 ops, 1 carries>{words}"
         text = f"item(scan(x, loop={loop}), index=0)"
         assert str(last) == text
-        assert draw(last).title.removesuffix("…") == f"Graph of {text}"[: 88 if reverse else None]
+        assert (
+            draw(last, loops="folded").title.removesuffix("…")
+            == f"Graph of {text}"[: 88 if reverse else None]
+        )
 
 
 def test_a_factorisation_shows_its_results() -> None:
     a = mg.var("a", (2, 2))
     values, vectors = mg.eigh(a)
-    box = read_dot(draw(mg.sum(values) + vectors[0, 0], {a: np.diag([3.0, -1.0])}, grad=True).dot)
+    box = read_dot(
+        draw(
+            mg.sum(values) + vectors[0, 0], {a: np.diag([3.0, -1.0])}, grad=True, loops="folded"
+        ).dot
+    )
     shown = {texts(n["label"])[0]: texts(n["label"]) for n in box.nodes.values()}
     assert shown["eigh"] == ["eigh"]
     assert shown["result 1"][1:] == ["[-1, 3]", "∂ [1, 1]"]

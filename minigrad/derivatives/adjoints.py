@@ -240,17 +240,20 @@ def _read_at(place: Place, sweep: Sweep, pick: Pick) -> list[Expr | None]:
             return [None for _ in pick(sweep, place.node)]
         ways.append(way)
         sweep = way.sweep
-    return _lifted(place, pick(sweep, place.node), [way.stacks for way in ways])
+    return lifted(place, pick(sweep, place.node), [way.stacks for way in ways])
 
 
 def _values(place: Place) -> list[Expr | None]:
-    return _lifted(place, [place.node], [inside_of(loop).values for loop in place.loops])
+    return lifted(place, [place.node], [inside_of(loop).values for loop in place.loops])
 
 
-def _lifted(
+def lifted(
     place: Place, exprs: Sequence[Expr | None], stackers: Sequence[Stacker]
 ) -> list[Expr | None]:
-    """Expressions of a step as expressions of the graph: a new axis for each loop around it."""
+    """Expressions of a step as expressions of the graph: a new axis for each loop around it.
+
+    stackers: of each of the loops, from the outermost, what stacks expressions of its steps.
+    """
     stacks = [e for e in exprs if e is not None]
     for loop, stacker in zip(reversed(place.loops), reversed(stackers), strict=True):
         stacks = stacker(stacks) if stacks else []

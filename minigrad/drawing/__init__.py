@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from minigrad.drawing.build import make_picture
 from minigrad.drawing.diagram import Diagram
 from minigrad.drawing.faults import RenderError
 from minigrad.drawing.options import LIMIT, Options
-from minigrad.drawing.picture import Picture, make_picture
+from minigrad.drawing.picture import Picture
 from minigrad.drawing.saved import Drawn
 from minigrad.drawing.theme import Scale
 from minigrad.errors import GraphError
@@ -36,6 +37,7 @@ def draw(
     direction: str = "LR",
     limit: int | None = LIMIT,
     title: str | None = None,
+    loops: str = "rolled",
     timeout: float = 60.0,
 ) -> Diagram:
     """Draw the graph of an expression; the result saves itself, and shows itself in a notebook.
@@ -52,17 +54,21 @@ def draw(
     places: {node: (x, y)} in points, y downwards, for a layout of your own; it is used where every
         node that is drawn has a place.
     shapes: write the shapes of tensors beside their values (they are in the tooltips anyway).
-    inline: leaves to write into the ops that use them, as constants always are.
+    inline: leaves to write into the ops that use them, as constants always are. Other leaves with
+        more than four uses are drawn beside each, and the caption has their gradients.
     scale: the colour scale; share one to compare pictures. By default it covers what is drawn.
     direction: "LR" (left to right), "TB", "RL" or "BT".
-    limit: graphs with more nodes are refused; None draws any.
+    limit: pictures with more nodes are refused; None draws any.
+    loops: "rolled": a loop is a box with its body inside and an arrow back for each carry; what
+        lies in it shows the step where its norm is largest, and min, median and max of all steps
+        in its tooltip. "folded": a loop is one node.
     timeout: seconds that Graphviz may take for one format.
 
     All numbers come from one compiled function of the graph as it is drawn. Tensors of up to four
     elements show them, larger ones their range and the norm of their gradient. Broadcasts are not
-    drawn; their edge shows the term that arrives at the source. A loop is one node, with a node for
-    each result that is read. Raises GraphError, also for an option that speaks of nodes which the
-    graph has not; DTypeError for an option of another kind.
+    drawn; their edge shows the term that arrives at the source. Loops are measured by the loops
+    that train: nothing is unrolled. Raises GraphError, also for an option that speaks of nodes
+    which the graph has not; DTypeError for an option of another kind.
 
     >>> import minigrad as mg
     >>> x = mg.var("x")
@@ -85,5 +91,6 @@ def draw(
         direction=direction,
         limit=limit,
         title=title,
+        loops=loops,
     )
     return Diagram.of(make_picture(y, at, grad, options), timeout)

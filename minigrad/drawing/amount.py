@@ -5,9 +5,10 @@ Curves, tables, words and graphs take them from here, so that they agree. No gra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, nan, prod
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,35 @@ def norm(array: Any) -> float:
         return scale * float(np.sqrt(np.square(flat / scale).sum()))
 
 
+def norms_of(steps: Array | Sequence[Array]) -> list[float]:
+    """The norm of each of several arrays, or of each row of a stack, as `norm` has it.
+
+    >>> norms_of(np.array([[3.0, 4.0], [0.0, 0.0], [np.nan, 1.0], [3e300, 4e300]]))
+    [5.0, 0.0, nan, 5e+300]
+    """
+    if not isinstance(steps, np.ndarray) or steps.ndim < 2 or not steps.size:
+        return [norm(step) for step in steps]
+    flat = steps.reshape(len(steps), -1)
+    if flat.dtype == np.float32:  # float64 holds the squares of all its numbers
+        wide = flat.astype(np.float64)
+        with np.errstate(all="ignore"):
+            sums = np.sqrt(np.einsum("tx,tx->t", wide, wide))
+        return _mended(sums, np.isfinite(sums), flat)
+    top = np.maximum(flat.max(axis=1), -flat.min(axis=1)).astype(np.float64)
+    sound = np.isfinite(top)
+    # Powers of two, as in `norm`, which takes what is left.
+    scale = np.ldexp(1.0, np.where(sound & (top > 0.0), np.frexp(top)[1] - 1, 0))
+    with np.errstate(all="ignore"):
+        scaled = flat / scale[:, None]
+        sums = scale * np.sqrt(np.einsum("tx,tx->t", scaled, scaled))
+    return _mended(sums, sound, flat)
+
+
+def _mended(norms: Array, sound: Array, rows: Array) -> list[float]:
+    """Norms as numbers, those of rows that are not finite as `norm` has them."""
+    return [float(x) if ok else norm(row) for x, ok, row in zip(norms, sound, rows, strict=True)]
+
+
 def kind_of(size: float, is_lost: bool = False) -> Kind:
     """The kind of a norm; `is_lost` says that its zero stands for a product too small to hold.
 
@@ -52,12 +82,50 @@ def kind_of(size: float, is_lost: bool = False) -> Kind:
 
 
 @dataclass(frozen=True, slots=True)
+class Steps:
+    """The 2-norms of one tensor at each step of the loops that it lies in, by place in xs."""
+
+    norms: tuple[float, ...]
+
+    @property
+    def least(self) -> float:
+        """The smallest; NaN where there is one, and of no steps."""
+        return self._or_nan(min)
+
+    @property
+    def middle(self) -> float:
+        """The median: of an even number of steps, half of what the middle two add up to."""
+        return self._or_nan(median)
+
+    @property
+    def most(self) -> float:
+        """The largest."""
+        return self._or_nan(max)
+
+    def _or_nan(self, pick: Callable[[tuple[float, ...]], float]) -> float:
+        return nan if not self.norms or any(x != x for x in self.norms) else pick(self.norms)
+
+    def long(self) -> str:
+        """All three, and how many of the steps have none, at full precision.
+
+        >>> Steps((0.5, 0.0, 2.0)).long()
+        'over 3 steps: min 0.0, median 0.5, max 2.0; 0 at 1 of them'
+        """
+        count = len(self.norms)
+        words = f"over {count} step{'s' * (count != 1)}: "
+        words += f"min {self.least!r}, median {self.middle!r}, max {self.most!r}"
+        zeros = self.norms.count(0.0)
+        return words + f"; 0 at {zeros} of them" * (zeros > 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Amount:
-    """What a picture says of one measured tensor.
+    """What a picture says of one measured tensor, or of one at every step of a loop.
 
     `norm` is the 2-norm of all elements (|x| for a scalar); `low` and `high` are the extremes, None
     for an empty tensor; `elements` holds up to four elements, and nothing for larger tensors.
-    `kind` is `kind_of` the norm, or "disconnected" where no derivative leads here.
+    `kind` is `kind_of` the norm, or "disconnected" where no derivative leads here. Over `steps` the
+    norm is the largest of a step, the extremes are those of all, and there are no elements.
     """
 
     shape: Shape
@@ -66,6 +134,7 @@ class Amount:
     high: float | None
     elements: tuple[float, ...]
     kind: Kind
+    steps: Steps | None = None
 
     @staticmethod
     def of(array: Array) -> Amount:
@@ -80,6 +149,22 @@ class Amount:
         size = norm(flat)
         return Amount(np.shape(array), size, low, high, listed, kind_of(size))
 
+    @staticmethod
+    def over(stack: Array, axes: int) -> Amount:
+        """Sum up what a tensor is at every step, stacked along so many first axes.
+
+        >>> Amount.over(np.array([[3.0, -4.0], [0.0, 1.0]]), 1).short()
+        'max ‖5‖'
+        """
+        count = prod(stack.shape[:axes])
+        if not count:
+            return UNCONNECTED
+        rows = np.asarray(stack).reshape(count, -1)
+        steps = Steps(tuple(norms_of(rows)))
+        low, high = (float(rows.min()), float(rows.max())) if rows.size else (None, None)
+        top = steps.most
+        return Amount(stack.shape[axes:], top, low, high, (), kind_of(top), steps)
+
     @property
     def size(self) -> int:
         """Number of elements."""
@@ -88,7 +173,7 @@ class Amount:
     def short(self, number: Callable[[float], str] = fmt) -> str:
         """The elements with their signs where there are few, one of them without brackets.
 
-        Larger tensors have their norm between bars.
+        Larger tensors have their norm between bars; over steps it is the largest, |x| of scalars.
 
         >>> Amount.of(np.array(-2.5)).short(), Amount.of(np.array([[-2.0]])).short()
         ('-2.5', '-2')
@@ -97,7 +182,8 @@ class Amount:
         """
         if self.elements:
             return _listed([number(x) for x in self.elements], self.shape)
-        return f"‖{number(self.norm)}‖"
+        size = f"‖{number(self.norm)}‖" if self.shape else number(self.norm)
+        return size if self.steps is None else f"max {size}"
 
     def long(self) -> str:
         """Everything, at full precision, for a tooltip.
@@ -107,6 +193,8 @@ class Amount:
         """
         if not self.size:
             return f"empty, shape {self.shape}"
+        if self.steps is not None:
+            return f"norms {self.steps.long()}; from {self.low!r} to {self.high!r}"
         if not self.shape:
             return repr(self.elements[0])
         if self.elements:

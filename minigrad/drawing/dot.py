@@ -10,13 +10,27 @@ from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import esc, plain, tooltip, words
 from minigrad.drawing.html import cell, chip, legend, numbers, table
 from minigrad.drawing.palette import INK, LIGHT, MUTED, PAGE
-from minigrad.drawing.picture import Edge, Node, Picture, adjoint_text
+from minigrad.drawing.picture import Box, Edge, Node, Picture, adjoint_text
 from minigrad.drawing.theme import FONT, EdgeStyle, Scale, fmt
 
 NUMBERED = 40  # edges; a picture with more keeps its numbers in the tooltips
 _WIRE = LIGHT["wire"]
-_SHAPES = {"input": "ellipse", "param": "cylinder", "const": "note", "op": "box"}
-_FILLS = {"input": "input", "param": "param", "const": "constant", "op": "page"}
+_SHAPES = {
+    "input": "ellipse",
+    "param": "cylinder",
+    "const": "note",
+    "op": "box",
+    "carry": "box",
+    "slice": "ellipse",
+}
+_FILLS = {
+    "input": "input",
+    "param": "param",
+    "const": "constant",
+    "op": "page",
+    "carry": "lane",
+    "slice": "input",
+}
 
 
 def to_dot(picture: Picture) -> str:
@@ -54,25 +68,28 @@ def to_dot(picture: Picture) -> str:
 
 def _clusters(graph: graphviz.Digraph, picture: Picture) -> None:
     """Groups as clusters, made from the inside out: a cluster is added whole to the one around."""
-    clusters = {name: _cluster(k, name) for k, name in enumerate(picture.groups)}
+    clusters = {box.key: _cluster(k, box) for k, box in enumerate(picture.boxes)}
     for node in picture.nodes:
         if node.group is not None:
             _add_node(clusters[node.group], node, picture)
-    for name in reversed(picture.groups):
-        outer = picture.around.get(name)
-        (graph if outer is None else clusters[outer]).subgraph(clusters[name])
+    for box in reversed(picture.boxes):
+        outer = picture.around.get(box.key)
+        (graph if outer is None else clusters[outer]).subgraph(clusters[box.key])
 
 
-def _cluster(k: int, name: str) -> graphviz.Digraph:
+def _cluster(k: int, box: Box) -> graphviz.Digraph:
+    is_loop = box.kind == "loop"
+    title = f"↻ {box.title}" if is_loop else box.title
     cluster = graphviz.Digraph(f"cluster_{k}")
     cluster.attr(
         "graph",
-        label=f"<{table([cell(name, bold=True, size=11)])}>",
+        label=f"<{table([cell(title, bold=True, size=11)])}>",
         id=f"cluster{k}",
-        tooltip=tooltip([name]),
+        tooltip=tooltip([box.title]),
         style="rounded,filled",
         fillcolor=LIGHT["group"],
-        color=LIGHT["faint"],
+        color=LIGHT["wire" if is_loop else "faint"],
+        penwidth="1.6" if is_loop else "1",
         labeljust="l",
         labelloc="t",
     )
@@ -81,18 +98,19 @@ def _cluster(k: int, name: str) -> graphviz.Digraph:
 
 def _bands(graph: graphviz.Digraph, picture: Picture) -> None:
     """Where places are given: boxes behind groups and lanes, which Graphviz then leaves to us."""
-    depth: dict[str, int] = dict.fromkeys(picture.groups, 0)  # of the boxes that lie in a box
-    members: dict[str, list[Node]] = {name: [] for name in picture.groups}
+    keys = [box.key for box in picture.boxes]
+    depth: dict[str, int] = dict.fromkeys(keys, 0)  # of the boxes that lie in a box
+    members: dict[str, list[Node]] = {key: [] for key in keys}
     for node in picture.nodes:
         if node.group is not None:
             members[node.group].append(node)
-    for name in reversed(picture.groups):
+    for name in reversed(keys):
         if (outer := picture.around.get(name)) is not None:
             depth[outer] = max(depth[outer], depth[name] + 1)
             members[outer] += members[name]
-    for k, name in enumerate(picture.groups):
-        margin = (58 + 8 * depth[name], 44 + 16 * depth[name])
-        _band(graph, f"group{k}", name, members[name], margin)
+    for k, box in enumerate(picture.boxes):
+        margin = (58 + 8 * depth[box.key], 44 + 16 * depth[box.key])
+        _band(graph, f"group{k}", box.title, members[box.key], margin)
     for name, k in picture.lanes.items():
         _band(graph, f"lane{k}", name, [n for n in picture.nodes if n.lane == name], (52, 29))
 
@@ -135,7 +153,7 @@ def edge_style(amount: Amount, scale: Scale) -> EdgeStyle:
 def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
     attributes = {
         "shape": _SHAPES[node.role],
-        "style": "filled" if node.role != "op" else "rounded,filled",
+        "style": "rounded,filled" if node.role in ("op", "carry") else "filled",
         "fillcolor": LIGHT[_FILLS[node.role]],
         "color": _WIRE,
         "penwidth": "1",
@@ -144,7 +162,7 @@ def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
     }
     if node.is_root:
         attributes["peripheries"] = "2"
-    if node.adjoint is not None:
+    if node.adjoint is not None and not node.is_copy:
         style = edge_style(node.adjoint, picture.scale)
         attributes["color"] = style.color
         attributes["penwidth"] = f"{min(style.width, 3.0):g}"
@@ -167,6 +185,8 @@ def _label(node: Node, picture: Picture) -> str:
         )
     else:
         rows.append(cell(node.title, size=12 if len(node.title) < 3 else 10, bold=True))
+    if node.is_copy:
+        return table(rows)  # the caption has its numbers
     if node.value is not None:
         rows.append(numbers("", value_text(node.value, picture.shows_shapes)))
     if node.adjoint is not None:
@@ -180,6 +200,8 @@ def value_text(amount: Amount, shapes: bool = True) -> str:
     """A value in a few characters: a number, a few numbers, or shape and range."""
     if amount.elements:
         return amount.short(lambda x: f"{x:.4g}")
+    if amount.size and not amount.shape:
+        return f"{fmt(amount.low or 0.0)} … {fmt(amount.high or 0.0)}"
     if not amount.size:
         return f"{_shape(amount)} empty"
     span = f"{fmt(amount.low or 0.0)} … {fmt(amount.high or 0.0)}"
@@ -198,7 +220,7 @@ def _add_edge(
         style = edge_style(edge.term, picture.scale)
         attributes |= {"color": style.color, "penwidth": f"{style.width:g}", "style": style.dash}
         attributes["tooltip"] = tooltip(_edge_notes(edge, edge.term, names))
-        if len(picture.edges) <= NUMBERED or edge.is_from_lane:
+        if len(picture.edges) <= NUMBERED or edge.is_from_lane or edge.is_back:
             # Where places are given, a label lies on its line: it needs a ground of its own.
             ground = PAGE if picture.is_placed else "transparent"
             shown = numbers("", adjoint_text(edge.term), size=8, bgcolor=ground)
@@ -207,11 +229,14 @@ def _add_edge(
             attributes["labeltooltip"] = attributes["tooltip"]
     if edge.is_in_lane:
         attributes["weight"] = "100"
+    if edge.is_back:
+        attributes["constraint"] = "false"
     graph.edge(edge.source, edge.target, **attributes)
 
 
 def _edge_notes(edge: Edge, term: Amount, names: Mapping[str, str]) -> Iterable[str]:
-    yield f"{names[edge.source]} → {names[edge.target]}, operand {edge.position + 1}"
+    way = "to the next step" if edge.is_back else f"operand {edge.position + 1}"
+    yield f"{names[edge.source]} → {names[edge.target]}, {way}"
     if term.kind == "disconnected":
         yield "no derivative passes here"
     else:
@@ -221,11 +246,14 @@ def _edge_notes(edge: Edge, term: Amount, names: Mapping[str, str]) -> Iterable[
 
 def _caption(picture: Picture) -> str:
     rows = [cell(picture.title, size=11, bold=True, limit=200, align="left")]
+    rows += [cell(note, size=9, color=MUTED, limit=400, align="left") for note in picture.notes]
     if picture.has_gradients:
         kinds = {edge_style(a, picture.scale).kind for a in picture.gradients()}
         caption = (
             "Gradient that flows back along an arrow: its colour and width are the norm of its own "
             "term; ∂ in a node is the sum of these terms"
         )
+        if any(a.steps is not None for a in picture.gradients()):
+            caption += "; within a loop both are those of the step with the largest"
         rows.append(f'<TD ALIGN="LEFT">{legend(picture.scale, caption, kinds)}</TD>')
     return table(rows, cellpadding="2")

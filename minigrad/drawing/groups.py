@@ -1,4 +1,4 @@
-"""Sets of nodes that are drawn together: groups nest, lanes stay apart."""
+"""Sets of shapes that are drawn together: groups nest, lanes stay apart."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+from minigrad.drawing.outline import Vertex
 from minigrad.errors import GraphError
-from minigrad.graph.node import Expr, describe
+from minigrad.graph.node import describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,10 @@ class Groups:
 
     names: list[str]
     around: dict[str, str]
-    innermost: dict[Expr, str]
+    innermost: dict[Vertex, str]
 
 
-def nested(sets: Mapping[str, Iterable[Expr]], drawn: Collection[Expr]) -> Groups:
+def nested(sets: Mapping[str, Iterable[Vertex]], drawn: Collection[Vertex]) -> Groups:
     """The groups of the drawn nodes; a group whose nodes are all in a larger one lies in it.
 
     Raises GraphError for two groups that share a drawn node where neither lies in the other.
@@ -35,14 +36,14 @@ def nested(sets: Mapping[str, Iterable[Expr]], drawn: Collection[Expr]) -> Group
             continue
         if (shared := next((n for n in members[a] if n in whole[b]), None)) is not None:
             raise GraphError(
-                f"the groups {a!r} and {b!r} share {describe(shared)}, and neither lies in the "
-                "other. A group lies in another one whose nodes are all of its own and more; "
+                f"the groups {a!r} and {b!r} share {describe(shared.node)}, and neither lies in "
+                "the other. A group lies in another one whose nodes are all of its own and more; "
                 "give one of them more nodes, or the shared ones to one group only"
             )
     # Larger sets come first: what lies around is known before what lies in it.
     names = sorted((n for n in members if members[n]), key=lambda n: -len(whole[n]))
     around: dict[str, str] = {}
-    innermost: dict[Expr, str] = {}
+    innermost: dict[Vertex, str] = {}
     for name in names:
         if (outer := innermost.get(members[name][0])) is not None:
             around[name] = outer
@@ -50,15 +51,15 @@ def nested(sets: Mapping[str, Iterable[Expr]], drawn: Collection[Expr]) -> Group
     return Groups(_in_order([n for n in whole if n in names], around), around, innermost)
 
 
-def apart(sets: Mapping[str, Iterable[Expr]], drawn: Collection[Expr]) -> dict[Expr, str]:
+def apart(sets: Mapping[str, Iterable[Vertex]], drawn: Collection[Vertex]) -> dict[Vertex, str]:
     """The lane of each drawn node. Raises GraphError for a node in two of them."""
-    lane: dict[Expr, str] = {}
+    lane: dict[Vertex, str] = {}
     for name, nodes in sets.items():
         for node in nodes:
             if node in drawn and lane.setdefault(node, name) != name:
                 raise GraphError(
-                    f"the lanes {lane[node]!r} and {name!r} share {describe(node)}, which can lie "
-                    "on one straight line only: take it out of one of them"
+                    f"the lanes {lane[node]!r} and {name!r} share {describe(node.node)}, which can "
+                    "lie on one straight line only: take it out of one of them"
                 )
     return lane
 

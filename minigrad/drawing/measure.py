@@ -1,43 +1,46 @@
-"""Numbers for a picture: values, adjoints and edge terms of a graph, from one compiled function.
+"""Numbers for a picture: values, adjoints and terms of what is drawn, from one compiled function.
 
-The function is compiled without rewrites, from the very nodes that are drawn. Nothing here knows
-of DOT, colours or layout.
+The function is compiled without rewrites, from the very nodes that are drawn; what lies in loops is
+computed by the loops. Nothing here knows of DOT, colours or layout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from minigrad.compile.binding import resolve
 from minigrad.compile.compiled import function
-from minigrad.derivatives.adjoints import Adjoints
-from minigrad.derivatives.sweep import edge_terms
+from minigrad.derivatives.sweep import Sweep, edge_terms
 from minigrad.drawing.amount import UNCONNECTED, Amount
+from minigrad.drawing.inside import carried_back, within
+from minigrad.drawing.outline import Line, Outline, Term, Vertex
 from minigrad.drawing.theme import Scale
 from minigrad.graph.leaves import const
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import free_variables, toposort
+from minigrad.loop.passes.prune import merge_loops
+from minigrad.ops.creation import ones_like
 from minigrad.ops.tuples import ITEM, item, tuple_of
 from minigrad.types import Array, TupleType
 
-EdgeKey = tuple[Expr, int]
+Lines: TypeAlias = Mapping[Term, Line]
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """The numbers of one picture; adjoints and terms are empty when no gradient was asked for.
 
-    A node or an edge that no derivative passes is `UNCONNECTED`. A node with several results is in
-    neither map; the edge from it to an item has that item's adjoint for its term.
+    A node or a use that no derivative passes is `UNCONNECTED`. A node with several results is in
+    neither map; the use of it by an item has that item's adjoint for its term.
     """
 
-    values: Mapping[Expr, Amount]
-    adjoints: Mapping[Expr, Amount]
-    terms: Mapping[EdgeKey, Amount]
+    values: Mapping[Vertex, Amount]
+    adjoints: Mapping[Vertex, Amount]
+    terms: Mapping[Term, Amount]
 
     def scale(self) -> Scale:
         """The colour scale that covers every gradient measured."""
@@ -45,44 +48,80 @@ class Measured:
         return Scale.of(a.norm for a in amounts if a.kind != "disconnected")
 
 
-def measure(
-    roots: Sequence[Expr],
-    at: Mapping[Any, Any],
-    adjoints: Adjoints | None,
-    edges: Mapping[EdgeKey, Sequence[Expr]],
-) -> Measured:
-    """Evaluate every node under the roots and, given the adjoints, every adjoint and edge term.
+def measure(roots: Sequence[Expr], at: Mapping[Any, Any], grad: bool, drawn: Outline) -> Measured:
+    """Evaluate every node under the roots and, on request, every adjoint and every term.
 
-    `edges` says which edges to measure. It maps (user, position) to the ops without arithmetic,
-    from the user outwards, that lie between the user and the source that the picture draws; the
-    term is carried back through them to that source. What has several results, such as a loop, has
-    no number of its own: its items have.
+    A term is carried back through the ops without arithmetic to the source that the picture draws.
+    What has several results, such as a loop, has no number of its own: its items have. What lies
+    within a loop has those of all its steps.
     """
     # Names mean variables of the graph that is drawn.
     at = resolve(free_variables(roots), at, "pass at={x: value, ...}")
     nodes = toposort(roots)
-    tensors = [n for n in nodes if not _has_items(n)]
-    around: dict[Expr, list[Expr]] = {}
-    terms: dict[EdgeKey, Expr] = {}
-    if adjoints is not None:
-        around = {n: _items(a) for n in nodes if (a := adjoints.get(n)) is not None}
-        known = adjoints.terms()
-        for key, between in edges.items():
-            term = None if key[0].op is ITEM else _carried(known.get(key), between)
-            if term is not None:
-                terms[key] = term
-    cotangents = [a for items in around.values() for a in items]
-    arrays = iter(_evaluate([*tensors, *cotangents, *terms.values()], at))
-    values = {n: Amount.of(next(arrays)) for n in tensors}
-    if adjoints is None:
-        return Measured(values, {}, {})
-    arrived = {n: [next(arrays) for _ in items] for n, items in around.items()}
-    told = _Told(
-        dict.fromkeys(nodes, UNCONNECTED) | {n: _amount(a) for n, a in arrived.items()},
-        dict.fromkeys(edges, UNCONNECTED) | {k: Amount.of(next(arrays)) for k in terms},
-    )
-    told.tell_underflow(nodes, edges, _passing(told.terms, arrived, edges, at))
-    return Measured(values, {n: told.adjoints[n] for n in tensors}, told.terms)
+    sweep = Sweep(nodes, [(roots[0], ones_like(roots[0]))]) if grad else None
+    around = _Around.of(nodes, drawn, sweep)
+    insides = [within(level, drawn, sweep) for level in drawn.levels.values()]
+    asked = [*around.exprs, *(e for inside in insides for e in inside.exprs)]
+    arrays = iter(_evaluate(asked, at))
+    values, adjoints, terms = around.read(arrays, at)
+    for inside in insides:
+        inside.read(arrays, values, adjoints, terms)
+    return Measured(values, adjoints, terms)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Around:
+    """What is asked of the graph itself, around all loops.
+
+    uses: those to tell of; cotangents: the items of each adjoint that there is; terms: likewise.
+    """
+
+    nodes: Sequence[Expr]
+    has_gradients: bool
+    uses: Lines
+    cotangents: Mapping[Expr, Sequence[Expr]]
+    terms: Mapping[Term, Expr]
+
+    @classmethod
+    def of(cls, nodes: Sequence[Expr], drawn: Outline, sweep: Sweep | None) -> _Around:
+        all_uses = (*drawn.lines, *drawn.written.values())
+        uses = {u.term: u for u in all_uses if not u.term.loops}
+        if sweep is None:
+            return cls(nodes, False, uses, {}, {})
+        cotangents = {n: _items(a) for n in nodes if (a := sweep.get(n)) is not None}
+        terms: dict[Term, Expr] = {}
+        for term in uses:
+            known = sweep.terms.get((term.user, term.position))
+            carried = None if term.user.op is ITEM else carried_back(known, term.between)
+            if carried is not None:
+                terms[term] = carried
+        return cls(nodes, True, uses, cotangents, terms)
+
+    @property
+    def tensors(self) -> list[Expr]:
+        return [n for n in self.nodes if not _has_items(n)]
+
+    @property
+    def exprs(self) -> list[Expr]:
+        """All that is to be evaluated, in order."""
+        cotangents = [ct for items in self.cotangents.values() for ct in items]
+        return [*self.tensors, *cotangents, *self.terms.values()]
+
+    def read(
+        self, arrays: Iterator[Array], at: Mapping[Any, Any]
+    ) -> tuple[dict[Vertex, Amount], dict[Vertex, Amount], dict[Term, Amount]]:
+        """Values, adjoints and terms of the arrays, which come in the order of `exprs`."""
+        values = {Vertex((), n): Amount.of(next(arrays)) for n in self.tensors}
+        if not self.has_gradients:
+            return values, {}, {}
+        arrived = {n: [next(arrays) for _ in items] for n, items in self.cotangents.items()}
+        told = _Told(
+            dict.fromkeys(self.nodes, UNCONNECTED) | {n: _amount(a) for n, a in arrived.items()},
+            dict.fromkeys(self.uses, UNCONNECTED)
+            | {k: Amount.of(next(arrays)) for k in self.terms},
+        )
+        told.tell_underflow(self.nodes, self.uses, _passing(told.terms, arrived, at))
+        return values, {Vertex((), n): told.adjoints[n] for n in self.tensors}, told.terms
 
 
 def _has_items(node: Expr) -> bool:
@@ -103,19 +142,13 @@ def _amount(arrays: Sequence[Array]) -> Amount:
     return Amount.of(np.concatenate([np.ravel(a) for a in arrays]))
 
 
-def _carried(term: Expr | None, between: Sequence[Expr]) -> Expr | None:
-    # By linearity the terms so carried back sum to the adjoint of the source.
-    for op in between:
-        term = None if term is None else edge_terms(term, op)[0]
-    return term
-
-
 def _evaluate(outputs: Sequence[Expr], at: Mapping[Any, Any]) -> list[Array]:
     # On NumPy, where loops keep numbers below the smallest normal one, and which needs no compiler.
     variables = free_variables(outputs)
     bound = resolve(variables, at)
+    outputs = merge_loops(outputs)  # what is asked of a loop's steps goes with the loop: 8 are 2
     with np.errstate(all="ignore"):
-        run = function(variables, list(outputs), simplify=False, backend="numpy")
+        run = function(variables, outputs, simplify=False, backend="numpy")
         return [np.asarray(x) for x in run(*[bound[v] for v in variables])]
 
 
@@ -123,18 +156,18 @@ def _evaluate(outputs: Sequence[Expr], at: Mapping[Any, Any]) -> list[Array]:
 
 
 def _passing(
-    terms: Mapping[EdgeKey, Amount],
+    terms: Mapping[Term, Amount],
     cotangents: Mapping[Expr, Sequence[Array]],
-    edges: Mapping[EdgeKey, Sequence[Expr]],
     at: Mapping[Any, Any],
-) -> set[EdgeKey]:
-    """The edges with a zero term whose rule gives more for more cotangent."""
+) -> set[Term]:
+    """The terms that are zero and whose rule gives more for more cotangent."""
     zeros = [k for k, a in terms.items() if a.kind == "zero" and a.size]
-    rules = {user: edge_terms(_probe(user, cotangents[user]), user) for user, _ in zeros}
+    users = dict.fromkeys([term.user for term in zeros])
+    rules = {user: edge_terms(_probe(user, cotangents[user]), user) for user in users}
     probes = {
-        (user, i): probe
-        for user, i in zeros
-        if (probe := _carried(rules[user][i], edges[user, i])) is not None
+        term: probe
+        for term in zeros
+        if (probe := carried_back(rules[term.user][term.position], term.between)) is not None
     }
     arrays = _evaluate([*probes.values()], at)
     return {key for key, array in zip(probes, arrays, strict=True) if array.any()}
@@ -160,32 +193,24 @@ class _Told:
     """Amounts on their way to a `Measured`; a tuple's adjoint is that of all its items."""
 
     adjoints: dict[Expr, Amount]
-    terms: dict[EdgeKey, Amount]
+    terms: dict[Term, Amount]
 
-    def tell_underflow(
-        self,
-        nodes: Sequence[Expr],
-        edges: Mapping[EdgeKey, Sequence[Expr]],
-        passing: set[EdgeKey],
-    ) -> None:
-        """Rename the zeros that are too small products, and give the edges of items their terms."""
-        drawn: dict[Expr, list[EdgeKey]] = {}
-        for key in edges:
-            drawn.setdefault(key[0], []).append(key)
+    def tell_underflow(self, nodes: Sequence[Expr], uses: Lines, passing: set[Term]) -> None:
+        """Rename the zeros that are too small products, and give the uses by items their terms."""
+        by_user: dict[Expr, list[Term]] = {}
+        for term in uses:
+            by_user.setdefault(term.user, []).append(term)
         # Users come before what they use, so that each zero can be called by its cause.
         for user in reversed(nodes):
             own = self.adjoints[user]
-            for key in drawn.get(user, ()):
+            for term in by_user.get(user, ()):
                 if user.op is ITEM:
-                    self.terms[key] = own
-                elif key in passing and own.kind != "zero":
-                    self.terms[key] = replace(self.terms[key], kind="underflow")
-                if self.terms[key].kind == "underflow":
-                    source = source_of(user, key[1], edges[key])
-                    if self.adjoints[source].kind == "zero":
-                        self.adjoints[source] = replace(self.adjoints[source], kind="underflow")
+                    self.terms[term] = own
+                elif term in passing and own.kind != "zero":
+                    self.terms[term] = replace(self.terms[term], kind="underflow")
+                if self.terms[term].kind == "underflow":
+                    self._pass_on(uses[term].source)
 
-
-def source_of(user: Expr, position: int, between: Sequence[Expr]) -> Expr:
-    """The node from which a drawn edge starts."""
-    return between[-1].args[0] if between else user.args[position]
+    def _pass_on(self, source: Vertex) -> None:
+        if not source.loops and self.adjoints[source.node].kind == "zero":
+            self.adjoints[source.node] = replace(self.adjoints[source.node], kind="underflow")

@@ -15,10 +15,12 @@ from minigrad.drawing.theme import Scale
 from minigrad.errors import DTypeError, GraphError
 from minigrad.graph.leaves import VAR
 from minigrad.graph.node import Expr, describe
+from minigrad.graph.places import image_of
 from minigrad.graph.walk import free_variables
 from minigrad.types import as_items
 
 LIMIT = 2000
+_LOOPS = ("rolled", "folded")
 _DIRECTIONS = ("LR", "TB", "RL", "BT")
 
 
@@ -36,6 +38,7 @@ class Options:
     direction: str = "LR"
     limit: int | None = LIMIT
     title: str | None = None
+    loops: str = "rolled"
 
 
 def check_options(options: Options) -> Options:
@@ -50,6 +53,8 @@ def check_options(options: Options) -> Options:
             f"limit is how many nodes a picture may have, at least 1, or None for any number of "
             f"them; not {options.limit!r:.60}"
         )
+    if options.loops not in _LOOPS:
+        raise GraphError(f"loops is 'rolled' or 'folded', not {options.loops!r:.60}")
     if not isinstance(options.title, str | None):
         raise DTypeError(f"title is text, not {options.title!r:.60}")
     if not isinstance(options.scale, Scale | None):
@@ -70,6 +75,7 @@ def check_options(options: Options) -> Options:
         direction=options.direction,
         limit=options.limit,
         title=options.title,
+        loops=options.loops,
     )
 
 
@@ -84,10 +90,17 @@ def check_nodes(options: Options, nodes: Collection[Expr]) -> None:
     spoken_of |= {f"lanes[{key!r}]": members for key, members in options.lanes.items()}
     for what, members in spoken_of.items():
         for node in members:
-            if node not in nodes:
+            if meant_by(node)[0] not in nodes:
                 raise GraphError(
                     f"{what} has {describe(node)}, which is no part of the graph that is drawn"
                 )
+
+
+def meant_by(node: Expr) -> tuple[Expr, object]:
+    """The node that stands for one, and the record of its step: of what a step of `scan` made,
+    what the loop made of it; of others themselves, and None."""
+    image = image_of(node)
+    return (node, None) if image is None else (image.node, image.body)
 
 
 def check_bindings(at: Mapping[Any, Any], roots: Sequence[Expr]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from minigrad.drawing.amount import LISTED
-from minigrad.drawing.measure import source_of
 from minigrad.graph.leaves import CONST
 from minigrad.graph.node import Expr
 from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
@@ -35,15 +34,6 @@ class Parts:
             (user.op is MATMUL and inner.ndim == 1) or (inner.op is MATMUL and node.ndim < 2)
         )
 
-    def between(self, user: Expr, position: int) -> tuple[Expr, ...]:
-        """The plumbing from a node to the source of one of its edges, from the node outwards."""
-        plumbing: list[Expr] = []
-        node = user.args[position]
-        while self.is_plumbing(node, user):
-            plumbing.append(node)
-            node = node.args[0]
-        return tuple(plumbing)
-
     def written(self, node: Expr) -> str | None:
         """The text of a leaf that is written into its users; None for a node of its own."""
         if node in self._inline:
@@ -54,18 +44,6 @@ class Parts:
         if node.op is CONST and node.size <= LISTED:
             return str(node.value.tolist())
         return None
-
-
-def reachable(order: Sequence[Expr], roots: Sequence[Expr], parts: Parts) -> list[Expr]:
-    """The nodes that get a shape of their own, sources first."""
-    wanted = set(roots)
-    for node in reversed(order):
-        if node in wanted:
-            for i in range(len(node.args)):
-                source = source_of(node, i, parts.between(node, i))
-                if parts.written(source) is None:
-                    wanted.add(source)
-    return [n for n in order if n in wanted]
 
 
 def display_name(node: Expr, names: Mapping[Expr, str] | None = None) -> str:

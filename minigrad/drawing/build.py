@@ -1,0 +1,407 @@
+"""How a picture is made: a graph outlined, measured, and put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from minigrad.drawing.amount import Amount
+from minigrad.drawing.escape import plain
+from minigrad.drawing.groups import apart, nested
+from minigrad.drawing.measure import Measured, measure
+from minigrad.drawing.options import (
+    Options,
+    check_bindings,
+    check_nodes,
+    check_options,
+    meant_by,
+)
+from minigrad.drawing.outline import (
+    Level,
+    Line,
+    Outline,
+    Vertex,
+    all_nodes,
+    first_of,
+    outline,
+    with_copies,
+)
+from minigrad.drawing.parts import Parts, display_name
+from minigrad.drawing.picture import Box, Edge, Node, Picture, Role, adjoint_text
+from minigrad.drawing.theme import fmt
+from minigrad.errors import DTypeError, GraphError
+from minigrad.graph.leaves import CONST, PARAM, VAR
+from minigrad.graph.node import Expr
+from minigrad.graph.walk import free_variables, toposort
+from minigrad.loop.body import Loop
+from minigrad.ops.index import GETITEM
+from minigrad.ops.tuples import ITEM
+from minigrad.text import op_text, to_str
+from minigrad.types import TupleType
+
+_WIDEST_TITLE = 80  # characters of an expression without a name
+_MOST_COPIED = 12  # leaves that the caption lists
+
+
+def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Options) -> Picture:
+    """Measure a graph and put it into words. Raises GraphError, or what the evaluation raises."""
+    roots = list(y) if isinstance(y, (list, tuple)) else [y]
+    _check(roots, at, grad)
+    options = check_options(options)
+    order = toposort(roots)
+    check_nodes(options, all_nodes(roots))
+    if at is not None:
+        check_bindings(at, roots)
+    parts = Parts(roots, options.inline, options.names)
+    whole = outline(roots, order, parts, looks=options.loops == "rolled")
+    frames = _Frames(options, order, whole)
+    drawn = with_copies(whole, frames.box_of, frames.spoken_of | {Vertex((), r) for r in roots})
+    _check_size(len(drawn.vertices), options.limit)
+    wants_values = at is not None or grad
+    numbers = measure(roots, at or {}, grad, drawn) if wants_values else Measured({}, {}, {})
+    return _Builder(roots, drawn, frames, parts, numbers, options, grad).picture()
+
+
+def _check(roots: Sequence[Expr], at: Mapping[Any, Any] | None, grad: bool) -> None:
+    if not roots or not all(isinstance(r, Expr) for r in roots):
+        wrong = next((r for r in roots if not isinstance(r, Expr)), roots)
+        raise DTypeError(f"draw needs an expression or a list of them, not {wrong!r:.60}")
+    if grad and len(roots) > 1:
+        raise GraphError(
+            "draw(grad=True) shows the gradient of one expression; draw them one by one"
+        )
+    if grad and at is None and (free := free_variables(roots)):
+        names = ", ".join(str(v.name) for v in free[:5])
+        raise GraphError(
+            f"draw(grad=True) shows measured gradients, so it needs values for {names}: "
+            "pass at={x: value, ...}"
+        )
+
+
+def _check_size(count: int, limit: int | None) -> None:
+    if limit is not None and count > limit:
+        raise GraphError(
+            f"this graph has {count:,} nodes, and nobody can read a picture of more than "
+            f"{limit:,}. Draw an inner expression, fewer steps of an unrolled loop, or a loop that "
+            "mg.scan has left rolled; str(y) and mg.adjoints(y) take any size; "
+            "mg.draw(..., limit=None) draws everything"
+        )
+
+
+# --- boxes and lanes -----------------------------------------------------------------------------
+
+
+class _Frames:
+    """Which shapes lie in which boxes and on which lanes: the caller's groups, and loops."""
+
+    def __init__(self, options: Options, order: Iterable[Expr], drawn: Outline) -> None:
+        self._around = set(order)
+        self._by_node: dict[Expr, list[Vertex]] = {}
+        for vertex in drawn.vertices:
+            self._by_node.setdefault(vertex.node, []).append(vertex)
+        self._levels = drawn.levels
+        sets = {title: self.shapes(nodes) for title, nodes in options.groups.items()}
+        self._titles = {title: Box(title, title) for title in sets}
+        for k, level in enumerate(drawn.levels.values(), 1):
+            key = _unused(f"loop {k}", sets)
+            self._titles[key] = Box(key, _loop_title(level), "loop")
+            sets[key] = self._all_of(level, drawn.vertices)
+        self.groups = nested(sets, set(drawn.vertices))
+        lanes = {key: self.shapes(nodes) for key, nodes in options.lanes.items()}
+        self.lane = apart(lanes, set(drawn.vertices))
+        self.names = {v: name for n, name in options.names.items() for v in self.shapes([n])}
+        self.places = {v: p for n, p in options.places.items() for v in self.shapes([n])}
+        self.spoken_of = {*self.lane, *self.places}
+        self.spoken_of |= {v for title in options.groups for v in sets[title]}
+
+    def shapes(self, nodes: Iterable[Expr]) -> list[Vertex]:
+        """All shapes of some nodes, of a loop with all that lies in it, and of those left out."""
+        shapes: dict[Vertex, None] = {}
+        for node in nodes:
+            meant, body = meant_by(node)
+            known = [
+                v
+                for v in self._by_node.get(meant, [])
+                if body is None or self._levels[v.loops].body is body
+            ]
+            inner = [loops for loops, level in self._levels.items() if level.node is node]
+            for loops in inner:
+                among = (v for vs in self._by_node.values() for v in vs)
+                known += [v for v in among if v.is_within(loops)]
+            left_out = [Vertex((), node)] if node in self._around else []
+            shapes |= dict.fromkeys([*known, *left_out])
+        return list(shapes)
+
+    def _all_of(self, level: Level, vertices: Iterable[Vertex]) -> list[Vertex]:
+        """A loop's own node and those of loops in it, none of which are drawn, and all that is."""
+        loops = [Vertex(other.outer, other.node) for other in self._levels.values()]
+        within = [v for v in (*loops, *vertices) if v.is_within(level.loops)]
+        return [Vertex(level.outer, level.node), *within]
+
+    @property
+    def boxes(self) -> list[Box]:
+        """The boxes that are drawn, each after those around it."""
+        return [self._titles[key] for key in self.groups.names]
+
+    def box_of(self, vertex: Vertex) -> Hashable | None:
+        """The innermost box of a shape."""
+        return self.groups.innermost.get(vertex)
+
+
+def _unused(key: str, taken: Mapping[str, Any]) -> str:
+    while key in taken:
+        key += "′"
+    return key
+
+
+def _loop_title(level: Level) -> str:
+    backwards = ", from the last" * level.reverse
+    again = ", computed again by segments" * level.is_cut
+    return f"{level.node.op.name}, {_steps(level.steps)}{backwards}{again}"
+
+
+def _steps(count: int) -> str:
+    return f"{count:,} step{'s' * (count != 1)}"
+
+
+# --- words and numbers ---------------------------------------------------------------------------
+
+
+class _Builder:
+    def __init__(
+        self,
+        roots: Sequence[Expr],
+        drawn: Outline,
+        frames: _Frames,
+        parts: Parts,
+        numbers: Measured,
+        options: Options,
+        grad: bool,
+    ) -> None:
+        self.roots, self.drawn, self.frames, self.parts = roots, drawn, frames, parts
+        self.root_set = {Vertex((), root) for root in roots}
+        self.numbers, self.options, self.grad = numbers, options, grad
+        self.ids = {v: f"n{k}" for k, v in enumerate(drawn.vertices)}
+        self.uses = dict(drawn.written)
+        self.uses |= {(line.target, line.position): line for line in drawn.lines}
+        self.box = {v: frames.groups.innermost.get(v) for v in drawn.vertices}
+        self.terms_of: dict[Vertex, list[Amount]] = {}
+        for use in [*drawn.lines, *drawn.written.values()]:
+            if use.source.copy:
+                self.box[use.source] = self.box[use.target]
+            if use.term in numbers.terms:
+                source = use.source._replace(copy=0)
+                self.terms_of.setdefault(source, []).append(numbers.terms[use.term])
+
+    def picture(self) -> Picture:
+        return Picture(
+            title=self.options.title or self._title(),
+            nodes=[self._node(v) for v in self.drawn.vertices],
+            edges=[self._edge(k, line) for k, line in enumerate(self.drawn.lines)],
+            boxes=self.frames.boxes,
+            around=self.frames.groups.around,
+            lanes={lane: k for k, lane in enumerate(dict.fromkeys(self.frames.lane.values()))},
+            scale=self.options.scale or self.numbers.scale(),
+            has_values=bool(self.numbers.values),
+            has_gradients=self.grad,
+            direction=self.options.direction,
+            shows_shapes=self.options.shapes,
+            notes=tuple(self._sentences()),
+        )
+
+    def _title(self) -> str:
+        names = [
+            display_name(r, self.options.names) or plain(to_str(r, 12), _WIDEST_TITLE)
+            for r in self.roots
+        ]
+        what = "Gradients of " if self.grad else "Graph of "
+        return what + ", ".join(names)
+
+    def _sentences(self) -> Iterable[str]:
+        """What the caption says besides."""
+        copied = first_of([v for v in self.drawn.vertices if v.copy])
+        words = [self._words_of_copied(v) for v in copied[:_MOST_COPIED]]
+        if words:
+            more = f" and {len(copied) - len(words)} more" * (len(copied) > len(words))
+            yield f"Drawn beside each use: {', '.join(words)}{more}"
+
+    def _words_of_copied(self, vertex: Vertex) -> str:
+        adjoint = self.numbers.adjoints.get(vertex._replace(copy=0))
+        name = plain(self._name(vertex) or display_name(vertex.node) or "const", 24)
+        return name + (f" (∂ {adjoint_text(adjoint)})" if adjoint is not None else "")
+
+    def _edge(self, k: int, line: Line) -> Edge:
+        lane = self.frames.lane.get(line.source)
+        return Edge(
+            f"e{k}",
+            self.ids[line.source],
+            self.ids[line.target],
+            line.position,
+            self.numbers.terms.get(line.term),
+            is_from_lane=lane is not None,
+            is_in_lane=lane is not None and lane == self.frames.lane.get(line.target),
+            is_back=line.is_back,
+        )
+
+    def _node(self, vertex: Vertex) -> Node:
+        node, first = vertex.node, vertex._replace(copy=0)
+        role = self._role(vertex)
+        name, title = self._name(first), ""
+        if role == "carry":
+            name, title = name or self._carry_name(vertex), self._start(vertex)
+        elif role == "slice":
+            name, title = "", name or self._slice_title(vertex)
+        elif node.args:
+            title = self._op_title(vertex)
+        else:
+            name, title = "", name or display_name(node) or "const"
+        return Node(
+            id=self.ids[vertex],
+            role=role,
+            title=title,
+            name=name,
+            value=self.numbers.values.get(first),
+            adjoint=self.numbers.adjoints.get(first),
+            notes=tuple(self._notes(first)),
+            inlined=tuple(self._inlined(vertex)),
+            is_root=vertex in self.root_set,
+            group=self.box[vertex],
+            lane=self.frames.lane.get(vertex),
+            place=self.frames.places.get(vertex),
+            is_copy=vertex.copy > 0,
+        )
+
+    def _name(self, vertex: Vertex) -> str:
+        chosen = self.frames.names.get(vertex._replace(copy=0))
+        if chosen is not None:
+            return chosen
+        return "" if self._level(vertex) is not None else display_name(vertex.node)
+
+    def _level(self, vertex: Vertex) -> Level | None:
+        """The loop of which a shape is a variable."""
+        level = self.drawn.levels.get(vertex.loops)
+        return level if level is not None and vertex.node in level.outside else None
+
+    def _role(self, vertex: Vertex) -> Role:
+        level, node = self._level(vertex), vertex.node
+        if level is not None:
+            return "slice" if level.carry(node) is None else "carry"
+        if node.op is VAR:
+            return "input"
+        return "param" if node.op is PARAM else "const" if node.op is CONST else "op"
+
+    # --- titles ----------------------------------------------------------------------------------
+
+    def _carry_name(self, vertex: Vertex) -> str:
+        """What a step gets from the one before is called after what that gives."""
+        level = self._level(vertex)
+        k = None if level is None else level.carry(vertex.node)
+        assert level is not None and k is not None
+        name = self._name(Vertex(level.loops, level.body.next_carries[k]))
+        return f"{name} before" if name else _numbered("carry", k, level.body.n_carry)
+
+    def _start(self, vertex: Vertex) -> str:
+        """What a carry starts with, if that is written into it."""
+        use = self.drawn.written.get((vertex, 0))
+        text = None if use is None else self.parts.written(use.source.node)
+        return "" if text is None else f"from {text}"
+
+    def _slice_title(self, vertex: Vertex) -> str:
+        use = self.uses.get((vertex, 0))
+        if use is None:
+            return "x[t]"
+        written = self.parts.written(use.source.node)
+        return f"{written or self._name(use.source) or 'x'}[t]"
+
+    def _op_title(self, vertex: Vertex) -> str:
+        """The op's symbol; with `·` for what is drawn where another operand is written inside."""
+        node = vertex.node
+        if isinstance(node.type, TupleType):
+            return _title_of_several(node)
+        if node.op is ITEM:
+            return _item_title(node)
+        uses = [self.uses.get((vertex, i)) for i in range(len(node.args))]
+        texts = [None if u is None else self.parts.written(u.source.node) for u in uses]
+        if any(t is not None for t in texts) or node.op is GETITEM:
+            return op_text(node, [t or "·" for t in texts]).replace(" * ", " × ")
+        return node.op.symbol.replace("-", "−") or node.op.name
+
+    def _inlined(self, vertex: Vertex) -> Iterable[tuple[str, Amount]]:
+        for i in range(len(vertex.node.args)):
+            use = self.drawn.written.get((vertex, i))
+            term = None if use is None else self.numbers.terms.get(use.term)
+            if use is not None and use.source.node.op is PARAM and term is not None:
+                yield display_name(use.source.node, self.options.names), term
+
+    # --- tooltips --------------------------------------------------------------------------------
+
+    def _notes(self, vertex: Vertex) -> Iterable[str]:
+        """The lines of the tooltip."""
+        node = vertex.node
+        if self._level(vertex) is not None:
+            yield f"{self._role(vertex)} of a step: {node.type!r}"
+        else:
+            yield f"{node.op.name}: {node.type!r}"
+        if node.args:
+            yield to_str(node, 8)
+        if node.origin:
+            # The folder is nobody's business once the picture is published.
+            yield f"made at {PurePath(node.origin).name}"
+        value = self.numbers.values.get(vertex)
+        if value is not None:
+            yield f"value: {value.long()}"
+        adjoint = self.numbers.adjoints.get(vertex)
+        if adjoint is None:
+            return
+        if adjoint.kind == "disconnected":
+            yield "adjoint: none, no differentiable path leads here"
+            return
+        yield f"adjoint: {adjoint.long()}" + (" (underflow)" * (adjoint.kind == "underflow"))
+        yield from _notes_on_terms(adjoint, self.terms_of.get(vertex, ()))
+
+
+def _notes_on_terms(adjoint: Amount, uses: Sequence[Amount]) -> Iterable[str]:
+    terms = [t for t in uses if t.kind != "disconnected"]
+    if len(terms) < 2:
+        return
+    if adjoint.steps is not None or any(t.steps is not None for t in terms):
+        over = " at every step" if adjoint.steps is not None else " over all steps"
+        yield f"the sum of {len(terms)} terms{over}"
+        return
+    norms = ", ".join(fmt(t.norm) for t in terms[:8])
+    yield f"the sum of {len(terms)} terms, norms {norms}"
+    if (left := _left_over(adjoint, terms)) is not None:
+        yield f"|sum of terms| / sum of |terms|: {fmt(left)}"
+
+
+def _left_over(adjoint: Amount, terms: Sequence[Amount]) -> float | None:
+    """1 where all terms pull one way, near 0 where they cancel."""
+    total = sum(t.norm for t in terms)
+    return adjoint.norm / total if 0.0 < total < np.inf else None
+
+
+def _numbered(what: str, k: int, count: int) -> str:
+    return what if count == 1 else f"{what} {k + 1}"
+
+
+def _title_of_several(node: Expr) -> str:
+    """The title of a node with several results, such as a loop."""
+    loop = _loop_of(node)
+    return node.op.name if loop is None else f"{node.op.name}, {_steps(loop.length)}"
+
+
+def _item_title(node: Expr) -> str:
+    """Which result of a node with several it is, counted from 1."""
+    (k,) = node.attrs
+    loop = _loop_of(node.args[0])
+    if loop is None:
+        return f"result {k + 1}"
+    carries = loop.body.n_carry
+    return f"last carry {k + 1}" if k < carries else f"output {k + 1 - carries}"
+
+
+def _loop_of(node: Expr) -> Loop | None:
+    return next((a for a in node.attrs if isinstance(a, Loop)), None)
