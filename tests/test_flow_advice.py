@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,8 +36,7 @@ def _flow(
     split = Split("C", "f", [0.5] * len(norms), _series(line), _series(gates))
     series = {"C": _series(norms), "h": _series([1.0] * len(norms), "h")}
     layer = SimpleNamespace(cell=cell or lstm.LSTM(2, 3))
-    stacks = SimpleNamespace(leaving=np.eye(3)[:, 2:, None])  # the loss enters at the last step
-    source: Any = SimpleNamespace(meter=SimpleNamespace(layer=layer), stacks=stacks)
+    source: Any = SimpleNamespace(meter=SimpleNamespace(layer=layer))
     flow = Flow(
         "lstm",
         len(norms),
@@ -94,9 +94,19 @@ def test_h_detach_is_for_a_line_that_drowns() -> None:
     assert DROWNED == 10.0
     assert _tries(_flow([1.0, 1.0], gates=(DROWNED, 0.0))) == []
     (one,) = advice(_flow([1.0, 1.0], gates=(math.nextafter(DROWNED, ABOVE), 0.0)))
-    assert one.remedy.startswith('detach={"h": 0.25}') and "10 times as much" in one.finding
+    assert one.remedy.startswith('detach={"h": 0.25}')
+    assert one.finding == (
+        "At t=1, what comes through h has 10 times the norm of what comes along the line"
+    )
     assert _tries(_flow([1.0, 1.0], line=(0.0, 1.0), gates=(1.0, 0.0))) == []
     assert _tries(_flow([1.0, 1.0], gates=(math.inf, 0.0))) == []
+    # Where the loss enters at each step, what the line brought counts, not what enters at t = 1.
+    for carried, told in ((0.1, False), (0.0999, True)):
+        flow = _flow([1.0, 1.0], line=(1.0, 1.0), gates=(1.0, 0.0))
+        split = replace(flow.split, entered=_series((1.0, 1.0)), carried=_series((carried, 0.0)))
+        flow = replace(flow, split=split)
+        vars(flow)["memory"] = Memory(np.array([1e6]), np.array([3.7]))
+        assert bool(_tries(flow)) == told
 
 
 def test_what_cancels_has_not_vanished() -> None:

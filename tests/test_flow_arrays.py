@@ -124,8 +124,11 @@ def test_the_parts_of_the_line(case: str) -> None:
         start = last
         if case == "zoneout":  # the last C is mixed for nobody
             start = last - 1
+        entered = it.flow.entered[:, b].copy()
+        entered[start] = line[start, b]
         for t in here[here < start]:
-            close(line[t, b], line[start, b] * factor[t + 1 : start + 1, b].prod(axis=0))
+            ways = {s: factor[t + 1 : s + 1, b].prod(axis=0) for s in here if t <= s <= start}
+            close(line[t, b], sum(entered[s] * way for s, way in ways.items()))
         assert not line[~it.counts[:, b], b].any() and not around[~it.counts[:, b], b].any()
 
 
@@ -135,12 +138,18 @@ def test_waterfalls_sum_to_what_came_by_their_routes(case: str) -> None:
     falls = it.flow.waterfalls
     for fall in falls.values():
         assert fall.decades.shape == (T - 1, len(fall.links))
-    if it.flow.split is not None:
-        assert falls["line"].end == pytest.approx(np.log10(it.flow.split.line.first), abs=1e-10)
+    if it.flow.line is not None:
+        along = np.zeros_like(it.flow.line)  # of what there was at the end of each sequence
+        for b in range(B):
+            here = np.flatnonzero(it.counts[:, b])[: -1 if case == "zoneout" else None]
+            for t in here:
+                way = it.flow.factor[t + 1 : here[-1] + 1, b].prod(axis=0)
+                along[t, b] = it.flow.line[here[-1], b] * way
+        norms = np.log10([np.linalg.norm(step) for step in along[:-1]])
+        assert falls["line"].end == pytest.approx(norms[0], abs=1e-10)
         sums = np.cumsum(falls["line"].decades.sum(axis=1)[::-1])[::-1]
         if case != "zoneout":
-            norms = np.log10(it.flow.split.line.norms)
-            close(falls["line"].start + sums, norms[:-1])
+            close(falls["line"].start + sums, norms)
     else:  # one way only: it is the whole
         (fall,) = falls.values()
         assert fall.links == ("tanh′", "W_h")

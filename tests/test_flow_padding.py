@@ -132,8 +132,8 @@ def test_losses_of_every_step_are_told_once(read) -> None:
     ys = np.zeros((T, B, 1)) if read == "every" else ys
     flow = lstm.flow(_model(readout=read), xs, ys, lstm.mse)
     assert flow.diagnosis.count(EVERY) == (read == "every")
-    assert flow.enters_often == (read == "every")
-    assert ("or entered before t=" in flow.beside) == (read == "every")
+    assert (flow.split.entered is not None) == (read == "every")
+    assert ("from later steps" in " ".join(flow.diagnosis)) == (read == "every")
     picture = compare_flows({"": [flow, flow]})
     assert (picture.description or "").count(EVERY) == (read == "every")
     assert (
@@ -169,15 +169,17 @@ def test_lines_of_a_message_are_set_off_from_each_other(capsys, monkeypatch) -> 
 
 
 def test_what_enters_a_layer_at_each_step_is_not_laid_to_its_gates() -> None:
-    """A layer that another one reads: its line's part is of what entered at the last step."""
+    """A layer that another one reads: most of what comes to t = 1 the line brought from steps
+    before the last."""
     model = lstm.Model.create(lstm.LSTM(2, 4, memory=30), output_size=1, layers=2)
     xs, ys = np.ones((30, 3, 2)), np.ones((3, 1))
     lower, upper = (lstm.flow(model, xs, ys, layer=n) for n in (1, 2))
-    assert lower.enters_often and not upper.enters_often
-    assert lower.split is not None
-    assert lower.split.gates.first > 10 * lower.split.line.first  # a drowned line's advice is due
+    assert upper.split.entered is None
+    last = np.linalg.norm(lower.entered[-1] * lower.factor[1:].prod(axis=0))
+    assert lower.split.carried.first > 10 * last
+    assert lower.split.carried.first > 5 * lower.split.gates.first
     assert not any("detach" in sentence for sentence in lower.diagnosis)
-    assert "through h and the gates, or entered before t=30." in " ".join(lower.diagnosis)
+    assert f"{lower.split.carried.first:.1e} along the line" in " ".join(lower.diagnosis)
     cut = {one.route: one.share for one in lower.knockouts(at=1)}
     assert cut["C"] > 5 * cut["h"]
 

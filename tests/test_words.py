@@ -179,23 +179,33 @@ def _split(line, gates, factor="f", symbol="C") -> Split:
 
 
 @pytest.mark.parametrize(
-    ("line", "gates", "shares"),
-    [(3.0, 1.0, ("75%", "25%")), (0.0, 2.0, ("0%", "100%")), (1.0, 0.0, ("100%", "0%"))],
+    ("line", "gates", "norms"),
+    [
+        (3.0, 1.25, ("3.0e+00", "1.2e+00")),
+        (0.0, 2.0, ("0.0e+00", "2.0e+00")),
+        (1e-4, 0.0, ("1.0e-04", "0.0e+00")),
+    ],
 )
-def test_the_shares_of_the_paths(line, gates, shares) -> None:
+def test_the_norms_of_the_paths(line, gates, norms) -> None:
     value = {"f": gate_of(Gate("f"), np.full((2, 1, 1), 0.5))}
     found = flow([1.0, 1.0], split=_split(line, gates), gates=value)
     assert diagnose(found)[1] == (
-        f"At t=1, {shares[0]} of ∂L/∂C₁ came along the line (∏ f) and {shares[1]} through C and "
-        "the gates."
+        f"At t=1, the parts of ∂L/∂C₁ have these norms: {norms[0]} along the line (∏ f), "
+        f"{norms[1]} through C and the gates."
+    )
+    split = replace(found.split, entered=series([0.5, 1.0]), carried=series([0.25, 0.0]))
+    assert diagnose(replace(found, split=split))[1] == (
+        "At t=1, the parts of ∂L/∂C₁ have these norms: 2.5e-01 along the line (∏ f) from later "
+        f"steps, {norms[1]} through C and the gates, 5.0e-01 entered at that very step."
     )
     bare = flow([1.0, 1.0], symbol="h", split=_split(line, gates, "1 − z", "h"))
     assert diagnose(bare)[1] == (
-        f"At t=1, {shares[0]} of ∂L/∂h₁ came along the line (∏ (1 − z)) and {shares[1]} through h."
+        f"At t=1, the parts of ∂L/∂h₁ have these norms: {norms[0]} along the line (∏ (1 − z)), "
+        f"{norms[1]} through h."
     )
 
 
-def test_no_share_of_nothing() -> None:
+def test_no_norms_of_nothing() -> None:
     assert len(diagnose(flow([1.0, 1.0], split=_split(0.0, 0.0)))) == 1
 
 

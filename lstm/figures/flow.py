@@ -20,6 +20,7 @@ _LEFT, _PANEL, _GAP = 168.0, 360.0, 130.0
 _TOP, _CURVES, _ROW, _LINE = 62.0, 230.0, 21.0, 17.0
 _LETTER, _NUMBER = 5.6, 60.0  # widths of a letter of the words, and of what stands before a strip
 _EDGE, _LEAST = 6.0, 700.0
+_DASHES = ("solid", "dashed", "dotted")  # of a line's part, of what came around it, and entered
 
 
 def compare_flows(
@@ -91,13 +92,15 @@ def _curve(label: str, series: Series, dash: Any = "solid") -> Curve:
 
 
 def path_curves(flow: Flow) -> list[Curve]:
-    """The main gradient and its two parts. Raises ValueError for a cell without a line."""
+    """The main gradient and its parts. Raises ValueError for a cell without a line."""
     if flow.split is None:
         raise ValueError(f"a cell of kind {flow.cell} has no cell line to split the gradient by")
     return [
         _curve(f"all of |∂L/∂{flow.split.symbol}ₜ|", flow.main),
-        _curve(f"along the line ({flow.split.product})", flow.split.line),
-        _curve(f"through {flow.beside}", flow.split.gates, "dashed"),
+        *(
+            _curve(name, series, dash)
+            for (name, series), dash in zip(flow.paths.items(), _DASHES, strict=False)
+        ),
     ]
 
 

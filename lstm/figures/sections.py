@@ -64,14 +64,15 @@ def path_sections(pictures: Pictures, flow: Flow) -> list[Section]:
     """By which path the gradient came, for a cell that has a line."""
     if "paths" not in pictures.svg or flow.split is None:
         return []
+    entered = "; and what entered at that very step" if flow.split.entered is not None else ""
     return [
         Section(
             "By which path?",
             picture=pictures.svg["paths"],
-            caption=f"The {flow.heading}'s gradient in two parts that sum to the whole at "
-            f"every step: what only ever travelled along the line, multiplied by "
-            f"{flow.split.factor} at each step, and what left it at least once. The norms of two "
-            "parts need not sum to the norm of the whole.",
+            caption=f"The {flow.heading}'s gradient in parts that sum to the whole at every step: "
+            "what only ever travelled along the line, multiplied by "
+            f"{flow.split.factor} at each step, and what left it at least once{entered}. The norms "
+            "of parts need not sum to the norm of the whole.",
         )
     ]
 

@@ -1,7 +1,8 @@
 """How the gradient of one batch flows back through a model: numbers, and what they mean in words.
 
-`equations` takes a step apart, `steps`, `linear_maps`, `cuts` and `across` have the numbers,
-`tensors` where they come from, `summary` what they come to, `words` and `advice` what they mean.
+`equations` takes a step apart, `steps`, `parts`, `linear_maps`, `cuts` and `across` have the
+numbers, `tensors` where they come from, `summary` what they come to, `words` and `advice` what they
+mean.
 """
 
 from __future__ import annotations

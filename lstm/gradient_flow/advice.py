@@ -104,18 +104,17 @@ def _short_memory(flow: Flow) -> Advice | None:
 
 
 def _drowned(flow: Flow) -> Advice | None:
-    if flow.enters_often:  # the rest is then not what went round through the gates alone
-        return None
     split = flow.split
     others = [symbol for symbol in flow.series if split is None or symbol != split.symbol]
-    if split is None or not others or not (0.0 < split.line.first < math.inf):
+    if split is None or not others or not (0.0 < split.along.first < math.inf):
         return None
-    ratio = split.gates.first / split.line.first
+    ratio = split.gates.first / split.along.first
     if not DROWNED < ratio < math.inf:
         return None
     cut = ", ".join(f'"{symbol}": 0.25' for symbol in others)
     return Advice(
-        f"At t=1, {ratio:.0f} times as much comes through {flow.beside} as along the line",
+        f"At t=1, what comes through {flow.beside} has {ratio:.0f} times the norm of what comes "
+        "along the line",
         f"detach={{{cut}}}, which cuts that way at a quarter of the steps (h-detach: Arpit et al. "
         "2019)",
     )

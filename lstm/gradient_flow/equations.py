@@ -6,7 +6,7 @@ says what each of the values that it reads gets. Nothing looks at a cell's name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
@@ -91,15 +91,22 @@ class StepGraph:
         value = {equation.whole: self.variables[name]}
         return dict(zip(reads, mg.substitute(parts, value) if parts else [], strict=True))
 
-    def all_terms(self, adjoints: Mapping[str, Expr]) -> dict[Term, Expr]:
+    def all_terms(
+        self,
+        adjoints: Mapping[str, Expr],
+        seeds: Mapping[str, Expr] | None = None,
+        ends: Collection[str] = (),
+    ) -> dict[Term, Expr]:
         """What each value gets from each equation that reads it.
 
         adjoints: of the state that the step makes, and of others that are known. What is no state
         is read in its own step alone, so that its adjoint is the sum of what comes from there.
+        seeds: what some values get from elsewhere, beside what comes from the step. ends: values
+        that nothing comes through.
         """
-        known, made = dict(adjoints), {}
+        known, made = {**(seeds or {}), **adjoints}, {}
         for name in reversed(self.nodes):
-            if name not in known:
+            if name not in known or name in ends:
                 continue
             for read, term in self.terms(name, known[name]).items():
                 made[Term(name, read)] = term

@@ -14,6 +14,7 @@ import numpy as np
 import minigrad as mg
 from lstm.gradient_flow.measured import Flow
 from lstm.gradient_flow.measuring import flow_of
+from lstm.gradient_flow.parts import Parts
 from lstm.gradient_flow.steps import norm, quiet
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Split
 from lstm.gradient_flow.tensors import LARGE_SEED, Meter
@@ -22,6 +23,7 @@ from minigrad.chains import Series, series_from
 
 Numbers = Mapping[str, Any]
 _LINE, _AROUND, _KEEP = "the line", "around the line", "the factor"
+_ENTERED, _CARRIED = "entered", "carried"
 
 
 class Glance:
@@ -35,10 +37,14 @@ class Glance:
         outputs, meter = self.meter.outputs(), self.meter
         adjoints = outputs["adjoints"]
         norms = {part: _norms(adjoints[name]) for part, name in meter.graph.made.items()}
-        norms |= dict(zip((_LINE, _AROUND), map(_norms, outputs["parts"]), strict=False))
+        if parts := outputs["parts"]:
+            every = Parts(**parts)
+            norms |= {_LINE: _norms(every.line), _AROUND: _norms(every.around)}
+            norms |= {_ENTERED: _norms(every.entered), _CARRIED: _norms(every.carried)}
         stacks = {symbol: outputs["values"][symbol] for symbol in meter.gates}
         wanted = {
             "loss": outputs["loss"],
+            "often": outputs["often"],
             "norms": norms,
             "means": {symbol: self._mean(stack) for symbol, stack in stacks.items()},
             "lows": {symbol: self._extreme(mg.min, stack) for symbol, stack in stacks.items()},
@@ -81,7 +87,8 @@ class Glance:
         in float64, too, and those of one that is NaN."""
         given = self.meter.given(xs, ys, mask)
         numbers = [quiet(self._run, *given, 1.0)]
-        if any(self._is_lost(name, norms) for name, norms in numbers[0]["norms"].items()):
+        shown = self._shown(numbers[0])
+        if any(self._is_lost(name, norms) for name, norms in shown.items()):
             wide = self._wide
             wide.meter.refresh(self.meter)
             numbers += [quiet(wide._run, *given, seed) for seed in (LARGE_SEED, np.nan)]
@@ -91,9 +98,17 @@ class Glance:
     def _wide(self) -> Glance:
         return Glance(self.meter.wide())
 
+    def _shown(self, numbers: Numbers) -> dict[str, Any]:
+        """The norms of what is told of a flow."""
+        norms = dict(numbers["norms"])
+        if not numbers["often"]:
+            for name in (_ENTERED, _CARRIED):
+                norms.pop(name, None)
+        return norms
+
     def _is_lost(self, name: str, norms: Any) -> bool:
         end = slice(1, None) if self.meter.layer.reverse else slice(None, -1)
-        return not norms[end if name == _AROUND else slice(None)].all()
+        return not norms[end if name in (_AROUND, _CARRIED) else slice(None)].all()
 
     def flow(self, numbers: list[Numbers]) -> Flow:
         """The flow of what was read: norms and words, without arrays."""
@@ -115,7 +130,8 @@ class Glance:
 
         split = None
         if (line := meter.line) is not None:
-            parts = [series(line.symbol, name) for name in (_LINE, _AROUND)]
+            names = [n for n in (_LINE, _AROUND, _ENTERED, _CARRIED) if n in self._shown(first)]
+            parts = [series(line.symbol, name) for name in names]
             split = Split(line.symbol, line.factor, listed(first["means"][_KEEP]), *parts)
         gates = {
             symbol: GateValues(

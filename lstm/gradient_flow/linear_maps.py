@@ -96,7 +96,8 @@ def waterfalls(
     *,
     only: str = "",
 ) -> dict[str, Waterfall]:
-    """The waterfall of each route of a step, and of the line; along: what came along that.
+    """The waterfall of each route of a step, and of the line; along: what that brought from later
+    steps.
 
     only: "line", where no other is wanted: each route takes a tenth of a second to compile.
     """

@@ -16,8 +16,9 @@ from lstm.gradient_flow import across, linear_maps, steps
 from lstm.gradient_flow.across import StepMap
 from lstm.gradient_flow.cuts import Cuts, Knockout, cuts
 from lstm.gradient_flow.linear_maps import Waterfall
+from lstm.gradient_flow.parts import Parts
 from lstm.gradient_flow.saving import Saved
-from lstm.gradient_flow.steps import Floats, Parts, Stacks
+from lstm.gradient_flow.steps import Floats, Stacks
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Split
 from lstm.gradient_flow.tensors import Meter
 from lstm.plain_values import jsonable
@@ -109,22 +110,24 @@ class Flow(Saved):
 
     @property
     def beside(self) -> str:
-        """What else than the line a gradient comes through: the other states, and the gates; or it
-        entered the layer at an earlier step than the last."""
+        """What else than the line a gradient comes through: the other states, and the gates."""
         line = self.main.symbol
         others = [symbol for symbol in self.series if symbol != line] or [line]
-        words = " and ".join([*others, *(["the gates"] if self.gates else [])])
-        return f"{words}, or entered before t={self.steps}" if self.enters_often else words
+        return " and ".join([*others, *(["the gates"] if self.gates else [])])
 
-    @cached_property
-    def enters_often(self) -> bool:
-        """Whether the loss comes to the layer at more than one step of a sequence: each step has a
-        loss of its own, or is read by a layer above. What enters before the last step is no part
-        of `line`."""
-        if self.source is None:
-            return self.read == "every"
-        entered = (self.source.stacks.leaving != 0).any(axis=-1)
-        return bool(entered.sum(axis=0).max(initial=0) > 1)
+    @property
+    def paths(self) -> dict[str, Series]:
+        """The parts of the main gradient by what charts and tables call them; the parts themselves
+        sum to the whole at each step, their norms need not. None without a line."""
+        split = self.split
+        if split is None:
+            return {}
+        later = "" if split.carried is None else " from later steps"
+        made = {f"along the line ({split.product}){later}": split.along}
+        made[f"through {self.beside}"] = split.gates
+        return (
+            made if split.entered is None else made | {"entered at that very step": split.entered}
+        )
 
     @property
     def ordered(self) -> list[Series]:
@@ -170,13 +173,29 @@ class Flow(Saved):
 
     @property
     def line(self) -> Floats | None:
-        """The gradient towards the line that came along it alone, (T, B, H); None without one."""
+        """The gradient towards the line that came along it alone, from whichever step it entered
+        at, (T, B, H): `entered` and `carried`. None without a line."""
         parts = self._source.parts
         return None if parts is None else parts.line
 
     @property
+    def entered(self) -> Floats | None:
+        """Of `line` what entered at this very step, (T, B, H): from the loss of the step, from the
+        layer above, or at a sequence's end. It came through no other step."""
+        parts = self._source.parts
+        return None if parts is None else parts.entered
+
+    @property
+    def carried(self) -> Floats | None:
+        """Of `line` what came from later steps, (T, B, H): of all that had entered there, and been
+        multiplied by the `factor` of each step since."""
+        parts = self._source.parts
+        return None if parts is None else parts.carried
+
+    @property
     def around(self) -> Floats | None:
-        """The rest: each of its paths left the line at least once, (T, B, H)."""
+        """The rest: each of its paths left the line at least once, (T, B, H). With `line` it is
+        the whole of `adjoints`."""
         parts = self._source.parts
         return None if parts is None else parts.around
 
@@ -198,17 +217,17 @@ class Flow(Saved):
     def waterfalls(self) -> dict[str, Waterfall]:
         """{route: its waterfall}: which local derivative wins or loses how many powers of ten at
         each step, (T - 1, links), along the line ("line") and through each gate."""
-        source, line = self._source, self.line
-        return linear_maps.waterfalls(source.meter.graph, source.stacks, source.line, line)
+        source = self._source
+        return linear_maps.waterfalls(source.meter.graph, source.stacks, source.line, self.carried)
 
     @cached_property
     def waterfall(self) -> Waterfall:
-        """That of the line where at least half of what comes to t = 1 came along it, as `split`
-        has it; otherwise that of the route by which most comes."""
+        """That of the line where what it brings to t = 1 is as large as the rest that comes from
+        later steps, by their norms; otherwise that of the route by which most comes."""
         source, along = self._source, linear_maps.LINE
         if self.split is not None and self.split.share[0] >= 0.5:  # no other need be computed
             return linear_maps.waterfalls(
-                source.meter.graph, source.stacks, source.line, self.line, only=along
+                source.meter.graph, source.stacks, source.line, self.carried, only=along
             )[along]
         return max(self.waterfalls.values(), key=lambda w: np.nan_to_num(w.end, nan=-np.inf))
 
@@ -283,6 +302,9 @@ class Flow(Saved):
         if self.split is not None:
             columns["along the line"] = self.split.line.norms
             columns["through the gates"] = self.split.gates.norms
+            if self.split.entered is not None and self.split.carried is not None:
+                columns["entered here"] = self.split.entered.norms
+                columns["along the line from later steps"] = self.split.carried.norms
             columns["the line's factor"] = self.split.keep
         for name, gate in self.gates.items():
             columns[f"mean {name}"] = gate.mean
@@ -315,9 +337,7 @@ class Flow(Saved):
         title = f"{self.heading}: how the gradient flows back through {self.steps} steps"
         heads = ("gradient", "at t=1", f"at t={self.steps}", "median step")
         rows = [series_row(f"∂L/∂{s.symbol}", s) for s in self.ordered]
-        if self.split is not None:
-            rows.append(series_row(f"  along the line ({self.split.product})", self.split.line))
-            rows.append(series_row(f"  through {self.beside}", self.split.gates))
+        rows += [series_row(f"  {name}", series) for name, series in self.paths.items()]
         return Table(title, rows, heads, self.diagnosis)
 
 

@@ -10,13 +10,15 @@ import numpy as np
 from lstm.cells import CELLS
 from lstm.errors import ConfigError
 from lstm.gradient_flow.measured import Flow, Source
-from lstm.gradient_flow.steps import Bools, Parts, Stacks
+from lstm.gradient_flow.parts import Parts
+from lstm.gradient_flow.steps import Bools, Stacks
 from lstm.gradient_flow.summary import GateValues, Split, gate_of, split_of
 from lstm.gradient_flow.tensors import (
     LARGE_SEED,
     Loss,
     Meter,
     Place,
+    Reading,
     check_batch,
     loss_of,
     without_padding,
@@ -74,9 +76,10 @@ def flow(
 
 def measure(meter: Meter, xs: Any, ys: Any, mask: Any = None) -> Flow:
     """A flow of one batch, of the shapes that the meter was made for."""
-    value, stacks, parts = meter.read(xs, ys, mask)
+    read = meter.read(xs, ys, mask)
+    value, stacks, parts, often = read
     line, gates = meter.line, meter.gates
-    larger, larger_parts = _enlarged(meter, (xs, ys, mask), stacks, parts)
+    larger, larger_parts = _enlarged(meter, (xs, ys, mask), read)
     joined = {} if larger is None else _connected(meter, (xs, ys, mask))  # of no zeros all are
     series = {
         part: series_of(
@@ -91,7 +94,7 @@ def measure(meter: Meter, xs: Any, ys: Any, mask: Any = None) -> Flow:
     if line is not None and parts is not None:
         factors = stacks.factors[stacks.made[line.symbol]]
         at = joined.get(line.symbol)
-        split = split_of(line, parts, factors, stacks.counted, larger_parts, at)
+        split = split_of(line, parts, factors, stacks.counted, larger_parts, at, often=often)
     values = {
         symbol: gate_of(gate, stacks.values[symbol], stacks.counted)
         for symbol, gate in gates.items()
@@ -130,19 +133,21 @@ def flow_of(
 
 
 def _connected(meter: Meter, batch: tuple[Any, Any, Any]) -> dict[str, Bools]:
-    _, stacks, _ = meter.wide().read(*batch, seed=np.nan)
+    _, stacks, *_ = meter.wide().read(*batch, seed=np.nan)
     return meter.connected({p: norms_of(stacks.adjoints[name]) for p, name in stacks.made.items()})
 
 
 def _enlarged(
-    meter: Meter, batch: tuple[Any, Any, Any], stacks: Stacks, parts: Parts | None
+    meter: Meter, batch: tuple[Any, Any, Any], read: Reading
 ) -> tuple[Stacks | None, Parts | None]:
     """Where something is zero that need not be, the same in float64 and of a much larger ∂L/∂L:
     what is zero there too has a factor of zero."""
+    _, stacks, parts, often = read
     shown = [stacks.adjoints[name] for name in stacks.made.values()]
-    # At t = T nothing has left the line yet.
-    shown += [] if parts is None else [parts.line, parts.around[:-1]]
+    if parts is not None:  # at t = T nothing has left the line yet, and it has brought nothing
+        shown += [parts.line, parts.around[:-1]]
+        shown += [parts.entered, parts.carried[:-1]] if often else []
     if all(stack.any(axis=(1, 2)).all() for stack in shown):
         return None, None
-    _, larger, larger_parts = meter.wide().read(*batch, seed=LARGE_SEED)
+    _, larger, larger_parts, _ = meter.wide().read(*batch, seed=LARGE_SEED)
     return larger, larger_parts

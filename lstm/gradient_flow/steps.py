@@ -1,5 +1,5 @@
 """The numbers of one layer over its steps, and what the gradient is made of at each: the terms of
-its fan-ins, what came along the line and around it, the memory of the line's factors.
+its fan-ins; the memory of the line's factors.
 
 All stacks (T, ...) are in the order in which the layer reads.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,99 +170,7 @@ def _made(after: Floats, stacks: Stacks) -> Floats:
     return result
 
 
-# --- the line ------------------------------------------------------------------------------------
-
-
-class Parts(NamedTuple):
-    """The gradient towards a line, (T, B, H) each; the two sum to the whole at every step."""
-
-    line: Any
-    around: Any
-
-
-@dataclass(frozen=True)
-class LineStacks:
-    """What the two parts of the gradient towards a line are made of: expressions (T, ...), in the
-    order of xs."""
-
-    part: str
-    adjoints: Mapping[str, Expr]
-    terms: Mapping[Term, Expr]
-    factors: Mapping[str, Expr]
-    above: Expr
-    """What comes to the state after each step from no equation, (T, B, H)."""
-    counts: Expr | None
-    """(T, B): which steps are no padding; None: all."""
-
-
-def parted(graph: StepGraph, of: LineStacks, *, reverse: bool) -> Parts:
-    """The gradient towards a line, in what came along it alone and what left it at least once.
-
-    At the end of each sequence all is the line's: how the last state reaches the loss is no way
-    around. From there it is times the factors of the steps. Neither part is a difference, so that
-    one far smaller than the other is as true. reverse: the layer reads from the last step on.
-    """
-    made, (own, *inner) = graph.made[of.part], of.factors
-    whole = of.adjoints[made]
-    none = mg.zeros(whole.shape, whole.dtype)
-    # With zoneout the last C is mixed for a step that is not there, and nothing comes to it: the
-    # way back along the line starts at what it is mixed of.
-    mixed = none
-    for name in inner:
-        mixed = mixed + of.factors[name] * _from_others(graph, of, Read(name, before=False), none)
-    stacks = {
-        "whole": whole,
-        "factor": of.factors[own],
-        "above": of.above,
-        "beside": _from_others(graph, of, Read(of.part, before=True), none),
-        "same": _from_others(graph, of, Read(made, before=False), none),
-        "mixed": mixed,
-        "counts": mg.ones(whole.shape[:2], bool) if of.counts is None else of.counts,
-    }
-    zero = mg.zeros(whole.shape[1:], whole.dtype)
-    start = (zero, zero, mg.zeros(whole.shape[1:2], bool))
-    _, parts = mg.scan(_part_step, start, stacks, reverse=not reverse)
-    return Parts(*parts)
-
-
-def _part_step(
-    after: tuple[Expr, Expr, Expr], now: dict[str, Expr]
-) -> tuple[tuple[Expr, Expr, Expr], tuple[Expr, Expr]]:
-    """One step back: what is there of both parts, and what goes on to the step before."""
-    along, passing, ended = after
-    zero = mg.zeros_like(along)
-
-    def rows(mask: Expr) -> Expr:
-        return mg.broadcast_to(mg.expand_dims(mask, 1), zero.shape)
-
-    here, end = rows(now["counts"]), rows(now["counts"] & ~ended)
-    passing = passing + now["above"]
-    line = mg.where(end, now["whole"], mg.where(here, along, zero))
-    around = mg.where(here & ~end, passing + now["same"], zero)
-    on = now["factor"] * line + mg.where(end, now["mixed"], zero)
-    by = now["factor"] * around + now["beside"] + mg.where(end, zero, now["mixed"])
-    after = (
-        mg.where(here, on, along),
-        mg.where(here, by, passing),
-        ended | now["counts"],
-    )
-    return after, (line, around)
-
-
-def _from_others(graph: StepGraph, of: LineStacks, read: Read, none: Expr) -> Expr:
-    """What comes to a value on the line, or to the state before, from values that are not on it."""
-    total = none
-    for (reader, what), term in of.terms.items():
-        if what != read:
-            continue
-        if reader not in of.factors:
-            total = total + term
-        elif not graph.is_pure(reader, of.part):
-            ratio = of.factors[reader]
-            if not read.before:
-                ratio = ratio / of.factors[read.name]
-            total = total + (term - ratio * of.adjoints[reader])
-    return total
+# --- memory -------------------------------------------------------------------------------------
 
 
 def promised(graph: StepGraph, part: str) -> Floats:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstm.cells import Gate, Line
-from lstm.gradient_flow.steps import Bools, Floats, Parts
+from lstm.gradient_flow.parts import Parts
+from lstm.gradient_flow.steps import Bools, Floats
 from minigrad.chains import Series, series_of
 from minigrad.display import in_a_line
 
@@ -21,9 +22,11 @@ understanding recurrent networks", 2015, section 4.2."""
 class Split:
     """The gradient towards the line's state in two parts, which sum to the whole at every t.
 
-    `line` came along the cell's line alone: entered at t = T, then only times `factor` at each
-    step. `gates` is all the rest: each of its paths left the line at least once, through a gate, a
-    candidate or a hidden state.
+    `line` came along the cell's line alone: since it entered, only times `factor` at each step.
+    `gates` is all the rest: each of its paths left the line at least once, through a gate, a
+    candidate or a hidden state. Where the loss enters at each step, by a loss of its own or a layer
+    above, `line` is again the sum of two: `entered` at this very step, and `carried` here from
+    later steps. Where it enters at the end of a sequence alone, these two are None.
     """
 
     symbol: str
@@ -33,14 +36,23 @@ class Split:
     """The mean of that factor over the batch and the units, at each step."""
     line: Series
     gates: Series
+    entered: Series | None = None
+    carried: Series | None = None
 
     def __repr__(self) -> str:
         return in_a_line(self)
 
     @property
+    def along(self) -> Series:
+        """What the line brought: `carried`, or all of `line` where the loss enters at the end
+        alone."""
+        return self.line if self.carried is None else self.carried
+
+    @property
     def share(self) -> list[float]:
-        """|line| / (|line| + |gates|) at each t."""
-        both = zip(self.line.norms, self.gates.norms, strict=True)
+        """‖along‖ / (‖along‖ + ‖gates‖) at each t, of the norms of the two, which need not add up
+        to that of their sum."""
+        both = zip(self.along.norms, self.gates.norms, strict=True)
         return [a / (a + b) if 0.0 < a + b < math.inf else math.nan for a, b in both]
 
     @property
@@ -81,14 +93,24 @@ def split_of(
     counted: Bools,
     larger: Parts | None = None,
     connected: Bools | None = None,
+    *,
+    often: bool = False,
 ) -> Split:
-    """The two parts of the gradient towards a line; larger, connected: as of `series_of`."""
+    """The parts of the gradient towards a line; larger, connected: as of `series_of`; often:
+    whether the loss enters at more than one step of a sequence."""
+
+    def part(name: str, joined: Bools | None = None) -> Series:
+        enlarged = None if larger is None else getattr(larger, name)
+        return series_of(line.symbol, getattr(parts, name), enlarged, joined)
+
     return Split(
         line.symbol,
         line.factor,
         _means(factors, counted),
-        series_of(line.symbol, parts.line, None if larger is None else larger.line, connected),
-        series_of(line.symbol, parts.around, None if larger is None else larger.around, connected),
+        part("line", connected),
+        part("around", connected),
+        part("entered") if often else None,
+        part("carried", connected) if often else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,8 +13,9 @@ import minigrad as mg
 from lstm.cells import Line
 from lstm.cells.anatomy import anatomy, factor_words
 from lstm.errors import ConfigError
-from lstm.gradient_flow.equations import StepGraph, Term, over_steps
-from lstm.gradient_flow.steps import Floats, LineStacks, Parts, Stacks, parted, quiet
+from lstm.gradient_flow.equations import Read, StepGraph, Term, over_steps
+from lstm.gradient_flow.parts import AtLine, Cotangents, Parts, at_line, parted
+from lstm.gradient_flow.steps import Floats, Stacks, quiet
 from lstm.layers import Looped as Loop
 from lstm.layers import Tape, mask_of
 from lstm.losses import mse
@@ -66,6 +67,9 @@ class Reading(NamedTuple):
     loss: float
     stacks: Stacks
     parts: Parts | None
+    often: bool
+    """Whether the loss comes to the layer at more than one step of a sequence: each step has a loss
+    of its own, or is read by a layer above."""
 
 
 class Meter:
@@ -163,54 +167,68 @@ class Meter:
         grads = {name: adjoints[node] for name, node in graph.nodes.items() if name in wanted}
         stacks = {graph.variables[name]: stack for name, stack in values.items()}
         stacks |= {v: adjoints.value(v) for v in graph.before.values()} | {graph.x: loop.xs}
-        cotangents = {n: mg.var(f"∂L/∂{n}", g.shape[1:], g.dtype) for n, g in grads.items()}
-        terms = self._main_terms(graph.all_terms(cotangents), {*factors})
-        self._terms = [*terms]
-        local = [*terms.values(), *graph.values_of([*factors.values()])]
-        every = iter(over_steps(local, stacks | {cotangents[n]: g for n, g in grads.items()}))
-        of_terms = {term: next(every) for term in terms}
-        of_factors = {name: next(every) for name in factors}
         leaving = adjoints[loop.outputs]
         last = {part: adjoints[v] for part, v in loop.last._asdict().items()}
+        returned = self._returned(last)
+        cotangents, others = _variables("∂L/∂", grads), _variables("later ", returned)
+        above = mg.var("leaving", leaving.shape[1:], leaving.dtype)
+        stacks |= {cotangents[n]: g for n, g in grads.items()} | {above: leaving}
+        stacks |= {others[part]: stack for part, stack in returned.items()}
+        terms = self._main_terms(graph.all_terms(cotangents))
+        self._terms = [*terms]
+        line = self._at_line(Cotangents(cotangents, above, others), terms)
+        local = [*terms.values(), *graph.values_of([*factors.values()]), *line]
+        every = iter(over_steps(local, stacks))
+        of_terms = [next(every) for _ in terms]
+        of_factors = {name: next(every) for name in factors}
         return {
             "loss": self.value,
             "values": values,
             "adjoints": grads,
             "x": loop.xs,
-            "terms": [*of_terms.values()],
+            "terms": of_terms,
             "factors": of_factors,
             "leaving": leaving,
             "last": last,
-            "parts": self._parts(grads, of_terms, of_factors, leaving, last),
+            "parts": self._parts(grads, leaving, [*every]),
+            "often": mg.max(_entries(leaving)) > 1,
         }
+
+    def _returned(self, last: Mapping[str, Expr]) -> dict[str, Expr]:
+        """{a part of the state that is not the line: what comes to it after each step from the
+        steps that read it, (T, B, H)}; nothing without a line."""
+        made: dict[str, Expr] = {}
+        if self.line is None:
+            return made
+        for part, before in self.graph.before.items():
+            if part != self.line.symbol:
+                comes, end = self.adjoints[before], mg.expand_dims(last[part], 0)
+                late = [end, comes[:-1]] if self.layer.reverse else [comes[1:], end]
+                made[part] = mg.concat(late)
+        return made
+
+    def _at_line(self, comes: Cotangents, terms: Mapping[Term, Expr]) -> Sequence[Expr]:
+        """What a step does to the line; nothing without one."""
+        if self.line is None:
+            return ()
+        return at_line(self.graph, self.line.symbol, self.layer.cell.output, comes, terms)
 
     def _parts(
-        self,
-        grads: Mapping[str, Expr],
-        terms: Mapping[Term, Expr],
-        factors: Mapping[str, Expr],
-        leaving: Expr,
-        last: Mapping[str, Expr],
-    ) -> list[Expr]:
-        """The line's part of the gradient and the rest; nothing without a line."""
+        self, grads: Mapping[str, Expr], leaving: Expr, at: Sequence[Expr]
+    ) -> dict[str, Expr]:
+        """The parts of the line's gradient; nothing without a line."""
         if self.line is None:
-            return []
-        part, reverse = self.line.symbol, self.layer.reverse
-        above = leaving if part == self.layer.cell.output else mg.zeros_like(grads[part])
-        above = above.at[0 if reverse else -1].add(last[part])
-        of = LineStacks(part, grads, terms, factors, above, self.mask)
-        return [*parted(self.graph, of, reverse=reverse)]
+            return {}
+        made, reverse = self.graph.made[self.line.symbol], self.layer.reverse
+        waits = leaving if made == self.graph.made[self.layer.cell.output] else None
+        counts = mg.ones(leaving.shape[:2], bool) if self.mask is None else self.mask
+        return vars(parted(AtLine(*at), grads[made], waits, counts, reverse=reverse))
 
-    def _main_terms(self, terms: Mapping[Term, Expr], line: set[str]) -> dict[Term, Expr]:
-        """Those of the main part of the state, and of what is on its line."""
+    def _main_terms(self, terms: Mapping[Term, Expr]) -> dict[Term, Expr]:
+        """Those of the main part of the state."""
         part = self.layer.cell.output if self.line is None else self.line.symbol
-        names = {self.graph.made[part], *line}
-        return {
-            term: expr
-            for term, expr in terms.items()
-            if term.read.name == (part if term.read.before else term.read.name)
-            and (term.read.before or term.read.name in names)
-        }
+        reads = (Read(part, before=True), Read(self.graph.made[part], before=False))
+        return {term: expr for term, expr in terms.items() if term.read in reads}
 
     def read(self, xs: Any, ys: Any, mask: Any = None, seed: float = 1.0) -> Reading:
         """The numbers of all steps in the order in which the layer reads them."""
@@ -233,8 +251,18 @@ class Meter:
             numbers["last"],
             None if mask is None else np.asarray(mask)[::way],
         )
-        parts = Parts(*(stack[::way] for stack in numbers["parts"])) if numbers["parts"] else None
-        return Reading(float(numbers["loss"]), stacks, parts)
+        parts = Parts(**in_order(numbers["parts"])) if numbers["parts"] else None
+        return Reading(float(numbers["loss"]), stacks, parts, bool(numbers["often"]))
+
+
+def _variables(prefix: str, stacks: Mapping[str, Expr]) -> dict[str, Expr]:
+    """What stands for a step's row of each stack."""
+    return {n: mg.var(f"{prefix}{n}", s.shape[1:], s.dtype) for n, s in stacks.items()}
+
+
+def _entries(leaving: Expr) -> Expr:
+    """(B,): at how many steps of a sequence something comes from above."""
+    return mg.sum(mg.max(mg.abs(leaving), axis=-1) != 0, axis=0)
 
 
 class Looped(NamedTuple):

@@ -39,11 +39,9 @@ def path_words(flow: Flow) -> list[str]:
     """By which path the main gradient came, and which gates are shut or open for good."""
     words = []
     if flow.split is not None and flow.split.share[0] == flow.split.share[0]:
-        split, share = flow.split, flow.split.share[0]
-        words.append(
-            f"At t=1, {share:.0%} of ∂L/∂{subscript(split.symbol, 1)} came along the line "
-            f"({split.product}) and {1 - share:.0%} through {flow.beside}."
-        )
+        parts = ", ".join(f"{series.first:.1e} {name}" for name, series in flow.paths.items())
+        here = f"∂L/∂{subscript(flow.split.symbol, 1)}"
+        words.append(f"At t=1, the parts of {here} have these norms: {parts}.")
     return words + [_saturation(g) for g in flow.gates.values() if max(g.open, g.closed) >= TOLD]
 
 
