@@ -22,9 +22,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
     modules: list[object] = []
     compile_module = program.compile_module
 
-    def noted(module: object) -> object:
+    def noted(module: object, **options: bool) -> object:
         modules.append(module)
-        return compile_module(module)
+        return compile_module(module, **options)
 
     monkeypatch.setattr(program, "compile_module", noted)
     backend.keep.cache_clear()

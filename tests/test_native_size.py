@@ -23,9 +23,9 @@ def functions_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
     compiled = program.compile_module
 
-    def noted(module: Any) -> Any:
+    def noted(module: Any, **options: Any) -> Any:
         modules.append(str(module))
-        return compiled(module)
+        return compiled(module, **options)
 
     monkeypatch.setattr(program, "compile_module", noted)
 

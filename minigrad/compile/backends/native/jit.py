@@ -189,14 +189,16 @@ def module_text(text: str, values: Mapping[str, object]) -> str:
     return f'target triple = "{triple()}"\n' + names.sub(lambda name: str(values[name[0]]), text)
 
 
-def compile_module(module: Any, cpu: Cpu | None = None) -> NativeCode:
+def compile_module(module: Any, cpu: Cpu | None = None, *, optimised: bool = True) -> NativeCode:
     """Verify, optimise (loops vectorised) and load an `ir.Module`, or the text of one.
 
-    Raises RuntimeError, with LLVM's own words, for IR that is not well formed.
+    optimised: without, LLVM only chooses instructions, which takes less than half the time. What
+    the code computes is the same to the bit. Raises RuntimeError, with LLVM's own words, for IR
+    that is not well formed.
     """
     text, cpu = str(module), cpu or host()
     with _compiling:
-        code = _loaded(text, cpu)
+        code = _loaded(text, cpu, optimised)
     _free_dead()
     return code
 
@@ -211,8 +213,10 @@ def assembly(module: Any, cpu: Cpu | None = None) -> str:
 # What LLVM made for these is freed when they return, so still under the lock.
 
 
-def _loaded(text: str, cpu: Cpu) -> NativeCode:
-    parsed, machine = _optimised(text, cpu)
+def _loaded(text: str, cpu: Cpu, optimised: bool) -> NativeCode:
+    parsed, machine = _parsed(text, cpu)
+    if optimised:
+        _optimise(parsed, machine)
     # The engine takes over both the module and the target machine, and frees them with itself: a
     # machine that two engines share is freed twice, so each has its own.
     engine = llvm().binding.create_mcjit_compiler(parsed, machine)
@@ -221,12 +225,13 @@ def _loaded(text: str, cpu: Cpu) -> NativeCode:
 
 
 def _assembled(text: str, cpu: Cpu) -> str:
-    parsed, machine = _optimised(text, cpu)
+    parsed, machine = _parsed(text, cpu)
+    _optimise(parsed, machine)
     return str(machine.emit_assembly(parsed))
 
 
-def _optimised(text: str, cpu: Cpu) -> tuple[Any, Any]:
-    """The parsed and optimised module, and the target machine that it was optimised for."""
+def _parsed(text: str, cpu: Cpu) -> tuple[Any, Any]:
+    """The parsed module, and the target machine that it is for."""
     binding = llvm().binding
     parsed = binding.parse_assembly(text)
     parsed.verify()
@@ -235,6 +240,11 @@ def _optimised(text: str, cpu: Cpu) -> tuple[Any, Any]:
         cpu=cpu.name, features=cpu.features, opt=3, jit=True, reloc="default"
     )
     parsed.data_layout = str(machine.target_data)
+    return parsed, machine
+
+
+def _optimise(parsed: Any, machine: Any) -> None:
+    binding = llvm().binding
     tuning = binding.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = True
     tuning.loop_interleaving = True
@@ -247,7 +257,6 @@ def _optimised(text: str, cpu: Cpu) -> tuple[Any, Any]:
     # llvmlite 0.50 forgets to: 55 KiB stayed of each program
     binding.newpassmanagers.NewPassManager._dispose(passes)
     passes.detach()
-    return parsed, machine
 
 
 __all__ = [

@@ -1,0 +1,107 @@
+"""A program is compiled quickly first, and optimised once it has run for long: to the same bits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+
+pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
+
+from minigrad.compile.backends.native import program
+
+Made = list[bool]
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> Made:
+    """Whether each module that is compiled is optimised."""
+    compile_module, modules = program.compile_module, []
+
+    def noted(module: Any, *, optimised: bool = True) -> Any:
+        modules.append(optimised)
+        return compile_module(module, optimised=optimised)
+
+    monkeypatch.setattr(program, "compile_module", noted)
+    return modules
+
+
+def _gradients(seed: float) -> tuple[mg.Function, list[Any]]:
+    """Those of a net with a loop, products, masks and elementary functions; seed: of a constant,
+    which makes its program one of its own."""
+    rng = np.random.default_rng(0)
+    xs, mask = mg.var("xs", (9, 5, 3), "float32"), mg.var("mask", (9, 5), bool)
+    weights = [mg.var(name, (3 + 7, 7), "float32") for name in "fo"]
+
+    def step(carry: Any, now: Any) -> Any:
+        (h, c), (x, counts) = carry, now
+        f, o = (mg.concat([x, h], axis=1) @ w for w in weights)
+        new = mg.sigmoid(f) * c + mg.tanh(o) * seed
+        new = mg.where(mg.broadcast_to(mg.expand_dims(counts, 1), c.shape), new, c)
+        return (mg.sigmoid(o) * mg.tanh(new), new), None
+
+    zero = mg.zeros((5, 7), "float32")
+    (h, c), _ = mg.scan(step, (zero, zero), (xs, mask))
+    loss = mg.logsumexp(h * h) + mg.mean(mg.softmax(c, axis=1) * h) + mg.sum(mg.exp(mg.max(c, 1)))
+    f = mg.function([xs, mask, *weights], [loss, *mg.grad(loss, weights)], backend="native")
+    values = [rng.standard_normal(v.shape).astype("float32") for v in (xs, *weights)]
+    return f, [values[0], rng.random((9, 5)) < 0.7, *values[1:]]
+
+
+def test_a_program_that_has_run_long_is_optimised_and_gives_the_same_bits(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "PATIENCE", 0)
+    f, values = _gradients(0.75)
+    assert made == [False] * len(made) and made
+    quick = f(*values)
+    assert made == [False] * (len(made) // 2) + [True] * (len(made) // 2)
+    count = len(made)
+    for result in (f(*values), f(*values)):
+        for a, b in zip(quick, result, strict=True):
+            assert a.tobytes() == b.tobytes()
+    assert len(made) == count
+
+
+def test_a_program_is_not_optimised_before_its_time(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(10**6))
+    monkeypatch.setattr(program, "perf_counter", lambda: next(clock))  # each look is a second later
+    x = mg.var("x", (3, 4))
+    last, _ = mg.scan(lambda c, row: (mg.tanh(c + row) * 0.8125, None), mg.zeros(4), x)
+    f = mg.function([x], last, backend="native")
+    for _ in range(program.PATIENCE):  # it has run for that many seconds, and took one to compile
+        f(np.ones((3, 4)))
+    assert made == [False]
+    f(np.ones((3, 4)))
+    assert made == [False, True]
+
+
+def test_threads_that_call_at_once_optimise_once(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "PATIENCE", 0)
+    f, values = _gradients(0.625)
+    count, start, results = len(made), threading.Barrier(4), []
+
+    def call() -> None:
+        start.wait()
+        results.extend([f(*values) for _ in range(3)])
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    _each(threads, threading.Thread.start)
+    _each(threads, threading.Thread.join)
+    assert made.count(True) == count
+    assert len({b"".join(np.asarray(r).tobytes() for r in result) for result in results}) == 1
+    assert len(results) == 12
+
+
+def _each(threads: list[threading.Thread], do: Callable[[threading.Thread], None]) -> None:
+    for thread in threads:
+        do(thread)
