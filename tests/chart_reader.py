@@ -44,6 +44,16 @@ class Shape:
         return min(y for _, y in self.points)
 
     @property
+    def mark(self) -> str:
+        """Which mark a small closed outline is, by its corners; none of any other shape."""
+        if self.kind != "line" or self.hint or self.right - self.left > 9.0:
+            return ""
+        corners = len(self.points)
+        if corners == 4:
+            return "□" if self.points[0][0] == self.points[-1][0] else "◇"
+        return "△" if corners == 3 else "○" if corners > 8 else ""
+
+    @property
     def middle(self) -> float:
         return (self.top + max(y for _, y in self.points)) / 2
 
@@ -62,6 +72,8 @@ class Panel:
     lines: list[Shape]
     boxes: list[Shape]
     texts: list[Shape]
+    marks: list[Shape]
+    """What tells curves apart, at some of their points."""
 
     @property
     def right(self) -> float:
@@ -93,6 +105,7 @@ class Legend:
     widths: list[float]
     others: dict[str, Shape] = field(default_factory=dict)
     """{label: its line}"""
+    notes: list[str] = field(default_factory=list)
 
     def index(self, norm: float) -> int:
         """The class of a magnitude, by the numbers that stand under the swatches."""
@@ -184,8 +197,11 @@ def _panel(shapes: list[Shape], grid: list[Shape], lefts: list[float], bottom: f
     data = [s for s in shapes if s.hint and s.left >= left - 0.1 and s.right <= right + 0.1]
     lines = [s for s in data if s.kind == "line"]
     boxes = [s for s in data if s.kind == "box"]
+    marks = [
+        s for s in shapes if s.mark and top - 4 < s.middle < floor + 4 and left < s.left < right
+    ]
     around = [t for t in texts if left - 9 < t.left < right + 9 and t.top < bottom]
-    return Panel(title, left, grid, decades, ticks, lines, boxes, around)
+    return Panel(title, left, grid, decades, ticks, lines, boxes, around, marks)
 
 
 def _is_level(line: Shape) -> bool:
@@ -217,7 +233,8 @@ def _legend(shapes: list[Shape]) -> Legend:
         near = [t for t in texts if abs(t.middle - line.middle) < 4]
         (label,) = [t for t in near if 0 < t.left - line.right < 8]
         others[label.words] = line
-    return Legend([*bounds, float(last.words)], [b.color for b in boxes], widths, others)
+    notes = [t.words for t in texts if t.middle > under + 2 and t.words not in others]
+    return Legend([*bounds, float(last.words)], [b.color for b in boxes], widths, others, notes)
 
 
 def _left(shape: Shape) -> float:

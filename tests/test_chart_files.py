@@ -66,7 +66,7 @@ def test_charts_are_a_name_of_minigrad() -> None:
 
 @pytest.mark.parametrize("words", HOSTILE)
 def test_hostile_words_stay_text(words: str) -> None:
-    rows = [Curve.of(words, NORMS), Curve.of(words + " $\\frac{1}{0}$", NORMS, dash="dashed")]
+    rows = [Curve.of(words, NORMS), Curve.of(words + " $\\frac{1}{0}$", NORMS, mark="△")]
     for draw in (strips, curves):
         chart = Chart(draw(rows).figure, title=words, description=words)
         root = ET.fromstring(chart.svg)

@@ -292,21 +292,43 @@ def test_each_point_bin_and_number_of_the_paths() -> None:
     _check(paths(flows).svg, expected)
 
 
-def test_dashes_tell_the_parts_apart() -> None:
-    (panel, *_), _ = read(compare_flows(_short()).svg)
-    labels = {_label(s) for s in panel.lines}
-    dashes = {label: {s.dash for s in _own(panel, label, True)} for label in labels}
-    assert dashes == {
-        "RNN  |∂L/∂hₜ|": {"solid"},
-        "LSTM  |∂L/∂Cₜ|": {"solid"},
-        "LSTM  |∂L/∂hₜ|": {"dashed"},
+def _marks(panel: Panel, legend: Legend, curves: dict[str, Series]) -> dict[str, str]:
+    """{label of a curve: its mark}; each mark lies on a point of its curve, in its colour."""
+    marks: dict[str, str] = {}
+    for mark in panel.marks:
+        x, t = (mark.left + mark.right) / 2, panel.step((mark.left + mark.right) / 2)
+        assert abs(t - round(t)) < 0.1
+        norm = panel.norm((mark.top + max(y for _, y in mark.points)) / 2)
+        if norm < 1.01 * 10.0 ** min(panel.decades):  # what is 0 stands on the floor
+            continue
+        under = [c for c, s in curves.items() if s.norms[round(t) - 1] == pytest.approx(norm, 0.03)]
+        assert under, (x, norm)
+        _check_look(replace(mark, kind="box"), legend, curves[under[0]].norms[round(t) - 1])
+        if len(under) == 1:
+            assert marks.setdefault(under[0], mark.mark) == mark.mark
+    return marks
+
+
+def test_marks_tell_the_parts_apart_and_dashes_what_is_nothing() -> None:
+    flows = _short()
+    panels, legend = read(compare_flows(flows).svg)
+    for panel, curves in zip(panels, _expected(flows).values(), strict=True):
+        assert _marks(panel, legend, dict(curves)) == {"LSTM  |∂L/∂hₜ|": "○"}
+        assert {s.dash for s in panel.lines if s.middle < panel.floor} == {"solid"}
+        names = [t.words for t in panel.texts if t.middle < panel.floor]
+        assert "○ LSTM |∂L/∂hₜ|" in names
+        assert "LSTM |∂L/∂Cₜ|" in names
+    assert legend.notes == ["○ LSTM |∂L/∂hₜ|"]
+    flow = flows["after"][1]
+    (panel,), legend = read(paths({"": flow}).svg)
+    parts = {
+        "all of |∂L/∂Cₜ|": flow.series["C"],
+        "along the line (∏ f)": flow.split.line,
+        "through h": flow.split.gates,
     }
-    names = [t.words for t in panel.texts if t.middle < panel.floor]
-    assert "╌ LSTM |∂L/∂hₜ|" in names
-    assert "LSTM |∂L/∂Cₜ|" in names
-    (panel, *_), _ = read(paths({"": _short()["after"][1]}).svg)
-    assert {s.dash for s in _own(panel, "along the line (∏ f)", True)} == {"solid"}
-    assert "dashed" in {s.dash for s in _own(panel, "through h", True)}
+    assert _marks(panel, legend, parts) == {"along the line (∏ f)": "△", "through h": "○"}
+    assert legend.notes == ["△ along the line (∏ f)", "○ through h"]
+    assert {s.dash for s in _own(panel, "through h", True)} == {"solid", "dotted"}  # a zero
 
 
 def test_a_name_stands_nearest_to_its_own_curve() -> None:
@@ -357,12 +379,14 @@ def test_words_stand_under_their_panel() -> None:
     for panel, left, (when, (rnn, cell)) in zip(panels, columns, flows.items(), strict=True):
         assert panel.title == when
         lines = [t for t in texts if abs(t.left - left) < 0.1 and t.top >= under[0].top - 0.1]
-        assert [t.words for t in sorted(lines, key=lambda t: t.top)][:4] == [
+        said = " ".join(t.words for t in sorted(lines, key=lambda t: t.top))
+        sentences = [
             f"RNN: {describe(rnn.series['h'])}",
             f"LSTM: {describe(cell.series['C'])}",
             f"LSTM: {describe(cell.series['h'])}",
             compare(rnn, cell),
         ]
+        assert said.startswith(" ".join(sentences))
 
 
 TITLE = "A cell with a name that is far, far too long for any of the headings that call it so"
@@ -375,10 +399,13 @@ def test_long_titles_keep_clear_of_numbers_and_of_the_next_panel(panels: int) ->
     svg = compare_flows({f"panel {k}": both for k in range(panels)}).svg
     texts = [s for s in shapes_of(svg) if s.kind == "text"]
     letter = 0.55  # of a letter, in its size: the mean of our font
-    number = next(t for t in texts if t.words == "2.5e-01" and t.anchor == "end")
-    label = next(t for t in texts if "|∂L/∂hₜ|" in t.words and t.anchor == "end")
-    assert label.left < number.left - 9 * letter * 7
-    assert label.left - 9.5 * letter * len(label.words) > 0.0
+    numbers = [t for t in texts if t.words == "2.5e-01" and t.anchor == "end"]
+    labels = [t for t in texts if "|∂L/∂hₜ|" in t.words and t.anchor == "start"]
+    for label in labels:  # above its strip: clear of the next panel's numbers, and of the end
+        beyond = [n.left - 9 * letter * 7 for n in numbers if n.left > label.left]
+        end = min([*beyond, 900.0 if panels > 1 else 640.0])
+        assert label.left + 9 * letter * len(label.words) < end
+    assert len(labels) >= 2 * panels
     words = [t for t in texts if "decades" in t.words or t.words.startswith("At t=1, the A cell")]
     lefts = sorted({round(t.left, 1) for t in words})
     assert len(lefts) == panels

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from test_chart_maps import color_at
 
 import lstm
@@ -245,34 +245,100 @@ def test_what_is_far_below_a_float_is_measured_all_the_same() -> None:
     assert cut.share == pytest.approx(1.0, rel=1e-3)  # nothing comes but through C
 
 
-def _named_strips(chart: Chart) -> list[Axes]:
-    """The strips beside which names are written, from the left."""
+def _strips(chart: Chart) -> list[Axes]:
+    """The strips, row by row of panels, each from the left."""
     strips = [ax for ax in chart.figure.axes if any("|∂L/∂" in name for name in _rows(ax))]
-    return sorted(strips, key=lambda ax: ax.get_position().x0)
+    return sorted(strips, key=lambda ax: (-round(ax.get_position().y1, 2), ax.get_position().x0))
 
 
 def _rows(ax: Axes) -> list[str]:
-    return [label.get_text() for label in ax.get_yticklabels() if label.get_visible()]
+    """The labels above the rows of strips, which have no axis upwards."""
+    return [text.get_text() for text in ax.texts[::3]] if not ax.get_yticks().size else []
 
 
-def test_each_panel_names_its_own_strips_where_they_differ() -> None:
+def test_each_panel_names_its_strips_and_panels_without_room_stand_below() -> None:
     chart = lstm.compare(_flow(lstm.RNN), _flow(lstm.LSTM), _flow(lstm.GRU)).draw()
-    assert [_rows(ax) for ax in _named_strips(chart)] == [
+    assert [_rows(ax) for ax in _strips(chart)] == [
         ["RNN  |∂L/∂hₜ|"],
         ["LSTM  |∂L/∂Cₜ|", "LSTM  |∂L/∂hₜ|"],
         ["GRU  |∂L/∂hₜ|"],
     ]
-    # A name is clear of the numbers of the panel before.
-    for before, ax in pairwise(_named_strips(chart)):
-        numbers = [text.get_window_extent().x1 for text in before.texts]
-        names = [label.get_window_extent().x0 for label in ax.get_yticklabels()]
-        assert max(numbers) < min(names)
+    first, second, third = (ax.get_position() for ax in _strips(chart))
+    assert first.x1 < second.x0 and first.y0 > third.y1 and first.x0 == third.x0
+    # The numbers of two panels are clear of each other.
+    before, after = (ax.texts for ax in _strips(chart)[:2])
+    assert max(t.get_window_extent().x1 for t in before) < min(
+        t.get_window_extent().x0 for t in after
+    )
 
 
-def test_strips_that_all_panels_have_are_named_once() -> None:
-    from lstm.figures import compare_flows
+@pytest.mark.parametrize("width", [262.0, 640.0, 900.0])
+def test_figures_keep_within_their_width(flow, width: float) -> None:
+    from lstm.figures import compare_flows, paths
 
-    chart = compare_flows({"before": [_flow()], "after": [_flow(seed=1)]})
-    (strips,) = _named_strips(chart)
-    assert _rows(strips) == ["LSTM  |∂L/∂Cₜ|", "LSTM  |∂L/∂hₜ|"]
-    assert strips.get_position().x1 < 0.5
+    both = {"before": [flow], "after": [_flow(seed=1)]}
+    for chart in (
+        compare_flows(both, width=width),
+        paths({"": flow}, width=width),
+        flow_details(flow, width=width),
+    ):
+        figure = chart.figure
+        figure.draw_without_rendering()
+        assert figure.bbox.width == pytest.approx(width / 72 * figure.dpi)
+        boxes = [ax.get_tightbbox() for ax in figure.axes]
+        boxes += [text.get_window_extent() for text in figure.texts]
+        for box in boxes:
+            assert box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y0 >= 0
+        for k, one in enumerate(boxes):  # and none lies on another
+            assert not any(one.padded(-4).overlaps(other.padded(-4)) for other in boxes[:k])
+
+
+@pytest.mark.parametrize("engine", [None, "constrained", "tight"])
+def test_a_key_stands_beneath_axes_in_their_place(flow, engine) -> None:
+    figure = Figure(figsize=(9, 9), layout=engine)
+    grid = figure.subplots(2, 2)
+    for _ in range(2):  # what is drawn again has one key
+        lstm.plot_norms(flow, grid[0, 0])
+        lstm.plot_paths(flow, grid[0, 1])
+        lstm.plot_waterfall(flow, "line", grid[1, 0])
+        lstm.plot_gate(flow, "f", grid[1, 1])
+    figure.draw_without_rendering()
+    keys = [key for ax in grid.flat for key in ax.child_axes]
+    assert len(keys) == 4
+    for key, ax in zip(keys, grid.flat, strict=True):
+        box = ax.xaxis.get_tightbbox()
+        assert key.get_tightbbox().y1 <= box.y0 + 1
+        assert key.get_window_extent().y0 >= -1
+    for above, below in ((0, 2), (1, 3)):  # clear of the titles of the row beneath
+        assert keys[above].get_tightbbox().y0 > grid.flat[below].get_tightbbox().y1 - 1
+    words = [[text.get_text() for text in key.texts] for key in keys]
+    assert words[0][0] == words[1][0] == "Norm of the gradient: colour and width"
+    assert "○ LSTM |∂L/∂hₜ|" in words[0] and "△ along the line (∏ f)" in words[1]
+    assert words[2][0] == "Norm at both ends: colour"
+    assert " ".join(words[2]).endswith("Filled bars lose powers of ten, hollow bars win them.")
+    assert " ".join(words[3]) == "A line is the mean; it is filled from the least to the largest."
+    # One scale for all that is drawn of a flow, which covers both parts of the split.
+    assert words[0][1:5] == words[1][1:5] == words[2][1:5]
+
+
+def test_a_chart_may_go_without_its_key(flow) -> None:
+    for draw in (lstm.plot_norms, lstm.plot_paths, lstm.plot_units, lstm.plot_waterfall,
+                 lstm.plot_itemised, lstm.plot_influence, lstm.plot_gate):  # fmt: skip
+        assert len(draw(flow).child_axes) == 1
+        assert not draw(flow, legend=False).child_axes
+
+
+def test_every_chart_has_a_title(flow) -> None:
+    titles = {
+        lstm.plot_norms: "How much of the gradient reaches each step",
+        lstm.plot_paths: "By which path ∂L/∂Cₜ came back",
+        lstm.plot_units: "|∂L/∂Cₜ| of each unit",
+        lstm.plot_knockouts: "Where a route is cut",
+        lstm.plot_memory: "Memory of the line",
+        lstm.plot_gate: "The gates: mean, least and largest",
+    }
+    for draw, title in titles.items():
+        assert draw(flow).get_title() == title
+        assert draw(replace(flow, place="layer2 backward")).get_title().replace("\n", " ") == (
+            f"{title} (layer2 backward)"
+        )

@@ -4,9 +4,12 @@ the gates beside their inputs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 
+from lstm.figures.flow import EDGE, WIDE, head_height, headed
 from lstm.figures.plots import (
     MOST,
     plot_cancellation,
@@ -15,23 +18,30 @@ from lstm.figures.plots import (
     plot_units,
     plot_waterfall,
     unit_curves,
+    waterfall_notes,
 )
 from lstm.gradient_flow import Flow
 from minigrad.chains import norms_of
-from minigrad.drawing import Scale, charts
-from minigrad.drawing.charts import Chart, Sheet, Theme
+from minigrad.drawing import charts
+from minigrad.drawing.charts import Chart, Key, Sheet, Theme
 
-_WIDTH, _LEFT, _HALF, _RIGHT = 880.0, 112.0, 300.0, 550.0  # of the figure, and of two columns
-_ROW, _UNITS, _BAND, _NEXT = 24.0, 150.0, 40.0, 64.0  # heights; from one band to the next
-_TOP, _BETWEEN, _EDGE = 66.0, 66.0, 6.0
+_LABELS, _RIGHT = (
+    (104.0, 80.0),
+    (30.0, 22.0),
+)  # beside a chart, of a wide and a narrow figure
+_TITLE, _NAME = (34.0, 48.0), (46.0, 58.0)  # above a chart, and below it
+_ROW, _UNITS, _BAND, _AIR = 24.0, 150.0, 40.0, 26.0  # heights
 _INPUTS = 4
 """Of more features than so many their norm is drawn."""
 
 
-def flow_details(flow: Flow, *, theme: Theme = "auto", sequence: int = 0) -> Chart:
+def flow_details(
+    flow: Flow, *, theme: Theme = "auto", sequence: int = 0, width: float = WIDE
+) -> Chart:
     """Where the gradient is lost, which routes carry it, which units, and what the gates do.
 
-    Beside the gates stand the inputs of one sequence of the batch. theme: as in `compare_flows`.
+    Beside the gates stand the inputs of one sequence of the batch. theme, width: as in
+    `compare_flows`.
 
     >>> import lstm
     >>> model = lstm.Model.create(lstm.LSTM(2, 4), output_size=1, seed=0)
@@ -39,37 +49,66 @@ def flow_details(flow: Flow, *, theme: Theme = "auto", sequence: int = 0) -> Cha
     >>> len(flow_details(flow).figure.axes)
     10
     """
-    head = f"{flow.heading}: what happens on the way back"
-    scale = Scale.of(x for series in flow.ordered for x in series.norms)
-    kinds = charts.kinds_in(unit_curves(flow, flow.main.symbol), scale)
+    head = f"{flow.called}: what happens on the way back"
+    kinds = charts.kinds_in(unit_curves(flow, flow.main.symbol), flow.scale)
+    notes = charts.WON, *waterfall_notes(flow.waterfall), *([charts.BAND] if flow.gates else [])
+    key = Key(flow.scale, kinds, notes=notes)
     first = _ROW * max(len(flow.waterfall.links) + 2, min(len(flow.cuts.routes), MOST))
-    second = _TOP + first + _BETWEEN
-    key, key_high = second + _UNITS + 44, charts.legend_height(scale, kinds, _WIDTH - _LEFT)
-    inputs, gates = _inputs(flow, sequence), list(flow.gates)
-    third = key + key_high + 34
+    places, below = _places(width, head_height(head, width), [first, first, _UNITS, _UNITS])
+    within, inputs = width - 2 * EDGE, _inputs(flow, sequence)
+    bands = below + key.height(within) + _AIR
+    high = bands + (len(inputs) + len(flow.gates)) * _next(width) + _AIR
     with charts.drawn_in(theme):
-        sheet = Sheet(_WIDTH, third + _NEXT * (len(inputs) + len(gates)) + 22)
-        sheet.text(_EDGE, 6, head, fontsize=15, fontweight="bold")
-        plot_waterfall(flow, ax=sheet.axes(_LEFT, _TOP, _HALF, first), scale=scale)
-        plot_knockouts(flow, ax=sheet.axes(_RIGHT, _TOP, _HALF, first))
-        plot_units(flow, ax=sheet.axes(_LEFT, second, _HALF, _UNITS), scale=scale)
-        plot_cancellation(flow, ax=sheet.axes(_RIGHT, second, _HALF, _UNITS))
-        below = sheet.axes(_LEFT - 18, key, _WIDTH - _LEFT, key_high)
-        charts.legend(scale, kinds, below, width=_WIDTH - _LEFT)
-        _draw_bands(flow, inputs, sheet, third)
+        sheet = headed(head, width, high)
+        fall, cuts, units, agree = (sheet.axes(*place) for place in places)
+        plot_waterfall(flow, ax=fall, legend=False)
+        plot_knockouts(flow, ax=cuts)
+        plot_units(flow, ax=units, legend=False)
+        plot_cancellation(flow, ax=agree)
+        key.draw(sheet.axes(EDGE, below, within, key.height(within)), within)
+        _draw_bands(flow, inputs, sheet, bands)
     said = "\n".join([head, *flow.diagnosis])
     return Chart(sheet.figure, title=head, description=said, theme=theme)
 
 
+def _is_narrow(width: float) -> bool:
+    return width < WIDE / 2
+
+
+def _places(
+    width: float, top: float, heights: Sequence[float]
+) -> tuple[list[tuple[float, float, float, float]], float]:
+    """Left end, top, width and height of charts in two columns, or in one, and where they end."""
+    narrow = _is_narrow(width)
+    columns = 1 if narrow else 2
+    column, places = (width - EDGE) / columns, []
+    wide = column - _LABELS[narrow] - _RIGHT[narrow]
+    for k, height in enumerate(heights):
+        if k % columns == 0:
+            top += _TITLE[narrow]
+        places.append((EDGE + k % columns * column + _LABELS[narrow], top, wide, height))
+        if k % columns == columns - 1:
+            top += height + _NAME[narrow]
+    return places, top
+
+
+def _next(width: float) -> float:
+    """From one band to the next, with its title."""
+    return _BAND + (40.0 if _is_narrow(width) else 24.0)
+
+
 def _draw_bands(flow: Flow, inputs: dict[str, charts.Floats], sheet: Sheet, top: float) -> None:
     """The inputs of one sequence, and under them the gates, over the same time."""
-    for k, label in enumerate([*inputs, *flow.gates]):
-        ax = sheet.axes(_LEFT, top + k * _NEXT, _RIGHT + _HALF - _LEFT, _BAND)
+    narrow, labels = _is_narrow(sheet.width), [*inputs, *flow.gates]
+    left = EDGE + _LABELS[narrow]
+    for k, label in enumerate(labels):
+        at = top + (k + 1) * _next(sheet.width) - _BAND - _AIR
+        ax = sheet.axes(left, at, sheet.width - left - _RIGHT[narrow], _BAND)
         if k < len(inputs):
             _draw_input(inputs[label], label, ax)
         else:
-            plot_gate(flow, label, ax)
-        if k + 1 < len(inputs) + len(flow.gates):
+            plot_gate(flow, label, ax, legend=False)
+        if k + 1 < len(labels):
             ax.set_xlabel("")
             ax.tick_params(axis="x", labelbottom=False)
 

@@ -5,22 +5,24 @@ Layout only: the numbers and what they mean come from gradient_flow, the parts f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import Any
 
 from lstm.gradient_flow import Flow, Series, path_words
 from lstm.gradient_flow.words import EVERY, compare
 from minigrad.drawing import Scale, charts
-from minigrad.drawing.charts import Chart, Curve, Sheet, Theme
+from minigrad.drawing.charts import Chart, Curve, Key, Mark, Sheet, Theme
 from minigrad.drawing.escape import WIDEST, plain
 
-_LEFT, _PANEL, _GAP = 168.0, 360.0, 130.0
-_TOP, _CURVES, _ROW, _LINE = 62.0, 230.0, 21.0, 17.0
-_LETTER, _NUMBER = 5.6, 60.0  # widths of a letter of the words, and of what stands before a strip
-_EDGE, _LEAST = 6.0, 700.0
-_DASHES = ("solid", "dashed", "dotted")  # of a line's part, of what came around it, and entered
+WIDE, ALONE, NARROW = 900.0, 640.0, 262.0
+"""Widths in points: of several panels, of one, and for a screen of a phone."""
+_NUMBER, _BETWEEN, _LEAST = 52.0, 108.0, 240.0  # beside a strip, between two, and of a panel
+_CURVES, _LINE, _TITLE, _HEAD = 210.0, 15.0, 24.0, 19.0  # heights
+EDGE = 6.0
+"""Beside all that is drawn."""
+_MARKS: tuple[Mark, ...] = "△", "○", "□"  # the line's part, what came around it, what entered
+_LETTER = 5.6  # width of a letter of the words
 
 
 def compare_flows(
@@ -30,14 +32,15 @@ def compare_flows(
     *,
     theme: Theme = "auto",
     words: Sequence[str] = (),
+    width: float | None = None,
 ) -> Chart:
     """RNN beside LSTM, panel after panel, on one scale: which gradient reaches step 1?
 
     flows: {title of a panel, such as "before training": the flows to draw in it, one a model}.
     Each panel has a curve for every part of the state, a heat strip for each curve with its first
-    and last value, and the diagnosis in words. words: more
-    sentences, under the first panel. theme: "light", "dark", or "auto", which is light, and as svg
-    follows the reader's colour scheme.
+    and last value, and the diagnosis in words. words: more sentences, under the first panel. theme:
+    "light", "dark", or "auto", which is light, and as svg follows the reader's colour scheme.
+    width: in points; panels that have no room beside each other stand below each other.
 
     >>> import numpy as np, lstm
     >>> model = lstm.Model.create(lstm.RNN(2, 4), output_size=1, seed=0)
@@ -51,7 +54,8 @@ def compare_flows(
     }
     first = next(iter(panels))
     panels[first] = _Panel(panels[first].curves, [*panels[first].words, *words])
-    return _figure(title or "How much of the gradient reaches step 1", panels, scale, theme)
+    head = title or "How much of the gradient reaches step 1"
+    return _figure(head, panels, scale, theme, width)
 
 
 def paths(
@@ -60,6 +64,7 @@ def paths(
     scale: Scale | None = None,
     *,
     theme: Theme = "auto",
+    width: float | None = None,
 ) -> Chart:
     """By which path the gradient came: along the cell line, or through h and the gates.
 
@@ -67,7 +72,7 @@ def paths(
     without a line.
     """
     panels = {panel: _Panel(path_curves(flow), _path_words(flow)) for panel, flow in flows.items()}
-    return _figure(title or "By which path the gradient came back", panels, scale, theme)
+    return _figure(title or "By which path the gradient came back", panels, scale, theme, width)
 
 
 @dataclass(frozen=True)
@@ -82,13 +87,12 @@ def flow_curves(flow: Flow) -> list[Curve]:
     """One curve for each part of the state, the one that is made to last first."""
     name = plain(flow.heading, WIDEST - 12)  # what it is the gradient of is never cut
     return [
-        _curve(f"{name}  |∂L/∂{s.symbol}ₜ|", s, "solid" if s is flow.main else "dashed")
-        for s in flow.ordered
+        _curve(f"{name}  |∂L/∂{s.symbol}ₜ|", s, "" if s is flow.main else "○") for s in flow.ordered
     ]
 
 
-def _curve(label: str, series: Series, dash: Any = "solid") -> Curve:
-    return Curve.of(label, series.norms, series.kinds, dash)
+def _curve(label: str, series: Series, mark: Mark = "") -> Curve:
+    return Curve.of(label, series.norms, series.kinds, mark)
 
 
 def path_curves(flow: Flow) -> list[Curve]:
@@ -98,8 +102,8 @@ def path_curves(flow: Flow) -> list[Curve]:
     return [
         _curve(f"all of |∂L/∂{flow.split.symbol}ₜ|", flow.main),
         *(
-            _curve(name, series, dash)
-            for (name, series), dash in zip(flow.paths.items(), _DASHES, strict=False)
+            _curve(name, series, mark)
+            for (name, series), mark in zip(flow.paths.items(), _MARKS, strict=False)
         ),
     ]
 
@@ -123,45 +127,101 @@ def _diagnosis(flows: Sequence[Flow]) -> list[str]:
     return words
 
 
-def _figure(head: str, panels: Mapping[str, _Panel], scale: Scale | None, theme: Theme) -> Chart:
-    """Panels side by side, strips under them, and words and legend at the bottom.
-
-    The strips are named once, at the left, where all panels have the same; else in each.
-    """
+def _figure(
+    head: str,
+    panels: Mapping[str, _Panel],
+    scale: Scale | None,
+    theme: Theme,
+    width: float | None,
+) -> Chart:
+    """Panels side by side, as many as there is room for, each with its strips and its words
+    beneath; and the legend of all at the bottom."""
     every = [c for panel in panels.values() for c in panel.curves]
     locked, limits = scale or charts.scale_of(every), charts.decades(every)
-    first = max(_LEFT, _NUMBER + _LETTER * max(min(len(c.label), WIDEST) for c in every))
-    alone = len(panels) == 1
-    wide = _PANEL + _GAP / 2 if alone else _PANEL
-    differ = len({tuple([c.label for c in panel.curves]) for panel in panels.values()}) > 1
-    gap = first + _GAP / 2 if differ else _GAP
-    width = max(first + len(panels) * (wide + gap) - gap + _GAP / 2, _LEAST)
-    column = (width - _EDGE) / len(panels)
-    texts = [_wrapped(panel.words, column - 10) for panel in panels.values()]
-    top = _TOP if any(panels) else 44.0
-    strips_top = top + _CURVES + 12
-    words_top = strips_top + max(len(p.curves) for p in panels.values()) * _ROW + 46
-    key_top = words_top + (max(map(len, texts)) + 0.6) * _LINE
-    kinds = charts.kinds_in(every, locked)
-    key_high = charts.legend_height(locked, kinds, width - 2 * _EDGE)
+    key = Key(locked, charts.kinds_in(every, locked), notes=charts.marks_in(every))
+    wide = width or (WIDE if len(panels) > 1 else ALONE)
+    grid = _Grid(wide, len(panels))
+    placed = list(grid.placed(panels.values(), head_height(head, wide), any(panels)))
+    bottom = placed[-1].bottom
+    within = wide - 2 * EDGE
     with charts.drawn_in(theme):
-        sheet = Sheet(width, key_top + key_high + 8)
-        sheet.text(_EDGE, 6, head, fontsize=15, fontweight="bold")
-        for k, (title, panel) in enumerate(panels.items()):
-            left = first + k * (wide + gap)
-            ax = sheet.axes(left, top, wide, _CURVES)
-            charts.curves(panel.curves, ax, scale=locked, limits=limits)
-            ax.set_title(plain(title), parse_math=False)
-            ax.set_xlabel("")
-            ax.tick_params(axis="x", labelbottom=False)
-            below = sheet.axes(left, strips_top, wide, len(panel.curves) * _ROW)
-            charts.strips(panel.curves, below, scale=locked, labels=differ or not k)
-            for r, line in enumerate(texts[k]):
-                sheet.text(_EDGE + k * column, words_top + r * _LINE, line, fontsize=9.5)
-        key = sheet.axes(_EDGE, key_top, width - 2 * _EDGE, key_high)
-        charts.legend(locked, kinds, key, width=width - 2 * _EDGE)
+        sheet = headed(head, wide, bottom + key.height(within) + 8)
+        for spot, (title, panel) in zip(placed, panels.items(), strict=True):
+            _draw_panel(sheet, spot, title, panel, locked, limits)
+        key.draw(sheet.axes(EDGE, bottom, within, key.height(within)), within)
     said = "\n".join(line for panel in panels.values() for line in panel.words)
     return Chart(sheet.figure, title=head, description=f"{head}\n{said}", theme=theme)
+
+
+def head_height(head: str, width: float) -> float:
+    """How much height a figure's heading takes, and the air below it."""
+    return 14.0 + _HEAD * len(_lines(head, width))
+
+
+def headed(head: str, width: float, height: float) -> Sheet:
+    """A sheet of a size in points with its heading."""
+    sheet = Sheet(width, height)
+    for k, line in enumerate(_lines(head, width)):
+        sheet.text(EDGE, 6 + _HEAD * k, line, fontsize=14, fontweight="bold")
+    return sheet
+
+
+def _lines(head: str, width: float) -> list[str]:
+    return wrap(plain(head), int(width / 9.6))
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """Where a panel stands: its curves' left end, top and width, its words, and where it ends."""
+
+    left: float
+    top: float
+    wide: float
+    words: Sequence[str]
+    bottom: float
+
+
+class _Grid:
+    """Columns of panels in so much width."""
+
+    def __init__(self, width: float, panels: int) -> None:
+        room = width - 2 * _NUMBER + _BETWEEN
+        self.columns = max(1, min(panels, int(room / (_LEAST + _BETWEEN))))
+        self.wide = room / self.columns - _BETWEEN
+
+    def placed(self, panels: Iterable[_Panel], top: float, is_titled: bool) -> Iterator[_Spot]:
+        """Where each panel stands, row by row from a height down."""
+        every = list(panels)
+        for k in range(0, len(every), self.columns):
+            row = every[k : k + self.columns]
+            top += _TITLE * is_titled
+            texts = [_wrapped(panel.words, self.wide + _BETWEEN - 16) for panel in row]
+            below = max(_words_top(panel, self.wide) for panel in row)
+            below += _LINE * max(map(len, texts)) + 12
+            for column, words in enumerate(texts):
+                left = _NUMBER + column * (self.wide + _BETWEEN)
+                yield _Spot(left, top, self.wide, words, top + below)
+            top += below
+
+
+def _words_top(panel: _Panel, wide: float) -> float:
+    """How far below the top of its curves the words of a panel begin."""
+    axis = 40.0 if wide > _LEAST else 54.0  # its name takes two lines where it is narrow
+    return _CURVES + 8 + len(panel.curves) * charts.ROW + axis
+
+
+def _draw_panel(
+    sheet: Sheet, spot: _Spot, title: str, panel: _Panel, scale: Scale, limits: tuple[int, int]
+) -> None:
+    ax = sheet.axes(spot.left, spot.top, spot.wide, _CURVES)
+    charts.curves(panel.curves, ax, scale=scale, limits=limits, title=title, legend=False)
+    ax.set_xlabel("")
+    ax.tick_params(axis="x", labelbottom=False)
+    below = sheet.axes(spot.left, spot.top + _CURVES + 8, spot.wide, len(panel.curves) * charts.ROW)
+    charts.strips(panel.curves, below, scale=scale, legend=False)
+    for k, line in enumerate(spot.words):
+        top = spot.top + _words_top(panel, spot.wide) + k * _LINE
+        sheet.text(spot.left - _NUMBER + EDGE, top, line, fontsize=9.5)
 
 
 def _wrapped(lines: Sequence[str], width: float) -> list[str]:

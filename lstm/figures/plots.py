@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from lstm.errors import ConfigError
 from lstm.figures.flow import flow_curves, path_curves
-from lstm.gradient_flow import Flow, Knockout, StepMap
+from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall
 from lstm.gradient_flow.steps import Floats
 from minigrad.chains import norms_of
 from minigrad.drawing import Scale, charts
@@ -18,12 +18,21 @@ from minigrad.drawing.escape import plain
 
 MOST = 8
 """So many knock-outs are drawn unless more are asked for."""
+PADDED = (
+    "Sequences end at steps of their own: “enters” is what their ends add on the way, and “leaves” "
+    "what stays at their first steps."
+)
+"""What is said beneath a waterfall of sequences of unequal length."""
 
 
-def plot_norms(flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None) -> Axes:
+def plot_norms(
+    flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None, legend: bool = True
+) -> Axes:
     """How much of the gradient reaches each step: a curve for each part of the state.
 
-    ax: axes to draw on; new ones unless given. scale: of the colours; share one to compare flows.
+    ax: axes to draw on; new ones unless given. scale: of the colours; that of all that is drawn of
+    this flow unless given; share one to compare flows. legend: draw what the looks mean beneath, in
+    the place of the axes. So for all charts here.
 
     >>> import lstm
     >>> model = lstm.Model.create(lstm.LSTM(2, 4), output_size=1, seed=0)
@@ -31,16 +40,32 @@ def plot_norms(flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None
     >>> plot_norms(flow).get_xlabel()
     '← the gradient flows back      time step t'
     """
-    return charts.curves(flow_curves(flow), ax, scale=scale)
+    title = titled(flow, "How much of the gradient reaches each step")
+    locked = scale or flow.scale
+    return charts.curves(flow_curves(flow), ax, scale=locked, title=title, legend=legend)
 
 
-def plot_paths(flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None) -> Axes:
+def plot_paths(
+    flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None, legend: bool = True
+) -> Axes:
     """By which path it came: along the line, and around it. Raises ValueError without a line."""
-    return charts.curves(path_curves(flow), ax, scale=scale)
+    drawn = path_curves(flow)
+    title = titled(flow, f"By which path ∂L/∂{flow.main.symbol}ₜ came back")
+    return charts.curves(drawn, ax, scale=scale or flow.scale, title=title, legend=legend)
+
+
+def titled(flow: Flow, words: str) -> str:
+    """A title that says which layer it is of, where a model has several."""
+    return f"{words} ({flow.place})" if flow.place else words
 
 
 def plot_units(
-    flow: Flow, part: str = "", ax: Axes | None = None, *, scale: Scale | None = None
+    flow: Flow,
+    part: str = "",
+    ax: Axes | None = None,
+    *,
+    scale: Scale | None = None,
+    legend: bool = True,
 ) -> Axes:
     """‖∂L/∂part‖ of each unit at each step, over the batch. part: that made to last, unless given.
 
@@ -52,8 +77,9 @@ def plot_units(
         np.stack([unit.norms for unit in units]),
         ax,
         kinds=np.stack([unit.kinds for unit in units]),
-        scale=scale,
-        title=f"|∂L/∂{name}ₜ| of each unit",
+        scale=scale or flow.scale,
+        title=titled(flow, f"|∂L/∂{name}ₜ| of each unit"),
+        legend=legend,
     )
 
 
@@ -70,7 +96,12 @@ def unit_curves(flow: Flow, part: str) -> list[charts.Curve]:
 
 
 def plot_waterfall(
-    flow: Flow, route: str = "", ax: Axes | None = None, *, scale: Scale | None = None
+    flow: Flow,
+    route: str = "",
+    ax: Axes | None = None,
+    *,
+    scale: Scale | None = None,
+    legend: bool = True,
 ) -> Axes:
     """How many powers of ten each local derivative wins or loses on the way from t = T to t = 1.
 
@@ -86,10 +117,18 @@ def plot_waterfall(
         fall.links,
         fall.decades,
         ax,
-        scale=scale,
+        scale=scale or flow.scale,
         ends=(f"∂L/∂{fall.part} at t={flow.steps}", "at t=1"),
-        title=f"Lost {way}, in powers of ten",
+        title=titled(flow, f"Lost {way}, in powers of ten"),
+        notes=waterfall_notes(fall),
+        legend=legend,
     )
+
+
+def waterfall_notes(fall: Waterfall) -> tuple[str, ...]:
+    """What a waterfall's links for sequences of unequal length mean, where it has them."""
+    padded = {"leaves", "enters"} <= {*fall.links}
+    return (PADDED,) if padded else ()
 
 
 def plot_knockouts(flow: Flow, at: int = 1, ax: Axes | None = None, *, most: int = MOST) -> Axes:
@@ -109,7 +148,7 @@ def plot_knockouts(flow: Flow, at: int = 1, ax: Axes | None = None, *, most: int
         name=f"no gradient ∂L/∂{main} arrives at t={at}"
         if nothing
         else f"change of ∂L/∂{main} at t={at}, as a share of it",
-        title="Where a route is cut",
+        title=titled(flow, "Where a route is cut"),
     )
     if nothing:
         ax.set_xticks([])  # shares of 0 are no numbers
@@ -130,11 +169,11 @@ def plot_cancellation(flow: Flow, part: str = "", ax: Axes | None = None) -> Axe
     """
     name = _part(flow, part)
     shares = flow.main_cancellation if name == flow.main.symbol else flow.cancellation[name]
-    title = f"How far the terms of ∂L/∂{name} agree"
+    title = titled(flow, f"How far the terms of ∂L/∂{name} agree")
     return charts.band(shares, ax, label="‖Σ‖ / Σ ‖·‖", title=title)
 
 
-def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None) -> Axes:
+def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None, *, legend: bool = True) -> Axes:
     """A gate over time: the mean over batch and units, between the least and the largest.
 
     All gates, each in a colour of the style's cycle, unless a symbol is given. Raises ConfigError
@@ -142,9 +181,12 @@ def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None) -> Axes:
     """
     if not symbol and flow.gates:
         for k, gate in enumerate(flow.gates.values()):
-            ax = charts.band(gate.mean, ax, low=gate.low, high=gate.high, color=f"C{k}")
+            told = legend and not k
+            ax = charts.band(
+                gate.mean, ax, low=gate.low, high=gate.high, color=f"C{k}", legend=told
+            )
         assert ax is not None
-        ax.set_title("The gates: mean, least and largest", parse_math=False)
+        charts.set_title(ax, titled(flow, "The gates: mean, least and largest"))
         lines = ax.lines[-len(flow.gates) :]
         ax.legend(lines, [plain(f"{g.name or 'gate'} {g.symbol}") for g in flow.gates.values()])
         return ax
@@ -154,23 +196,44 @@ def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None) -> Axes:
         )
     gate = flow.gates[symbol]
     words = f"{gate.name or 'gate'} {symbol}" + (f": 1 {gate.one}" if gate.one else "")
-    return charts.band(gate.mean, ax, low=gate.low, high=gate.high, label=symbol, title=words)
+    return charts.band(
+        gate.mean,
+        ax,
+        low=gate.low,
+        high=gate.high,
+        label=symbol,
+        title=titled(flow, words),
+        legend=legend,
+    )
 
 
-def plot_itemised(flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None) -> Axes:
-    """‖∂Lₜ/∂state_s‖ for a loss at each step t and each step s before it: the triangle."""
-    labels = ("back to step s", "the loss at step t")
-    return _plot_pairs(flow.itemised, ax, scale, labels, "Norm of the gradient: colour")
+def plot_itemised(
+    flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None, legend: bool = True
+) -> Axes:
+    """‖∂Lₜ/∂state_s‖ for a loss at each step t and each step s before it: the triangle. Its scale
+    is its own unless given."""
+    pairs, labels = flow.itemised, ("back to step s", "the loss at step t")
+    return _plot_pairs(flow, pairs, ax, scale, labels, "Norm of the gradient: colour", legend)
 
 
-def plot_influence(flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None) -> Axes:
-    """‖∂yₜ/∂x_s‖: how much the input at each step s moves the output at each step t."""
-    labels = ("the input at step s", "the output at step t")
-    return _plot_pairs(flow.influence, ax, scale, labels, "Norm of the Jacobian ∂yₜ/∂x_s: colour")
+def plot_influence(
+    flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None, legend: bool = True
+) -> Axes:
+    """‖∂yₜ/∂x_s‖: how much the input at each step s moves the output at each step t. Its scale is
+    its own unless given."""
+    pairs, labels = flow.influence, ("the input at step s", "the output at step t")
+    caption = "Norm of the Jacobian ∂yₜ/∂x_s: colour"
+    return _plot_pairs(flow, pairs, ax, scale, labels, caption, legend)
 
 
 def _plot_pairs(
-    pairs: StepMap, ax: Axes | None, scale: Scale | None, labels: tuple[str, str], caption: str
+    flow: Flow,
+    pairs: StepMap,
+    ax: Axes | None,
+    scale: Scale | None,
+    labels: tuple[str, str],
+    caption: str,
+    legend: bool,
 ) -> Axes:
     return charts.triangle(
         pairs.high,
@@ -180,8 +243,9 @@ def _plot_pairs(
         columns=pairs.columns,
         scale=scale,
         labels=labels,
-        title=pairs.symbol,
+        title=titled(flow, pairs.symbol),
         caption=caption,
+        legend=legend,
     )
 
 
@@ -198,7 +262,7 @@ def plot_memory(flow: Flow, ax: Axes | None = None, *, most: int = 16) -> Axes:
         ax,
         words=[f"{_steps(memory.measured[k])} ({_steps(memory.promised[k])})" for k in order],
         name="steps remembered (and what the bias promises)",
-        title="Memory of the line",
+        title=titled(flow, "Memory of the line"),
     )
 
 

@@ -118,7 +118,7 @@ def write_flow(
     OutputError or RenderError.
     """
     flow = flow or flow_of(model, xs, ys, loss, lengths=lengths, mask=mask)
-    name = flow.heading
+    name = flow.called
     head = f"{name}: how the gradient flows back"
     figures: dict[str, Drawn] = {"flow": compare_flows({"": [flow]}, head)}
     if flow.split is not None:
@@ -148,4 +148,4 @@ def _called(name: str, flow: Flow) -> Flow:
 
 
 def _paths_title(flow: Flow) -> str:
-    return f"By which path ∂L/∂{flow.main.symbol}ₜ came back: {flow.heading}"
+    return f"By which path ∂L/∂{flow.main.symbol}ₜ came back: {flow.called}"

@@ -71,7 +71,7 @@ class Comparison(Saved):
 def compare(*flows: Flow, names: Any = None) -> Comparison:
     """Put flows side by side: cells on one batch, or a model before and after training.
 
-    names: one for each; else what their headings call them, with a number where two are called
+    names: one for each; else what their titles call them, with a number where two are called
     alike. Raises ConfigError for fewer than two flows, and for names that are not one each.
 
     >>> import numpy as np, lstm
@@ -83,7 +83,7 @@ def compare(*flows: Flow, names: Any = None) -> Comparison:
     """
     if len(flows) < 2 or not all(isinstance(flow, Flow) for flow in flows):
         raise ConfigError("compare takes two flows or more, each of lstm.flow(model, xs, ys)")
-    called = [flow.heading for flow in flows] if names is None else [str(name) for name in names]
+    called = [flow.called for flow in flows] if names is None else [str(name) for name in names]
     if len(called) != len(flows) or (names is not None and len({*called}) < len(called)):
         raise ConfigError(f"names= are {len(flows)} different ones, one a flow, not {names!r:.80}")
     counts = {name: called.count(name) for name in called}

@@ -24,6 +24,7 @@ from lstm.gradient_flow.tensors import Meter
 from lstm.plain_values import jsonable
 from minigrad.chains import Series, cancellation
 from minigrad.display import Table, in_a_line
+from minigrad.drawing import Scale
 
 
 class Source(NamedTuple):
@@ -92,6 +93,8 @@ class Flow(Saved):
     """The part of the state that leaves the cell; the first of `series` where empty."""
     read: str = "last"
     """What the loss is of: the "last" step, or "every" one; see `Readout`."""
+    place: str = ""
+    """Which layer it is of, as "layer2 backward", in a model of several; else empty."""
     source: Source | None = field(default=None, compare=False)
     """What the arrays come from; None for a flow of numbers alone."""
 
@@ -101,6 +104,11 @@ class Flow(Saved):
     def heading(self) -> str:
         """What headings and sentences call the cell."""
         return self.title or self.cell
+
+    @property
+    def called(self) -> str:
+        """Its heading, and which layer it is of where there are several, for titles."""
+        return f"{self.heading}, {self.place}" if self.place else self.heading
 
     @property
     def main(self) -> Series:
@@ -133,6 +141,12 @@ class Flow(Saved):
     def ordered(self) -> list[Series]:
         """All series, the main one first."""
         return [self.main, *(s for s in self.series.values() if s is not self.main)]
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The one colour scale of all that is drawn of it: of the series and the paths."""
+        drawn = [*self.ordered, *self.paths.values()]
+        return Scale.of(x for series in drawn for x in series.norms)
 
     # --- arrays ----------------------------------------------------------------------------------
 
@@ -331,10 +345,12 @@ class Flow(Saved):
         """The picture of its curves and heat strips. Raises RenderError."""
         from lstm.figures import compare_flows  # pictures are loaded by those who draw
 
-        return compare_flows({"": [self]}, f"{self.heading}: how the gradient flows back")
+        return compare_flows(
+            {"": [self]}, f"{self.called}: how the gradient flows back", self.scale
+        )
 
     def _table(self) -> Table:
-        title = f"{self.heading}: how the gradient flows back through {self.steps} steps"
+        title = f"{self.called}: how the gradient flows back through {self.steps} steps"
         heads = ("gradient", "at t=1", f"at t={self.steps}", "median step")
         rows = [series_row(f"∂L/∂{s.symbol}", s) for s in self.ordered]
         rows += [series_row(f"  {name}", series) for name, series in self.paths.items()]

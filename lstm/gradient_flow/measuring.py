@@ -127,6 +127,7 @@ def flow_of(
         cell.heading,
         cell.output,
         meter.model.readout.read,
+        meter.place.replace(".", " ") if len(meter.model.recurrent()) > 1 else "",
         source,
     )
     return replace(whole, diagnosis=diagnose(whole))

@@ -4,18 +4,33 @@ They take arrays, labels and kinds, and know nothing of graphs. This is `mg.char
 and matplotlib with it, when it is first asked for.
 """
 
-from minigrad.drawing.charts.key import kinds_in, legend, legend_height
-from minigrad.drawing.charts.linear import band, bars, waterfall
-from minigrad.drawing.charts.looks import BINS, Curve, Floats, Rows, bins, decades, scale_of, ticks
+from minigrad.drawing.charts.key import Key, kinds_in, legend, legend_height, marks_in
+from minigrad.drawing.charts.linear import BAND, WON, band, bars, waterfall
+from minigrad.drawing.charts.looks import (
+    BINS,
+    Curve,
+    Floats,
+    Mark,
+    Rows,
+    bins,
+    decades,
+    scale_of,
+    ticks,
+)
 from minigrad.drawing.charts.maps import heat_map, triangle
-from minigrad.drawing.charts.series import curves, strip, strips
-from minigrad.drawing.charts.sheet import Chart, Sheet, Theme, drawn_in, style
+from minigrad.drawing.charts.series import ROW, curves, strip, strips
+from minigrad.drawing.charts.sheet import Chart, Sheet, Theme, drawn_in, set_title, style
 
 __all__ = [
+    "BAND",
     "BINS",
+    "ROW",
+    "WON",
     "Chart",
     "Curve",
     "Floats",
+    "Key",
+    "Mark",
     "Rows",
     "Sheet",
     "Theme",
@@ -29,7 +44,9 @@ __all__ = [
     "kinds_in",
     "legend",
     "legend_height",
+    "marks_in",
     "scale_of",
+    "set_title",
     "strip",
     "strips",
     "style",

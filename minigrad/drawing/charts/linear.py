@@ -11,14 +11,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from minigrad.drawing.charts.looks import Floats, bins
-from minigrad.drawing.charts.sheet import own_axes, set_time
+from minigrad.drawing.charts.key import Key, axes_with_key, kinds_among
+from minigrad.drawing.charts.looks import Floats, bins, kinds_of
+from minigrad.drawing.charts.sheet import points_of, set_name, set_time, set_title
 from minigrad.drawing.escape import WIDEST, plain
 from minigrad.drawing.theme import Scale, fmt
 from minigrad.errors import ShapeError
 
 _BAR = 0.62  # of a row's height
-_ROW = 24.0  # points
+_ROW, _LETTER = 24.0, 5.6  # points: a row, and the width of a letter
+BAND = "A line is the mean; it is filled from the least to the largest."
+WON = "Filled bars lose powers of ten, hollow bars win them."
+"""What is said beneath bands and waterfalls."""
+END_CAPTION = "Norm at both ends: colour"
 _LEAST = 3  # rows there is room for, so that few bars are not fat
 
 
@@ -32,13 +37,14 @@ def band(
     label: str = "",
     title: str = "",
     color: Any = None,
+    legend: bool = True,
 ) -> Axes:
     """Draw a line of (T,) values over t = 1 … T, such as a gate's mean; returns the axes.
 
     low, high: (T,) each; between them the band is filled. Of long rows each of 256 bins has the
     mean of the middle, the least of `low` and the largest of `high`. limits: of the axis of values.
-    color: any of matplotlib's; that of labels unless given. Raises ShapeError for rows
-    of other lengths.
+    color: any of matplotlib's; that of labels unless given. legend: say beneath what is filled.
+    Raises ShapeError for rows of other lengths.
 
     >>> ax = band([0.2, 0.9], low=[0.1, 0.8], high=[0.4, 1.0], label="f")
     >>> ax.lines[0].get_ydata().tolist()
@@ -47,7 +53,8 @@ def band(
     rows = [np.asarray(middle if row is None else row, np.float64) for row in (middle, low, high)]
     if rows[0].ndim != 1 or not rows[0].size or {row.shape for row in rows} != {rows[0].shape}:
         raise ShapeError(f"a band needs (T,) values each, not {[row.shape for row in rows]}")
-    ax = own_axes(460.0, 120.0)[0] if ax is None else ax
+    is_filled = legend and (low is not None or high is not None)
+    ax = axes_with_key(ax, 460.0, 120.0, Key(notes=(BAND,)) if is_filled else None)
     spans = bins(len(rows[0]))
     picks: tuple[Callable[..., Any], ...] = np.mean, np.min, np.max
     line, least, most = (
@@ -60,7 +67,7 @@ def band(
     air = 0.03 * (limits[1] - limits[0])  # so that a line at an end keeps its width
     ax.set_ylim(limits[0] - air, limits[1] + air)
     ax.set_ylabel(plain(label, WIDEST), parse_math=False)
-    ax.set_title(plain(title), parse_math=False)
+    set_title(ax, title)
     return ax
 
 
@@ -87,11 +94,12 @@ def bars(
     if lengths.shape != (len(labels),) or not labels:
         raise ShapeError(f"{len(labels)} labels need as many sizes, not {lengths.shape}")
     said = [fmt(x) for x in lengths] if words is None else list(words)
-    ax = own_axes(460.0, 50.0 + _ROW * len(labels))[0] if ax is None else ax
+    ax = axes_with_key(ax, 460.0, 50.0 + _ROW * len(labels), None)
     sound = np.where(np.isfinite(lengths), lengths, 0.0)
     _lay_rows(ax, labels, title, name)
     ax.barh(range(len(labels)), sound, height=_BAR, color=ax.xaxis.label.get_color())
-    ax.set_xlim(min(0.0, 1.5 * sound.min()), max(1.5 * sound.max(), 0.0) if sound.any() else 1.0)
+    room = 1.0 + _room(ax, said)
+    ax.set_xlim(min(0.0, room * sound.min()), max(room * sound.max(), 0.0) if sound.any() else 1.0)
     for k, (length, word) in enumerate(zip(sound, said, strict=True)):
         _write(ax, float(length), k, word)
     return ax
@@ -106,13 +114,15 @@ def waterfall(
     scale: Scale | None = None,
     ends: tuple[str, str] = ("at t=T", "at t=1"),
     title: str = "",
+    notes: Sequence[str] = (),
+    legend: bool = True,
 ) -> Axes:
     """Draw how many powers of ten each link wins or loses, from `start` to the sum of all.
 
     start: log10 of the norm where the route begins. decades: (links,), or (steps, links), whose
     steps are summed; lost ones are filled, won ones hollow. scale: of the colours of both ends.
-    From a link that is not finite on there is no bar, and it says why. Raises ShapeError for other
-    shapes.
+    From a link that is not finite on there is no bar, and it says why. legend: say beneath what
+    colours and bars mean; notes: what else there is to say. Raises ShapeError for other shapes.
 
     >>> ax = waterfall(0.0, ["f", "tanh′"], [[-1.0, -0.5], [-1.0, 0.25]])
     >>> [text.get_text() for text in ax.texts]
@@ -122,21 +132,31 @@ def waterfall(
     if each.ndim not in (1, 2) or each.shape[-1:] != (len(links),) or not links:
         raise ShapeError(f"{len(links)} links need (links,) or (steps, links), not {each.shape}")
     sums = each.sum(axis=0) if each.ndim == 2 else each
-    ax = own_axes(460.0, 56.0 + _ROW * (len(links) + 2))[0] if ax is None else ax
-    _lay_rows(ax, [ends[0], *links, ends[1]], title, "norm of what comes by this route")
     levels = start + np.concatenate([[0.0], np.cumsum(sums)])
-    _set_log_axis(ax, levels)
-    locked = scale or Scale.of([10.0**x for x in (levels[0], levels[-1]) if abs(x) < 300])
+    norms = _powers([x for x in (levels[0], levels[-1]) if math.isfinite(x)])
+    locked = scale or Scale.of(norms.tolist())
+    present = kinds_among(norms, kinds_of(norms), locked)
+    key = Key(locked, present, END_CAPTION, (WON, *notes)) if legend else None
+    ax = axes_with_key(ax, 460.0, 56.0 + _ROW * (len(links) + 2), key)
+    _lay_rows(ax, [ends[0], *links, ends[1]], title, "norm of what comes by this route")
+    said = [_power_words(levels[0]), *map(_signed, sums.tolist()), _power_words(levels[-1])]
+    _set_log_axis(ax, levels, _room(ax, said))
     _draw_level(ax, float(levels[0]), 0, locked)
     _draw_links(ax, levels, sums)
     _draw_level(ax, float(levels[-1]), len(links) + 1, locked)
     return ax
 
 
+def _powers(levels: ArrayLike) -> Floats:
+    """10 to the power of them, as near as a float can be."""
+    powers: Floats = np.power(10.0, np.clip(levels, -323.0, 308.0))
+    return powers
+
+
 def _draw_level(ax: Axes, level: float, row: int, scale: Scale) -> None:
     """A norm at an end of the route, in its colour."""
     if math.isfinite(level):
-        color = scale.style(10.0 ** np.clip(level, -323.0, 308.0)).color
+        color = scale.style(float(_powers(level))).color
         ax.plot([level] * 2, [row - _BAR / 2, row + _BAR / 2], color=color, lw=6.0)
     _write(ax, level, row, _power_words(level))
 
@@ -156,11 +176,11 @@ def _lay_rows(ax: Axes, labels: Sequence[str], title: str, name: str) -> None:
     ax.set_ylim(max(len(labels), _LEAST) - 0.4, -0.6)
     ax.set_yticks(range(len(labels)), [plain(x, WIDEST) for x in labels], parse_math=False)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(plain(name), parse_math=False)
-    ax.set_title(plain(title), parse_math=False)
+    set_name(ax, name)
+    set_title(ax, title)
 
 
-def _set_log_axis(ax: Axes, levels: Floats) -> None:
+def _set_log_axis(ax: Axes, levels: Floats, room: float) -> None:
     """An axis of exponents, which may lie far beyond what a float holds."""
     sound = levels[np.isfinite(levels)]
     lo, hi = (float(sound.min()), float(sound.max())) if sound.size else (-1.0, 0.0)
@@ -168,10 +188,17 @@ def _set_log_axis(ax: Axes, levels: Floats) -> None:
     span = last - first
     every = next(n * 10**m for m in range(9) for n in (1, 2, 5) if span / (n * 10**m) <= 6)
     exponents = range(math.ceil(first / every) * every, last + 1, every)
-    ax.set_xlim(first - 0.05 * span, last + 0.25 * span)
+    ax.set_xlim(first - 0.05 * span, last + room * span)
     ax.set_xticks(list(exponents), [f"1e{e}" if e else "1" for e in exponents])
     ax.grid(True, axis="x")
     ax.set_axisbelow(True)
+
+
+def _room(ax: Axes, words: Sequence[str]) -> float:
+    """What words at the ends of bars take of the axes, as a share of what is left to the bars."""
+    wide = points_of(ax)[0]
+    taken = min(_LETTER * max(len(plain(word, WIDEST)) for word in words) + 10.0, 0.7 * wide)
+    return taken / (wide - taken)
 
 
 def _write(ax: Axes, x: float, row: int, words: str) -> None:

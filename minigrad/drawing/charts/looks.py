@@ -9,20 +9,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor, inf, log10
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minigrad.drawing.theme import KIND_WORDS, Dash, EdgeStyle, Kind, Scale, fmt, special_style
+from minigrad.drawing.theme import KIND_WORDS, EdgeStyle, Kind, Scale, fmt, special_style
 from minigrad.errors import GraphError, ShapeError
 
 BINS = 256
 """A strip has no more bins than so many: more are narrower than what a screen can show."""
 Floats = NDArray[np.float64]
 Words = NDArray[np.str_]
+Mark = Literal["", "○", "△", "□", "◇"]
+"""What tells curves apart, at some of their points: dashes say what kind of nothing is there."""
+MARKS: tuple[Mark, ...] = get_args(Mark)
 
 _SPECIAL: tuple[Kind, ...] = ("below", "underflow", "zero", "disconnected", "nan", "inf")
+_MARKED = 8
 _SLACK = 1e-9  # as in Scale: log10 of 10**k may miss k by a rounding error
 
 
@@ -35,15 +39,16 @@ class Curve:
     """(T,)"""
     kinds: Words
     """(T,) of `Kind`"""
-    dash: Dash = "solid"
+    mark: Mark = ""
 
     @staticmethod
     def of(
-        label: str, norms: ArrayLike, kinds: Sequence[Kind] | None = None, dash: Dash = "solid"
+        label: str, norms: ArrayLike, kinds: Sequence[Kind] | None = None, mark: Mark = ""
     ) -> Curve:
         """A curve of T ≥ 1 magnitudes; a kind that nobody has measured is read off the number.
 
-        Raises ShapeError for norms that are no row, or have not as many kinds.
+        Raises ShapeError for norms that are no row, or have not as many kinds, and GraphError for
+        another kind or mark.
 
         >>> Curve.of("h", [0.0, 1e-3, float("nan")]).kinds.tolist()
         ['zero', 'normal', 'nan']
@@ -51,7 +56,9 @@ class Curve:
         row = np.asarray(norms, np.float64)
         if row.ndim != 1 or not row.size:
             raise ShapeError(f"the curve {label!r} needs (T,) norms, T ≥ 1, not {row.shape}")
-        return Curve(label, row, kinds_of(row, kinds), dash)
+        if mark not in MARKS:
+            raise GraphError(f"{mark!r:.40} is no mark; they are {' '.join(MARKS).strip()}")
+        return Curve(label, row, kinds_of(row, kinds), mark)
 
 
 Rows = Mapping[str, ArrayLike] | Sequence[Curve]
@@ -142,6 +149,16 @@ def number(curve: Curve, t: int) -> str:
     if curve.kinds[t] in ("underflow", "disconnected"):
         return str(curve.kinds[t])
     return "0" if not curve.norms[t] else f"{curve.norms[t]:.1e}"
+
+
+def marked(count: int) -> list[int]:
+    """Which of so many points of a curve have its mark: all of a few, else some, evenly spaced.
+
+    >>> marked(3), marked(100)
+    ([0, 1, 2], [6, 18, 31, 43, 56, 68, 81, 93])
+    """
+    most = min(count, _MARKED)
+    return [(2 * k + 1) * count // (2 * most) for k in range(most)]
 
 
 # --- time ----------------------------------------------------------------------------------------

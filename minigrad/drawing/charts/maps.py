@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from minigrad.drawing.charts.key import MAP_CAPTION, axes_with_key
+from minigrad.drawing.charts.key import MAP_CAPTION, Key, axes_with_key, kinds_among
 from minigrad.drawing.charts.looks import (
     BINS,
     Floats,
@@ -23,7 +23,7 @@ from minigrad.drawing.charts.looks import (
     ticks,
 )
 from minigrad.drawing.charts.rows import Row, draw_rows, halves
-from minigrad.drawing.charts.sheet import set_time
+from minigrad.drawing.charts.sheet import points_of, set_time, set_title
 from minigrad.drawing.escape import WIDEST, plain
 from minigrad.drawing.theme import KIND_WORDS, EdgeStyle, Scale, fmt
 from minigrad.errors import ShapeError
@@ -43,15 +43,16 @@ def heat_map(
     name: str = "unit",
     title: str = "",
     caption: str = MAP_CAPTION,
+    legend: bool = True,
 ) -> Axes:
     """Draw magnitudes (R, T), one row for each unit, over t = 1 … T; returns the axes.
 
     kinds: what kind each is, (R, T), where that is known. labels: of the rows, which are numbered
     unless given. name: what a row is. scale: shared by what is compared. Where there are more than
     256 rows or steps, each bin has its largest magnitude above its least. What has no place on the
-    scale is a line and no fill. ax: axes to draw on; new ones, with a legend, unless given.
-    caption: of that legend, which says what the magnitudes are. Raises ShapeError for another
-    shape.
+    scale is a line and no fill. ax: axes to draw on; new ones unless given. caption: of the
+    legend, which says what the magnitudes are; legend: as in `curves`. Raises ShapeError for
+    another shape.
 
     >>> ax = heat_map(np.ones((3, 5)), labels=["f", "i", "o"])
     >>> [label.get_text() for label in ax.get_yticklabels()]
@@ -64,8 +65,9 @@ def heat_map(
         raise ShapeError(f"{len(array)} rows need as many labels, not {len(labels)}")
     known = kinds_of(array, kinds)
     locked = scale or Scale.of(array.ravel().tolist())
-    ax = axes_with_key(_WIDE, _HIGH, locked, array, known, caption=caption) if ax is None else ax
-    ax.set_title(plain(title), parse_math=False)
+    key = Key(locked, kinds_among(array, known, locked), caption) if legend else None
+    ax = axes_with_key(ax, _WIDE, _HIGH, key)
+    set_title(ax, title)
     count, steps = array.shape
     set_time(ax, steps)
     ax.set_ylim(count + 0.5, 0.5)
@@ -114,8 +116,7 @@ def _binned(sizes: Floats, kinds: Words) -> list[tuple[Floats, Words]]:
 
 def _thin(ax: Axes, rows: int) -> float:
     """The height of a row in points, beyond which no line goes."""
-    high = ax.get_window_extent().height * 72.0 / ax.figure.dpi
-    return max(0.5, 0.8 * high / rows)
+    return max(0.5, 0.8 * points_of(ax)[1] / rows)
 
 
 def triangle(
@@ -129,13 +130,14 @@ def triangle(
     labels: tuple[str, str] = ("back to step s", "from step t"),
     title: str = "",
     caption: str = MAP_CAPTION,
+    legend: bool = True,
 ) -> Axes:
     """Draw a magnitude for each pair of steps: from step t, downwards, back to step s.
 
     sizes: (R, K), the largest where a column is a run of steps; low: the least, which stands below
     it. rows: the steps t; columns: the runs of steps s; all steps unless given, in at most 256 bins
     which keep their extremes. Nothing is drawn where s lies after t and there is exactly nothing.
-    scale, ax, caption: as in `heat_map`. Raises ShapeError for other shapes.
+    scale, ax, caption, legend: as in `heat_map`. Raises ShapeError for other shapes.
 
     >>> ax = triangle(np.tril(np.ones((4, 4))), title="‖∂Lₜ/∂C_s‖")
     >>> ax.get_title("center"), ax.get_ylabel()
@@ -145,11 +147,11 @@ def triangle(
     steps = pairs.columns[-1][1]
     rows_drawn = list(pairs.drawn(steps))
     locked = scale or Scale.of(pairs.high.ravel().tolist())
-    if ax is None:
-        drawn = np.stack([row.sizes for row in rows_drawn])
-        kinds = np.stack([row.kinds for row in rows_drawn])
-        ax = axes_with_key(_WIDE, _WIDE, locked, drawn, kinds, caption=caption)
-    ax.set_title(plain(title), parse_math=False)
+    drawn = np.stack([row.sizes for row in rows_drawn])
+    known = np.stack([row.kinds for row in rows_drawn])
+    key = Key(locked, kinds_among(drawn, known, locked), caption) if legend else None
+    ax = axes_with_key(ax, _WIDE, _WIDE, key)
+    set_title(ax, title)
     set_time(ax, steps, labels[0])
     ax.set_ylim(steps + 0.5, 0.5)
     ax.set_yticks(ticks(steps), [str(k) for k in ticks(steps)])

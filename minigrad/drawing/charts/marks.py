@@ -19,6 +19,7 @@ _DASHES: dict[str, Any] = {
     "dashed": (0, (3.5, 2.0)),  # in widths of the line, as in EdgeStyle.dasharray
     "dotted": (0, (1.0, 2.0)),
 }
+_MARKERS = {"○": "o", "△": "^", "□": "s", "◇": "D"}
 Points = NDArray[np.float64]
 
 
@@ -39,19 +40,32 @@ def add_lines(
     paths: Sequence[Points],
     looks: Sequence[EdgeStyle],
     hints: Iterable[str] = (),
-    dash: str = "solid",
     widest: float = np.inf,
 ) -> None:
-    """Lines of given looks, (points, 2) each; `dash` is that of what has a place on the scale."""
+    """Lines of given looks, (points, 2) each."""
     lines = Stretches(
         list(paths),
         colors=[look.color for look in looks],
         linewidths=[min(look.width, widest) for look in looks],
-        linestyles=[_DASHES[dash if look.kind == "normal" else look.dash] for look in looks],
+        linestyles=[_DASHES[look.dash] for look in looks],
         capstyle="butt",
     )
     lines.hints = tuple(hints)
     ax.add_collection(lines, autolim=False)
+
+
+def add_marks(ax: Axes, points: Points, looks: Sequence[EdgeStyle], mark: str) -> None:
+    """A hollow mark of the colour of a given look at each of (points, 2)."""
+    ax.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=22.0,
+        marker=_MARKERS[mark],
+        facecolors=ax.get_facecolor(),
+        edgecolors=[look.color for look in looks],
+        linewidths=1.3,
+        zorder=2.5,
+    )
 
 
 def add_boxes(

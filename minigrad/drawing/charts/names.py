@@ -70,7 +70,7 @@ def name_spots(frame: Frame, curves: Sequence[Curve]) -> list[tuple[str, Spot]]:
     """
     named: list[tuple[str, Spot]] = []
     for curve in sorted(curves, key=lambda c: frame.y(c.norms[0])):
-        words = ("╌ " if curve.dash == "dashed" else "") + " ".join(curve.label.split())
+        words = " ".join([curve.mark, *curve.label.split()]).strip()
         spots = [
             s for s in _spots(frame, curve, _LETTER * min(len(words), WIDEST)) if s.is_within(frame)
         ]
@@ -79,8 +79,9 @@ def name_spots(frame: Frame, curves: Sequence[Curve]) -> list[tuple[str, Spot]]:
         free = [s for s in spots if not s.hits(frame, curves, taken)]
         # Best is a place that is nearer to this curve than to any other.
         best = [s for s in free if not s.hits(frame, others, taken, _CLEAR + 3.0)]
+        apart = [s for s in spots if not s.hits(frame, [], taken)]
         if spots:
-            named.append((words, min(best or free or spots, key=lambda s: s.cost)))
+            named.append((words, min(best or free or apart or spots, key=lambda s: s.cost)))
     return named
 
 

@@ -5,36 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
-from minigrad.drawing.charts.key import axes_with_key
+from minigrad.drawing.charts.key import MAP_CAPTION, Key, axes_with_key, kinds_in, marks_in
 from minigrad.drawing.charts.looks import (
     BINS,
     Curve,
-    Floats,
     Rows,
-    Words,
     codes,
     curves_of,
     decades,
     edges,
     extremes,
     hint,
+    marked,
     number,
     runs,
     scale_of,
     styles,
 )
-from minigrad.drawing.charts.marks import add_lines
+from minigrad.drawing.charts.marks import add_lines, add_marks
 from minigrad.drawing.charts.names import Frame, name_spots
 from minigrad.drawing.charts.rows import Row, draw_rows, halves
-from minigrad.drawing.charts.sheet import set_time
+from minigrad.drawing.charts.sheet import points_of, set_time, set_title
 from minigrad.drawing.escape import WIDEST, plain
 from minigrad.drawing.theme import EdgeStyle, Scale
 
-_STRIP = 0.72  # of a row's height
+ROW = 32.0
+"""The height of a strip with its label, in points."""
+_STRIP, _BELOW = 0.56, 0.08  # of it: from the top of a strip down, and the air below a strip
+Point = tuple[float, float]
 _LEAST, _LARGEST = 5e-324, float(np.finfo(np.float64).max)
 _AIR = 0.012  # of the decades, above and below, so that lines at the ends keep their width
 
@@ -45,14 +46,17 @@ def curves(
     *,
     scale: Scale | None = None,
     limits: tuple[int, int] | None = None,
+    title: str = "",
+    legend: bool = True,
 ) -> Axes:
     """Draw magnitudes over t = 1 … T on an axis of decades; returns the axes.
 
-    rows: {label: (T,) magnitudes}, or curves, which know kinds and dashes too. Each stretch of one
+    rows: {label: (T,) magnitudes}, or curves, which know kinds and marks too. Each stretch of one
     class of the scale has its colour and width, and each curve its name beside it; what is 0 or
     below the axis stands on its floor. Of a long row the least and the largest of each of 256 bins
     are drawn. ax: axes to draw on, new ones unless given. scale: shared by what is compared.
-    limits: the exponents between which the axis runs. Raises ShapeError for rows that differ in
+    limits: the exponents between which the axis runs. legend: draw beneath, in the place that the
+    axes have, what colours, dashes and marks mean. Raises ShapeError for rows that differ in
     length.
 
     >>> ax = curves({"|∂L/∂h|": [1e-3, 1e-2, 1e-1]})
@@ -61,7 +65,8 @@ def curves(
     """
     drawn = curves_of(rows)
     locked = scale or scale_of(drawn)
-    ax = axes_with_key(460.0, 260.0, locked, *_all(drawn)) if ax is None else ax
+    ax = axes_with_key(ax, 460.0, 260.0, _key(drawn, locked) if legend else None)
+    set_title(ax, title)
     lo, hi = limits or decades(drawn)
     steps = len(drawn[0].norms)
     _set_decades(ax, lo, hi)
@@ -70,6 +75,10 @@ def curves(
         _draw_curve(ax, curve, locked, _power(lo), _power(hi))
     _write_names(ax, drawn, lo, hi)
     return ax
+
+
+def _key(drawn: Sequence[Curve], scale: Scale) -> Key:
+    return Key(scale, kinds_in(drawn, scale), notes=marks_in(drawn))
 
 
 def _set_decades(ax: Axes, lo: int, hi: int) -> None:
@@ -108,14 +117,16 @@ def _draw_curve(ax: Axes, curve: Curve, scale: Scale, lo: float, hi: float) -> N
         paths.append(np.column_stack([xs, ys]))
         drawn.append(at[looks[a]])
         hints.append(hint(plain(curve.label), steps[a:b].tolist(), sizes[a:b].tolist(), drawn[-1]))
-    add_lines(ax, paths, drawn, hints, curve.dash)
+    add_lines(ax, paths, drawn, hints)
+    if curve.mark:
+        some = marked(len(steps))
+        points = np.column_stack([steps[some] + 1.0, heights[some]])
+        add_marks(ax, points, [at[k] for k in looks[some]], curve.mark)
 
 
 def _write_names(ax: Axes, drawn: Sequence[Curve], lo: int, hi: int) -> None:
-    window = ax.get_window_extent()
-    points = 72.0 / ax.figure.dpi
     thin = [_thinned(curve) for curve in drawn]
-    frame = Frame(window.width * points, window.height * points, lo, hi, len(thin[0].norms))
+    frame = Frame(*points_of(ax), lo, hi, len(thin[0].norms))
     for words, spot in name_spots(frame, thin):
         ax.text(
             spot.left / frame.width,
@@ -130,66 +141,71 @@ def _write_names(ax: Axes, drawn: Sequence[Curve], lo: int, hi: int) -> None:
         )
 
 
-def _all(drawn: Sequence[Curve]) -> tuple[Floats, Words]:
-    """The magnitudes and kinds of all curves in a row."""
-    sizes, kinds = zip(*((curve.norms, curve.kinds) for curve in drawn), strict=True)
-    return np.concatenate(sizes), np.concatenate(kinds)
-
-
 def _thinned(curve: Curve) -> Curve:
     """A long curve by the extremes of its bins, which names keep clear of."""
     if len(curve.norms) <= BINS:
         return curve
     which = np.stack(extremes(curve.norms[None]), axis=-1).ravel()
-    return Curve(curve.label, curve.norms[which], curve.kinds[which], curve.dash)
+    return Curve(curve.label, curve.norms[which], curve.kinds[which], curve.mark)
 
 
 # --- heat strips ---------------------------------------------------------------------------------
 
 
 def strips(
-    rows: Rows, ax: Axes | None = None, *, scale: Scale | None = None, labels: bool = True
+    rows: Rows,
+    ax: Axes | None = None,
+    *,
+    scale: Scale | None = None,
+    title: str = "",
+    legend: bool = True,
 ) -> Axes:
     """Draw rows of colours over t = 1 … T, with the first and the last number at their ends.
 
-    rows, ax, scale: as in `curves`. Of a long row each of 256 bins keeps its largest magnitude
-    (above) and its least (below). What has no place on the scale is a line, no fill: nothing is
-    there, and the line says what kind of nothing. labels: write the rows' labels.
+    rows, ax, scale, legend: as in `curves`. Above each row stands its label. Of a long row each of
+    256 bins keeps its largest magnitude (above) and its least (below). What has no place on the
+    scale is a line, no fill: nothing is there, and the line says what kind of nothing.
 
     >>> ax = strips({"h": [1e-3, 1e-2], "C": [0.1, 0.2]})
-    >>> [label.get_text() for label in ax.get_yticklabels()]
+    >>> [text.get_text() for text in ax.texts[::3]]
     ['h', 'C']
     """
     drawn = curves_of(rows)
     locked = scale or scale_of(drawn)
-    high = 44.0 + 21.0 * len(drawn)
-    ax = axes_with_key(520.0, high, locked, *_all(drawn)) if ax is None else ax
+    key = Key(locked, kinds_in(drawn, locked), MAP_CAPTION) if legend else None
+    ax = axes_with_key(ax, 520.0, 44.0 + ROW * len(drawn), key)
+    set_title(ax, title)
     set_time(ax, len(drawn[0].norms))
     ax.set_ylim(len(drawn), 0.0)
-    middles = [k + 0.5 for k in range(len(drawn))]
-    ax.set_yticks(middles, [plain(c.label, WIDEST) for c in drawn], parse_math=False)
-    ink = mpl.rcParams["text.color"]
-    ax.tick_params(axis="y", length=0, pad=52.0, labelleft=labels, labelcolor=ink)
+    ax.set_yticks([])
     for spine in ("left", "top", "right", "bottom"):
         ax.spines[spine].set_visible(False)
-    places = [(k + 0.5 - _STRIP / 2, k + 0.5 + _STRIP / 2) for k in range(len(drawn))]
+    places = [(k + 1.0 - _STRIP, k + 1.0 - _BELOW) for k in range(len(drawn))]
     rows_drawn = [row for c, at in zip(drawn, places, strict=True) for row in _strip(c, *at)]
     draw_rows(ax, rows_drawn, edges(len(drawn[0].norms)) + 0.5, locked)
-    for k, curve in enumerate(drawn):
+    for (top, bottom), curve in zip(places, drawn, strict=True):
+        _write(ax, plain(curve.label, WIDEST), (0.0, top), (0, 2), "left", "bottom")
         for t, x, away, align in ((0, 0.0, -5, "right"), (-1, 1.0, 5, "left")):
-            ax.annotate(
-                number(curve, t),
-                (x, k + 0.5),
-                xycoords=("axes fraction", "data"),
-                xytext=(away, 0),
-                textcoords="offset points",
-                ha=align,
-                va="center",
-                fontsize=9,
-                annotation_clip=False,
-                parse_math=False,
-            )
+            _write(ax, number(curve, t), (x, (top + bottom) / 2), (away, 0), align, "center")
     return ax
+
+
+def _write(
+    ax: Axes, words: str, place: Point, away: tuple[int, int], across: str, upwards: str
+) -> None:
+    """Words at a share of the axes' width and a height of theirs, so many points away."""
+    ax.annotate(
+        words,
+        place,
+        xycoords=("axes fraction", "data"),
+        xytext=away,
+        textcoords="offset points",
+        ha=across,
+        va=upwards,
+        fontsize=9,
+        annotation_clip=False,
+        parse_math=False,
+    )
 
 
 def strip(
@@ -199,13 +215,16 @@ def strip(
     kinds: Any = None,
     label: str = "",
     scale: Scale | None = None,
+    title: str = "",
+    legend: bool = True,
 ) -> Axes:
     """Draw one row of colours over (T,) magnitudes; see `strips`.
 
     >>> [text.get_text() for text in strip([1e-3, 1e-2], label="h").texts]
-    ['1.0e-03', '1.0e-02']
+    ['h', '1.0e-03', '1.0e-02']
     """
-    return strips([Curve.of(label, norms, kinds)], ax, scale=scale)
+    row = Curve.of(label, norms, kinds)
+    return strips([row], ax, scale=scale, title=title, legend=legend)
 
 
 def _strip(curve: Curve, top: float, bottom: float) -> Iterator[Row]:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
+from textwrap import wrap
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -19,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from minigrad.drawing.charts.looks import ticks
 from minigrad.drawing.charts.marks import Pieces, Stretches
@@ -32,6 +34,11 @@ Theme = Literal["light", "dark", "auto"]
 DPI = 144.0
 TIME = "← the gradient flows back      time step t"
 _INCH = 72.0
+_KEY = "key"
+_LETTER = 0.55  # the width of a letter, in its size: the mean of our font
+_LABELS = 4.6  # the height of an axis's numbers and name, in the size of their letters
+NAMED = 240.0
+"""The name of narrower axes may take two lines."""
 
 
 def style(theme: Theme = "light") -> dict[str, Any]:
@@ -77,24 +84,93 @@ class ShownAxes(Axes):
         return Chart(figure, title=title, description=title)._repr_mimebundle_()
 
 
-def own_axes(width: float, height: float, below: float = 0.0) -> tuple[Axes, Axes | None]:
-    """Axes on a new figure of a size in points, and where `below` is some height others under them.
+def own_axes(width: float, height: float) -> Axes:
+    """Axes on a new figure of a size in points; matplotlib's constrained layout places them."""
+    figure = Figure(figsize=(width / _INCH, height / _INCH), layout="constrained")
+    return figure.add_subplot(axes_class=ShownAxes)
 
-    matplotlib's constrained layout places them.
-    """
-    figure = Figure(figsize=(width / _INCH, (height + below) / _INCH), layout="constrained")
-    if not below:
-        return figure.add_subplot(axes_class=ShownAxes), None
-    grid = figure.add_gridspec(2, 1, height_ratios=[height, below])
-    upper, lower = (figure.add_subplot(grid[k, 0], axes_class=ShownAxes) for k in (0, 1))
-    return upper, lower
+
+def points_of(ax: Axes) -> tuple[float, float]:
+    """The width and the height of axes in points, as they lie now."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    box = ax.get_window_extent()
+    return box.width * _INCH / figure.dpi, box.height * _INCH / figure.dpi
+
+
+class _Above:
+    """Where axes lie that leave some of their place, at its bottom, to a key."""
+
+    def __init__(self, ax: Axes, taken: float) -> None:
+        self.ax, self.taken = ax, taken
+        """taken: in points."""
+        at: Any = ax.get_axes_locator()
+        self.base: Any = at.base if isinstance(at, _Above) else at
+
+    def get_subplotspec(self) -> Any:
+        """Where the axes are in a grid, for `Figure.tight_layout`, which asks their locator."""
+        return self.ax.get_subplotspec()
+
+    def whole(self, renderer: Any) -> Any:
+        """The place of both."""
+        return self.base(self.ax, renderer) if self.base else self.ax.get_position(original=True)
+
+    def __call__(self, _: Any, renderer: Any) -> Any:
+        box, (_, high) = self.whole(renderer), _size_around(self.ax)
+        taken = min(self.taken / high, 0.75 * box.height)  # something stays of axes however low
+        return Bbox.from_extents(box.x0, box.y0 + taken, box.x1, box.y1)
+
+
+def _size_around(ax: Any) -> tuple[float, float]:
+    """The width and the height of the figure that axes are on, in points."""
+    figure = ax.get_figure(root=False)
+    return figure.bbox.width * _INCH / figure.dpi, figure.bbox.height * _INCH / figure.dpi
+
+
+def share_place(ax: Axes, height: float, width: float) -> Axes:
+    """Axes of a size in points for a key of others, beneath their labels, in the place that those
+    had alone: whatever lays a figure out need not know of it. A key that they had goes."""
+    for former in [child for child in ax.child_axes if child.get_label() == _KEY]:
+        former.remove()
+    size = float(ax.xaxis.label.get_fontsize())
+    labels = (_LABELS if points_of(ax)[0] > NAMED else _LABELS + 1.4) * size
+    above = _Above(ax, height + labels)
+    ax.set_axes_locator(above)
+    key = ax.inset_axes((0.0, 0.0, 1.0, 1.0), label=_KEY)
+
+    def beneath(_: Any, renderer: Any) -> Any:
+        box, (wide, high) = above.whole(renderer), _size_around(ax)
+        return Bbox.from_bounds(box.x0, box.y0, width / wide, height / high)
+
+    key.set_axes_locator(beneath)
+    ax.apply_aspect(above(ax, None))
+    return key
+
+
+def fitted(ax: Axes, words: str, size: float) -> str:
+    """Words in lines that are no wider than axes, in letters of a size in points."""
+    room = max(int(points_of(ax)[0] / (_LETTER * size)), 8)
+    return "\n".join(wrap(plain(words), room, replace_whitespace=False))
+
+
+def set_title(ax: Axes, words: str) -> None:
+    """A title in lines that are no wider than the axes; none leaves that which they have."""
+    if words:
+        bold = 1.1 if mpl.rcParams["axes.titleweight"] == "bold" else 1.0
+        size = bold * float(ax.title.get_fontsize())
+        ax.set_title(fitted(ax, words, size), parse_math=False)
 
 
 def set_time(ax: Axes, steps: int, label: str = TIME) -> None:
     """An axis of steps t = 1 … T, each of them as wide as its part of a strip."""
     ax.set_xlim(0.5, steps + 0.5)
     ax.set_xticks(ticks(steps), [str(t) for t in ticks(steps)])
-    ax.set_xlabel(label, parse_math=False)
+    set_name(ax, label)
+
+
+def set_name(ax: Axes, words: str) -> None:
+    """What the horizontal axis counts, in lines that are no wider than it."""
+    ax.set_xlabel(fitted(ax, words, float(ax.xaxis.label.get_fontsize())), parse_math=False)
 
 
 class Sheet:
@@ -122,7 +198,7 @@ class Chart(Drawn):
     `svg` (text with real letters, ids of its own, and numbers where one points), `png` and `pdf`
     are made once, when first read. `figure` may be changed before.
 
-    >>> chart = Chart(own_axes(200, 100)[0].figure, title="t", description="d")
+    >>> chart = Chart(own_axes(200, 100).figure, title="t", description="d")
     >>> chart.png[:4], chart.pdf[:5], chart.svg[:4]
     (b'\\x89PNG', b'%PDF-', '<svg')
     """
