@@ -127,7 +127,7 @@ def test_without_a_symbol_all_gates_are_drawn(plain_flow) -> None:
     ],
 )
 def test_a_legend_says_what_its_colours_are(plain_flow, draw, words: str) -> None:
-    _, key = draw(plain_flow).figure.axes
+    (key,) = draw(plain_flow).child_axes
     assert key.texts[0].get_text() == words
 
 
