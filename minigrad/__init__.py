@@ -17,6 +17,7 @@ Derivatives
     jacobian        of a tensor
     hessian, hvp    second derivatives, and their product with a vector
     adjoints        every node's adjoint, and every edge's own term: an Adjoints
+    derive          how a derivative is found, in steps with the names of rules: a Derivation
     check_grad      a gradient beside differences of values
     custom_vjp      a function with a derivative that you state
     stop_gradient   a value through which no derivative goes
@@ -100,6 +101,7 @@ Classes and errors
     Function        what `function` gives
     Adjoints        what `adjoints` gives
     Chain           what `flow` gives
+    Derivation      what `derive` gives
     MinigradError   the base of all errors that are raised on purpose: DTypeError, GradientError,
                     GraphError, GraphFileError, NonFiniteError, OpenGraphError, OutOfRangeError,
                     ShapeError
@@ -392,6 +394,7 @@ from minigrad.types import TensorType
 
 if TYPE_CHECKING:
     from minigrad.chains import Chain, flow
+    from minigrad.derivations.api import Derivation, derive
     from minigrad.drawing import draw
 
 _end_of_ours()
@@ -408,6 +411,7 @@ __all__ = [
     "Backend",
     "Chain",
     "DTypeError",
+    "Derivation",
     "Expr",
     "Function",
     "GradientError",
@@ -481,6 +485,7 @@ __all__ = [
     "custom_vjp",
     "deg2rad",
     "delete",
+    "derive",
     "det",
     "diag",
     "diagonal",
@@ -714,5 +719,9 @@ def __getattr__(name: str) -> Any:
         from minigrad import chains
 
         return getattr(chains, name)
+    if name in ("derive", "Derivation"):
+        from minigrad.derivations import api
+
+        return getattr(api, name)
     hint = "" if name.startswith("_") else did_you_mean(name, __all__)
     raise AttributeError(f"module 'minigrad' has no attribute {name!r}{hint}")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ _IN_A_LINE, _IN_A_CELL = 12, 30  # the same, of what a prompt and a notebook sho
 _COUNTED = 10_000  # ops, of which a graph of more is only said to have more
 _ATOM = 100  # binding strength of a name or a call
 _ARITHMETIC = 4  # of + and -, the weakest of their kind
+_NO_NAMES: Mapping[Expr, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,21 @@ def to_latex(y: Expr, limit: int = LIMIT) -> str:
     return _render(y, limit, _LATEX)[0]
 
 
+def formula(
+    y: Expr, *, latex: bool = False, limit: int = LIMIT, names: Mapping[Expr, str] = _NO_NAMES
+) -> tuple[str, int]:
+    """Text or LaTeX of an expression, and how strongly its outermost op binds.
+
+    names: what is written as it is in the place of a node, and of all that it reads.
+
+    >>> import minigrad as mg
+    >>> x = mg.var("x")
+    >>> formula((x + 1.0) * x, names={x + 1.0: "u"})
+    ('u * x', 5)
+    """
+    return _render(y, limit, _LATEX if latex else _PLAIN, names)[:2]
+
+
 def op_text(node: Expr, operands: Sequence[str]) -> str:
     """One op as `to_str` writes it, with the given texts for its operands.
 
@@ -75,8 +92,10 @@ def op_text(node: Expr, operands: Sequence[str]) -> str:
     return _plain_op(node, [(text, _ATOM) for text in operands])[0]
 
 
-def _render(root: Expr, limit: int, style: _Style) -> tuple[str, bool]:
-    """The text, and whether it leaves anything out."""
+def _render(
+    root: Expr, limit: int, style: _Style, names: Mapping[Expr, str] = _NO_NAMES
+) -> tuple[str, int, bool]:
+    """The text, how strongly it binds, and whether it leaves anything out."""
     if not isinstance(root, Expr):
         raise DTypeError(f"{root!r:.60} has no notation: it is no minigrad expression")
     root = _seen(root)
@@ -87,25 +106,29 @@ def _render(root: Expr, limit: int, style: _Style) -> tuple[str, bool]:
     budget = limit
     while queue:
         k = queue.popleft()
-        if not nodes[k].args or (nodes[k].label and k) or uniform_value(nodes[k]) is not None:
+        node = nodes[k]
+        is_named = node in names or (node.label and k)
+        if not node.args or is_named or uniform_value(node) is not None:
             continue
         if not budget:
             children[k] = []
             continue
         budget -= 1
         first = len(nodes)
-        nodes.extend(_seen(a, nodes[k]) for a in nodes[k].args)
+        nodes.extend(_seen(a, node) for a in node.args)
         children[k] = list(range(first, len(nodes)))
         queue.extend(children[k])
     text: dict[int, tuple[str, int]] = {}
     for k in reversed(range(len(nodes))):
-        if k not in children:
+        if nodes[k] in names:
+            text[k] = names[nodes[k]], _ATOM
+        elif k not in children:
             text[k] = _leaf(nodes[k], style)
         elif not children[k]:
             text[k] = style.ellipsis, _ATOM
         else:
             text[k] = style.op(nodes[k], [text[c] for c in children[k]])
-    return text[0][0], any(not below for below in children.values())
+    return *text[0], any(not below for below in children.values())
 
 
 def _seen(node: Expr, user: Expr | None = None) -> Expr:
@@ -242,18 +265,21 @@ _SPECIAL = {c: f"\\{c}" for c in "#$%&_{} "} | {
 def _latex_name(name: str) -> str:
     """A name as LaTeX: one letter in italics with its subscript, words upright, all escaped."""
     base, _, sub = plain(name[:1000], WIDEST).partition("_")
-    escaped = [_escaped(part) for part in (base, sub)]
     if len(base) == 2 and base[1] in _ACCENTS:
-        head = f"{_ACCENTS[base[1]]}{{{_escaped(base[0])}}}"
+        head = f"{_ACCENTS[base[1]]}{{{escaped(base[0])}}}"
     else:
-        head = escaped[0] if len(base) == 1 else rf"\mathrm{{{escaped[0]}}}"
+        head = _letter(base)
     if not sub:
         return head
-    tail = escaped[1] if len(sub) == 1 else rf"\mathrm{{{escaped[1]}}}"
-    return f"{head}_{{{tail}}}"
+    return f"{head}_{{{_letter(sub)}}}"
 
 
-def _escaped(text: str) -> str:
+def _letter(text: str) -> str:
+    return escaped(text) if len(text) == 1 else rf"\mathrm{{{escaped(text)}}}"
+
+
+def escaped(text: str) -> str:
+    """Text as LaTeX, with what means something there written so that it stands for itself."""
     return "".join(_SPECIAL.get(c, c) for c in text)
 
 
@@ -266,7 +292,7 @@ def _latex_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
         return op.latex.format(_wrapped(parts[0], 9, brackets), parts[1][0]), op.infix
     if op.infix:
         return op.latex.format(*_operands(node, parts, brackets)) if op.latex else (
-            f" {_escaped(op.symbol)} ".join(_operands(node, parts, brackets))
+            f" {escaped(op.symbol)} ".join(_operands(node, parts, brackets))
         ), op.infix
     if op.latex:
         # Where the notation itself delimits the operand it needs no brackets.
@@ -281,8 +307,8 @@ def _latex_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
     listed = [text for text, _ in parts]
     if op is CONCAT and node.attrs[0] == node.ndim - 1:  # rows side by side, as on paper
         return rf"\left[{', '.join(listed)}\right]", _ATOM
-    listed += [rf"\mathrm{{{_escaped(f'{n}={x}')}}}" for n, x in _attributes(node)]
-    return rf"\operatorname{{{_escaped(op.name)}}}\left({', '.join(listed)}\right)", _ATOM
+    listed += [rf"\mathrm{{{escaped(f'{n}={x}')}}}" for n, x in _attributes(node)]
+    return rf"\operatorname{{{escaped(op.name)}}}\left({', '.join(listed)}\right)", _ATOM
 
 
 _PLAIN = _Style("...", lambda name: name, _number, _plain_op)
@@ -302,7 +328,7 @@ def summary(y: Expr) -> str:
     """
     name = "" if y.name is None else repr(plain(y.name[:1000], WIDEST))
     if y.args:
-        shown, is_cut = _render(y, _IN_A_LINE, _PLAIN)
+        shown, _, is_cut = _render(y, _IN_A_LINE, _PLAIN)
         what = f"{name} = " * bool(name) + plain(shown[:1000], 80)
         more = f", {_count(y)}" * is_cut
     else:
@@ -346,12 +372,12 @@ def _count(y: Expr) -> str:
 
 
 def _latex_cell(y: Expr) -> str:
-    shown, is_cut = _render(y, _IN_A_CELL, _LATEX)
+    shown, _, is_cut = _render(y, _IN_A_CELL, _LATEX)
     if y.name is not None and y.args:
         shown = f"{_latex_name(y.name)} = {shown}"
     if not y.args and (held := _held(y)) is not None and held.ndim < 3:
         shown = f"{shown} = " * (y.name is not None) + _latex_array(held)
-    notes = [rf"\mathtt{{{_escaped(repr(y.type))}}}"] + [rf"\text{{{_count(y)}}}"] * is_cut
+    notes = [rf"\mathtt{{{escaped(repr(y.type))}}}"] + [rf"\text{{{_count(y)}}}"] * is_cut
     return r"$\displaystyle " + r" \quad ".join([shown, *notes]) + "$"
 
 

@@ -112,10 +112,18 @@ class Op:
     """Takes a node with several results; no other op does."""
     inside: Callable[[Expr], Inside] | None = None
     """node -> the graph that it runs step by step; None for an op that has none."""
+    rule: str = ""
+    """What a textbook calls the rule of its derivative: "product rule". Empty: the chain rule."""
+    paper: Callable[..., Expr] | None = None
+    """(*args) -> what a textbook writes in its place: 1 - tanh(x) ^ 2 for the slope of tanh."""
+    jacobian: Callable[[Expr, int], Expr | None] | None = None
+    """(out, i) -> ∂out/∂arg i as a matrix, out.size by arg.size, where notation has one for it."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise TypeError(f"an op needs a name, not {self.name!r}")
+        if not isinstance(self.rule, str):
+            raise TypeError(f"op {self.name}: `rule` must be a text, not {self.rule!r:.40}")
         for field in ("infer", "numpy"):
             if not callable(getattr(self, field)):
                 raise TypeError(f"op {self.name}: `{field}` must be a function")

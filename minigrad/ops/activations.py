@@ -60,6 +60,7 @@ sigmoid_slope: UnaryFunction = unary(
     lambda y, x: -tanh(0.5 * x) * y,  # σ(-x) - σ(x), which cancels near 0
     symbol="σ′",
     latex=r"\sigma'\left({0}\right)",
+    paper=lambda x: sigmoid(x) * (1.0 - sigmoid(x)),
 )
 logaddexp = binary(
     "logaddexp",

@@ -16,7 +16,15 @@ from minigrad.ops.pointwise import BinaryFunction, UnaryFunction, binary, unary
 from minigrad.types import Array
 
 negative = unary(
-    "negative", "-x, elementwise.", np.negative, -1, takes="n", symbol="-", infix=7, latex="-{0}"
+    "negative",
+    "-x, elementwise.",
+    np.negative,
+    -1,
+    takes="n",
+    symbol="-",
+    infix=7,
+    latex="-{0}",
+    rule="constant factor rule",
 )
 add = binary(
     "add",
@@ -27,6 +35,7 @@ add = binary(
     infix=4,
     latex="{0} + {1}",
     commutative=True,
+    rule="sum rule",
 )
 subtract = binary(
     "subtract",
@@ -37,6 +46,7 @@ subtract = binary(
     symbol="-",
     infix=4,
     latex="{0} - {1}",
+    rule="difference rule",
 )
 multiply = binary(
     "multiply",
@@ -48,6 +58,7 @@ multiply = binary(
     latex=r"{0} \cdot {1}",
     commutative=True,
     plain="*",
+    rule="product rule",
 )
 divide = binary(
     "divide",
@@ -59,6 +70,7 @@ divide = binary(
     infix=5,
     latex=r"\frac{{{0}}}{{{1}}}",
     plain="/",
+    rule="quotient rule",
 )
 
 
@@ -87,6 +99,7 @@ pow = binary(
     symbol="^",
     infix=8,
     latex="{{{0}}}^{{{1}}}",
+    rule="power rule",
 )
 
 
@@ -129,7 +142,13 @@ fmod = binary(
     takes="n",
 )
 square = unary(
-    "square", "x², elementwise.", np.square, lambda y, x: 2.0 * x, takes="n", latex="{{{0}}}^2"
+    "square",
+    "x², elementwise.",
+    np.square,
+    lambda y, x: 2.0 * x,
+    takes="n",
+    latex="{{{0}}}^2",
+    rule="power rule",
 )
 sqrt = unary(
     "sqrt",

@@ -246,6 +246,7 @@ SUM = register(
         jointly=True,
         attrs=(AXES,),
         symbol="Σ",
+        rule="sum rule",
         out=True,
         stacks=True,
     )

@@ -64,6 +64,14 @@ def _matmul_batch(node: Expr, args: Sequence[Expr], many: Sequence[bool], n: int
     return permute_dims(reshape(product, (n, *node.shape[::-1])), (0, 2, 1))
 
 
+def _matmul_jacobian(out: Expr, i: int) -> Expr | None:
+    """B.T of a row a @ B, and A of a column A @ b."""
+    a, b = out.args
+    if out.ndim == 2 and (a, b)[i].shape[i] == 1:
+        return a if i else matrix_transpose(b)
+    return None
+
+
 MATMUL = register(
     Op(
         "matmul",
@@ -74,6 +82,8 @@ MATMUL = register(
         symbol="@",
         infix=5,
         latex="{0} \\, {1}",
+        rule="product rule for matrices",
+        jacobian=_matmul_jacobian,
         out=True,
     )
 )

@@ -65,9 +65,11 @@ def declare(
     latex: str,
     commutative: bool = False,
     plain: str = "",
+    rule: str = "",
+    paper: Callable[..., Expr] | None = None,
 ) -> Op:
     kinds, what = _TAKES[takes]
-    rule = bool_type if test else same_type
+    type_of = bool_type if test else same_type
 
     @lru_cache(maxsize=256)  # finding out again takes ten times as long
     def infer(*types: TensorType) -> TensorType:
@@ -77,7 +79,7 @@ def declare(
         for t in types:
             if t.dtype.kind not in kinds:
                 raise DTypeError(f"{name} takes {what}, not {t.dtype}")
-        return rule(*types)
+        return type_of(*types)
 
     return register(
         Op(
@@ -93,6 +95,8 @@ def declare(
             infix=infix,
             latex=latex,
             out=True,
+            rule=rule,
+            paper=paper,
         )
     )
 
@@ -119,11 +123,15 @@ def unary(
     symbol: str = "",
     infix: int = 0,
     latex: str = "",
+    rule: str = "",
+    paper: Callable[..., Expr] | None = None,
 ) -> UnaryFunction:
     # steps: flat wherever it is smooth, so its derivative is declared, not forgotten.
     # rounds: it also gives integers, and gives integers as they are.
     partials = None if test or steps or rounds else (partial,)
-    op = declare(1, name, numpy, partials, takes, test, symbol, infix, latex)
+    op = declare(
+        1, name, numpy, partials, takes, test, symbol, infix, latex, rule=rule, paper=paper
+    )
 
     def function(x: Any, /) -> Expr:
         if type(x) is Expr and x.type.is_float:
@@ -149,8 +157,12 @@ def binary(
     latex: str = "",
     commutative: bool = False,
     plain: str = "",
+    rule: str = "",
+    paper: Callable[..., Expr] | None = None,
 ) -> BinaryFunction:
-    op = declare(2, name, numpy, partials, takes, test, symbol, infix, latex, commutative, plain)
+    op = declare(
+        2, name, numpy, partials, takes, test, symbol, infix, latex, commutative, plain, rule, paper
+    )
 
     def function(a: Any, b: Any, /) -> Expr:
         # Floats of one type, or a float and a number: most nodes there are, and every op takes

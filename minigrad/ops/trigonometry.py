@@ -32,6 +32,7 @@ _ONE_MINUS_SQUARE = declare(
     "1-x²",
     0,
     "1 - {{{0}}}^2",
+    paper=lambda x: 1.0 - x**2.0,
 )
 
 
@@ -72,6 +73,7 @@ tanh_slope: UnaryFunction = unary(
     lambda y, x: -2.0 * tanh(x) * y,
     symbol="tanh′",
     latex=r"\operatorname{{sech}}^2\left({0}\right)",
+    paper=lambda x: 1.0 - tanh(x) ** 2.0,
 )
 asinh = unary("asinh", "Inverse sinh.", np.arcsinh, lambda y, x: 1.0 / hypot(x, 1.0))
 acosh = unary(
@@ -120,4 +122,5 @@ hypot_slope: BinaryFunction = binary(
     ),
     takes="f",
     symbol="hypot′",
+    paper=lambda a, b: a / hypot(a, b),
 )

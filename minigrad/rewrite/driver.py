@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import CONST, PLACEHOLDER, placeholder
@@ -47,6 +47,14 @@ class Rule:
 
     def __repr__(self) -> str:
         return f"<rule {self.name!r}{', exact' * self.exact}>"
+
+
+class Fired(NamedTuple):
+    """One rewrite of a run: a node on its rewritten arguments, and what the rule made of it."""
+
+    before: Expr
+    after: Expr
+    rule: Rule
 
 
 class RewriteLoopError(GraphError):
@@ -210,9 +218,13 @@ class Rewriter:
 
     def __call__(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The outputs with every rule applied until none fits. Raises RewriteLoopError."""
+        return self.traced(outputs)[0]
+
+    def traced(self, outputs: Sequence[Expr]) -> tuple[list[Expr], Sequence[Fired]]:
+        """The same, and the rewrites in the order in which they were made."""
         order = toposort(outputs)
         if not self.may_fit(order):
-            return list(outputs)  # a quarter of the time of the loop below, and often enough
+            return list(outputs), ()  # a quarter of the time of the loop below, and often enough
         state = _Progress(len(order))
         done = state.done
         with origins() as mark, gc_paused():
@@ -220,7 +232,7 @@ class Rewriter:
                 self._visit(node, state, mark)
                 if node not in done:
                     self._settle(node, state, mark)
-        return [done[e] for e in outputs]
+        return [done[e] for e in outputs], state.fired
 
     def _visit(self, node: Expr, state: _Progress, mark: Callable[[Expr], None]) -> None:
         """One look at a node whose arguments are done: it is done too, or it becomes another."""
@@ -234,7 +246,7 @@ class Rewriter:
         if step is None:
             done[new] = done[node] = new
         else:
-            state.note(node, *step)
+            state.note(node, Fired(new, *step))
 
     def _settle(self, root: Expr, state: _Progress, mark: Callable[[Expr], None]) -> None:
         """Finish a node that became another, and all that its rewriting made."""
@@ -268,16 +280,16 @@ class _Progress:
         self.limit = 1000 + 20 * size
         self.done: dict[Expr, Expr] = {}
         self.becomes: dict[Expr, Expr] = {}  # rewritten once, the result not finished yet
-        self.fired: list[str] = []
+        self.fired: list[Fired] = []
 
-    def note(self, node: Expr, new: Expr, fired: Rule) -> None:
+    def note(self, node: Expr, fired: Fired) -> None:
         """Remember a rewrite; raise RewriteLoopError when there are too many."""
-        self.becomes[node] = new
-        self.fired.append(fired.name)
+        self.becomes[node] = fired.after
+        self.fired.append(fired)
         if len(self.fired) > self.limit:
             raise self.endless()
 
     def endless(self) -> RewriteLoopError:
         """The error for rules that go round, or grow."""
-        last = ", ".join(repr(name) for name in self.fired[-4:])
+        last = ", ".join(repr(fired.rule.name) for fired in self.fired[-4:])
         return RewriteLoopError(f"rewriting does not end; the last rules to fire were {last}")

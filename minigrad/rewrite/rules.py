@@ -13,7 +13,7 @@ from minigrad.errors import GraphError
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import roots_of
 from minigrad.names import public
-from minigrad.rewrite.driver import Rewriter, Rule
+from minigrad.rewrite.driver import Fired, Rewriter, Rule
 from minigrad.rewrite.exact import EXACT
 from minigrad.rewrite.real import REAL
 from minigrad.rewrite.stable import STABILITY
@@ -49,6 +49,18 @@ def simplify(y: Any, rules: Iterable[Rule] | None = None) -> Any:
     driver = _all if rules is None else Rewriter(as_items(rules, "rules"))
     results = driver(roots_of(y))
     return results[0] if isinstance(y, Expr) else results
+
+
+def simplified(y: Expr) -> tuple[Expr, Sequence[Fired]]:
+    """`simplify(y)`, and the rewrites that made it."""
+    (result,), fired = _all.traced([y])
+    return result, fired
+
+
+def stabilised(y: Expr) -> tuple[Expr, Sequence[Fired]]:
+    """`stabilise` of one expression, and the rewrites that made it."""
+    (result,), fired = _stable.traced([y])
+    return result, fired
 
 
 def simplify_safely(outputs: Sequence[Expr]) -> list[Expr]:

@@ -1,0 +1,269 @@
+"""`mg.derive`: rules by name, steps that are true, and what the last of them is."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from op_cases import CASES, Case
+
+import minigrad as mg
+from minigrad.derivations.rules import rule_of
+
+W, X, B = mg.var("w"), mg.var("x"), mg.var("b")
+
+
+def is_plain(case: Case) -> bool:
+    """Whether a derivation goes through the op: it has a derivative, which is that of its value,
+    and each node has one result."""
+    nodes = mg.toposort(case.build(*case.variables(case.arrays())))
+    return (
+        case.smooth
+        and case.op != "scale_gradient"
+        and all(isinstance(n.type, mg.TensorType) for n in nodes)
+    )
+
+
+PLAIN = [c for c in CASES if is_plain(c)]
+
+
+def rules(d):
+    return [step.rule for step in d.steps]
+
+
+# --- what a newcomer sees -------------------------------------------------------------------------
+
+
+def test_a_newcomers_example():
+    d = mg.derive(mg.tanh(W * X + B) ** 2, W)
+    assert isinstance(d, mg.Derivation)
+    assert str(d) == (
+        "y = tanh(w * x + b) ^ 2\n"
+        "\n"
+        "∂y/∂w\n"
+        "    power rule\n"
+        "  = 2 * tanh(w * x + b) * ∂[tanh(w * x + b)]/∂w\n"
+        "    chain rule: tanh′(u) = 1 - tanh(u) ^ 2\n"
+        "  = 2 * tanh(w * x + b) * (1 - tanh(w * x + b) ^ 2) * ∂[w * x + b]/∂w\n"
+        "    sum rule; b does not depend on w\n"
+        "  = 2 * tanh(w * x + b) * (1 - tanh(w * x + b) ^ 2) * ∂[w * x]/∂w\n"
+        "    product rule; x does not depend on w\n"
+        "  = 2 * tanh(w * x + b) * (1 - tanh(w * x + b) ^ 2) * x\n"
+        "    as minigrad computes it\n"
+        "  = 2 * tanh(w * x + b) * tanh_slope(w * x + b) * x"
+    )
+    assert d.result is mg.simplify(mg.grad(d.y, W))
+    assert d.check() < 1e-9
+
+
+def test_paths_that_meet_are_added_up_and_rewrites_have_their_names():
+    d = mg.derive(X * X, X)
+    assert rules(d) == ["product rule", "sum of paths", "rewrite: a + a"]
+    assert [repr(step.after) for step in d.steps] == ["x + x", "x + x", "2 * x"]
+    assert d.result is mg.simplify(2.0 * X)
+
+
+def test_what_is_stabilised_before_is_a_step():
+    d = mg.derive(mg.log(mg.sigmoid(X)), X)
+    assert d.steps[0].rule == "rewrite: log(sigmoid(a))"
+    assert repr(d.steps[0].after) == "∂[-softplus(-x)]/∂x"
+    assert repr(d.steps[-1].after) == "sigmoid(-x)"
+    assert d.check() < 1e-9
+
+
+def test_a_step_says_where_it_is_applied():
+    inner = mg.sin(X)
+    d = mg.derive(mg.exp(inner), X)
+    assert [step.at for step in d.steps] == [d.y, inner]
+    assert repr(d.steps[0].before) == "∂[exp(sin(x))]/∂x"
+    assert repr(d.steps[1]) == "<step 2, chain rule: sin′(u) = cos(u): exp(sin(x)) * cos(x)>"
+    assert d.steps[-1].number == 2 and len(d.steps[:1]) == 1 and repr(d.steps) == "<2 steps>"
+
+
+def test_names_stand_for_what_they_name():
+    v = mg.var("v")
+    u = (v * X + B).named("u")
+    d = mg.derive(mg.tanh(u), v)
+    assert repr(d.steps[0].after) == "(1 - tanh(u) ^ 2) * ∂u/∂v"
+
+
+def test_a_node_within_may_be_what_the_derivative_is_by():
+    u = mg.var("slope") * X  # of its own: a name stays with a node
+    d = mg.derive(mg.sin(u) * u, u.named("u"))
+    assert repr(d.steps[-1].after) == "sin(u) + u * cos(u)"
+    at = {"slope": 0.3, X: 0.5}
+    u_ = 0.15
+    assert d.result.eval(at) == pytest.approx(np.cos(u_) * u_ + np.sin(u_), rel=1e-14)
+    assert d.check() < 1e-9
+
+
+def test_of_what_does_not_depend_it_is_zero():
+    d = mg.derive(mg.sin(W), X)
+    assert rules(d) == ["a constant has derivative 0"]
+    assert repr(d.steps[-1].after) == "0"
+    assert d.result.eval() == 0.0 and d.check() == 0.0
+
+
+def test_by_itself_it_is_one():
+    d = mg.derive(X, X)
+    assert rules(d) == ["a variable by itself has derivative 1"]
+    assert str(d).endswith("∂y/∂x\n    a variable by itself has derivative 1\n  = 1")
+    assert d.result.eval() == 1.0 and d.check() < 1e-9
+
+
+# --- properties -----------------------------------------------------------------------------------
+
+UNARY = [mg.sin, mg.tanh, mg.sigmoid, mg.exp, mg.softplus, mg.square, mg.negative]
+BINARY = [mg.add, mg.subtract, mg.multiply, lambda a, b: a / (b * b + 1.0), mg.hypot]
+
+
+@st.composite
+def scalar_graphs(draw):
+    pool = [X, W, B]
+    for _ in range(draw(st.integers(1, 8))):
+        one = pool[draw(st.integers(0, len(pool) - 1))]
+        if draw(st.booleans()):
+            made = draw(st.sampled_from(UNARY))(mg.sin(one))
+        else:
+            made = draw(st.sampled_from(BINARY))(one, pool[draw(st.integers(0, len(pool) - 1))])
+        pool.append(made)
+    return pool[-1]
+
+
+@settings(max_examples=12)
+@given(scalar_graphs())
+def test_each_step_keeps_the_value_and_the_last_is_the_gradient(y):
+    d = mg.derive(y, X)
+    at = {X: 0.3, W: 0.6, B: 0.7}
+    lines = [step.before.value for step in d.steps] + [step.after.value for step in d.steps]
+    gradient = mg.grad(y, X)
+    values = mg.eval([gradient, *lines], {v: at[v] for v in mg.free_variables([y, *lines])})
+    np.testing.assert_allclose(values[1:], values[0], rtol=1e-9, atol=1e-12)
+    assert d.result is mg.simplify(gradient)
+    if X in set(mg.toposort(y)):
+        h = 1e-6
+        free = mg.free_variables(y)
+        up, down = (float(y.eval({v: at[v] + s * (v is X) for v in free})) for s in (h, -h))
+        assert values[0] == pytest.approx((up - down) / (2 * h), rel=1e-6, abs=1e-7)
+    assert d.check() < 1e-6
+
+
+@settings(max_examples=8)
+@given(scalar_graphs())
+def test_the_last_line_is_the_result(y):
+    d = mg.derive(y, X)
+    if d.steps and d.steps[-1].after.terms:
+        assert repr(d.steps[-1].after) == str(d.result)
+        assert d.steps[-1].after.value is d.result
+
+
+# --- every op -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", PLAIN, ids=lambda c: c.id)
+def test_every_op_has_a_rule_that_is_true(case: Case):
+    arrays = case.arrays()
+    variables = case.variables(arrays)
+    y = case.build(*variables)
+    by = next(v for v in variables if v.dtype.kind == "f")
+    d = mg.derive(y, by)
+    assert all(step.rule for step in d.steps)
+    assert d.check(dict(zip(variables, arrays, strict=True))) < 1e-6
+
+
+def test_a_scaled_gradient_is_none_of_the_value_and_the_check_says_so():
+    d = mg.derive(mg.sin(mg.scale_gradient(X, 0.5)), X)
+    with pytest.raises(mg.GradientError, match="chain rule: scale_gradient"):
+        d.check()
+
+
+def test_a_path_that_ends_does_not_hide_the_others():
+    d = mg.derive(X * W + X // 2.0, X)
+    assert d.result.eval({W: 3.0}) == 3.0
+    assert repr(d.steps[-1].after) == "w"
+
+
+def test_rules_are_read_from_the_ops_records():
+    own = mg.Op(
+        "own_bend",
+        lambda x: x,
+        lambda x: x * x,
+        partials=(lambda y, x: 2.0 * x,),
+        pointwise=True,
+    )
+    y = own(X)
+    assert rule_of(y).text() == "chain rule: own_bend′(u) = 2 * u"
+    called = dataclasses.replace(own, name="own_bend_2", rule="rule of bends")
+    assert rules(mg.derive(called(X), X)) == ["rule of bends"]
+    with pytest.raises(TypeError, match="`rule` must be a text"):
+        dataclasses.replace(own, rule=7)
+
+
+# --- large, and wrong -----------------------------------------------------------------------------
+
+
+def test_a_long_graph_is_told_at_its_ends():
+    y = X
+    for _ in range(300):
+        y = mg.sin(y) * 0.9 + W
+    d = mg.derive(y, X)
+    text = str(d)
+    assert len(d.steps) > 900 and len(text) < 20_000
+    assert f"… {len(d.steps) - 16:,} more steps" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert d.steps[600].number == 601 and d.steps[5].number == 6
+
+
+def test_many_terms_are_told_by_a_count():
+    y = X * 0.0
+    for k in range(40):
+        y = y + mg.sin(X * float(k + 1))
+    texts = [repr(step.after) for step in mg.derive(y, X).steps]
+    assert any(text.endswith("more terms)") for text in texts)
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(mg.DTypeError, match="no minigrad expression"):
+        mg.derive(3.0, X)
+    with pytest.raises(mg.DTypeError, match="not of a float dtype"):
+        mg.derive(mg.var("n", (), "int64"), X)
+    xs = mg.var("xs", (3,))
+    last, _ = mg.scan(lambda c, x: (c * x, None), mg.const(1.0), xs)
+    with pytest.raises(mg.GraphError, match=r"is a loop; write it out.*minigrad\.unroll"):
+        mg.derive(last, xs)
+    assert mg.derive(mg.unroll(last), xs).check() < 1e-9
+    matrix = mg.var("M", (2, 2))
+    with pytest.raises(mg.GraphError, match="has several results"):
+        mg.derive(mg.sum(mg.linalg.svd(matrix)[1]), matrix)
+    y32 = mg.var("f", (), "float32")
+    with pytest.raises(mg.DTypeError, match="float64"):
+        mg.derive(mg.sin(y32), y32).check()
+
+
+def test_a_check_names_the_step_that_is_wrong():
+    bent = mg.Op(
+        "bent",
+        lambda x: x,
+        lambda x: x * x,
+        partials=(lambda y, x: 3.0 * x,),  # 2 x it should be
+        pointwise=True,
+        rule="rule of bends",
+    )
+    d = mg.derive(mg.sin(bent(X)), X)
+    with pytest.raises(mg.GradientError, match="step 2, rule of bends: what it makes differs"):
+        d.check()
+
+
+def test_the_page_on_derivations_is_true(capsys):
+    page = (Path(__file__).parents[1] / "docs" / "derivations.md").read_text("utf-8")
+    code, printed, more = re.findall(r"^```(?:python)?\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    names: dict[str, object] = {}
+    exec(compile(code, "docs/derivations.md", "exec"), names)
+    assert capsys.readouterr().out == printed
+    exec(compile(more, "docs/derivations.md", "exec"), names)
+    assert capsys.readouterr().out.strip() == more.rpartition("# ")[2].strip()
