@@ -15,6 +15,7 @@ from typing import Any
 from lstm.cells import Cell, cell_class
 from lstm.errors import ConfigError
 from lstm.tasks import Task
+from lstm.tasks.base import STATED
 
 
 def class_named(spelled: str, base: type[Any]) -> Any:
@@ -34,6 +35,7 @@ def class_named(spelled: str, base: type[Any]) -> Any:
     module = _run_file(Path(where)) if where.endswith(".py") else _import(where)
     own = getattr(module, name, None)
     if _fits(own, base):
+        _check_whole(spelled, own)
         return own
     if base is Cell and callable(own) and not isinstance(own, type):
         return cell_class(own)
@@ -48,10 +50,19 @@ def _fits(value: Any, base: type[Any]) -> bool:
     return base is Task and isinstance(value, Task)
 
 
+def _check_whole(spelled: str, own: Any) -> None:
+    """Raise ConfigError for a class that does not say all that one of its kind must."""
+    lacking = sorted(getattr(own, "__abstractmethods__", ()))
+    if issubclass(own if isinstance(own, type) else type(own), Task):
+        lacking += [name for name in STATED if not hasattr(own, name)]
+    if lacking:
+        raise ConfigError(f"{spelled} lacks {', '.join(lacking)}, which each of its kind must say")
+
+
 def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:  # what the user's code raises can be anything
+    except (Exception, SystemExit) as error:  # what the user's code raises can be anything
         raise ConfigError(f"cannot import {name}: {_said(error)}") from error
 
 
@@ -64,11 +75,11 @@ def _run_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself would end the command
         del sys.modules[name]
         raise ConfigError(f"cannot run {path}: {_said(error)}") from error
     return module
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

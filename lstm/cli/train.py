@@ -267,8 +267,9 @@ def _check_files(args: argparse.Namespace, out: Path, checkpoint: Path) -> None:
     for file in (out, checkpoint, metrics):
         if file is not None and file.exists() and not (args.resume or args.force):
             way = "--resume goes on with its training, " if checkpoint.exists() else ""
+            option = "--metrics" if file == metrics else "--out"
             raise OutputError(
-                f"{file} is there already: {way}--force writes over it, --out takes another"
+                f"{file} is there already: {way}--force writes over it, {option} takes another"
             )
 
 

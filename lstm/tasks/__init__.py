@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -31,6 +31,13 @@ __all__ = [
 ]
 
 
+def _hint(name: str, kinds: Collection[str]) -> str:
+    """The name that comes near; of a file, how a task in it is named."""
+    if name.endswith(".py"):
+        return f"; a task of your own is {name}:NAME, its class or variable there"
+    return did_you_mean(name, kinds)
+
+
 def make_task(
     name: str,
     settings: Mapping[str, Any] | None = None,
@@ -43,7 +50,7 @@ def make_task(
     Adding(length=50, variant='halves')
     """
     if not isinstance(name, str) or name not in kinds:
-        hint = did_you_mean(name, kinds) if isinstance(name, str) else ""
+        hint = _hint(name, kinds) if isinstance(name, str) else ""
         raise ConfigError(f"there is no task {name!r:.40}; there are: {', '.join(kinds)}{hint}")
     kind = kinds[name]
     if isinstance(kind, Task):

@@ -15,7 +15,7 @@ from lstm.errors import ConfigError, check_count, check_number
 from lstm.tasks.base import Batch, PaddedBatch, Task
 from lstm.tasks.parts import places_of, read_parts
 from lstm.tasks.sequences import Array, checksum, side_by_side
-from lstm.tasks.targets import LOSSES, Targets, check_loss, graph_checksum, loss_of
+from lstm.tasks.targets import LOSSES, MOST, Targets, check_loss, graph_checksum, loss_of
 from minigrad import Expr
 from minigrad.display import Table
 
@@ -324,6 +324,11 @@ def _vocabulary(rows: Sequence[Array], asked: int | None) -> int:
     """How many tokens there are. Raises ConfigError for one that is none."""
     least = min(int(row.min()) for row in rows)
     most = max(int(row.max()) for row in rows)
+    if asked is None and most >= MOST:
+        raise ConfigError(
+            f"xs have a token {most}: integers are tokens, 0, 1 …; floats are numbers; for so many "
+            "tokens give vocabulary="
+        )
     count = most + 1 if asked is None else check_count("vocabulary", asked)
     if least < 0 or most >= count:
         wrong = least if least < 0 else most

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from minigrad import Expr
 from minigrad.display import ShownAsCall, Table, in_a_line, settings_of
 
+STATED = ("name", "summary", "input_size", "output_size", "target_dtype", "criterion")
+"""What the class of each task says of it, beside its methods."""
+
 
 class Batch(NamedTuple):
     """Sequences, time first, and what to predict from each."""

@@ -86,7 +86,7 @@ def checksum(arrays: Sequence[Array]) -> str:
 def rows_of(name: str, values: Any) -> list[Any]:
     """What is there for each sequence."""
     if not isinstance(values, (list, tuple)):  # these may be ragged, which NumPy refuses
-        array = np.asarray(values)
+        array = array_of(values)
         if array.ndim == 0:
             raise ConfigError(
                 f"{name} are an array, or a list with an entry a sequence, not {values!r:.40}"
@@ -98,7 +98,13 @@ def rows_of(name: str, values: Any) -> list[Any]:
 
 
 def array_of(row: Any) -> Array:
-    """A row as an array; as one of an object where it is ragged, which NumPy refuses."""
+    """A row as an array; as one of an object where it is ragged, which NumPy refuses. Raises
+    ConfigError where elements are masked."""
+    if np.ma.is_masked(row):  # which NumPy's functions would take for the numbers below it
+        raise ConfigError(
+            "a masked array has elements that are missing: fill them, as by .filled(0), or leave "
+            "the sequences out"
+        )
     try:
         return np.asarray(row)
     except ValueError:

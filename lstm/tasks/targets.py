@@ -24,6 +24,8 @@ LOSSES: dict[str, Callable[..., Expr]] = {
     "huber": huber,
 }
 """By name; any function of a prediction and a target serves as well."""
+MOST = 1_000_000
+"""So many classes or tokens are no mistake only where they are asked for."""
 
 
 class Targets(NamedTuple):
@@ -60,7 +62,8 @@ def targets_of(
     if every:
         for k, (row, x) in enumerate(zip(rows, xs, strict=True)):
             if len(row) != len(x) and not (cut and len(row) > len(x)):
-                raise ConfigError(f"ys[{k}] is of {len(row)} steps, and xs[{k}] of {len(x)}")
+                hint = _one_label(rows) if labels else ""
+                raise ConfigError(f"ys[{k}] is of {len(row)} steps, and xs[{k}] of {len(x)}{hint}")
         rows = [row[: len(x)] for row, x in zip(rows, xs, strict=True)]
     for k, row in enumerate(rows):
         require_finite(f"ys[{k}]", row)
@@ -179,11 +182,25 @@ def _every(
     return every
 
 
+def _one_label(rows: Sequence[Array]) -> str:
+    """What to write where there may be a label a sequence, in a row of its own."""
+    if all(len(row) == 1 for row in rows):
+        return ": for a label of each sequence give ys[:, 0]"
+    if len({len(row) for row in rows}) == 1 and all(sorted(row)[-2:] == [0, 1] for row in rows):
+        return ": of rows of 0 and one 1, labels are ys.argmax(-1)"
+    return ""
+
+
 def _classes(rows: Sequence[Array], outputs: int | None) -> int:
     """How many classes there are. Raises ConfigError for a label that is none."""
     classes = max(2, *(int(row.max()) + 1 for row in rows))
     if outputs is not None:
         classes = check_count("output_size", outputs)
+    elif classes > MOST:
+        raise ConfigError(
+            f"ys have a label {classes - 1}: integers are classes, 0, 1 …; floats are numbers to "
+            "predict; for so many classes give output_size="
+        )
     for k, row in enumerate(rows):
         wrong = (row < 0) | (row >= classes)
         if wrong.any():

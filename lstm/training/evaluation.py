@@ -16,6 +16,7 @@ from lstm.training.streams import (
     carried_on,
     carried_state,
     carried_to,
+    check_batch,
     check_fits,
     inputs_of,
     padding_of,
@@ -61,7 +62,7 @@ class Evaluation:
             leaf.value = np.zeros_like(leaf.value)
         rng = getattr(random_streams(seed), part)
         for batch in self._task.held_out(part, rng, sequences, self._size):
-            prediction, loss = self._run(np.shape(batch[0])[1])(*batch)
+            prediction, loss = self._run(check_batch(self._task, batch))(*batch)
             predictions.append(prediction)
             targets.append(batch[1])  # also of a plain tuple
             losses.append(float(loss))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
-
 import minigrad as mg
 from lstm.errors import ConfigError
 from lstm.model import Model
@@ -17,6 +15,7 @@ from lstm.training.settings import Settings
 from lstm.training.streams import (
     carried_on,
     carried_state,
+    check_batch,
     check_fits,
     counting_of,
     inputs_of,
@@ -112,16 +111,6 @@ def seen_by(watch: Watch | None, model: Model, task: Task) -> Seen | None:
     return lambda step, batch: watch(step, model, task, batch)
 
 
-def _check_size(task: Task, shape: tuple[int, ...], batch: int) -> None:
-    """Raise ConfigError for a batch that has not as many sequences as a step trains on."""
-    if len(shape) > 1 and shape[1] != batch:
-        raise ConfigError(
-            f"the task {task.name} gave a batch of {shape[1]} sequences, but each step trains on "
-            f"batch={batch}: give as many in the last batch of a pass, too, by beginning the next "
-            "pass in it or by leaving the rest out"
-        )
-
-
 def next_step(trainer: Trainer, task: Task, batch: int, seen: Seen | None = None) -> Report:
     """A step on the next batch of the trainer's stream; a step that fails draws none. seen: is
     called before it."""
@@ -129,7 +118,7 @@ def next_step(trainer: Trainer, task: Task, batch: int, seen: Seen | None = None
     before = stream_values(stream)
     try:
         values = task.batch_at(trainer.state.steps, stream, batch)
-        _check_size(task, np.shape(values[0]), batch)
+        check_batch(task, values, batch)
         if seen is not None:
             seen(trainer.state.steps, values)
         return trainer.step(*values)

@@ -54,6 +54,40 @@ def inputs_of(task: Task, batch: int, dtype: str) -> list[Expr]:
     return [xs, ys, mg.var("mask", (task.steps, batch), "bool")]
 
 
+def check_batch(task: Task, values: Any, batch: int | None = None) -> int:
+    """How many sequences a batch has. Raises ConfigError, which names the task, unless it has those
+    that were asked for, in the shapes that the task states."""
+    names = ["xs", "ys", *([] if task.padding is None else [task.padding])]
+    if not isinstance(values, (tuple, list)) or len(values) != len(names):
+        raise ConfigError(
+            f"the task {task.name} must give a batch as ({', '.join(names)}), not {values!r:.40}"
+        )
+    shapes = [np.shape(value) for value in values]
+    size = shapes[0][1] if len(shapes[0]) > 1 else 0
+    if shapes != _stated(task, size):
+        wrong = zip(names, shapes, _stated(task, batch or size), strict=True)
+        name, shape, stated = next(w for w in wrong if w[1] != w[2])
+        raise ConfigError(
+            f"the task {task.name} gave {name} of shape {shape}; by its steps, sizes and "
+            f"target_shape it is {stated}, time first"
+        )
+    if batch not in (None, size):
+        raise ConfigError(
+            f"the task {task.name} gave a batch of {size} sequences, but each step trains on "
+            f"batch={batch}: give as many in the last batch of a pass, too, by beginning the next "
+            "pass in it or by leaving the rest out"
+        )
+    return size
+
+
+def _stated(task: Task, batch: int) -> list[tuple[int, ...]]:
+    """The shapes of a batch, as the task states them."""
+    steps = (task.steps, batch)
+    xs: tuple[int, ...] = steps if task.vocabulary is not None else (*steps, task.input_size)
+    ends: dict[str | None, list[tuple[int, ...]]] = {"lengths": [(batch,)], "mask": [steps]}
+    return [xs, tuple(task.target_shape(batch)), *ends.get(task.padding, [])]
+
+
 def padding_of(task: Task, inputs: Sequence[_T]) -> dict[str, _T]:
     """What a model is told of where sequences end, by name; of variables, or of a batch."""
     return {} if task.padding is None else {task.padding: inputs[2]}
@@ -104,7 +138,8 @@ def carried_on(start: Tree, last: Tree) -> dict[Expr, Expr]:
 
 
 def check_fits(model: Model, task: Task) -> None:
-    """Raise ConfigError unless this is a task, with the inputs and the outputs of the model."""
+    """Raise ConfigError unless this is a task, with the inputs and the outputs of the model, and
+    that a model."""
     if not isinstance(task, Task):
         way = (
             f"lstm.make_task({task!r})"
@@ -112,6 +147,10 @@ def check_fits(model: Model, task: Task) -> None:
             else "lstm.Adding(length=100)"
         )
         raise ConfigError(f"a task is needed, such as {way}, not {task!r:.40}")
+    if not isinstance(model, Model):
+        raise ConfigError(
+            f"a model is needed, such as lstm.Model.create(lstm.LSTM, task=task), not {model!r:.40}"
+        )
     if task.padding not in (None, "lengths", "mask"):
         raise ConfigError(
             f"a task's padding is 'lengths', 'mask' or None, not {task.padding!r:.40}"
