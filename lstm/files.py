@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
 
 from lstm.errors import OutputError
 from minigrad import atomic
+
+GENERATOR = "minigrad-lstm"
+"""What our pages name as their generator."""
 
 
 def write_atomically(path: str | Path, data: bytes | str) -> None:
@@ -37,6 +40,15 @@ def check_file(path: str | Path) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
+def written(path: str | Path) -> tuple[int, ...] | None:
+    """What changes when a file is written, by whomever; None of one that is not there."""
+    try:
+        now = Path(path).stat()
+    except OSError:
+        return None
+    return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
+
+
 @contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
     """A folder, made if need be, which goes again if it is empty at the end. Raises OutputError."""
@@ -53,13 +65,25 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def output_folder(path: str | Path) -> Iterator[Path]:
+def output_folder(
+    path: str | Path, names: Collection[str] = (), *, force: bool = False
+) -> Iterator[Path]:
     """A hidden folder inside `path` to write to; what is in it moves to `path` at the end.
 
     `path` is made if need be. When the block raises, or `path` cannot be written, nothing is left
     behind, not even folders that were made for it. Raises OutputError, before the block runs.
+
+    names: of files that will be written. What an earlier run wrote is written over; where such
+    files are there, and no page of ours beside them, they are somebody else's, and that is an
+    OutputError unless force.
     """
     path = Path(path)
+    foreign = [] if force or _has_our_page(path) else [n for n in names if (path / n).exists()]
+    if foreign:
+        raise OutputError(
+            f"{path / foreign[0]} is there already, and it is not of lstm: --out takes another "
+            "folder, --force writes over it"
+        )
     made = [p for p in (path, *path.parents) if not p.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -75,6 +99,15 @@ def output_folder(path: str | Path) -> Iterator[Path]:
     finally:
         rmtree(part, ignore_errors=True)
         _remove_empty(made)  # succeeds for those only in which nothing was written
+
+
+def _has_our_page(folder: Path) -> bool:
+    """Whether there is a page that lstm wrote, which says so in its head."""
+    try:
+        with (folder / "index.html").open("rb") as file:
+            return GENERATOR.encode() in file.read(1000)
+    except OSError:
+        return False
 
 
 def _move_files(source: Path, target: Path) -> None:

@@ -16,6 +16,8 @@ from rich.console import Console
 import lstm
 from lstm.cells import LSTM
 from lstm.cli import main
+from lstm.cli.demo import FILES as DEMO_FILES
+from lstm.cli.flow import FILES as FLOW_FILES
 from lstm.cli.tables import score_table
 from lstm.model import Model
 from lstm.tasks import Adding
@@ -102,7 +104,7 @@ def test_demo_writes_its_pictures_and_prints_both_errors(capsys, tmp_path):
     assert status == 0
     assert all(word in out for word in ("always 1", "0.1667", "RNN", "LSTM", "∂L/∂C₁", "memory"))
     assert (out_dir / "index.html").is_file()
-    assert not [name for name in os.listdir(out_dir) if name.startswith(".")]
+    assert set(os.listdir(out_dir)) == {*DEMO_FILES, "rnn.safetensors", "lstm.safetensors"}
 
 
 def test_demo_json(capsys, tmp_path):
@@ -120,8 +122,8 @@ def test_flow(capsys, tmp_path):
     status, out, _ = run(capsys, "flow", path, "--out", tmp_path / "flow")
     assert status == 0
     assert "∂L/∂C reaches t=1" in out
-    assert os.listdir(tmp_path / "flow")
-    args = ["--out", tmp_path / "flow2", "--length", 7, "--json"]
+    assert set(os.listdir(tmp_path / "flow")) == set(FLOW_FILES)
+    args = ["--out", tmp_path / "flow", "--length", 7, "--json"]  # over what was written before
     found = json.loads(run(capsys, "flow", path, *args)[1])
     assert found["task"]["settings"]["length"] == 7
     assert set(found["flow"]["series"]) == {"h", "C"}

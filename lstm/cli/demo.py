@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lstm.cells import LSTM, RNN, AnyCell
-from lstm.cli.options import LONGEST, common, path, whole
+from lstm.cli.options import LONGEST, common, overwriting, path, whole
 from lstm.cli.parts import about, scored, shown_batch, status, trained
 from lstm.cli.tables import console, demo_table, print_json, printable
 from lstm.files import output_folder
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 HELP = "train an RNN and an LSTM, and draw their gradients"
 TASK = Adding  # what the demonstration is of
+FILES = ["index.html", "flow.csv"]
+FILES += [f"{name}.{kind}" for name in ("compare", "paths", "cell") for kind in ("svg", "png")]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=path, default=Path("lstm-demo"), help="folder for the pictures"
     )
+    overwriting(parser)
     parser.add_argument(
         "--length", type=whole(3, LONGEST), default=100, help="time steps (default: 100)"
     )
@@ -44,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     results: dict[str, Any] = about(task, settings) | {"models": {}}
     models: dict[str, tuple[Model, Model]] = {}
     flows: dict[str, list[Flow]] = {}
-    with output_folder(args.out) as part:
+    names = [*FILES, *(f"{cell.name}.safetensors" for cell in cells)]
+    with output_folder(args.out, names, force=args.force) as part:
         for cell in cells:
             before, after, score, reports = trained(cell, task, settings, args.json)
             models[cell.name] = before, after

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lstm.cli.options import LONGEST, common, model_file, own_cell, path, whole
+from lstm.cli.options import LONGEST, common, model_file, overwriting, own_cell, path, whole
 from lstm.cli.own_code import class_named
 from lstm.cli.parts import loaded, shown_batch, status
 from lstm.cli.tables import console, print_json, printable
@@ -16,6 +16,9 @@ from lstm.tasks import TASKS, Task, make_task
 from lstm.training import check_fits
 
 HELP = "measure and draw how a model's gradient flows"
+PICTURES = ("flow", "paths", "details", "cell")
+FILES = ["index.html", "flow.csv", "flow.json"]
+FILES += [f"{name}.{kind}" for name in PICTURES for kind in ("svg", "png")]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=path, default=Path("lstm-flow"), help="folder for the pictures"
     )
+    overwriting(parser)
     parser.add_argument("--length", type=whole(1, LONGEST), help="time steps (default: as trained)")
     parser.add_argument(
         "--task", metavar="FILE.py:NAME", help="the class of the model's task, if it is your own"
@@ -38,7 +42,10 @@ def run(args: argparse.Namespace) -> int:
     model = loaded(args)
     task = task_of(model, args)
     xs, ys, ends = shown_batch(task, args.seed)
-    with output_folder(args.out) as part, status("measuring and drawing", args.json):
+    with (
+        output_folder(args.out, FILES, force=args.force) as part,
+        status("measuring and drawing", args.json),
+    ):
         flow = flow_of(model, xs, ys, task.loss, **ends)
         written = write_flow(part, model, xs, ys, task.loss, flow=flow, **ends)
         files = [str(args.out / p.relative_to(part)) for p in written]

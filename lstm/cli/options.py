@@ -73,6 +73,11 @@ def common(parser: argparse.ArgumentParser, steps: int | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="results as JSON, no progress")
 
 
+def overwriting(parser: argparse.ArgumentParser) -> None:
+    text = "write over files there that are not lstm's; what an earlier run wrote is written over"
+    parser.add_argument("--force", action="store_true", help=text)
+
+
 def setting(parser: argparse.ArgumentParser) -> None:
     text = "a setting of the task's, as `lstm tasks` lists them; may be given several times"
     kind = _name_and_value

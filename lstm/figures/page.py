@@ -14,6 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from lstm.files import GENERATOR
 from lstm.gradient_flow import Flow
 from minigrad.display import Table
 from minigrad.drawing.escape import plain
@@ -52,6 +53,7 @@ def page(title: str, intro: Sequence[str], sections: Sequence[Section], leads: b
         light=css_variables(LIGHT),
         dark=css_variables(DARK),
         width_of=_width_of,
+        generator=GENERATOR,
     )
 
 

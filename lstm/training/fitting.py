@@ -15,7 +15,7 @@ from lstm.errors import (
     OutputError,
     check_count,
 )
-from lstm.files import check_file
+from lstm.files import check_file, written
 from lstm.model import Model
 from lstm.optim import Optimizer
 from lstm.store.checkpoint import check_plain, read_checkpoint, write_checkpoint
@@ -289,6 +289,7 @@ class _Saver:
     def __init__(self, course: Course, path: str | Path | None, every: int | None) -> None:
         self._course, self._path, self._every = course, path, every
         self._saved_at, self._saved = time.monotonic(), course.state.steps
+        self._there = None if path is None else written(path)
         if path is not None:
             check_plain(course.checkpoint())
 
@@ -315,9 +316,16 @@ class _Saver:
 
     def save(self) -> None:
         """Write the checkpoint, unless there is nothing new in it."""
-        if self._path is not None and self._course.state.steps > self._saved:
-            write_checkpoint(self._path, self._course.checkpoint())
-            self._saved_at, self._saved = time.monotonic(), self._course.state.steps
+        if self._path is None or self._course.state.steps == self._saved:
+            return
+        if written(self._path) not in (None, self._there):
+            raise OutputError(
+                f"cannot write {self._path}: another training has written it since this one began; "
+                "give each a path of its own (out=, --out)"
+            )
+        write_checkpoint(self._path, self._course.checkpoint())
+        self._saved_at, self._saved = time.monotonic(), self._course.state.steps
+        self._there = written(self._path)
 
 
 def _line(report: Report, score: Score | None) -> dict[str, Any]:
