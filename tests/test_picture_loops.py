@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from pictures import elements, hint, lines, read_dot, texts
+from pictures import cells, elements, hint, lines, read_dot, texts
 
 import minigrad as mg
 from minigrad import Expr
@@ -241,9 +242,94 @@ def test_groups_and_names_may_speak_of_what_a_step_made() -> None:
     assert len(whole.boxes) == 2 and len(whole.around) == 1
 
 
-def test_loops_is_one_of_two_words() -> None:
-    with pytest.raises(mg.GraphError, match="loops is 'rolled' or 'folded'"):
-        draw(_net(), loops="unrolled")
+@pytest.mark.parametrize("loops", ["unrolled", 0, -1, True, 2.0, None])
+def test_loops_is_one_of_two_words_or_a_number_of_steps(loops: Any) -> None:
+    with pytest.raises(mg.GraphError, match="loops is 'rolled', 'folded', or how many"):
+        draw(_net(), loops=loops)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_first_steps_are_written_out_and_the_rest_is_one_node(reverse: bool) -> None:
+    picture = _picture(reverse=reverse, loops=1)
+    by_hand = _by_hand(reverse)
+    first, rest = (T - 1, range(T - 1)) if reverse else (0, range(1, T))
+    assert picture.groups == [f"step {first + 1}"]
+    inside = {n.name or n.title: n for n in picture.nodes if n.group}
+    for name, rows in {"pre": "d pre", "h": "d h"}.items():
+        value, adjoint = inside[name].value, inside[name].adjoint
+        assert value is not None and adjoint is not None
+        assert value.elements == pytest.approx(by_hand[name][first], rel=1e-13)
+        assert adjoint.elements == pytest.approx(by_hand[rows][first], rel=1e-12)
+    title = "× 3: steps 1 … 3" if reverse else "× 3: steps 2 … 4"
+    ((name, amount),) = _named(picture, title).strips
+    assert name == "h before"
+    _check(amount, by_hand["d before"][list(rest)])
+    total = [n.adjoint for n in picture.nodes if n.title == "W"]
+    assert total[0] is not None
+    assert total[0].elements == pytest.approx(by_hand["d W"].sum(axis=0).ravel(), rel=1e-12)
+    y = _named(picture, "y").value
+    assert y is not None
+    last = by_hand["h"][0 if reverse else -1]
+    assert y.elements[0] == pytest.approx(last.sum() + by_hand["triple"].sum(), rel=1e-13)
+    whole = _picture(reverse=reverse, loops=T)
+    assert whole.groups == [f"step {t}" for t in (range(T, 0, -1) if reverse else range(1, T + 1))]
+    assert not any(n.strips or n.title.startswith("×  ") for n in whole.nodes)
+
+
+def test_a_strip_has_the_colours_of_all_steps_and_keeps_extremes() -> None:
+    steps = 130
+    xs = mg.var("xs", (steps,))
+    last, _ = mg.scan(lambda c, x: (c * x, None), mg.var("c"), xs)
+    rng = np.random.default_rng(3)
+    at = np.exp(rng.normal(0.0, 0.6, steps))
+    for loops in ("rolled", "folded"):
+        diagram = draw(last, {xs: at, "c": 1.0}, grad=True, loops=loops)
+        picture = diagram.picture
+        assert picture is not None
+        (node,) = [n for n in picture.nodes if n.strips]
+        norms = np.array([np.prod(at[t:]) for t in range(steps)])
+        ((_, amount),) = node.strips
+        _check(amount, norms)
+        fills = [c.fill for c in cells(read_dot(diagram.dot).all_nodes()[node.id]["label"])]
+        ends = [steps * k // 64 for k in range(65)]
+        runs = [norms[a:b] for a, b in pairwise(ends)]
+        colors = [
+            picture.scale.style(float(pick(run))).color for pick in (np.max, np.min) for run in runs
+        ]
+        shown = "".join(f"{c} " for c in fills if c)
+        assert " ".join(colors) in shown
+
+
+def test_steps_that_are_written_out_keep_the_callers_names_and_groups() -> None:
+    xs, c = mg.var("xs", (3,)), mg.var("c")
+    last, _ = mg.scan(lambda c, x: (mg.tanh(c + x), None), c, xs)
+    y = mg.exp(last)
+    picture = draw(y, loops=2, names={y: "end"}, groups={"mine": [y, last]}).picture
+    assert picture is not None
+    assert picture.groups == ["mine", "step 1", "step 2"]
+    assert _named(picture, "end").group == "mine"
+
+
+def test_wide_meshed_graphs_are_laid_out_in_a_hurry_or_refused() -> None:
+    """What is made early and read late: the time of a layout grows with the ranks between."""
+    xs = [mg.var("x")]
+    for _ in range(100):
+        xs.append(mg.tanh(xs[-1]))
+    y = xs[-1]
+    for x in reversed(xs[:-1]):
+        y = y * mg.exp(x)
+    diagram = draw(y)
+    assert diagram.picture is not None and diagram.picture.is_hurried
+    attributes = read_dot(diagram.dot).attributes
+    assert attributes["splines"] == "line"
+    assert any("arrows are straight" in words for words in texts(attributes["label"]))
+    assert "splines" not in read_dot(draw(xs[-1]).dot).attributes
+    for x in reversed(xs):
+        for _ in range(8):
+            y = mg.sin(y * mg.cos(x))
+    with pytest.raises(mg.GraphError, match=r"pass [\d,]+ ranks.*inline=; mg\.draw\(\.\.\., limit"):
+        draw(y)
+    assert draw(y, limit=None).picture is not None
 
 
 # --- leaves of many uses -------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def draw(
     direction: str = "LR",
     limit: int | None = LIMIT,
     title: str | None = None,
-    loops: str = "rolled",
+    loops: str | int = "rolled",
     timeout: float = 60.0,
 ) -> Diagram:
     """Draw the graph of an expression; the result saves itself, and shows itself in a notebook.
@@ -61,7 +61,8 @@ def draw(
     limit: pictures with more nodes are refused; None draws any.
     loops: "rolled": a loop is a box with its body inside and an arrow back for each carry; what
         lies in it shows the step where its norm is largest, and min, median and max of all steps
-        in its tooltip. "folded": a loop is one node.
+        in its tooltip. "folded": a loop is one node, with the gradient of each carry step by step.
+        k: the first k steps that run are written out, the rest is one node.
     timeout: seconds that Graphviz may take for one format.
 
     All numbers come from one compiled function of the graph as it is drawn. Tensors of up to four

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf, nan, prod
 from statistics import median
 from typing import Any
@@ -104,6 +105,19 @@ class Steps:
 
     def _or_nan(self, pick: Callable[[tuple[float, ...]], float]) -> float:
         return nan if not self.norms or any(x != x for x in self.norms) else pick(self.norms)
+
+    def bins(self, count: int) -> list[tuple[float, float]]:
+        """The least and the largest of so many runs of steps, of one step each where there are no
+        more: means would hide spikes. NaN where there is one.
+
+        >>> Steps((1.0, 5.0, 2.0, 3.0)).bins(2), Steps((1.0, 5.0)).bins(9)
+        ([(1.0, 5.0), (2.0, 3.0)], [(1.0, 1.0), (5.0, 5.0)])
+        """
+        total = len(self.norms)
+        count = min(count, total)
+        ends = [total * k // count for k in range(count + 1)] if count else [0]
+        runs = [Steps(self.norms[a:b]) for a, b in pairwise(ends)]
+        return [(run.least, run.most) for run in runs]
 
     def long(self) -> str:
         """All three, and how many of the steps have none, at full precision.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import plain
-from minigrad.drawing.groups import apart, nested
+from minigrad.drawing.frames import Frames, steps_in_words
 from minigrad.drawing.measure import Measured, measure
 from minigrad.drawing.options import (
     Options,
     check_bindings,
     check_nodes,
     check_options,
-    meant_by,
+    of_other_nodes,
 )
 from minigrad.drawing.outline import (
     Level,
@@ -30,8 +30,9 @@ from minigrad.drawing.outline import (
     with_copies,
 )
 from minigrad.drawing.parts import Parts, display_name
-from minigrad.drawing.picture import Box, Edge, Node, Picture, Role, adjoint_text
+from minigrad.drawing.picture import Edge, Node, Picture, Role, adjoint_text
 from minigrad.drawing.theme import fmt
+from minigrad.drawing.unrolling import Unrolled
 from minigrad.errors import DTypeError, GraphError
 from minigrad.graph.leaves import CONST, PARAM, VAR
 from minigrad.graph.node import Expr
@@ -44,6 +45,9 @@ from minigrad.types import TupleType
 
 _WIDEST_TITLE = 80  # characters of an expression without a name
 _MOST_COPIED = 12  # leaves that the caption lists
+HURRIED, REFUSED = 4_000, 100_000
+"""Ranks that arrows pass, of a picture that is laid out in a hurry, and of one that is refused.
+Graphviz took 8 s for 6,000, a minute for 26,000; in a hurry 2 s for these, 11 s for 170,000."""
 
 
 def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Options) -> Picture:
@@ -51,18 +55,24 @@ def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Opti
     roots = list(y) if isinstance(y, (list, tuple)) else [y]
     _check(roots, at, grad)
     options = check_options(options)
-    order = toposort(roots)
     check_nodes(options, all_nodes(roots))
     if at is not None:
         check_bindings(at, roots)
+    titles: Mapping[Expr, str] = {}
+    if isinstance(options.loops, int):
+        roots, unrolled = Unrolled.of(roots, options.loops)
+        options, titles = of_other_nodes(options, unrolled.new, unrolled.steps), unrolled.rest
+    order = toposort(roots)
     parts = Parts(roots, options.inline, options.names)
-    whole = outline(roots, order, parts, looks=options.loops == "rolled")
-    frames = _Frames(options, order, whole)
+    whole = outline(roots, order, parts, lambda n: options.loops != "folded" and n not in titles)
+    frames = Frames(options, order, whole)
     drawn = with_copies(whole, frames.box_of, frames.spoken_of | {Vertex((), r) for r in roots})
-    _check_size(len(drawn.vertices), options.limit)
+    span = 0 if frames.places else drawn.span
+    _check_size(len(drawn.vertices), span, options.limit)
     wants_values = at is not None or grad
     numbers = measure(roots, at or {}, grad, drawn) if wants_values else Measured({}, {}, {})
-    return _Builder(roots, drawn, frames, parts, numbers, options, grad).picture()
+    builder = _Builder(roots, drawn, frames, parts, numbers, options, grad, titles)
+    return builder.picture(is_hurried=span > HURRIED)
 
 
 def _check(roots: Sequence[Expr], at: Mapping[Any, Any] | None, grad: bool) -> None:
@@ -81,90 +91,23 @@ def _check(roots: Sequence[Expr], at: Mapping[Any, Any] | None, grad: bool) -> N
         )
 
 
-def _check_size(count: int, limit: int | None) -> None:
-    if limit is not None and count > limit:
+def _check_size(count: int, span: int, limit: int | None) -> None:
+    if limit is None:
+        return
+    if span > REFUSED:
+        raise GraphError(
+            f"the arrows of this graph, of {count:,} nodes, pass {span:,} ranks, and no more than "
+            f"{REFUSED:,} can be laid out in seconds: much of what is made early is read late. "
+            "Draw an inner expression or fewer steps, or write far-reaching leaves into what uses "
+            "them with inline=; mg.draw(..., limit=None) draws everything, in minutes"
+        )
+    if count > limit:
         raise GraphError(
             f"this graph has {count:,} nodes, and nobody can read a picture of more than "
             f"{limit:,}. Draw an inner expression, fewer steps of an unrolled loop, or a loop that "
             "mg.scan has left rolled; str(y) and mg.adjoints(y) take any size; "
             "mg.draw(..., limit=None) draws everything"
         )
-
-
-# --- boxes and lanes -----------------------------------------------------------------------------
-
-
-class _Frames:
-    """Which shapes lie in which boxes and on which lanes: the caller's groups, and loops."""
-
-    def __init__(self, options: Options, order: Iterable[Expr], drawn: Outline) -> None:
-        self._around = set(order)
-        self._by_node: dict[Expr, list[Vertex]] = {}
-        for vertex in drawn.vertices:
-            self._by_node.setdefault(vertex.node, []).append(vertex)
-        self._levels = drawn.levels
-        sets = {title: self.shapes(nodes) for title, nodes in options.groups.items()}
-        self._titles = {title: Box(title, title) for title in sets}
-        for k, level in enumerate(drawn.levels.values(), 1):
-            key = _unused(f"loop {k}", sets)
-            self._titles[key] = Box(key, _loop_title(level), "loop")
-            sets[key] = self._all_of(level, drawn.vertices)
-        self.groups = nested(sets, set(drawn.vertices))
-        lanes = {key: self.shapes(nodes) for key, nodes in options.lanes.items()}
-        self.lane = apart(lanes, set(drawn.vertices))
-        self.names = {v: name for n, name in options.names.items() for v in self.shapes([n])}
-        self.places = {v: p for n, p in options.places.items() for v in self.shapes([n])}
-        self.spoken_of = {*self.lane, *self.places}
-        self.spoken_of |= {v for title in options.groups for v in sets[title]}
-
-    def shapes(self, nodes: Iterable[Expr]) -> list[Vertex]:
-        """All shapes of some nodes, of a loop with all that lies in it, and of those left out."""
-        shapes: dict[Vertex, None] = {}
-        for node in nodes:
-            meant, body = meant_by(node)
-            known = [
-                v
-                for v in self._by_node.get(meant, [])
-                if body is None or self._levels[v.loops].body is body
-            ]
-            inner = [loops for loops, level in self._levels.items() if level.node is node]
-            for loops in inner:
-                among = (v for vs in self._by_node.values() for v in vs)
-                known += [v for v in among if v.is_within(loops)]
-            left_out = [Vertex((), node)] if node in self._around else []
-            shapes |= dict.fromkeys([*known, *left_out])
-        return list(shapes)
-
-    def _all_of(self, level: Level, vertices: Iterable[Vertex]) -> list[Vertex]:
-        """A loop's own node and those of loops in it, none of which are drawn, and all that is."""
-        loops = [Vertex(other.outer, other.node) for other in self._levels.values()]
-        within = [v for v in (*loops, *vertices) if v.is_within(level.loops)]
-        return [Vertex(level.outer, level.node), *within]
-
-    @property
-    def boxes(self) -> list[Box]:
-        """The boxes that are drawn, each after those around it."""
-        return [self._titles[key] for key in self.groups.names]
-
-    def box_of(self, vertex: Vertex) -> Hashable | None:
-        """The innermost box of a shape."""
-        return self.groups.innermost.get(vertex)
-
-
-def _unused(key: str, taken: Mapping[str, Any]) -> str:
-    while key in taken:
-        key += "′"
-    return key
-
-
-def _loop_title(level: Level) -> str:
-    backwards = ", from the last" * level.reverse
-    again = ", computed again by segments" * level.is_cut
-    return f"{level.node.op.name}, {_steps(level.steps)}{backwards}{again}"
-
-
-def _steps(count: int) -> str:
-    return f"{count:,} step{'s' * (count != 1)}"
 
 
 # --- words and numbers ---------------------------------------------------------------------------
@@ -175,12 +118,14 @@ class _Builder:
         self,
         roots: Sequence[Expr],
         drawn: Outline,
-        frames: _Frames,
+        frames: Frames,
         parts: Parts,
         numbers: Measured,
         options: Options,
         grad: bool,
+        titles: Mapping[Expr, str],
     ) -> None:
+        self.titles = titles
         self.roots, self.drawn, self.frames, self.parts = roots, drawn, frames, parts
         self.root_set = {Vertex((), root) for root in roots}
         self.numbers, self.options, self.grad = numbers, options, grad
@@ -196,7 +141,7 @@ class _Builder:
                 source = use.source._replace(copy=0)
                 self.terms_of.setdefault(source, []).append(numbers.terms[use.term])
 
-    def picture(self) -> Picture:
+    def picture(self, is_hurried: bool) -> Picture:
         return Picture(
             title=self.options.title or self._title(),
             nodes=[self._node(v) for v in self.drawn.vertices],
@@ -209,7 +154,8 @@ class _Builder:
             has_gradients=self.grad,
             direction=self.options.direction,
             shows_shapes=self.options.shapes,
-            notes=tuple(self._sentences()),
+            notes=tuple(self._sentences(is_hurried)),
+            is_hurried=is_hurried,
         )
 
     def _title(self) -> str:
@@ -220,8 +166,10 @@ class _Builder:
         what = "Gradients of " if self.grad else "Graph of "
         return what + ", ".join(names)
 
-    def _sentences(self) -> Iterable[str]:
+    def _sentences(self, is_hurried: bool) -> Iterable[str]:
         """What the caption says besides."""
+        if is_hurried:
+            yield "Laid out in a hurry: arrows are straight, and may pass behind nodes"
         copied = first_of([v for v in self.drawn.vertices if v.copy])
         words = [self._words_of_copied(v) for v in copied[:_MOST_COPIED]]
         if words:
@@ -251,7 +199,10 @@ class _Builder:
         role = self._role(vertex)
         name, title = self._name(first), ""
         if role == "carry":
-            name, title = name or self._carry_name(vertex), self._start(vertex)
+            level = self._level(vertex)
+            k = None if level is None else level.carry(node)
+            assert level is not None and k is not None
+            name, title = name or self._carry_name(level, k), self._start(vertex)
         elif role == "slice":
             name, title = "", name or self._slice_title(vertex)
         elif node.args:
@@ -272,7 +223,19 @@ class _Builder:
             lane=self.frames.lane.get(vertex),
             place=self.frames.places.get(vertex),
             is_copy=vertex.copy > 0,
+            strips=tuple(self._strips(vertex)),
         )
+
+    def _strips(self, vertex: Vertex) -> Iterable[tuple[str, Amount]]:
+        """What is shown step by step: of a carry, or of the carries of a loop that is one shape."""
+        level = self.drawn.folded.get(vertex) or self._level(vertex)
+        for k, carry in enumerate(level.body.carries if level is not None else ()):
+            assert level is not None
+            if vertex in self.drawn.folded or carry is vertex.node:
+                name = self._carry_name(level, k) if vertex in self.drawn.folded else ""
+                adjoint = self.numbers.adjoints.get(Vertex(level.loops, carry))
+                if adjoint is not None and adjoint.steps is not None:
+                    yield name, adjoint
 
     def _name(self, vertex: Vertex) -> str:
         chosen = self.frames.names.get(vertex._replace(copy=0))
@@ -295,11 +258,8 @@ class _Builder:
 
     # --- titles ----------------------------------------------------------------------------------
 
-    def _carry_name(self, vertex: Vertex) -> str:
+    def _carry_name(self, level: Level, k: int) -> str:
         """What a step gets from the one before is called after what that gives."""
-        level = self._level(vertex)
-        k = None if level is None else level.carry(vertex.node)
-        assert level is not None and k is not None
         name = self._name(Vertex(level.loops, level.body.next_carries[k]))
         return f"{name} before" if name else _numbered("carry", k, level.body.n_carry)
 
@@ -320,7 +280,7 @@ class _Builder:
         """The op's symbol; with `·` for what is drawn where another operand is written inside."""
         node = vertex.node
         if isinstance(node.type, TupleType):
-            return _title_of_several(node)
+            return self.titles.get(node) or _title_of_several(node)
         if node.op is ITEM:
             return _item_title(node)
         uses = [self.uses.get((vertex, i)) for i in range(len(node.args))]
@@ -390,7 +350,7 @@ def _numbered(what: str, k: int, count: int) -> str:
 def _title_of_several(node: Expr) -> str:
     """The title of a node with several results, such as a loop."""
     loop = _loop_of(node)
-    return node.op.name if loop is None else f"{node.op.name}, {_steps(loop.length)}"
+    return node.op.name if loop is None else f"{node.op.name}, {steps_in_words(loop.length)}"
 
 
 def _item_title(node: Expr) -> str:

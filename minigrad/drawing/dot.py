@@ -8,7 +8,7 @@ import graphviz
 
 from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import esc, plain, tooltip, words
-from minigrad.drawing.html import cell, chip, legend, numbers, table
+from minigrad.drawing.html import cell, chip, legend, numbers, strip, table
 from minigrad.drawing.palette import INK, LIGHT, MUTED, PAGE
 from minigrad.drawing.picture import Box, Edge, Node, Picture, adjoint_text
 from minigrad.drawing.theme import FONT, EdgeStyle, Scale, fmt
@@ -52,6 +52,8 @@ def to_dot(picture: Picture) -> str:
     )
     graph.attr("node", fontname=FONT, fontsize="10", margin="0.06,0.03", height="0.3", width="0.3")
     graph.attr("edge", fontname=FONT, fontsize="8", arrowsize="0.6")
+    if picture.is_hurried:
+        graph.attr("graph", splines="line", nslimit="0.2", nslimit1="0.2", mclimit="0.05")
     if picture.is_placed:
         graph.attr("graph", layout="nop", splines="line", outputorder="nodesfirst")
         _bands(graph, picture)
@@ -191,9 +193,20 @@ def _label(node: Node, picture: Picture) -> str:
         rows.append(numbers("", value_text(node.value, picture.shows_shapes)))
     if node.adjoint is not None:
         rows.append(chip("∂ ", adjoint_text(node.adjoint), edge_style(node.adjoint, scale)))
+    for name, amount in node.strips:
+        rows += _strip(name, amount, scale)
     for name, term in node.inlined:
         rows.append(chip(f"∂{name} ", adjoint_text(term), edge_style(term, scale), 8.0))
     return table(rows)
+
+
+def _strip(name: str, amount: Amount, scale: Scale) -> list[str]:
+    steps = amount.steps
+    if steps is None or len(steps.norms) < 2:
+        return []
+    words = f"min {fmt(steps.least)}, median {fmt(steps.middle)}, max {fmt(steps.most)}"
+    said = f"∂ {name} before each step: {words}" if name else words
+    return [strip(steps, scale), cell(said, color=MUTED, size=8, limit=None)]
 
 
 def value_text(amount: Amount, shapes: bool = True) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from minigrad.drawing.amount import Steps
 from minigrad.drawing.escape import WIDEST, esc
 from minigrad.drawing.palette import INK, MUTED, text_on
 from minigrad.drawing.theme import EdgeStyle, Kind, Scale, fmt, legend_rows
 
+BINS, MOST_WIDE = 64, 256  # of a strip: how many at most, and points
 _GLYPHS = {"solid": "━━", "dashed": "╍╍", "dotted": "····"}
 
 
@@ -60,6 +62,18 @@ def chip(before: str, text: str, style: EdgeStyle, size: float = 9.0) -> str:
     if style.kind in ("normal", "nan", "inf"):
         return numbers(before, text, color=text_on(style.color), size=size, bgcolor=style.color)
     return numbers(before, text, size=size)
+
+
+def strip(steps: Steps, scale: Scale) -> str:
+    """A table cell of the norms step by step as colours: the largest of a bin above the least."""
+    bins = steps.bins(BINS)
+    width = max(MOST_WIDE // BINS, min(12, MOST_WIDE // max(len(bins), 1)))
+    rows = []
+    for k in (1, 0):
+        colors = [scale.style(both[k]).color for both in bins]
+        size = f'FIXEDSIZE="TRUE" WIDTH="{width}" HEIGHT="6"'
+        rows.append("".join(f'<TD BGCOLOR="{color}" {size}></TD>' for color in colors))
+    return f"<TD>{table(rows, cellpadding='0')}</TD>"
 
 
 def table(rows: Iterable[str], **attributes: str) -> str:

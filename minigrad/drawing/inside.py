@@ -69,6 +69,18 @@ def within(level: Level, drawn: Outline, sweep: Sweep | None) -> Within:
     vertices = [v for v in drawn.vertices if v.loops in {loops} and not _is_tuple(v.node)]
     uses = (*drawn.lines, *drawn.written.values())
     terms = list(dict.fromkeys([use.term for use in uses if use.term.loops in {loops}]))
+    return _asked(level, vertices, terms, sweep)
+
+
+def carried_by(level: Level, sweep: Sweep | None) -> Within:
+    """What is to be evaluated of a loop that is one shape: its carries."""
+    return _asked(level, [Vertex(level.loops, c) for c in level.body.carries], [], sweep)
+
+
+def _asked(
+    level: Level, vertices: Sequence[Vertex], terms: Sequence[Term], sweep: Sweep | None
+) -> Within:
+    loops = level.loops
     place = Place(loops, level.node)
     stackers = [inside_of(loop).values for loop in loops]
     values = lifted(place, [v.node for v in vertices], stackers)

@@ -16,7 +16,7 @@ from minigrad.compile.binding import resolve
 from minigrad.compile.compiled import function
 from minigrad.derivatives.sweep import Sweep, edge_terms
 from minigrad.drawing.amount import UNCONNECTED, Amount
-from minigrad.drawing.inside import carried_back, within
+from minigrad.drawing.inside import carried_back, carried_by, within
 from minigrad.drawing.outline import Line, Outline, Term, Vertex
 from minigrad.drawing.theme import Scale
 from minigrad.graph.leaves import const
@@ -61,6 +61,7 @@ def measure(roots: Sequence[Expr], at: Mapping[Any, Any], grad: bool, drawn: Out
     sweep = Sweep(nodes, [(roots[0], ones_like(roots[0]))]) if grad else None
     around = _Around.of(nodes, drawn, sweep)
     insides = [within(level, drawn, sweep) for level in drawn.levels.values()]
+    insides += [carried_by(level, sweep) for level in drawn.folded.values()]
     asked = [*around.exprs, *(e for inside in insides for e in inside.exprs)]
     arrays = iter(_evaluate(asked, at))
     values, adjoints, terms = around.read(arrays, at)

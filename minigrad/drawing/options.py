@@ -7,7 +7,7 @@ without a word: it is refused by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
@@ -38,7 +38,7 @@ class Options:
     direction: str = "LR"
     limit: int | None = LIMIT
     title: str | None = None
-    loops: str = "rolled"
+    loops: str | int = "rolled"
 
 
 def check_options(options: Options) -> Options:
@@ -53,8 +53,7 @@ def check_options(options: Options) -> Options:
             f"limit is how many nodes a picture may have, at least 1, or None for any number of "
             f"them; not {options.limit!r:.60}"
         )
-    if options.loops not in _LOOPS:
-        raise GraphError(f"loops is 'rolled' or 'folded', not {options.loops!r:.60}")
+    _check_loops(options.loops)
     if not isinstance(options.title, str | None):
         raise DTypeError(f"title is text, not {options.title!r:.60}")
     if not isinstance(options.scale, Scale | None):
@@ -76,6 +75,32 @@ def check_options(options: Options) -> Options:
         limit=options.limit,
         title=options.title,
         loops=options.loops,
+    )
+
+
+def _check_loops(loops: object) -> None:
+    if loops not in _LOOPS and (type(loops) is not int or loops < 1):
+        raise GraphError(
+            "loops is 'rolled', 'folded', or how many of their first steps are written out, at "
+            f"least 1; not {loops!r:.60}"
+        )
+
+
+def of_other_nodes(
+    options: Options, new: Mapping[Expr, Expr], steps: Mapping[str, Iterable[Expr]]
+) -> Options:
+    """The options for a graph of other nodes, with boxes around steps beside the groups."""
+
+    def all_new(nodes: Iterable[Expr]) -> list[Expr]:
+        return [new.get(n, n) for n in nodes]
+
+    return replace(
+        options,
+        names={new.get(n, n): name for n, name in options.names.items()},
+        places={new.get(n, n): place for n, place in options.places.items()},
+        groups={**{t: all_new(ns) for t, ns in options.groups.items()}, **steps},
+        lanes={t: all_new(ns) for t, ns in options.lanes.items()},
+        inline=all_new(options.inline),
     )
 
 

@@ -6,7 +6,7 @@ Structure alone. Nothing here knows of numbers, words, boxes or layout.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import is_
 from typing import NamedTuple
 
@@ -125,24 +125,45 @@ class Outline:
     """All that is drawn, sources before what uses them but for lines back.
 
     written: {(shape, position): the use of a leaf that is written into its user}.
+    folded: the loops that are one shape.
     """
 
     vertices: list[Vertex]
     lines: list[Line]
     written: Mapping[tuple[Vertex, int], Line]
     levels: Mapping[tuple[Expr, ...], Level]
+    folded: Mapping[Vertex, Level]
+
+    @property
+    def span(self) -> int:
+        """How many ranks all lines together pass: what the time of a layout grows with."""
+        rank = dict.fromkeys(self.vertices, 0)
+        into: dict[Vertex, list[Vertex]] = {}
+        for line in self.lines:
+            if not line.is_back:
+                into.setdefault(line.target, []).append(line.source)
+        for vertex in self.vertices:
+            rank[vertex] = max([rank[v] + 1 for v in into.get(vertex, ())], default=0)
+        return sum(rank[v] - rank[source] for v in into for source in into[v])
 
 
-def outline(roots: Sequence[Expr], order: Sequence[Expr], parts: Parts, looks: bool) -> Outline:
-    """The outline of a graph, its nodes in order; looks: into loops."""
-    return _Tracing(roots, parts, looks).outline(order)
+def outline(
+    roots: Sequence[Expr],
+    order: Sequence[Expr],
+    parts: Parts,
+    looks_into: Callable[[Expr], bool],
+) -> Outline:
+    """The outline of a graph, its nodes in order; looks_into: which loops are drawn with bodies."""
+    return _Tracing(roots, parts, looks_into).outline(order)
 
 
 class _Tracing:
     """The way back from the roots, to all that they are made of."""
 
-    def __init__(self, roots: Sequence[Expr], parts: Parts, looks: bool) -> None:
-        self.parts, self.looks = parts, looks
+    def __init__(
+        self, roots: Sequence[Expr], parts: Parts, looks_into: Callable[[Expr], bool]
+    ) -> None:
+        self.parts, self.looks_into = parts, looks_into
         self.levels: dict[tuple[Expr, ...], Level] = {}
         self._at: dict[tuple[tuple[Expr, ...], Expr], Level | None] = {}
         self.uses: dict[Vertex, list[Line]] = {}
@@ -157,7 +178,13 @@ class _Tracing:
         uses = [use for vertex in vertices for use in self.uses[vertex]]
         lines = [use for use in uses if use.source in self.uses]
         written = {(u.target, u.position): u for u in uses if self._is_written(u)}
-        return Outline(vertices, lines, written, self.levels)
+        folded = {
+            vertex: level
+            for vertex in vertices
+            if vertex.node.op.inside is not None
+            and (level := Level.of(vertex.node, vertex.loops)) is not None
+        }
+        return Outline(vertices, lines, written, self.levels, folded)
 
     def _is_written(self, use: Line) -> bool:
         return self.parts.written(use.source.node) is not None
@@ -177,7 +204,7 @@ class _Tracing:
 
     def _level(self, loops: tuple[Expr, ...], node: Expr) -> Level | None:
         """A node that runs steps, looked into; None for others."""
-        if not self.looks or node.op.inside is None:
+        if node.op.inside is None or not self.looks_into(node):
             return None
         if (loops, node) not in self._at:
             level = self._at[loops, node] = Level.of(node, loops)
@@ -229,6 +256,7 @@ def with_copies(
     whole: Outline, box_of: Callable[[Vertex], Hashable | None], fixed: Collection[Vertex]
 ) -> Outline:
     """The same with leaves of many uses drawn where they are used: once a box, or once a user.
+    Those that are used in three boxes are such, too.
 
     fixed: what is drawn once, wherever it is used.
     """
@@ -240,7 +268,7 @@ def with_copies(
     before: dict[Vertex, list[Vertex]] = {}
     copied: set[Vertex] = set()
     for leaf, by_box in uses.items():
-        if sum(map(len, by_box.values())) <= MANY:
+        if sum(map(len, by_box.values())) <= MANY and len(by_box) < 3:
             continue
         copied.add(leaf)
         copies: dict[Hashable, Vertex] = {}
@@ -253,7 +281,7 @@ def with_copies(
                     before.setdefault(lines[k].target, []).append(copies[key])
                 lines[k] = lines[k]._replace(source=copies[key])
     vertices = [v for old in whole.vertices for v in (*before.get(old, ()), old)]
-    return Outline([v for v in vertices if v not in copied], lines, whole.written, whole.levels)
+    return replace(whole, vertices=[v for v in vertices if v not in copied], lines=lines)
 
 
 def first_of(vertices: Iterable[Vertex]) -> list[Vertex]:

@@ -41,6 +41,8 @@ class Node:
     """Its centre in points, y downwards, where the caller chose one."""
     is_copy: bool = False
     """Whether it is one of several shapes of a leaf, each beside a use of it."""
+    strips: tuple[tuple[str, Amount], ...] = ()
+    """Gradients that are shown step by step, by the names of what they are of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class Picture:
     has_gradients: bool
     direction: str = "LR"
     shows_shapes: bool = True
+    is_hurried: bool = False
+    """Whether it is so wide-meshed that only a coarse layout ends in seconds."""
     notes: Sequence[str] = ()
     """Sentences about the whole picture, for its caption."""
 
@@ -105,6 +109,7 @@ class Picture:
         shown = [n.adjoint for n in self.nodes] + [e.term for e in self.edges]
         yield from (amount for amount in shown if amount is not None)
         yield from (term for node in self.nodes for _, term in node.inlined)
+        yield from (amount for node in self.nodes for _, amount in node.strips)
 
     def summary(self) -> str:
         """A few lines of text that say what the picture says."""
