@@ -1,4 +1,5 @@
-"""A chain of 100,000 ops, within Python's default recursion limit; no absolute times."""
+"""Chains of 20,000 ops, and one of 100,000, within Python's default recursion limit; no absolute
+times."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import pytest
 import minigrad as mg
 from minigrad.graph.node import _TABLE
 
-N = 100_000
+N = 20_000
 
 
 def chain(x, n=N):
@@ -84,21 +85,20 @@ def test_a_long_chain_is_freed():
     x = mg.var("freed")
     chain(x, 400)  # so that constants which are kept for good are there
     mg.grad(chain(x, 400), x)
-    before = live()
-    y = chain(x)
+    before, n = live(), 100_000  # more than the stack has frames for, were freeing to recurse
+    y = chain(x, n)
     slope = mg.grad(y, x)
-    simple = mg.simplify(y)
     f = mg.function([x], slope, simplify=False)
     f(0.1)
-    assert live() > before + N
-    del y, slope, simple, f
+    assert live() > before + n
+    del y, slope, f
     assert live() <= before + 5
 
 
 def test_long_chains_of_other_ops():
     v = mg.var("v", (2, 2))
     y = v
-    for _ in range(1000):
+    for _ in range(400):
         y = mg.concat([y[1:], y[:1] * 0.5]).T @ mg.softmax(v)
         y = mg.where(y > 0, y, -y).reshape(4).reshape(2, 2)
     g = mg.grad(mg.sum(y), v)
@@ -117,7 +117,7 @@ def kinks(x, n):
 def test_cost_grows_linearly(build):
     def cost(n):
         best = np.inf
-        for _ in range(3):
+        for _ in range(2):
             x = mg.var(f"cost{n}")
             start = time.process_time()
             mg.function([x], mg.grad(build(x, n), x))
@@ -125,7 +125,7 @@ def test_cost_grows_linearly(build):
         return best
 
     # Four times the nodes: 4 where cost is linear, 16 where it is quadratic.
-    assert cost(16_000) / cost(4_000) < 10
+    assert cost(8_000) / cost(2_000) < 10
 
 
 def test_wide_sharing_costs_no_more_than_its_nodes():
@@ -152,7 +152,7 @@ def test_wide_sharing_costs_no_more_than_its_nodes():
 )
 def test_gradients_of_long_recurrences_with_kinks_compile(step):
     h = x = mg.var("x")
-    for _ in range(1000):
+    for _ in range(300):
         h = step(h * 0.9 + 0.01)
     f = mg.function([x], [h, mg.grad(h, x)])
     plain = mg.function([x], [h, mg.grad(h, x)], simplify=False)
@@ -173,4 +173,4 @@ def test_a_long_sum_of_slices_costs_as_much_as_it_is_long():
         return time.process_time() - start
 
     cost(100)
-    assert cost(8_000) / min(cost(2_000), cost(2_001)) < 10
+    assert cost(4_000) / min(cost(1_000), cost(1_001)) < 10
