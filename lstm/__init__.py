@@ -46,6 +46,10 @@ Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has al
     Task            what all share; subclass it for data that are made as they are needed
     Adding          the sum of the two marked numbers of a long sequence
     Copying         the symbols of long ago, in their order
+    Multiplication  the product of the two marked numbers
+    TemporalOrder   in which order the few symbols came that matter
+    TwoSequences    which of two signs the first numbers had, before the noise
+    Reber           the next symbol of the embedded Reber grammar
     make_task       the task of that name, with settings
     Batch           sequences, and what to predict from each
     PaddedBatch     the same of sequences of unequal length

@@ -21,6 +21,7 @@ def run(args: argparse.Namespace) -> int:
             {
                 name: {
                     "summary": t.summary,
+                    "paper": t.paper,
                     "baseline": t.baseline,
                     "criterion": t.criterion,
                     "settings": t.config()["settings"],
@@ -31,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
     rows = table("task", "")
     for name, task in tasks.items():
         rows.add_row(name, f"What is asked: {task.summary}.")
+        if task.paper is not None:
+            rows.add_row("", f"From: {task.paper}.")
         rows.add_row("", f"Baseline: a loss of {task.baseline:.4f} ({task.baseline_words}).")
         rows.add_row("", f"Solved is: {task.criterion}.")
         settings = task.config()["settings"].items()

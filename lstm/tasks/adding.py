@@ -43,6 +43,7 @@ class Adding(Task):
     name: ClassVar[str] = "adding"
     title: ClassVar[str | None] = "Adding problem"
     summary: ClassVar[str] = "the sum of the two marked numbers of a long sequence"
+    paper: ClassVar[str | None] = "Hochreiter & Schmidhuber 1997, experiment 4: 74,000 sequences"
     input_size: ClassVar[int] = 2
     output_size: ClassVar[int] = 1
     target_dtype: ClassVar[str] = "float32"

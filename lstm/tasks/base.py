@@ -49,6 +49,9 @@ class Task(ShownAsCall, ABC):
     title: ClassVar[str | None] = None
     """What headings call it, such as "Adding problem"; its name where None."""
     summary: ClassVar[str]
+    paper: ClassVar[str | None] = None
+    """Where it comes from, such as "Hochreiter & Schmidhuber 1997, experiment 1: 8,440 sequences",
+    with how many it took to solve it there."""
     input_size: ClassVar[int]
     output_size: ClassVar[int]
     target_dtype: ClassVar[str]
@@ -72,7 +75,8 @@ class Task(ShownAsCall, ABC):
     @property
     @abstractmethod
     def baseline(self) -> float:
-        """The loss of the best prediction that does not look at the sequence."""
+        """The loss to beat: of the best prediction that does not look at the sequence, or, of
+        forecasts, of a simple one that does."""
 
     @property
     @abstractmethod

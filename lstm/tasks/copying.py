@@ -43,6 +43,7 @@ class Copying(Task):
     name: ClassVar[str] = "copying"
     title: ClassVar[str | None] = "Copying problem"
     summary: ClassVar[str] = "ten symbols of long ago, again in their order"
+    paper: ClassVar[str | None] = "Arjovsky, Shah & Bengio 2016, section 4.1"
     input_size: ClassVar[int] = SYMBOLS + 2
     vocabulary: ClassVar[int | None] = SYMBOLS + 2
     output_size: ClassVar[int] = SYMBOLS + 1
