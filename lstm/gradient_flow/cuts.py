@@ -23,7 +23,9 @@ class Knockout(NamedTuple):
     """What a cut changes of ∂L/∂state at one step."""
 
     route: str
-    """What is cut, at every step: "f", all that comes back through f; "h → f", what f gives h."""
+    """What is cut, at every step: "h → f", what comes back to h from f, which reads it; "all → f",
+    what comes back through f to all that it reads; "h", all that comes back to the h that a step
+    reads, as `routes={"h": 0}` cuts it."""
     change: float
     """‖gradient with the cut - gradient‖."""
     left: float
@@ -60,15 +62,18 @@ class Cuts:
 
 
 def cuttable(graph: StepGraph, terms: Sequence[Term]) -> dict[str, list[Term]]:
-    """What can be cut: all that comes back through a value, and each way from a value to the state
-    before; {route: the terms that it makes 0}."""
+    """What can be cut: all that comes back through a value, each way from a value to the state
+    before, and all ways to a part of that; {route: the terms that it makes 0}.
+
+    A value alone is no name: in a waterfall f is a factor of the line.
+    """
     routes: dict[str, list[Term]] = {}
     states = {*graph.made.values()}
     for name in graph.nodes:
         if name not in states:
-            routes[name] = [term for term in terms if term.reader == name]
+            routes[f"all → {name}"] = [term for term in terms if term.reader == name]
     for term in terms:
-        if term.read.before:
+        if term.read.before or routes.get(f"all → {term.reader}") == [term]:
             routes[f"{term.read.name} → {term.reader}"] = [term]
     for part in graph.before:
         routes[part] = [term for term in terms if term.read == Read(part, before=True)]
