@@ -146,7 +146,8 @@ def test_exploding_and_not_finite() -> None:
     assert "explodes" in flow.diagnosis[0]
     model.params["layer1"]["W_h"].value = np.full((6, 4), np.nan)
     flow = lstm.flow(model, xs, ys)
-    assert flow.diagnosis[0] == "∂L/∂h is not finite from t=30 down."
+    assert flow.diagnosis[0].startswith("Going forward, h is NaN at t=1, in sequence 1 of the")
+    assert describe(flow.main) == "∂L/∂h is not finite from t=30 down."
     assert (
         json.loads(json.dumps(flow.to_json(), allow_nan=False))["series"]["h"]["norms"][0] == "nan"
     )

@@ -139,7 +139,7 @@ def test_data_and_parameters_that_are_not_finite():
     assert said[1].startswith("v[1, 0] is nan (and 1 more are not finite): it came with the data")
     w.value = [1.0, np.inf]
     said = failure(mg.sum(v @ w), {"w": w}, np.ones((2, 2)), inputs=[v])
-    assert said[1].startswith("w[1] is inf: the parameter was so before the step")
+    assert said[1].startswith("w[1] is inf: the parameter was so already")
 
 
 class Log(lstm.RNN):

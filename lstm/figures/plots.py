@@ -88,7 +88,8 @@ def unit_curves(flow: Flow, part: str) -> list[charts.Curve]:
     whole = np.array(flow.series[part].kinds)
     rows = _norms(flow.adjoints[part]).T
     told = np.isin(whole, ["underflow", "disconnected"])
-    kinds = np.where((rows == 0.0) & told, whole, "normal").tolist()
+    known = np.where((rows == 0.0) & told, whole, "normal")
+    kinds = np.where((rows == 0.0) & flow.lost[part].T, "underflow", known).tolist()
     return [
         charts.Curve.of(f"unit {k}", row, known)
         for k, (row, known) in enumerate(zip(rows, kinds, strict=True), 1)

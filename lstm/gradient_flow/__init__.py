@@ -12,9 +12,9 @@ from lstm.gradient_flow.advice import Advice, advice
 from lstm.gradient_flow.comparing import Comparison, compare
 from lstm.gradient_flow.cuts import Knockout
 from lstm.gradient_flow.linear_maps import Waterfall
-from lstm.gradient_flow.measured import Flow, Memory, Saturation
+from lstm.gradient_flow.measured import Flow
 from lstm.gradient_flow.measuring import flow
-from lstm.gradient_flow.summary import GateValues, Split
+from lstm.gradient_flow.summary import GateValues, Memory, Saturation, Split
 from lstm.gradient_flow.tensors import Loss, Place, loss_of
 from lstm.gradient_flow.watch import FlowWatch
 from lstm.gradient_flow.words import describe, diagnose, path_words

@@ -21,6 +21,9 @@ EXPLODED, GROWN = 1e3, 10.0
 """One that is larger there than the first, and than so many times itself at t = T, explodes."""
 CANCELS = 0.1
 """The terms of a fan-in cancel where their sum is less than this share of their sizes."""
+NEAR = 2.0
+"""A gradient that is not finite has overflown where it is no more than so many decades below the
+largest number: terms of its sums are larger than they."""
 DROWNED = 10.0
 """The line's part of a gradient drowns where the rest is more than so many times as large."""
 
@@ -53,12 +56,22 @@ def explodes(series: Series) -> bool:
     return math.isfinite(series.first) and series.first > max(EXPLODED, GROWN * series.last)
 
 
+def overflows(flow: Flow) -> int | None:
+    """The step from which down the main gradient is too large for its dtype, but finite; None
+    where none is, and where it is not finite for another reason."""
+    bad = [t for t, x in enumerate(flow.main.norms, 1) if not math.isfinite(x)]
+    if not bad or not math.isfinite(flow.loss) or flow.unsound is not None:
+        return None
+    size, most = flow.decades[bad[-1] - 1], math.log10(float(np.finfo(flow.dtype).max))
+    return bad[-1] if most - NEAR <= size < math.inf else None
+
+
 def advice(flow: Flow) -> list[Advice]:
     """What to try for the main gradient of a flow, the most pressing first; none for a flow of
     numbers alone, and for a single step."""
     if flow.source is None or flow.steps == 1:
         return []
-    made = [_explosion(flow), _no_line(flow), _short_memory(flow), _drowned(flow)]
+    made = [_explosion(flow), _overflow(flow), _no_line(flow), _short_memory(flow), _drowned(flow)]
     return [one for one in made if one is not None]
 
 
@@ -71,6 +84,20 @@ def _explosion(flow: Flow) -> Advice | None:
     return Advice(
         f"∂L/∂{series.symbol} grows by {grown:.1f} decades on its way back",
         "clip=1.0, which bounds the norm of the whole gradient",
+    )
+
+
+def _overflow(flow: Flow) -> Advice | None:
+    start = overflows(flow)
+    if start is None:
+        return None
+    finding = f"∂L/∂{flow.main.symbol} is 10^{flow.decades[start - 1]:.1f} at t={start}"
+    if start == flow.steps:
+        return Advice(finding, "a smaller loss: a mean in place of a sum, or targets of size 1")
+    return Advice(
+        finding,
+        "smaller weights of the state, or a cell whose gates bound a step, lstm.LSTM or lstm.GRU; "
+        "clip=1.0 bounds what is finite and comes too late here",
     )
 
 

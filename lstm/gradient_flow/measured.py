@@ -18,12 +18,12 @@ from lstm.gradient_flow.cuts import Cuts, Knockout, cuts
 from lstm.gradient_flow.linear_maps import Waterfall
 from lstm.gradient_flow.parts import Parts
 from lstm.gradient_flow.saving import Saved
-from lstm.gradient_flow.steps import Floats, Stacks
-from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Split
-from lstm.gradient_flow.tensors import Meter
+from lstm.gradient_flow.steps import Bools, Floats, Stacks
+from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Memory, Saturation, Split, Spot
+from lstm.gradient_flow.tensors import LARGE_SEED, SMALL_SEED, Meter, Reading
 from lstm.plain_values import jsonable
-from minigrad.chains import Series, cancellation
-from minigrad.display import Table, in_a_line
+from minigrad.chains import Series, cancellation, norms_of
+from minigrad.display import Table
 from minigrad.drawing import Scale
 
 
@@ -37,30 +37,13 @@ class Source(NamedTuple):
     line: Line | None
     parts: Parts | None
     gates: Mapping[str, Gate]
+    lost: Mapping[str, Bools] = {}
+    """{part of the state: (T, H), units whose gradient is 0 though no factor is}; nothing: none."""
 
-
-class Memory(NamedTuple):
-    """The memory of each unit of the line in steps, (H,) each; infinite where nothing is lost."""
-
-    measured: Floats
-    """1 / (1 - f), where f is the geometric mean of the line's factor over steps and sequences."""
-    promised: Floats
-    """The same of the factor where state and input are 0: for a forget gate 1 + eᵇ."""
-
-    def __repr__(self) -> str:
-        return in_a_line(self)
-
-
-class Saturation(NamedTuple):
-    """Of each unit of a gate, the share of its values over steps and sequences, (H,) each."""
-
-    open: Floats
-    """Above 0.9."""
-    closed: Floats
-    """Below 0.1."""
-
-    def __repr__(self) -> str:
-        return in_a_line(self)
+    def again(self, seed: float) -> Reading:
+        """The same batch in float64, of another ∂L/∂L."""
+        xs, ys, mask = [*self.batch, None][:3]
+        return self.meter.wide().read(xs, ys, mask, seed)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -166,6 +149,13 @@ class Flow(Saved):
         stacks = self._stacks
         return {part: stacks.adjoints[name] for part, name in stacks.made.items()}
 
+    @cached_property
+    def lost(self) -> dict[str, Bools]:
+        """{part of the state: the units that underflow at each step, (T, H)}: over the whole batch
+        their gradient is 0, though none of its factors is."""
+        none = {part: np.zeros(adj.shape[::2], bool) for part, adj in self.adjoints.items()}
+        return none | dict(self._source.lost)
+
     @property
     def inputs(self) -> Floats:
         """What the layer reads at each step, (T, B, I)."""
@@ -258,6 +248,30 @@ class Flow(Saved):
         return cancellation(
             [*steps.fan_in(stacks, stacks.terms, self.main.symbol, output).values()]
         )
+
+    @cached_property
+    def unsound(self) -> Spot | None:
+        """The first value of the layer that is not finite, of those of one step the first that is
+        computed; None where all are."""
+        stacks, spots = self._stacks, []
+        for name, stack in stacks.values.items():
+            places = np.argwhere(~np.isfinite(stack).all(axis=2) & stacks.counted)
+            spots += [Spot(name, *(int(k) + 1 for k in place)) for place in places[:1]]
+        return min(spots, key=lambda spot: spot.step, default=None)
+
+    @cached_property
+    def decades(self) -> Floats:
+        """log10 of the norm of the main gradient at each step, (T,); where the dtype is too narrow
+        for it, of a smaller or larger ∂L/∂L in float64. -inf is a factor of 0; NaN or inf is what
+        is not finite there either."""
+        norms, made = np.array(self.main.norms), self._stacks.made[self.main.symbol]
+        with np.errstate(all="ignore"):
+            result: Floats = np.log10(norms)
+            for seed, lost in ((SMALL_SEED, ~np.isfinite(norms)), (LARGE_SEED, norms == 0.0)):
+                if lost.any():
+                    adjoints = self._source.again(seed).stacks.adjoints[made]
+                    result[lost] = (np.log10(norms_of(adjoints)) - np.log10(seed))[lost]
+        return result
 
     @cached_property
     def cuts(self) -> Cuts:

@@ -12,7 +12,7 @@ from lstm.errors import ConfigError
 from lstm.gradient_flow.measured import Flow, Source
 from lstm.gradient_flow.parts import Parts
 from lstm.gradient_flow.steps import Bools, Stacks
-from lstm.gradient_flow.summary import GateValues, Split, gate_of, split_of
+from lstm.gradient_flow.summary import GateValues, Split, gate_of, lost_units, split_of
 from lstm.gradient_flow.tensors import (
     LARGE_SEED,
     Loss,
@@ -99,7 +99,12 @@ def measure(meter: Meter, xs: Any, ys: Any, mask: Any = None) -> Flow:
         symbol: gate_of(gate, stacks.values[symbol], stacks.counted)
         for symbol, gate in gates.items()
     }
-    source = Source(meter, meter.given(xs, ys, mask), stacks, line, parts, gates)
+    lost = {}
+    if larger is not None:
+        lost = {
+            p: lost_units(stacks.adjoints[n], larger.adjoints[n]) for p, n in stacks.made.items()
+        }
+    source = Source(meter, meter.given(xs, ys, mask), stacks, line, parts, gates, lost)
     return flow_of(meter, value, series, split, values, source)
 
 
@@ -144,11 +149,12 @@ def _enlarged(
     """Where something is zero that need not be, the same in float64 and of a much larger ∂L/∂L:
     what is zero there too has a factor of zero."""
     _, stacks, parts, often = read
-    shown = [stacks.adjoints[name] for name in stacks.made.values()]
+    units = all(stacks.adjoints[name].any(axis=1).all() for name in stacks.made.values())
+    shown: list[Any] = []
     if parts is not None:  # at t = T nothing has left the line yet, and it has brought nothing
         shown += [parts.line, parts.around[:-1]]
         shown += [parts.entered, parts.carried[:-1]] if often else []
-    if all(stack.any(axis=(1, 2)).all() for stack in shown):
+    if units and all(stack.any(axis=(1, 2)).all() for stack in shown):
         return None, None
     _, larger, larger_parts, _ = meter.wide().read(*batch, seed=LARGE_SEED)
     return larger, larger_parts

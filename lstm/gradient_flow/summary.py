@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -83,6 +84,40 @@ class GateValues:
         return in_a_line(self)
 
 
+class Spot(NamedTuple):
+    """Where a value of a layer is."""
+
+    name: str
+    step: int
+    """From 1, in the order in which the layer reads."""
+    sequence: int
+    """From 1, in the batch."""
+
+
+class Memory(NamedTuple):
+    """The memory of each unit of the line in steps, (H,) each; infinite where nothing is lost."""
+
+    measured: Floats
+    """1 / (1 - f), where f is the geometric mean of the line's factor over steps and sequences."""
+    promised: Floats
+    """The same of the factor where state and input are 0: for a forget gate 1 + eᵇ."""
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
+
+
+class Saturation(NamedTuple):
+    """Of each unit of a gate, the share of its values over steps and sequences, (H,) each."""
+
+    open: Floats
+    """Above 0.9."""
+    closed: Floats
+    """Below 0.1."""
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
+
+
 # --- from the tensors ----------------------------------------------------------------------------
 
 
@@ -140,3 +175,13 @@ def gate_of(gate: Gate, values: Floats, counted: Bools | None = None) -> GateVal
         open=float((flat > OPEN).mean()),
         closed=float((flat < CLOSED).mean()),
     )
+
+
+def lost_units(adjoints: Floats, larger: Floats) -> Bools:
+    """Which units (T, H) of a gradient (T, B, H) underflow over the whole batch; larger: the same
+    of a much larger ∂L/∂L, where a zero stays only if it has a factor of 0, or lost too much."""
+    zero, lost = ~np.any(adjoints, axis=1), np.asarray(np.any(larger, axis=1))
+    lost[-1] &= zero[-1]
+    for t in reversed(range(len(lost) - 1)):
+        lost[t] = zero[t] & (lost[t] | lost[t + 1])
+    return lost

@@ -29,6 +29,8 @@ Loss = Callable[[Expr, Expr], Expr]
 
 LARGE_SEED = 2.0**512
 """∂L/∂L where a zero is told from an underflow; float64 reaches from 1e-308 to 1e308."""
+SMALL_SEED = 2.0**-512
+"""∂L/∂L where an overflow is told from what is infinite."""
 
 
 class Place(NamedTuple):

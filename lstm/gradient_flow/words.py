@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from lstm.gradient_flow.advice import TOO_SMALL, advice, cancelled, explodes
 from lstm.gradient_flow.measured import Flow
+from lstm.gradient_flow.nonfinite import not_finite
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues
 from lstm.layers import subscript
 from minigrad.chains import Series
@@ -21,6 +22,8 @@ OFF = 0.5
 decades."""
 EQUAL = 0.05
 """Two gradients closer than so many decades are told as equal."""
+NAMED = 4
+"""So many units are named."""
 EVERY = "Each step has a loss of its own, so this is not how far back a gradient travels."
 """Told of a model whose loss is read from every step."""
 
@@ -29,10 +32,29 @@ def diagnose(flow: Flow) -> list[str]:
     """What the numbers mean, one sentence a finding: the main gradient, what to try for it, where
     its terms cancel; the others; by which path it came; which gates are saturated."""
     main, *others = map(describe, flow.ordered)
+    broken = not_finite(flow) or [main]
     tries = [one.sentence for one in advice(flow)]
     lost = [] if (sentence := cancelled(flow)) is None else [sentence]
+    lost += [] if (sentence := units_lost(flow)) is None else [sentence]
     own_losses = [EVERY] if flow.read == "every" and flow.steps > 1 else []
-    return [main, *tries, *lost, *others, *own_losses, *path_words(flow)]
+    return [*broken, *tries, *lost, *others, *own_losses, *path_words(flow)]
+
+
+def units_lost(flow: Flow) -> str | None:
+    """Which units of the main gradient underflow at t = 1, where the others do not."""
+    if flow.source is None or flow.main.first == 0.0:
+        return None
+    main = flow.main.symbol
+    lost = flow.source.lost.get(main)
+    units = [] if lost is None else [k for k, is_lost in enumerate(lost[0], 1) if is_lost]
+    if lost is None or not units:
+        return None
+    named = ", ".join(map(str, units[:NAMED])) + ", …" * (len(units) > NAMED)
+    many = f"{len(units)} underflow" if len(units) > 1 else "one underflows"
+    return (
+        f"Of the {lost.shape[1]} units of {main}, {many} to 0 at t=1 ({named}): no "
+        f"factor on the way is 0, but their product is too small for {flow.dtype}."
+    )
 
 
 def path_words(flow: Flow) -> list[str]:
@@ -49,9 +71,11 @@ def describe(series: Series) -> str:
     """One gradient's way back in one sentence."""
     name = f"∂L/∂{series.symbol}"
     norms = series.norms
-    bad = [t for t, x in enumerate(norms, 1) if not math.isfinite(x)]
+    bad = max((t for t, x in enumerate(norms, 1) if not math.isfinite(x)), default=0)
     if bad:
-        return f"{name} is not finite from t={max(bad)} down."
+        sound = Series(series.symbol, norms[bad:], series.kinds[bad:])
+        grows = f"explodes: {_pace(sound)}and is" if bad < len(norms) and explodes(sound) else "is"
+        return f"{name} {grows} not finite from t={bad} down."
     if not any(norms):
         apart = all(kind == "disconnected" for kind in series.kinds)
         return f"{name} is {'not connected to the loss' if apart else '0'} at every step."

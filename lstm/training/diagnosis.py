@@ -21,7 +21,7 @@ from minigrad import Expr, NonFiniteError
 Array: TypeAlias = NDArray[Any]
 Place: TypeAlias = tuple[int, ...]
 
-LONGEST = 2000  # steps of loops that are unrolled to look into them
+LONGEST = 2000  # steps of loops that are unrolled to look into them, unless told
 LARGEST = 2**28  # elements of all values together that are kept to look at
 
 
@@ -37,13 +37,18 @@ class Bad(NamedTuple):
     """Of the gradient in the steps before, the last one last."""
     counts: Mapping[Expr, Expr] = MappingProxyType({})
     """Of inputs, a mask over their first axes: False is padding, which has no part in the loss."""
+    axes: Mapping[Expr, Sequence[str]] = MappingProxyType({})
+    """Of inputs, what their first axes count: ("step", "sequence")."""
 
 
-def diagnosis(bad: Bad) -> list[str]:
-    """What was not finite first, where, and what to do: sentences; none where it cannot be told."""
+def diagnosis(bad: Bad, longest: int = LONGEST) -> list[str]:
+    """What was not finite first, where, and what to do: sentences; none where it cannot be told.
+
+    longest: so many steps of loops are written out to look into them; beyond, an op is named.
+    """
     with np.errstate(all="ignore"):
         bad = bad._replace(values=_without_padding(bad))
-        return _in_the_data(bad) or _in_the_graph(bad) or _at_an_op(bad)
+        return _in_the_data(bad) or _in_the_graph(bad, longest) or _at_an_op(bad)
 
 
 def _without_padding(bad: Bad) -> list[Array]:
@@ -63,14 +68,18 @@ def _without_padding(bad: Bad) -> list[Array]:
 def _in_the_data(bad: Bad) -> list[str]:
     inputs = zip(bad.inputs, map(np.asarray, bad.values), strict=True)
     for leaf, value in [*inputs, *((p, p.value) for p in bad.params.values())]:
-        place = _bad_place(value)
+        held = value.astype(leaf.dtype)
+        place = _bad_place(held)
         if place is None:
             continue
-        others = int(np.sum(~np.isfinite(value))) - 1
+        others = int(np.sum(~np.isfinite(held))) - 1
         more = f" (and {others} more are not finite)" if others else ""
-        what = f"{leaf.name}{_at(place)} is {value[place]}{more}"
+        counted = zip(bad.axes.get(leaf, ()), place, strict=False)
+        where = " of ".join(f"{axis} {k + 1}" for axis, k in counted)
+        wide = f", more than {leaf.dtype} holds" if np.isfinite(value[place]) else ""
+        what = f"{leaf.name}{_at(place)} is {value[place]}{wide}{where and f', in {where}'}{more}"
         if leaf.op.name == "param":
-            return [f"{what}: the parameter was so before the step; set it anew"]
+            return [f"{what}: the parameter was so already; set it anew"]
         return [f"{what}: it came with the data; mend it, or leave it out by a mask"]
     return []
 
@@ -89,9 +98,9 @@ def _at(place: Place) -> str:
 # --- what was born in the graph -----------------------------------------------------------------
 
 
-def _in_the_graph(bad: Bad) -> list[str]:
+def _in_the_graph(bad: Bad, longest: int) -> list[str]:
     loops = [n.attrs[0] for n in mg.toposort(bad.loss) if n.op.name == "scan"]
-    if sum(loop.length for loop in loops) > LONGEST:
+    if sum(loop.length for loop in loops) > longest:
         return []
     (loss,) = _stable([mg.unroll(bad.loss)])
     nodes = [n for n in mg.toposort(loss) if isinstance(n.dtype, np.dtype)]
@@ -176,6 +185,8 @@ def _made(bad: Bad, node: Expr) -> str:
 def _too_large(bad: Bad) -> list[str]:
     """A gradient that is finite, and whose norm is not."""
     grads = dict(zip(bad.grads, _grads(bad), strict=True))
+    if np.isfinite(sum(np.square(g).sum() for g in grads.values())):
+        return []
     if any(_bad_place(g) is not None for g in grads.values()):
         return []
     name, most = max(((n, float(np.abs(g).max())) for n, g in grads.items()), key=lambda x: x[1])
