@@ -50,6 +50,12 @@ Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has al
     TemporalOrder   in which order the few symbols came that matter
     TwoSequences    which of two signs the first numbers had, before the noise
     Reber           the next symbol of the embedded Reber grammar
+    AnBn            what may come next in strings of n a's and then n b's
+    AnBnCn          the same in strings of n a's, n b's and n c's
+    Dyck2           what may come next in strings of two kinds of brackets
+    Parity          whether the number of ones is odd
+    DelayedSine     what a wave was, so many steps ago
+    MackeyGlass     what a chaotic series will be
     make_task       the task of that name, with settings
     Batch           sequences, and what to predict from each
     PaddedBatch     the same of sequences of unequal length
