@@ -12,15 +12,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from lstm.errors import ConfigError, check_count
+from lstm.errors import ConfigError, LstmError, check_count
 from minigrad import Expr
 
 
-def expression(x: Any, dtype: np.dtype[Any] | None = None) -> Expr:
-    """x as an expression; an array takes the dtype, where one is asked for."""
-    if isinstance(x, Expr):
-        return x
-    return mg.const(np.asarray(x, dtype))
+def array(x: Any, what: str = "an argument", dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
+    """x as an array. Raises ConfigError, with what it is, for what are no numbers, as a ragged
+    list.
+
+    >>> array([[1, 2], [3]], "ys")
+    Traceback (most recent call last):
+        ...
+    lstm.errors.ConfigError: ys must be an array of numbers, with rows of one length, not a list
+    """
+    try:
+        return np.asarray(x, dtype)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, (LstmError, mg.MinigradError)):  # of what is in it
+            raise
+        shown = repr(x) if isinstance(x, (str, complex)) else f"a {type(x).__name__}"
+        raise ConfigError(
+            f"{what} must be an array of numbers, with rows of one length, not {shown:.40}"
+        ) from None
+
+
+def expression(x: Any, dtype: np.dtype[Any] | None = None, what: str = "an argument") -> Expr:
+    """x as an expression; an array takes the dtype, where one is asked for. Raises ConfigError for
+    what is neither an expression nor numbers, and says what it is."""
+    if not isinstance(x, Expr):
+        return mg.const(array(x, what, dtype))
+    if not isinstance(x.type, mg.TensorType):
+        raise ConfigError(f"{what} must be an expression of numbers, not the node of a loop")
+    return x
 
 
 def generator(seed: Any) -> np.random.Generator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from os import PathLike
 from pathlib import Path
 from shutil import rmtree
 
@@ -15,12 +16,23 @@ GENERATOR = "minigrad-lstm"
 """What our pages name as their generator."""
 
 
+def path_given(path: str | Path) -> Path:
+    """What is given as a path, as one. Raises OutputError for what is none, as a number is.
+
+    >>> path_given("flow.svg").suffix
+    '.svg'
+    """
+    if isinstance(path, (str, PathLike)) and str(path):
+        return Path(path)
+    raise OutputError(f"a path is needed, such as 'flow.svg', not {path!r:.40}")
+
+
 def write_atomically(path: str | Path, data: bytes | str) -> None:
     """Write a file as `minigrad.atomic` does: the old one stays until the new one is whole.
 
     Raises OutputError, and leaves nothing behind, when that fails.
     """
-    check_file(path)
+    check_file(path_given(path))
     try:
         atomic.write(path, data)
     except OSError as error:

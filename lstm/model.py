@@ -26,6 +26,7 @@ from lstm.layers import (
     Stack,
     Steps,
     Tape,
+    check_layer,
     check_parts,
     check_routes,
     mask_given,
@@ -134,6 +135,11 @@ class Model(ShownModel):
         """
         if isinstance(layers, Cell):
             layers = Stack({"layer1": Recurrent(layers)})
+        check_layer(layers)
+        if task is not None and not isinstance(task, Mapping):
+            raise ConfigError(
+                f"task= is a task, lstm.Adding(100), or what its config() gives, not {task!r:.60}"
+            )
         if not isinstance(readout, Readout):
             readout = Readout(layers.output_size, readout, dtype=layers.dtype)
         shapes = flatten(shapes_of(layers, readout))
@@ -153,6 +159,8 @@ class Model(ShownModel):
 
     def with_dtype(self, dtype: str) -> Model:
         """A model of its own with the same values in "float32" or "float64"."""
+        if dtype not in ("float32", "float64"):
+            raise ConfigError(f"dtype must be 'float32' or 'float64', not {dtype!r:.40}")
         values = {name: value.astype(dtype) for name, value in self.values().items()}
         parts = self.layers.with_dtype(dtype), self.readout.with_dtype(dtype)
         return Model.of(*parts, values, self.task)
@@ -292,7 +300,7 @@ class Model(ShownModel):
         return Unrolled(run, tape.written, tape.written[self.place()])
 
     def _inputs(self, sequences: Any) -> Expr:
-        xs = expression(sequences, None if self.layers.tokens else np.dtype(self.dtype))
+        xs = expression(sequences, None if self.layers.tokens else np.dtype(self.dtype), "xs")
         if self.layers.tokens:
             fits = xs.ndim == 2 and xs.dtype.kind in "iu"
             wanted = "integer tokens (T, B)"
@@ -344,6 +352,15 @@ class Model(ShownModel):
         and ConfigError for `own` that are no such classes.
         """
         return Model.of(*read_model(path, own))
+
+
+def check_model(value: Any) -> Model:
+    """The value. Raises ConfigError unless it is a model."""
+    if not isinstance(value, Model):
+        raise ConfigError(
+            f"a model is needed, such as lstm.Model.create(lstm.LSTM, task=task), not {value!r:.60}"
+        )
+    return value
 
 
 def _check_value(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> None:

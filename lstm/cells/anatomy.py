@@ -176,6 +176,8 @@ def _line(
     order: Sequence[Expr],
 ) -> Line | None:
     wanted = list(before) if named is None else [named]
+    if not isinstance(named, str | None):
+        raise ConfigError(f"line= is the name of a part of the state, not {named!r:.40}")
     for symbol in wanted:
         new = values.get(symbol)
         if new is None or symbol not in before:

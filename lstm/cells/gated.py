@@ -37,8 +37,8 @@ class Gated(Cell[S]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isfinite(self.forget_bias):
-            raise ConfigError(f"forget_bias must be finite, not {self.forget_bias!r}")
+        if not isinstance(self.forget_bias, Real) or not isfinite(self.forget_bias):
+            raise ConfigError(f"forget_bias must be finite, not {self.forget_bias!r:.40}")
         _ = self.gate_bias  # raises now for a memory that cannot be
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
+from lstm.errors import ConfigError
 from lstm.gradient_flow import Flow, Series, path_words
 from lstm.gradient_flow.words import EVERY, compare
 from minigrad.drawing import Scale, charts
@@ -68,8 +69,8 @@ def paths(
 ) -> Chart:
     """By which path the gradient came: along the cell line, or through h and the gates.
 
-    flows: {title of a panel: flow}; the rest is as in `compare_flows`. Raises ValueError for a cell
-    without a line.
+    flows: {title of a panel: flow}; the rest is as in `compare_flows`. Raises ConfigError for a
+    cell without a line.
     """
     panels = {panel: _Panel(path_curves(flow), _path_words(flow)) for panel, flow in flows.items()}
     return _figure(title or "By which path the gradient came back", panels, scale, theme, width)
@@ -96,9 +97,9 @@ def _curve(label: str, series: Series, mark: Mark = "") -> Curve:
 
 
 def path_curves(flow: Flow) -> list[Curve]:
-    """The main gradient and its parts. Raises ValueError for a cell without a line."""
+    """The main gradient and its parts. Raises ConfigError for a cell without a line."""
     if flow.split is None:
-        raise ValueError(f"a cell of kind {flow.cell} has no cell line to split the gradient by")
+        raise ConfigError(f"a cell of kind {flow.cell} has no cell line to split the gradient by")
     return [
         _curve(f"all of |∂L/∂{flow.split.symbol}ₜ|", flow.main),
         *(

@@ -5,12 +5,16 @@ Nothing is measured here but by reading the flow's arrays, of which some are com
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import Concatenate, ParamSpec, cast
+
 import numpy as np
 from matplotlib.axes import Axes
 
-from lstm.errors import ConfigError
+from lstm.errors import ConfigError, check_count
 from lstm.figures.flow import flow_curves, path_curves
-from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall
+from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall, check_flow
 from lstm.gradient_flow.steps import Floats
 from minigrad.chains import norms_of
 from minigrad.drawing import Scale, charts
@@ -18,6 +22,7 @@ from minigrad.drawing.escape import plain
 
 MOST = 8
 """So many knock-outs are drawn unless more are asked for."""
+P = ParamSpec("P")
 PADDED = (
     "Sequences end at steps of their own: “enters” is what their ends add on the way, and “leaves” "
     "what stays at their first steps."
@@ -25,6 +30,17 @@ PADDED = (
 """What is said beneath a waterfall of sequences of unequal length."""
 
 
+def of_flow(plot: Callable[Concatenate[Flow, P], Axes]) -> Callable[Concatenate[Flow, P], Axes]:
+    """A chart of a flow that raises ConfigError where it is given something else."""
+
+    @wraps(plot)
+    def of_checked(flow: Flow, *args: P.args, **kwargs: P.kwargs) -> Axes:
+        return plot(check_flow(flow, plot.__name__), *args, **kwargs)
+
+    return cast(Callable[Concatenate[Flow, P], Axes], of_checked)
+
+
+@of_flow
 def plot_norms(
     flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None, legend: bool = True
 ) -> Axes:
@@ -45,10 +61,11 @@ def plot_norms(
     return charts.curves(flow_curves(flow), ax, scale=locked, title=title, legend=legend)
 
 
+@of_flow
 def plot_paths(
     flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None, legend: bool = True
 ) -> Axes:
-    """By which path it came: along the line, and around it. Raises ValueError without a line."""
+    """By which path it came: along the line, and around it. Raises ConfigError without a line."""
     drawn = path_curves(flow)
     title = titled(flow, f"By which path ∂L/∂{flow.main.symbol}ₜ came back")
     return charts.curves(drawn, ax, scale=scale or flow.scale, title=title, legend=legend)
@@ -59,6 +76,7 @@ def titled(flow: Flow, words: str) -> str:
     return f"{words} ({flow.place})" if flow.place else words
 
 
+@of_flow
 def plot_units(
     flow: Flow,
     part: str = "",
@@ -96,6 +114,7 @@ def unit_curves(flow: Flow, part: str) -> list[charts.Curve]:
     ]
 
 
+@of_flow
 def plot_waterfall(
     flow: Flow,
     route: str = "",
@@ -109,7 +128,7 @@ def plot_waterfall(
     route: of `flow.waterfalls`, such as "line" or "f"; that of `flow.waterfall` unless given.
     Raises ConfigError for another route.
     """
-    if route and route not in flow.waterfalls:
+    if route and not _is_one(route, flow.waterfalls):
         raise ConfigError(f"no route {route!r:.40}; the routes are {', '.join(flow.waterfalls)}")
     fall = flow.waterfalls[route] if route else flow.waterfall
     way = "along the line" if fall.route == "line" else f"through {fall.route}"
@@ -132,13 +151,14 @@ def waterfall_notes(fall: Waterfall) -> tuple[str, ...]:
     return (PADDED,) if padded else ()
 
 
+@of_flow
 def plot_knockouts(flow: Flow, at: int = 1, ax: Axes | None = None, *, most: int = MOST) -> Axes:
     """What of the gradient at step `at` changes where one route is cut, the largest change first;
     where none arrives, it says so.
 
     Raises ConfigError for a step that is not.
     """
-    cuts = flow.knockouts(at)[:most]
+    cuts = flow.knockouts(at)[: check_count("most", most)]
     main = flow.main.symbol
     nothing = flow.main.norms[at - 1] == 0.0
     ax = charts.bars(
@@ -163,6 +183,7 @@ def _change(cut: Knockout, kind: str) -> str:
     return kind if cut.change == 0.0 else f"{cut.change:.1e}"
 
 
+@of_flow
 def plot_cancellation(flow: Flow, part: str = "", ax: Axes | None = None) -> Axes:
     """‖Σ terms‖ / Σ ‖term‖ where terms of ∂L/∂part meet: 1 where they agree, 0 where they cancel.
 
@@ -174,6 +195,7 @@ def plot_cancellation(flow: Flow, part: str = "", ax: Axes | None = None) -> Axe
     return charts.band(shares, ax, label="‖Σ‖ / Σ ‖·‖", title=title)
 
 
+@of_flow
 def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None, *, legend: bool = True) -> Axes:
     """A gate over time: the mean over batch and units, between the least and the largest.
 
@@ -191,7 +213,7 @@ def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None, *, legend: b
         lines = ax.lines[-len(flow.gates) :]
         ax.legend(lines, [plain(f"{g.name or 'gate'} {g.symbol}") for g in flow.gates.values()])
         return ax
-    if symbol not in flow.gates:
+    if not _is_one(symbol, flow.gates):
         raise ConfigError(
             f"no gate {symbol!r:.40}; the gates are {', '.join(flow.gates) or 'none'}"
         )
@@ -208,6 +230,7 @@ def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None, *, legend: b
     )
 
 
+@of_flow
 def plot_itemised(
     flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None, legend: bool = True
 ) -> Axes:
@@ -217,6 +240,7 @@ def plot_itemised(
     return _plot_pairs(flow, pairs, ax, scale, labels, "Norm of the gradient: colour", legend)
 
 
+@of_flow
 def plot_influence(
     flow: Flow, ax: Axes | None = None, *, scale: Scale | None = None, legend: bool = True
 ) -> Axes:
@@ -250,10 +274,11 @@ def _plot_pairs(
     )
 
 
+@of_flow
 def plot_memory(flow: Flow, ax: Axes | None = None, *, most: int = 16) -> Axes:
     """How many steps each unit of the line remembers, beside what its bias promises; the longest
     first. Raises ConfigError for a cell without a line."""
-    memory = flow.memory
+    most, memory = check_count("most", most), flow.memory
     if memory is None:
         raise ConfigError(f"a cell of kind {flow.cell} has no line whose memory could be measured")
     order = np.argsort(-np.nan_to_num(memory.measured, posinf=np.inf), kind="stable")[:most]
@@ -271,8 +296,12 @@ def _steps(count: float) -> str:
     return f"{count:.3g}" if np.isfinite(count) else "all"
 
 
+def _is_one(name: object, names: Collection[str]) -> bool:
+    return isinstance(name, str) and name in names
+
+
 def _part(flow: Flow, part: str) -> str:
-    if part and part not in flow.series:
+    if part and not _is_one(part, flow.series):
         raise ConfigError(
             f"no part {part!r:.40}; the parts of the state are {', '.join(flow.series)}"
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from lstm.gradient_flow.across import StepMap
 from lstm.gradient_flow.advice import Advice, advice
-from lstm.gradient_flow.comparing import Comparison, compare
+from lstm.gradient_flow.comparing import Comparison, check_flow, compare
 from lstm.gradient_flow.cuts import Knockout
 from lstm.gradient_flow.linear_maps import Waterfall
 from lstm.gradient_flow.measured import Flow
@@ -37,6 +37,7 @@ __all__ = [
     "StepMap",
     "Waterfall",
     "advice",
+    "check_flow",
     "compare",
     "describe",
     "diagnose",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -47,9 +48,9 @@ class Comparison(Saved):
             zip(("flow", "t", "part", "norm"), map(list, zip(*rows, strict=True)), strict=True)
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def plain_values(self) -> dict[str, Any]:
         """The summaries of all of them, by name, as JSON values."""
-        return {name: flow.to_json() for name, flow in self.flows.items()}
+        return {name: flow.plain_values() for name, flow in self.flows.items()}
 
     def draw(self) -> Any:
         """The picture of all of them on one scale. Raises RenderError."""
@@ -68,6 +69,16 @@ class Comparison(Saved):
         return Table("Gradient flows side by side", rows, heads, self.sentences)
 
 
+def check_flow(value: Any, what: str) -> Flow:
+    """The value. Raises ConfigError, with what it is given to, unless it is a flow."""
+    if not isinstance(value, Flow):
+        shown = repr(value) if value is None or isinstance(value, str) else type(value).__name__
+        raise ConfigError(
+            f"{what} takes a flow, what lstm.flow(model, xs, ys) gives, not {shown:.40}"
+        )
+    return value
+
+
 def compare(*flows: Flow, names: Any = None) -> Comparison:
     """Put flows side by side: cells on one batch, or a model before and after training.
 
@@ -81,8 +92,12 @@ def compare(*flows: Flow, names: Any = None) -> Comparison:
     >>> list(both.flows), len(both.sentences)
     (['RNN', 'LSTM'], 1)
     """
-    if len(flows) < 2 or not all(isinstance(flow, Flow) for flow in flows):
+    for flow in flows:
+        check_flow(flow, "compare")
+    if len(flows) < 2:
         raise ConfigError("compare takes two flows or more, each of lstm.flow(model, xs, ys)")
+    if names is not None and (isinstance(names, str) or not isinstance(names, Iterable)):
+        raise ConfigError(f"names= are a list, one for each flow, not {names!r:.80}")
     called = [flow.called for flow in flows] if names is None else [str(name) for name in names]
     if len(called) != len(flows) or (names is not None and len({*called}) < len(called)):
         raise ConfigError(f"names= are {len(flows)} different ones, one a flow, not {names!r:.80}")

@@ -338,7 +338,7 @@ class Flow(Saved):
             columns[f"mean {name}"] = gate.mean
         return columns
 
-    def to_json(self) -> dict[str, Any]:
+    def plain_values(self) -> dict[str, Any]:
         """All summaries as JSON values; numbers that JSON lacks become "nan", "inf", "-inf"."""
         plain: dict[str, Any] = jsonable(
             {

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lstm.arguments import array
 from lstm.cells import CELLS
 from lstm.errors import ConfigError
 from lstm.gradient_flow.measured import Flow, Source
@@ -24,7 +25,7 @@ from lstm.gradient_flow.tensors import (
     without_padding,
 )
 from lstm.gradient_flow.words import diagnose
-from lstm.model import Model
+from lstm.model import Model, check_model
 from minigrad.chains import Series, norms_of, series_of
 
 
@@ -64,8 +65,8 @@ def flow(
             "loss= is a function of a prediction and a target, such as task.loss; where a batch "
             "says how its sequences end, that is lengths= or mask=: xs, ys, lengths = task.batch(…)"
         )
-    xs_array, ys_array = np.asarray(xs), np.asarray(ys)
-    check_batch(model, xs_array, ys_array)
+    xs_array, ys_array = array(xs, "xs"), array(ys, "ys")
+    check_batch(check_model(model), xs_array, ys_array)
     place = Place(layer, direction, lengths, mask)
     xs_array, ys_array, counts = without_padding(model, xs_array, ys_array, place)
     meter = Meter(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lstm.errors import OutputError
-from lstm.files import write_atomically
+from lstm.files import path_given, write_atomically
 from minigrad.display import ShownAsTable
 
 PICTURES = (".svg", ".png", ".pdf")
@@ -25,7 +25,7 @@ class Saved(ShownAsTable):
         """The numbers by column; `pandas.DataFrame` takes it."""
         raise NotImplementedError
 
-    def to_json(self) -> dict[str, Any]:
+    def plain_values(self) -> dict[str, Any]:
         """All as JSON values; numbers that JSON lacks become "nan", "inf" and "-inf"."""
         raise NotImplementedError
 
@@ -33,25 +33,39 @@ class Saved(ShownAsTable):
         """The picture: how much of the gradient reaches step 1. Raises RenderError."""
         raise NotImplementedError
 
-    def to_csv(self) -> str:
-        """`table` as CSV, every number at full precision."""
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """`table` as CSV, every number at full precision; written to `path`, too, where one is
+        given. Raises OutputError where it cannot be written."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = self.table()
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
-        return text.getvalue()
+        return _written(path, text.getvalue())
+
+    def to_json(self, path: str | Path | None = None) -> dict[str, Any]:
+        """All as JSON values; numbers that JSON lacks become "nan", "inf" and "-inf". Written to
+        `path`, too, where one is given. Raises OutputError where it cannot be written."""
+        values = self.plain_values()
+        _written(path, json.dumps(values, indent=1, allow_nan=False))
+        return values
 
     def save(self, path: str | Path) -> Path:
         """Write what the suffix says, .csv, .json, .html, .svg, .png or .pdf; returns the path.
 
-        The file is there whole or not at all. Raises OutputError for another suffix and where it
+        The file is there whole or not at all. Raises OutputError for another suffix, for
+        what is no path, and where it
         cannot be written, RenderError where the picture cannot be drawn.
         """
-        target, kind = Path(path), Path(path).suffix.lower()
-        makers = {".csv": self.to_csv, ".json": self._json, ".html": self._page}
+        target = path_given(path)
+        kind = target.suffix.lower()
+        makers: dict[str, Callable[[Path], Any]] = {
+            ".csv": self.to_csv,
+            ".json": self.to_json,
+            ".html": self._page,
+        }
         if kind in makers:
-            write_atomically(target, makers[kind]())
+            makers[kind](target)
         elif kind in PICTURES:
             write_atomically(target, self.draw().data(kind[1:]))
         else:
@@ -59,10 +73,14 @@ class Saved(ShownAsTable):
             raise OutputError(f"cannot write {target}: its suffix is none of {known}")
         return target
 
-    def _json(self) -> str:
-        return json.dumps(self.to_json(), indent=1, allow_nan=False)
-
-    def _page(self) -> str:
+    def _page(self, path: Path) -> None:
         from lstm.figures import page_of_table  # pages are loaded by those who write them
 
-        return page_of_table(self._table(), self.draw().svg)
+        _written(path, page_of_table(self._table(), self.draw().svg))
+
+
+def _written(path: str | Path | None, text: str) -> str:
+    """The text, in a file too, where there is a path."""
+    if path is not None:
+        write_atomically(path_given(path), text)
+    return text

@@ -106,13 +106,13 @@ def mask_given(shape: tuple[int, ...], lengths: Any = None, mask: Any = None) ->
         raise ConfigError("lengths= and mask= say the same: give one of them")
     steps, batch = shape[:2]
     if lengths is not None:
-        lengths = expression(lengths)
+        lengths = expression(lengths, what="lengths")
         if lengths.shape != (batch,):
             raise ConfigError(f"lengths must be (B,), here ({batch},), not {lengths.shape}")
         return mask_of(lengths, steps)
     if mask is None:
         return None
-    counts = expression(mask)
+    counts = expression(mask, what="a mask")
     if counts.shape != (steps, batch) or counts.dtype != np.dtype(bool):
         here = f"here ({steps}, {batch}), not {counts.type!r}"
         raise ConfigError(f"mask must be (T, B) of bool, {here}")

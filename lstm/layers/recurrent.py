@@ -249,14 +249,16 @@ def place_of(
     if isinstance(layer, int) and layer is not True and 1 <= layer <= len(names):
         layer = names[layer - 1]
     name = names[-1] if layer is None else layer
-    if name not in ways:
+    if not isinstance(name, str) or name not in ways:
         raise ConfigError(
-            f"there is no recurrent layer {name!r}; there are {', '.join(names)}, also by number, "
-            f"1 to {len(names)}"
+            f"there is no recurrent layer {name!r:.40}; there are {', '.join(names)}, also by "
+            f"number, 1 to {len(names)}"
         )
     way = direction or ("forward" if "forward" in ways[name] else "backward")
-    if way not in ways[name]:
-        raise ConfigError(f"layer {name} has no direction {way!r}; it has {', '.join(ways[name])}")
+    if not isinstance(way, str) or way not in ways[name]:
+        raise ConfigError(
+            f"layer {name} has no direction {way!r:.40}; it has {', '.join(ways[name])}"
+        )
     return ways[name][way]
 
 

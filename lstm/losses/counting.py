@@ -74,12 +74,12 @@ def counting(shape: Shape, weights: Any, mask: Any, reduction: str) -> Counting:
             f"reduction must be one of {', '.join(REDUCTIONS)}, not {reduction!r:.40}"
         )
     if mask is not None:
-        mask = expression(mask)
+        mask = expression(mask, what="mask")
         if mask.dtype != np.bool_:
             raise ConfigError(f"mask must be bool, True where an element counts, not {mask.dtype}")
         mask = _fitted("mask", mask, shape)
     if weights is not None:
-        weights = expression(weights)
+        weights = expression(weights, what="weights")
         if weights.dtype.kind not in "fiu":
             raise ConfigError(
                 f"weights must be numbers, not {weights.dtype}; a mask says what counts at all"

@@ -103,7 +103,7 @@ def cross_entropy(
         ...
     lstm.errors.ConfigError: label -1 at [0] is out of range: from 0 to 1
     """
-    logits, targets = expression(logits), expression(targets)
+    logits, targets = expression(logits, what="logits"), expression(targets, what="targets")
     counts = counting(logits.shape[:-1], weights, mask, reduction)
     smoothing = check_number("label_smoothing", label_smoothing, least=0, most=1)
     if logits.ndim and targets.shape == logits.shape and targets.dtype.kind == "f":
@@ -151,7 +151,7 @@ def _terms(logits: Expr, counts: Counting, class_weights: Any) -> tuple[Expr, Ex
     if class_weights is None:
         return terms, None
     classes = logits.shape[-1]
-    weights = expression(class_weights)
+    weights = expression(class_weights, what="class_weights")
     if weights.shape != (classes,) or weights.dtype.kind not in "fiu":
         raise ConfigError(
             f"class_weights must be {classes} numbers, one a class, "
@@ -181,7 +181,9 @@ def _of_differences(
 def _pair(
     prediction: Any, target: Any, weights: Any, mask: Any, reduction: str
 ) -> tuple[Expr, Expr, Counting]:
-    prediction = expression(prediction)
-    target = expression(target, prediction.dtype if prediction.dtype.kind == "f" else None)
+    prediction = expression(prediction, what="a prediction")
+    target = expression(
+        target, prediction.dtype if prediction.dtype.kind == "f" else None, "a target"
+    )
     require_same_shape(prediction, target)
     return prediction, target, counting(prediction.shape, weights, mask, reduction)

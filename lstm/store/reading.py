@@ -12,6 +12,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from lstm.errors import ConfigError, LstmError
+from lstm.files import path_given
 from lstm.store.foreign import what_is_wrong
 
 
@@ -31,7 +32,7 @@ def opened(path: str | Path, failure: type[LstmError], doing: str) -> Iterator[A
     lstm.errors.LstmError: cannot read there/is/none: No such file or directory
     """
     try:
-        _check_opens(Path(path))
+        _check_opens(path_given(path))
         with safe_open(path, framework="numpy") as file:
             yield file
         return

@@ -49,12 +49,16 @@ def make_task(
     >>> make_task("adding", {"length": 50})
     Adding(length=50, variant='halves')
     """
+    if not isinstance(kinds, Mapping):
+        raise ConfigError(f"kinds of tasks are a dict of them by name, not {kinds!r:.60}")
     if not isinstance(name, str) or name not in kinds:
         hint = _hint(name, kinds) if isinstance(name, str) else ""
         raise ConfigError(f"there is no task {name!r:.40}; there are: {', '.join(kinds)}{hint}")
     kind = kinds[name]
     if isinstance(kind, Task):
         return kind
+    if settings is not None and not isinstance(settings, Mapping):
+        raise ConfigError(f"settings of a task are a dict of them by name, not {settings!r:.60}")
     known = {f.name for f in fields(kind)}
     unknown = set(settings or {}) - known
     if unknown:

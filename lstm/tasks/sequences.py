@@ -128,7 +128,7 @@ def _steps(k: int, row: Any) -> Array:
 
 
 def _lengths(lengths: Any, rows: Sequence[Array]) -> Array:
-    counts = np.asarray(lengths)
+    counts = array_of(lengths)
     if counts.shape != (len(rows),) or counts.dtype.kind not in "iu":
         raise ConfigError(
             f"lengths are {len(rows)} whole numbers, one a sequence, not {counts.dtype} of shape "

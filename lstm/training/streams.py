@@ -11,7 +11,7 @@ import numpy as np
 import minigrad as mg
 from lstm.errors import ConfigError, check_count
 from lstm.layers import mask_given
-from lstm.model import Model
+from lstm.model import Model, check_model
 from lstm.params import Tree, flatten, rebuild
 from lstm.tasks import TASKS, Task
 from minigrad import Expr
@@ -33,7 +33,7 @@ def random_streams(seed: int) -> Streams:
 
     Two models with one seed see the same batches, whatever else they draw.
     """
-    seeds = np.random.SeedSequence(seed).spawn(len(Streams._fields))
+    seeds = np.random.SeedSequence(check_count("seed", seed, 0)).spawn(len(Streams._fields))
     return Streams(*map(np.random.default_rng, seeds))
 
 
@@ -147,10 +147,7 @@ def check_fits(model: Model, task: Task) -> None:
             else "lstm.Adding(length=100)"
         )
         raise ConfigError(f"a task is needed, such as {way}, not {task!r:.40}")
-    if not isinstance(model, Model):
-        raise ConfigError(
-            f"a model is needed, such as lstm.Model.create(lstm.LSTM, task=task), not {model!r:.40}"
-        )
+    check_model(model)
     if task.padding not in (None, "lengths", "mask"):
         raise ConfigError(
             f"a task's padding is 'lengths', 'mask' or None, not {task.padding!r:.40}"

@@ -17,7 +17,7 @@ from minigrad.graph.walk import free_variables, toposort
 from minigrad.ops.core import reshape
 from minigrad.ops.creation import ones_like, zeros, zeros_like
 from minigrad.ops.shape import concat
-from minigrad.types import Array
+from minigrad.types import Array, as_items
 
 T = TypeVar("T")
 
@@ -185,12 +185,12 @@ class Adjoints:
         return self.splits([node], through)[node]
 
     def splits(
-        self, nodes: Iterable[What], through: What | Iterable[What]
+        self, nodes: What | Iterable[What], through: What | Iterable[What]
     ) -> dict[What, tuple[Expr, Expr]]:
         """`split` for several nodes and one set, in one sweep: linear in the graph."""
-        wanted = {node: self._find(node) for node in nodes}
-        through = [through] if isinstance(through, (str, Expr, Spot)) else through
-        gates = [place for what in through for place in self._find(what).places]
+        wanted = {node: self._find(node) for node in _listed(nodes, "the nodes of splits")}
+        passed_by = _listed(through, "what a split goes through")
+        gates = [place for what in passed_by for place in self._find(what).places]
         until = [p.loops[0] if p.loops else p.node for s in wanted.values() for p in s.places]
         split = Split(self.order, self._sweep.seeds, [], gates, until=until)
         parts = {n: _or_zeros(read(s, split, _parts), s) for n, s in wanted.items()}
@@ -214,6 +214,11 @@ class Adjoints:
         if image_of(node) is not None or self._places.all(node):
             return False
         return all(v.op is not PLACEHOLDER for v in free_variables(node))
+
+
+def _listed(what: What | Iterable[What], said: str) -> list[What]:
+    """Several of what is read, or one, as a list."""
+    return [what] if isinstance(what, (str, Expr, Spot)) else as_items(what, said)
 
 
 # --- stacks over the steps of loops --------------------------------------------------------------

@@ -13,6 +13,7 @@ from textwrap import wrap
 import numpy as np
 from matplotlib.axes import Axes
 
+from minigrad.drawing.charts.arguments import checked
 from minigrad.drawing.charts.looks import Curve, Floats, Words, codes, styles
 from minigrad.drawing.charts.marks import add_boxes, add_lines
 from minigrad.drawing.charts.sheet import own_axes, points_of, share_place
@@ -99,6 +100,7 @@ def _draw_classes(ax: Axes, scale: Scale, caption: str, width: float) -> None:
         ax.text(x, 38.0, words, fontsize=8.5, color=muted, ha="center", va="center")
 
 
+@checked
 def legend(
     scale: Scale,
     kinds: Iterable[Kind] = (),
@@ -123,6 +125,7 @@ def legend(
     return ax
 
 
+@checked
 def legend_height(
     scale: Scale, kinds: Iterable[Kind], width: float, notes: Iterable[str] = ()
 ) -> float:
@@ -134,6 +137,7 @@ def legend_height(
     return Key(scale, frozenset(kinds), notes=tuple(notes)).height(width)
 
 
+@checked
 def kinds_in(curves: Iterable[Curve], scale: Scale) -> frozenset[Kind]:
     """The kinds that occur in what is drawn on a scale.
 

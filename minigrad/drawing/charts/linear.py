@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from minigrad.drawing.charts.arguments import checked
 from minigrad.drawing.charts.key import Key, axes_with_key, kinds_among
 from minigrad.drawing.charts.looks import Floats, bins, kinds_of
 from minigrad.drawing.charts.sheet import points_of, set_name, set_time, set_title
@@ -27,6 +28,7 @@ END_CAPTION = "Norm at both ends: colour"
 _LEAST = 3  # rows there is room for, so that few bars are not fat
 
 
+@checked
 def band(
     middle: ArrayLike,
     ax: Axes | None = None,
@@ -71,6 +73,7 @@ def band(
     return ax
 
 
+@checked
 def bars(
     labels: Sequence[str],
     sizes: ArrayLike,
@@ -94,6 +97,8 @@ def bars(
     if lengths.shape != (len(labels),) or not labels:
         raise ShapeError(f"{len(labels)} labels need as many sizes, not {lengths.shape}")
     said = [fmt(x) for x in lengths] if words is None else list(words)
+    if len(said) != len(labels):
+        raise ShapeError(f"{len(labels)} labels need as many words, not {len(said)}")
     ax = axes_with_key(ax, 460.0, 50.0 + _ROW * len(labels), None)
     sound = np.where(np.isfinite(lengths), lengths, 0.0)
     _lay_rows(ax, labels, title, name)
@@ -105,6 +110,7 @@ def bars(
     return ax
 
 
+@checked
 def waterfall(
     start: float,
     links: Sequence[str],

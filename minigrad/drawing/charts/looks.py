@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minigrad.drawing.theme import KIND_WORDS, EdgeStyle, Kind, Scale, fmt, special_style
-from minigrad.errors import GraphError, ShapeError
+from minigrad.errors import DTypeError, GraphError, ShapeError
+from minigrad.types import as_array, as_items
 
 BINS = 256
 """A strip has no more bins than so many: more are narrower than what a screen can show."""
@@ -53,12 +54,22 @@ class Curve:
         >>> Curve.of("h", [0.0, 1e-3, float("nan")]).kinds.tolist()
         ['zero', 'normal', 'nan']
         """
-        row = np.asarray(norms, np.float64)
+        if not isinstance(label, str):
+            raise DTypeError(f"the label of a curve must be text, not {label!r:.40}")
+        row = magnitudes(norms, f"the curve {label!r:.40}")
         if row.ndim != 1 or not row.size:
-            raise ShapeError(f"the curve {label!r} needs (T,) norms, T ≥ 1, not {row.shape}")
+            raise ShapeError(f"the curve {label!r:.40} needs (T,) norms, T ≥ 1, not {row.shape}")
         if mark not in MARKS:
             raise GraphError(f"{mark!r:.40} is no mark; they are {' '.join(MARKS).strip()}")
         return Curve(label, row, kinds_of(row, kinds), mark)
+
+
+def magnitudes(value: Any, what: str) -> Floats:
+    """Numbers as an array of float64. Raises DTypeError for what are none, as a ragged list."""
+    array = as_array(value, what)
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"{what} must be real numbers, not {value!r:.40}")
+    return array.astype(np.float64)
 
 
 Rows = Mapping[str, ArrayLike] | Sequence[Curve]
@@ -73,10 +84,22 @@ def curves_of(rows: Rows) -> list[Curve]:
     """
     if isinstance(rows, Mapping):
         rows = [Curve.of(label, norms) for label, norms in rows.items()]
+    rows = curves_given(rows, "rows")
     lengths = {len(curve.norms) for curve in rows}
     if len(lengths) != 1:
         raise ShapeError(f"a chart needs rows of one length, not of {sorted(lengths) or 'none'}")
-    return list(rows)
+    return rows
+
+
+def curves_given(curves: Any, what: str) -> list[Curve]:
+    """A list of curves. Raises DTypeError, with what it is for, for what is none."""
+    rows: list[Curve] = as_items(curves, what)
+    if wrong := [row for row in rows if not isinstance(row, Curve)]:
+        raise DTypeError(
+            f"{what} must be a list of curves, as of mg.charts.Curve.of(label, magnitudes), or a "
+            f"dict {{label: magnitudes}} where one is drawn, not of {wrong[0]!r:.40}"
+        )
+    return rows
 
 
 def kinds_of(sizes: Floats, kinds: ArrayLike | None = None) -> Words:
@@ -85,7 +108,7 @@ def kinds_of(sizes: Floats, kinds: ArrayLike | None = None) -> Words:
     read = np.where(np.isnan(sizes), "nan", np.where(np.isinf(sizes), "inf", sound))
     if kinds is None:
         return read
-    told = np.asarray(kinds, np.str_)
+    told = as_array(kinds, "kinds").astype(np.str_)
     if told.shape != sizes.shape:
         raise ShapeError(f"magnitudes {sizes.shape} need as many kinds, not {told.shape}")
     if unknown := set(told.flat) - set(KIND_WORDS):
@@ -95,7 +118,7 @@ def kinds_of(sizes: Floats, kinds: ArrayLike | None = None) -> Words:
 
 def scale_of(curves: Sequence[Curve]) -> Scale:
     """One colour scale for everything that is compared."""
-    return Scale.of(float(x) for curve in curves for x in curve.norms)
+    return Scale.of(float(x) for curve in curves_given(curves, "curves") for x in curve.norms)
 
 
 # --- codes: what each magnitude looks like, as one number --------------------------------------
@@ -212,6 +235,7 @@ def ticks(steps: int) -> list[int]:
 
 def decades(curves: Sequence[Curve]) -> tuple[int, int]:
     """The exponents that an axis needs for all the curves, float64's whole range at most."""
+    curves = curves_given(curves, "curves")
     sizes = np.concatenate([curve.norms for curve in curves]) if curves else np.zeros(0)
     sound = sizes[(sizes > 0.0) & (sizes < inf)]
     if not sound.size:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from minigrad.drawing.charts.arguments import checked
 from minigrad.drawing.charts.key import MAP_CAPTION, Key, axes_with_key, kinds_among
 from minigrad.drawing.charts.looks import (
     BINS,
@@ -33,11 +34,12 @@ Spans = Sequence[tuple[int, int]]
 _WIDE, _HIGH = 470.0, 260.0  # of axes of their own, in points
 
 
+@checked
 def heat_map(
     sizes: ArrayLike,
     ax: Axes | None = None,
     *,
-    kinds: ArrayLike | None = None,
+    kinds: Any = None,
     scale: Scale | None = None,
     labels: Sequence[str] | None = None,
     name: str = "unit",
@@ -119,6 +121,7 @@ def _thin(ax: Axes, rows: int) -> float:
     return max(0.5, 0.8 * points_of(ax)[1] / rows)
 
 
+@checked
 def triangle(
     sizes: ArrayLike,
     ax: Axes | None = None,

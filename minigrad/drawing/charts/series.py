@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
+from minigrad.drawing.charts.arguments import checked
 from minigrad.drawing.charts.key import MAP_CAPTION, Key, axes_with_key, kinds_in, marks_in
 from minigrad.drawing.charts.looks import (
     BINS,
@@ -40,6 +42,7 @@ _LEAST, _LARGEST = 5e-324, float(np.finfo(np.float64).max)
 _AIR = 0.012  # of the decades, above and below, so that lines at the ends keep their width
 
 
+@checked
 def curves(
     rows: Rows,
     ax: Axes | None = None,
@@ -152,6 +155,7 @@ def _thinned(curve: Curve) -> Curve:
 # --- heat strips ---------------------------------------------------------------------------------
 
 
+@checked
 def strips(
     rows: Rows,
     ax: Axes | None = None,
@@ -208,8 +212,9 @@ def _write(
     )
 
 
+@checked
 def strip(
-    norms: Any,
+    norms: ArrayLike,
     ax: Axes | None = None,
     *,
     kinds: Any = None,
