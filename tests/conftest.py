@@ -34,6 +34,17 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pages are written with empty pictures, for tests that ask for numbers and words alone."""
+    from lstm.figures import files
+
+    def empty(figures):
+        return files.Pictures(dict.fromkeys(figures, "<svg/>"), dict.fromkeys(figures, b""))
+
+    monkeypatch.setattr("lstm.figures.write.draw_all", empty)
+
+
 # --- a skipped test cannot hide a regression ---------------------------------------------------
 
 # Where MINIGRAD_STRICT_SKIPS is set, as in CI, a test may be skipped for these reasons, and, unless

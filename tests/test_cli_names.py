@@ -90,8 +90,19 @@ def test_options_of_groups_come_near_too() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="closed descriptors are POSIX's")
-@pytest.mark.parametrize("args", ["tasks", "tasks --json", "--version", "help"])
-@pytest.mark.parametrize(("closed", "said"), [(">&-", True), ("2>&-", False), (">&- 2>&-", False)])
+@pytest.mark.parametrize(
+    ("args", "closed", "said"),
+    [
+        ("tasks", ">&-", True),
+        ("tasks --json", ">&-", True),
+        ("--version", ">&-", True),
+        ("help", ">&-", True),
+        ("tasks", "2>&-", False),
+        ("help", "2>&-", False),
+        ("tasks --json", ">&- 2>&-", False),
+        ("--version", ">&- 2>&-", False),
+    ],
+)
 def test_closed_streams_are_no_traceback(args: str, closed: str, said: bool) -> None:
     command = f"{sys.executable} -m lstm.cli {args} {closed}"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
@@ -135,6 +146,7 @@ def test_options_have_the_names_of_the_api() -> None:
     assert "lr" not in names
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_layers_are_asked_for_by_name(capsys, tmp_path) -> None:
     options = ["--cell", "gru", "--layers", "2", "--bidirectional", "--layer-norm", "--residual"]
     quick = ["--steps", "1", "--length", "4", "--hidden-size", "3", "--batch", "2"]

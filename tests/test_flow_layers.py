@@ -58,8 +58,7 @@ def _padded(values: Any, way: str, value: float = 0.0) -> np.ndarray:
     return np.concatenate([values, rest] if way == "forward" else [rest, values])
 
 
-@pytest.mark.parametrize("way", ["forward", "backward"])
-@pytest.mark.parametrize("cell", [lstm.LSTM, lstm.GRU])
+@pytest.mark.parametrize(("cell", "way"), [(lstm.LSTM, "forward"), (lstm.GRU, "backward")])
 def test_padding_leaves_no_trace_in_a_flow(cell, way) -> None:
     model, (xs, ys) = _model(cell, layers=2, bidirectional=True), _data()
     at = {"layer": 1, "direction": way}
@@ -114,6 +113,7 @@ def test_a_net_of_tokens_that_is_read_at_every_step() -> None:
         lstm.flow(model, tokens, tokens[0], lstm.cross_entropy)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_pictures_of_a_stack(tmp_path) -> None:
     model, (xs, ys) = _model(lstm.LSTM, layers=2), _data()
     figure = cell_unrolled(model, xs, ys, steps=2)

@@ -61,6 +61,7 @@ def _model(cell: Any = lstm.LSTM, **options: Any) -> lstm.Model:
     return lstm.Model.create(cell(2, 4, "float64"), 1, 2, **options)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("padding", ["lengths", "mask"])
 def test_the_command_leaves_out_the_padding_of_a_task(padding, tmp_path, capsys) -> None:
     file = tmp_path / f"short_{padding}.py"
@@ -104,8 +105,11 @@ def test_a_mask_that_does_not_fit_is_refused(mask) -> None:
             draw(_model(), *_data(), mask=mask)
 
 
-@pytest.mark.parametrize("cell", [lstm.RNN, lstm.LSTM, lstm.GRU, lstm.PeepholeLSTM])
-@pytest.mark.parametrize("ends", [{}, {"lengths": LENGTHS}])
+@pytest.mark.parametrize(
+    ("cell", "ends"),
+    [(lstm.RNN, {"lengths": LENGTHS}), (lstm.LSTM, {"lengths": LENGTHS}), (lstm.GRU, {}),
+     (lstm.PeepholeLSTM, {})],
+)  # fmt: skip
 def test_models_with_zoneout_are_written(cell, ends, tmp_path) -> None:
     assert write_flow(tmp_path, _model(cell, zoneout=0.1), *_data(), **ends)
 

@@ -82,8 +82,7 @@ def test_fit_takes_a_watch_and_what_is_none_is_refused() -> None:
         lstm.FlowWatch(every=0)
 
 
-@pytest.mark.parametrize("cell", [lstm.RNN, lstm.GRU])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("cell", "dtype"), [(lstm.RNN, "float64"), (lstm.GRU, "float32")])
 def test_a_glance_is_a_flow_without_arrays(cell, dtype) -> None:
     """Padded, backward, of two layers; and where all underflows."""
     rng = np.random.default_rng(0)

@@ -102,6 +102,7 @@ def test_files_of_our_own_cells_are_as_before() -> None:
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_commands_take_an_own_cell(tmp_path, capsys) -> None:
     path = tmp_path / "m"
     Model.create(own_cells.Blend(2, 3), 1, seed=0, task=Adding(5).config()).save(path)
@@ -135,6 +136,7 @@ def test_flow_of_an_own_task_given_its_loss(task_file, tmp_path) -> None:
     assert write_flow(tmp_path, model, xs, ys, task.loss)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_flow_command_of_an_own_task(task_file, tmp_path, capsys) -> None:
     task = _own_task(task_file)
     path = tmp_path / "m"
@@ -150,6 +152,7 @@ def test_the_flow_command_of_an_own_task(task_file, tmp_path, capsys) -> None:
     assert json.loads(capsys.readouterr().out)["flow"]["steps"] == 4
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_model_without_a_task_takes_the_one_named(task_file, tmp_path, capsys) -> None:
     path = tmp_path / "m"
     Model.create(LSTM(2, 3), 3, seed=0).save(path)

@@ -76,15 +76,24 @@ def test_a_sequence_of_no_steps_is_refused() -> None:
         lstm.flow(_model(), XS[:, :0], YS[:0])
 
 
+def _most(caught: pytest.ExceptionInfo[ConfigError]) -> int:
+    return int(str(caught.value).partition("at most ")[2].split()[0])
+
+
 def test_more_steps_than_one_sheet_takes_are_refused_with_advice_that_works() -> None:
     xs, ys = _data(steps=200, batch=2)
     with pytest.raises(ConfigError, match=r"200 steps are \d+ ops, more than 3000") as caught:
         cell_unrolled(_model(), xs, ys, steps=200)
     assert "or give limit=None" in str(caught.value)
-    most = int(str(caught.value).partition("at most ")[2].split()[0])
-    assert 100 < most < 200
-    assert len(cell_unrolled(_model(), xs, ys, steps=most).picture.groups) == most
-    assert len(cell_unrolled(_model(), xs, ys, steps=200, limit=None).picture.groups) == 200
+    assert 100 < _most(caught) < 200
+    with pytest.raises(ConfigError, match=r"200 steps are \d+ ops, more than 300") as caught:
+        cell_unrolled(_model(), xs, ys, steps=200, limit=300)
+    most = _most(caught)
+    assert 10 < most < 20
+    assert len(cell_unrolled(_model(), xs, ys, steps=most, limit=300).picture.groups) == most
+    with pytest.raises(ConfigError, match="more than 300"):
+        cell_unrolled(_model(), xs, ys, steps=most + 1, limit=300)
+    assert len(cell_unrolled(_model(), xs, ys, steps=most + 1, limit=None).picture.groups) > most
     with pytest.raises(ConfigError, match="6 steps are"):
         cell_unrolled(_model(), xs, ys, steps=6, limit=20)
 

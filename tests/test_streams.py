@@ -120,6 +120,7 @@ def _json(capsys, *args) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_demo_tells_gradients_of_the_untrained_and_of_the_trained_model(capsys, tmp_path):
     args = ["--steps", 4, "--length", 6, "--seed", SEED, "--out", tmp_path]
     told = _json(capsys, "demo", *args)
@@ -140,6 +141,7 @@ def test_the_demo_tells_gradients_of_the_untrained_and_of_the_trained_model(caps
         assert found["gradient_before"] != found["gradient_after"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_flow_shows_the_first_test_sequences(capsys, tmp_path) -> None:
     model = _model(Adding(6), 3)
     model.save(tmp_path / "m")

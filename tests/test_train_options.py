@@ -112,6 +112,7 @@ def test_options_that_fit_reach_optimiser_and_schedule(capsys):
     assert training["schedule_options"] == {"factor": 0.25, "every": 3}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_task_of_data_in_a_file_of_ones_own_trains_resumes_and_flows(capsys, tmp_path):
     (tmp_path / "data.py").write_text(DATA)
     said = run(capsys, "train", "data.py:mine", *TINY)
