@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from lstm.errors import ConfigError, check_count, check_number
 from lstm.tasks.base import Batch, PaddedBatch, Task
 from lstm.tasks.parts import places_of, read_parts
 from lstm.tasks.sequences import Array, checksum, side_by_side
-from lstm.tasks.targets import LOSSES, MOST, Targets, check_loss, graph_checksum, loss_of
+from lstm.tasks.targets import LOSSES, MOST, Targets, check_loss, doubt, graph_checksum, loss_of
 from minigrad import Expr
 from minigrad.display import Table
 
@@ -50,7 +51,9 @@ class ArrayTask(Task):
     with its steps, with `patience=`, or by a callback. A model's file notes what the data were
     like, with a checksum of them and of which are held out, and of the graph that a loss of your
     own makes; the data are not in it. So a training is resumed only with the same. Raises
-    ConfigError for what does not fit, and for numbers that are not finite.
+    ConfigError for what does not fit, and for numbers that are not finite. Warns (UserWarning) of
+    whole numbers that look like quantities, not like labels or tokens: that mostly differ, or leave
+    most classes out.
 
     >>> import lstm
     >>> rng = np.random.default_rng(0)
@@ -135,6 +138,10 @@ class ArrayTask(Task):
         self._set(_graph=self._loss_graph())
         if name is not None:
             self._set(name=check_name(name), title=name)
+        if first.labels and loss is None and output_size is None:
+            _warn(doubt(targets, "ys", "classes", "output_size"))
+        if tokens and vocabulary is None:
+            _warn(doubt(rows, "xs", "tokens", "vocabulary"))
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -310,6 +317,12 @@ def check_name(name: Any) -> str:
             f"name= is letters, digits, '_', '-' and '.', at most 60 of them, not {name!r:.40}"
         )
     return name
+
+
+def _warn(words: str | None) -> None:
+    """Tell whoever makes a task of arrays."""
+    if words:
+        warnings.warn(words, UserWarning, stacklevel=3)
 
 
 def _require_none(**unused: Any) -> None:

@@ -26,6 +26,9 @@ LOSSES: dict[str, Callable[..., Expr]] = {
 """By name; any function of a prediction and a target serves as well."""
 MOST = 1_000_000
 """So many classes or tokens are no mistake only where they are asked for."""
+FEW, HALF, RARE = 20, 0.5, 0.1
+"""Of more than so many whole numbers, those of which more than half differ, as scikit-learn's
+`type_of_target` has it, or that leave nine of ten classes out, may be quantities."""
 
 
 class Targets(NamedTuple):
@@ -118,6 +121,28 @@ def graph_checksum(loss: Expr) -> str | None:
         return None
 
 
+def doubt(rows: Sequence[Array], name: str, kind: str, count: str) -> str | None:
+    """What to say of whole numbers that look like quantities, not like classes or tokens; None of
+    others. name, kind: what they are and are taken for. count: the argument that says how many.
+
+    >>> doubt([np.arange(3)], "ys", "classes", "output_size") is None
+    True
+    """
+    numbers = np.concatenate([np.ravel(row) for row in rows])
+    whole, seen, most = len(numbers), len(np.unique(numbers)), int(numbers.max()) + 1
+    if seen > HALF * whole > HALF * FEW:
+        what = f"{name} are {whole:,} whole numbers of which {seen:,} differ"
+    elif seen < RARE * most > RARE * FEW:
+        what = f"{name} are whole numbers up to {most - 1:,} of which {seen:,} are seen"
+    else:
+        return None
+    return (
+        f"{what}: they are taken for {most:,} {kind}. If they are quantities, give floats, "
+        f"np.asarray({name}, float). If they are {kind}, {count}={most} says so; "
+        f"np.unique({name}, return_inverse=True)[1] counts those that are seen"
+    )
+
+
 def _checked(ys: Any, count: int) -> list[Array]:
     """Integers or floats of one number of axes, and of one dtype."""
     rows = [_numbers(k, row) for k, row in enumerate(rows_of("ys", ys))]
@@ -205,5 +230,8 @@ def _classes(rows: Sequence[Array], outputs: int | None) -> int:
         wrong = (row < 0) | (row >= classes)
         if wrong.any():
             label = first_wrong(row, wrong, "is no class")
-            raise ConfigError(f"ys: label {label}, of sequence {k}: they are 0 to {classes - 1}")
+            hint = "; quantities are floats" if outputs is None else ""
+            raise ConfigError(
+                f"ys: label {label}, of sequence {k}: they are 0 to {classes - 1}{hint}"
+            )
     return classes
