@@ -72,7 +72,7 @@ def formula(
 ) -> tuple[str, int]:
     """Text or LaTeX of an expression, and how strongly its outermost op binds.
 
-    names: what is written as it is in the place of a node, and of all that it reads.
+    names: what is written in the place of a node, as it is.
 
     >>> import minigrad as mg
     >>> x = mg.var("x")
@@ -253,6 +253,8 @@ def _slice(entry: tuple[Any, ...], length: int) -> str:
 
 
 _ACCENTS = {"\u0302": r"\hat", "\u0303": r"\tilde", "\u0304": r"\bar", "\u0307": r"\dot"}
+_BELOW = "₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ"
+_LOWERED = str.maketrans(_BELOW, "0123456789+-aehijklmnoprstuvx")
 _SPECIAL = {c: f"\\{c}" for c in "#$%&_{} "} | {
     "\\": r"\backslash ",
     "~": r"\sim ",
@@ -264,14 +266,14 @@ _SPECIAL = {c: f"\\{c}" for c in "#$%&_{} "} | {
 
 def _latex_name(name: str) -> str:
     """A name as LaTeX: one letter in italics with its subscript, words upright, all escaped."""
-    base, _, sub = plain(name[:1000], WIDEST).partition("_")
-    if len(base) == 2 and base[1] in _ACCENTS:
-        head = f"{_ACCENTS[base[1]]}{{{escaped(base[0])}}}"
-    else:
-        head = _letter(base)
-    if not sub:
-        return head
-    return f"{head}_{{{_letter(sub)}}}"
+    shown = plain(name[:1000], WIDEST)
+    whole = shown.rstrip(_BELOW)
+    base, _, sub = whole.partition("_")
+    time = shown[len(whole) :].translate(_LOWERED)
+    accent = _ACCENTS.get(base[1:])
+    head = _letter(base) if accent is None else f"{accent}{{{escaped(base[0])}}}"
+    below = ", ".join(filter(None, [sub and _letter(sub), time]))
+    return f"{head}_{{{below}}}" if below else head
 
 
 def _letter(text: str) -> str:

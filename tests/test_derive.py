@@ -36,7 +36,7 @@ def rules(d):
     return [step.rule for step in d.steps]
 
 
-# --- what a newcomer sees -------------------------------------------------------------------------
+# --- what a newcomer sees ------------------------------------------------------------------------
 
 
 def test_a_newcomers_example():
@@ -116,7 +116,7 @@ def test_by_itself_it_is_one():
     assert d.result.eval() == 1.0 and d.check() < 1e-9
 
 
-# --- properties -----------------------------------------------------------------------------------
+# --- properties ----------------------------------------------------------------------------------
 
 UNARY = [mg.sin, mg.tanh, mg.sigmoid, mg.exp, mg.softplus, mg.square, mg.negative]
 BINARY = [mg.add, mg.subtract, mg.multiply, lambda a, b: a / (b * b + 1.0), mg.hypot]
@@ -162,7 +162,7 @@ def test_the_last_line_is_the_result(y):
         assert d.steps[-1].after.value is d.result
 
 
-# --- every op -------------------------------------------------------------------------------------
+# --- every op ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", PLAIN, ids=lambda c: c.id)
@@ -204,7 +204,129 @@ def test_rules_are_read_from_the_ops_records():
         dataclasses.replace(own, rule=7)
 
 
-# --- large, and wrong -----------------------------------------------------------------------------
+# --- Jacobians in matrix notation -----------------------------------------------------------------
+
+V, M = mg.var("v", (3,)), mg.var("M", (3, 3))
+
+
+def last(y, by=V):
+    d = mg.derive(y, by)
+    assert d.check() < 1e-6
+    line = d.steps[-1].after
+    at = {v: np.random.default_rng(0).uniform(0.2, 0.8, v.shape) for v in mg.free_variables(y)}
+    whole, jacobian = mg.eval([line.value, mg.jacobian(y, by)], at)
+    np.testing.assert_allclose(whole, jacobian, rtol=1e-10, atol=1e-13)
+    return repr(line)
+
+
+def test_a_layers_jacobian_is_a_diagonal_times_its_weights():
+    assert last(mg.tanh(M @ V)) == "diag(1 - tanh(M @ v) ^ 2) @ M"
+    assert last(mg.tanh(V @ M)) == "diag(1 - tanh(v @ M) ^ 2) @ M.T"
+    row = mg.var("row", (1, 3))
+    assert last(mg.sigmoid(row @ M), row) == (
+        "diag(sigmoid(row @ M) * (1 - sigmoid(row @ M))) @ M.T"
+    )
+
+
+def test_diagonals_meet_and_numbers_come_to_the_front():
+    assert last(mg.exp(mg.sin(V))) == "diag(exp(sin(v)) * cos(v))"
+    assert last(-2.0 * mg.sin(V)) == "-2 * diag(cos(v))"
+    assert last(3.0 * V) == "3 * I" and last(-V) == "-I" and last(V) == "I"
+
+
+def test_parts_sums_and_what_has_no_notation():
+    assert last(mg.concat([V, mg.sin(V)])[:3]) == "I"
+    assert last(mg.sin(V)[1:]) == "I[1:3] @ diag(cos(v))"
+    K = mg.var("K", (6, 2))
+    assert last(mg.concat([mg.sin(V), V]) @ K) == "K[3:, :].T + K[:3, :].T @ diag(cos(v))"
+    assert last(mg.sum(mg.sin(V)) * mg.var("u", (2,))) == "diag(u) @ 1 @ 1.T @ diag(cos(v))"
+    assert last(mg.softmax(V)) == "∂[softmax(v)]/∂[v]"
+
+
+def test_residual_blocks_stand_one_after_the_other():
+    h = V
+    for _ in range(2):
+        h = h + mg.tanh(M @ h)
+    d = mg.derive(h, V)
+    assert d.check() < 1e-6
+    assert [p.text.count("diag") for p in d.steps[-1].after.paths] == [0, 1, 1, 2]
+    text = repr(d.steps[-1].after)
+    assert text.startswith("(I + diag(") and text.count("(I + ") == 2
+    for _ in range(10):
+        h = h + mg.tanh(M @ h)
+    assert len(repr(mg.derive(h, V).steps[-1].after)) < 2000
+
+
+def test_brackets_within_brackets_end():
+    h = V
+    for _ in range(7):
+        h = mg.sin(h) * mg.tanh(M @ h)
+    d = mg.derive(h, V)
+    assert "(...)" in repr(d.steps[-1].after) and d.check() < 1e-6
+
+
+def test_paths_are_of_the_last_line_of_a_tensor():
+    with pytest.raises(mg.GraphError, match="last line"):
+        _ = mg.derive(mg.sin(M @ V), V).steps[0].after.paths
+    paths = mg.derive(mg.sin(V) * V, V).steps[-1].after.paths
+    assert [p.text for p in paths] == ["diag(sin(v))", "diag(v * cos(v))"]
+    assert [[n.op.name for n in p.nodes] for p in paths] == [["multiply"], ["multiply", "sin"]]
+
+
+# --- LaTeX and HTML -------------------------------------------------------------------------------
+
+
+def test_latex_is_aligned_with_the_rules_beside():
+    d = mg.derive(mg.sigmoid(W * X) * 2.0, W)
+    rows = (
+        d.latex().removeprefix(r"\begin{aligned} ").removesuffix(r" \end{aligned}").split(r" \\ ")
+    )
+    assert rows[0] == r"y &= \sigma\left(w \cdot x\right) \cdot 2"
+    assert rows[1] == (
+        r"\frac{\partial y}{\partial w} &= 2 \cdot \frac{\partial}{\partial w}"
+        r"\left[\sigma\left(w \cdot x\right)\right] && \text{product rule}"
+    )
+    assert rows[2].endswith(
+        r"&& \text{chain rule: }\frac{d}{du} \sigma\left(u\right) = "
+        r"\sigma\left(u\right) \cdot \left(1 - \sigma\left(u\right)\right)"
+    )
+    assert rows[3].endswith(r"&& \text{product rule}\text{; x does not depend on w}")
+    bundle = d._repr_mimebundle_()
+    assert bundle["text/latex"] == d._repr_latex_() == rf"$\displaystyle {d.latex()}$"
+    assert bundle["text/html"] == d._repr_html_() and bundle["text/plain"] == repr(d)
+
+
+@pytest.mark.parametrize(
+    ("name", "latex"),
+    [
+        ("C̃ₜ₋₁", r"\tilde{C}_{t-1}"),
+        ("h₀", "h_{0}"),
+        ("W_h₁₂", "W_{h, 12}"),
+        ("fₜ", "f_{t}"),
+        ("W_hh", r"W_{\mathrm{hh}}"),
+    ],
+)
+def test_times_below_a_name_are_subscripts(name, latex):
+    assert mg.to_latex(mg.var(name)) == latex
+
+
+def test_a_hostile_name_steers_no_page():
+    bad = mg.var("<script>alert(1)</script>")
+    shown = mg.derive(mg.sin(bad) * W, bad)._repr_mimebundle_()
+    assert "<script" not in shown["text/html"] and "<script" not in shown["text/latex"]
+    assert "\x1b" not in repr(mg.derive(mg.sin(mg.var("\x1b[31m")), mg.var("\x1b[31m")))
+
+
+def test_a_display_that_fails_says_so():
+    class Broken(mg.Derivation):
+        def latex(self):
+            raise RuntimeError("no ink")
+
+    shown = Broken(mg.sin(X), X)._repr_mimebundle_()
+    assert "text/latex" not in shown and "no ink" in shown["text/plain"]
+
+
+# --- large, and wrong ----------------------------------------------------------------------------
 
 
 def test_a_long_graph_is_told_at_its_ends():
@@ -261,7 +383,8 @@ def test_a_check_names_the_step_that_is_wrong():
 
 def test_the_page_on_derivations_is_true(capsys):
     page = (Path(__file__).parents[1] / "docs" / "derivations.md").read_text("utf-8")
-    code, printed, more = re.findall(r"^```(?:python)?\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```(?:python)?\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    code, printed, more, *_ = blocks
     names: dict[str, object] = {}
     exec(compile(code, "docs/derivations.md", "exec"), names)
     assert capsys.readouterr().out == printed

@@ -10,6 +10,7 @@ from lstm.figures.cell import cell_unrolled
 from lstm.figures.files import flow_csv
 
 if TYPE_CHECKING:
+    from lstm.figures.derivation import cell_gradient
     from lstm.figures.details import flow_details
     from lstm.figures.flow import compare_flows, paths
     from lstm.figures.page import page_of_table
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lstm.figures.write import write_demo, write_flow
 
 __all__ = [
+    "cell_gradient",
     "cell_unrolled",
     "compare_flows",
     "flow_csv",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "cell_gradient": "lstm.figures.derivation",
     "compare_flows": "lstm.figures.flow",
     "flow_details": "lstm.figures.details",
     "page_of_table": "lstm.figures.page",

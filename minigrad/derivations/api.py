@@ -41,7 +41,7 @@ class Derivation:
         self._outer = y if self._inner is x else substitute(y, {x: self._inner})
         stable, fired = stabilised(self._outer)
         active = active_nodes(toposort(stable), [self._inner])
-        self._kind: Coefficients[Any] = Jacobians(active) if y.shape else Gradients(active)
+        self._kind: Coefficients[Any] = Jacobians(active, y.dtype) if y.shape else Gradients(active)
         self._start = Term(self._kind.first(self._outer), self._outer)
         self._moves: list[Move] = []
         now = self._start

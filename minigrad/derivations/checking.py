@@ -21,6 +21,7 @@ from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import free_variables, substitute
 from minigrad.types import Array
 
+_DOUBTS = 10.0  # what the doubts of single elements may add up to
 _TINY = 1e-290  # below, floats have fewer digits
 
 
@@ -46,12 +47,16 @@ def checked(
     terms = list(dict.fromkeys(t for m in moves for t in (*m.gone, *m.come)))
     nodes = list(dict.fromkeys(t.node for t in terms))
     tangents = [placeholder("tangent", n.type) for n in nodes]
-    slopes = _slopes(nodes, x, values, direction)
+    slopes, doubts = _slopes(nodes, x, values, direction)
     of_node = dict(zip(nodes, tangents, strict=True))
     along = kind.along([t.coefficient for t in terms], [of_node[t.node] for t in terms])
     run = function([*inputs, *tangents], along, backend="numpy", simplify=False)
-    numbers = run(*[values[v] for v in inputs], *slopes)
-    by_term = dict(zip(terms, map(np.asarray, numbers), strict=True))
+    point = [values[v] for v in inputs]
+    numbers, unsure = ([np.asarray(n) for n in run(*point, *s)] for s in (slopes, doubts))
+    by_term = {
+        t: (n, float(np.max(abs(u), initial=0.0)))
+        for t, n, u in zip(terms, numbers, unsure, strict=True)
+    }
     errors = [_error(m, by_term, k, rtol) for k, m in enumerate(moves, 1)]
     return max(errors, default=0.0)
 
@@ -68,8 +73,8 @@ def _values(
 
 def _slopes(
     nodes: Sequence[Expr], x: Expr, values: Mapping[Expr, Array], direction: Array
-) -> list[Array]:
-    """How each node changes along a direction of x, by differences."""
+) -> tuple[list[Array], list[Array]]:
+    """How each node changes along a direction of x, by differences, and how unsure these are."""
     moved = placeholder("moved", x.type)
     start = x.value if x.op is PARAM else values[x]
     still = [v for v in values if v is not x]
@@ -79,14 +84,18 @@ def _slopes(
         reached = run(*[values[v] for v in still], start + h * direction)
         return np.concatenate([np.ravel(r) for r in reached])
 
-    flat = _ridders(at)
     cuts = np.cumsum([n.size for n in nodes])[:-1]
-    parts = np.split(flat, cuts)
-    return [np.reshape(part, n.shape) for part, n in zip(parts, nodes, strict=True)]
+    parts = [np.split(flat, cuts) for flat in _ridders(at)]
+    shaped = [
+        [np.reshape(part, n.shape) for part, n in zip(each, nodes, strict=True)] for each in parts
+    ]
+    return shaped[0], shaped[1]
 
 
-def _ridders(f: Callable[[float], Array], h: float = 0.02, levels: int = 6) -> Array:
-    """f'(0) by extrapolated central differences (Ridders 1982), for each element the surest."""
+def _ridders(f: Callable[[float], Array], h: float = 0.02, levels: int = 6) -> tuple[Array, Array]:
+    """f'(0) by extrapolated central differences (Ridders 1982), for each element the surest, and
+    the doubt that is left, that of rounding among it."""
+    rounding = np.finfo(np.float64).eps * abs(f(0.0)) / h
     shrink = 1.6**2
     rows: list[list[Array]] = []
     best = doubt = np.zeros(0)
@@ -101,18 +110,21 @@ def _ridders(f: Callable[[float], Array], h: float = 0.02, levels: int = 6) -> A
             best, doubt = np.where(error <= doubt, row[-1], best), np.minimum(error, doubt)
         rows.append(row)
         h /= 1.6
-    return best
+    return best, doubt + rounding
 
 
-def _error(move: Move, numbers: Mapping[Term, Array], number: int, rtol: float) -> float:
-    """By how much what comes differs from what goes, relative to the terms."""
-    gone, come = ([numbers[t] for t in part] for part in (move.gone, move.come))
+def _error(
+    move: Move, numbers: Mapping[Term, tuple[Array, float]], number: int, rtol: float
+) -> float:
+    """By how much what comes differs from what goes, relative to the terms, beyond their doubts."""
+    gone, come = ([numbers[t][0] for t in part] for part in (move.gone, move.come))
+    doubt = _DOUBTS * max(numbers[t][1] for t in (*move.gone, *move.come))
     scale = max([float(np.max(abs(part), initial=0.0)) for part in (*gone, *come)])
     difference = float(np.max(abs(sum(gone) - sum(come, np.zeros(()))), initial=0.0))
-    if not difference <= rtol * scale + _TINY:
+    if not difference <= rtol * scale + doubt + _TINY:
         raise GradientError(
             f"step {number}, {move.rule.text()}: what it makes differs from what was there by "
             f"{difference:.3g} of {scale:.3g}, at {describe(move.at)}; where the point is outside "
             "of what an op takes, or at a kink, pass another with at={x: value, ...}"
         )
-    return difference / scale if scale > _TINY else 0.0
+    return max(difference - doubt, 0.0) / scale if scale > _TINY else 0.0

@@ -7,8 +7,9 @@ the node's adjoint so far, which the reverse sweep makes; of a tensor y it is a 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -24,10 +25,13 @@ from minigrad.graph.numpy_call import numpy_call
 from minigrad.graph.walk import substitute, toposort
 from minigrad.ops.arithmetic import multiply
 from minigrad.ops.core import full_like, reshape, sum, uniform_value
+from minigrad.rewrite.exact import EXACT
+from minigrad.rewrite.rules import simplify
 from minigrad.text import formula
 from minigrad.types import Array
 
 C = TypeVar("C")
+_DEEPEST = 3  # brackets within each other, beyond which they are not told in parts
 _LARGEST = 1 << 20  # elements of a matrix of constants that is looked at
 
 
@@ -107,29 +111,40 @@ class Gradients(Coefficients[Adjoint]):
 class Jacobians(Coefficients[Product]):
     """Products of matrices: ∂y/∂node, a row for each element of y, a column for each of node."""
 
-    def __init__(self, active: Collection[Expr]) -> None:
+    def __init__(self, active: Collection[Expr], dtype: np.dtype[Any]) -> None:
         self._active = active
+        self._dtype = dtype
 
     def first(self, y: Expr) -> Product:
         return Product(y.size)
 
     def back(self, coefficient: Product, node: Expr) -> Sequence[Product | None]:
+        coefficient = coefficient.passed(node)
         return [
             _times_local(coefficient, node, i) if arg in self._active else None
             for i, arg in enumerate(node.args)
         ]
 
     def added(self, a: Product, b: Product) -> Product:
-        first = a.factors[0] if len(a.factors) == 1 and a.scale == 1.0 else None
-        terms = first.products if isinstance(first, Sum) else (a,)
-        return Product(a.size, factors=(Sum((*terms, b)),))
+        # What both begin with stands before the bracket: or a chain of residual blocks would double
+        # with each of them.
+        pairs = zip(a.factors, b.factors, strict=False)
+        count = len(list(takewhile(lambda pair: pair[0] is pair[1], pairs)))
+        terms: list[Product] = []
+        for rest in (replace(p, factors=p.factors[count:]) for p in (a, b)):
+            alone = rest.factors[0] if rest.is_a_sum else None
+            terms += alone.products if isinstance(alone, Sum) else [rest]
+        if max(p.depth for p in terms) >= _DEEPEST:
+            terms = [p.closed(self._dtype) for p in terms]
+        return Product(a.size, factors=(*a.factors[:count], Sum(tuple(terms))))
 
     def text(self, coefficient: Product, name: str, style: Style) -> str:
         shown = coefficient.text(style)
         if not name:
-            return shown or "I"
+            alone = coefficient.factors[0] if coefficient.is_a_sum else None
+            return alone.inside(style) if isinstance(alone, Sum) else shown or "I"
         if not coefficient.factors:
-            return f"{shown.removesuffix('I')}{name}"
+            return shown.removesuffix("I") + name
         return shown + (r" \, " if style.latex else " @ ") + name
 
     def along(self, coefficients: Sequence[Product], tangents: Sequence[Expr]) -> list[Expr]:
@@ -152,6 +167,7 @@ def _times_local(product: Product, node: Expr, i: int) -> Product | None:
         v = edge_terms(full_like(node, 1.0), node)[i]
         if v is None:
             return None
+        v = simplify(v, EXACT)
         value = uniform_value(v)
         if value is not None:
             return product.then(float(value), None, n)
@@ -203,7 +219,7 @@ def _place(known: Array) -> int | None:
     """Where in a vector another one is put: the first row of an identity among rows of zeros."""
     rows, n = known.shape
     first = int(known[:, 0].argmax()) if n else 0
-    return first if np.array_equal(known, np.eye(rows, n, -first)) else None
+    return first if n <= rows and np.array_equal(known, np.eye(rows, n, -first)) else None
 
 
 def _notation(known: Array, node: Expr, i: int) -> tuple[str, str]:

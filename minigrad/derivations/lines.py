@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
-from minigrad.derivations.coefficients import Coefficients
+from minigrad.derivations.coefficients import Adjoint, Coefficients
 from minigrad.derivations.matrices import Style, joined
 from minigrad.derivations.rules import bare
 from minigrad.derivations.steps import Move, Term
+from minigrad.errors import GraphError
 from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr
 from minigrad.ops.core import reshape
@@ -18,6 +19,17 @@ from minigrad.text import LIMIT, formula
 
 _LEAST = 10  # ops shown of a coefficient at least, and of what is still to be differentiated
 _TERMS = 6  # terms shown
+
+
+class Path(NamedTuple):
+    """One summand of a Jacobian: the product of matrices along one path, y first."""
+
+    text: str
+    latex: str
+    value: Expr
+    """The product as one matrix, (y.size, x.size)."""
+    nodes: tuple[Expr, ...]
+    """The nodes that the path passes, from y on, without x."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,6 +62,23 @@ class Line:
             words = f"{more:,} more terms"
             shown.append(rf"\text{{{words}}}" if latex else f"({words})")
         return joined(shown)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The summands of the derivative of a tensor where all brackets are opened, when nothing is
+        left to be taken. Raises GraphError for another line."""
+        if any(t.node is not self.x or isinstance(t.coefficient, Adjoint) for t in self.terms):
+            raise GraphError("only the last line of the derivation of a tensor has paths")
+        return [
+            Path(
+                p.text(Style()) or "I",
+                p.text(Style(latex=True)) or "I",
+                p.value(self.x.dtype),
+                tuple(p.nodes),
+            )
+            for t in self.terms
+            for p in t.coefficient.expanded()
+        ]
 
     @property
     def value(self) -> Expr:

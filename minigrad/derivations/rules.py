@@ -58,25 +58,25 @@ def _is_vector(node: Expr) -> bool:
 class RuleName:
     """A rule in words, and of the chain rule the derivative that it takes.
 
-    of: the op as a function, "tanh"; slope: its derivative, of u.
+    of: the op, of u; slope: its derivative.
     """
 
     words: str
-    of: str = ""
+    of: Expr | None = None
     slope: Expr | None = None
 
     def text(self) -> str:
         """In a line of text."""
-        if self.slope is None:
+        if self.slope is None or self.of is None:
             return self.words
-        return f"{self.words}: {self.of}′(u) = {formula(self.slope)[0]}"
+        return f"{self.words}: {self.of.op.name}′(u) = {formula(self.slope)[0]}"
 
     def parts(self) -> tuple[str, str]:
         """The words, and LaTeX of the formula after them; '' where there is none."""
-        if self.slope is None:
+        if self.slope is None or self.of is None:
             return self.words, ""
-        u = formula(self.slope, latex=True)[0]
-        return f"{self.words}: ", rf"{self.of}'\left(u\right) = {u}"
+        of, slope = (formula(y, latex=True)[0] for y in (self.of, self.slope))
+        return f"{self.words}: ", rf"\frac{{d}}{{du}} {of} = {slope}"
 
 
 def rule_of(node: Expr) -> RuleName:
@@ -91,7 +91,8 @@ def rule_of(node: Expr) -> RuleName:
     if op.rule:
         return RuleName(op.rule)
     if op.pointwise and op.partials is not None and len(node.args) == 1:
-        partial = partial_of(make(op, (_U,), node.attrs), 0)
+        of = make(op, (_U,), node.attrs)
+        partial = partial_of(of, 0)
         if isinstance(partial, Expr):
-            return RuleName("chain rule", op.name, Paper()(partial))
+            return RuleName("chain rule", of, Paper()(partial))
     return RuleName(f"chain rule: {op.name}")

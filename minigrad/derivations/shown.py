@@ -16,6 +16,7 @@ from minigrad.text import escaped, formula
 from minigrad.types import FLOAT64, TensorType
 
 WIDTH = 80
+ESCAPED_SPACE = escaped(" ")
 _FIRST, _LAST = 12, 4  # steps that are told of a long derivation
 
 
@@ -94,12 +95,15 @@ def as_latex(d: Told) -> str:
             continue
         words, math = step.move.rule.parts()
         still = d.still(step)
-        reason = rf"\text{{{escaped(words)}}}{math}" + rf"\text{{{escaped(f'; {still}')}}}" * bool(
-            still
-        )
+        reason = _words(words) + math + (_words(f"; {still}") if still else "")
         rows.append(f"{head} &= {line} && {reason}")
         head = ""
     return r"\begin{aligned} " + r" \\ ".join(rows) + r" \end{aligned}"
+
+
+def _words(text: str) -> str:
+    """Words within LaTeX."""
+    return rf"\text{{{escaped(plain(text)).replace(ESCAPED_SPACE, ' ')}}}"
 
 
 def as_html(d: Told) -> str:
