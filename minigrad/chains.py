@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -16,7 +16,6 @@ import numpy as np
 
 from minigrad.compile.evaluate import eval
 from minigrad.derivatives.adjoints import Adjoints
-from minigrad.derivatives.sweep import Sweep
 from minigrad.display import ShownAsTable, Table, in_a_line
 from minigrad.drawing.amount import kind_of
 from minigrad.drawing.amount import norms_of as norms_of
@@ -26,7 +25,6 @@ from minigrad.graph.node import Expr, describe, require_expr
 from minigrad.graph.places import Spot, inside_of
 from minigrad.names import public
 from minigrad.ops.core import is_zero
-from minigrad.ops.creation import zeros_like
 from minigrad.types import Array, as_items
 
 JUMP = 2.0
@@ -191,16 +189,17 @@ class Chain(ShownAsTable):
     names: what the nodes are called. values, adjoints: theirs, of their own shapes.
     series: ‖∂y/∂node‖ at each.
     along, around: the same of two parts that sum to the whole: what came by every later node of
-        the chain, and what left one of them out; None along the steps of a loop.
-    cancellation: ‖Σ terms‖ / Σ ‖term‖ over the uses of each node, (K,); NaN in a loop.
+        the chain, and what left one of them out.
+    cancellation: ‖Σ terms‖ / Σ ‖term‖ over the uses of each node, (K,). What the next step of a
+        loop, or what comes after it, sends back to a step is one term.
     """
 
     names: tuple[str, ...]
     values: tuple[Array, ...]
     adjoints: tuple[Array, ...]
     series: Series
-    along: Series | None
-    around: Series | None
+    along: Series
+    around: Series
     cancellation: Array
 
     @property
@@ -216,16 +215,20 @@ class Chain(ShownAsTable):
             "norm": self.series.norms,
             "factor": [*self.series.factors, math.nan],
         }
-        if self.along is not None and self.around is not None:
-            columns |= {"along": self.along.norms, "around": self.around.norms}
-            columns["cancellation"] = [float(x) for x in self.cancellation]
-        return columns
+        columns |= {"along": self.along.norms, "around": self.around.norms}
+        return columns | {"cancellation": [float(x) for x in self.cancellation]}
 
     def _table(self) -> Table:
         columns = self.table()
         rows = [
-            (str(name), *(f"{x:.3g}" for x in numbers))
-            for name, *numbers in zip(*columns.values(), strict=True)
+            (
+                str(name),
+                KIND_WORDS[kind] if kind == "disconnected" else f"{size:.3g}",
+                *(f"{x:.3g}" for x in numbers),
+            )
+            for kind, (name, size, *numbers) in zip(
+                self.series.kinds, zip(*columns.values(), strict=True), strict=True
+            )
         ]
         title = f"How ∂{self.series.symbol} flows back along {len(self.names)} nodes"
         return Table(title, rows, tuple(columns), self._words())
@@ -246,15 +249,14 @@ class Chain(ShownAsTable):
 def flow(y: Expr, along: Sequence[Expr | str], at: Mapping[Any, Any] | None = None) -> Chain:
     """How ∂y flows back along a chain of nodes of its graph, in numbers.
 
-    y: an expression; of one that is no scalar, the sum. along: nodes between input and y, the one
-    nearest the input first, each of which the next depends on: the layers of a net, the residual
-    stream at each block, the states of a loop that is written out. Or one node of a loop's step,
-    or its name: then the chain is what it is at each step, in the order in which the loops run, and
-    "c at t" is named by its place in xs: of a loop with reverse=True the last comes first. at:
-    values of the variables.
+    y: an expression; of one that is no scalar, the sum. along: nodes between input and y, or their
+    names, the one nearest the input first, each of which the next depends on: the layers of a net,
+    the residual stream at each block. A node of a loop's step is a chain by itself, of what it is
+    at each step, in the order in which the loop runs: "c at t" is named by its place in xs, and of
+    a loop with reverse=True the last comes first. Nodes before the loop, after it, and others of
+    the same step may stand beside it. at: values of the variables.
 
-    Raises GraphError for nodes that y does not depend on, for one that the next does not, and for
-    several of which one is in a loop.
+    Raises GraphError for nodes that y does not depend on, and for one that the next does not.
 
     >>> import minigrad as mg
     >>> x = mg.var("x", (2,))
@@ -263,85 +265,110 @@ def flow(y: Expr, along: Sequence[Expr | str], at: Mapping[Any, Any] | None = No
     >>> chain = flow(mg.sum(z * z), [x, h, z], {x: [0.3, -0.2]})
     >>> [f"{link.above} → {link.below}: {link.factor:.3f}" for link in chain.links]
     ['z → h: 1.100', 'h → x: 0.491']
+
+    A gradient that goes back through a loop, and what cancels on its way:
+
+    >>> step = lambda c, x: ((0.5 * c * mg.cos(x)).named("c"), None)
+    >>> last, _ = mg.scan(step, mg.const(1.0), x)
+    >>> chain = flow(last, ["c"], {x: [0.3, -0.2]})
+    >>> [f"{name}: {size:.3f}" for name, size in zip(chain.names, chain.along.norms)]
+    ['c at 1: 0.490', 'c at 2: 1.000']
+
+    Attention: its weights, and what is read by them beside.
+
+    >>> keys = mg.var("keys", (3, 2))
+    >>> weights = mg.softmax(x @ keys.T).named("weights")
+    >>> read = (weights @ keys).named("read")
+    >>> seen = {x: [0.3, -0.2], keys: [[1, 0], [0, 1], [1, 1]]}
+    >>> chain = flow(mg.sum(read * read), [keys, weights, read], seen)
+    >>> [f"{size:.2f}" for size in chain.around.norms]  # keys are read past the weights, too
+    ['1.12', '0.00', '0.00']
     """
     require_expr(y, "measure the flow of")
     items = as_items(along, "what a flow goes along")
     if not items:
         raise GraphError("a flow goes along one node at least")
     adjoints = Adjoints(y)
-    places = [_place_of(adjoints, item) for item in items]
-    if any(spot.loops for spot in places):
-        if len(items) > 1:
-            raise GraphError("a flow goes along nodes of one graph, or along one node of a loop")
-        return _over_steps(adjoints, items[0], places[0], at)
-    nodes = [spot.node for spot in places]
-    for node in nodes:
-        if node not in adjoints:
-            raise GraphError(f"{describe(y)} does not depend on {describe(node)}")
-    on, off = _parts(adjoints, nodes)
-    wanted = (nodes, [adjoints[n] for n in nodes], on, off, _fans(adjoints, nodes))
-    values, grads, along_, around, terms = eval(wanted, at)
+    spots = [_place_of(adjoints, item) for item in items]
+    split = adjoints.along(spots)
+    for k, (spot, (on, _)) in enumerate(zip(spots, split, strict=True)):
+        if not spot.loops and is_zero(on):
+            above = spots[k + 1].node if k + 1 < len(spots) else y
+            raise GraphError(f"{describe(above)} does not depend on {describe(spot.node)}")
+    fans = _fans(adjoints, spots)
+    wanted = [
+        (adjoints.value(spot), adjoints[spot], *both, fan)
+        for spot, both, fan in zip(spots, split, fans, strict=True)
+    ]
+    names = [
+        item if isinstance(item, str) else spot.node.name or f"node {k}"
+        for k, (item, spot) in enumerate(zip(items, spots, strict=True), 1)
+    ]
+    rows = [_rows(adjoints, *one) for one in zip(names, spots, eval(wanted, at), strict=True)]
+    called, values, grads, ons, offs, shares, joined = zip(*_run_in_order(spots, rows), strict=True)
     symbol = y.name or "y"
-    return Chain(
-        tuple(n.name or f"node {k}" for k, n in enumerate(nodes, 1)),
-        tuple(values),
-        tuple(grads),
-        series_of(symbol, grads),
-        series_of(symbol, along_),
-        series_of(symbol, around),
-        np.array([float(cancellation([t[None] for t in fan])[0]) for fan in terms]),
+    whole, by_all, past = (
+        series_of(symbol, steps, connected=joined) for steps in (grads, ons, offs)
     )
+    return Chain(called, values, grads, whole, by_all, past, np.array(shares))
 
 
 def _place_of(adjoints: Adjoints, what: Any) -> Spot:
-    """Where a node is, or the node of a name."""
+    """Where a node is, or the node of a name. Raises GraphError where y does not depend on it."""
     if not isinstance(what, str):
         require_expr(what, "measure the flow along")
     places = adjoints.places(what)
-    if len(places) != 1:
-        if isinstance(what, Expr):
-            raise GraphError(f"{describe(adjoints.y)} does not depend on {describe(what)}")
+    if len(places) > 1 or (not places and isinstance(what, str)):
         raise GraphError(f"{describe(adjoints.y)} has {len(places)} nodes named {what!r:.40}")
+    if not places or adjoints.get(places[0]) is None:
+        node = places[0].node if places else what
+        raise GraphError(f"{describe(adjoints.y)} does not depend on {describe(node)}")
     return places[0]
 
 
-def _over_steps(adjoints: Adjoints, what: Any, spot: Spot, at: Mapping[Any, Any] | None) -> Chain:
-    """The chain of what one node of a loop is at each step."""
-    adjoint = adjoints.get(spot)
-    if adjoint is None:
-        raise GraphError(f"{describe(adjoints.y)} does not depend on {describe(spot.node)}")
-    stacks = eval((adjoints.value(spot), adjoint), at)
-    reversed_ = tuple(k for k, loop in enumerate(spot.loops) if inside_of(loop).reverse)
-    shape = spot.node.shape
-    values, grads = (np.flip(stack, reversed_).reshape(-1, *shape) for stack in stacks)
-    place = 1 + np.arange(len(values)).reshape(spot.steps)
-    name = what if isinstance(what, str) else what.name or "node"
-    names = tuple(f"{name} at {t}" for t in np.flip(place, reversed_).ravel())
-    series = series_of(adjoints.y.name or "y", list(grads))
-    nothing = np.full(len(names), math.nan)
-    return Chain(names, tuple(values), tuple(grads), series, None, None, nothing)
-
-
-def _fans(adjoints: Adjoints, nodes: Sequence[Expr]) -> list[list[Expr]]:
+def _fans(adjoints: Adjoints, spots: Sequence[Spot]) -> list[list[Expr]]:
     """The terms of each node's adjoint."""
-    by_node: dict[Expr, list[Expr]] = {node: [] for node in nodes}
+    of_node: dict[Expr, list[Expr]] = {}
     for (user, position), term in adjoints.terms().items():
-        if user.args[position] in by_node:
-            by_node[user.args[position]].append(term)
-    return [terms or [adjoints[node]] for node, terms in by_node.items()]
+        of_node.setdefault(user.args[position], []).append(term)
+    return [
+        (_of_uses(adjoints.edges(spot)) if spot.loops else of_node.get(spot.node, []))
+        or [adjoints[spot]]
+        for spot in spots
+    ]
 
 
-def _parts(adjoints: Adjoints, nodes: Sequence[Expr]) -> tuple[list[Expr], list[Expr]]:
-    """Of each node's adjoint what came by all nodes after it, and what left one of them out."""
-    place = {node: k for k, node in enumerate(adjoints.order)}
-    on, off = [adjoints[nodes[-1]]], [zeros_like(nodes[-1])]
-    for below, above in reversed(list(pairwise(nodes))):
-        order = adjoints.order[place[below] : place[above] + 1]  # all that lies between
-        passed = Sweep(order, [(above, on[-1])], [below]).get(below)
-        if passed is None:
-            raise GraphError(f"{describe(above)} does not depend on {describe(below)}")
-        on.append(passed)
-        _, leap = adjoints.split(below, [above])
-        passed = None if is_zero(off[-1]) else Sweep(order, [(above, off[-1])], [below]).get(below)
-        off.append(leap if passed is None else passed if is_zero(leap) else passed + leap)
-    return on[::-1], off[::-1]
+def _of_uses(terms: Mapping[tuple[Expr, int], Expr]) -> list[Expr]:
+    """The terms of a node of a loop's step, by uses; loops that differ in their results only are
+    one, so that what the next step sends back is one term."""
+    by_use: dict[Any, Expr] = {}
+    for (user, position), term in terms.items():
+        use = (user if user.op.inside is None else inside_of(user).same, position)
+        by_use[use] = by_use[use] + term if use in by_use else term
+    return [*by_use.values()]
+
+
+def _rows(adjoints: Adjoints, name: str, spot: Spot, numbers: Any) -> list[tuple[Any, ...]]:
+    """Of a node, once for each step of its loops as they run: what it is called, its value, its
+    adjoint, the two parts, how far its terms agree, and whether it is connected."""
+
+    def in_order(stack: Any) -> Array:
+        rest = np.shape(stack)[len(spot.loops) :]
+        return np.asarray(np.flip(stack, back).reshape(count, *rest))
+
+    back = tuple(k for k, loop in enumerate(spot.loops) if inside_of(loop).reverse)
+    count = math.prod(spot.steps)
+    *stacks, terms = numbers
+    place = in_order(1 + np.arange(count).reshape(spot.steps))
+    names = [f"{name} at {t}" for t in place] if spot.loops else [name]
+    shares = cancellation([in_order(term) for term in terms])
+    joined = in_order(np.asarray(adjoints.connected(spot)))
+    return list(zip(names, *map(in_order, stacks), shares, joined, strict=True))
+
+
+def _run_in_order(spots: Sequence[Spot], rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """The rows of all nodes; those of one loop that follow one another, step by step."""
+    ordered: list[Any] = []
+    for _, group in groupby(range(len(spots)), key=lambda k: spots[k].loops or k):
+        ordered += [row for step in zip(*[rows[k] for k in group], strict=True) for row in step]
+    return ordered

@@ -124,8 +124,10 @@ def test_the_steps_of_an_own_loop_are_a_chain(by_name) -> None:
     expected = [factors[t:].prod() for t in range(1, 7)]
     np.testing.assert_allclose(chain.adjoints, expected, rtol=1e-13)
     assert [link.factor for link in chain.links][::-1] == pytest.approx(factors[1:], rel=1e-13)
-    assert chain.along is None and "c at 6" in repr(chain)
-    with pytest.raises(mg.GraphError, match="along one node of a loop"):
+    assert chain.along.norms == chain.series.norms and chain.around.norms == [0.0] * 6
+    np.testing.assert_allclose(chain.cancellation, 1.0)
+    assert "c at 6" in repr(chain)
+    with pytest.raises(mg.GraphError, match="does not depend on"):
         mg.flow(last, [nodes[0], nodes[0]], at)
 
 

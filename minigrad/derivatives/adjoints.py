@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
+from minigrad.derivatives.chained import Chained, links_of
 from minigrad.derivatives.sweep import Reach, Reverse, Split, Sweep, reach, sum_or_none
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import PLACEHOLDER
@@ -192,9 +193,31 @@ class Adjoints:
         passed_by = _listed(through, "what a split goes through")
         gates = [place for what in passed_by for place in self._find(what).places]
         until = [p.loops[0] if p.loops else p.node for s in wanted.values() for p in s.places]
-        split = Split(self.order, self._sweep.seeds, [], gates, until=until)
+        split = Split(self.order, [], self._sweep.seeds, gates, until=until)
         parts = {n: _or_zeros(read(s, split, _parts), s) for n, s in wanted.items()}
         return {node: (passed, around) for node, (passed, around) in parts.items()}
+
+    def along(self, chain: What | Iterable[What]) -> list[tuple[Expr, Expr]]:
+        """For each node of a chain, ∂y/∂node as (along, around): what came by every later node of
+        the chain, and what left one of them out. The two sum to the adjoint.
+
+        chain: nodes, the one nearest the input first, each of which the next depends on. A node of
+        a loop's step stands for all steps, which a path passes one by one; of several in one loop
+        it passes all of them in each. Raises GraphError where one does not depend on the one
+        before.
+
+        >>> import minigrad as mg
+        >>> xs = mg.var("xs", (3,))
+        >>> step = lambda c, x: ((x * c + 1.0).named("c"), None)
+        >>> adj = mg.adjoints(mg.scan(step, mg.const(1.0), xs)[0])
+        >>> [(along, around)] = adj.along(["c"])
+        >>> along.eval({xs: [1, 2, 3]})
+        array([6., 3., 1.])
+        """
+        spots = [self._find(what) for what in _listed(chain, "a chain")]
+        sweep = Chained(self.order, self._sweep.seeds, [], links_of(spots))
+        parts = [_or_zeros(read(spot, sweep, _parts), spot) for spot in spots]
+        return [(along, around) for along, around in parts]
 
     # --- places ----------------------------------------------------------------------------------
 

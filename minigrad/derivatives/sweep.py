@@ -20,7 +20,7 @@ from minigrad.ops.tuples import ITEM, TUPLE, tuple_of
 from minigrad.types import Array
 
 EdgeTerms: TypeAlias = dict[tuple[Expr, int], Expr]
-Seeds: TypeAlias = "Sequence[tuple[Expr, Expr | None]]"
+Seeding: TypeAlias = "Sequence[tuple[Expr, Expr | None]]"
 
 
 # --- one edge ----------------------------------------------------------------------------------
@@ -135,6 +135,19 @@ class Reverse(Protocol):
         """Expressions of a step's values and cotangents, for all steps: a new first axis."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Crossing:
+    """How two channels go on within a node that runs a graph, step by step.
+
+    sweep: the sweep over the graph of a step, of its nodes and the seeds of both channels.
+    in_turn: whether a path stays in the first channel through all steps alone, from the one that is
+        run last to the one that is run first: it comes in and leaves at these.
+    """
+
+    sweep: Callable[[Sequence[Expr], Seeding, Seeding], Sweep]
+    in_turn: bool = False
+
+
 class Sweep:
     """One reverse sweep over a graph.
 
@@ -146,7 +159,7 @@ class Sweep:
     def __init__(
         self,
         order: Sequence[Expr],
-        seeds: Seeds,
+        seeds: Seeding,
         wrt: Sequence[Expr] | None = None,
     ) -> None:
         self.order = order
@@ -166,13 +179,13 @@ class Sweep:
                 mark(node)
                 for i, term in self._flowing(node, self._edge_terms(node, adjoint[node])):
                     self.terms[node, i] = term
-                    _add_term(adjoint, node.args[i], term)
+                    add_term(adjoint, node.args[i], term)
 
-    def _started(self, seeds: Seeds) -> dict[Expr, Expr]:
+    def _started(self, seeds: Seeding) -> dict[Expr, Expr]:
         adjoint: dict[Expr, Expr] = {}
         for node, cotangent in seeds:
             if cotangent is not None and node in self._active:
-                _add_term(adjoint, node, cotangent)
+                add_term(adjoint, node, cotangent)
         return adjoint
 
     def _edge_terms(self, node: Expr, cotangent: Expr) -> Terms:
@@ -198,18 +211,47 @@ class Sweep:
             parts = self.parts(node)
             if all(part is None for part in parts):
                 return None
-            self._reverse[node] = inside_of(node).back(parts, self._gates_in(node))
+            self._reverse[node] = inside_of(node).back(parts, self._crossing(node))
         return self._reverse[node]
 
-    def _gates_in(self, node: Expr) -> Sequence[Place]:
-        """The places within a node at which the channel changes."""
-        return ()
+    def _crossing(self, node: Expr) -> Crossing | None:
+        """How two channels go on within a node; None of one."""
+        return None
 
 
-class Split(Sweep):
+class TwoChannels(Sweep):
+    """A sweep of two cotangents at once.
+
+    first, second: seeds of the two.
+    """
+
+    def __init__(self, order: Sequence[Expr], first: Seeding, second: Seeding) -> None:
+        self._first: dict[Expr, Expr] = {}
+        self._first_seeds = first
+        super().__init__(order, second)
+
+    @property
+    def _second(self) -> dict[Expr, Expr]:
+        return self._adjoints
+
+    def _terms_of(self, node: Expr) -> Sequence[Terms]:
+        """What the arguments of a node get, by channels."""
+        if self._is_crossed(node) and (reverse := self.within(node)) is not None:
+            return reverse.terms()
+        return [() if ct is None else self._edge_terms(node, ct) for ct in self.parts(node)]
+
+    def _is_crossed(self, node: Expr) -> bool:
+        """Whether something goes over from one channel to the other within a node."""
+        raise NotImplementedError
+
+    def parts(self, node: Expr) -> list[Expr | None]:
+        return [self._first.get(node), self._second.get(node)]
+
+
+class Split(TwoChannels):
     """A sweep in two channels: what has passed one of some nodes, and what went around them.
 
-    seeds: of what goes around; passed: of what has passed one already.
+    passed, around: seeds of the two.
     gates: the places of those nodes, in this graph or within its nodes.
     until: the nodes that are wanted: the sweep ends at the last of them; None for all.
     """
@@ -217,8 +259,8 @@ class Split(Sweep):
     def __init__(
         self,
         order: Sequence[Expr],
-        seeds: Seeds,
-        passed: Seeds,
+        passed: Seeding,
+        around: Seeding,
         gates: Iterable[Place],
         until: Iterable[Expr] | None = None,
     ) -> None:
@@ -231,40 +273,30 @@ class Split(Sweep):
             else:
                 self._gates.add(place.node)
         self._until = set(order if until is None else until)
-        self._passed: dict[Expr, Expr] = {}
-        self._passed_seeds = passed
-        super().__init__(order, seeds)
+        super().__init__(order, passed, around)
 
     def _run(self, mark: Callable[[Expr], None]) -> None:
-        self._passed = self._started(self._passed_seeds)
+        self._first = self._started(self._first_seeds)
         left = len(self._until)
         for node in reversed(self.order):
-            if node in self._gates and node in self._adjoints:
-                _add_term(self._passed, node, self._adjoints.pop(node))
+            if node in self._gates and node in self._second:
+                add_term(self._first, node, self._second.pop(node))
             left -= node in self._until
             if not left:
                 break
-            if node.args and (node in self._passed or node in self._adjoints):
+            if node.args and (node in self._first or node in self._second):
                 mark(node)
-                for sums, terms in zip(self._channels, self._terms_of(node), strict=True):
+                channels = zip((self._first, self._second), self._terms_of(node), strict=True)
+                for sums, terms in channels:
                     for i, term in self._flowing(node, terms):
-                        _add_term(sums, node.args[i], term)
+                        add_term(sums, node.args[i], term)
 
-    @property
-    def _channels(self) -> tuple[dict[Expr, Expr], dict[Expr, Expr]]:
-        return self._passed, self._adjoints
+    def _is_crossed(self, node: Expr) -> bool:
+        return node in self._below
 
-    def _terms_of(self, node: Expr) -> Sequence[Terms]:
-        """What the arguments of a node get, by channels."""
-        if node in self._below and (reverse := self.within(node)) is not None:
-            return reverse.terms()
-        return [() if ct is None else self._edge_terms(node, ct) for ct in self.parts(node)]
-
-    def _gates_in(self, node: Expr) -> Sequence[Place]:
-        return self._below.get(node, ())
-
-    def parts(self, node: Expr) -> list[Expr | None]:
-        return [sums.get(node) for sums in self._channels]
+    def _crossing(self, node: Expr) -> Crossing:
+        gates = self._below.get(node, ())
+        return Crossing(lambda order, passed, around: Split(order, passed, around, gates))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -304,6 +336,6 @@ def reach(
     return Reach(joined, within)
 
 
-def _add_term(sums: dict[Expr, Expr], node: Expr, term: Expr) -> None:
+def add_term(sums: dict[Expr, Expr], node: Expr, term: Expr) -> None:
     before = sums.get(node)
     sums[node] = term if before is None else added(before, term)

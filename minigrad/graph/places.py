@@ -13,7 +13,7 @@ from minigrad.graph.walk import toposort
 from minigrad.types import Array, as_integer
 
 if TYPE_CHECKING:
-    from minigrad.derivatives.sweep import Reach, Reverse
+    from minigrad.derivatives.sweep import Crossing, Reach, Reverse
 
 _MOST_LISTED = 20
 
@@ -62,10 +62,10 @@ class Inside(Protocol):
         """What a differentiable path joins with some of its results: of each step, and which of
         its arguments. known: values of variables around it that decide it."""
 
-    def back(self, cotangents: Sequence[Expr | None], gates: Sequence[Place]) -> Reverse:
+    def back(self, cotangents: Sequence[Expr | None], crossing: Crossing | None) -> Reverse:
         """What comes back through the steps, of cotangents of its results, one for each channel.
 
-        Of two, what comes to one of the gates, places within, goes over to the first channel.
+        crossing: of two, how they go on within.
         """
 
 

@@ -6,9 +6,9 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from minigrad.derivatives.sweep import Reach
+from minigrad.derivatives.sweep import Crossing, Reach
 from minigrad.graph.node import Expr
-from minigrad.graph.places import Place, note_images
+from minigrad.graph.places import note_images
 from minigrad.graph.walk import first_where, map_graph, walk
 from minigrad.loop.body import Body, Call, Loop
 from minigrad.loop.reach import reach_of_steps
@@ -105,6 +105,6 @@ class LoopInside:
         """What a differentiable path joins with some of the results."""
         return reach_of_steps(self.call, results, known)
 
-    def back(self, cotangents: Sequence[Expr | None], gates: Sequence[Place]) -> LoopReverse:
+    def back(self, cotangents: Sequence[Expr | None], crossing: Crossing | None) -> LoopReverse:
         """What comes back through the steps, of cotangents of the results, one for each channel."""
-        return LoopReverse(self.call, cotangents, gates)
+        return LoopReverse(self.call, cotangents, crossing)

@@ -9,7 +9,7 @@ from minigrad.derivatives.sweep import Reach, Sweep, reach
 from minigrad.graph.leaves import CONST
 from minigrad.graph.node import Expr
 from minigrad.loop.body import Body, Call
-from minigrad.loop.reverse import Seeds
+from minigrad.loop.reverse import StepSeeds
 from minigrad.ops.choice import WHERE
 from minigrad.ops.core import BROADCAST, RESHAPE
 from minigrad.ops.custom import STOP
@@ -25,7 +25,7 @@ class _Paths:
 
     def __init__(self, body: Body) -> None:
         self.order = body.nodes
-        seeds = Seeds(body, [None] * len(body.ys)).of(body.outputs)
+        seeds = StepSeeds(body, [None] * len(body.ys)).of(body.outputs)
         self.edges = Sweep(self.order, seeds).terms.keys()
         self.stops: dict[tuple[Expr, int], Expr] = {}
         self.decisive: set[Expr] = set()

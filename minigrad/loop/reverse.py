@@ -10,20 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, cast
 
+import numpy as np
+
 from minigrad.derivatives.conditions import masked_by, widened
 from minigrad.derivatives.support import Support
-from minigrad.derivatives.sweep import Split, Sweep
-from minigrad.graph.leaves import placeholder
+from minigrad.derivatives.sweep import Crossing, Sweep, sum_or_none
+from minigrad.graph.leaves import const, placeholder
 from minigrad.graph.node import Expr, Terms
-from minigrad.graph.places import Place
 from minigrad.graph.walk import toposort
 from minigrad.loop.body import Body, Call
 from minigrad.loop.residuals import gather_factors, residuals
 from minigrad.ops.batch import stacked
-from minigrad.ops.core import full, is_zero
+from minigrad.ops.choice import where
+from minigrad.ops.core import broadcast_to, full, is_zero, reshape
 from minigrad.ops.tuples import item, tuple_of
 from minigrad.rewrite.rules import stabilise
-from minigrad.types import BOOL, Shape, TensorType
+from minigrad.types import BOOL, Shape, TensorType, TupleType
 
 _ABSENT = "absent"
 _Y: TypeAlias = "str | Shape | None"
@@ -48,7 +50,7 @@ class Arriving:
         )
 
 
-class Seeds:
+class StepSeeds:
     """What stands in a step for the cotangents of its outputs.
 
     cotangents: placeholders for those of the outputs, None for what has none.
@@ -96,7 +98,7 @@ class StepBack:
         self,
         body: Body,
         outputs: Sequence[Expr],
-        seeds: Seeds,
+        seeds: StepSeeds,
         by_input: Mapping[Expr, Expr],
         cotangents: Sequence[Expr],
     ) -> None:
@@ -114,7 +116,7 @@ def plain_step_back(body: Body, ys: tuple[_Y, ...]) -> StepBack:
     """The derivative of a body, kept with it."""
     key = ("backward", ys)
     if key not in body.derived:
-        seeds, outputs = Seeds(body, ys), stabilise(body.outputs)
+        seeds, outputs = StepSeeds(body, ys), stabilise(body.outputs)
         wrt = [v for v in body.inputs if v.type.is_float]
         sweep = Sweep(toposort(outputs), seeds.of(outputs), wrt)
         by_input = {v: ct for v in body.inputs if (ct := sweep.get(v)) is not None}
@@ -162,6 +164,14 @@ class Channel:
             del by_input[v]
         return [by_input.get(v) for v in self.body.inputs]
 
+    def hand_over(self, other: Channel) -> None:
+        """Keep, of what the constants get, that of the step back that is run last; the rest is the
+        other channel's."""
+        place = {v: len(other._moving) + k for k, v in enumerate(other._sums)}
+        for k, (v, total) in enumerate(self._sums.items(), len(self._moving)):
+            self.carried[k] = self.back.terms[v]
+            other.carried[place[v]] = other.carried[place[v]] + total
+
 
 def run_back(
     call: Call, channels: Sequence[Channel], asked: Sequence[Expr] = ()
@@ -207,6 +217,44 @@ def beside(call: Call, exprs: Sequence[Expr]) -> list[Expr]:
     return replace(call.loop, body=wide).of(call.op, operands)[len(body.outputs) :]
 
 
+# --- step by step, in turn -----------------------------------------------------------------------
+
+
+def _items(whole: Expr) -> list[Expr]:
+    return [item(whole, k) for k in range(len(cast(TupleType, whole.type).items))]
+
+
+def _entering(call: Call, first: list[Expr], second: list[Expr]) -> tuple[list[Expr], list[Expr]]:
+    """Cotangents of a loop's results, of which the first channel's enter at the step that is run
+    last; what enters elsewhere is the second's."""
+    last = 0 if call.loop.reverse else call.loop.length - 1
+    for k in range(call.body.n_carry, len(first)):
+        if not is_zero(first[k]):
+            first[k], rest = _row_of(first[k], last)
+            second[k] = second[k] + rest
+    return first, second
+
+
+def _leaving(call: Call, first: Terms, second: Terms) -> list[Terms]:
+    """What a loop's arguments get, of which the first channel's leave at the step that is run
+    first; what leaves elsewhere is the second's."""
+    at = call.loop.length - 1 if call.loop.reverse else 0
+    both = list(first), list(second)
+    for k in range(call.body.n_carry, call.body.n_carry + call.body.n_x):
+        if (stack := first[k]) is not None:
+            both[0][k], rest = _row_of(stack, at)
+            both[1][k] = sum_or_none([second[k], rest])
+    return [*both]
+
+
+def _row_of(stack: Expr, t: int) -> tuple[Expr, Expr]:
+    """A stack with all rows but one set to 0, and the rest of it."""
+    here = const(np.arange(stack.shape[0]) == t)
+    here = broadcast_to(reshape(here, (-1, *[1] * (stack.ndim - 1))), stack.shape)
+    none = full(0, stack.type)
+    return where(here, stack, none), where(here, none, stack)
+
+
 # --- looking inside ------------------------------------------------------------------------------
 
 
@@ -218,31 +266,49 @@ class LoopReverse:
     """
 
     def __init__(
-        self, call: Call, cotangents: Sequence[Expr | None], gates: Sequence[Place]
+        self, call: Call, cotangents: Sequence[Expr | None], crossing: Crossing | None
     ) -> None:
         self._call = call
+        self._in_turn = crossing is not None and crossing.in_turn
         body, nodes = call.body, call.body.nodes
         none = tuple_of([full(0, t) for t in _types(call)])
-        arriving = [Arriving(body, none if ct is None else ct) for ct in cotangents]
-        if len(arriving) == 1:
+        given = [none if ct is None else ct for ct in cotangents]
+        if self._in_turn:
+            given = [tuple_of(c) for c in _entering(call, *map(_items, given))]
+        arriving = [Arriving(body, ct) for ct in given]
+        if crossing is None:
             backs = [plain_step_back(body, arriving[0].ys)]
             self.sweep = Sweep(nodes, backs[0].seeds.of(body.outputs))
         else:
-            both = [Seeds(body, a.ys) for a in arriving]
-            passed, around = [seeds.of(body.outputs) for seeds in both]
-            self.sweep = Split(nodes, around, passed, gates)
-            backs = []
+            both = [StepSeeds(body, a.ys) for a in arriving]
+            self.sweep = crossing.sweep(nodes, *[seeds.of(body.outputs) for seeds in both])
             variables = [u for seeds in both for u in seeds.variables]
-            for k, seeds in enumerate(both):
-                parts = {v: self.sweep.parts(v)[k] for v in body.inputs}
-                by_input = {v: part for v, part in parts.items() if part is not None}
-                backs.append(StepBack(body, body.outputs, seeds, by_input, variables))
+            backs = [
+                StepBack(body, body.outputs, seeds, terms, variables)
+                for seeds, terms in zip(both, self._terms_of_step(body), strict=True)
+            ]
         pairs = zip(backs, arriving, strict=True)
         self._channels = [Channel(call, back, a) for back, a in pairs]
+        if self._in_turn:
+            first, second = self._channels
+            first.hand_over(second)
+
+    def _terms_of_step(self, body: Body) -> list[dict[Expr, Expr]]:
+        """For each of two channels, what the inputs of a step get."""
+        parts = {v: self.sweep.parts(v) for v in body.inputs}
+        first, second = (
+            {v: part for v, both in parts.items() if (part := both[k]) is not None} for k in (0, 1)
+        )
+        if self._in_turn:  # what of a constant's goes over has a place to go to
+            second = {v: full(0, v.type) for v in body.constants if v in first} | second
+        return [first, second]
 
     def terms(self) -> list[Terms]:
         """For each channel, what the arguments of the loop get."""
-        return run_back(self._call, self._channels)[0]
+        terms, _ = run_back(self._call, self._channels)
+        if not self._in_turn:
+            return terms
+        return _leaving(self._call, *terms)
 
     def stacks(self, exprs: Sequence[Expr]) -> list[Expr]:
         """Expressions of a step's values and cotangents, for all steps."""
