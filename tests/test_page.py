@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lstm.cells import LSTM, RNN
-from lstm.figures import write_demo
+from lstm.figures import write_demo, write_flow
 from lstm.figures.page import Section, page
 from lstm.model import Model
 from lstm.tasks import Adding
@@ -32,6 +32,7 @@ def html(tmp_path_factory) -> str:
         )
     results = {
         "baseline": 1 / 6,
+        "criterion": "all of them right",
         "models": {"lstm": {"test_loss": 0.001, "solved": True}, "rnn": {"test_loss": 0.16}},
     }
     write_demo(folder, models, xs, ys, results)
@@ -66,7 +67,8 @@ def test_the_page_answers_the_questions(html: str) -> None:
         "What this does not",
     ):
         assert wanted in words
-    assert len(list(root.iter(f"{SVG}svg"))) == 3
+    assert "Solved means: all of them right." in words
+    assert len(list(root.iter(f"{SVG}svg"))) == 5  # the charts twice
     assert sum(1 for _ in root.iter(f"{HTML}details")) == 4
 
 
@@ -96,9 +98,9 @@ def test_the_page_has_both_dresses_of_the_palette_and_uses_no_colour_that_they_l
     assert set(re.findall(r"var\(--(\w+)\)", css)) <= {*LIGHT, "drawn"}
 
 
-def _rules(css: str, media: str) -> str:
+def _rules(css: str, media: str, rule: str = "@media") -> str:
     """What a style sheet says for one medium."""
-    start = css.index(f"@media {media}")
+    start = css.index(f"{rule} {media}")
     depth = 0
     for k in range(css.index("{", start), len(css)):
         depth += {"{": 1, "}": -1}.get(css[k], 0)
@@ -110,13 +112,18 @@ def _rules(css: str, media: str) -> str:
 def test_printed_each_picture_has_a_page_and_tables_are_whole(html: str) -> None:
     css = html.partition("<style>")[2].partition("</style>")[0]
     printed = _rules(css, "print")
-    assert re.search(r"figure {[^}]*break-inside: avoid;[^}]*break-after: page;", printed)
+    whole = r"\.pictured {[^}]*break-before: page; break-after: page; break-inside: avoid;"
+    assert re.search(whole, printed)
+    for section in ET.fromstring(html).iter(f"{HTML}section"):
+        pictured = section.get("class", "").split()
+        assert ("pictured" in pictured) == (section.find(f"{HTML}figure") is not None)
+    assert ".narrow { display: none; }" in printed and ".broad { display: block; }" in printed
     assert re.search(r"\.scroll\.tall {[^}]*overflow: visible;[^}]*max-height: none", printed)
     assert re.search(r"tr {[^}]*break-inside: avoid", printed)
     assert "break-after: avoid" in printed  # a heading stays with what follows
     # A page is printed light, whatever the reader's scheme, and so are its pictures.
     schemes = re.findall(r"@media ([^{]*prefers-color-scheme: dark[^{]*)", html)
-    assert len(schemes) == 4
+    assert len(schemes) == 6
     assert all(words.startswith("screen and ") for words in schemes)
 
 
@@ -136,4 +143,68 @@ def test_no_chart_is_shown_smaller_than_its_letters_can_be_read(html: str) -> No
         sizes = [float(x) for style in styles for x in re.findall(r"font-size: ([\d.]+)px", style)]
         assert len(sizes) == len(styles)
         assert min(sizes) * 96 / 72 >= 11.0  # a unit is a point here, and 11 pixels are the least
-    assert charts == 2
+    assert charts == 4
+
+
+def test_charts_fit_a_screen_and_a_phone(html: str) -> None:
+    """A page 1366 pixels wide has room for 940 points, one of 390 for 266."""
+    css = html.partition("<style>")[2].partition("</style>")[0]
+    root = ET.fromstring(html)
+    most = {"broad": 940.0, "narrow": 266.0}
+    for section in root.iter(f"{HTML}section"):
+        shown = [div for div in section.iter(f"{HTML}div") if "fit" in div.get("class", "")]
+        if not shown:
+            continue
+        kinds = [div.get("class").split()[-1] for div in shown]
+        assert kinds == ["broad", "narrow"]
+        widths = [float(div.find(f"{SVG}svg").get("width").removesuffix("pt")) for div in shown]
+        assert all(width <= most[kind] for width, kind in zip(widths, kinds, strict=True))
+        # The broad one is shown where it has room, and no other.
+        room = _rules(css, f"(min-width: calc({widths[0]:g}pt + 2px))", "@container")
+        assert f'[aria-labelledby="{section.get("aria-labelledby")}"] .narrow' in css
+        assert ".broad { display: block; }" in room and ".narrow { display: none; }" in room
+    assert css.index(".broad { display: none; }") < css.index("@container")
+
+
+def test_rows_are_blocks_on_a_phone_with_each_head_beside_its_number(html: str) -> None:
+    css = html.partition("<style>")[2].partition("</style>")[0]
+    narrow = _rules(css, "screen and (max-width: 899px)")
+    assert "content: attr(data-head)" in narrow and "thead { display: none; }" in narrow
+    for table in ET.fromstring(html).iter(f"{HTML}table"):
+        heads = [head.text or "" for head in table.iter(f"{HTML}th")]
+        for row in table.find(f"{HTML}tbody"):
+            assert [cell.get("data-head") for cell in row] == heads
+
+
+def test_all_pictures_of_a_page_have_one_scale(tmp_path: Path) -> None:
+    xs, ys = Adding(length=8).batch(np.random.default_rng(0), 3)
+    task = Adding(length=8).config()
+    model = Model.create(LSTM(2, 3), 1, 0, task, layers=2)
+    write_flow(tmp_path, model, xs, ys)
+    bounds = [_bounds(tmp_path / f"{name}.svg") for name in ("flow", "paths", "details")]
+    assert bounds[0] == bounds[1] == bounds[2]
+    cell = ET.parse(tmp_path / "cell.svg").getroot()
+    words = ["".join(text.itertext()).strip() for text in cell.iter(f"{SVG}text")]
+    words = [word for word in words if word.strip("·")]
+    start, classes = words.index(f"{bounds[0][0]:.3g}"), bounds[0][:-1]  # where each begins
+    assert [float(word) for word in words[start : start + len(classes)]] == classes
+    # Whose layer it is says every heading: of the page, of pictures, of tables.
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    root = ET.fromstring(page)
+    assert root.find(f".//{HTML}h1").text.startswith("LSTM, layer2: how the gradient flows")
+    assert root.find(f".//{HTML}summary").text == "LSTM, layer2"
+    titles = [svg.find(f"{SVG}title").text for svg in root.iter(f"{SVG}svg")]
+    assert all("LSTM, layer2" in title for title in titles[:-1])
+
+
+def _bounds(path: Path) -> list[float]:
+    """The numbers of a chart's legend."""
+    root = ET.parse(path).getroot()
+    words = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
+    start = words.index("Norm of the gradient: colour and width") + 1
+    numbers: list[float] = []
+    for word in words[start:]:  # they rise; what follows them is a kind, such as 0, or a note
+        if not word[:1].isdecimal() or (numbers and float(word) <= numbers[-1]):
+            return numbers
+        numbers.append(float(word))
+    return numbers

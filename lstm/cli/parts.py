@@ -100,6 +100,7 @@ def about(task: Task, settings: Settings) -> dict[str, Any]:
         "task": task.config(),
         "baseline": task.baseline,
         "baseline_words": task.baseline_words,
+        "criterion": task.criterion,
         "training": asdict(settings),
     }
 

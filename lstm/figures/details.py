@@ -22,7 +22,7 @@ from lstm.figures.plots import (
 )
 from lstm.gradient_flow import Flow
 from minigrad.chains import norms_of
-from minigrad.drawing import charts
+from minigrad.drawing import Scale, charts
 from minigrad.drawing.charts import Chart, Key, Sheet, Theme
 
 _LABELS, _RIGHT = (
@@ -36,12 +36,17 @@ _INPUTS = 4
 
 
 def flow_details(
-    flow: Flow, *, theme: Theme = "auto", sequence: int = 0, width: float = WIDE
+    flow: Flow,
+    scale: Scale | None = None,
+    *,
+    theme: Theme = "auto",
+    sequence: int = 0,
+    width: float = WIDE,
 ) -> Chart:
     """Where the gradient is lost, which routes carry it, which units, and what the gates do.
 
-    Beside the gates stand the inputs of one sequence of the batch. theme, width: as in
-    `compare_flows`.
+    Beside the gates stand the inputs of one sequence of the batch. scale: that of all that is drawn
+    of this flow unless given. theme, width: as in `compare_flows`.
 
     >>> import lstm
     >>> model = lstm.Model.create(lstm.LSTM(2, 4), output_size=1, seed=0)
@@ -50,9 +55,10 @@ def flow_details(
     10
     """
     head = f"{flow.called}: what happens on the way back"
-    kinds = charts.kinds_in(unit_curves(flow, flow.main.symbol), flow.scale)
+    locked = scale or flow.scale
+    kinds = charts.kinds_in(unit_curves(flow, flow.main.symbol), locked)
     notes = charts.WON, *waterfall_notes(flow.waterfall), *([charts.BAND] if flow.gates else [])
-    key = Key(flow.scale, kinds, notes=notes)
+    key = Key(locked, kinds, notes=notes)
     first = _ROW * max(len(flow.waterfall.links) + 2, min(len(flow.cuts.routes), MOST))
     places, below = _places(width, head_height(head, width), [first, first, _UNITS, _UNITS])
     within, inputs = width - 2 * EDGE, _inputs(flow, sequence)
@@ -61,9 +67,9 @@ def flow_details(
     with charts.drawn_in(theme):
         sheet = headed(head, width, high)
         fall, cuts, units, agree = (sheet.axes(*place) for place in places)
-        plot_waterfall(flow, ax=fall, legend=False)
+        plot_waterfall(flow, ax=fall, scale=locked, legend=False)
         plot_knockouts(flow, ax=cuts)
-        plot_units(flow, ax=units, legend=False)
+        plot_units(flow, ax=units, scale=locked, legend=False)
         plot_cancellation(flow, ax=agree)
         key.draw(sheet.axes(EDGE, below, within, key.height(within)), within)
         _draw_bands(flow, inputs, sheet, bands)

@@ -20,10 +20,12 @@ class Pictures:
 
     svg: dict[str, str]
     png: dict[str, bytes]
+    narrow: dict[str, str]
+    """The SVG of those that are drawn for narrow screens too."""
 
 
-def draw_all(figures: Mapping[str, Drawn]) -> Pictures:
-    """All pictures; those that Graphviz draws from one process."""
+def draw_all(figures: Mapping[str, Drawn], narrow: Mapping[str, Drawn]) -> Pictures:
+    """All pictures; those that Graphviz draws from one process. narrow: some of them again."""
     graphs = {name: figure for name, figure in figures.items() if isinstance(figure, Diagram)}
     drawn = iter(render_many([(d.dot, f) for d in graphs.values() for f in ("svg", "png")]))
     svg, png = {}, {}
@@ -33,7 +35,9 @@ def draw_all(figures: Mapping[str, Drawn]) -> Pictures:
             svg[name], png[name] = figure.finish_svg(next(drawn)), next(drawn)
         else:
             svg[name], png[name] = figure.svg, figure.data("png")
-    return Pictures(svg, png)
+    for name, figure in narrow.items():
+        figure.prefix = f"{name}-narrow"
+    return Pictures(svg, png, {name: figure.svg for name, figure in narrow.items()})
 
 
 def write_all(

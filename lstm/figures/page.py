@@ -36,6 +36,10 @@ class Section:
     """Shown at its own size, to scroll, instead of fitted to the page."""
     folded: Sequence[Table] = field(default_factory=tuple)
     """Long tables, closed at first."""
+    narrow: str = ""
+    """The picture again, for screens that are too narrow for it; it is on all where empty."""
+    footnotes: Sequence[str] = ()
+    """What explains the tables."""
 
 
 def page(title: str, intro: Sequence[str], sections: Sequence[Section], leads: bool = False) -> str:
@@ -54,6 +58,7 @@ def page(title: str, intro: Sequence[str], sections: Sequence[Section], leads: b
         dark=css_variables(DARK),
         width_of=_width_of,
         generator=GENERATOR,
+        is_broad=_is_broad,
     )
 
 
@@ -82,6 +87,16 @@ def _width_of(svg: str) -> str:
     """
     match = re.match(r'<svg[^>]*? width="([\d.]+)pt"', svg)
     return f"{match[1]}pt" if match else "0"
+
+
+def _is_broad(svg: str) -> bool:
+    """Whether a picture is printed on a page that lies on its side.
+
+    >>> _is_broad('<svg width="900pt" height="600pt">'), _is_broad("<svg>")
+    (True, False)
+    """
+    match = re.match(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    return match is not None and float(match[1]) > 1.2 * float(match[2])
 
 
 def flow_table(flow: Flow, caption: str) -> Table:

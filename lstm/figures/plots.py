@@ -54,9 +54,9 @@ def plot_norms(
     >>> model = lstm.Model.create(lstm.LSTM(2, 4), output_size=1, seed=0)
     >>> flow = lstm.flow(model, np.ones((6, 3, 2)), np.ones((3, 1)))
     >>> plot_norms(flow).get_xlabel()
-    '← the gradient flows back      time step t'
+    'time step t (← the gradient flows back)'
     """
-    title = titled(flow, "How much of the gradient reaches each step")
+    title = titled(flow, "How much of the gradient reaches each step", ax)
     locked = scale or flow.scale
     return charts.curves(flow_curves(flow), ax, scale=locked, title=title, legend=legend)
 
@@ -67,13 +67,16 @@ def plot_paths(
 ) -> Axes:
     """By which path it came: along the line, and around it. Raises ConfigError without a line."""
     drawn = path_curves(flow)
-    title = titled(flow, f"By which path ∂L/∂{flow.main.symbol}ₜ came back")
+    title = titled(flow, f"By which path ∂L/∂{flow.main.symbol}ₜ came back", ax)
     return charts.curves(drawn, ax, scale=scale or flow.scale, title=title, legend=legend)
 
 
-def titled(flow: Flow, words: str) -> str:
-    """A title that says which layer it is of, where a model has several."""
-    return f"{words} ({flow.place})" if flow.place else words
+def titled(flow: Flow, words: str, ax: Axes | None) -> str:
+    """A title that says which layer it is of, where a model has several and no heading of the
+    figure says so."""
+    heading = [] if ax is None else [text.get_text() for text in ax.figure.texts]
+    is_told = not flow.place or flow.place in " ".join(heading)
+    return words if is_told else f"{words} ({flow.place})"
 
 
 @of_flow
@@ -96,7 +99,7 @@ def plot_units(
         ax,
         kinds=np.stack([unit.kinds for unit in units]),
         scale=scale or flow.scale,
-        title=titled(flow, f"|∂L/∂{name}ₜ| of each unit"),
+        title=titled(flow, f"|∂L/∂{name}ₜ| of each unit", ax),
         legend=legend,
     )
 
@@ -139,7 +142,7 @@ def plot_waterfall(
         ax,
         scale=scale or flow.scale,
         ends=(f"∂L/∂{fall.part} at t={flow.steps}", "at t=1"),
-        title=titled(flow, f"Lost {way}, in powers of ten"),
+        title=titled(flow, f"Lost {way}, in powers of ten", ax),
         notes=waterfall_notes(fall),
         legend=legend,
     )
@@ -169,7 +172,7 @@ def plot_knockouts(flow: Flow, at: int = 1, ax: Axes | None = None, *, most: int
         name=f"no gradient ∂L/∂{main} arrives at t={at}"
         if nothing
         else f"change of ∂L/∂{main} at t={at}, as a share of it",
-        title=titled(flow, "Where a route is cut"),
+        title=titled(flow, "Where a route is cut", ax),
     )
     if nothing:
         ax.set_xticks([])  # shares of 0 are no numbers
@@ -191,7 +194,7 @@ def plot_cancellation(flow: Flow, part: str = "", ax: Axes | None = None) -> Axe
     """
     name = _part(flow, part)
     shares = flow.main_cancellation if name == flow.main.symbol else flow.cancellation[name]
-    title = titled(flow, f"How far the terms of ∂L/∂{name} agree")
+    title = titled(flow, f"How far the terms of ∂L/∂{name} agree", ax)
     return charts.band(shares, ax, label="‖Σ‖ / Σ ‖·‖", title=title)
 
 
@@ -209,7 +212,7 @@ def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None, *, legend: b
                 gate.mean, ax, low=gate.low, high=gate.high, color=f"C{k}", legend=told
             )
         assert ax is not None
-        charts.set_title(ax, titled(flow, "The gates: mean, least and largest"))
+        charts.set_title(ax, titled(flow, "The gates: mean, least and largest", ax))
         lines = ax.lines[-len(flow.gates) :]
         ax.legend(lines, [plain(f"{g.name or 'gate'} {g.symbol}") for g in flow.gates.values()])
         return ax
@@ -225,7 +228,7 @@ def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None, *, legend: b
         low=gate.low,
         high=gate.high,
         label=symbol,
-        title=titled(flow, words),
+        title=titled(flow, words, ax),
         legend=legend,
     )
 
@@ -268,7 +271,7 @@ def _plot_pairs(
         columns=pairs.columns,
         scale=scale,
         labels=labels,
-        title=titled(flow, pairs.symbol),
+        title=titled(flow, pairs.symbol, ax),
         caption=caption,
         legend=legend,
     )
@@ -288,7 +291,7 @@ def plot_memory(flow: Flow, ax: Axes | None = None, *, most: int = 16) -> Axes:
         ax,
         words=[f"{_steps(memory.measured[k])} ({_steps(memory.promised[k])})" for k in order],
         name="steps remembered (and what the bias promises)",
-        title=titled(flow, "Memory of the line"),
+        title=titled(flow, "Memory of the line", ax),
     )
 
 

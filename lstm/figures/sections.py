@@ -43,7 +43,11 @@ def results_section(pairs: Pairs, results: Mapping[str, Any]) -> Section:
             norms = [f"{s.first:.1e}" for s in (before.series[symbol], series)]
             rows.append([*first, f"|∂L/∂{subscript(symbol, 1)}|", *norms])
             first = [""] * 4
-    return Section("Results", tables=[Table("Test errors and gradients", rows, heads)])
+    criterion = results.get("criterion")
+    said = [f"Solved means: {criterion}."] if criterion else []
+    return Section(
+        "Results", tables=[Table("Test errors and gradients", rows, heads)], footnotes=said
+    )
 
 
 def findings(pairs: Pairs) -> list[str]:
@@ -69,6 +73,7 @@ def path_sections(pictures: Pictures, flow: Flow) -> list[Section]:
         Section(
             "By which path?",
             picture=pictures.svg["paths"],
+            narrow=pictures.narrow["paths"],
             caption=f"The {flow.heading}'s gradient in parts that sum to the whole at every step: "
             "what only ever travelled along the line, multiplied by "
             f"{flow.split.factor} at each step, and what left it at least once{entered}. The norms "
@@ -83,6 +88,7 @@ def details_section(pictures: Pictures, flow: Flow) -> Section:
     return Section(
         "What happens on the way back",
         picture=pictures.svg["details"],
+        narrow=pictures.narrow["details"],
         caption="Which local derivative wins or loses how many powers of ten, along the line or "
         f"on the route by which most comes back; what of {main} at t=1 changes where a route is "
         f"cut at every step, computed; {main} of each unit; how far the terms of {main} agree "

@@ -5,15 +5,16 @@ How a figure looks is said in flow.py and cell.py, what the page says in section
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from lstm.figures.cell import cell_unrolled
 from lstm.figures.details import flow_details
-from lstm.figures.files import draw_all, write_all
-from lstm.figures.flow import compare_flows, paths
+from lstm.figures.files import Pictures, draw_all, write_all
+from lstm.figures.flow import NARROW, WIDE, compare_flows, paths
 from lstm.figures.page import Section, flow_table, page
 from lstm.figures.sections import (
     INTRO,
@@ -29,7 +30,7 @@ from lstm.figures.sections import (
 from lstm.gradient_flow import Flow, Loss
 from lstm.gradient_flow import flow as flow_of
 from lstm.model import Model
-from minigrad.drawing import Drawn
+from minigrad.drawing import Diagram, Drawn, Scale
 
 Pair = tuple[Model, Model]
 
@@ -58,14 +59,19 @@ def write_demo(
     chosen = (lined or list(models))[-1]  # whose path and whose cell are shown
     model = models[chosen][1]
     title = f"{_listed(pairs)}: how the gradient flows through {len(xs)} steps"
-    pictures = draw_all(_demo_figures(pairs, chosen) | {"cell": cell_unrolled(model, xs, ys)})
+    cell = cell_unrolled(model, xs, ys)
+    scale = _scale([f for pair in pairs.values() for f in pair], cell)
+    figures = _demo_figures(pairs, chosen, scale)
+    pictures = draw_all(
+        figures | {"cell": _on(scale, cell)}, _demo_figures(pairs, chosen, scale, NARROW)
+    )
     moments = {
         (name, when): f for name, fs in pairs.items() for f, when in zip(fs, WHEN, strict=True)
     }
     tables = [flow_table(f, f"{f.heading}, {when}") for (_, when), f in moments.items()]
     lead, *said = findings(pairs)
     sections = [
-        Section("Does the gradient reach step 1?", picture=pictures.svg["compare"], caption=_READ),
+        _lead_section(pictures, "compare", _READ),
         results_section(pairs, results or {}),
         Section("In words", points=said),
         *path_sections(pictures, pairs[chosen][1]),
@@ -84,15 +90,46 @@ _READ = (
 )
 
 
-def _demo_figures(pairs: Pairs, chosen: str) -> dict[str, Drawn]:
+def _lead_section(pictures: Pictures, name: str, caption: str = "") -> Section:
+    """The one question, and the one picture."""
+    return Section(
+        "Does the gradient reach step 1?",
+        picture=pictures.svg[name],
+        narrow=pictures.narrow[name],
+        caption=caption,
+    )
+
+
+def _demo_figures(
+    pairs: Pairs, chosen: str, scale: Scale, width: float | None = None
+) -> dict[str, Drawn]:
     """All models before and after, and by which path the gradient of the chosen one came."""
     before, after = pairs[chosen]
     panels = {when: [pair[k] for pair in pairs.values()] for k, when in enumerate(WHEN)}
     title = f"How much of the gradient reaches step 1: {_listed(pairs)}, {after.steps} steps"
-    figures: dict[str, Drawn] = {"compare": compare_flows(panels, title)}
+    figures: dict[str, Drawn] = {"compare": compare_flows(panels, title, scale, width=width)}
     if after.split is not None:
-        figures["paths"] = paths(dict(zip(WHEN, (before, after), strict=True)), _paths_title(after))
+        moments = dict(zip(WHEN, (before, after), strict=True))
+        figures["paths"] = paths(moments, _paths_title(after), scale, width=width)
     return figures
+
+
+def _scale(flows: Sequence[Flow], cell: Diagram) -> Scale:
+    """The one colour scale of all that a page shows."""
+    assert cell.picture is not None
+    of_cell = (amount.norm for amount in cell.picture.gradients())
+    return Scale.of(chain(*(_norms(flow) for flow in flows), of_cell))
+
+
+def _norms(flow: Flow) -> Iterator[float]:
+    for series in (*flow.ordered, *flow.paths.values()):
+        yield from series.norms
+
+
+def _on(scale: Scale, cell: Diagram) -> Diagram:
+    """A diagram on another scale."""
+    assert cell.picture is not None
+    return Diagram.of(replace(cell.picture, scale=scale))
 
 
 def _listed(pairs: Pairs) -> str:
@@ -119,16 +156,14 @@ def write_flow(
     """
     flow = flow or flow_of(model, xs, ys, loss, lengths=lengths, mask=mask)
     name = flow.called
-    head = f"{name}: how the gradient flows back"
-    figures: dict[str, Drawn] = {"flow": compare_flows({"": [flow]}, head)}
-    if flow.split is not None:
-        figures["paths"] = paths({"": flow}, _paths_title(flow))
-    figures["details"] = flow_details(flow)
-    figures["cell"] = cell_unrolled(model, xs, ys, loss=loss, lengths=lengths, mask=mask)
-    pictures = draw_all(figures)
+    cell = cell_unrolled(model, xs, ys, loss=loss, lengths=lengths, mask=mask)
+    scale = _scale([flow], cell)
+    figures = _flow_figures(flow, scale)
+    narrow = _flow_figures(flow, scale, NARROW)
+    pictures = draw_all(figures | {"cell": _on(scale, cell)}, narrow)
     lead, *said = flow.diagnosis
     sections = [
-        Section("Does the gradient reach step 1?", picture=pictures.svg["flow"]),
+        _lead_section(pictures, "flow"),
         *([Section("In words", points=said)] if said else []),
         *path_sections(pictures, flow),
         details_section(pictures, flow),
@@ -140,6 +175,16 @@ def write_flow(
     html = page(title, [lead, *INTRO], sections, leads=True)
     written = write_all(Path(out_dir), html, pictures, {(flow.cell, ""): flow})
     return [*written, flow.save(Path(out_dir) / "flow.json")]
+
+
+def _flow_figures(flow: Flow, scale: Scale, width: float | None = None) -> dict[str, Drawn]:
+    """All pictures of one flow."""
+    head = f"{flow.called}: how the gradient flows back"
+    figures: dict[str, Drawn] = {"flow": compare_flows({"": [flow]}, head, scale, width=width)}
+    if flow.split is not None:
+        figures["paths"] = paths({"": flow}, _paths_title(flow), scale, width=width)
+    figures["details"] = flow_details(flow, scale, width=width or WIDE)
+    return figures
 
 
 def _called(name: str, flow: Flow) -> Flow:

@@ -32,7 +32,7 @@ from minigrad.errors import GraphError
 
 Theme = Literal["light", "dark", "auto"]
 DPI = 144.0
-TIME = "← the gradient flows back      time step t"
+TIME = "time step t (← the gradient flows back)"
 _INCH = 72.0
 _KEY = "key"
 _LETTER = 0.55  # the width of a letter, in its size: the mean of our font
