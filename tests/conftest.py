@@ -39,8 +39,9 @@ def undrawn(monkeypatch):
     """Pages are written with empty pictures, for tests that ask for numbers and words alone."""
     from lstm.figures import files
 
-    def empty(figures):
-        return files.Pictures(dict.fromkeys(figures, "<svg/>"), dict.fromkeys(figures, b""))
+    def empty(figures, narrow):
+        svg = dict.fromkeys(figures, "<svg/>")
+        return files.Pictures(svg, dict.fromkeys(figures, b""), dict.fromkeys(narrow, "<svg/>"))
 
     monkeypatch.setattr("lstm.figures.write.draw_all", empty)
 
