@@ -29,7 +29,7 @@ from lstm.gradient_flow.steps import Floats, Stacks
 from lstm.model import Model
 from lstm.tasks import Adding, make_task
 from minigrad import Expr
-from minigrad.display import Table, bundle
+from minigrad.display import bundle
 
 _STEPS, _HIDDEN, _BATCH = 60, 16, 8  # of the example, where no model is given
 _MOST = 1 << 22  # elements of all Jacobians that are computed
@@ -41,6 +41,7 @@ class GradientTerm(NamedTuple):
 
     text: str
     latex: str
+    mathml: str
     through: tuple[str, ...]
     """The named values that the path passes, from the state back."""
     is_elementwise: bool
@@ -124,15 +125,25 @@ class CellGradient:
             lines += [*_wrapped(t.text, f"  {sign}"), f"      {_padded(t.route)}{_spread(t.norms)}"]
         return "\n".join([*lines, *_wrapped(self.words, "  ")])
 
-    def _table(self) -> Table:
+    def html(self) -> str:
+        """The terms as a table, with their formulas in MathML."""
         above, below = self._head()
-        rows = [(t.text, t.route, _spread(t.norms)) for t in self.terms]
-        heads = ("term", "path", "norm: median (least … largest)")
-        return Table(f"{self.heading}: ∂{above}/∂{below}", rows, heads, [self.words])
+        heads = (f"∂{above}/∂{below}", "path", "norm: median (least … largest)")
+        rows = [_cells("th", [*map(html.escape, heads)])]
+        for k, t in enumerate(self.terms):
+            sign = "+ " if k else "= "
+            rows.append(
+                _cells("td", [sign + t.mathml, *map(html.escape, (t.route, _spread(t.norms)))])
+            )
+        title, words = html.escape(self.heading), html.escape(self.words)
+        return (
+            f'<table><caption style="text-align: left"><b>{title}</b></caption>'
+            f"<tbody>{''.join(rows)}</tbody></table><p>{words}</p>"
+        )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """What a notebook shows: the table, LaTeX, and `repr`."""
-        return bundle(self, {"text/html": lambda: self._table().html(), "text/latex": self._math})
+        return bundle(self, {"text/html": self.html, "text/latex": self._math})
 
     def _math(self) -> str:
         return rf"$\displaystyle {self.latex()}$"
@@ -172,12 +183,18 @@ class CellGradients:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """What a notebook shows: the tables, LaTeX, and `repr`."""
-        kinds = {"text/html": self._html, "text/latex": lambda: rf"$\displaystyle {self.latex()}$"}
+        kinds = {"text/html": self.html, "text/latex": lambda: rf"$\displaystyle {self.latex()}$"}
         return bundle(self, kinds)
 
-    def _html(self) -> str:
-        tables = "".join(part._table().html() for part in self.parts)
-        return f"{tables}<p>{html.escape(self.words)}</p>"
+    def html(self) -> str:
+        """The tables, and the sentence after them."""
+        told = f"<p>{html.escape(self.words)}</p>" * (len(self.parts) > 1)
+        return "".join(part.html() for part in self.parts) + told
+
+
+def _cells(kind: str, cells: Sequence[str]) -> str:
+    left = ' style="text-align: left"'
+    return f"<tr>{''.join(f'<{kind}{left}>{cell}</{kind}>' for cell in cells)}</tr>"
 
 
 def _fate(left: float) -> str:
@@ -236,6 +253,7 @@ def _measured(measured: Flow) -> CellGradient:
         GradientTerm(
             p.text,
             p.latex,
+            p.mathml,
             tuple(n.label for n in p.nodes if n.label and n is not symbols.now),
             all(n.op.pointwise for n in p.nodes),
             _sizes(each),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, overload
 
 from minigrad.derivations.coefficients import Adjoint, Coefficients
+from minigrad.derivations.mathml import mathml
 from minigrad.derivations.matrices import Style, joined
 from minigrad.derivations.rules import bare
 from minigrad.derivations.steps import Move, Term
@@ -30,6 +31,11 @@ class Path(NamedTuple):
     """The product as one matrix, (y.size, x.size)."""
     nodes: tuple[Expr, ...]
     """The nodes that the path passes, from y on, without x."""
+
+    @property
+    def mathml(self) -> str:
+        """The product for a page, as a `math` element."""
+        return mathml(self.latex)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

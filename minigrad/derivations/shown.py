@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from minigrad.derivations.lines import Step
+from minigrad.derivations.mathml import mathml
 from minigrad.display import plain
 from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr
@@ -107,23 +108,29 @@ def _words(text: str) -> str:
 
 
 def as_html(d: Told) -> str:
-    """The derivation as a table of formulas and rules."""
-    symbol, whole, head = d.head(latex=False)
-    rows = [(symbol, f"= {whole}", "")]
-    for step, line in d.lines(latex=False):
+    """The derivation as a table: formulas, and beside each the rule that made it."""
+    symbol, whole, head = d.head(latex=True)
+    rows = [_row(symbol, whole, "")]
+    for step, line in d.lines(latex=True):
         if step is None:
-            rows.append(("", "…", line))
+            rows.append(_row("", "", _safe(f"… {line}")))
             continue
-        reason = "; ".join(filter(None, (step.rule, d.still(step))))
-        rows.append((head, f"= {line}", reason))
+        words, math = step.move.rule.parts()
+        still = d.still(step)
+        reason = (
+            _safe(words) + (mathml(math) if math else "") + _safe(f"; {still}" if still else "")
+        )
+        rows.append(_row(head, line, reason))
         head = ""
-    left = ' style="text-align: left"'
-    cells = [
-        f"<tr><td{left}><code>{_safe(a)}</code></td><td{left}><code>{_safe(b)}</code></td>"
-        f"<td{left}>{_safe(c)}</td></tr>"
-        for a, b, c in rows
-    ]
-    return f"<table><tbody>{''.join(cells)}</tbody></table>"
+    return f"<table><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _row(left: str, right: str, reason: str) -> str:
+    """A row of two formulas in LaTeX, with an = between them, and of a reason in HTML."""
+    sides = [mathml(left) if left else "", mathml(f"= {right}") if right else ""]
+    cells = zip((*sides, reason), ("right", "left", "left"), strict=True)
+    shown = "".join(f'<td style="text-align: {side}">{cell}</td>' for cell, side in cells)
+    return f"<tr>{shown}</tr>"
 
 
 def _safe(text: str) -> str:
