@@ -167,7 +167,7 @@ MALFORMED = [
     (cell_with(dtype=[1]), TENSORS, "dtype must be 'float32' or 'float64'"),
     (cell_with(kind="lstm", memory=10**400), TENSORS, "memory must be more than 2 steps"),
     (cell_with(kind="lstm", memory="long"), TENSORS, "memory must be more than 2 steps"),
-    (cell_with(kind="lstm", forget_bias=None), TENSORS, "settings of its cell lstm do not fit"),
+    (cell_with(kind="lstm", forget_bias=None), TENSORS, "forget_bias must be finite, not None"),
     (cell_with(hidden_size=10**9), TENSORS, "the readout reads 3 units"),
     (cell_with(input_size=10**9), TENSORS, "tensors are missing: W_h, b_h"),
     (layer(**{"class": "Own"}), TENSORS, "its part 'recurrent' is of a class 'Own' that is not"),

@@ -71,7 +71,7 @@ def test_a_step_gives_other_outputs_and_writes_other_leaves():
     assert float(w.value) == 2.0 - 0.25 * 2 * 2.0 * 9
     assert (float(seen.value), float(total.value)) == (1.0, 3.0)
     assert trainer.state.arrays().keys() == {
-        "params.w", "count", "carried.seen", "carried.total",
+        "params.w", "count", "carried.seen", "carried.total", "history",
     }  # fmt: skip
 
 
