@@ -38,6 +38,7 @@ def draw(
     limit: int | None = LIMIT,
     title: str | None = None,
     loops: str | int = "rolled",
+    fold: bool = True,
     timeout: float = 60.0,
 ) -> Diagram:
     """Draw the graph of an expression; the result saves itself, and shows itself in a notebook.
@@ -63,6 +64,9 @@ def draw(
         lies in it shows the step where its norm is largest, and min, median and max of all steps
         in its tooltip. "folded": a loop is one node, with the gradient of each carry step by step.
         k: the first k steps that run are written out, the rest is one node.
+    fold: chains of more than eight equal steps, such as an unrolled loop, are drawn with one node a
+        step, and of more than 30 with one for many: the first, the last and remarkable ones stay.
+        Not where groups, lanes or places are given. False draws every op.
     timeout: seconds that Graphviz may take for one format.
 
     All numbers come from one compiled function of the graph as it is drawn. Tensors of up to four
@@ -93,5 +97,6 @@ def draw(
         limit=limit,
         title=title,
         loops=loops,
+        fold=fold,
     )
     return Diagram.of(make_picture(y, at, grad, options), timeout)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePath
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from minigrad.drawing.amount import Amount
-from minigrad.drawing.escape import plain
-from minigrad.drawing.frames import Frames, steps_in_words
+from minigrad.drawing.chain import chain_of
+from minigrad.drawing.folding import Folded, fold, sums_of
+from minigrad.drawing.frames import Frames
 from minigrad.drawing.measure import Measured, measure
 from minigrad.drawing.options import (
     Options,
@@ -20,31 +17,20 @@ from minigrad.drawing.options import (
     of_other_nodes,
 )
 from minigrad.drawing.outline import (
-    Level,
-    Line,
     Outline,
     Vertex,
     all_nodes,
-    first_of,
     outline,
     with_copies,
 )
-from minigrad.drawing.parts import Parts, display_name
-from minigrad.drawing.picture import Edge, Node, Picture, Role, adjoint_text
-from minigrad.drawing.theme import fmt
+from minigrad.drawing.parts import Parts
+from minigrad.drawing.picture import Picture
 from minigrad.drawing.unrolling import Unrolled
+from minigrad.drawing.words import Builder
 from minigrad.errors import DTypeError, GraphError
-from minigrad.graph.leaves import CONST, PARAM, VAR
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import free_variables, toposort
-from minigrad.loop.body import Loop
-from minigrad.ops.index import GETITEM
-from minigrad.ops.tuples import ITEM
-from minigrad.text import op_text, to_str
-from minigrad.types import TupleType
 
-_WIDEST_TITLE = 80  # characters of an expression without a name
-_MOST_COPIED = 12  # leaves that the caption lists
 HURRIED, REFUSED = 4_000, 100_000
 """Ranks that arrows pass, of a picture that is laid out in a hurry, and of one that is refused.
 Graphviz took 8 s for 6,000, a minute for 26,000; in a hurry 2 s for these, 11 s for 170,000."""
@@ -67,12 +53,22 @@ def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Opti
     whole = outline(roots, order, parts, lambda n: options.loops != "folded" and n not in titles)
     frames = Frames(options, order, whole)
     drawn = with_copies(whole, frames.box_of, frames.spoken_of | {Vertex((), r) for r in roots})
-    span = 0 if frames.places else drawn.span
-    _check_size(len(drawn.vertices), span, options.limit)
-    wants_values = at is not None or grad
-    numbers = measure(roots, at or {}, grad, drawn) if wants_values else Measured({}, {}, {})
-    builder = _Builder(roots, drawn, frames, parts, numbers, options, grad, titles)
+    chain = chain_of(whole) if _may_fold(options, whole) else None
+    if chain is None:
+        _check_size(Folded(drawn, Measured({}, {}, {}, {}), {}, ()), options)
+    numbers = Measured({}, {}, {}, {})
+    if at is not None or grad:
+        numbers = measure(roots, at or {}, grad, drawn, sums_of(chain, drawn) if chain else ())
+    folded = fold(chain, drawn, numbers) if chain else Folded(drawn, numbers, {}, ())
+    span = _check_size(folded, options)
+    builder = Builder(roots, folded, frames, parts, options, grad, titles)
     return builder.picture(is_hurried=span > HURRIED)
+
+
+def _may_fold(options: Options, drawn: Outline) -> bool:
+    """Whether steps may be folded that are found: not where the caller has arranged nodes."""
+    arranged = options.groups or options.lanes or options.places
+    return options.fold and not arranged and not drawn.levels and not drawn.folded
 
 
 def _check(roots: Sequence[Expr], at: Mapping[Any, Any] | None, grad: bool) -> None:
@@ -91,16 +87,12 @@ def _check(roots: Sequence[Expr], at: Mapping[Any, Any] | None, grad: bool) -> N
         )
 
 
-def _check_size(count: int, span: int, limit: int | None) -> None:
+def _check_size(folded: Folded, options: Options) -> int:
+    """The ranks that arrows pass. Raises GraphError for more nodes or ranks than can be drawn."""
+    count, limit = len(folded.drawn.vertices), options.limit
+    span = 0 if options.places else folded.span
     if limit is None:
-        return
-    if span > REFUSED:
-        raise GraphError(
-            f"the arrows of this graph, of {count:,} nodes, pass {span:,} ranks, and no more than "
-            f"{REFUSED:,} can be laid out in seconds: much of what is made early is read late. "
-            "Draw an inner expression or fewer steps, or write far-reaching leaves into what uses "
-            "them with inline=; mg.draw(..., limit=None) draws everything, in minutes"
-        )
+        return span
     if count > limit:
         raise GraphError(
             f"this graph has {count:,} nodes, and nobody can read a picture of more than "
@@ -108,260 +100,11 @@ def _check_size(count: int, span: int, limit: int | None) -> None:
             "mg.scan has left rolled; str(y) and mg.adjoints(y) take any size; "
             "mg.draw(..., limit=None) draws everything"
         )
-
-
-# --- words and numbers ---------------------------------------------------------------------------
-
-
-class _Builder:
-    def __init__(
-        self,
-        roots: Sequence[Expr],
-        drawn: Outline,
-        frames: Frames,
-        parts: Parts,
-        numbers: Measured,
-        options: Options,
-        grad: bool,
-        titles: Mapping[Expr, str],
-    ) -> None:
-        self.titles = titles
-        self.roots, self.drawn, self.frames, self.parts = roots, drawn, frames, parts
-        self.root_set = {Vertex((), root) for root in roots}
-        self.numbers, self.options, self.grad = numbers, options, grad
-        self.ids = {v: f"n{k}" for k, v in enumerate(drawn.vertices)}
-        self.uses = dict(drawn.written)
-        self.uses |= {(line.target, line.position): line for line in drawn.lines}
-        self.box = {v: frames.groups.innermost.get(v) for v in drawn.vertices}
-        self.terms_of: dict[Vertex, list[Amount]] = {}
-        for use in [*drawn.lines, *drawn.written.values()]:
-            if use.source.copy:
-                self.box[use.source] = self.box[use.target]
-            if use.term in numbers.terms:
-                source = use.source._replace(copy=0)
-                self.terms_of.setdefault(source, []).append(numbers.terms[use.term])
-
-    def picture(self, is_hurried: bool) -> Picture:
-        return Picture(
-            title=self.options.title or self._title(),
-            nodes=[self._node(v) for v in self.drawn.vertices],
-            edges=[self._edge(k, line) for k, line in enumerate(self.drawn.lines)],
-            boxes=self.frames.boxes,
-            around=self.frames.groups.around,
-            lanes={lane: k for k, lane in enumerate(dict.fromkeys(self.frames.lane.values()))},
-            scale=self.options.scale or self.numbers.scale(),
-            has_values=bool(self.numbers.values),
-            has_gradients=self.grad,
-            direction=self.options.direction,
-            shows_shapes=self.options.shapes,
-            notes=tuple(self._sentences(is_hurried)),
-            is_hurried=is_hurried,
+    if span > REFUSED:
+        raise GraphError(
+            f"the arrows of this graph, of {count:,} nodes, pass {span:,} ranks, and no more than "
+            f"{REFUSED:,} can be laid out in seconds: much of what is made early is read late. "
+            "Draw an inner expression or fewer steps, or write far-reaching leaves into what uses "
+            "them with inline=; mg.draw(..., limit=None) draws everything, in minutes"
         )
-
-    def _title(self) -> str:
-        names = [
-            display_name(r, self.options.names) or plain(to_str(r, 12), _WIDEST_TITLE)
-            for r in self.roots
-        ]
-        what = "Gradients of " if self.grad else "Graph of "
-        return what + ", ".join(names)
-
-    def _sentences(self, is_hurried: bool) -> Iterable[str]:
-        """What the caption says besides."""
-        if is_hurried:
-            yield "Laid out in a hurry: arrows are straight, and may pass behind nodes"
-        copied = first_of([v for v in self.drawn.vertices if v.copy])
-        words = [self._words_of_copied(v) for v in copied[:_MOST_COPIED]]
-        if words:
-            more = f" and {len(copied) - len(words)} more" * (len(copied) > len(words))
-            yield f"Drawn beside each use: {', '.join(words)}{more}"
-
-    def _words_of_copied(self, vertex: Vertex) -> str:
-        adjoint = self.numbers.adjoints.get(vertex._replace(copy=0))
-        name = plain(self._name(vertex) or display_name(vertex.node) or "const", 24)
-        return name + (f" (∂ {adjoint_text(adjoint)})" if adjoint is not None else "")
-
-    def _edge(self, k: int, line: Line) -> Edge:
-        lane = self.frames.lane.get(line.source)
-        return Edge(
-            f"e{k}",
-            self.ids[line.source],
-            self.ids[line.target],
-            line.position,
-            self.numbers.terms.get(line.term),
-            is_from_lane=lane is not None,
-            is_in_lane=lane is not None and lane == self.frames.lane.get(line.target),
-            is_back=line.is_back,
-        )
-
-    def _node(self, vertex: Vertex) -> Node:
-        node, first = vertex.node, vertex._replace(copy=0)
-        role = self._role(vertex)
-        name, title = self._name(first), ""
-        if role == "carry":
-            level = self._level(vertex)
-            k = None if level is None else level.carry(node)
-            assert level is not None and k is not None
-            name, title = name or self._carry_name(level, k), self._start(vertex)
-        elif role == "slice":
-            name, title = "", name or self._slice_title(vertex)
-        elif node.args:
-            title = self._op_title(vertex)
-        else:
-            name, title = "", name or display_name(node) or "const"
-        return Node(
-            id=self.ids[vertex],
-            role=role,
-            title=title,
-            name=name,
-            value=self.numbers.values.get(first),
-            adjoint=self.numbers.adjoints.get(first),
-            notes=tuple(self._notes(first)),
-            inlined=tuple(self._inlined(vertex)),
-            is_root=vertex in self.root_set,
-            group=self.box[vertex],
-            lane=self.frames.lane.get(vertex),
-            place=self.frames.places.get(vertex),
-            is_copy=vertex.copy > 0,
-            strips=tuple(self._strips(vertex)),
-        )
-
-    def _strips(self, vertex: Vertex) -> Iterable[tuple[str, Amount]]:
-        """What is shown step by step: of a carry, or of the carries of a loop that is one shape."""
-        level = self.drawn.folded.get(vertex) or self._level(vertex)
-        for k, carry in enumerate(level.body.carries if level is not None else ()):
-            assert level is not None
-            if vertex in self.drawn.folded or carry is vertex.node:
-                name = self._carry_name(level, k) if vertex in self.drawn.folded else ""
-                adjoint = self.numbers.adjoints.get(Vertex(level.loops, carry))
-                if adjoint is not None and adjoint.steps is not None:
-                    yield name, adjoint
-
-    def _name(self, vertex: Vertex) -> str:
-        chosen = self.frames.names.get(vertex._replace(copy=0))
-        if chosen is not None:
-            return chosen
-        return "" if self._level(vertex) is not None else display_name(vertex.node)
-
-    def _level(self, vertex: Vertex) -> Level | None:
-        """The loop of which a shape is a variable."""
-        level = self.drawn.levels.get(vertex.loops)
-        return level if level is not None and vertex.node in level.outside else None
-
-    def _role(self, vertex: Vertex) -> Role:
-        level, node = self._level(vertex), vertex.node
-        if level is not None:
-            return "slice" if level.carry(node) is None else "carry"
-        if node.op is VAR:
-            return "input"
-        return "param" if node.op is PARAM else "const" if node.op is CONST else "op"
-
-    # --- titles ----------------------------------------------------------------------------------
-
-    def _carry_name(self, level: Level, k: int) -> str:
-        """What a step gets from the one before is called after what that gives."""
-        name = self._name(Vertex(level.loops, level.body.next_carries[k]))
-        return f"{name} before" if name else _numbered("carry", k, level.body.n_carry)
-
-    def _start(self, vertex: Vertex) -> str:
-        """What a carry starts with, if that is written into it."""
-        use = self.drawn.written.get((vertex, 0))
-        text = None if use is None else self.parts.written(use.source.node)
-        return "" if text is None else f"from {text}"
-
-    def _slice_title(self, vertex: Vertex) -> str:
-        use = self.uses.get((vertex, 0))
-        if use is None:
-            return "x[t]"
-        written = self.parts.written(use.source.node)
-        return f"{written or self._name(use.source) or 'x'}[t]"
-
-    def _op_title(self, vertex: Vertex) -> str:
-        """The op's symbol; with `·` for what is drawn where another operand is written inside."""
-        node = vertex.node
-        if isinstance(node.type, TupleType):
-            return self.titles.get(node) or _title_of_several(node)
-        if node.op is ITEM:
-            return _item_title(node)
-        uses = [self.uses.get((vertex, i)) for i in range(len(node.args))]
-        texts = [None if u is None else self.parts.written(u.source.node) for u in uses]
-        if any(t is not None for t in texts) or node.op is GETITEM:
-            return op_text(node, [t or "·" for t in texts]).replace(" * ", " × ")
-        return node.op.symbol.replace("-", "−") or node.op.name
-
-    def _inlined(self, vertex: Vertex) -> Iterable[tuple[str, Amount]]:
-        for i in range(len(vertex.node.args)):
-            use = self.drawn.written.get((vertex, i))
-            term = None if use is None else self.numbers.terms.get(use.term)
-            if use is not None and use.source.node.op is PARAM and term is not None:
-                yield display_name(use.source.node, self.options.names), term
-
-    # --- tooltips --------------------------------------------------------------------------------
-
-    def _notes(self, vertex: Vertex) -> Iterable[str]:
-        """The lines of the tooltip."""
-        node = vertex.node
-        if self._level(vertex) is not None:
-            yield f"{self._role(vertex)} of a step: {node.type!r}"
-        else:
-            yield f"{node.op.name}: {node.type!r}"
-        if node.args:
-            yield to_str(node, 8)
-        if node.origin:
-            # The folder is nobody's business once the picture is published.
-            yield f"made at {PurePath(node.origin).name}"
-        value = self.numbers.values.get(vertex)
-        if value is not None:
-            yield f"value: {value.long()}"
-        adjoint = self.numbers.adjoints.get(vertex)
-        if adjoint is None:
-            return
-        if adjoint.kind == "disconnected":
-            yield "adjoint: none, no differentiable path leads here"
-            return
-        yield f"adjoint: {adjoint.long()}" + (" (underflow)" * (adjoint.kind == "underflow"))
-        yield from _notes_on_terms(adjoint, self.terms_of.get(vertex, ()))
-
-
-def _notes_on_terms(adjoint: Amount, uses: Sequence[Amount]) -> Iterable[str]:
-    terms = [t for t in uses if t.kind != "disconnected"]
-    if len(terms) < 2:
-        return
-    if adjoint.steps is not None or any(t.steps is not None for t in terms):
-        over = " at every step" if adjoint.steps is not None else " over all steps"
-        yield f"the sum of {len(terms)} terms{over}"
-        return
-    norms = ", ".join(fmt(t.norm) for t in terms[:8])
-    yield f"the sum of {len(terms)} terms, norms {norms}"
-    if (left := _left_over(adjoint, terms)) is not None:
-        yield f"|sum of terms| / sum of |terms|: {fmt(left)}"
-
-
-def _left_over(adjoint: Amount, terms: Sequence[Amount]) -> float | None:
-    """1 where all terms pull one way, near 0 where they cancel."""
-    total = sum(t.norm for t in terms)
-    return adjoint.norm / total if 0.0 < total < np.inf else None
-
-
-def _numbered(what: str, k: int, count: int) -> str:
-    return what if count == 1 else f"{what} {k + 1}"
-
-
-def _title_of_several(node: Expr) -> str:
-    """The title of a node with several results, such as a loop."""
-    loop = _loop_of(node)
-    return node.op.name if loop is None else f"{node.op.name}, {steps_in_words(loop.length)}"
-
-
-def _item_title(node: Expr) -> str:
-    """Which result of a node with several it is, counted from 1."""
-    (k,) = node.attrs
-    loop = _loop_of(node.args[0])
-    if loop is None:
-        return f"result {k + 1}"
-    carries = loop.body.n_carry
-    return f"last carry {k + 1}" if k < carries else f"output {k + 1 - carries}"
-
-
-def _loop_of(node: Expr) -> Loop | None:
-    return next((a for a in node.attrs if isinstance(a, Loop)), None)
+    return span

@@ -10,7 +10,7 @@ from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import esc, plain, tooltip, words
 from minigrad.drawing.html import cell, chip, legend, numbers, strip, table
 from minigrad.drawing.palette import INK, LIGHT, MUTED, PAGE
-from minigrad.drawing.picture import Box, Edge, Node, Picture, adjoint_text
+from minigrad.drawing.picture import Box, Edge, Node, Picture, Row, adjoint_text
 from minigrad.drawing.theme import FONT, EdgeStyle, Scale, fmt
 
 NUMBERED = 40  # edges; a picture with more keeps its numbers in the tooltips
@@ -22,6 +22,7 @@ _SHAPES = {
     "op": "box",
     "carry": "box",
     "slice": "ellipse",
+    "steps": "box",
 }
 _FILLS = {
     "input": "input",
@@ -30,6 +31,7 @@ _FILLS = {
     "op": "page",
     "carry": "lane",
     "slice": "input",
+    "steps": "group",
 }
 
 
@@ -155,7 +157,7 @@ def edge_style(amount: Amount, scale: Scale) -> EdgeStyle:
 def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
     attributes = {
         "shape": _SHAPES[node.role],
-        "style": "rounded,filled" if node.role in ("op", "carry") else "filled",
+        "style": "rounded,filled" if node.role in ("op", "carry", "steps") else "filled",
         "fillcolor": LIGHT[_FILLS[node.role]],
         "color": _WIRE,
         "penwidth": "1",
@@ -195,9 +197,24 @@ def _label(node: Node, picture: Picture) -> str:
         rows.append(chip("∂ ", adjoint_text(node.adjoint), edge_style(node.adjoint, scale)))
     for name, amount in node.strips:
         rows += _strip(name, amount, scale)
+    for k, row in enumerate(node.rows):
+        rows += _row(k, row, picture)
     for name, term in node.inlined:
         rows.append(chip(f"∂{name} ", adjoint_text(term), edge_style(term, scale), 8.0))
     return table(rows)
+
+
+def _row(k: int, row: Row, picture: Picture) -> list[str]:
+    """What one value of steps is: its name, the value, and what comes back to it."""
+    shown = "" if row.value is None else value_text(row.value, picture.shows_shapes)
+    name = f'<FONT COLOR="{INK}"><B>{esc(row.name)}</B></FONT>'
+    value = f'<FONT COLOR="{MUTED}" POINT-SIZE="9">  {esc(shown)}</FONT>' if shown else ""
+    rows = [f'<TD PORT="r{k}">{name}{value}</TD>']
+    if row.adjoint is not None:
+        style = edge_style(row.adjoint, picture.scale)
+        rows.append(chip("∂ ", adjoint_text(row.adjoint), style))
+        rows += _strip("", row.adjoint, picture.scale)
+    return rows
 
 
 def _strip(name: str, amount: Amount, scale: Scale) -> list[str]:
@@ -244,7 +261,8 @@ def _add_edge(
         attributes["weight"] = "100"
     if edge.is_back:
         attributes["constraint"] = "false"
-    graph.edge(edge.source, edge.target, **attributes)
+    source = edge.source if edge.row is None else f"{edge.source}:r{edge.row}"
+    graph.edge(source, edge.target, **attributes)
 
 
 def _edge_notes(edge: Edge, term: Amount, names: Mapping[str, str]) -> Iterable[str]:
@@ -267,6 +285,6 @@ def _caption(picture: Picture) -> str:
             "term; ∂ in a node is the sum of these terms"
         )
         if any(a.steps is not None for a in picture.gradients()):
-            caption += "; within a loop both are those of the step with the largest"
+            caption += "; of many steps both are those of the step with the largest"
         rows.append(f'<TD ALIGN="LEFT">{legend(picture.scale, caption, kinds)}</TD>')
     return table(rows, cellpadding="2")

@@ -14,7 +14,7 @@ import numpy as np
 
 from minigrad.compile.binding import resolve
 from minigrad.compile.compiled import function
-from minigrad.derivatives.sweep import Sweep, edge_terms
+from minigrad.derivatives.sweep import Sweep, edge_terms, sum_or_none
 from minigrad.drawing.amount import UNCONNECTED, Amount
 from minigrad.drawing.inside import carried_back, carried_by, within
 from minigrad.drawing.outline import Line, Outline, Term, Vertex
@@ -41,6 +41,16 @@ class Measured:
     values: Mapping[Vertex, Amount]
     adjoints: Mapping[Vertex, Amount]
     terms: Mapping[Term, Amount]
+    sums: Mapping[tuple[Term, ...], Amount]
+
+    def total(self, terms: Sequence[Term]) -> Amount:
+        """What a term is, or several together that were asked for so."""
+        known = [self.terms[term] for term in terms if term in self.terms]
+        if len(terms) == 1 or all(a.kind == "disconnected" for a in known):
+            return known[0] if known else UNCONNECTED
+        amount = self.sums[tuple(terms)]
+        is_lost = amount.kind == "zero" and any(a.kind == "underflow" for a in known)
+        return replace(amount, kind="underflow") if is_lost else amount
 
     def scale(self) -> Scale:
         """The colour scale that covers every gradient measured."""
@@ -48,12 +58,18 @@ class Measured:
         return Scale.of(a.norm for a in amounts if a.kind != "disconnected")
 
 
-def measure(roots: Sequence[Expr], at: Mapping[Any, Any], grad: bool, drawn: Outline) -> Measured:
+def measure(
+    roots: Sequence[Expr],
+    at: Mapping[Any, Any],
+    grad: bool,
+    drawn: Outline,
+    sums: Sequence[tuple[Term, ...]] = (),
+) -> Measured:
     """Evaluate every node under the roots and, on request, every adjoint and every term.
 
     A term is carried back through the ops without arithmetic to the source that the picture draws.
     What has several results, such as a loop, has no number of its own: its items have. What lies
-    within a loop has those of all its steps.
+    within a loop has those of all its steps. sums: terms that are wanted together.
     """
     # Names mean variables of the graph that is drawn.
     at = resolve(free_variables(roots), at, "pass at={x: value, ...}")
@@ -62,12 +78,13 @@ def measure(roots: Sequence[Expr], at: Mapping[Any, Any], grad: bool, drawn: Out
     around = _Around.of(nodes, drawn, sweep)
     insides = [within(level, drawn, sweep) for level in drawn.levels.values()]
     insides += [carried_by(level, sweep) for level in drawn.folded.values()]
-    asked = [*around.exprs, *(e for inside in insides for e in inside.exprs)]
+    totals = {some: total for some in sums if (total := around.total(some)) is not None}
+    asked = [*around.exprs, *(e for inside in insides for e in inside.exprs), *totals.values()]
     arrays = iter(_evaluate(asked, at))
     values, adjoints, terms = around.read(arrays, at)
     for inside in insides:
         inside.read(arrays, values, adjoints, terms)
-    return Measured(values, adjoints, terms)
+    return Measured(values, adjoints, terms, {some: Amount.of(next(arrays)) for some in totals})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -107,6 +124,10 @@ class _Around:
         """All that is to be evaluated, in order."""
         cotangents = [ct for items in self.cotangents.values() for ct in items]
         return [*self.tensors, *cotangents, *self.terms.values()]
+
+    def total(self, terms: Sequence[Term]) -> Expr | None:
+        """What several terms come to."""
+        return sum_or_none(self.terms.get(term) for term in terms)
 
     def read(
         self, arrays: Iterator[Array], at: Mapping[Any, Any]

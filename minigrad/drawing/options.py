@@ -39,6 +39,7 @@ class Options:
     limit: int | None = LIMIT
     title: str | None = None
     loops: str | int = "rolled"
+    fold: bool = True
 
 
 def check_options(options: Options) -> Options:
@@ -54,6 +55,8 @@ def check_options(options: Options) -> Options:
             f"them; not {options.limit!r:.60}"
         )
     _check_loops(options.loops)
+    if type(options.fold) is not bool:
+        raise DTypeError(f"fold is True or False, not {options.fold!r:.60}")
     if not isinstance(options.title, str | None):
         raise DTypeError(f"title is text, not {options.title!r:.60}")
     if not isinstance(options.scale, Scale | None):
@@ -75,6 +78,7 @@ def check_options(options: Options) -> Options:
         limit=options.limit,
         title=options.title,
         loops=options.loops,
+        fold=options.fold,
     )
 
 

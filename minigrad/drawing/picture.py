@@ -14,9 +14,18 @@ from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import plain
 from minigrad.drawing.theme import Kind, Scale
 
-Role = Literal["input", "param", "const", "op", "carry", "slice"]
+Role = Literal["input", "param", "const", "op", "carry", "slice", "steps"]
 """What a node is; a carry and a slice are what a step of a loop gets, of the step before it and of
-the inputs."""
+the inputs; steps are one or many of a chain of equal steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One value that steps give, in the node that stands for them; of many, over all of them."""
+
+    name: str
+    value: Amount | None
+    adjoint: Amount | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,8 @@ class Node:
     """Whether it is one of several shapes of a leaf, each beside a use of it."""
     strips: tuple[tuple[str, Amount], ...] = ()
     """Gradients that are shown step by step, by the names of what they are of."""
+    rows: tuple[Row, ...] = ()
+    """Of steps: what others read of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,8 @@ class Edge:
     """Whether both its ends lie on the same one."""
     is_back: bool = False
     """Whether it goes from one step of a loop to the next."""
+    row: int | None = None
+    """The row of its source from which it starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +123,7 @@ class Picture:
         yield from (amount for amount in shown if amount is not None)
         yield from (term for node in self.nodes for _, term in node.inlined)
         yield from (amount for node in self.nodes for _, amount in node.strips)
+        yield from (r.adjoint for n in self.nodes for r in n.rows if r.adjoint is not None)
 
     def summary(self) -> str:
         """A few lines of text that say what the picture says."""
