@@ -11,6 +11,7 @@ from typing import Any
 from minigrad.drawing.build import make_picture
 from minigrad.drawing.diagram import Diagram
 from minigrad.drawing.faults import RenderError
+from minigrad.drawing.look import Look
 from minigrad.drawing.options import LIMIT, Options
 from minigrad.drawing.picture import Picture
 from minigrad.drawing.saved import Drawn
@@ -39,6 +40,10 @@ def draw(
     title: str | None = None,
     loops: str | int = "rolled",
     fold: bool = True,
+    theme: str | None = None,
+    dpi: float | None = None,
+    width: float | None = None,
+    size: str | None = None,
     timeout: float = 60.0,
 ) -> Diagram:
     """Draw the graph of an expression; the result saves itself, and shows itself in a notebook.
@@ -67,6 +72,11 @@ def draw(
     fold: chains of more than eight equal steps, such as an unrolled loop, are drawn with one node a
         step, and of more than 30 with one for many: the first, the last and remarkable ones stay.
         Not where groups, lanes or places are given. False draws every op.
+    theme: "light", "dark", or "auto", which follows the reader's; by default files are light, and
+        what a notebook shows is "auto".
+    dpi, width: dots per inch of a PNG, 96 by default; or the width of PNG and SVG in pixels.
+    size: "slide" is for 1920 x 1080 pixels: fewer words, no caption, params written into what uses
+        them, and no text under 12 pixels, or RenderError says what helps.
     timeout: seconds that Graphviz may take for one format.
 
     All numbers come from one compiled function of the graph as it is drawn. Tensors of up to four
@@ -98,5 +108,7 @@ def draw(
         title=title,
         loops=loops,
         fold=fold,
+        is_slide=size == "slide",
     )
-    return Diagram.of(make_picture(y, at, grad, options), timeout)
+    look = Look.checked(theme, dpi, width, size)
+    return Diagram.of(make_picture(y, at, grad, options), timeout, look)

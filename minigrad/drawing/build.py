@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from minigrad.drawing.chain import chain_of
@@ -28,6 +29,7 @@ from minigrad.drawing.picture import Picture
 from minigrad.drawing.unrolling import Unrolled
 from minigrad.drawing.words import Builder
 from minigrad.errors import DTypeError, GraphError
+from minigrad.graph.leaves import PARAM
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import free_variables, toposort
 
@@ -49,6 +51,9 @@ def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Opti
         roots, unrolled = Unrolled.of(roots, options.loops)
         options, titles = of_other_nodes(options, unrolled.new, unrolled.steps), unrolled.rest
     order = toposort(roots)
+    if options.is_slide:
+        params = [n for n in order if n.op is PARAM and n not in {*roots}]
+        options = replace(options, inline=[*options.inline, *params])
     parts = Parts(roots, options.inline, options.names)
     whole = outline(roots, order, parts, lambda n: options.loops != "folded" and n not in titles)
     frames = Frames(options, order, whole)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from minigrad.drawing.dot import to_dot
+from minigrad.drawing.look import Look, with_dpi
 from minigrad.drawing.picture import Picture
 from minigrad.drawing.render import render
 from minigrad.drawing.saved import XML, Drawn
@@ -30,8 +31,10 @@ class Diagram(Drawn):
         picture: Picture | None = None,
         prefix: str | None = None,
         timeout: float = 60.0,
+        look: Look | None = None,
     ) -> None:
         super().__init__(title, description)
+        self.look = look or Look()
         self.dot = dot
         self.picture = picture
         self.prefix = (
@@ -41,7 +44,7 @@ class Diagram(Drawn):
         self._timeout = timeout
 
     @staticmethod
-    def of(picture: Picture, timeout: float = 60.0) -> Diagram:
+    def of(picture: Picture, timeout: float = 60.0, look: Look | None = None) -> Diagram:
         """The diagram of a picture."""
         return Diagram(
             to_dot(picture),
@@ -49,31 +52,46 @@ class Diagram(Drawn):
             description=picture.summary(),
             picture=picture,
             timeout=timeout,
+            look=look,
         )
 
     @cached_property
     def svg(self) -> str:
-        """The picture as an SVG document."""
-        return self.finish_svg(render(self.dot, "svg", timeout=self._timeout))
+        """The picture as an SVG document, for a page to show; its theme is "auto" if none is."""
+        return self.finish_svg(self._raw)
+
+    @cached_property
+    def _raw(self) -> bytes:
+        """What Graphviz makes of it."""
+        return render(self.look.dressed(self.dot), "svg", timeout=self._timeout)
 
     @cached_property
     def png(self) -> bytes:
         """The picture as a PNG file."""
-        return render(self.dot, "png", timeout=self._timeout)
+        dot = self.look.dressed(self.dot)
+        if self.picture is not None:  # one that was composed by hand has a size of its own
+            dot = with_dpi(dot, self.look.dpi_for(self.svg))
+        return render(dot, "png", timeout=self._timeout)
 
     @cached_property
     def pdf(self) -> bytes:
         """The picture as a PDF file."""
-        return render(self.dot, "pdf", timeout=self._timeout)
+        return render(self.look.dressed(self.dot), "pdf", timeout=self._timeout)
 
     def finish_svg(self, svg: bytes) -> str:
         """Graphviz's SVG of this diagram with its title, description, ids and dark dress."""
-        return finish(svg, title=self.title, description=self.description, prefix=self.prefix)
+        return self._finished(svg, self.look.theme in (None, "auto"))
+
+    def _finished(self, svg: bytes, dark: bool) -> str:
+        text = finish(
+            svg, title=self.title, description=self.description, prefix=self.prefix, dark=dark
+        )
+        return self.look.resized(text)
 
     def formats(self) -> dict[str, Callable[[], bytes]]:
         """How each file format is made."""
         return {
-            "svg": lambda: (XML + self.svg).encode(),
+            "svg": lambda: (XML + self._finished(self._raw, self.look.theme == "auto")).encode(),
             "png": lambda: self.png,
             "pdf": lambda: self.pdf,
             "dot": lambda: self.dot.encode(),

@@ -8,7 +8,7 @@ import graphviz
 
 from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import esc, plain, tooltip, words
-from minigrad.drawing.html import cell, chip, legend, numbers, strip, table
+from minigrad.drawing.html import FEW_BINS, cell, chip, legend, numbers, strip, table
 from minigrad.drawing.palette import INK, LIGHT, MUTED, PAGE
 from minigrad.drawing.picture import Box, Edge, Node, Picture, Row, adjoint_text
 from minigrad.drawing.theme import FONT, EdgeStyle, Scale, fmt
@@ -50,8 +50,10 @@ def to_dot(picture: Picture) -> str:
         labeljust="l",
         tooltip=" ",
         id="graph",
-        label=f"<{_caption(picture)}>",
+        label="" if picture.is_slide else f"<{_caption(picture)}>",
     )
+    if picture.is_slide:
+        graph.attr("graph", nodesep="0.12", ranksep="0.16", pad="0.05")
     graph.attr("node", fontname=FONT, fontsize="10", margin="0.06,0.03", height="0.3", width="0.3")
     graph.attr("edge", fontname=FONT, fontsize="8", arrowsize="0.6")
     if picture.is_hurried:
@@ -181,6 +183,8 @@ def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
 
 def _label(node: Node, picture: Picture) -> str:
     scale = picture.scale
+    if picture.is_slide:
+        return _short_label(node, scale)
     rows = []
     if node.name:
         rows.append(
@@ -202,6 +206,33 @@ def _label(node: Node, picture: Picture) -> str:
     for name, term in node.inlined:
         rows.append(chip(f"∂{name} ", adjoint_text(term), edge_style(term, scale), 8.0))
     return table(rows)
+
+
+def _short_label(node: Node, scale: Scale) -> str:
+    """What can be read from afar: a name, a gradient, and how it goes step by step."""
+    rows = [cell(node.name or node.title, size=12, bold=True, limit=28)]
+    if node.adjoint is not None and not node.is_copy:
+        style = edge_style(node.adjoint, scale)
+        rows.append(chip("∂ ", _size_text(node.adjoint), style, 12.0))
+    for name, amount in node.strips:
+        if amount.steps is not None and len(amount.steps.norms) > 1:
+            rows += [cell(f"∂ {name}", size=12)] * bool(name)
+            rows.append(strip(amount.steps, scale, FEW_BINS))
+    for k, row in enumerate(node.rows):
+        rows.append(cell(row.name, size=12, bold=True, port=f"r{k}"))
+        if row.adjoint is not None:
+            style = edge_style(row.adjoint, scale)
+            rows.append(chip("∂ ", _size_text(row.adjoint), style, 12.0))
+            if row.adjoint.steps is not None:
+                rows.append(strip(row.adjoint.steps, scale, FEW_BINS))
+    return table(rows)
+
+
+def _size_text(amount: Amount) -> str:
+    """A gradient in one number: the element that there is, or the norm; of many steps the most."""
+    if amount.kind in ("disconnected", "underflow") or len(amount.elements) == 1:
+        return adjoint_text(amount)
+    return f"‖{amount.norm:.2g}‖"
 
 
 def _row(k: int, row: Row, picture: Picture) -> list[str]:
@@ -250,7 +281,8 @@ def _add_edge(
         style = edge_style(edge.term, picture.scale)
         attributes |= {"color": style.color, "penwidth": f"{style.width:g}", "style": style.dash}
         attributes["tooltip"] = tooltip(_edge_notes(edge, edge.term, names))
-        if len(picture.edges) <= NUMBERED or edge.is_from_lane or edge.is_back:
+        is_told = len(picture.edges) <= NUMBERED or edge.is_from_lane or edge.is_back
+        if is_told and not picture.is_slide:
             # Where places are given, a label lies on its line: it needs a ground of its own.
             ground = PAGE if picture.is_placed else "transparent"
             shown = numbers("", adjoint_text(edge.term), size=8, bgcolor=ground)

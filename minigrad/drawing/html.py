@@ -9,7 +9,7 @@ from minigrad.drawing.escape import WIDEST, esc
 from minigrad.drawing.palette import INK, MUTED, text_on
 from minigrad.drawing.theme import EdgeStyle, Kind, Scale, fmt, legend_rows
 
-BINS, MOST_WIDE = 64, 256  # of a strip: how many at most, and points
+BINS, FEW_BINS = 64, 40  # of a strip at most, and of one that is read from afar
 _GLYPHS = {"solid": "━━", "dashed": "╍╍", "dotted": "····"}
 
 
@@ -64,13 +64,13 @@ def chip(before: str, text: str, style: EdgeStyle, size: float = 9.0) -> str:
     return numbers(before, text, size=size)
 
 
-def strip(steps: Steps, scale: Scale) -> str:
+def strip(steps: Steps, scale: Scale, bins: int = BINS) -> str:
     """A table cell of the norms step by step as colours: the largest of a bin above the least."""
-    bins = steps.bins(BINS)
-    width = max(MOST_WIDE // BINS, min(12, MOST_WIDE // max(len(bins), 1)))
+    shown = steps.bins(bins)
+    width = max(2, min(12, 4 * BINS // max(len(shown), 1))) if bins == BINS else 2
     rows = []
     for k in (1, 0):
-        colors = [scale.style(both[k]).color for both in bins]
+        colors = [scale.style(both[k]).color for both in shown]
         size = f'FIXEDSIZE="TRUE" WIDTH="{width}" HEIGHT="6"'
         rows.append("".join(f'<TD BGCOLOR="{color}" {size}></TD>' for color in colors))
     return f"<TD>{table(rows, cellpadding='0')}</TD>"

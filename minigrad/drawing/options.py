@@ -40,6 +40,7 @@ class Options:
     title: str | None = None
     loops: str | int = "rolled"
     fold: bool = True
+    is_slide: bool = False
 
 
 def check_options(options: Options) -> Options:
@@ -79,6 +80,7 @@ def check_options(options: Options) -> Options:
         title=options.title,
         loops=options.loops,
         fold=options.fold,
+        is_slide=options.is_slide,
     )
 
 

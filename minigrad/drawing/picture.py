@@ -102,6 +102,8 @@ class Picture:
     has_gradients: bool
     direction: str = "LR"
     shows_shapes: bool = True
+    is_slide: bool = False
+    """Whether it is to be read from afar: few words, no caption."""
     is_hurried: bool = False
     """Whether it is so wide-meshed that only a coarse layout ends in seconds."""
     notes: Sequence[str] = ()

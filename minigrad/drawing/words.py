@@ -81,6 +81,7 @@ class Builder:
             shows_shapes=self.options.shapes,
             notes=tuple(self._sentences(is_hurried)),
             is_hurried=is_hurried,
+            is_slide=self.options.is_slide,
         )
 
     def _title(self) -> str:
