@@ -83,7 +83,7 @@ def test_a_picture_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "minigrad.drawing.diagram.render", lambda dot, format, timeout: b"%g s" % timeout
     )
-    assert draw(x, timeout=3).png == b"3 s"
+    assert draw(x, timeout=3).pdf == b"3 s"
 
 
 def test_a_png_that_would_be_illegible_can_be_svg_or_pdf() -> None:

@@ -318,18 +318,18 @@ def test_wide_meshed_graphs_are_laid_out_in_a_hurry_or_refused() -> None:
     y = xs[-1]
     for x in reversed(xs[:-1]):
         y = y * mg.exp(x)
-    diagram = draw(y)
+    diagram = draw(y, fold=False)
     assert diagram.picture is not None and diagram.picture.is_hurried
     attributes = read_dot(diagram.dot).attributes
     assert attributes["splines"] == "line"
     assert any("arrows are straight" in words for words in texts(attributes["label"]))
-    assert "splines" not in read_dot(draw(xs[-1]).dot).attributes
+    assert "splines" not in read_dot(draw(xs[-1], fold=False).dot).attributes
     for x in reversed(xs):
         for _ in range(8):
             y = mg.sin(y * mg.cos(x))
     with pytest.raises(mg.GraphError, match=r"pass [\d,]+ ranks.*inline=; mg\.draw\(\.\.\., limit"):
-        draw(y)
-    assert draw(y, limit=None).picture is not None
+        draw(y, fold=False)
+    assert draw(y, fold=False, limit=None).picture is not None
 
 
 # --- leaves of many uses -------------------------------------------------------------------------
