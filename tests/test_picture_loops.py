@@ -325,7 +325,7 @@ def test_wide_meshed_graphs_are_laid_out_in_a_hurry_or_refused() -> None:
     assert any("arrows are straight" in words for words in texts(attributes["label"]))
     assert "splines" not in read_dot(draw(xs[-1], fold=False).dot).attributes
     for x in reversed(xs):
-        for _ in range(8):
+        for _ in range(6):
             y = mg.sin(y * mg.cos(x))
     with pytest.raises(mg.GraphError, match=r"pass [\d,]+ ranks.*inline=; mg\.draw\(\.\.\., limit"):
         draw(y, fold=False)
