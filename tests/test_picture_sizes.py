@@ -131,6 +131,14 @@ def test_a_slide_of_one_cell_has_no_text_under_18_pixels_and_no_caption() -> Non
     assert wide <= 1922 and high <= 1082
 
 
+def test_three_steps_fit_a_slide_with_text_of_12_pixels() -> None:
+    y, at = _cell(3)
+    diagram = draw(y, at, grad=True, size="slide", loops=3)
+    assert diagram.picture is not None
+    assert diagram.picture.groups == ["step 1", "step 2", "step 3"]
+    assert _least_text(diagram) >= 12.0
+
+
 def test_what_cannot_be_read_on_a_slide_is_refused_with_what_helps() -> None:
     y, at = _cell(6)
     diagram = draw(y, at, grad=True, size="slide", loops=6)

@@ -29,9 +29,10 @@ from minigrad.drawing.picture import Picture
 from minigrad.drawing.unrolling import Unrolled
 from minigrad.drawing.words import Builder
 from minigrad.errors import DTypeError, GraphError
-from minigrad.graph.leaves import PARAM
+from minigrad.graph.leaves import PARAM, VAR
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import free_variables, toposort
+from minigrad.ops.index import GETITEM
 
 HURRIED, REFUSED = 4_000, 100_000
 """Ranks that arrows pass, of a picture that is laid out in a hurry, and of one that is refused.
@@ -52,8 +53,7 @@ def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Opti
         options, titles = of_other_nodes(options, unrolled.new, unrolled.steps), unrolled.rest
     order = toposort(roots)
     if options.is_slide:
-        params = [n for n in order if n.op is PARAM and n not in {*roots}]
-        options = replace(options, inline=[*options.inline, *params])
+        options = replace(options, inline=[*options.inline, *_written_on_slides(roots, order)])
     parts = Parts(roots, options.inline, options.names)
     whole = outline(roots, order, parts, lambda n: options.loops != "folded" and n not in titles)
     frames = Frames(options, order, whole)
@@ -68,6 +68,13 @@ def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Opti
     span = _check_size(folded, options)
     builder = Builder(roots, folded, frames, parts, options, grad, titles)
     return builder.picture(is_hurried=span > HURRIED)
+
+
+def _written_on_slides(roots: Sequence[Expr], order: Sequence[Expr]) -> list[Expr]:
+    """Params, and variables of which only rows are read, step by step."""
+    whole = {a for n in order if n.op is not GETITEM and n.op.inside is None for a in n.args}
+    rows = [n for n in order if n.op is VAR and n not in whole]
+    return [n for n in (*rows, *(n for n in order if n.op is PARAM)) if n not in {*roots}]
 
 
 def _may_fold(options: Options, drawn: Outline) -> bool:

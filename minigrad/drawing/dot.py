@@ -53,8 +53,9 @@ def to_dot(picture: Picture) -> str:
         label="" if picture.is_slide else f"<{_caption(picture)}>",
     )
     if picture.is_slide:
-        graph.attr("graph", nodesep="0.12", ranksep="0.16", pad="0.05")
-    graph.attr("node", fontname=FONT, fontsize="10", margin="0.06,0.03", height="0.3", width="0.3")
+        graph.attr("graph", nodesep="0.12", ranksep="0.08", pad="0.03")
+    margin = "0.03,0.03" if picture.is_slide else "0.06,0.03"
+    graph.attr("node", fontname=FONT, fontsize="10", margin=margin, height="0.3", width="0.3")
     graph.attr("edge", fontname=FONT, fontsize="8", arrowsize="0.6")
     if picture.is_hurried:
         graph.attr("graph", splines="line", nslimit="0.2", nslimit1="0.2", mclimit="0.05")
@@ -74,7 +75,10 @@ def to_dot(picture: Picture) -> str:
 
 def _clusters(graph: graphviz.Digraph, picture: Picture) -> None:
     """Groups as clusters, made from the inside out: a cluster is added whole to the one around."""
-    clusters = {box.key: _cluster(k, box) for k, box in enumerate(picture.boxes)}
+    clusters = {
+        box.key: _cluster(k, box, 12 if picture.is_slide else 11)
+        for k, box in enumerate(picture.boxes)
+    }
     for node in picture.nodes:
         if node.group is not None:
             _add_node(clusters[node.group], node, picture)
@@ -83,13 +87,13 @@ def _clusters(graph: graphviz.Digraph, picture: Picture) -> None:
         (graph if outer is None else clusters[outer]).subgraph(clusters[box.key])
 
 
-def _cluster(k: int, box: Box) -> graphviz.Digraph:
+def _cluster(k: int, box: Box, size: float) -> graphviz.Digraph:
     is_loop = box.kind == "loop"
     title = f"↻ {box.title}" if is_loop else box.title
     cluster = graphviz.Digraph(f"cluster_{k}")
     cluster.attr(
         "graph",
-        label=f"<{table([cell(title, bold=True, size=11)])}>",
+        label=f"<{table([cell(title, bold=True, size=size)])}>",
         id=f"cluster{k}",
         tooltip=tooltip([box.title]),
         style="rounded,filled",
@@ -213,7 +217,7 @@ def _short_label(node: Node, scale: Scale) -> str:
     rows = [cell(node.name or node.title, size=12, bold=True, limit=28)]
     if node.adjoint is not None and not node.is_copy:
         style = edge_style(node.adjoint, scale)
-        rows.append(chip("∂ ", _size_text(node.adjoint), style, 12.0))
+        rows.append(chip("∂", _size_text(node.adjoint), style, 12.0))
     for name, amount in node.strips:
         if amount.steps is not None and len(amount.steps.norms) > 1:
             rows += [cell(f"∂ {name}", size=12)] * bool(name)
@@ -222,7 +226,7 @@ def _short_label(node: Node, scale: Scale) -> str:
         rows.append(cell(row.name, size=12, bold=True, port=f"r{k}"))
         if row.adjoint is not None:
             style = edge_style(row.adjoint, scale)
-            rows.append(chip("∂ ", _size_text(row.adjoint), style, 12.0))
+            rows.append(chip("∂", _size_text(row.adjoint), style, 12.0))
             if row.adjoint.steps is not None:
                 rows.append(strip(row.adjoint.steps, scale, FEW_BINS))
     return table(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 
@@ -262,7 +263,8 @@ class Builder:
         uses = [self.uses.get((vertex, i)) for i in range(len(node.args))]
         texts = [None if u is None else self.parts.written(u.source.node) for u in uses]
         if any(t is not None for t in texts) or node.op is GETITEM:
-            return op_text(node, [t or "·" for t in texts]).replace(" * ", " × ")
+            text = op_text(node, [t or "·" for t in texts]).replace(" * ", " × ")
+            return re.sub(r"(, :)+\]$", "]", text) if node.op is GETITEM else text
         return node.op.symbol.replace("-", "−") or node.op.name
 
     def _inlined(self, vertex: Vertex) -> Iterable[tuple[str, Amount]]:
