@@ -192,6 +192,41 @@ def test_a_body_that_two_loops_share_is_drawn_and_measured_in_each() -> None:
     _check(both[1], np.array([9.0, 81.0]))
 
 
+def test_each_carry_has_its_own_arrow_back() -> None:
+    def step(carry: Any, _: Any) -> Any:
+        a, b = carry
+        return (mg.tanh(a + b).named("a"), (0.5 * mg.sin(b)).named("b")), None
+
+    (a, b), _ = mg.scan(step, (mg.var("a0"), mg.var("b0")), None, length=4)
+    picture = draw(a + b, {"a0": 0.3, "b0": -0.8}, grad=True).picture
+    assert picture is not None
+    values = [(0.3, -0.8)]
+    for _ in range(4):
+        x, z = values[-1]
+        values.append((np.tanh(x + z), 0.5 * np.sin(z)))
+    sent = [(1.0, 1.0)]
+    for t in range(3, 0, -1):
+        through = sent[-1][0] * (1.0 - values[t + 1][0] ** 2)
+        sent.append((through, through + sent[-1][1] * 0.5 * np.cos(values[t][1])))
+    back = np.array(sent[:0:-1])
+    for k, name in enumerate("ab"):
+        _check(_edge(picture, name, f"{name} before", 1).term, back[:, k])
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_outputs_keep_their_places_where_steps_are_written_out(reverse: bool) -> None:
+    xs = mg.var("xs", (5,))
+    _, ys = mg.scan(lambda c, x: (c + x, c * x), mg.const(1.0), xs, reverse=reverse)
+    y = mg.sum(ys * np.array([1.0, 2.0, 4.0, 8.0, 16.0])).named("y")
+    at = {xs: [0.5, -1.5, 2.0, 0.3, 0.7]}
+    for loops in (2, 5):
+        picture = draw(y, at, loops=loops).picture
+        assert picture is not None
+        value = _named(picture, "y").value
+        assert value is not None
+        assert value.elements[0] == pytest.approx(float(y.eval(at)), rel=1e-13)
+
+
 def test_what_no_derivative_passes_in_a_loop_is_not_connected() -> None:
     x = mg.var("x")
     last, ks = mg.scan(lambda c, _: (mg.tanh(c), mg.floor(c)), x, None, length=3)

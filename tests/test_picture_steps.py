@@ -160,6 +160,18 @@ def test_a_step_of_another_graph_stays_visible() -> None:
     assert not any(n.title.startswith("×") for n in _steps(draw(a * b).picture))
 
 
+def test_steps_that_read_other_parts_of_the_step_before_are_not_the_same_graph() -> None:
+    a, b = mg.var("a"), mg.var("b")
+    c, d = a, b
+    for t in range(SINGLE + 10):
+        a, b = mg.tanh(a + 2.0 * b), mg.sin(a) * mg.cos(b)
+        c, d = (c, d) if t % 2 else (d, c)  # the same step, of carries that change their places
+        c, d = mg.tanh(c + 2.0 * d), mg.sin(c) * mg.cos(d)
+    assert any(n.title.startswith("×") for n in _steps(draw(a * b).picture))
+    swapped = _steps(draw(c * d).picture)
+    assert len(swapped) > SINGLE and not any(n.title.startswith("×") for n in swapped)
+
+
 def test_a_step_that_is_not_finite_stays_visible() -> None:
     count = SINGLE + 5
     y, _, _ = _chain(count)
