@@ -186,6 +186,9 @@ def test_symbols_of_a_step_are_named_once():
     symbols = symbols_of(lstm.LSTM(2, 3), "C")
     names = [n.name for n in symbols.known]
     assert len(set(names)) == len(names) and {"fₜ", "oₜ₋₁", "hₜ₋₁", "Cₜ₋₁", "xₜ"} <= set(names)
+    blocks = {n.label: n for n in symbols.held if n.label}
+    assert blocks["W_fh"] is symbols.weights["W_f"][:3]
+    assert blocks["W_fx"] is symbols.weights["W_f"][3:]
 
 
 def test_the_page_on_derivations_shows_what_is_printed(capsys):

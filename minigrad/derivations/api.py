@@ -22,6 +22,9 @@ from minigrad.graph.walk import substitute, toposort
 from minigrad.names import public
 from minigrad.ops.creation import zeros_like
 from minigrad.rewrite.rules import simplified, simplify, stabilised
+from minigrad.text import to_str
+
+_NAMED_BY = 6  # ops of what stands for the name of a node that has none
 
 
 class Derivation:
@@ -37,7 +40,11 @@ class Derivation:
             if not part.type.is_float:
                 raise DTypeError(f"cannot derive with {describe(part)}: it is not of a float dtype")
         self.y, self.x = y, x
-        self._inner = x if x.op in (VAR, PARAM) else placeholder(x.name or "x", x.type)
+        self._inner = (
+            x
+            if x.op in (VAR, PARAM)
+            else placeholder(x.name or f"[{to_str(x, _NAMED_BY)}]", x.type)
+        )
         self._outer = y if self._inner is x else substitute(y, {x: self._inner})
         stable, fired = stabilised(self._outer)
         active = active_nodes(toposort(stable), [self._inner])
