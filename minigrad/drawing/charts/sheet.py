@@ -74,12 +74,17 @@ def drawn_in(theme: Theme) -> AbstractContextManager[None]:
     return mpl.rc_context(parameters)
 
 
+def _whole(ax: Any) -> Figure:
+    """The figure that axes are on, around all subfigures: asked so that matplotlib 3.9 answers."""
+    figure: Figure = ax.figure.figure
+    return figure
+
+
 class ShownAxes(Axes):
     """Axes of a figure that nobody else shows: a notebook shows what they are on."""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        figure = self.get_figure(root=True)
-        assert figure is not None
+        figure = _whole(self)
         title = self.get_title("left") or self.get_title()
         return Chart(figure, title=title, description=title)._repr_mimebundle_()
 
@@ -92,8 +97,7 @@ def own_axes(width: float, height: float) -> Axes:
 
 def points_of(ax: Axes) -> tuple[float, float]:
     """The width and the height of axes in points, as they lie now."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    figure = _whole(ax)
     box = ax.get_window_extent()
     return box.width * _INCH / figure.dpi, box.height * _INCH / figure.dpi
 
@@ -123,7 +127,7 @@ class _Above:
 
 def _size_around(ax: Any) -> tuple[float, float]:
     """The width and the height of the figure that axes are on, in points."""
-    figure = ax.get_figure(root=False)
+    figure = ax.figure
     return figure.bbox.width * _INCH / figure.dpi, figure.bbox.height * _INCH / figure.dpi
 
 
