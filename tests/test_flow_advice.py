@@ -36,7 +36,9 @@ def _flow(
     split = Split("C", "f", [0.5] * len(norms), _series(line), _series(gates))
     series = {"C": _series(norms), "h": _series([1.0] * len(norms), "h")}
     layer = SimpleNamespace(cell=cell or lstm.LSTM(2, 3))
-    source: Any = SimpleNamespace(meter=SimpleNamespace(layer=layer), lost={})
+    source: Any = SimpleNamespace(
+        meter=SimpleNamespace(layer=layer), lost={}, agreement=np.array(share)
+    )
     flow = Flow(
         "lstm",
         len(norms),
@@ -51,7 +53,6 @@ def _flow(
         output="C",
     )
     vars(flow)["memory"] = Memory(np.array([memory]), np.array([3.7])) if has_line else None
-    vars(flow)["main_cancellation"] = np.array(share)
     vars(flow).update(unsound=None, decades=np.log10(np.maximum(norms, 1e-99)))
     return flow
 

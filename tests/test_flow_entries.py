@@ -112,7 +112,7 @@ def test_the_parts_are_the_sums_of_those_of_each_loss(case: str) -> None:
 def test_the_parts_sum_to_the_whole_and_are_none_of_padding(case: str) -> None:
     flow = made(case).flow
     close(flow.entered + flow.carried + flow.around, flow.adjoints[flow.main.symbol])
-    padding = ~flow.source.stacks.counted
+    padding = ~flow.source.reading.stacks.counted
     for part in (flow.entered, flow.carried, flow.around):
         assert not part[padding].any()
 

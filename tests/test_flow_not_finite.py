@@ -238,8 +238,8 @@ def test_only_some_units_are_named() -> None:
 
 def test_a_unit_is_lost_from_where_it_underflows_on() -> None:
     """Of a much larger ∂L/∂L it may underflow too, later: the zeros below are the same."""
-    small = np.array([0.0, 0.0, 0.0, 1.0])[:, None, None]
-    large = np.array([0.0, 0.0, 1.0, 1.0])[:, None, None]
+    small = np.array([0.0, 0.0, 0.0, 1.0])[:, None]
+    large = np.array([0.0, 0.0, 1.0, 1.0])[:, None]
     assert lost_units(small, large)[:, 0].tolist() == [True, True, True, False]
-    zero = np.array([0.0, 0.0, 0.0, 1.0])[:, None, None]
+    zero = np.array([0.0, 0.0, 0.0, 1.0])[:, None]
     assert not lost_units(small, zero).any()

@@ -15,7 +15,6 @@ import pytest
 
 import lstm
 from lstm.gradient_flow.glance import Glance
-from lstm.gradient_flow.measuring import measure
 from lstm.gradient_flow.tensors import Meter, Place
 
 TASK, SETTINGS = lstm.Adding(length=8), lstm.Settings(steps=5, batch=4)
@@ -82,34 +81,67 @@ def test_fit_takes_a_watch_and_what_is_none_is_refused() -> None:
         lstm.FlowWatch(every=0)
 
 
-@pytest.mark.parametrize(("cell", "dtype"), [(lstm.RNN, "float64"), (lstm.GRU, "float32")])
-def test_a_glance_is_a_flow_without_arrays(cell, dtype) -> None:
-    """Padded, backward, of two layers; and where all underflows."""
+@pytest.mark.parametrize(
+    ("cell", "dtype", "padded"),
+    [(lstm.RNN, "float64", False), (lstm.GRU, "float32", True), (lstm.LSTM, "float64", True)],
+)
+def test_the_numbers_of_a_flow_are_those_of_its_arrays(cell, dtype, padded) -> None:
+    """Backward, of two layers; a loss at each step for the LSTM."""
     rng = np.random.default_rng(0)
-    model = lstm.Model.create(cell(2, 3, dtype), 1, 0, layers=2, bidirectional=True)
-    xs, ys = rng.standard_normal((6, 3, 2)), rng.standard_normal((3, 1))
-    mask = np.arange(6)[:, None] < [6, 2, 4]
-    meter = Meter(model, xs, ys, lstm.mse, Place(1, "backward"), True)
-    for share in (1.0, 1e-25):
-        for leaf in model.flat_params.values():
-            leaf.value = leaf.value * np.asarray(share, dtype)
-        glance = Glance(meter)
-        found, full = glance.flow(glance.read(xs, ys, mask)), measure(meter, xs, ys, mask)
-        assert found.source is None
-        if share < 1.0 and dtype == "float32":
-            assert "underflow" in full.main.kinds
-        for symbol, series in full.series.items():
-            tolerance = 1e-5 if dtype == "float32" else 1e-12
-            assert found.series[symbol].norms == pytest.approx(series.norms, rel=tolerance)
-            assert found.series[symbol].kinds == series.kinds
-        for symbol, gate in full.gates.items():
-            for what in ("mean", "low", "high", "open", "closed"):
-                expected = getattr(gate, what)
-                assert getattr(found.gates[symbol], what) == pytest.approx(expected, rel=1e-5)
-        if full.split is not None and found.split is not None:
-            assert found.split.keep == pytest.approx(full.split.keep, rel=1e-5)
-            assert found.split.line.kinds == full.split.line.kinds
-            assert found.split.gates.kinds == full.split.gates.kinds
+    every = {"readout": "every"} if cell is lstm.LSTM else {}
+    model = lstm.Model.create(cell(2, 3, dtype), 1, 0, layers=2, bidirectional=True, **every)
+    xs, ys = rng.standard_normal((6, 3, 2)), rng.standard_normal((6, 3, 1) if every else (3, 1))
+    mask = np.arange(6)[:, None] < [6, 2, 4] if padded else np.ones((6, 3), bool)
+    meter = Meter(model, xs, ys, lstm.mse, Place(1, "backward"), padded)
+    flow = Glance(meter).measure(xs, ys, mask if padded else None)
+    near = {"rel": 1e-5 if dtype == "float32" else 1e-12, "nan_ok": True}
+    series = {symbol: (one, flow.adjoints[symbol]) for symbol, one in flow.series.items()}
+    if (split := flow.split) is not None:
+        series |= {"line": (split.line, flow.line), "around": (split.gates, flow.around)}
+        if split.entered is not None:
+            series["entered"] = split.entered, flow.entered
+            series["carried"] = split.carried, flow.carried
+    for one, stack in series.values():
+        norms = np.sqrt(np.square(stack.astype(np.float64)).sum(axis=(1, 2)))
+        assert one.norms == pytest.approx(norms.tolist(), **near)
+    counted = mask[::-1] if padded else mask
+    means = {symbol: (gate.mean, flow.values[symbol]) for symbol, gate in flow.gates.items()}
+    if split is not None:
+        means["factor"] = split.keep, flow.factor
+    for found, stack in means.values():
+        expected = [
+            x[here].mean() if here.any() else np.nan
+            for x, here in zip(stack.astype(np.float64), counted, strict=True)
+        ]
+        assert found == pytest.approx(expected, **near)
+    for symbol, gate in flow.gates.items():
+        values = flow.values[symbol]
+        rows = [x[here] for x, here in zip(values, counted, strict=True)]
+        assert gate.low == pytest.approx([x.min(initial=np.inf) for x in rows], **near)
+        assert gate.high == pytest.approx([x.max(initial=-np.inf) for x in rows], **near)
+        assert gate.open == pytest.approx((values[counted] > 0.9).mean())
+        assert gate.closed == pytest.approx((values[counted] < 0.1).mean())
+    main = flow.cancellation[flow.main.symbol]
+    assert flow.main_cancellation.tolist() == pytest.approx(main.tolist(), **near)
+    if flow.memory is not None:
+        logs = np.log(flow.factor[counted].astype(np.float64)).mean(axis=0)
+        assert flow.memory.measured.tolist() == pytest.approx(
+            (1 / (1 - np.exp(logs))).tolist(), rel=1e-4 if dtype == "float32" else 1e-10
+        )
+
+
+def test_what_is_read_later_is_of_the_parameters_and_the_batch_that_were_measured() -> None:
+    model, (xs, ys) = _model(), TASK.batch(np.random.default_rng(0), 4)
+    early, late = (lstm.flow(model, xs, ys) for _ in range(2))
+    expected = [early.adjoints["C"], early.itemised.high, early.cuts.change, early.singular]
+    for leaf in model.flat_params.values():
+        leaf.value = leaf.value * 2.0
+    xs[:], ys[:] = 0.0, 0.0
+    found = [late.adjoints["C"], late.itemised.high, late.cuts.change, late.singular]
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    flow = lstm.flow(model, xs, ys)
+    assert not np.allclose(flow.adjoints["C"], expected[0])
 
 
 @dataclass(frozen=True)
@@ -158,9 +190,10 @@ def test_flows_are_compared_on_one_scale() -> None:
     again = lstm.compare(cell, cell, names=["before", "after"])
     assert list(again.flows) == ["before", "after"]
     assert list(lstm.compare(cell, cell).flows) == ["LSTM 1", "LSTM 2"]
-    for wrong in ([cell], [cell, 3]):
-        with pytest.raises(lstm.ConfigError, match="two flows or more"):
-            lstm.compare(*wrong)
+    with pytest.raises(lstm.ConfigError, match="two flows or more"):
+        lstm.compare(cell)
+    with pytest.raises(lstm.ConfigError, match="compare takes a flow, what"):
+        lstm.compare(cell, 3)
     with pytest.raises(lstm.ConfigError, match="names= are 2 different ones"):
         lstm.compare(cell, rnn, names=["a", "a"])
 

@@ -8,11 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import minigrad as mg
 from lstm.cells import Gate
 from lstm.figures.flow import paths
-from lstm.gradient_flow import Flow, Jump, Series, Split, describe, diagnose
+from lstm.gradient_flow import Flow, GateValues, Jump, Series, Split, describe, diagnose
 from lstm.gradient_flow.advice import EXPLODED, GROWN, TOO_SMALL
-from lstm.gradient_flow.summary import CLOSED, OPEN, gate_of
+from lstm.gradient_flow.glance import is_closed, is_open
+from lstm.gradient_flow.summary import CLOSED, OPEN
 from lstm.gradient_flow.words import EQUAL, OFF, TOLD, compare
 from minigrad.chains import JUMP
 from minigrad.drawing.amount import kind_of
@@ -187,7 +189,7 @@ def _split(line, gates, factor="f", symbol="C") -> Split:
     ],
 )
 def test_the_norms_of_the_paths(line, gates, norms) -> None:
-    value = {"f": gate_of(Gate("f"), np.full((2, 1, 1), 0.5))}
+    value = {"f": _gate(Gate("f"), [0.5] * 2)}
     found = flow([1.0, 1.0], split=_split(line, gates), gates=value)
     assert diagnose(found)[1] == (
         f"At t=1, the parts of ∂L/∂C₁ have these norms: {norms[0]} along the line (∏ f), "
@@ -209,35 +211,39 @@ def test_no_norms_of_nothing() -> None:
     assert len(diagnose(flow([1.0, 1.0], split=_split(0.0, 0.0)))) == 1
 
 
-def _gate(values) -> np.ndarray:
-    return np.array(values, np.float64).reshape(len(values), 1, 1)
+def _gate(gate: Gate, values: list[float]) -> GateValues:
+    shares = [
+        sum(values) / len(values)
+        for values in ([x > OPEN for x in values], [x < CLOSED for x in values])
+    ]
+    return GateValues(*gate, values, values, values, *shares)
 
 
 def test_a_gate_is_saturated_beyond_its_bounds_and_not_at_them() -> None:
     assert (OPEN, CLOSED) == (0.9, 0.1)
-    gate = gate_of(Gate("f"), _gate([OPEN, np.nextafter(OPEN, 1), CLOSED, np.nextafter(CLOSED, 0)]))
-    assert (gate.open, gate.closed) == (0.25, 0.25)
-    assert gate.mean == [OPEN, pytest.approx(OPEN), CLOSED, pytest.approx(CLOSED)]
-    assert gate_of(Gate("f"), np.array([[[0.2], [0.6]]])).low == [0.2]
-    assert gate_of(Gate("f"), np.array([[[0.2], [0.6]]])).high == [0.6]
+    values = [OPEN, np.nextafter(OPEN, 1), CLOSED, np.nextafter(CLOSED, 0)]
+    gate = mg.const(np.array([values, [0.5, 1.0, 0.0, 0.0]]))
+    assert float(is_open(gate, None)) == 0.25 + 0.25
+    assert float(is_closed(gate, None)) == 0.25 + 0.5
+    counts = mg.const(np.array([True, False]))
+    assert float(is_open(gate, counts)) == float(is_closed(gate, counts)) == 0.25
 
 
 @pytest.mark.parametrize(("many", "told"), [(9, False), (10, True), (11, True)])
 @pytest.mark.parametrize("value", [0.95, 0.05])
 def test_saturation_is_told_from_a_tenth_on(many, told, value) -> None:
     assert TOLD == 0.1
-    gate = gate_of(
-        Gate("f", "forget gate", "keeps C", "drops C"), _gate([value] * many + [0.5] * (100 - many))
-    )
+    values = [value] * many + [0.5] * (100 - many)
+    gate = _gate(Gate("f", "forget gate", "keeps C", "drops C"), values)
     words = diagnose(flow([1.0], gates={"f": gate}))[2:]
     side = "open (f > 0.9: keeps C)" if value > 0.5 else "closed (f < 0.1: drops C)"
     assert words == ([f"Of the forget gates, {many}% are saturated {side}."] if told else [])
 
 
 def test_both_sides_of_a_gate_and_one_without_words() -> None:
-    values = _gate([0.95] * 3 + [0.05] * 2 + [0.5] * 5)
-    said = gate_of(Gate("z", "update gate", "takes the candidate", "keeps h"), values)
-    bare = gate_of(Gate("q"), values)
+    values = [0.95] * 3 + [0.05] * 2 + [0.5] * 5
+    said = _gate(Gate("z", "update gate", "takes the candidate", "keeps h"), values)
+    bare = _gate(Gate("q"), values)
     assert diagnose(flow([1.0], gates={"z": said, "q": bare}))[2:] == [
         "Of the update gates, 30% are saturated open (z > 0.9: takes the candidate) and 20% are "
         "saturated closed (z < 0.1: keeps h).",

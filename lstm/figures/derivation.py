@@ -230,7 +230,7 @@ def cell_gradient(
     if not isinstance(cell, RNN):
         plain = RNN(cell.input_size, cell.hidden_size, cell.dtype)
         twin = Model.create(plain, output_size=1, seed=seed)
-        stacks = _source(parts[0].flow).stacks
+        stacks = _source(parts[0].flow).reading.stacks
         nothing = np.zeros((stacks.x.shape[1], 1), cell.dtype)
         parts.append(_measured(flow(twin, stacks.x, nothing, mask=stacks.counts)))
     return CellGradients(parts)
@@ -288,7 +288,7 @@ def _numbers(
     """Matrices of a step, (H, H) each, at the steps and sequences of a flow: (terms, N, H, H) of
     the steps from 2 on of the first sequences, and of which sequence each of N is."""
     source = _source(measured)
-    meter, stacks = source.meter, source.stacks
+    meter, stacks = source.meter, source.reading.stacks
     size = len(values) * values[0].size * (stacks.steps - 1)
     width = max(1, min(stacks.x.shape[1], _MOST // max(size, 1)))
     sound = (stacks.counted[1:] & stacks.counted[:-1])[:, :width]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from lstm.cells import Gate, Line
 from lstm.errors import ConfigError
 from lstm.gradient_flow import across, linear_maps, steps
 from lstm.gradient_flow.across import StepMap
 from lstm.gradient_flow.cuts import Cuts, Knockout, cuts
 from lstm.gradient_flow.linear_maps import Waterfall
-from lstm.gradient_flow.parts import Parts
 from lstm.gradient_flow.saving import Saved
 from lstm.gradient_flow.steps import Bools, Floats, Stacks
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Memory, Saturation, Split, Spot
@@ -27,18 +25,24 @@ from minigrad.display import Table
 from minigrad.drawing import Scale
 
 
-class Source(NamedTuple):
-    """Where a flow's arrays come from: what measured it, and the numbers of all steps."""
+@dataclass(frozen=True, repr=False, eq=False)
+class Source:
+    """Where a flow's arrays come from: what measured it, and the batch, read when first asked."""
 
     meter: Meter
     batch: list[Any]
     """The batch as the meter takes it."""
-    stacks: Stacks
-    line: Line | None
-    parts: Parts | None
-    gates: Mapping[str, Gate]
-    lost: Mapping[str, Bools] = {}
+    agreement: Floats
+    """`main_cancellation`, (T,)."""
+    log_factor: Floats | None
+    """The mean logarithm of the line's factor over steps and sequences, (H,)."""
+    lost: Mapping[str, Bools]
     """{part of the state: (T, H), units whose gradient is 0 though no factor is}; nothing: none."""
+
+    @cached_property
+    def reading(self) -> Reading:
+        """The numbers of all steps."""
+        return self.meter.read(*self.batch)
 
     def again(self, seed: float) -> Reading:
         """The same batch in float64, of another ∂L/∂L."""
@@ -51,9 +55,9 @@ class Flow(Saved):
     """What `lstm.flow` measures: how the gradient of one batch's loss flows back over T steps.
 
     Arrays first: `adjoints`, `values`, `edges`, `line`, `around`, `factor`, `singular`,
-    `waterfalls`, `cancellation`, `knockouts`, `itemised`, `influence`, `saturation`, `memory`. What
-    costs more is computed when it is read, of the parameters as they are then, and kept. Then
-    norms: `series`, `split`, `gates`. Then sentences: `diagnosis`.
+    `waterfalls`, `cancellation`, `knockouts`, `itemised`, `influence`, `saturation`, `memory`. They
+    are computed when they are read, of the parameters as they were measured, and kept. Then norms:
+    `series`, `split`, `gates`. Then sentences: `diagnosis`.
 
     Everything runs over t = 1 … T in the order in which the layer reads, T first in arrays; B is
     the batch, H the units. A gradient has the unit of the loss for each unit of what it is towards.
@@ -141,7 +145,7 @@ class Flow(Saved):
 
     @property
     def _stacks(self) -> Stacks:
-        return self._source.stacks
+        return self._source.reading.stacks
 
     @cached_property
     def adjoints(self) -> dict[str, Floats]:
@@ -179,34 +183,34 @@ class Flow(Saved):
     def line(self) -> Floats | None:
         """The gradient towards the line that came along it alone, from whichever step it entered
         at, (T, B, H): `entered` and `carried`. None without a line."""
-        parts = self._source.parts
+        parts = self._source.reading.parts
         return None if parts is None else parts.line
 
     @property
     def entered(self) -> Floats | None:
         """Of `line` what entered at this very step, (T, B, H): from the loss of the step, from the
         layer above, or at a sequence's end. It came through no other step."""
-        parts = self._source.parts
+        parts = self._source.reading.parts
         return None if parts is None else parts.entered
 
     @property
     def carried(self) -> Floats | None:
         """Of `line` what came from later steps, (T, B, H): of all that had entered there, and been
         multiplied by the `factor` of each step since."""
-        parts = self._source.parts
+        parts = self._source.reading.parts
         return None if parts is None else parts.carried
 
     @property
     def around(self) -> Floats | None:
         """The rest: each of its paths left the line at least once, (T, B, H). With `line` it is
         the whole of `adjoints`."""
-        parts = self._source.parts
+        parts = self._source.reading.parts
         return None if parts is None else parts.around
 
     @property
     def factor(self) -> Floats | None:
         """What each step multiplies the line by, (T, B, H): f, or 1 − z; None without a line."""
-        line = self._source.line
+        line = self._source.meter.line
         name = None if line is None else self._stacks.made[line.symbol]
         return None if name is None else self._stacks.factors[name]
 
@@ -221,17 +225,17 @@ class Flow(Saved):
     def waterfalls(self) -> dict[str, Waterfall]:
         """{route: its waterfall}: which local derivative wins or loses how many powers of ten at
         each step, (T - 1, links), along the line ("line") and through each gate."""
-        source = self._source
-        return linear_maps.waterfalls(source.meter.graph, source.stacks, source.line, self.carried)
+        meter = self._source.meter
+        return linear_maps.waterfalls(meter.graph, self._stacks, meter.line, self.carried)
 
     @cached_property
     def waterfall(self) -> Waterfall:
         """That of the line where what it brings to t = 1 is as large as the rest that comes from
         later steps, by their norms; otherwise that of the route by which most comes."""
-        source, along = self._source, linear_maps.LINE
+        meter, along = self._source.meter, linear_maps.LINE
         if self.split is not None and self.split.share[0] >= 0.5:  # no other need be computed
             return linear_maps.waterfalls(
-                source.meter.graph, source.stacks, source.line, self.carried, only=along
+                meter.graph, self._stacks, meter.line, self.carried, only=along
             )[along]
         return max(self.waterfalls.values(), key=lambda w: np.nan_to_num(w.end, nan=-np.inf))
 
@@ -244,10 +248,7 @@ class Flow(Saved):
     @cached_property
     def main_cancellation(self) -> Floats:
         """`cancellation` of the main part of the state, which costs nothing more, (T,)."""
-        stacks, output = self._stacks, self._source.meter.layer.cell.output
-        return cancellation(
-            [*steps.fan_in(stacks, stacks.terms, self.main.symbol, output).values()]
-        )
+        return self._source.agreement
 
     @cached_property
     def unsound(self) -> Spot | None:
@@ -305,20 +306,18 @@ class Flow(Saved):
                 (self.values[symbol][counted] > OPEN).mean(axis=0),
                 (self.values[symbol][counted] < CLOSED).mean(axis=0),
             )
-            for symbol in self._source.gates
+            for symbol in self._source.meter.gates
         }
 
     @cached_property
     def memory(self) -> Memory | None:
         """The memory of each unit of the line, measured and as its bias promises, in steps; None
         for a cell without a line."""
-        source, factor = self._source, self.factor
-        if source.line is None or factor is None:
+        line, log_factor = self._source.meter.line, self._source.log_factor
+        if line is None or log_factor is None:
             return None
-        return Memory(
-            steps.remembered(factor, source.stacks.counted),
-            steps.promised(source.meter.graph, source.line.symbol),
-        )
+        promised = steps.promised(self._source.meter.graph, line.symbol)
+        return Memory(steps.remembered(log_factor), promised)
 
     # --- as files --------------------------------------------------------------------------------
 
@@ -380,4 +379,5 @@ def series_row(name: str, series: Series) -> tuple[str, str, str, str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(v) for name, v in value.items()}
-    return asdict(value) if isinstance(value, (Series, Split, GateValues)) else value
+    # not `asdict`, which copies each number of a list by itself
+    return _plain(vars(value)) if isinstance(value, (Series, Split, GateValues)) else value

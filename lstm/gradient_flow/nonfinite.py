@@ -44,7 +44,7 @@ def _first(flow: Flow, source: Source) -> str:
     """What is not finite first, going forward and then back."""
     name, spot = f"∂L/∂{flow.main.symbol}", flow.unsound
     if spot is not None:
-        value = source.stacks.values[spot.name][spot.step - 1, spot.sequence - 1]
+        value = source.reading.stacks.values[spot.name][spot.step - 1, spot.sequence - 1]
         kind = "NaN" if np.isnan(value).any() else "infinite"
         return (
             f"Going forward, {spot.name} is {kind} at t={spot.step}, in sequence {spot.sequence} "

@@ -39,9 +39,6 @@ class Stacks:
     """{part of the state: what it starts as, (B, H)}."""
     x: Floats
     """What each step reads, (T, B, I)."""
-    terms: dict[Term, Floats]
-    """What the main part of the state gets from each equation that reads it, (T, B, H): at the
-    index of the step that reads."""
     factors: dict[str, Floats]
     """{value on the line: what the step has multiplied the line by up to there, (T, B, H)}."""
     leaving: Floats
@@ -181,16 +178,14 @@ def promised(graph: StepGraph, part: str) -> Floats:
     return _memory(mg.substitute(whole, zeros).eval()[0])
 
 
-def remembered(factors: Floats, counted: Bools) -> Floats:
+def remembered(log_factor: Floats) -> Floats:
     """The memory in steps of each unit of a line, (H,): 1 / (1 - f), of the geometric mean f of
-    its factors (T, B, H) over the steps that count.
+    its factors over the steps that count, whose logarithm is given.
 
-    >>> remembered(np.full((5, 2, 1), 0.75), np.ones((5, 2), bool)).tolist()
+    >>> remembered(np.log([0.75])).round(9).tolist()
     [4.0]
     """
-    with np.errstate(all="ignore"):
-        logs = np.log(np.abs(factors[counted].astype(np.float64)))
-    return _memory(np.exp(logs.mean(axis=0)))
+    return _memory(np.exp(log_factor))
 
 
 def _memory(factor: Floats) -> Floats:

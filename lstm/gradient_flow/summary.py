@@ -8,10 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lstm.cells import Gate, Line
-from lstm.gradient_flow.parts import Parts
 from lstm.gradient_flow.steps import Bools, Floats
-from minigrad.chains import Series, series_of
+from minigrad.chains import Series
 from minigrad.display import in_a_line
 
 OPEN, CLOSED = 0.9, 0.1
@@ -118,69 +116,11 @@ class Saturation(NamedTuple):
         return in_a_line(self)
 
 
-# --- from the tensors ----------------------------------------------------------------------------
-
-
-def split_of(
-    line: Line,
-    parts: Parts,
-    factors: Floats,
-    counted: Bools,
-    larger: Parts | None = None,
-    connected: Bools | None = None,
-    *,
-    often: bool = False,
-) -> Split:
-    """The parts of the gradient towards a line; larger, connected: as of `series_of`; often:
-    whether the loss enters at more than one step of a sequence."""
-
-    def part(name: str, joined: Bools | None = None) -> Series:
-        enlarged = None if larger is None else getattr(larger, name)
-        return series_of(line.symbol, getattr(parts, name), enlarged, joined)
-
-    return Split(
-        line.symbol,
-        line.factor,
-        _means(factors, counted),
-        part("line", connected),
-        part("around", connected),
-        part("entered") if often else None,
-        part("carried", connected) if often else None,
-    )
-
-
-def _means(values: Floats, counted: Bools) -> list[float]:
-    """The mean of what each step (B, H) has that is no padding's."""
-    if counted.all():
-        whole: list[float] = values.mean(axis=(1, 2), dtype=np.float64).tolist()
-        return whole
-    each = np.where(counted[:, :, None], values, 0.0).sum(axis=(1, 2), dtype=np.float64)
-    with np.errstate(all="ignore"):
-        means: list[float] = (each / (counted.sum(axis=1) * values.shape[2])).tolist()
-    return means
-
-
-def gate_of(gate: Gate, values: Floats, counted: Bools | None = None) -> GateValues:
-    """What the values of one gate (T, B, H) come to; counted: (T, B), False where it is padding."""
-    counted = np.ones(values.shape[:2], np.bool_) if counted is None else counted
-    low = high = flat = values
-    if not counted.all():
-        here, flat = counted[:, :, None], values[counted]
-        low, high = np.where(here, values, np.inf), np.where(here, values, -np.inf)
-    return GateValues(
-        *gate,
-        mean=_means(values, counted),
-        low=low.min(axis=(1, 2)).tolist(),
-        high=high.max(axis=(1, 2)).tolist(),
-        open=float((flat > OPEN).mean()),
-        closed=float((flat < CLOSED).mean()),
-    )
-
-
-def lost_units(adjoints: Floats, larger: Floats) -> Bools:
-    """Which units (T, H) of a gradient (T, B, H) underflow over the whole batch; larger: the same
-    of a much larger ∂L/∂L, where a zero stays only if it has a factor of 0, or lost too much."""
-    zero, lost = ~np.any(adjoints, axis=1), np.asarray(np.any(larger, axis=1))
+def lost_units(units: Floats, larger: Floats) -> Bools:
+    """Which units (T, H) of a gradient underflow over the whole batch, of their largest elements;
+    larger: the same of a much larger ∂L/∂L, where a zero stays only if it has a factor of 0, or
+    lost too much."""
+    zero, lost = units == 0, np.asarray(larger != 0)
     lost[-1] &= zero[-1]
     for t in reversed(range(len(lost) - 1)):
         lost[t] = zero[t] & (lost[t] | lost[t + 1])

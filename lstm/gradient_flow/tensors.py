@@ -64,14 +64,10 @@ def variables(model: Model, xs: NDArray[Any], ys: NDArray[Any], target: str) -> 
 
 
 class Reading(NamedTuple):
-    """What a meter reads of a batch."""
+    """The arrays that a meter reads of a batch."""
 
-    loss: float
     stacks: Stacks
     parts: Parts | None
-    often: bool
-    """Whether the loss comes to the layer at more than one step of a sequence: each step has a loss
-    of its own, or is read by a layer above."""
 
 
 class Meter:
@@ -107,11 +103,12 @@ class Meter:
             self.line = Line(self.line.symbol, factor_words(factor, self.graph.nodes))
         self.value = loss(run.output, self.ys)
         self.adjoints = mg.Adjoints(self.value, self.seed)
-        self._terms: list[Term] = []
 
     @cached_property
     def _run(self) -> Any:
-        return mg.function([*self.inputs, self.seed], self.outputs())
+        summed = ("loss", "often", "terms")
+        arrays = {name: e for name, e in self.outputs().items() if name not in summed}
+        return mg.function([*self.inputs, self.seed], arrays)
 
     def wide(self) -> Meter:
         """The same in float64, of the parameters as they are."""
@@ -177,11 +174,10 @@ class Meter:
         stacks |= {cotangents[n]: g for n, g in grads.items()} | {above: leaving}
         stacks |= {others[part]: stack for part, stack in returned.items()}
         terms = self._main_terms(graph.all_terms(cotangents))
-        self._terms = [*terms]
         line = self._at_line(Cotangents(cotangents, above, others), terms)
         local = [*terms.values(), *graph.values_of([*factors.values()]), *line]
         every = iter(over_steps(local, stacks))
-        of_terms = [next(every) for _ in terms]
+        of_terms = {term: next(every) for term in terms}
         of_factors = {name: next(every) for name in factors}
         return {
             "loss": self.value,
@@ -226,10 +222,14 @@ class Meter:
         counts = mg.ones(leaving.shape[:2], bool) if self.mask is None else self.mask
         return vars(parted(AtLine(*at), grads[made], waits, counts, reverse=reverse))
 
+    @property
+    def main(self) -> str:
+        """The part of the state that is made to last: the line's, or else the output."""
+        return self.layer.cell.output if self.line is None else self.line.symbol
+
     def _main_terms(self, terms: Mapping[Term, Expr]) -> dict[Term, Expr]:
         """Those of the main part of the state."""
-        part = self.layer.cell.output if self.line is None else self.line.symbol
-        reads = (Read(part, before=True), Read(self.graph.made[part], before=False))
+        reads = (Read(self.main, before=True), Read(self.graph.made[self.main], before=False))
         return {term: expr for term, expr in terms.items() if term.read in reads}
 
     def read(self, xs: Any, ys: Any, mask: Any = None, seed: float = 1.0) -> Reading:
@@ -247,14 +247,13 @@ class Meter:
             self.graph.made,
             {part: zero.eval() for part, zero in flatten(start).items()},
             numbers["x"][::way],
-            in_order(dict(zip(self._terms, numbers["terms"], strict=True))),
             in_order(numbers["factors"]),
             numbers["leaving"][::way],
             numbers["last"],
             None if mask is None else np.asarray(mask)[::way],
         )
         parts = Parts(**in_order(numbers["parts"])) if numbers["parts"] else None
-        return Reading(float(numbers["loss"]), stacks, parts, bool(numbers["often"]))
+        return Reading(stacks, parts)
 
 
 def _variables(prefix: str, stacks: Mapping[str, Expr]) -> dict[str, Expr]:
@@ -264,7 +263,8 @@ def _variables(prefix: str, stacks: Mapping[str, Expr]) -> dict[str, Expr]:
 
 def _entries(leaving: Expr) -> Expr:
     """(B,): at how many steps of a sequence something comes from above."""
-    return mg.sum(mg.max(mg.abs(leaving), axis=-1) != 0, axis=0)
+    enters = mg.max(mg.abs(leaving), axis=-1) != 0
+    return mg.sum(mg.astype(enters, "float64"), axis=0)  # of which there is machine code
 
 
 class Looped(NamedTuple):

@@ -11,7 +11,6 @@ import numpy as np
 from lstm.errors import check_count
 from lstm.gradient_flow.glance import Glance
 from lstm.gradient_flow.measured import Flow
-from lstm.gradient_flow.measuring import measure
 from lstm.gradient_flow.tensors import Meter, Place, without_padding
 from lstm.model import Model
 from lstm.tasks import Task
@@ -40,7 +39,7 @@ class FlowWatch(ShownAsTable):
 
     def __init__(
         self,
-        every: int = 50,
+        every: int = 100,
         *,
         layer: int | str | None = None,
         direction: str | None = None,
@@ -71,7 +70,8 @@ class FlowWatch(ShownAsTable):
         glance = self._glance(model, task, xs, ys, mask)
         self._flows.pop(step, None)
         if self._arrays:
-            flow = measure(glance.meter, xs, ys, mask)
+            flow = glance.measure(xs, ys, mask)
+            _ = flow.adjoints  # arrays are read when first asked for, here before the next step
             self._read[step] = lambda: flow
         else:
             self._read[step] = partial(glance.flow, glance.read(xs, ys, mask))
@@ -80,7 +80,8 @@ class FlowWatch(ShownAsTable):
         key = (id(model), xs.shape, ys.shape, mask is not None)
         if key not in self._glances:
             meter = Meter(model, xs, ys, task.loss, self._place, mask is not None, self._line)
-            self._glances[key] = model, Glance(meter)  # the model is kept, so that its id is its
+            glance = Glance(meter, brief=not self._arrays)
+            self._glances[key] = model, glance  # the model is kept, so that its id is its
         return self._glances[key][1]
 
     def __iter__(self) -> Iterator[tuple[int, Flow]]:

@@ -7,8 +7,8 @@ import importlib.util
 import os
 import shutil
 import tempfile
+from html import escape  # that of xml.sax loads ssl
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 _FACES = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf")
 _SYSTEM_FONTS = (
