@@ -3,6 +3,8 @@ tasks of arrays have names."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,17 @@ def test_a_task_has_a_name():
     for wrong in ("", "a/b", "../a", ".a", "a b", "a\n", "x" * 61, 3, "-a"):
         with pytest.raises(lstm.ConfigError, match="name= is letters, digits"):
             task(name=wrong)
+
+
+def test_a_setting_that_only_the_checkpoint_has_is_told(tmp_path):
+    @dataclass(frozen=True)
+    class Wider(lstm.Adding):
+        width: int = 3
+
+    path, model = tmp_path / "c", lstm.Model.create(lstm.RNN(2, 2), 1, 0)
+    lstm.fit(model, Wider(3), lstm.Settings(steps=1, batch=2), validate=0, out=path)
+    with pytest.raises(lstm.CheckpointError, match="another task: its 'width' is 3, not None"):
+        lstm.fit(model, lstm.Adding(3), out=path, resume=True)
 
 
 def test_a_model_that_is_another_is_told_by_the_setting_that_differs(tmp_path):
