@@ -126,7 +126,7 @@ WORDS = [
      r"plot_norms takes a flow, what lstm\.flow\(model, xs, ys\) gives, not Model$"),
     (lambda: lstm.plot_gate(None), lstm.ConfigError, "plot_gate takes a flow, .* not None$"),
     (lambda: lstm.plot_units("x"), lstm.ConfigError, "plot_units takes a flow, .* not 'x'$"),
-    (lambda: lstm.compare(FLOW, 3), lstm.ConfigError, "compare takes a flow, .* not int$"),
+    (lambda: lstm.compare(FLOW, 3), lstm.ConfigError, "compare takes two flows or more"),
     (lambda: lstm.compare(), lstm.ConfigError, "compare takes two flows or more"),
     (lambda: lstm.compare(FLOW), lstm.ConfigError, "compare takes two flows or more"),
     (lambda: lstm.compare(FLOW, FLOW, names="ab"), lstm.ConfigError, "names= are a list"),

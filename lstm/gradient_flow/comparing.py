@@ -92,9 +92,7 @@ def compare(*flows: Flow, names: Any = None) -> Comparison:
     >>> list(both.flows), len(both.sentences)
     (['RNN', 'LSTM'], 1)
     """
-    for flow in flows:
-        check_flow(flow, "compare")
-    if len(flows) < 2:
+    if len(flows) < 2 or not all(isinstance(flow, Flow) for flow in flows):
         raise ConfigError("compare takes two flows or more, each of lstm.flow(model, xs, ys)")
     if names is not None and (isinstance(names, str) or not isinstance(names, Iterable)):
         raise ConfigError(f"names= are a list, one for each flow, not {names!r:.80}")

@@ -106,9 +106,10 @@ def build(config: Any, own: Iterable[type[Any]] = (), depth: int = 0) -> Any:
     if unknown:
         names = listed(unknown)
         raise ConfigError(f"its {_word(kind)} {kind.name} has unknown settings: {names}")
+    made = {name: _built(value, own, depth + 1) for name, value in settings.items()}
     try:
-        return kind(**{name: _built(value, own, depth + 1) for name, value in settings.items()})
-    except TypeError as error:
+        return kind(**made)
+    except (TypeError, ConfigError) as error:
         raise ConfigError(
             f"the settings of its {_word(kind)} {kind.name} do not fit: {error}"
         ) from None
