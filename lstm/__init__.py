@@ -95,6 +95,7 @@ Charts of it: a flow, and axes to draw on (`ax=`), which they return
     plot_memory        how many steps each unit remembers
     plot_itemised      from a loss at each step back to each step
     plot_influence     from each input to each output
+    figures            pictures beside charts, and `cell_gradient`, a derivation
 
 Losses and metrics: expressions of predictions and targets
 
@@ -196,6 +197,7 @@ from minigrad.graph.origin import library
 from minigrad.names import did_you_mean
 
 if TYPE_CHECKING:
+    from lstm import figures
     from lstm.figures.plots import (
         plot_cancellation,
         plot_gate,
@@ -270,6 +272,7 @@ __all__ = [
     "compare",
     "cross_entropy",
     "evaluate",
+    "figures",
     "fit",
     "flow",
     "huber",
@@ -311,6 +314,8 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
             return _FOUND[name]
         if name in _MEASURED:  # loaded by those who measure: importing lstm stays quick
             return getattr(import_module("lstm.gradient_flow"), name)
+        if name == "figures":
+            return import_module("lstm.figures")
         if name in _PLOTS:  # and matplotlib by those who plot
             return getattr(import_module("lstm.figures.plots"), name)
         hint = "" if name.startswith("_") else did_you_mean(name, [*__all__, *_FOUND])

@@ -49,8 +49,8 @@ def cell_unrolled(
     ops than so many are refused; None draws any number.
     Raises ConfigError for no steps, for too many, and for data of a wrong shape.
 
-    >>> from lstm.cells import LSTM
-    >>> model = Model.create(LSTM(input_size=2, hidden_size=4), output_size=1, seed=0)
+    >>> import lstm
+    >>> model = lstm.Model.create(lstm.LSTM(input_size=2, hidden_size=4), output_size=1, seed=0)
     >>> figure = cell_unrolled(model, np.ones((5, 3, 2)), np.ones((3, 1)), steps=2)
     >>> [figure.picture.groups, figure.picture.is_placed]
     [['step t = 1', 'step t = 2'], True]

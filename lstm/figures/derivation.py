@@ -214,7 +214,7 @@ def cell_gradient(
     `lstm.flow`. An RNN stands alone. Raises ConfigError as `lstm.flow` does, and for a model that
     has no task of ours where no batch is given.
 
-    >>> import lstm.figures
+    >>> import lstm
     >>> both = lstm.figures.cell_gradient()
     >>> both.parts[0].terms[0].text, both.parts[1].terms[0].text
     ('diag(fₜ)', 'diag(1 - hₜ ^ 2) @ W_hh.T')
