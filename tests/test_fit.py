@@ -226,7 +226,10 @@ def test_patience_goes_on_where_it_was(tmp_path):
 REFUSED = {
     "another cell": (lambda: (model_of(lstm.GRU(2, 5)), TASK, None, {}), "of another model"),
     "another size": (lambda: (model_of(lstm.LSTM(2, 6)), TASK, None, {}), "of another model"),
-    "another task": (lambda: (model_of(), Adding(7), None, {}), "another task: its 'settings' is"),
+    "another task": (
+        lambda: (model_of(), Adding(7), None, {}),
+        "another task: its 'length' is 6, not 7",
+    ),
     "settings": (
         lambda: (model_of(), TASK, Settings(3, rate=0.5), {}),
         "its settings are others: rate was 0.03, not 0.5",
