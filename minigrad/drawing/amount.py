@@ -154,8 +154,9 @@ class Amount:
     def of(array: Array) -> Amount:
         """Sum up an array.
 
-        >>> Amount.of(np.array([3.0, -4.0]))
-        Amount(shape=(2,), norm=5.0, low=-4.0, high=3.0, elements=(3.0, -4.0), kind='normal')
+        >>> amount = Amount.of(np.array([3.0, -4.0]))
+        >>> amount.norm, amount.low, amount.high, amount.elements, amount.kind
+        (5.0, -4.0, 3.0, (3.0, -4.0), 'normal')
         """
         flat = np.asarray(array).reshape(-1)
         listed = tuple(float(x) for x in flat) if flat.size <= LISTED else ()
