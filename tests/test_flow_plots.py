@@ -314,11 +314,22 @@ def test_a_key_stands_beneath_axes_in_their_place(flow, engine) -> None:
     words = [[text.get_text() for text in key.texts] for key in keys]
     assert words[0][0] == words[1][0] == "Norm of the gradient: colour and width"
     assert "○ LSTM |∂L/∂hₜ|" in words[0] and "△ along the line (∏ f)" in words[1]
+    assert "0" in words[1] and "0" not in words[0]  # nothing has left the line at t = T
     assert words[2][0] == "Norm at both ends: colour"
     assert " ".join(words[2]).endswith("Filled bars lose powers of ten, hollow bars win them.")
     assert " ".join(words[3]) == "A line is the mean; it is filled from the least to the largest."
     # One scale for all that is drawn of a flow, which covers both parts of the split.
     assert words[0][1:5] == words[1][1:5] == words[2][1:5]
+
+
+def test_one_scale_covers_all_that_is_drawn_of_a_flow() -> None:
+    flow = _flow(seed=3)
+    flow = replace(
+        flow, split=replace(flow.split, line=replace(flow.split.line, norms=[1e-9] * 12))
+    )
+    assert flow.scale.lo_exp == -9.0
+    top = max(max(series.norms) for series in flow.ordered)
+    assert flow.scale.hi_exp == math.ceil(math.log10(top))
 
 
 def test_a_chart_may_go_without_its_key(flow) -> None:

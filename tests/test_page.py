@@ -177,8 +177,8 @@ def test_rows_are_blocks_on_a_phone_with_each_head_beside_its_number(html: str) 
 
 
 def test_all_pictures_of_a_page_have_one_scale(tmp_path: Path) -> None:
-    xs, ys = Adding(length=8).batch(np.random.default_rng(0), 3)
-    task = Adding(length=8).config()
+    xs, ys = Adding(length=100).batch(np.random.default_rng(0), 3)
+    task = Adding(length=100).config()
     model = Model.create(LSTM(2, 3), 1, 0, task, layers=2)
     write_flow(tmp_path, model, xs, ys)
     bounds = [_bounds(tmp_path / f"{name}.svg") for name in ("flow", "paths", "details")]

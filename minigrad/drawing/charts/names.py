@@ -46,7 +46,7 @@ class Spot:
 
     def is_within(self, frame: Frame) -> bool:
         """Whether the name keeps within the frame."""
-        return -2.0 <= self.y <= frame.height + 2.0 and self.left + self.wide <= frame.width
+        return 4.0 <= self.y <= frame.height + 2.0 and self.left + self.wide <= frame.width
 
     def hits(
         self, frame: Frame, curves: Sequence[Curve], others: Sequence[Spot], air: float = _HALF
