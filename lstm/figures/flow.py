@@ -16,7 +16,7 @@ from minigrad.drawing import Scale, charts
 from minigrad.drawing.charts import Chart, Curve, Key, Mark, Sheet, Theme
 from minigrad.drawing.escape import WIDEST, plain
 
-WIDE, ALONE, NARROW = 900.0, 640.0, 262.0
+WIDE, ALONE, NARROW = 900.0, 640.0, 255.0
 """Widths in points: of several panels, of one, and for a screen of a phone."""
 _NUMBER, _BETWEEN, _LEAST = 52.0, 108.0, 240.0  # beside a strip, between two, and of a panel
 _CURVES, _LINE, _TITLE, _HEAD = 210.0, 15.0, 24.0, 19.0  # heights
