@@ -192,7 +192,7 @@ def test_flows_are_compared_on_one_scale() -> None:
     assert list(lstm.compare(cell, cell).flows) == ["LSTM 1", "LSTM 2"]
     with pytest.raises(lstm.ConfigError, match="two flows or more"):
         lstm.compare(cell)
-    with pytest.raises(lstm.ConfigError, match="compare takes a flow, what"):
+    with pytest.raises(lstm.ConfigError, match="compare takes two flows or more"):
         lstm.compare(cell, 3)
     with pytest.raises(lstm.ConfigError, match="names= are 2 different ones"):
         lstm.compare(cell, rnn, names=["a", "a"])

@@ -27,7 +27,7 @@ ROW = np.array([1e-3, 1e-2, 0.1])
 SCALE = charts.scale_of([charts.Curve.of("h", ROW)])
 SCORES, LABELS = mg.var("scores", (4, 2)), mg.var("labels", (4,), "int64")
 LAST, _ = mg.scan(
-    lambda c, x: ((c * x).named("c"), None), mg.const(1.0), mg.var("x", (3,))
+    lambda c, x: ((c * x * 0.7183).named("c"), None), mg.const(1.0), mg.var("x", (3,))
 )  # fmt: skip
 ADJOINTS = mg.adjoints(LAST)
 
