@@ -10,6 +10,7 @@ import linecache
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -223,16 +224,18 @@ def changed(function: Callable[..., Any], good: tuple[Any, ...]) -> Iterator[Any
                 yield f"{name}={what}", good, {name: value}
 
 
-HERE = str(Path(mg.__file__).parent)
-
-
-def in_our_words(error: Exception) -> bool:
+def in_our_words(
+    error: Exception,
+    ours: tuple[type[Exception], ...] = (mg.MinigradError,),
+    packages: tuple[ModuleType, ...] = (mg,),
+) -> bool:
     """Whether it is one of ours, or a TypeError that a line of ours raises."""
-    if isinstance(error, mg.MinigradError):
+    if isinstance(error, ours):
         return True
+    here = tuple(str(Path(package.__file__ or "").parent) for package in packages)
     last = traceback.extract_tb(error.__traceback__)[-1]
     line = linecache.getline(last.filename, last.lineno or 0).strip()
-    return type(error) is TypeError and last.filename.startswith(HERE) and line.startswith("raise")
+    return type(error) is TypeError and last.filename.startswith(here) and line.startswith("raise")
 
 
 @pytest.mark.parametrize(("name", "function"), functions())

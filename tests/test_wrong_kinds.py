@@ -6,14 +6,12 @@ Each is called as it should be, and then with each of its arguments replaced.
 from __future__ import annotations
 
 import inspect
-import linecache
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from test_wrong_arguments import in_our_words
 
 import lstm
 import minigrad as mg
@@ -86,15 +84,6 @@ WRONG: dict[str, Any] = {
     "a model": MODEL,
 }
 PASSED_ON = ("tape", "color")  # to the layers, and to matplotlib, whose words are its own
-HERE = tuple(str(Path(package.__file__).parent) for package in (lstm, mg))
-
-
-def in_our_words(error: Exception) -> bool:
-    if isinstance(error, (lstm.LstmError, mg.MinigradError)):
-        return True
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    line = linecache.getline(last.filename, last.lineno or 0).strip()
-    return type(error) is TypeError and last.filename.startswith(HERE) and line.startswith("raise")
 
 
 @pytest.mark.parametrize("function", CALLS, ids=lambda f: f.__qualname__)
@@ -116,7 +105,7 @@ def test_arguments_of_a_wrong_kind_are_named_in_our_words(function, tmp_path, mo
             try:
                 function(*args, **named)
             except Exception as error:
-                if not in_our_words(error):
+                if not in_our_words(error, (lstm.LstmError, mg.MinigradError), (lstm, mg)):
                     raw.append(f"{said}: {type(error).__name__}: {error}")
     assert not raw, "\n".join(raw)
 
