@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lstm.errors import check_count
-from lstm.losses import mse
-from lstm.tasks.base import Batch, Task
-from minigrad import Expr
+from lstm.tasks.base import Batch
+from lstm.tasks.forecasts import Forecast
 
 PERIODS = 8, 32  # steps
 
 
 @dataclass(frozen=True)
-class DelayedSine(Task):
+class DelayedSine(Forecast):
     """Each sequence is a sine of its own period, 8 to 32 steps, and its own phase; at each step the
     value of `delay` steps ago is asked for. A memory for real numbers, which Jaeger, "Short term
     memory in echo state networks", 2001, measures with noise; a wave can be turned back, too, by
@@ -39,10 +37,7 @@ class DelayedSine(Task):
     title: ClassVar[str | None] = "Delayed sine"
     summary: ClassVar[str] = "what a wave of unknown period and phase was, ten steps ago"
     paper: ClassVar[str | None] = "after Jaeger 2001, short term memory"
-    input_size: ClassVar[int] = 1
-    output_size: ClassVar[int] = 1
-    readout: ClassVar[str] = "every"
-    target_dtype: ClassVar[str] = "float32"
+    times_better: ClassVar[int] = 100
     baseline_words: ClassVar[str] = "always 0"
     criterion: ClassVar[str] = "a mean squared error of 2000 test sequences below 1 % of that of 0"
 
@@ -55,11 +50,12 @@ class DelayedSine(Task):
         return 1 / 2
 
     @property
+    def unasked(self) -> int:
+        return self.delay
+
+    @property
     def steps(self) -> int:
         return self.length
-
-    def target_shape(self, batch: int) -> tuple[int, ...]:
-        return (self.length, batch, 1)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         periods = rng.uniform(*PERIODS, check_count("size", size))
@@ -67,18 +63,3 @@ class DelayedSine(Task):
         steps = np.arange(-self.delay, self.length)[:, None]
         wave = np.sin(2 * np.pi * (steps / periods + phases)).astype(np.float32)[:, :, None]
         return Batch(wave[self.delay :], wave[: self.length])
-
-    def loss(self, prediction: Expr, target: Expr) -> Expr:
-        return mse(prediction[self.delay :], target[self.delay :])
-
-    def _errors(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
-        """The mean square of each sequence."""
-        errors: NDArray[Any] = ((prediction - target)[self.delay :, :, 0] ** 2).mean(0)
-        return errors
-
-    def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
-        right: NDArray[np.bool_] = self._errors(prediction, target) < self.baseline / 100
-        return right
-
-    def solved(self, prediction: NDArray[Any], target: NDArray[Any]) -> bool:
-        return bool(self._errors(prediction, target).mean() < self.baseline / 100)

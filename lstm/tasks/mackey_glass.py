@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm.errors import ConfigError, check_count
-from lstm.losses import mse
-from lstm.tasks.base import Batch, Task
-from minigrad import Expr
+from lstm.tasks.base import Batch
+from lstm.tasks.forecasts import Forecast
 
 TAU, GROWTH, DECAY, POWER = 17, 0.2, 0.1, 10
 PER_UNIT = 5  # steps of the integration in a unit of time
@@ -25,7 +24,7 @@ SERIES = {"training": (0, 192), "validation": (192, 32), "test": (224, 32)}  # f
 
 
 @dataclass(frozen=True)
-class MackeyGlass(Task):
+class MackeyGlass(Forecast):
     """Mackey & Glass, "Oscillation and chaos in physiological control systems", 1977: the number of
     blood cells x follows dx/dt = 0.2 x(t - 17) / (1 + x(t - 17)¹⁰) - 0.1 x, which is chaotic.
     Shown every six units of time, as by Gers, Eck & Schmidhuber, "Applying LSTM to time series
@@ -51,10 +50,7 @@ class MackeyGlass(Task):
     title: ClassVar[str | None] = "Mackey-Glass series"
     summary: ClassVar[str] = "a chaotic series, 84 units of time ahead"
     paper: ClassVar[str | None] = "Mackey & Glass 1977; Gers, Eck & Schmidhuber 2001"
-    input_size: ClassVar[int] = 1
-    output_size: ClassVar[int] = 1
-    readout: ClassVar[str] = "every"
-    target_dtype: ClassVar[str] = "float32"
+    times_better: ClassVar[int] = 10
     baseline_words: ClassVar[str] = "linear in the last eight"
     criterion: ClassVar[str] = "a mean squared error below a tenth of the linear forecast's"
 
@@ -75,11 +71,12 @@ class MackeyGlass(Task):
         return _linear(self.horizon)
 
     @property
+    def unasked(self) -> int:
+        return WINDOW - 1
+
+    @property
     def steps(self) -> int:
         return self.length
-
-    def target_shape(self, batch: int) -> tuple[int, ...]:
-        return (self.length, batch, 1)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         return self._windows("training", rng, check_count("size", size))
@@ -98,21 +95,6 @@ class MackeyGlass(Task):
         whole = _series()[starts + np.arange(self._span)[:, None], series]
         values = (whole[:, :, None] - 1).astype(np.float32)  # about the point where it would rest
         return Batch(values[: self.length], values[self.horizon :])
-
-    def loss(self, prediction: Expr, target: Expr) -> Expr:
-        return mse(prediction[WINDOW - 1 :], target[WINDOW - 1 :])
-
-    def _errors(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
-        """The mean square of each sequence."""
-        errors: NDArray[Any] = ((prediction - target)[WINDOW - 1 :, :, 0] ** 2).mean(0)
-        return errors
-
-    def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
-        right: NDArray[np.bool_] = self._errors(prediction, target) < self.baseline / 10
-        return right
-
-    def solved(self, prediction: NDArray[Any], target: NDArray[Any]) -> bool:
-        return bool(self._errors(prediction, target).mean() < self.baseline / 10)
 
 
 @lru_cache

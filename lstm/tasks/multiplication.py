@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from lstm.errors import check_count
 from lstm.losses import mse
-from lstm.tasks.base import PaddedBatch, Task
+from lstm.tasks.base import PaddedBatch
+from lstm.tasks.long_lags import LongLag
 from minigrad import Expr
 
 
 @dataclass(frozen=True)
-class Multiplication(Task):
+class Multiplication(LongLag):
     """Hochreiter & Schmidhuber, "Long short-term memory", 1997, experiment 5.
 
     Each step shows a number in U[0, 1] and a marker. Sequences have T to T + T/10 steps. One of
@@ -30,15 +31,12 @@ class Multiplication(Task):
     ((22, 3, 2), (3, 1), array([22, 21, 21]))
     """
 
-    length: int = 100
-
     name: ClassVar[str] = "multiplication"
     title: ClassVar[str | None] = "Multiplication problem"
     summary: ClassVar[str] = "the product of the two marked numbers of a long sequence"
     paper: ClassVar[str | None] = "Hochreiter & Schmidhuber 1997, experiment 5: 482,000 sequences"
     input_size: ClassVar[int] = 2
     output_size: ClassVar[int] = 1
-    padding: ClassVar[str | None] = "lengths"
     target_dtype: ClassVar[str] = "float32"
     baseline_words: ClassVar[str] = "always their mean"
     criterion: ClassVar[str] = "fewer than 7 % of 2000 test sequences off by more than 0.04 (140)"
@@ -51,16 +49,12 @@ class Multiplication(Task):
         one = 1 / 10 + 9 / 10 / (self.length // 2 - 1)  # how often the first step is marked
         return one / 3 + (1 - one) / 9 - (one / 2 + (1 - one) / 4) ** 2
 
-    @property
-    def steps(self) -> int:
-        return self.length + self.length // 10
-
     def target_shape(self, batch: int) -> tuple[int, ...]:
         return (batch, 1)
 
     def batch(self, rng: np.random.Generator, size: int) -> PaddedBatch:
-        row = np.arange(check_count("size", size))
-        lengths = rng.integers(self.length, self.steps + 1, size)
+        lengths = self.draw_lengths(rng, size)
+        row = np.arange(size)
         first = rng.integers(0, 10, size)
         second = rng.integers(0, self.length // 2 - 1, size)
         second += second >= first  # the step that is marked already is not one of them
@@ -71,7 +65,7 @@ class Multiplication(Task):
         xs[first, row, 1] = 1
         xs[second, row, 1] = 1
         xs[0, xs[0, :, 1] == 1, 0] = 1
-        xs[np.arange(self.steps)[:, None] >= lengths] = 0
+        xs[self.is_padding(lengths)] = 0
         return PaddedBatch(xs, xs[first, row, :1] * xs[second, row, :1], lengths)
 
     def loss(self, prediction: Expr, target: Expr) -> Expr:

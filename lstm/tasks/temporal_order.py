@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from lstm.errors import ConfigError, check_count
 from lstm.losses import cross_entropy
-from lstm.tasks.base import PaddedBatch, Task
+from lstm.tasks.base import PaddedBatch
+from lstm.tasks.long_lags import LongLag
 from minigrad import Expr
 
 SYMBOLS = "EBabcdXY"
@@ -20,7 +21,7 @@ NOISE = SYMBOLS.index("a"), SYMBOLS.index("d") + 1
 
 
 @dataclass(frozen=True)
-class TemporalOrder(Task):
+class TemporalOrder(LongLag):
     """Hochreiter & Schmidhuber, "Long short-term memory", 1997, experiments 6a and 6b.
 
     A sequence starts with E and ends with B, after T to T + T/10 steps. Between them are symbols
@@ -37,7 +38,6 @@ class TemporalOrder(Task):
     ('EcbXaaaYdcdccdcXccdbdB', array([2]))
     """
 
-    length: int = 100
     relevant: int = 2
 
     name: ClassVar[str] = "temporal-order"
@@ -49,7 +49,6 @@ class TemporalOrder(Task):
     input_size: ClassVar[int] = len(SYMBOLS)
     vocabulary: ClassVar[int | None] = len(SYMBOLS)
     output_size: ClassVar[int] = 4
-    padding: ClassVar[str | None] = "lengths"
     target_dtype: ClassVar[str] = "int64"
     baseline_words: ClassVar[str] = "any order alike"
     criterion: ClassVar[str] = (
@@ -66,16 +65,12 @@ class TemporalOrder(Task):
     def baseline(self) -> float:
         return self.relevant * log(2)
 
-    @property
-    def steps(self) -> int:
-        return self.length + self.length // 10
-
     def target_shape(self, batch: int) -> tuple[int, ...]:
         return (batch,)
 
     def batch(self, rng: np.random.Generator, size: int) -> PaddedBatch:
-        row = np.arange(check_count("size", size))
-        lengths = rng.integers(self.length, self.steps + 1, size)
+        lengths = self.draw_lengths(rng, size)
+        row = np.arange(size)
         xs = rng.integers(*NOISE, (self.steps, size))
         ys = np.zeros(size, np.int64)
         for share in (10, 50) if self.relevant == 2 else (10, 33, 66):
@@ -85,7 +80,7 @@ class TemporalOrder(Task):
             ys = 2 * ys + symbol
         xs[0] = START
         xs[lengths - 1, row] = TRIGGER
-        xs[np.arange(self.steps)[:, None] >= lengths] = START
+        xs[self.is_padding(lengths)] = START
         return PaddedBatch(xs, ys, lengths)
 
     def loss(self, prediction: Expr, target: Expr) -> Expr:

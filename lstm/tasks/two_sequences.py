@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from lstm.errors import ConfigError, check_count
 from lstm.losses import binary_cross_entropy
-from lstm.tasks.base import PaddedBatch, Task
+from lstm.tasks.base import PaddedBatch
+from lstm.tasks.long_lags import LongLag
 from minigrad import Expr
 
 VARIANCE = 0.2  # of the noise
 
 
 @dataclass(frozen=True)
-class TwoSequences(Task):
+class TwoSequences(LongLag):
     """Hochreiter & Schmidhuber, "Long short-term memory", 1997, experiment 3a; first Bengio, Simard
     & Frasconi, "Learning long-term dependencies with gradient descent is difficult", 1994.
 
@@ -34,7 +35,6 @@ class TwoSequences(Task):
     ([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]], [1.0, 1.0, 1.0])
     """
 
-    length: int = 100
     informative: int = 3
 
     name: ClassVar[str] = "two-sequences"
@@ -43,7 +43,6 @@ class TwoSequences(Task):
     paper: ClassVar[str | None] = "Hochreiter & Schmidhuber 1997, experiment 3a: 39,850 sequences"
     input_size: ClassVar[int] = 1
     output_size: ClassVar[int] = 1
-    padding: ClassVar[str | None] = "lengths"
     target_dtype: ClassVar[str] = "float32"
     baseline_words: ClassVar[str] = "either alike"
     criterion: ClassVar[str] = (
@@ -60,19 +59,15 @@ class TwoSequences(Task):
     def baseline(self) -> float:
         return log(2)
 
-    @property
-    def steps(self) -> int:
-        return self.length + self.length // 10
-
     def target_shape(self, batch: int) -> tuple[int, ...]:
         return (batch, 1)
 
     def batch(self, rng: np.random.Generator, size: int) -> PaddedBatch:
-        lengths = rng.integers(self.length, self.steps + 1, check_count("size", size))
+        lengths = self.draw_lengths(rng, size)
         ys = rng.integers(0, 2, (size, 1)).astype(np.float32)
         xs = rng.normal(0, VARIANCE**0.5, (self.steps, size, 1)).astype(np.float32)
         xs[: self.informative] = 2 * ys - 1
-        xs[np.arange(self.steps)[:, None] >= lengths] = 0
+        xs[self.is_padding(lengths)] = 0
         return PaddedBatch(xs, ys, lengths)
 
     def loss(self, prediction: Expr, target: Expr) -> Expr:
