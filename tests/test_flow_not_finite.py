@@ -125,6 +125,18 @@ def test_an_overflow_forward_is_told_with_its_step_and_op() -> None:
     assert "it overflows float32" in cause
 
 
+def test_the_first_that_is_not_finite_is_of_the_earliest_step_and_no_padding() -> None:
+    values = {name: np.zeros((6, 2, 3)) for name in "abc"}
+    values["a"][4], values["b"][3, 1, 2], values["c"][3, 0] = np.nan, np.inf, np.nan
+    values["c"][0] = np.nan
+    counted = np.array([[False] * 2, *[[True] * 2] * 5])
+    stacks = SimpleNamespace(values=values, counted=counted)
+    source: Any = SimpleNamespace(reading=SimpleNamespace(stacks=stacks))
+    series = {"a": Series("a", [1.0] * 6, ["normal"] * 6)}
+    flow = Flow("own", 6, 2, "float64", 0.0, series, None, {}, [], source=source)
+    assert flow.unsound == ("b", 4, 2)
+
+
 @pytest.mark.parametrize(("where", "reverse"), [((5, 2, 1), False), ((5, 2, 1), True)])
 def test_the_data_that_hold_a_nan_are_named_with_step_and_sequence(where, reverse) -> None:
     xs = _xs(9)
