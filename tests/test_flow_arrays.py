@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pytest
+from written_flows import Stated, Written, close
 
 import lstm
 import minigrad as mg
 
 T, B, H = 5, 3, 4
 LENGTHS = [5, 2, 4]
-CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+CASES: dict[str, Stated] = {
     "rnn": (lstm.RNN, {}, {}),
     "lstm": (lstm.LSTM, {}, {}),
     "gru": (lstm.GRU, {}, {}),
@@ -29,40 +29,19 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 each = pytest.mark.parametrize("case", CASES)
 
 
-class Case:
-    """A flow, and the same model written out."""
-
+class Case(Written):
     def __init__(self, name: str) -> None:
-        kind, options, self.given = CASES[name]
-        rng = np.random.default_rng(3)
-        self.model = lstm.Model.create(kind(2, H, "float64"), 1, 2, **options)
-        for leaf in self.model.flat_params.values():  # larger, so that no part is far below others
-            leaf.value = leaf.value * 1.5
-        self.xs = rng.standard_normal((T, B, 2))
-        every = options.get("readout") == "every"
-        self.ys = rng.standard_normal((T, B, 1) if every else (B, 1))
-        self.flow = lstm.flow(self.model, self.xs, self.ys, lstm.mse, **self.given)
-        self.place = self.model.place(self.given.get("layer"), self.given.get("direction"))
+        super().__init__(CASES[name], (T, B, H), seed=3)
         self.written, self.loss = self.written_out()
         self.adjoints = mg.adjoints(self.loss)
         self.counts = np.arange(T)[:, None] < self.given.get("lengths", [T] * B)
         if self.given.get("direction") == "backward":
             self.counts = self.counts[::-1]
 
-    def written_out(self, **options: Any) -> tuple[Any, mg.Expr]:
-        """The layer that is measured, and the loss."""
-        lengths = self.given.get("lengths")
-        unrolled = self.model.unroll(mg.const(self.xs), lengths=lengths, **options)
-        return unrolled.layers[self.place], lstm.mse(unrolled.output, mg.const(self.ys))
-
 
 @lru_cache
 def made(name: str) -> Case:
     return Case(name)
-
-
-def close(a: Any, b: Any) -> None:
-    np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-14)
 
 
 @each

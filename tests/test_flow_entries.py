@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pytest
+from written_flows import Stated, Written, close
 
 import lstm
 import minigrad as mg
@@ -20,7 +20,7 @@ from lstm.gradient_flow.advice import DROWNED
 T, B, H = 4, 3, 3
 LENGTHS = [4, 2, 3]
 LOWER = {"layer": 1}
-CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+CASES: dict[str, Stated] = {
     "lstm": (lstm.LSTM, {"readout": "every"}, {}),
     "gru, padded": (lstm.GRU, {"readout": "every"}, {"lengths": LENGTHS}),
     "peephole, padded": (lstm.PeepholeLSTM, {"readout": "every"}, {"lengths": LENGTHS}),
@@ -39,27 +39,9 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 each = pytest.mark.parametrize("case", CASES)
 
 
-class Case:
-    """A flow, and the same model written out."""
-
+class Case(Written):
     def __init__(self, name: str) -> None:
-        kind, options, self.given = CASES[name]
-        rng = np.random.default_rng(4)
-        self.model = lstm.Model.create(kind(2, H, "float64"), 1, 2, **options)
-        for leaf in self.model.flat_params.values():  # larger, so that no part is far below others
-            leaf.value = leaf.value * 1.5
-        self.xs = rng.standard_normal((T, B, 2))
-        self.every = options.get("readout") == "every"
-        self.ys = rng.standard_normal((T, B, 1) if self.every else (B, 1))
-        self.flow = lstm.flow(self.model, self.xs, self.ys, lstm.mse, **self.given)
-        self.place = self.model.place(self.given.get("layer"), self.given.get("direction"))
-        self.symbol = self.flow.main.symbol
-
-    def written_out(self, **options: Any) -> tuple[Any, mg.Expr]:
-        """The layer that is measured, and the loss."""
-        lengths = self.given.get("lengths")
-        unrolled = self.model.unroll(mg.const(self.xs), lengths=lengths, **options)
-        return unrolled.layers[self.place], lstm.mse(unrolled.output, mg.const(self.ys))
+        super().__init__(CASES[name], (T, B, H), seed=4)
 
     def entries(self) -> np.ndarray:
         """What enters the layer after each step, (T, B, H): its gradient where no step sends any
@@ -73,10 +55,6 @@ class Case:
 @lru_cache
 def made(name: str) -> Case:
     return Case(name)
-
-
-def close(a: Any, b: Any) -> None:
-    np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-14)
 
 
 @each
