@@ -86,7 +86,7 @@ The gradient's way back
 Charts of it: a flow, and axes to draw on (`ax=`), which they return
 
     plot_norms         how much of the gradient reaches each step
-    plot_paths         by which path: along the line, and around it
+    plot_paths         by which path: along the line, around it, and what entered at each step
     plot_units         the same of each unit
     plot_waterfall     which local derivative wins or loses how many powers of ten
     plot_knockouts     what changes where a route is cut

@@ -131,7 +131,8 @@ class Model(ShownModel):
 
         layers: a layer, or a cell, which becomes "layer1". readout: one, or the number of outputs.
         values: arrays, as a tree or by their dotted names. Raises ConfigError for parts that do not
-        fit, and for names, shapes and dtypes that are not those of the parameters.
+        fit, for cells whose equations do not give their state, and for names, shapes and dtypes
+        that are not those of the parameters.
         """
         if isinstance(layers, Cell):
             layers = Stack({"layer1": Recurrent(layers)})
@@ -142,6 +143,8 @@ class Model(ShownModel):
             )
         if not isinstance(readout, Readout):
             readout = Readout(layers.output_size, readout, dtype=layers.dtype)
+        for layer in layers.recurrent().values():
+            layer.cell.check()
         shapes = flatten(shapes_of(layers, readout))
         leaves = by_dotted_name(values)
         check_names(set(leaves), set(shapes))

@@ -133,6 +133,40 @@ class ShownAsTable:
         return bundle(self, {"text/html": lambda: self._table().html()})
 
 
+class Report(str):
+    """Lines of text, which a prompt shows as they are, and a notebook as a table.
+
+    >>> report = Report("two steps", [("1 ×", "tanh"), ("1 ×", "sum")])
+    >>> report
+    two steps
+      1 × tanh
+      1 × sum
+    >>> "tanh" in report, "<td" in report._repr_mimebundle_()["text/html"]
+    (True, True)
+    """
+
+    _rows: Sequence[tuple[str, str]]
+
+    def __new__(cls, title: str, rows: Sequence[tuple[str, str]] = ()) -> Report:
+        """title: the first line; rows: the others, each in two cells."""
+        self = super().__new__(cls, "\n".join([title, *(f"  {a} {b}" for a, b in rows)]))
+        self._title, self._rows = title, rows
+        return self
+
+    _title: str
+
+    def __getnewargs__(self) -> Any:  # for copy and pickle
+        return self._title, self._rows
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What a notebook shows: the table, and the text."""
+        table = Table(self._title, [(a.strip(), b) for a, b in self._rows])
+        return bundle(self, {"text/html": table.html})
+
+
 class ShownAsCall(ShownAsTable):
     """Mixin of dataclasses of settings: `repr` is the call that makes one, without what is off, and
     notebooks list them all.

@@ -25,6 +25,7 @@ from minigrad.ops.core import AXES, BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import CONCAT, PERMUTE
+from minigrad.ops.tuples import ITEM
 from minigrad.types import Array
 
 LIMIT = 60  # occurrences of ops shown; what is deeper becomes an ellipsis
@@ -41,6 +42,8 @@ class _Style:
     name: Callable[[str], str]
     number: Callable[[float], str]
     op: Callable[[Expr, list[tuple[str, int]]], tuple[str, int]]
+    keeps_axes: bool
+    """Whether the axes of length 1 that a reduction keeps are shown."""
 
 
 @public
@@ -98,7 +101,7 @@ def _render(
     """The text, how strongly it binds, and whether it leaves anything out."""
     if not isinstance(root, Expr):
         raise DTypeError(f"{root!r:.60} has no notation: it is no minigrad expression")
-    root = _seen(root)
+    root = _seen(root, style)
     # Occurrences, not nodes: what is shared is written again, so the budget bounds the text.
     nodes: list[Expr] = [root]
     children: dict[int, list[int]] = {}
@@ -115,7 +118,7 @@ def _render(
             continue
         budget -= 1
         first = len(nodes)
-        nodes.extend(_seen(a, node) for a in node.args)
+        nodes.extend(_seen(a, style, node) for a in node.args)
         children[k] = list(range(first, len(nodes)))
         queue.extend(children[k])
     text: dict[int, tuple[str, int]] = {}
@@ -131,14 +134,22 @@ def _render(
     return *text[0], any(not below for below in children.values())
 
 
-def _seen(node: Expr, user: Expr | None = None) -> Expr:
+def _seen(node: Expr, style: _Style, user: Expr | None = None) -> Expr:
     """What is written for a node: broadcasts, and the axes a vector gets for a matmul, are not."""
     while True:
-        inner = node.args[0] if node.args else node
-        if node.op is BROADCAST or (node.op is RESHAPE and _is_vector_axis(node, user)):
-            node = inner
-        else:
+        is_hidden = node.op is RESHAPE and (
+            _is_vector_axis(node, user) or (not style.keeps_axes and _is_kept_axis(node))
+        )
+        if node.op is not BROADCAST and not is_hidden:
             return node
+        node = node.args[0]
+
+
+def _is_kept_axis(node: Expr) -> bool:
+    """Whether a reshape gives what was reduced its axes back, of length 1."""
+    inner = node.args[0]
+    is_reduced = AXES in inner.op.attrs
+    return is_reduced and inner.shape == tuple([n for n in node.shape if n != 1])
 
 
 def _is_vector_axis(node: Expr, user: Expr | None) -> bool:
@@ -302,6 +313,8 @@ def _latex_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
         shown = [text if delimited else _wrapped((text, own), 9, brackets) for text, own in parts]
         return op.latex.format(*shown), 8 if "^" in op.latex else _ATOM
     first = _wrapped(parts[0], _ATOM, brackets) if parts else ""
+    if op is ITEM:
+        return rf"{first}\left[{node.attrs[0]}\right]", _ATOM
     if op is GETITEM:
         return rf"{first}\left[{_index(node, parts[1:])}\right]", _ATOM
     if op is PERMUTE and node.attrs[0] == (1, 0):
@@ -309,12 +322,16 @@ def _latex_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
     listed = [text for text, _ in parts]
     if op is CONCAT and node.attrs[0] == node.ndim - 1:  # rows side by side, as on paper
         return rf"\left[{', '.join(listed)}\right]", _ATOM
-    listed += [rf"\mathrm{{{escaped(f'{n}={x}')}}}" for n, x in _attributes(node)]
-    return rf"\operatorname{{{escaped(op.name)}}}\left({', '.join(listed)}\right)", _ATOM
+    name = rf"\operatorname{{{escaped(op.name)}}}"
+    if op.inside is not None:  # a graph that it runs so many times
+        name += rf"_{{{op.inside(node).steps}\ \mathrm{{steps}}}}"
+    else:
+        listed += [rf"\mathrm{{{escaped(f'{n}={x}')}}}" for n, x in _attributes(node)]
+    return rf"{name}\left({', '.join(listed)}\right)", _ATOM
 
 
-_PLAIN = _Style("...", lambda name: name, _number, _plain_op)
-_LATEX = _Style(r"\cdots ", _latex_name, _latex_number, _latex_op)
+_PLAIN = _Style("...", lambda name: name, _number, _plain_op, keeps_axes=True)
+_LATEX = _Style(r"\cdots ", _latex_name, _latex_number, _latex_op, keeps_axes=False)
 
 
 # --- what a prompt and a notebook show -----------------------------------------------------------

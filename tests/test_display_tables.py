@@ -202,7 +202,7 @@ def test_what_a_flow_measures_is_short():
     assert all(sentence in shown.notes for sentence in flow.diagnosis)
     (first, *_) = flow.knockouts(at=1)
     assert re.fullmatch(r"Knockout\(route='.+', change=[\d.e-]+, left=.+, share=.+\)", repr(first))
-    assert repr(flow.memory) == "Memory(measured=float64(4,), promised=float32(4,))"
+    assert repr(flow.memory) == "Memory(measured=float64(4,), promised=float64(4,))"
     assert "links=('f',), decades=float64(19, 1))" in repr(flow.waterfalls["line"])
     short = (flow.main, flow.split, flow.itemised, flow.influence, flow.cuts, *flow.gates.values())
     assert max(len(repr(part)) for part in short) < 400

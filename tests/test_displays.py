@@ -92,6 +92,10 @@ LATEX = {
     r"{\left(M + M\right)}^{\top}": (M + M).T,
     r"\operatorname{sum}\left(M, \mathrm{axes=0}\right)": mg.sum(M, 0),
     r"\operatorname{sum}\left(M\right)": mg.sum(M),
+    r"\frac{\operatorname{sum}\left(M, \mathrm{axes=1}\right)}{3}": mg.mean(M, 1, keepdims=True),
+    r"\operatorname{scan}_{3\ \mathrm{steps}}\left(x, v\right)\left[0\right]": mg.scan(
+        lambda c, now: (c * now, None), x, v
+    )[0],
     r"\operatorname{astype}\left(v, \mathrm{dtype=float32}\right)": v.astype("float32"),
     r"x \cdot \mathrm{nan}": x * np.nan,
     r"\left[v, v\right]": mg.concat([v, v]),

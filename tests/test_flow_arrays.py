@@ -279,6 +279,16 @@ def test_a_memory_is_what_the_gates_keep_and_what_their_biases_promise() -> None
     assert made("rnn").flow.memory is None
 
 
+def test_what_large_biases_promise_keeps_its_digits_in_float32() -> None:
+    model = lstm.Model.create(lstm.LSTM(2, 4), 1, 0)
+    biases = model.params["layer1"]["b_f"]
+    biases.value = np.array([0.0, 12.0, 16.0, 20.0], np.float32)
+    memory = lstm.flow(model, np.zeros((2, 1, 2)), np.zeros((1, 1))).memory
+    assert memory is not None
+    expected = 1 + np.exp(biases.value.astype(np.float64))
+    np.testing.assert_allclose(memory.promised, expected, rtol=1e-7)
+
+
 def test_saturation_counts_the_values_of_each_unit() -> None:
     it = made("peephole, padded")
     for symbol, share in it.flow.saturation.items():

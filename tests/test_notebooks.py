@@ -24,6 +24,7 @@ SHOWN = {  # what a cell ends with -> the type that notebooks choose to show, an
     "W": ("text/latex", [r"W = \begin{bmatrix} 0.1 & 0.1 & 0.1"]),
     "mg.grad(y, W)": ("text/latex", [r"\mathtt{float64(4,\ 3)}"]),
     "f": ("text/html", ["Function on numpy", "float64(4, 3)"]),
+    "f.report()": ("text/html", ["backend numpy: ", "tanh", "1 ×"]),
     "mg.adjoints(y)": ("text/plain", ["Adjoints of", "tanh(W @ v)"]),
     "mg.draw(y)": ("image/svg+xml", ["<svg", "tanh"]),
     "model": ("text/html", ["Model for adding(length=10", "Recurrent LSTM", "10 steps"]),

@@ -47,13 +47,17 @@ WRONG = [
 @pytest.mark.parametrize(("value", "message"), WRONG)
 def test_wrong_equations_are_told_with_the_cell_and_what_is_missing(value, message) -> None:
     cell = _gives(value)(2, 3)
-    model = Model.create(cell, 1, seed=0)
-    xs = mg.var("xs", (4, 2, 2), "float32")
-    for build in (model.output, model.unroll, lambda _: anatomy(cell)):
+    params = {name: mg.param(name, array) for name, array in cell.init(0).items()}
+    x = mg.var("x", (2, 2), "float32")
+    for build in (
+        lambda: Model.create(cell, 1, seed=0),
+        lambda: Model.of(cell, 1, {}),
+        lambda: anatomy(cell),
+        lambda: cell.step(params, cell.initial_state(2), x),
+        cell.formulas,
+    ):
         with pytest.raises(ConfigError, match=message):
-            build(xs)
-    with pytest.raises(ConfigError, match=message):
-        cell.step(model.params["layer1"], cell.initial_state(2), xs[0])
+            build()
 
 
 @pytest.mark.parametrize(

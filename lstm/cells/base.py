@@ -171,6 +171,15 @@ class Cell(ShownAsCall, ABC, Generic[S]):
                 )
         return dict(values)
 
+    def check(self) -> Values:
+        """Every value of one step of variables: the parameters by name, x, and the state before as
+        h_before. Raises what `compute` raises."""
+        params = {name: mg.var(name, shape, self.dtype) for name, shape in self.shapes().items()}
+        zeros = self.initial_state(1)._asdict()
+        before = {part: mg.var(f"{part}_before", z.shape, z.dtype) for part, z in zeros.items()}
+        x = mg.var("x", (1, self.input_size), self.dtype)
+        return self.compute(params, self.state_type(**before), x)
+
     def formulas(self) -> dict[str, Expr]:
         """The equations of a step by their symbols, each in those before it and in what it reads:
         parameters by name, x, and the state before as h_before. Raises what `compute` raises.
@@ -180,13 +189,9 @@ class Cell(ShownAsCall, ABC, Generic[S]):
         ...     print(symbol, "=", formula)
         h = tanh(concat(h_before, x, axis=1) @ W_h + b_h)
         """
-        params = {name: mg.var(name, shape, self.dtype) for name, shape in self.shapes().items()}
-        zeros = self.initial_state(1)._asdict()
-        before = {part: mg.var(f"{part}_before", z.shape, z.dtype) for part, z in zeros.items()}
-        x = mg.var("x", (1, self.input_size), self.dtype)
         known: dict[Expr, Expr] = {}
         written: dict[str, Expr] = {}
-        for symbol, value in self.compute(params, self.state_type(**before), x).items():
+        for symbol, value in self.check().items():
             written[symbol] = mg.substitute(value, known)
             known[value] = mg.var(symbol, value.shape, value.dtype)
         return written

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from lstm.gradient_flow.steps import Floats, norm
-from lstm.gradient_flow.tensors import Meter, looped
+from lstm.gradient_flow.steps import Floats, Words, norm
+from lstm.gradient_flow.tensors import LARGE_SEED, Meter, looped
 from minigrad import Expr
 from minigrad.display import in_a_line
 
@@ -29,8 +29,9 @@ _CHUNK = 2**23
 class StepMap:
     """A number for each pair of steps, from t (rows) back to s (columns).
 
-    Of more than 256 steps, `rows` are 256 of them, the first and the last included, and a column
-    is a run of steps, of which there is the least number and the largest.
+    Of more than 256 steps, `rows` are samples, 256 of them, evenly spaced, the first and the last
+    included: each takes a sweep of its own, and what lies between is not known. A column is a run
+    of steps, of which there is the least number and the largest.
     """
 
     symbol: str
@@ -43,13 +44,28 @@ class StepMap:
     """(rows, columns)"""
     high: Floats
     """(rows, columns); `low` where each column is one step."""
+    kinds: Words
+    """(rows, columns), of `high`: "underflow" is a zero that is none, as the product was too small
+    for the dtype; all others are "normal", and what the number says."""
+    low_kinds: Words
+    """The same of `low`."""
 
     def __repr__(self) -> str:
         return in_a_line(self)
 
+    @property
+    def title(self) -> str:
+        """What headings call it: what the number is, and of how many steps, where it is of some."""
+        steps = self.columns[-1][1]
+        sampled = f" ({len(self.rows)} of {steps:,} steps t)"
+        return self.symbol + sampled * (len(self.rows) < steps)
+
     @classmethod
-    def of(cls, symbol: str, rows: Sequence[int], norms: Floats) -> StepMap:
-        """From norms (rows, T).
+    def of(
+        cls, symbol: str, rows: Sequence[int], norms: Floats, larger: Floats | None = None
+    ) -> StepMap:
+        """From norms (rows, T); larger: the same of a much larger loss in float64, where a zero
+        stays only if it has a factor of 0.
 
         >>> StepMap.of("‖∂Lₜ/∂h_s‖", [1], np.arange(512.0)[None]).columns[-1]
         (511, 512)
@@ -62,7 +78,17 @@ class StepMap:
             for pick in (np.min, np.max)
         )
         columns = tuple((int(a) + 1, int(b)) for a, b in spans)
-        return cls(symbol, tuple(t + 1 for t in rows), columns, low, high)
+        # Of a run of which all are 0 the largest is lost where any is, and the least where all are.
+        lost = np.zeros(norms.shape, bool) if larger is None else (norms == 0.0) & (larger != 0.0)
+        none = (norms == 0.0) & ~lost
+        any_lost, any_none = (
+            np.stack([some[:, a:b].any(axis=1) for a, b in spans], axis=1) for some in (lost, none)
+        )
+        kinds, low_kinds = (
+            np.where(is_lost, "underflow", "normal")
+            for is_lost in ((high == 0.0) & any_lost, any_lost & ~any_none)
+        )
+        return cls(symbol, tuple(t + 1 for t in rows), columns, low, high, kinds, low_kinds)
 
 
 def rows_of(steps: int) -> list[int]:
@@ -78,6 +104,15 @@ def itemised(meter: Meter, batch: Sequence[Any], part: str) -> StepMap:
     the loss were step t read instead: if all layers read forwards, were the sequences to end at t.
     t and s count in the order of the layer.
     """
+    rows, norms = _itemised(meter, batch, part)
+    larger = _where_lost(rows, norms, lambda: _itemised(meter.wide(), batch, part, LARGE_SEED))
+    return StepMap.of(f"‖∂Lₜ/∂{part}_s‖", rows, norms, larger)
+
+
+def _itemised(
+    meter: Meter, batch: Sequence[Any], part: str, seed: float = 1.0
+) -> tuple[list[int], Floats]:
+    """The steps t, and the norms (rows, T), times `seed`."""
     whole = _every_step(meter)
     run, loop = looped(whole, meter.xs, meter.mask, meter.place)
     losses = mg.vmap(_loss_of_step(meter), in_axes=(0, 0 if _reads_every(meter) else None))(
@@ -85,19 +120,26 @@ def itemised(meter: Meter, batch: Sequence[Any], part: str) -> StepMap:
     )
     steps = losses.shape[0]
     place = mg.var("t", (), "int64")
-    adjoints = mg.adjoints(mg.sum(_unit(place, losses)))
+    adjoints = mg.adjoints(mg.sum(_unit(place, losses)) * seed)
     norms = norm(adjoints[getattr(loop.made, part)], (1, 2))
     rows = rows_of(steps)
     backwards = meter.layer.reverse
     places = np.array([steps - 1 - t if backwards else t for t in rows])
     numbers = _for_each(meter, batch, place, norms, places)
-    return StepMap.of(f"‖∂Lₜ/∂{part}_s‖", rows, numbers[:, ::-1] if backwards else numbers)
+    return rows, numbers[:, ::-1] if backwards else numbers
 
 
 def influence(meter: Meter, batch: Sequence[Any]) -> StepMap:
     """‖∂yₜ/∂x_s‖ of the readout at every step t to what the model reads at step s, the connectivity
     of Madsen ("Visualizing memorization in RNNs", Distill 2019), over all of y's elements; of
     tokens, to what the embedding makes of them. t and s count as time does."""
+    rows, norms = _influence(meter, batch)
+    larger = _where_lost(rows, norms, lambda: _influence(meter.wide(), batch, LARGE_SEED))
+    return StepMap.of("‖∂yₜ/∂x_s‖", rows, norms, larger)
+
+
+def _influence(meter: Meter, batch: Sequence[Any], seed: float = 1.0) -> tuple[list[int], Floats]:
+    """The steps t, and the norms (rows, T), times `seed`."""
     whole = _every_step(meter)
     places = whole.recurrent()
     run, loop = looped(whole, meter.xs, meter.mask, next(iter(places)))
@@ -106,12 +148,21 @@ def influence(meter: Meter, batch: Sequence[Any]) -> StepMap:
     place = mg.var("t and element", (), "int64")
     at = mg.permute_dims(run.output, (0, 2, 1))  # (T, O, B)
     units = _unit(place, mg.reshape(at, (steps * width, -1)))
-    norms = norm(mg.grad(mg.sum(units), read), (1, 2))
+    norms = norm(mg.grad(mg.sum(units) * seed, read), (1, 2))
     rows = rows_of(steps)
     places = np.array([t * width + k for t in rows for k in range(width)])
     numbers = _for_each(meter, batch, place, norms, places).astype(np.float64)
     by_element = numbers.reshape(len(rows), width, steps)
-    return StepMap.of("‖∂yₜ/∂x_s‖", rows, np.sqrt(np.square(by_element).sum(axis=1)))
+    with np.errstate(over="ignore"):
+        return rows, np.sqrt(np.square(by_element).sum(axis=1))
+
+
+def _where_lost(
+    rows: Sequence[int], norms: Floats, larger: Callable[[], tuple[list[int], Floats]]
+) -> Floats | None:
+    """The larger norms, if there are zeros before t, which need not be any."""
+    before = np.arange(norms.shape[1]) <= np.array(rows)[:, None]
+    return larger()[1] if ((norms == 0.0) & before).any() else None
 
 
 def _unit(place: Expr, values: Expr) -> Expr:

@@ -316,7 +316,7 @@ class Flow(Saved):
         line, log_factor = self._source.meter.line, self._source.log_factor
         if line is None or log_factor is None:
             return None
-        promised = steps.promised(self._source.meter.graph, line.symbol)
+        promised = steps.promised(self._source.meter.wide().graph, line.symbol)
         return Memory(steps.remembered(log_factor), promised)
 
     # --- as files --------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from minigrad import Expr
 
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
+Words = NDArray[np.str_]
 
 LEAVES = "y"
 """What reads a state but no equation: the loss, by the readout or the layers above."""
@@ -172,7 +173,8 @@ def _made(after: Floats, stacks: Stacks) -> Floats:
 
 def promised(graph: StepGraph, part: str) -> Floats:
     """The memory in steps that the biases promise each unit of a line, (H,): 1 / (1 - factor) of a
-    state and an input of 0. Of a forget gate that is 1 + eᵇ (Tallec & Ollivier 2018)."""
+    state and an input of 0. Of a forget gate that is 1 + eᵇ (Tallec & Ollivier 2018). Biases of 12
+    and more need a graph of float64: 1 - σ(b) has no digits in float32."""
     zeros = {v: mg.zeros_like(v) for v in (*graph.before.values(), graph.x)}
     whole, *_ = graph.line_factors(part).values()
     return _memory(mg.substitute(whole, zeros).eval()[0])

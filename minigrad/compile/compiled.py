@@ -9,7 +9,7 @@ from typing import Any, NoReturn, cast
 from minigrad.compile.backends.registry import Options, choose_backend
 from minigrad.compile.binding import bind, check_bound, check_inputs, check_updates
 from minigrad.compile.plan import make_plan
-from minigrad.display import ShownAsTable, Table, plain
+from minigrad.display import Report, ShownAsTable, Table, plain
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import ParamCell, as_expr
 from minigrad.graph.node import Expr, gc_paused
@@ -106,16 +106,18 @@ class Function(ShownAsTable):
             "(copy.deepcopy, minigrad.save) and compile them again"
         )
 
-    def report(self) -> str:
-        """What was compiled: memory, loop rewrites that fired, steps by op and what runs them."""
+    def report(self) -> Report:
+        """What was compiled: memory, loop rewrites that fired, steps by op and what runs them: text
+        at a prompt, and a table in a notebook."""
         held = sum(t.size * t.dtype.itemsize for t in self.plan.buffers) + self._scratch
-        lines = [
+        title = (
             f"backend {self.backend}: {len(self.plan.steps)} steps, "
             f"{len(self.plan.buffers)} buffers, {held} bytes in all"
-        ]
-        lines += [f"  loops: {name}" for name in self.rewritten]
-        lines += [f"  note: {note}" for note in self.notes]
-        return "\n".join(lines + [f"  {n:6d} × {name}" for name, n in self._labels.most_common()])
+        )
+        rows = [("loops:", name) for name in self.rewritten]
+        rows += [("note:", note) for note in self.notes]
+        rows += [(f"{n:6d} ×", name) for name, n in self._labels.most_common()]
+        return Report(title, rows)
 
 
 @public

@@ -127,6 +127,8 @@ def triangle(
     ax: Axes | None = None,
     *,
     low: ArrayLike | None = None,
+    kinds: Any = None,
+    low_kinds: Any = None,
     rows: Sequence[int] | None = None,
     columns: Spans | None = None,
     scale: Scale | None = None,
@@ -138,15 +140,16 @@ def triangle(
     """Draw a magnitude for each pair of steps: from step t, downwards, back to step s.
 
     sizes: (R, K), the largest where a column is a run of steps; low: the least, which stands below
-    it. rows: the steps t; columns: the runs of steps s; all steps unless given, in at most 256 bins
-    which keep their extremes. Nothing is drawn where s lies after t and there is exactly nothing.
-    scale, ax, caption, legend: as in `heat_map`. Raises ShapeError for other shapes.
+    it. kinds, low_kinds: what kind each is, where that is known. rows: the steps t; columns: the
+    runs of steps s; all steps unless given, in at most 256 bins which keep their extremes. Nothing
+    is drawn where s lies after t and there is exactly nothing. scale, ax, caption, legend: as in
+    `heat_map`. Raises ShapeError for other shapes.
 
     >>> ax = triangle(np.tril(np.ones((4, 4))), title="‖∂Lₜ/∂C_s‖")
     >>> ax.get_title("center"), ax.get_ylabel()
     ('‖∂Lₜ/∂C_s‖', 'from step t')
     """
-    pairs = _pairs(sizes, low, rows, columns)
+    pairs = _pairs(sizes, low, (kinds, low_kinds), rows, columns)
     steps = pairs.columns[-1][1]
     rows_drawn = list(pairs.drawn(steps))
     locked = scale or Scale.of(pairs.high.ravel().tolist())
@@ -170,6 +173,8 @@ class _Pairs:
 
     high: Floats
     low: Floats
+    kinds: tuple[Words, Words]
+    """Of both."""
     rows: Spans
     columns: Spans
 
@@ -178,15 +183,17 @@ class _Pairs:
         cuts = np.linspace(0.5, steps + 0.5, len(self.rows) + 1).tolist()
         starts, ends = np.array(self.columns).T
         is_binned = any(a < b for a, b in (*self.columns, *self.rows))
-        for (first, last), high, low, top, bottom in zip(
-            self.rows, self.high, self.low, cuts, cuts[1:], strict=False
-        ):
+        for k, (first, last) in enumerate(self.rows):
+            high, known = self.high[k], self.kinds[0][k]
             # Runs of steps that meet hold pairs of which one lies after, where there is nothing.
-            least = np.where((starts <= last) & (first < ends), high, low)
-            parts = [high, least] if is_binned else [high]
-            for part, at in zip(parts, halves(top, bottom, len(parts)), strict=True):
-                kinds = np.where((starts > last) & (high == 0.0), "", kinds_of(part))
-                yield Row(*at, part, kinds, self._telling(first, part))
+            meets = (starts <= last) & (first < ends)
+            least = np.where(meets, high, self.low[k]), np.where(meets, known, self.kinds[1][k])
+            parts = [(high, known), least] if is_binned else [(high, known)]
+            for (part, kinds), at in zip(
+                parts, halves(cuts[k], cuts[k + 1], len(parts)), strict=True
+            ):
+                shown = np.where((starts > last) & (known == "zero"), "", kinds)
+                yield Row(*at, part, shown, self._telling(first, part))
 
     def _telling(self, t: int, sizes: Floats) -> Callable[[int, int, EdgeStyle], str]:
         def tell(a: int, b: int, look: EdgeStyle) -> str:
@@ -198,16 +205,21 @@ class _Pairs:
 
 
 def _pairs(
-    sizes: ArrayLike, low: ArrayLike | None, rows: Sequence[int] | None, columns: Spans | None
+    sizes: ArrayLike,
+    low: ArrayLike | None,
+    kinds: tuple[Any, Any],
+    rows: Sequence[int] | None,
+    columns: Spans | None,
 ) -> _Pairs:
     high = np.asarray(sizes, np.float64)
     least = high if low is None else np.asarray(low, np.float64)
     if high.ndim != 2 or not high.size or least.shape != high.shape:
         raise ShapeError(f"a triangle needs (R, K) magnitudes, not {high.shape}, {least.shape}")
     spans = [[(a + 1, b) for a, b in bins(count)] for count in high.shape]
+    known = kinds_of(high, kinds[0])
     if low is None and rows is None and columns is None:
-        parts = _binned(high, kinds_of(high))
-        return _Pairs(parts[0][0], parts[-1][0], *spans)
+        parts = _binned(high, known)
+        return _Pairs(parts[0][0], parts[-1][0], (parts[0][1], parts[-1][1]), *spans)
     after = spans[0] if rows is None else [(int(t), int(t)) for t in rows]
     before = spans[1] if columns is None else columns
     if (len(after), len(before)) != high.shape:
@@ -215,4 +227,5 @@ def _pairs(
             f"magnitudes {high.shape} need as many rows and columns, not "
             f"({len(after)}, {len(before)})"
         )
-    return _Pairs(high, least, after, before)
+    both = (known, known if low is None else kinds_of(least, kinds[1]))
+    return _Pairs(high, least, both, after, before)
