@@ -14,7 +14,7 @@ import numpy as np
 
 import minigrad as mg
 from lstm.gradient_flow.equations import Read, StepGraph, Term
-from lstm.gradient_flow.steps import Floats, Stacks, norm, quiet
+from lstm.gradient_flow.steps import Floats, Stacks, by_unit, norm, quiet
 from minigrad import Expr
 from minigrad.display import in_a_line
 
@@ -121,7 +121,7 @@ def _gone_back(
         values, rest = now[: len(variables)], now[len(variables) :]
         *above, counts, whole = rest
         comes = [a + u for a, u in zip(after, above, strict=True)]
-        here = [mg.broadcast_to(mg.expand_dims(counts, 1), c.shape) for c in comes]
+        here = [by_unit(counts, c) for c in comes]
         sums: dict[Read, Expr] = {
             Read(graph.made[p], before=False): mg.where(h, c, mg.zeros_like(c))
             for p, c, h in zip(parts, comes, here, strict=True)

@@ -16,7 +16,7 @@ import minigrad as mg
 from lstm.cells import CELLS
 from lstm.gradient_flow.measured import Flow, Source
 from lstm.gradient_flow.parts import Parts
-from lstm.gradient_flow.steps import LEAVES, Bools, norm, quiet
+from lstm.gradient_flow.steps import LEAVES, Bools, by_unit, quiet, wide_norm
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Split, lost_units
 from lstm.gradient_flow.tensors import LARGE_SEED, Meter
 from lstm.gradient_flow.words import diagnose
@@ -93,7 +93,7 @@ class Glance:
         it waits for the last step that counts."""
         counts, made = now.get("counts"), self.meter.graph.made
         sums: dict[str, Any] = {
-            "norms": {name: _norm(x) for name, x in now["norms"].items()},
+            "norms": {name: wide_norm(x) for name, x in now["norms"].items()},
             "means": {
                 name: _mean(x, counts)
                 for name, x in (*now["gates"].items(), *now.get("factor", {}).items())
@@ -120,7 +120,7 @@ class Glance:
         fan, waits = dict(later), {reader: mg.zeros_like(x) for reader, x in later.items()}
         if counts is not None:
             for reader, comes in later.items():
-                here, none = _rows(counts, comes), mg.zeros_like(comes)
+                here, none = by_unit(counts, comes), mg.zeros_like(comes)
                 fan[reader] = mg.where(here, comes, none)
                 waits[reader] = mg.where(here, none, comes)
         for reader, term in now["same"].items():
@@ -245,31 +245,20 @@ def _flow_of(
 # --- the numbers of one step, of arrays (B, H); counts: (B,), which sequences are no padding ------
 
 
-def _rows(counts: Expr, like: Expr) -> Expr:
-    return mg.broadcast_to(mg.expand_dims(counts, 1), like.shape)
-
-
 def _counted(x: Expr, counts: Expr | None, otherwise: float = 0.0) -> Expr:
     """x, and where there is padding a number."""
     if counts is None:
         return x
-    return mg.where(_rows(counts, x), x, mg.full_like(x, otherwise))
-
-
-def _norm(x: Expr) -> Expr:
-    """float64."""
-    if x.dtype == np.float32:  # float64 holds the squares of all its numbers
-        return mg.sqrt(mg.sum(mg.square(mg.astype(x, "float64"))))
-    return norm(x)
+    return mg.where(by_unit(counts, x), x, mg.full_like(x, otherwise))
 
 
 def _agreement(terms: Sequence[Expr]) -> Expr:
     """‖Σ terms‖ / Σ ‖term‖."""
     total, *rest = terms
-    sizes, *more = map(_norm, terms)
+    sizes, *more = map(wide_norm, terms)
     for term, size in zip(rest, more, strict=True):
         total, sizes = total + term, sizes + size
-    return _norm(total) / sizes
+    return wide_norm(total) / sizes
 
 
 def _mean(x: Expr, counts: Expr | None) -> Expr:

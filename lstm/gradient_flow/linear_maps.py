@@ -12,7 +12,7 @@ import numpy as np
 import minigrad as mg
 from lstm.cells import Line
 from lstm.gradient_flow.equations import Link, StepGraph, links, over_steps, routes
-from lstm.gradient_flow.steps import Floats, Stacks, norm, quiet, variables_of
+from lstm.gradient_flow.steps import Floats, Stacks, by_unit, norm, quiet, variables_of
 from minigrad import Expr
 from minigrad.display import in_a_line
 
@@ -168,9 +168,7 @@ def _sizes(
         running, level = carry
         *values, counts, earlier, entering = now
         running, entered = _joined(running, level, entering)
-        here, stays = (
-            mg.broadcast_to(mg.expand_dims(mask, 1), running.shape) for mask in (counts, earlier)
-        )
+        here, stays = by_unit(counts, running), by_unit(earlier, running)
         none = mg.zeros_like(running)
         at, waits = mg.where(here, running, none), mg.where(here, none, running)  # past padding
         rest, sizes = _norm(waits), []

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import minigrad as mg
 from lstm.gradient_flow.equations import Read, StepGraph, Term
+from lstm.gradient_flow.steps import by_unit
 from minigrad import Expr
 
 
@@ -151,11 +152,7 @@ def _part_step(
     """One step back: what is there of the parts, and what goes on to the step before."""
     along, passing, ended = after
     zero = mg.zeros_like(along)
-
-    def rows(mask: Expr) -> Expr:
-        return mg.broadcast_to(mg.expand_dims(mask, 1), zero.shape)
-
-    here, end = rows(now["counts"]), rows(now["counts"] & ~ended)
+    here, end = by_unit(now["counts"], zero), by_unit(now["counts"] & ~ended, zero)
     amid = here & ~end
     entered = mg.where(end, now["whole"], mg.where(here, now["entered"], zero))
     carried = mg.where(amid, along, zero)

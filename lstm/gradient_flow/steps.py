@@ -106,11 +106,20 @@ def quiet(run: Any, *arrays: Any) -> Any:
         return run(*arrays)
 
 
+def by_unit(mask: Expr, like: Expr) -> Expr:
+    """A mask of sequences, (B,), for each unit of an array (B, H)."""
+    return mg.broadcast_to(mg.expand_dims(mask, 1), like.shape)
+
+
 def norm(x: Expr, axis: tuple[int, ...] | None = None) -> Expr:
     """The 2-norm over some axes, or all, of numbers whose squares the dtype cannot hold, too."""
+    return mg.astype(wide_norm(x, axis), x.dtype)
+
+
+def wide_norm(x: Expr, axis: tuple[int, ...] | None = None) -> Expr:
+    """The same in float64."""
     if x.dtype == np.float32:  # float64 holds the squares of all its numbers
-        sums = mg.sum(mg.square(mg.astype(x, "float64")), axis=axis)
-        return mg.astype(mg.sqrt(sums), "float32")
+        return mg.sqrt(mg.sum(mg.square(mg.astype(x, "float64")), axis=axis))
     top = mg.max(mg.abs(x), axis=axis, keepdims=True)
     scale = mg.where((top > 0) & mg.isfinite(top), top, mg.ones_like(top))
     sums = mg.sum(mg.square(x / scale), axis=axis)
