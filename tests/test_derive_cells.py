@@ -182,6 +182,15 @@ def test_an_rnn_stands_alone_and_a_model_of_no_task_needs_a_batch():
         lstm.figures.cell_gradient(lstm.Model.create(lstm.RNN(2, 3), output_size=1))
 
 
+def test_what_is_no_model_and_half_a_batch_are_refused():
+    for wrong in ("a", lstm.LSTM, 3):
+        with pytest.raises(lstm.ConfigError, match="a model is needed"):
+            lstm.figures.cell_gradient(wrong)
+    for half in ({"xs": np.zeros((3, 1, 2))}, {"ys": np.zeros((1, 1))}):
+        with pytest.raises(lstm.ConfigError, match="both xs and ys"):
+            lstm.figures.cell_gradient(**half)
+
+
 def test_symbols_of_a_step_are_named_once():
     symbols = symbols_of(lstm.LSTM(2, 3), "C")
     names = [n.name for n in symbols.known]

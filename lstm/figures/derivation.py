@@ -26,7 +26,7 @@ from lstm.figures.derivation_symbols import BEFORE, NOW, Symbols, symbols_of
 from lstm.gradient_flow import Flow, flow
 from lstm.gradient_flow.measured import Source
 from lstm.gradient_flow.steps import Floats, Stacks
-from lstm.model import Model
+from lstm.model import Model, check_model
 from lstm.tasks import Adding, make_task
 from minigrad import Expr
 from minigrad.display import bundle
@@ -221,7 +221,10 @@ def cell_gradient(
     """
     if model is None:
         model = Model.create(LSTM, task=Adding(_STEPS), hidden_size=_HIDDEN, seed=seed)
-    if xs is None or ys is None:
+    check_model(model)
+    if (xs is None) != (ys is None):
+        raise ConfigError("a batch is both xs and ys; without either it is one of the model's task")
+    if xs is None:
         task = make_task(model.task.get("name", ""), model.task.get("settings"))
         xs, ys, *ends = task.batch(np.random.default_rng(seed), _BATCH)
         place |= {"lengths": ends[0]} if ends else {}
