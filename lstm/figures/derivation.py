@@ -28,6 +28,7 @@ from lstm.gradient_flow.measured import Source
 from lstm.gradient_flow.steps import Floats, Stacks
 from lstm.model import Model, check_model
 from lstm.tasks import Adding, make_task
+from lstm.training.streams import padding_of
 from minigrad import Expr
 from minigrad.display import bundle
 
@@ -226,8 +227,8 @@ def cell_gradient(
         raise ConfigError("a batch is both xs and ys; without either it is one of the model's task")
     if xs is None:
         task = make_task(model.task.get("name", ""), model.task.get("settings"))
-        xs, ys, *ends = task.batch(np.random.default_rng(seed), _BATCH)
-        place |= {"lengths": ends[0]} if ends else {}
+        xs, ys, *_ = batch = task.batch(np.random.default_rng(seed), _BATCH)
+        place |= padding_of(task, batch)
     parts = [_measured(flow(model, xs, ys, **place))]
     cell = _source(parts[0].flow).meter.layer.cell
     if not isinstance(cell, RNN):
