@@ -229,12 +229,13 @@ def cell_gradient(
         task = make_task(model.task.get("name", ""), model.task.get("settings"))
         xs, ys, *_ = batch = task.batch(np.random.default_rng(seed), _BATCH)
         place |= padding_of(task, batch)
-    parts = [_measured(flow(model, xs, ys, **place))]
-    cell = _source(parts[0].flow).meter.layer.cell
+    whole = flow(model, xs, ys, **place)
+    parts, source = [_measured(whole)], _source(whole)
+    cell = source.meter.layer.cell
     if not isinstance(cell, RNN):
         plain = RNN(cell.input_size, cell.hidden_size, cell.dtype)
         twin = Model.create(plain, output_size=1, seed=seed)
-        stacks = _source(parts[0].flow).reading.stacks
+        stacks = source.reading.stacks
         nothing = np.zeros((stacks.x.shape[1], 1), cell.dtype)
         parts.append(_measured(flow(twin, stacks.x, nothing, mask=stacks.counts)))
     return CellGradients(parts)
@@ -245,14 +246,15 @@ def cell_gradient(
 
 def _measured(measured: Flow) -> CellGradient:
     """The derivation for the cell of a flow, and its terms at the flow's states."""
-    meter = _source(measured).meter
+    source = _source(measured)
+    meter = source.meter
     cell = meter.layer.cell
     line = anatomy(cell, None if meter.line is None else meter.line.symbol).line
     part = cell.output if line is None else line.symbol
     symbols = symbols_of(cell, part)
     derivation = mg.derive(symbols.now, symbols.before)
     paths = derivation.steps[-1].after.paths
-    jacobians, rows = _numbers(measured, symbols, [p.value for p in paths])
+    jacobians, rows = _numbers(source, symbols, [p.value for p in paths])
     terms = [
         GradientTerm(
             p.text,
@@ -281,17 +283,15 @@ def _measured(measured: Flow) -> CellGradient:
 
 
 def _source(measured: Flow) -> Source:
-    if measured.source is None:
-        raise ConfigError("this flow is of numbers alone; lstm.flow(model, xs, ys) has arrays")
+    assert measured.source is not None  # it was measured just now
     return measured.source
 
 
 def _numbers(
-    measured: Flow, symbols: Symbols, values: Sequence[Expr]
+    source: Source, symbols: Symbols, values: Sequence[Expr]
 ) -> tuple[Floats, NDArray[np.intp]]:
     """Matrices of a step, (H, H) each, at the steps and sequences of a flow: (terms, N, H, H) of
     the steps from 2 on of the first sequences, and of which sequence each of N is."""
-    source = _source(measured)
     meter, stacks = source.meter, source.reading.stacks
     size = len(values) * values[0].size * (stacks.steps - 1)
     width = max(1, min(stacks.x.shape[1], _MOST // max(size, 1)))
