@@ -78,8 +78,8 @@ class Table:
         title = html.escape(plain(self.title))
         shown = [f'<table><caption style="text-align: left"><b>{title}</b></caption>']
         if heads:
-            shown.append(f"<thead>{_row(heads[0], 'th')}</thead>")
-        shown += ["<tbody>", *(_row(row, "td") for row in rows), "</tbody></table>"]
+            shown.append(f"<thead>{html_row(heads[0], 'th')}</thead>")
+        shown += ["<tbody>", *(html_row(row, "td") for row in rows), "</tbody></table>"]
         return "".join([*shown, *(f"<p>{html.escape(plain(note))}</p>" for note in self.notes)])
 
 
@@ -87,7 +87,8 @@ def _wrapped(sentence: str) -> str:
     return textwrap.fill(plain(sentence[:2000]), 96, subsequent_indent="  ")
 
 
-def _row(cells: Iterable[str], kind: str) -> str:
+def html_row(cells: Iterable[str], kind: str) -> str:
+    """A row of a table, of cells that are HTML already. kind: "td", or "th" for heads."""
     left = ' style="text-align: left"'
     return f"<tr>{''.join(f'<{kind}{left}>{cell}</{kind}>' for cell in cells)}</tr>"
 

@@ -30,7 +30,7 @@ from lstm.model import Model, check_model
 from lstm.tasks import Adding, make_task
 from lstm.training.streams import padding_of
 from minigrad import Expr
-from minigrad.display import bundle
+from minigrad.display import bundle, html_row
 
 _STEPS, _HIDDEN, _BATCH = 60, 16, 8  # of the example, where no model is given
 _MOST = 1 << 22  # elements of all Jacobians that are computed
@@ -130,12 +130,11 @@ class CellGradient:
         """The terms as a table, with their formulas in MathML."""
         above, below = self._head()
         heads = (f"∂{above}/∂{below}", "path", "norm: median (least … largest)")
-        rows = [_cells("th", [*map(html.escape, heads)])]
+        rows = [html_row([*map(html.escape, heads)], "th")]
         for k, t in enumerate(self.terms):
             sign = "+ " if k else "= "
-            rows.append(
-                _cells("td", [sign + t.mathml, *map(html.escape, (t.route, _spread(t.norms)))])
-            )
+            cells = [sign + t.mathml, *map(html.escape, (t.route, _spread(t.norms)))]
+            rows.append(html_row(cells, "td"))
         title, words = html.escape(self.heading), html.escape(self.words)
         return (
             f'<table><caption style="text-align: left"><b>{title}</b></caption>'
@@ -191,11 +190,6 @@ class CellGradients:
         """The tables, and the sentence after them."""
         told = f"<p>{html.escape(self.words)}</p>" * (len(self.parts) > 1)
         return "".join(part.html() for part in self.parts) + told
-
-
-def _cells(kind: str, cells: Sequence[str]) -> str:
-    left = ' style="text-align: left"'
-    return f"<tr>{''.join(f'<{kind}{left}>{cell}</{kind}>' for cell in cells)}</tr>"
 
 
 def _fate(left: float) -> str:
