@@ -42,11 +42,6 @@ def _settings(sequences: int, batch: int, rate: float) -> Settings:
     return Settings(steps=3 * sequences // batch, batch=batch, rate=rate, schedule="constant")
 
 
-def experiments_of(paper: str) -> list[Experiment]:
-    """The experiments of a paper by its name."""
-    return {"hs1997": _hs1997}[paper]()
-
-
 def _hs1997() -> list[Experiment]:
     """Hochreiter & Schmidhuber, "Long short-term memory", 1997: tables 1, 4, 7, 8 and 9, with as
     many steps as their first rows."""
@@ -61,7 +56,12 @@ def _hs1997() -> list[Experiment]:
     ]
 
 
-PAPERS = ["hs1997"]
+PAPERS = {"hs1997": _hs1997}
+
+
+def experiments_of(paper: str) -> list[Experiment]:
+    """The experiments of a paper by its name."""
+    return PAPERS[paper]()
 
 
 class Trial(NamedTuple):
