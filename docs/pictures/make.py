@@ -84,10 +84,10 @@ def beside(
     flows: Mapping[str, Flow],
     height: float,
     theme: Theme = "auto",
-    **options: Any,
+    scale: Scale | None = None,
 ) -> Chart:
     """One chart of each flow, side by side on one scale, `height` inches high."""
-    scale = options.pop("scale", None) or lstm.compare(*flows.values()).scale
+    scale = scale or lstm.compare(*flows.values()).scale
     with drawn_in(theme):
         figure = Figure(figsize=(11.0, height), layout="constrained")
         for (name, flow), ax in zip(flows.items(), figure.subplots(1, len(flows)), strict=True):
