@@ -111,7 +111,6 @@ _LOOKS: dict[str, Callable[[Any, str], Any]] = {
     "Sequence[int]": _steps,
     "Iterable[str]": _texts,
     "Sequence[str]": _texts,
-    "tuple[str, ...]": _texts,
     "Spans": _runs,
     "float": as_number,
     "str": _text,
