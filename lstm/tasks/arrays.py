@@ -107,10 +107,8 @@ class ArrayTask(Task):
         read = read_parts(data, asked)
         rows = [row for part in read.values() for row in part.xs]
         targets = [row for part in read.values() for row in part.targets.rows]
-        first, places = (
-            read["training"].targets,
-            places_of(read, held, check_count("seed", seed, 0)),
-        )
+        first = read["training"].targets
+        places = places_of(read, held, check_count("seed", seed, 0))
         tokens = rows[0].ndim == 1
         _require_none(vocabulary=None if tokens else vocabulary)
         _require_none(tolerance=tolerance if first.labels else None)
