@@ -25,10 +25,7 @@ from minigrad.chains import norms_of
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.charts import Chart, Key, Sheet, Theme
 
-_LABELS, _RIGHT = (
-    (104.0, 80.0),
-    (30.0, 22.0),
-)  # beside a chart, of a wide and a narrow figure
+_LABELS, _RIGHT = (104.0, 80.0), (30.0, 22.0)  # beside a chart, of a wide and a narrow figure
 _TITLE, _NAME = (34.0, 48.0), (46.0, 58.0)  # above a chart, and below it
 _ROW, _UNITS, _BAND, _AIR = 24.0, 150.0, 40.0, 26.0  # heights
 _INPUTS = 4
