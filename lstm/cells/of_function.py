@@ -77,7 +77,7 @@ def cell(
         "step_function": staticmethod(step),
         "said_shapes": {n: _sizes(n, shape) for n, shape in _named("params", params)},
         "said_starts": {n: check_number(f"starts[{n!r}]", x) for n, x in _named("starts", starts)},
-        "equations": lambda self, params, state, x: self._values(params, state, x),
+        "equations": OfFunction._values,
     }
     return type(name, (OfFunction,), statements)
 
