@@ -189,6 +189,9 @@ def test_what_is_no_model_and_half_a_batch_are_refused():
     for half in ({"xs": np.zeros((3, 1, 2))}, {"ys": np.zeros((1, 1))}):
         with pytest.raises(lstm.ConfigError, match="both xs and ys"):
             lstm.figures.cell_gradient(**half)
+    for end in ({"lengths": [3] * 8}, {"mask": np.ones((3, 8), bool)}):
+        with pytest.raises(lstm.ConfigError, match="is of a batch: give xs and ys, too"):
+            lstm.figures.cell_gradient(**end)
 
 
 def test_symbols_of_a_step_are_named_once():

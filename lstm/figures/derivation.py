@@ -220,6 +220,8 @@ def cell_gradient(
     if (xs is None) != (ys is None):
         raise ConfigError("a batch is both xs and ys; without either it is one of the model's task")
     if xs is None:
+        if told := [name for name in ("lengths", "mask") if name in place]:
+            raise ConfigError(f"{told[0]}= is of a batch: give xs and ys, too")
         task = make_task(model.task.get("name", ""), model.task.get("settings"))
         xs, ys, *_ = batch = task.batch(np.random.default_rng(seed), _BATCH)
         place |= padding_of(task, batch)
