@@ -261,14 +261,23 @@ def read(spot: Spot, sweep: Sweep, pick: Pick) -> list[Expr | None]:
 
 
 def _read_at(place: Place, sweep: Sweep, pick: Pick) -> list[Expr | None]:
+    ways = ways_to(sweep, place.loops)
+    picked = pick(ways[-1].sweep if ways else sweep, place.node)
+    if len(ways) < len(place.loops):
+        return [None for _ in picked]
+    return lifted(place, picked, [way.stacks for way in ways])
+
+
+def ways_to(sweep: Sweep, loops: Sequence[Expr]) -> list[Reverse]:
+    """What comes back through each of the loops, down to one through which nothing does."""
     ways: list[Reverse] = []
-    for loop in place.loops:
+    for loop in loops:
         way = sweep.within(loop)
         if way is None:
-            return [None for _ in pick(sweep, place.node)]
+            break
         ways.append(way)
         sweep = way.sweep
-    return lifted(place, pick(sweep, place.node), [way.stacks for way in ways])
+    return ways
 
 
 def _values(place: Place) -> list[Expr | None]:

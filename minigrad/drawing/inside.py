@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minigrad.derivatives.adjoints import lifted
-from minigrad.derivatives.sweep import Reverse, Sweep, edge_terms
+from minigrad.derivatives.adjoints import lifted, ways_to
+from minigrad.derivatives.sweep import Sweep, edge_terms
 from minigrad.drawing.amount import UNCONNECTED, Amount
 from minigrad.drawing.outline import Level, Outline, Term, Vertex
 from minigrad.graph.node import Expr
@@ -86,8 +86,8 @@ def _asked(
     values = lifted(place, [v.node for v in vertices], stackers)
     asked = Within(level, dict(zip(vertices, values, strict=True)), {}, {})
     if sweep is not None:
-        ways = _ways(sweep, loops)
-        if ways is None:
+        ways = ways_to(sweep, loops)
+        if len(ways) < len(loops):
             stacks: list[Expr | None] = [None] * (len(vertices) + len(terms))
         else:
             inner = ways[-1].sweep
@@ -96,18 +96,6 @@ def _asked(
         asked.adjoints.update(zip(vertices, stacks, strict=False))
         asked.terms.update(zip(terms, stacks[len(vertices) :], strict=True))
     return asked
-
-
-def _ways(sweep: Sweep, loops: Sequence[Expr]) -> list[Reverse] | None:
-    """What comes back through each of the loops; None where nothing does."""
-    ways: list[Reverse] = []
-    for loop in loops:
-        way = sweep.within(loop)
-        if way is None:
-            return None
-        ways.append(way)
-        sweep = way.sweep
-    return ways
 
 
 def _term(term: Term, sweep: Sweep) -> Expr | None:
