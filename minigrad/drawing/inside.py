@@ -66,7 +66,9 @@ class Within:
 def within(level: Level, drawn: Outline, sweep: Sweep | None) -> Within:
     """What is to be evaluated of a loop; sweep: over the graph, where gradients are wanted."""
     loops = level.loops
-    vertices = [v for v in drawn.vertices if v.loops in {loops} and not _is_tuple(v.node)]
+    vertices = [
+        v for v in drawn.vertices if v.loops in {loops} and not isinstance(v.node.type, TupleType)
+    ]
     uses = (*drawn.lines, *drawn.written.values())
     terms = list(dict.fromkeys([use.term for use in uses if use.term.loops in {loops}]))
     return _asked(level, vertices, terms, sweep)
@@ -113,7 +115,3 @@ def carried_back(term: Expr | None, between: Sequence[Expr]) -> Expr | None:
     for op in between:
         term = None if term is None else edge_terms(term, op)[0]
     return term
-
-
-def _is_tuple(node: Expr) -> bool:
-    return isinstance(node.type, TupleType)

@@ -24,7 +24,7 @@ from minigrad.graph.node import Expr
 from minigrad.graph.walk import free_variables, toposort
 from minigrad.loop.passes.prune import merge_loops
 from minigrad.ops.creation import ones_like
-from minigrad.ops.tuples import ITEM, item, tuple_of
+from minigrad.ops.tuples import ITEM, items_of, tuple_of
 from minigrad.types import Array, TupleType
 
 Lines: TypeAlias = Mapping[Term, Line]
@@ -117,7 +117,7 @@ class _Around:
 
     @property
     def tensors(self) -> list[Expr]:
-        return [n for n in self.nodes if not _has_items(n)]
+        return [n for n in self.nodes if not isinstance(n.type, TupleType)]
 
     @property
     def exprs(self) -> list[Expr]:
@@ -146,15 +146,9 @@ class _Around:
         return values, {Vertex((), n): told.adjoints[n] for n in self.tensors}, told.terms
 
 
-def _has_items(node: Expr) -> bool:
-    return isinstance(node.type, TupleType)
-
-
 def _items(whole: Expr) -> list[Expr]:
     """A tensor, or all tensors of a tuple."""
-    if not isinstance(whole.type, TupleType):
-        return [whole]
-    return [item(whole, k) for k in range(len(whole.type.items))]
+    return items_of(whole) if isinstance(whole.type, TupleType) else [whole]
 
 
 def _amount(arrays: Sequence[Array]) -> Amount:
@@ -207,7 +201,7 @@ def _probe(user: Expr, cotangents: Sequence[Array]) -> Expr:
         else:
             probe = array / array.dtype.type(top)
         scaled.append(const(probe, like.dtype))
-    return tuple_of(scaled) if _has_items(user) else scaled[0]
+    return tuple_of(scaled) if isinstance(user.type, TupleType) else scaled[0]
 
 
 @dataclass(frozen=True, slots=True)

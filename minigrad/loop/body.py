@@ -17,7 +17,7 @@ from minigrad.graph.node import Expr, Op, make
 from minigrad.graph.walk import substitute, toposort, walk
 from minigrad.interning import Table
 from minigrad.ops.core import broadcast_to, uniform_value
-from minigrad.ops.tuples import item
+from minigrad.ops.tuples import items_of
 from minigrad.types import MOST_BYTES, TensorType
 
 T = TypeVar("T")
@@ -119,7 +119,7 @@ class Loop:
     def of(self, op: Op, operands: Sequence[Expr]) -> list[Expr]:
         """The results of the loop's node: the last carries, then the stacked outputs."""
         whole = make(op, tuple(operands), (self,))
-        return [item(whole, k) for k in range(len(self.body.outputs))]
+        return items_of(whole)
 
 
 @dataclass(frozen=True, slots=True)

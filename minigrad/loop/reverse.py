@@ -23,9 +23,9 @@ from minigrad.loop.residuals import gather_factors, residuals
 from minigrad.ops.batch import stacked
 from minigrad.ops.choice import where
 from minigrad.ops.core import broadcast_to, full, is_zero, reshape
-from minigrad.ops.tuples import item, tuple_of
+from minigrad.ops.tuples import items_of, tuple_of
 from minigrad.rewrite.rules import stabilise
-from minigrad.types import BOOL, Shape, TensorType, TupleType
+from minigrad.types import BOOL, Shape, TensorType
 
 _ABSENT = "absent"
 _Y: TypeAlias = "str | Shape | None"
@@ -39,7 +39,7 @@ class Arriving:
     """
 
     def __init__(self, body: Body, cotangent: Expr) -> None:
-        self.cotangents = [item(cotangent, k) for k in range(len(body.outputs))]
+        self.cotangents = items_of(cotangent)
         stacks = self.cotangents[body.n_carry :]
         self.masks = [None if is_zero(ct) else Support().condition(ct) for ct in stacks]
         self.ys: tuple[_Y, ...] = tuple(
@@ -220,10 +220,6 @@ def beside(call: Call, exprs: Sequence[Expr]) -> list[Expr]:
 # --- step by step, in turn -----------------------------------------------------------------------
 
 
-def _items(whole: Expr) -> list[Expr]:
-    return [item(whole, k) for k in range(len(cast(TupleType, whole.type).items))]
-
-
 def _entering(call: Call, first: list[Expr], second: list[Expr]) -> tuple[list[Expr], list[Expr]]:
     """Cotangents of a loop's results, of which the first channel's enter at the step that is run
     last; what enters elsewhere is the second's."""
@@ -274,7 +270,7 @@ class LoopReverse:
         none = tuple_of([full(0, t) for t in _types(call)])
         given = [none if ct is None else ct for ct in cotangents]
         if self._in_turn:
-            given = [tuple_of(c) for c in _entering(call, *map(_items, given))]
+            given = [tuple_of(c) for c in _entering(call, *map(items_of, given))]
         arriving = [Arriving(body, ct) for ct in given]
         if crossing is None:
             backs = [plain_step_back(body, arriving[0].ys)]

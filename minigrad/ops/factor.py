@@ -31,7 +31,7 @@ from minigrad.ops.matrix_functions import solve
 from minigrad.ops.reduce import count_nonzero
 from minigrad.ops.reduce import min as min_of
 from minigrad.ops.shape import concat, expand_dims, matrix_transpose, tril
-from minigrad.ops.tuples import item
+from minigrad.ops.tuples import items_of
 from minigrad.types import TensorType, TupleType
 
 # --- shared pieces -----------------------------------------------------------------------------
@@ -50,10 +50,6 @@ def _is_complete(mode: str) -> bool:
     if not isinstance(mode, str) or mode not in ("reduced", "complete"):
         raise ShapeError(f'the mode is "reduced" or "complete", not {mode!r}')
     return mode == "complete"
-
-
-def _items(whole: Expr, n: int) -> list[Expr]:
-    return [item(whole, k) for k in range(n)]
 
 
 def _columns(v: Expr) -> Expr:
@@ -92,8 +88,8 @@ def _eigh_type(x: TensorType) -> Any:
 
 def _eigh_vjp(cotangent: Expr, out: Expr) -> Terms:
     # Giles (2008), section 3.1: V (diag(w̄) + F∘(Vᵀ V̄)) Vᵀ with F_ij = 1/(w_j - w_i).
-    w, v = _items(out, 2)
-    w_bar, v_bar = _items(cotangent, 2)
+    w, v = items_of(out)
+    w_bar, v_bar = items_of(cotangent)
     turned = matrix_transpose(v)
     total = (v * _columns(w_bar)) @ turned
     if not is_zero(v_bar):
@@ -128,7 +124,7 @@ def eigh(x: Any, /) -> EighResult:
     x = as_float(x)
     with explaining("eigh", x):
         square_type(x.type)
-    values, vectors = _items(make(EIGH, (0.5 * (x + matrix_transpose(x)),)), 2)
+    values, vectors = items_of(make(EIGH, (0.5 * (x + matrix_transpose(x)),)))
     return EighResult(values, vectors)
 
 
@@ -171,7 +167,7 @@ def _thin(q: Expr, q_bar: Expr, k: int) -> tuple[Expr, Expr]:
 
 def _svd_vjp(cotangent: Expr, out: Expr) -> Terms:
     # Townsend (2016), section 1.1, with F_ij = 1/(s_j² - s_i²) and A = U S Vᵀ.
-    (u, s, vh), (u_bar, s_bar, vh_bar) = _items(out, 3), _items(cotangent, 3)
+    (u, s, vh), (u_bar, s_bar, vh_bar) = items_of(out), items_of(cotangent)
     k = s.shape[-1]
     total = (_thin(u, u_bar, k)[0] * _columns(s_bar)) @ vh[..., :k, :]
     if is_zero(u_bar) and is_zero(vh_bar):
@@ -219,7 +215,7 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     array([4., 3.])
     """
     mode = "complete" if full_matrices else "reduced"
-    u, s, vh = _items(make(SVD, (as_float(x),), (mode,)), 3)
+    u, s, vh = items_of(make(SVD, (as_float(x),), (mode,)))
     return SVDResult(u, s, vh)
 
 
@@ -248,7 +244,7 @@ def _qr_type(x: TensorType, mode: str) -> Any:
 def _qr_vjp(cotangent: Expr, out: Expr) -> Terms:
     # Seeger et al. (2017), section 4.1: (Q̄ + Q copyltu(R R̄ᵀ - Q̄ᵀ Q)) R⁻ᵀ, where copyltu mirrors
     # the lower triangle. The columns of a wide matrix beyond the first square are Q R₂.
-    (q, r), (q_bar, r_bar) = _items(out, 2), _items(cotangent, 2)
+    (q, r), (q_bar, r_bar) = items_of(out), items_of(cotangent)
     (x,) = out.args
     k = min(x.shape[-2:])
     q, q_bar = _thin(q, q_bar, k)
@@ -285,7 +281,7 @@ def qr(x: Any, /, *, mode: Literal["reduced", "complete"] = "reduced") -> QRResu
     >>> abs(qr([[3.0], [4.0]]).R).eval()
     array([[5.]])
     """
-    q, r = _items(make(QR, (as_float(x),), (mode,)), 2)
+    q, r = items_of(make(QR, (as_float(x),), (mode,)))
     return QRResult(q, r)
 
 

@@ -69,3 +69,8 @@ def tuple_of(items: Sequence[Expr]) -> Expr:
 def item(whole: Expr, i: int) -> Expr:
     """One tensor of a tuple."""
     return whole.args[i] if whole.op is TUPLE else make(ITEM, (whole,), (i,))
+
+
+def items_of(whole: Expr) -> list[Expr]:
+    """All tensors of a tuple."""
+    return [item(whole, k) for k in range(len(cast(TupleType, whole.type).items))]
