@@ -36,12 +36,9 @@ class Look:
             raise GraphError(f"theme is 'light', 'dark' or 'auto', not {theme!r:.60}")
         if size not in (None, "slide") or not isinstance(size, str | None):
             raise GraphError(f"size is 'slide' or None, not {size!r:.60}")
-        numbers = {"dpi": 96.0 if dpi is None else dpi, "width": 1.0 if width is None else width}
-        for name, value in numbers.items():
-            if not 0.0 < as_number(value, name) < 1e5:
-                raise GraphError(f"{name} is a number above 0 and below 100,000, not {value!r:.60}")
-        wide = None if width is None else as_number(width, "width")
-        return Look(theme, as_number(numbers["dpi"], "dpi"), wide, size)
+        dots = 96.0 if dpi is None else _checked_number(dpi, "dpi")
+        wide = None if width is None else _checked_number(width, "width")
+        return Look(theme, dots, wide, size)
 
     def dressed(self, dot: str) -> str:
         """DOT text in the colours of the theme."""
@@ -52,8 +49,8 @@ class Look:
 
     def resized(self, svg: str) -> str:
         """A finished SVG of the size asked for. Raises RenderError for text too small to read."""
-        wide, high = _size_of(svg)
         if self.size == "slide":
+            wide, high = _size_of(svg)
             scale = min(SLIDE[0] / wide, SLIDE[1] / high)
             least = min([float(x) for x in re.findall(r'font-size="([\d.]+)"', svg)], default=14.0)
             if least * scale < LEAST_TEXT:
@@ -65,6 +62,7 @@ class Look:
                 )
             return _with_size(svg, *SLIDE)
         if self.width is not None:
+            wide, high = _size_of(svg)
             return _with_size(svg, self.width, self.width * high / wide)
         return svg
 
@@ -82,6 +80,13 @@ class Look:
                 "smaller one with dpi= or width="
             )
         return dpi
+
+
+def _checked_number(value: object, name: str) -> float:
+    number = as_number(value, name)
+    if not 0.0 < number < 1e5:
+        raise GraphError(f"{name} is a number above 0 and below 100,000, not {value!r:.60}")
+    return number
 
 
 def with_dpi(dot: str, dpi: float) -> str:
