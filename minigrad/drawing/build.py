@@ -17,13 +17,7 @@ from minigrad.drawing.options import (
     check_options,
     of_other_nodes,
 )
-from minigrad.drawing.outline import (
-    Outline,
-    Vertex,
-    all_nodes,
-    outline,
-    with_copies,
-)
+from minigrad.drawing.outline import Outline, Vertex, all_nodes, outline, with_copies
 from minigrad.drawing.parts import Parts
 from minigrad.drawing.picture import Picture
 from minigrad.drawing.unrolling import Unrolled

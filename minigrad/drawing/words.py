@@ -12,15 +12,8 @@ from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import plain
 from minigrad.drawing.folding import Fold, Folded, along
 from minigrad.drawing.frames import Frames, steps_in_words
-from minigrad.drawing.options import (
-    Options,
-)
-from minigrad.drawing.outline import (
-    Level,
-    Line,
-    Vertex,
-    first_of,
-)
+from minigrad.drawing.options import Options
+from minigrad.drawing.outline import Level, Line, Vertex, first_of
 from minigrad.drawing.parts import Parts, display_name
 from minigrad.drawing.picture import Edge, Node, Picture, Role, Row, adjoint_text
 from minigrad.drawing.theme import fmt
@@ -102,7 +95,6 @@ class Builder:
         if words:
             more = f" and {len(copied) - len(words)} more" * (len(copied) > len(words))
             yield f"Drawn beside each use: {', '.join(words)}{more}"
-
         words = [self._words_of_copied(v) for v in self.folded.leaves[:_MOST_COPIED]]
         if words:
             yield f"Read by the steps: {', '.join(words)}"
@@ -175,10 +167,9 @@ class Builder:
         node, first = vertex.node, vertex._replace(copy=0)
         role = self._role(vertex)
         name, title = self._name(first), ""
-        if role == "carry":
-            level = self._level(vertex)
-            k = None if level is None else level.carry(node)
-            assert level is not None and k is not None
+        level = self._level(vertex)
+        k = None if level is None else level.carry(node)
+        if level is not None and k is not None:
             name, title = name or self._carry_name(level, k), self._start(vertex)
         elif role == "slice":
             name, title = "", name or self._slice_title(vertex)
@@ -205,14 +196,14 @@ class Builder:
 
     def _strips(self, vertex: Vertex) -> Iterable[tuple[str, Amount]]:
         """What is shown step by step: of a carry, or of the carries of a loop that is one shape."""
-        level = self.drawn.folded.get(vertex) or self._level(vertex)
-        for k, carry in enumerate(level.body.carries if level is not None else ()):
-            assert level is not None
-            if vertex in self.drawn.folded or carry is vertex.node:
-                name = self._carry_name(level, k) if vertex in self.drawn.folded else ""
-                adjoint = self.numbers.adjoints.get(Vertex(level.loops, carry))
-                if adjoint is not None and adjoint.steps is not None:
-                    yield name, adjoint
+        shown = [("", vertex)] if self._role(vertex) == "carry" else []
+        if (level := self.drawn.folded.get(vertex)) is not None:
+            carries = enumerate(level.body.carries)
+            shown = [(self._carry_name(level, k), Vertex(level.loops, c)) for k, c in carries]
+        for name, carry in shown:
+            adjoint = self.numbers.adjoints.get(carry)
+            if adjoint is not None and adjoint.steps is not None:
+                yield name, adjoint
 
     def _name(self, vertex: Vertex) -> str:
         chosen = self.frames.names.get(vertex._replace(copy=0))
