@@ -394,6 +394,25 @@ def test_a_leaf_of_more_than_four_uses_is_drawn_beside_each(count: int) -> None:
         assert picture.summary().count("  w, value 0.5") == 1
 
 
+def test_what_a_step_gets_is_drawn_once_however_often_it_is_read() -> None:
+    def step(c: Any, x: Any) -> Any:
+        mixed = mg.sin(c) * mg.cos(x) + mg.exp(c) * x
+        return mg.tanh(c * x + mixed + c / 3.0 - x * x + mg.cos(c)), None
+
+    last, _ = mg.scan(step, mg.const(0.3), mg.var("xs", (4,)))
+    at = np.array([0.5, -0.2, 0.9, 0.1])
+    picture = draw(last, {"xs": at}, grad=True).picture
+    assert picture is not None
+    carry, now = _named(picture, "from 0.3"), _named(picture, "xs[t]")
+    assert not any(n.is_copy for n in picture.nodes)
+    assert sum(e.source == carry.id for e in picture.edges) == 5
+    assert sum(e.source == now.id for e in picture.edges) == 5
+    assert [e.target for e in picture.edges if e.is_back] == [carry.id]
+    gradient = mg.grad(last, mg.free_variables(last)[0]).eval({"xs": at})
+    assert now.adjoint is not None and now.adjoint.steps is not None
+    assert now.adjoint.steps.norms == pytest.approx(np.abs(gradient), rel=1e-12)
+
+
 def test_leaves_are_drawn_once_in_a_box_and_where_the_caller_wants_them() -> None:
     w = mg.param("w", np.array(0.5))
     x = mg.var("x")

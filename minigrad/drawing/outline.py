@@ -134,6 +134,11 @@ class Outline:
     levels: Mapping[tuple[Expr, ...], Level]
     folded: Mapping[Vertex, Level]
 
+    def is_leaf(self, vertex: Vertex) -> bool:
+        """Whether nothing leads to a shape, as something does to the variables of a step."""
+        level = self.levels.get(vertex.loops)
+        return not vertex.node.args and (level is None or vertex.node not in level.outside)
+
     @property
     def span(self) -> int:
         """How many ranks all lines together pass: what the time of a layout grows with."""
@@ -262,7 +267,7 @@ def with_copies(
     """
     uses: dict[Vertex, dict[Hashable, list[int]]] = {}
     for k, line in enumerate(whole.lines):
-        if not line.source.node.args and line.source not in fixed:
+        if whole.is_leaf(line.source) and line.source not in fixed:
             uses.setdefault(line.source, {}).setdefault(box_of(line.target), []).append(k)
     lines = list(whole.lines)
     before: dict[Vertex, list[Vertex]] = {}
