@@ -291,6 +291,18 @@ def test_paths_are_of_the_last_line_of_a_tensor():
     assert [[n.op.name for n in p.nodes] for p in paths] == [["multiply"], ["multiply", "sin"]]
 
 
+def test_a_path_passes_the_nodes_after_those_where_others_joined_it() -> None:
+    met = mg.negative(mg.negative(V))
+    paths = mg.derive(mg.sin(met) * mg.cos(met) + mg.tanh(V), V).steps[-1].after.paths
+    names = sorted([n.op.name for n in p.nodes] for p in paths)
+    around = ["negative", "negative"]
+    assert names == [
+        ["add", "multiply", "cos", *around],
+        ["add", "multiply", "sin", *around],
+        ["add", "tanh"],
+    ]
+
+
 # --- LaTeX and HTML -------------------------------------------------------------------------------
 
 

@@ -133,7 +133,7 @@ class Jacobians(Coefficients[Product]):
         terms: list[Product] = []
         for rest in (replace(p, factors=p.factors[count:]) for p in (a, b)):
             alone = rest.factors[0] if rest.is_a_sum else None
-            terms += alone.products if isinstance(alone, Sum) else [rest]
+            terms += alone.opened(rest.path) if isinstance(alone, Sum) else [rest]
         if max(p.depth for p in terms) >= _DEEPEST:
             terms = [p.closed(self._dtype) for p in terms]
         return Product(a.size, factors=(*a.factors[:count], Sum(tuple(terms))))

@@ -109,6 +109,10 @@ class Sum:
         """Some of its columns."""
         return Sum(tuple([p.columns(first, end) for p in self.products]))
 
+    def opened(self, path: Trail) -> list[Product]:
+        """The products without the brackets, of paths that go on with one from where they met."""
+        return [replace(p, path=(p.path, path)) for p in self.products]
+
     @property
     def depth(self) -> int:
         """How many sums stand within each other."""
