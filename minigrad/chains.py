@@ -17,8 +17,7 @@ import numpy as np
 from minigrad.compile.evaluate import eval
 from minigrad.derivatives.adjoints import Adjoints
 from minigrad.display import ShownAsTable, Table, in_a_line
-from minigrad.drawing.amount import kind_of
-from minigrad.drawing.amount import norms_of as norms_of
+from minigrad.drawing.amount import kind_of, norms_of
 from minigrad.drawing.theme import KIND_WORDS, Kind
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, describe, require_expr

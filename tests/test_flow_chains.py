@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.chains import Link, Series, cancellation, norms_of, series_of
-from minigrad.drawing.amount import norm
+from minigrad.chains import Link, Series, cancellation, series_of
+from minigrad.drawing.amount import norm, norms_of
 
 
 def _residual():

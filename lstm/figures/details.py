@@ -21,8 +21,8 @@ from lstm.figures.plots import (
     waterfall_notes,
 )
 from lstm.gradient_flow import Flow
-from minigrad.chains import norms_of
 from minigrad.drawing import Scale, charts
+from minigrad.drawing.amount import norms_of
 from minigrad.drawing.charts import Chart, Key, Sheet, Theme
 
 _LABELS, _RIGHT = (104.0, 80.0), (30.0, 22.0)  # beside a chart, of a wide and a narrow figure

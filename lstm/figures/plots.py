@@ -16,8 +16,8 @@ from lstm.errors import ConfigError, check_count
 from lstm.figures.flow import flow_curves, path_curves
 from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall, check_flow
 from lstm.gradient_flow.steps import Floats
-from minigrad.chains import norms_of
 from minigrad.drawing import Scale, charts
+from minigrad.drawing.amount import norms_of
 from minigrad.drawing.escape import plain
 
 MOST = 8

@@ -20,9 +20,10 @@ from lstm.gradient_flow.steps import Bools, Floats, Stacks
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Memory, Saturation, Split, Spot
 from lstm.gradient_flow.tensors import LARGE_SEED, SMALL_SEED, Meter, Reading
 from lstm.plain_values import jsonable
-from minigrad.chains import Series, cancellation, norms_of
+from minigrad.chains import Series, cancellation
 from minigrad.display import Table
 from minigrad.drawing import Scale
+from minigrad.drawing.amount import norms_of
 
 
 @dataclass(frozen=True, repr=False, eq=False)
