@@ -8,11 +8,10 @@ from typing import Any, NamedTuple, overload
 
 from minigrad.derivations.coefficients import Adjoint, Coefficients
 from minigrad.derivations.mathml import mathml
-from minigrad.derivations.matrices import Style, joined
+from minigrad.derivations.matrices import Style, called, joined
 from minigrad.derivations.rules import bare
 from minigrad.derivations.steps import Move, Term
 from minigrad.errors import GraphError
-from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr
 from minigrad.ops.core import reshape
 from minigrad.ops.creation import zeros
@@ -110,8 +109,7 @@ def fraction(node: Expr, x: Expr, style: Style) -> str:
         above = node.name or f"[{formula(node, limit=_LEAST)[0]}]"
         return f"∂{above}/∂{by}"
     if node.name:
-        name = formula(placeholder(node.name, node.type), latex=True)[0]
-        return rf"\frac{{\partial {name}}}{{\partial {by}}}"
+        return rf"\frac{{\partial {called(node, style)[0]}}}{{\partial {by}}}"
     inside = formula(node, latex=True, limit=_LEAST)[0]
     return rf"\frac{{\partial}}{{\partial {by}}}\left[{inside}\right]"
 
