@@ -96,7 +96,7 @@ def test_attention_reads_its_values_beside_its_scores() -> None:
 
 def test_a_loop_that_is_written_out_is_a_chain() -> None:
     x, w = mg.var("x", (6,)), 0.5
-    states = [mg.const(1.0).named("c0")]
+    states = [mg.const(1.0)]
     for t in range(6):
         states.append((w * states[-1] * mg.cos(x[t])).named(f"c{t + 1}"))
     at = {x: np.linspace(0.1, 1.2, 6)}
