@@ -38,6 +38,29 @@ def test_what_is_not_connected_is_zero_and_said_to_be_so() -> None:
     assert adj.value(made["count"]).dtype == np.int64
 
 
+@pytest.mark.parametrize("checkpoint", [None, 2])
+@pytest.mark.parametrize("outside", [True, False])
+def test_what_is_read_of_a_loop_that_nothing_comes_back_to_is_nothing(
+    outside: bool, checkpoint: int | None
+) -> None:
+    """Nothing to either of two loops, of two carries each, or to the inner one alone."""
+    def inner(carry: Any, x: mg.Expr) -> Any:
+        return ((carry[0] * x).named("p"), (carry[1] + x).named("q")), None
+
+    def outer(carry: Any, x: mg.Expr) -> Any:
+        (p, q), _ = mg.scan(inner, carry, x, checkpoint=checkpoint)
+        return ((mg.floor(p) + x[0]).named("a"), mg.floor(q).named("b")), None
+
+    xs = mg.var("xs", (2, 3))
+    (a, _), _ = mg.scan(outer, (mg.const(1.0), mg.const(1.0)), xs)
+    adj = mg.adjoints(xs[0, 0] + (mg.stop_gradient(a) if outside else a))
+    for name, steps in {"a": (2,), "b": (2,), "p": (2, 3), "q": (2, 3)}.items():
+        back = not outside and name in "ab"
+        assert (adj.get(name) is not None, bool(adj.edges(name))) == (back, back), name
+        both = (*adj.split(name, through=["q"]), *adj.along([name])[0])
+        assert [part.shape for part in (adj[name], *both)] == [steps] * 5, name
+
+
 def test_a_path_that_opens_late_is_told_step_by_step() -> None:
     """b reaches y through a alone, a step later: of b's last value nothing is read."""
     made: dict[str, mg.Expr] = {}

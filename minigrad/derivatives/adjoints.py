@@ -88,7 +88,7 @@ class Adjoints:
 
     def get(self, node: What) -> Expr | None:
         """∂y/∂node, or None where no differentiable path connects the two."""
-        (adjoint,) = read(self._find(node), self._sweep, _parts)
+        (adjoint,) = _parts(self._find(node), self._sweep)
         return adjoint
 
     def __getitem__(self, node: What) -> Expr:
@@ -98,7 +98,7 @@ class Adjoints:
         T_inner, ...). Row t is of the step that reads xs[t].
         """
         spot = self._find(node)
-        return _or_zeros(read(spot, self._sweep, _parts), spot)[0]
+        return _or_zeros(_parts(spot, self._sweep), spot)[0]
 
     def value(self, node: What) -> Expr:
         """The node itself; of a node in a loop's step the stack of its values, (T, ...)."""
@@ -122,7 +122,7 @@ class Adjoints:
         position = spot.argument(position)
         if not spot.loops and spot.node not in self._nodes:
             raise GraphError(f"{describe(spot.node)} is not part of the differentiated graph")
-        terms = read(spot, self._sweep, lambda s, n: [s.terms.get((n, position))])
+        terms = read(spot, self._sweep, lambda s, n: [s.terms.get((n, position))], 1)
         return _or_zeros(terms, spot, spot.node.args[position])[0]
 
     def edges(self, node: What) -> dict[tuple[Expr, int], Expr]:
@@ -149,8 +149,8 @@ class Adjoints:
             return [*map(sweep.terms.get, uses), *(sweep.seeds[k][1] for k in results)]
 
         keys = [*uses, *((loops[-1], k) for k in results)]
-        terms = zip(keys, read(spot, self._sweep, pick), strict=True)
-        return {use: term for use, term in terms if term is not None}
+        terms = read(spot, self._sweep, pick, len(keys))
+        return {use: t for use, t in zip(keys, terms, strict=True) if t is not None}
 
     def connected(self, node: What) -> bool | Array:
         """Whether a differentiable path joins y and the node, whatever the numbers are.
@@ -194,7 +194,7 @@ class Adjoints:
         gates = [place for what in passed_by for place in self._find(what).places]
         until = [p.loops[0] if p.loops else p.node for s in wanted.values() for p in s.places]
         split = Split(self.order, [], self._sweep.seeds, gates, until=until)
-        parts = {n: _or_zeros(read(s, split, _parts), s) for n, s in wanted.items()}
+        parts = {n: _or_zeros(_parts(s, split), s) for n, s in wanted.items()}
         return {node: (passed, around) for node, (passed, around) in parts.items()}
 
     def along(self, chain: What | Iterable[What]) -> list[tuple[Expr, Expr]]:
@@ -216,7 +216,7 @@ class Adjoints:
         """
         spots = [self._find(what) for what in _listed(chain, "a chain")]
         sweep = Chained(self.order, self._sweep.seeds, [], links_of(spots))
-        parts = [_or_zeros(read(spot, sweep, _parts), spot) for spot in spots]
+        parts = [_or_zeros(_parts(spot, sweep), spot) for spot in spots]
         return [(along, around) for along, around in parts]
 
     # --- places ----------------------------------------------------------------------------------
@@ -247,24 +247,27 @@ def _listed(what: What | Iterable[What], said: str) -> list[What]:
 # --- stacks over the steps of loops --------------------------------------------------------------
 
 
-def _parts(sweep: Sweep, node: Expr) -> list[Expr | None]:
-    return sweep.parts(node)
+def _parts(spot: Spot, sweep: Sweep) -> list[Expr | None]:
+    return read(spot, sweep, lambda s, n: s.parts(n), sweep.channels)
 
 
-def read(spot: Spot, sweep: Sweep, pick: Pick) -> list[Expr | None]:
-    """What `pick` reads of a node; of one in a loop's step, stacked over the steps."""
+def read(spot: Spot, sweep: Sweep, pick: Pick, count: int) -> list[Expr | None]:
+    """What `pick` reads of a node; of one in a loop's step, stacked over the steps.
+
+    count: how many expressions that is, which are None where nothing comes back to its loop.
+    """
     of_parts: dict[tuple[int, ...], list[Expr | None]] = {}
     for turns, places in spot.parts.items():
-        of_places = [_read_at(place, sweep, pick) for place in places]
+        of_places = [_read_at(place, sweep, pick, count) for place in places]
         of_parts[turns] = list(map(sum_or_none, zip(*of_places, strict=True)))
     return _joined(spot, of_parts)
 
 
-def _read_at(place: Place, sweep: Sweep, pick: Pick) -> list[Expr | None]:
+def _read_at(place: Place, sweep: Sweep, pick: Pick, count: int) -> list[Expr | None]:
     ways = ways_to(sweep, place.loops)
-    picked = pick(ways[-1].sweep if ways else sweep, place.node)
     if len(ways) < len(place.loops):
-        return [None for _ in picked]
+        return [None] * count
+    picked = pick(ways[-1].sweep if ways else sweep, place.node)
     return lifted(place, picked, [way.stacks for way in ways])
 
 

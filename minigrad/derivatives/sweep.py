@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 from minigrad.derivatives.masked import Masked
 from minigrad.errors import GraphError
@@ -156,6 +156,9 @@ class Sweep:
     wrt: the nodes that adjoints are wanted of; None for all.
     """
 
+    channels: ClassVar[int] = 1
+    """How many cotangents go back side by side."""
+
     def __init__(
         self,
         order: Sequence[Expr],
@@ -202,7 +205,7 @@ class Sweep:
         return self._adjoints.get(node)
 
     def parts(self, node: Expr) -> list[Expr | None]:
-        """The adjoint of a node by channels, of which a plain sweep has one."""
+        """The adjoint of a node by channels."""
         return [self.get(node)]
 
     def within(self, node: Expr) -> Reverse | None:
@@ -224,6 +227,8 @@ class TwoChannels(Sweep):
 
     first, second: seeds of the two.
     """
+
+    channels = 2
 
     def __init__(self, order: Sequence[Expr], first: Seeding, second: Seeding) -> None:
         self._first: dict[Expr, Expr] = {}
