@@ -44,6 +44,7 @@ def test_what_is_read_of_a_loop_that_nothing_comes_back_to_is_nothing(
     outside: bool, checkpoint: int | None
 ) -> None:
     """Nothing to either of two loops, of two carries each, or to the inner one alone."""
+
     def inner(carry: Any, x: mg.Expr) -> Any:
         return ((carry[0] * x).named("p"), (carry[1] + x).named("q")), None
 

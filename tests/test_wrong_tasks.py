@@ -4,6 +4,7 @@ write; no internals of ours, and no number that nobody meant."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,34 @@ def test_a_batch_that_is_not_what_the_task_states(values, words):
     model = lstm.Model.create(lstm.RNN(2, 2), 1, 0)
     with pytest.raises(lstm.ConfigError, match=words):
         next(lstm.train(model, Given(3, values=values), lstm.Settings(steps=1, batch=4)))
+
+
+@dataclass(frozen=True)
+class Twice(lstm.Adding):
+    """A task of one's own that looks at nothing that it is given."""
+
+    def batch(self, rng, size):
+        return super().batch(rng, size)
+
+
+@pytest.mark.parametrize("kind", [*lstm.tasks.TASKS.values(), Twice])
+def test_what_draws_is_given_a_generator_and_counts(kind):
+    rng, task = np.random.default_rng(0), kind()
+    for draw in (task.batch, task.batch_at, task.held_out):
+        given = {"position": 1, "part": "test", "rng": rng, "sequences": 1, "size": 1}
+        given = {name: given[name] for name in signature(draw).parameters}
+        draw(**given)
+        for wrong in (3, None, "0", np.random.RandomState(0), np.random):
+            with pytest.raises(lstm.ConfigError, match=r"rng is NumPy's generator .*default_rng"):
+                draw(**given | {"rng": wrong})
+        for name in {"position", "sequences", "size"} & {*given}:
+            least = 0 if name == "position" else 1
+            draw(*(given | {name: least}).values())
+            for wrong in (least - 1, 2.0, True, None, "1"):
+                with pytest.raises(lstm.ConfigError, match=f"{name} must be a whole number"):
+                    draw(*(given | {name: wrong}).values())
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'size'"):
+        task.batch(rng)
 
 
 def test_a_model_that_is_none():

@@ -157,11 +157,11 @@ class ArrayTask(Task):
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch | PaddedBatch:
         """So many of the sequences that are trained on, at random."""
-        size, own = check_count("size", size), self._places["training"]
+        own = self._places["training"]
         return self._at(own[rng.integers(0, len(own), size)])
 
     def batch_at(self, position: int, rng: np.random.Generator, size: int) -> Batch | PaddedBatch:
-        size, own = check_count("size", size), self._places["training"]
+        own = self._places["training"]
         key = tuple(map(int, rng.bit_generator.seed_seq.generate_state(4)))
         first = position * size  # in passes one after the other
         passes = range(first // len(own), (first + size - 1) // len(own) + 1)

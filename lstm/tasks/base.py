@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, NamedTuple
+from functools import wraps
+from inspect import signature
+from typing import Any, ClassVar, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm.errors import ConfigError, check_count
 from minigrad import Expr
 from minigrad.display import ShownAsCall, Table, in_a_line, settings_of
 
+P = ParamSpec("P")
+R = TypeVar("R")
 STATED = ("name", "summary", "input_size", "output_size", "target_dtype", "criterion")
 """What the class of each task says of it, beside its methods."""
+_LEAST = {"position": 0, "sequences": 1, "size": 1}  # of what is counted in a draw
 
 
 class Batch(NamedTuple):
@@ -41,9 +47,32 @@ class PaddedBatch(NamedTuple):
         return in_a_line(self)
 
 
+def _draws(draw: Callable[P, R]) -> Callable[P, R]:
+    """A method that draws. Raises ConfigError for what is no generator, and for wrong counts."""
+    names = [*signature(draw).parameters]
+
+    @wraps(draw)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+            if name in _LEAST:
+                check_count(name, value, _LEAST[name])
+            elif name == "rng" and not isinstance(value, np.random.Generator):
+                raise ConfigError(
+                    "rng is NumPy's generator that is drawn from, such as "
+                    f"numpy.random.default_rng(0), not {value!r:.40}"
+                )
+        return draw(*args, **kwargs)
+
+    return checked
+
+
 @dataclass(frozen=True)
 class Task(ShownAsCall, ABC):
-    """A seeded generator of batches with a loss, a baseline and a criterion of success."""
+    """A seeded generator of batches with a loss, a baseline and a criterion of success.
+
+    What draws (`batch`, `batch_at`, `held_out`) raises ConfigError for what is no generator, and
+    for counts that are none: also in a task of your own, which need not look at them.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str | None] = None
@@ -66,6 +95,12 @@ class Task(ShownAsCall, ABC):
     """What tables call that prediction, such as "always 1"."""
     criterion: ClassVar[str]
     """When the task counts as solved, in words."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in ("batch", "batch_at", "held_out"):
+            if name in vars(cls):
+                setattr(cls, name, _draws(vars(cls)[name]))
 
     @property
     def heading(self) -> str:
@@ -91,6 +126,7 @@ class Task(ShownAsCall, ABC):
     def batch(self, rng: np.random.Generator, size: int) -> Batch | PaddedBatch:
         """That many new sequences."""
 
+    @_draws
     def batch_at(self, position: int, rng: np.random.Generator, size: int) -> Batch | PaddedBatch:
         """The sequences that training draws after `position` batches.
 
@@ -99,6 +135,7 @@ class Task(ShownAsCall, ABC):
         """
         return self.batch(rng, size)
 
+    @_draws
     def held_out(
         self, part: str, rng: np.random.Generator, sequences: int, size: int
     ) -> Iterator[Batch | PaddedBatch]:

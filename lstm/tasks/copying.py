@@ -67,7 +67,6 @@ class Copying(Task):
         return (self.steps, batch)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        size = check_count("size", size)
         symbols = rng.integers(0, SYMBOLS, (COPIED, size))
         xs = np.full((self.steps, size), BLANK)
         xs[:COPIED] = symbols

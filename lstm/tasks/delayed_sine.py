@@ -58,7 +58,7 @@ class DelayedSine(Forecast):
         return self.length
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        periods = rng.uniform(*PERIODS, check_count("size", size))
+        periods = rng.uniform(*PERIODS, size)
         phases = rng.random(size)
         steps = np.arange(-self.delay, self.length)[:, None]
         wave = np.sin(2 * np.pi * (steps / periods + phases)).astype(np.float32)[:, :, None]

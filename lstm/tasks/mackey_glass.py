@@ -79,7 +79,7 @@ class MackeyGlass(Forecast):
         return self.length
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        return self._windows("training", rng, check_count("size", size))
+        return self._windows("training", rng, size)
 
     def held_out(
         self, part: str, rng: np.random.Generator, sequences: int, size: int

@@ -65,7 +65,7 @@ class Parity(Task):
         return (batch, 1)
 
     def batch(self, rng: np.random.Generator, size: int) -> PaddedBatch:
-        lengths = rng.integers(self.shortest, self.length + 1, check_count("size", size))
+        lengths = rng.integers(self.shortest, self.length + 1, size)
         ones = rng.integers(0, 2, (self.length, size))
         there = np.arange(self.length)[:, None] < lengths
         xs = np.where(there, 2 * ones - 1, 0).astype(np.float32)[:, :, None]

@@ -101,7 +101,6 @@ class Reber(Task):
         return (self.steps, batch)
 
     def batch(self, rng: np.random.Generator, size: int) -> PaddedBatch:
-        size = check_count("size", size)
         strings = np.full((self.longest, size), _PADDING)
         missing = np.arange(size)
         while len(missing):  # strings that are too long are drawn again
