@@ -12,6 +12,7 @@ import minigrad as mg
 from minigrad.derivations.mathml import mathml
 
 HEAD = '<math displaystyle="true">'
+RIGHT, LEFT, MIDDLE = (f'<mtd style="text-align: {s}">' for s in ("right", "left", "center"))
 
 
 def words(element: ElementTree.Element) -> str:
@@ -35,6 +36,16 @@ def words(element: ElementTree.Element) -> str:
         (r"\sigma'", "<msup><mi>σ</mi><mo>′</mo></msup>"),
         (r"1.5e-05", "<mn>1.5e-05</mn>"),
         (r"\unheard{a}", "<mrow><mi>unheard</mi><mi>a</mi></mrow>"),
+        (
+            r"\begin{aligned} a &= b \\ &= c \end{aligned}",
+            f"<mtable><mtr>{RIGHT}<mi>a</mi></mtd>{LEFT}<mo>=</mo><mi>b</mi></mtd></mtr>"
+            f"<mtr>{RIGHT}</mtd>{LEFT}<mo>=</mo><mi>c</mi></mtd></mtr></mtable>",
+        ),
+        (
+            r"\begin{bmatrix} 1 & 2 \end{bmatrix}",
+            f"<mrow><mo>[</mo><mtable><mtr>{MIDDLE}<mn>1</mn></mtd>{MIDDLE}<mn>2</mn></mtd></mtr>"
+            "</mtable><mo>]</mo></mrow>",
+        ),
         ("", "<mrow></mrow>"),
     ],
 )
@@ -43,7 +54,19 @@ def test_notation(latex, inside):
 
 
 @pytest.mark.parametrize(
-    "latex", [r"\frac{a", "}", r"\left(", "^", "_", r"\text{a", "<b>&\"'", "\\"]
+    "latex",
+    [
+        r"\frac{a",
+        "}",
+        r"\left(",
+        "^",
+        "_",
+        r"\text{a",
+        "<b>&\"'",
+        "\\",
+        r"\begin",
+        r"\begin{aligned} a & b",
+    ],
 )
 def test_broken_latex_is_still_xml(latex):
     assert ElementTree.fromstring(mathml(latex)).tag == "math"

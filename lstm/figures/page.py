@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lstm.files import GENERATOR
 from lstm.gradient_flow import Flow
@@ -49,29 +49,34 @@ def page(title: str, intro: Sequence[str], sections: Sequence[Section], leads: b
     >>> "&lt;T&gt;" in text, "a &amp; b" in text, text.count("<h2")
     (True, True, 1)
     """
-    return _template().render(
-        title=title,
-        intro=intro,
-        sections=sections,
-        leads=leads,
-        light=css_variables(LIGHT),
-        dark=css_variables(DARK),
-        width_of=_width_of,
-        generator=GENERATOR,
-        is_broad=_is_broad,
+    return render("page.html.jinja", title=title, intro=intro, sections=sections, leads=leads)
+
+
+def render(template: str, **values: Any) -> str:
+    """The page that a template of this folder makes of values."""
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            light=css_variables(LIGHT),
+            dark=css_variables(DARK),
+            width_of=_width_of,
+            generator=GENERATOR,
+            is_broad=_is_broad,
+            **values,
+        )
     )
 
 
 @cache
-def _template() -> Template:
-    """The page's template, which escapes all that is put into it but finished pictures."""
-    environment = Environment(
+def _environment() -> Environment:
+    """Of templates that escape all that is put into them but finished pictures."""
+    return Environment(
         loader=PackageLoader("lstm.figures", ""),
         autoescape=True,
         finalize=_shown,
         undefined=StrictUndefined,
     )
-    return environment.get_template("page.html.jinja")
 
 
 def _shown(value: Any) -> Any:

@@ -93,6 +93,8 @@ class _Parser:
             return f"<m{name}>{parts}</m{name}>"
         if name == "left":
             return self._fenced()
+        if name == "begin":
+            return self._rows(self._raw())
         if name in _ACCENTS:
             return f'<mover accent="true">{self._atom()}<mo>{_ACCENTS[name]}</mo></mover>'
         if name in _WORDS:
@@ -108,6 +110,29 @@ class _Parser:
         left = self._fence()
         inside = self.until("\\right")
         return f"<mrow>{left}{inside}{self._fence()}</mrow>"
+
+    def _rows(self, kind: str) -> str:
+        """What stands between \\begin and \\end, in rows of columns."""
+        sides = ("right", "left") if kind == "aligned" else ("center",)
+        rows: list[list[str]] = [[]]
+        while True:
+            # As a style: browsers do not read `columnalign`.
+            side = sides[len(rows[-1]) % len(sides)]
+            rows[-1].append(f'<mtd style="text-align: {side}">{self._column()}</mtd>')
+            if (sign := self._next()) == "\\\\":
+                rows.append([])
+            elif sign != "&":
+                break
+        self._raw()  # the name after \\end
+        made = "".join(f"<mtr>{''.join(row)}</mtr>" for row in rows)
+        made = f"<mtable>{made}</mtable>"
+        return f"<mrow><mo>[</mo>{made}<mo>]</mo></mrow>" if kind == "bmatrix" else made
+
+    def _column(self) -> str:
+        made: list[str] = []
+        while self._peek() not in (None, "&", "\\\\", "\\end"):
+            made.append(self._scripted())
+        return "".join(made)
 
     def _fence(self) -> str:
         token = self._next().removeprefix("\\")
