@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -90,13 +90,15 @@ class Recurrent(Derived):
         def step(state: Any, now: Tree) -> tuple[Any, Expr]:
             entering = _entering(state, now, context)
             values = self._equations(params, entering, now["x"], mask)
+            _name_all(values, [*entering, now["x"]], str)
             made = self._made(values, entering, now)
             new = _kept(made, state, now)
             noted.append((state, made, values, now["x"]))
             return new, self.cell.output_of(new)
 
         inputs = {"x": xs.each, **streams}
-        last, hs = mg.scan(step, state, inputs, reverse=self.reverse, truncate=context.truncate)
+        how: dict[str, Any] = {"reverse": self.reverse, "truncate": context.truncate}
+        last, hs = mg.scan(step, state, inputs, name=self.cell.heading, **how)
         if context.tape is not None and context.tape.loops is not None:
             context.tape.loops[context.place] = Looped(*noted[0], xs.stacked, hs, last)
         return Steps(hs, self.cell.output_of(last)), last
@@ -122,8 +124,8 @@ class Recurrent(Derived):
                 x.named(context.tape.name(context.place, "x", t + 1))
             entering = _entering(state, now, context)
             values = self._equations(params, entering, x, mask)
-            for symbol, value in values.items():
-                value.named(context.tape.name(context.place, symbol, t + 1))
+            named = partial(context.tape.name, context.place, t=t + 1)
+            _name_all(values, [*entering, x], named)
             made = self._made(values, entering, now)
             state = _kept(made, state, now)
             written.made.append(made)
@@ -205,6 +207,18 @@ def _kept(made: Any, state: Any, now: Tree) -> Any:
         return made
     pairs = zip(made, state, strict=True)
     return type(state)(*[mg.where(_per_row(now["mask"], old), new, old) for new, old in pairs])
+
+
+def _name_all(values: Values, read: Iterable[Expr], named: Callable[[str], str]) -> None:
+    """Name what a step computes of what it reads; what does not depend on that is other people's
+    too, such as a number."""
+    moving = {*read}
+    for node in mg.toposort([*values.values()]):
+        if any(a in moving for a in node.args):
+            moving.add(node)
+    for symbol, value in values.items():
+        if value.args and value in moving:
+            value.named(named(symbol))
 
 
 def _at(t: int, name: str, stream: Expr) -> Expr:

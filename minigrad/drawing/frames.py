@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from minigrad.drawing.groups import apart, nested
+from minigrad.drawing.naming import title_of_loop
 from minigrad.drawing.options import Options, meant_by
 from minigrad.drawing.outline import Level, Outline, Vertex
 from minigrad.drawing.picture import Box
@@ -78,13 +79,4 @@ def _unused(key: str, taken: Mapping[str, Any]) -> str:
 def _loop_title(level: Level) -> str:
     backwards = ", from the last" * level.reverse
     again = ", computed again by segments" * level.is_cut
-    return f"{level.node.op.name}, {steps_in_words(level.steps)}{backwards}{again}"
-
-
-def steps_in_words(count: int) -> str:
-    """A number of steps.
-
-    >>> steps_in_words(1), steps_in_words(1000)
-    ('1 step', '1,000 steps')
-    """
-    return f"{count:,} step{'s' * (count != 1)}"
+    return f"{title_of_loop(level.node, level.steps)}{backwards}{again}"

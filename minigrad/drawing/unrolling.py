@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from minigrad.drawing.naming import names_in
 from minigrad.graph.node import Expr
-from minigrad.graph.walk import map_graph, substitute, toposort
+from minigrad.graph.walk import map_graph, toposort
 from minigrad.loop.body import Call, Loop
 from minigrad.ops.shape import concat, stack
 from minigrad.ops.tuples import ITEM, item, tuple_of
@@ -16,12 +17,13 @@ from minigrad.ops.tuples import ITEM, item, tuple_of
 class Unrolled:
     """A graph with the first steps of its outermost loops as plain nodes, the rest as a loop.
 
-    new: what took the place of each node; steps: {title: nodes} of those written out; rest: {loop
-    over the other steps: its title}.
+    new: what took the place of each node; names: of nodes of steps, by who wrote these; steps:
+    {title: nodes} of those written out; rest: {loop over the other steps: its title}.
     """
 
     count: int
     new: dict[Expr, Expr] = field(default_factory=dict)
+    names: dict[Expr, str] = field(default_factory=dict)
     steps: dict[str, list[Expr]] = field(default_factory=dict)
     rest: dict[Expr, str] = field(default_factory=dict)
     _loops: int = 0
@@ -51,11 +53,15 @@ class Unrolled:
         body, count = loop.body, min(self.count, loop.length)
         carries, xs, constants = body.split(operands)
         places = list(range(loop.length))[:: -1 if loop.reverse else 1]
-        seen = set(toposort(operands))
+        seen, names = set(toposort(operands)), names_in(body)
         rows: dict[int, list[Expr]] = {}
         for t in places[:count]:
             of_step = [*carries, *(x[t] for x in xs), *constants]
-            results = substitute(body.outputs, dict(zip(body.inputs, of_step, strict=True)))
+            new = dict(zip(body.inputs, of_step, strict=True))
+            made = map_graph(body.nodes, lambda node, new: None, new)
+            new |= zip(body.nodes, made, strict=True)
+            self.names |= {new[n]: name for n, name in names.items() if new[n].name is None}
+            results = [new[y] for y in body.outputs]
             carries, rows[t] = results[: body.n_carry], results[body.n_carry :]
             nodes = [n for n in toposort([*of_step, *results]) if n not in seen and n.args]
             seen.update(nodes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 
@@ -11,19 +10,16 @@ import numpy as np
 from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import plain
 from minigrad.drawing.folding import Fold, Folded, along
-from minigrad.drawing.frames import Frames, steps_in_words
+from minigrad.drawing.frames import Frames
+from minigrad.drawing.naming import Naming
 from minigrad.drawing.options import Options
-from minigrad.drawing.outline import Level, Line, Vertex, first_of
+from minigrad.drawing.outline import Line, Vertex, first_of
 from minigrad.drawing.parts import Parts, display_name
 from minigrad.drawing.picture import Edge, Node, Picture, Role, Row, adjoint_text
 from minigrad.drawing.theme import fmt
 from minigrad.graph.leaves import CONST, PARAM, VAR
 from minigrad.graph.node import Expr
-from minigrad.loop.body import Loop
-from minigrad.ops.index import GETITEM
-from minigrad.ops.tuples import ITEM
-from minigrad.text import op_text, to_str
-from minigrad.types import TupleType
+from minigrad.text import to_str
 
 _WIDEST_TITLE = 80  # characters of an expression without a name
 _MOST_COPIED = 12  # leaves that the caption lists
@@ -43,15 +39,16 @@ class Builder:
         titles: Mapping[Expr, str],
     ) -> None:
         drawn, numbers = folded.drawn, folded.numbers
-        self.titles, self.folded = titles, folded
+        self.folded = folded
         self.roots, self.drawn, self.frames, self.parts = roots, drawn, frames, parts
         self.root_set = {Vertex((), root) for root in roots}
         self.numbers, self.options, self.grad = numbers, options, grad
         self.ids = {v: f"n{k}" for k, v in enumerate(drawn.vertices)}
         self.ids |= {v: self.ids[f.vertex] for v, f in folded.hidden.items()}
-        self.uses = dict(drawn.written)
-        self.uses |= {(line.target, line.position): line for line in drawn.lines}
+        uses = dict(drawn.written)
+        uses |= {(line.target, line.position): line for line in drawn.lines}
         self.box = {v: frames.groups.innermost.get(v) for v in drawn.vertices}
+        self.naming = Naming(drawn, frames.names, parts, titles, uses)
         self.terms_of: dict[Vertex, list[Amount]] = {}
         for use in [*drawn.lines, *drawn.written.values()]:
             if use.source.copy:
@@ -101,7 +98,7 @@ class Builder:
 
     def _words_of_copied(self, vertex: Vertex) -> str:
         adjoint = self.numbers.adjoints.get(vertex._replace(copy=0))
-        name = plain(self._name(vertex) or display_name(vertex.node) or "const", 24)
+        name = plain(self.naming.name(vertex) or display_name(vertex.node) or "const", 24)
         return name + (f" (∂ {adjoint_text(adjoint)})" if adjoint is not None else "")
 
     def _edge(self, k: int, line: Line) -> Edge:
@@ -128,7 +125,7 @@ class Builder:
         known = self.numbers.values, self.numbers.adjoints
         rows = []
         for row in fold.rows:
-            names = [self._name(v) or self._op_title(v) for v in (row[0], row[-1])]
+            names = [self.naming.name(v) or self.naming.op_title(v) for v in (row[0], row[-1])]
             of_row = [[m[v] for v in row if v in m] for m in known]
             value, adjoint = [
                 None if not a else a[0] if len(row) == 1 else along(a) for a in of_row
@@ -166,15 +163,15 @@ class Builder:
             return self._steps_node(fold)
         node, first = vertex.node, vertex._replace(copy=0)
         role = self._role(vertex)
-        name, title = self._name(first), ""
-        level = self._level(vertex)
+        name, title = self.naming.name(first), ""
+        level = self.naming.level(vertex)
         k = None if level is None else level.carry(node)
         if level is not None and k is not None:
-            name, title = name or self._carry_name(level, k), self._start(vertex)
-        elif role == "slice":
-            name, title = "", name or self._slice_title(vertex)
+            name, title = name or self.naming.carry(level, k), self.naming.start(vertex)
+        elif level is not None:
+            name, title = "", name or self.naming.slice(level, vertex)
         elif node.args:
-            title = self._op_title(vertex)
+            title = self.naming.op_title(vertex)
         else:
             name, title = "", name or display_name(node) or "const"
         return Node(
@@ -199,64 +196,19 @@ class Builder:
         shown = [("", vertex)] if self._role(vertex) == "carry" else []
         if (level := self.drawn.folded.get(vertex)) is not None:
             carries = enumerate(level.body.carries)
-            shown = [(self._carry_name(level, k), Vertex(level.loops, c)) for k, c in carries]
+            shown = [(self.naming.carry(level, k), Vertex(level.loops, c)) for k, c in carries]
         for name, carry in shown:
             adjoint = self.numbers.adjoints.get(carry)
             if adjoint is not None and adjoint.steps is not None:
                 yield name, adjoint
 
-    def _name(self, vertex: Vertex) -> str:
-        chosen = self.frames.names.get(vertex._replace(copy=0))
-        if chosen is not None:
-            return chosen
-        return "" if self._level(vertex) is not None else display_name(vertex.node)
-
-    def _level(self, vertex: Vertex) -> Level | None:
-        """The loop of which a shape is a variable."""
-        level = self.drawn.levels.get(vertex.loops)
-        return level if level is not None and vertex.node in level.outside else None
-
     def _role(self, vertex: Vertex) -> Role:
-        level, node = self._level(vertex), vertex.node
+        level, node = self.naming.level(vertex), vertex.node
         if level is not None:
             return "slice" if level.carry(node) is None else "carry"
         if node.op is VAR:
             return "input"
         return "param" if node.op is PARAM else "const" if node.op is CONST else "op"
-
-    # --- titles ----------------------------------------------------------------------------------
-
-    def _carry_name(self, level: Level, k: int) -> str:
-        """What a step gets from the one before is called after what that gives."""
-        name = self._name(Vertex(level.loops, level.body.next_carries[k]))
-        return f"{name} before" if name else _numbered("carry", k, level.body.n_carry)
-
-    def _start(self, vertex: Vertex) -> str:
-        """What a carry starts with, if that is written into it."""
-        use = self.drawn.written.get((vertex, 0))
-        text = None if use is None else self.parts.written(use.source.node)
-        return "" if text is None else f"from {text}"
-
-    def _slice_title(self, vertex: Vertex) -> str:
-        use = self.uses.get((vertex, 0))
-        if use is None:
-            return "x[t]"
-        written = self.parts.written(use.source.node)
-        return f"{written or self._name(use.source) or 'x'}[t]"
-
-    def _op_title(self, vertex: Vertex) -> str:
-        """The op's symbol; with `·` for what is drawn where another operand is written inside."""
-        node = vertex.node
-        if isinstance(node.type, TupleType):
-            return self.titles.get(node) or _title_of_several(node)
-        if node.op is ITEM:
-            return _item_title(node)
-        uses = [self.uses.get((vertex, i)) for i in range(len(node.args))]
-        texts = [None if u is None else self.parts.written(u.source.node) for u in uses]
-        if any(t is not None for t in texts) or node.op is GETITEM:
-            text = op_text(node, [t or "·" for t in texts]).replace(" * ", " × ")
-            return re.sub(r"(, :)+\]$", "]", text) if node.op is GETITEM else text
-        return node.op.symbol.replace("-", "−") or node.op.name
 
     def _inlined(self, vertex: Vertex) -> Iterable[tuple[str, Amount]]:
         for i in range(len(vertex.node.args)):
@@ -270,7 +222,7 @@ class Builder:
     def _notes(self, vertex: Vertex) -> Iterable[str]:
         """The lines of the tooltip."""
         node = vertex.node
-        if self._level(vertex) is not None:
+        if self.naming.level(vertex) is not None:
             yield f"{self._role(vertex)} of a step: {node.type!r}"
         else:
             yield f"{node.op.name}: {node.type!r}"
@@ -310,27 +262,3 @@ def _left_over(adjoint: Amount, terms: Sequence[Amount]) -> float | None:
     """1 where all terms pull one way, near 0 where they cancel."""
     total = sum(t.norm for t in terms)
     return adjoint.norm / total if 0.0 < total < np.inf else None
-
-
-def _numbered(what: str, k: int, count: int) -> str:
-    return what if count == 1 else f"{what} {k + 1}"
-
-
-def _title_of_several(node: Expr) -> str:
-    """The title of a node with several results, such as a loop."""
-    loop = _loop_of(node)
-    return node.op.name if loop is None else f"{node.op.name}, {steps_in_words(loop.length)}"
-
-
-def _item_title(node: Expr) -> str:
-    """Which result of a node with several it is, counted from 1."""
-    (k,) = node.attrs
-    loop = _loop_of(node.args[0])
-    if loop is None:
-        return f"result {k + 1}"
-    carries = loop.body.n_carry
-    return f"last carry {k + 1}" if k < carries else f"output {k + 1 - carries}"
-
-
-def _loop_of(node: Expr) -> Loop | None:
-    return next((a for a in node.attrs if isinstance(a, Loop)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,9 @@ import numpy as np
 
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph.leaves import CONST, as_expr, const, placeholder
-from minigrad.graph.node import Expr, describe
+from minigrad.graph.node import Expr, as_name, describe
 from minigrad.graph.walk import map_graph, roots_of, substitute, toposort
-from minigrad.loop.body import Loop, close
+from minigrad.loop.body import Called, Loop, close
 from minigrad.loop.inside import note_step
 from minigrad.loop.node import SCAN
 from minigrad.names import public
@@ -40,6 +41,7 @@ def scan(
     unroll: bool = False,
     checkpoint: bool | int | None = None,
     truncate: int | None = None,
+    name: str = "",
 ) -> tuple[Any, Any]:
     """A loop: step(carry, x) -> (next carry, y), over the first axis of xs.
 
@@ -52,6 +54,8 @@ def scan(
         segments of √length steps, an int its own number of steps.
     truncate: derivatives do not pass the carry after every `truncate` steps, counted from where the
         loop starts: truncated back-propagation through time (Williams & Peng 1990). Values stay.
+    name: what pictures call the loop. What they call a carry or an x is its key in a dict or its
+        field in a named tuple.
 
     Returns (last carry, ys), the ys stacked along a new first axis. `step` is called once, with
     variables; expressions of the surroundings that it uses become constants of the loop.
@@ -98,6 +102,7 @@ def scan(
         results = _segmented(loop, operands, _segment(length, checkpoint))
     if not unroll:
         note_step(loop, [*inside, *slices, *constants], outputs, results)
+        loop.body.called = Called(as_name(name) if name else "", _keys([*names, *paths(xs, "xs")]))
     return build_carry(iter(results[: len(carries)])), build_y(iter(results[len(carries) :]))
 
 
@@ -118,6 +123,16 @@ def _length(
         listed += [f"length: {length}"] if length is not None else []
         raise ShapeError(f"scan needs one number of steps; there are {', '.join(listed)}")
     return lengths.pop()
+
+
+def _keys(paths: Sequence[str]) -> tuple[str, ...]:
+    """The last key or field of each path; "" for an index.
+
+    >>> _keys(["carry.h", "carry['layer1']['C']", "carry[0]"])
+    ('h', 'C', '')
+    """
+    ends = [re.search(r"\.(\w+)$|\['([^']*)'\]$", path) for path in paths]
+    return tuple(["" if end is None else end[1] or end[2] for end in ends])
 
 
 def _steps(count: Any, name: str, least: int) -> int:

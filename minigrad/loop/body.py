@@ -23,14 +23,25 @@ from minigrad.types import MOST_BYTES, TensorType
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What the writer of a loop calls it and what its steps get; "" where nothing is said."""
+
+    loop: str = ""
+    inputs: tuple[str, ...] = ()
+    """Of the carries, then of the inputs of a step."""
+
+
 class Body:
     """A step of a loop: `carries` + `ys` as functions of `inputs` = carries + xs + constants.
 
     The inputs are variables that belong to bodies alone, numbered by kind, so that equal steps are
     one graph. `derived` holds what passes make of a body (its compiled form, its derivative).
+    `called` is a note for pictures: equal bodies have one, the last that was given.
     """
 
-    __slots__ = ("__weakref__", "derived", "inputs", "n_carry", "n_x", "outputs")
+    __slots__ = ("__weakref__", "called", "derived", "inputs", "n_carry", "n_x", "outputs")
+    called: Called
     inputs: tuple[Expr, ...]
     outputs: tuple[Expr, ...]
     n_carry: int
@@ -43,7 +54,7 @@ class Body:
         body = object.__new__(cls)
         body.inputs, body.outputs = tuple(inputs), tuple(outputs)
         body.n_carry, body.n_x = n_carry, n_x
-        body.derived = {}
+        body.derived, body.called = {}, Called()
         # Keyed by identity: the body keeps its nodes alive, so their ids are theirs alone.
         key = (tuple(map(id, inputs)), tuple(map(id, outputs)), n_carry, n_x)
         return _BODIES.intern(key, body)
