@@ -43,6 +43,7 @@ Layers: functions from sequences to sequences; `LAYERS` has all by name
 Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has all by name
 
     ArrayTask       arrays or lists of sequences of your own, and what to say of each
+    TextTask        what comes next in a text of your own, by characters, words or bytes
     Task            what all share; subclass it for data that are made as they are needed
     Adding          the sum of the two marked numbers of a long sequence
     Copying         the symbols of long ago, in their order
@@ -66,6 +67,7 @@ Training
     fit             train to the end: validated, saved, stopped and resumed
     train           train step by step: a report each
     evaluate        how a model does on sequences that it never saw
+    sample          what a model of a text writes, a token at a time
     Settings        how to train: steps, batch, rate, optimiser, schedule, clipping, seed
     Fitted          what came of `fit`
     Report          what one step saw: loss, norm of the gradient
@@ -170,6 +172,7 @@ from lstm.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
 from lstm.metrics import accuracy, bits_per_character, perplexity
 from lstm.model import Model
 from lstm.runs import Run, Unrolled
+from lstm.sampling import sample
 from lstm.tasks import (
     TASKS,
     Adding,
@@ -178,6 +181,7 @@ from lstm.tasks import (
     Copying,
     PaddedBatch,
     Task,
+    TextTask,
     make_task,
     padded,
 )
@@ -260,6 +264,7 @@ __all__ = [
     "Stack",
     "Steps",
     "Task",
+    "TextTask",
     "Trainer",
     "TrainingError",
     "TrainingState",
@@ -293,6 +298,7 @@ __all__ = [
     "plot_paths",
     "plot_units",
     "plot_waterfall",
+    "sample",
     "train",
 ]
 

@@ -10,7 +10,7 @@ from lstm.errors import ConfigError
 from lstm.tasks import Task
 
 HIDDEN = 16
-"""Units of a cell that is made of its class, unless told."""
+"""Units of a cell that is made of its class, unless told, or the task says how many."""
 
 
 def cell_for(
@@ -28,7 +28,8 @@ def cell_for(
     kind = cell_class(cell)
     if kind is None:
         raise ConfigError(f"a cell is needed, such as lstm.LSTM(2, 16), not {cell!r:.60}")
-    hidden = HIDDEN if hidden_size is None else hidden_size
+    usual = HIDDEN if task is None or task.hidden_size is None else task.hidden_size
+    hidden = usual if hidden_size is None else hidden_size
     if vocabulary is None and task is None:
         raise ConfigError(
             f"the class {kind.__name__} needs a task=, which says how many inputs there are; or "

@@ -18,6 +18,7 @@ from lstm.store.checkpoint import Checkpoint
 from lstm.training import model_in, settings_in
 
 HELP = "what a model file or a checkpoint holds"
+LONGEST_VALUE = 500  # characters
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -72,8 +73,13 @@ def _print_model(model: Model) -> None:
         about.add_row(printable(key), printable(str(value)))
     about.add_row("task", printable(str(model.task.get("name", "-"))))
     for key, value in model.task.get("settings", {}).items():
-        about.add_row(printable(f"task's {key}"), printable(str(value)))
+        about.add_row(printable(f"task's {key}"), printable(_short(str(value))))
     tensors = table("tensor", "shape", "dtype", "norm")
     for name, p in model.flat_params.items():
         tensors.add_row(name, str(p.shape), str(p.dtype), f"{norm(p.value):.4g}")
     console().print(about, "", tensors)
+
+
+def _short(text: str) -> str:
+    """A text that is too long for a table, such as all the words of a language, cut."""
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} …"

@@ -129,13 +129,15 @@ def path(text: str) -> Path:
     return Path(text)
 
 
-def positive(text: str) -> float:
+def positive(text: str, *, zero: bool = False) -> float:
+    """A number above 0, or 0 too."""
     try:
         number = float(text)
     except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+        number = -1.0
+    if not 0 < number < float("inf") and not (zero and number == 0):
+        kind = "number of at least 0" if zero else "positive number"
+        raise argparse.ArgumentTypeError(f"{text!r} is no {kind}")
     return number
 
 

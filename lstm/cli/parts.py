@@ -13,6 +13,7 @@ from rich.console import Console
 
 from lstm.cells import AnyCell, Cell
 from lstm.cli.own_code import class_named
+from lstm.cli.own_files import OF_FILES
 from lstm.errors import CheckpointError, ModelFileError
 from lstm.model import Model
 from lstm.store.checkpoint import Checkpoint, read_checkpoint
@@ -55,7 +56,9 @@ def way_on(file: Path, checkpoint: Checkpoint) -> str:
     model = file.with_name(f"{file.stem.removesuffix('.checkpoint')}{file.suffix}")
     if model == file:
         return "lstm.fit(model, task, out=…, resume=True)"
-    return f"lstm train {checkpoint.about['task'].get('name', '')} --resume --out {model}"
+    name = checkpoint.about["task"].get("name", "")
+    words = f"{name} FILE" if name in OF_FILES else name
+    return f"lstm train {words} --resume --out {model}"
 
 
 def _checkpoint_words(file: Path) -> str | None:
@@ -100,6 +103,8 @@ def about(task: Task, settings: Settings) -> dict[str, Any]:
         "task": task.config(),
         "baseline": task.baseline,
         "baseline_words": task.baseline_words,
+        "baselines": {name: task.in_unit(loss) for name, loss in task.baselines.items()},
+        "unit": task.unit,
         "criterion": task.criterion,
         "training": asdict(settings),
     }

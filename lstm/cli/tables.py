@@ -49,13 +49,15 @@ def demo_table(task: Task, results: dict[str, Any]) -> Table:
 
 
 def score_table(task: Task, scores: dict[str, Score]) -> Table:
-    """Test losses beside the baseline."""
+    """Test losses, in the task's own unit, beside the baselines."""
     title = f"{task.heading}, {task.steps} steps"
-    rows = table("", "test loss", "correct", "solved", title=title)
-    rows.add_row(task.baseline_words, f"{task.baseline:.4f}", "", "")
+    rows = table("", task.unit, "correct", "solved", title=title)
+    for name, loss in task.baselines.items():
+        rows.add_row(name, f"{task.in_unit(loss):.4f}", "", "")
     for name, score in scores.items():
         solved = "yes" if score.solved else "no"
-        rows.add_row(name, _loss_text(score.loss), f"{score.correct:.1%}", solved)
+        loss_text = _loss_text(task.in_unit(score.loss))
+        rows.add_row(name, loss_text, f"{score.correct:.1%}", solved)
     return rows
 
 

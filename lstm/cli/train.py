@@ -25,6 +25,7 @@ from lstm.cli.options import (
     whole,
 )
 from lstm.cli.own_code import class_named
+from lstm.cli.own_files import OF_FILES, file_label, file_options, task_of_file
 from lstm.cli.parts import about, scored
 from lstm.cli.tables import console, print_json, printable, score_table
 from lstm.errors import CheckpointError, ConfigError, OutputError, TrainingWarning
@@ -36,7 +37,7 @@ from lstm.store.checkpoint import Checkpoint, read_checkpoint
 from lstm.tasks import TASKS, ArrayTask, Task, make_task
 from lstm.training import Fitted, Progress, Settings, fit, model_in, random_streams, settings_in
 
-HELP = "train a model on a task"
+HELP = "train a model on a task, or on a text of your own"
 FOLDER = Path("lstm-models")
 
 _ENDED = {
@@ -48,8 +49,11 @@ _ENDED = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "task", metavar="TASK", help="one that `lstm tasks` lists, or your own: FILE.py:NAME"
+        "task",
+        metavar="TASK",
+        help="one that `lstm tasks` lists, your own: FILE.py:NAME, or text, which takes a FILE",
     )
+    file_options(parser)
     parser.add_argument("--length", type=whole(1, LONGEST), help="time steps (default: the task's)")
     setting(parser)
     parser.add_argument("--seed", type=whole(0), help="of all that is random (default: 0)")
@@ -144,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
         if len(cells) > 1 and getattr(args, option) is not None:
             raise ConfigError(f"--{option} is one file, and there are {len(cells)} cells")
     tasks: dict[str, type[Task] | Task] = dict(TASKS)
-    label = args.task
+    label = file_label(args)
     if ":" in args.task:
         own = class_named(args.task, Task)
         label = _label(args.task, own)
@@ -207,7 +211,7 @@ def _trained(
     file = _checkpoint_of(out)
     checkpoint = read_checkpoint(file) if args.resume else None
     task = _task(args, tasks, checkpoint)
-    settings = _settings(args, checkpoint)
+    settings = _settings(args, task, checkpoint)
     model = _model(args, kind, task, settings, checkpoint)
     start = time.perf_counter()
     with warnings.catch_warnings():  # they are printed with what came of it
@@ -283,6 +287,8 @@ def _task(
         raise CheckpointError(f"cannot resume: the checkpoint is of {said}")
     length = {} if args.length is None else {"length": args.length}
     asked = dict(args.set or []) | length
+    if args.task in OF_FILES:
+        return task_of_file(args, asked, about.get("settings", {}))
     own = kinds.get(args.task)
     if isinstance(own, Task):
         if asked:
@@ -313,9 +319,9 @@ def _model(
     return Model.create(kind, seed=rng, task=task, **asked)
 
 
-def _settings(args: argparse.Namespace, checkpoint: Checkpoint | None) -> Settings:
+def _settings(args: argparse.Namespace, task: Task, checkpoint: Checkpoint | None) -> Settings:
     """What is asked for; the rest as in the checkpoint that is resumed, or as usual."""
-    usual = Settings() if checkpoint is None else settings_in(checkpoint)
+    usual = Settings(**task.usual) if checkpoint is None else settings_in(checkpoint)
     names = {f.name for f in fields(Settings)}
     asked = {k: v for k, v in vars(args).items() if k in names and v is not None}
     optimizer = asked.get("optimizer", usual.optimizer)

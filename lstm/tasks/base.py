@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import wraps
 from inspect import signature
@@ -95,6 +95,12 @@ class Task(ShownAsCall, ABC):
     """What tables call that prediction, such as "always 1"."""
     criterion: ClassVar[str]
     """When the task counts as solved, in words."""
+    usual: ClassVar[Mapping[str, Any]] = {}
+    """Settings for its training where those of `Settings` do not suit it, by name."""
+    hidden_size: ClassVar[int | None] = None
+    """Units of a cell that is made for it; None: as many as are usual."""
+    unit: ClassVar[str] = "test loss"
+    """What `in_unit` makes of a loss, as tables call it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -112,6 +118,15 @@ class Task(ShownAsCall, ABC):
     def baseline(self) -> float:
         """The loss to beat: of the best prediction that does not look at the sequence, or, of
         forecasts, of a simple one that does."""
+
+    @property
+    def baselines(self) -> Mapping[str, float]:
+        """The losses that tables have beside a model's, by what they are called."""
+        return {self.baseline_words: self.baseline}
+
+    def in_unit(self, loss: float) -> float:
+        """A loss as tables show it."""
+        return loss
 
     @property
     @abstractmethod
@@ -151,6 +166,11 @@ class Task(ShownAsCall, ABC):
     @abstractmethod
     def loss(self, prediction: Expr, target: Expr) -> Expr:
         """A scalar; prediction is (B, output_size), or (T, B, output_size) of every step."""
+
+    def answer(self, prediction: Expr) -> Expr:
+        """What of a prediction `correct` and `solved` are given: all of it, unless a task of many
+        classes at many steps says that less will do."""
+        return prediction
 
     @abstractmethod
     def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:

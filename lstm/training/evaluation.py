@@ -76,14 +76,14 @@ class Evaluation:
         )
 
     def _run(self, size: int) -> Callable[..., Any]:
-        """What a batch of so many sequences comes to: predictions and loss."""
+        """What a batch of so many sequences comes to: answers and loss."""
         if size not in self._compiled:
             inputs = xs, ys, *_ = inputs_of(self._task, size, self._model.dtype)
             padding: dict[str, Any] = padding_of(self._task, inputs)
             start = None if self._start is None else carried_to(self._start, size)
             run = self._model.run(xs, state=start, **padding)
             updates = {} if self._start is None else carried_on(self._start, run.last)
-            results = [run.output, self._task.loss(run.output, ys)]
+            results = [self._task.answer(run.output), self._task.loss(run.output, ys)]
             self._compiled[size] = mg.function(inputs, results, updates=updates)
         return self._compiled[size]
 

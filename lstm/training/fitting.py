@@ -243,13 +243,13 @@ def _course(
 ) -> Course:
     """A training at its first step, or at that of the checkpoint."""
     if resumed is None:
-        settings = checked(settings)
+        settings = checked(settings, task)
         every = max(1, settings.steps // 10) if validate is None else validate
         plan = Plan(every, patience, optimizer is not None)
         return Course(model, task, settings, plan, optimizer, watch)
     checkpoint = read_checkpoint(resumed)
     try:
-        settings = _settings(settings, settings_in(checkpoint))
+        settings = _settings(settings, settings_in(checkpoint), task)
         plan = plan_in(checkpoint)
         if plan.own_optimizer != (optimizer is not None):
             raise ConfigError("it was trained with another optimizer=; give the one of then")
@@ -265,14 +265,14 @@ def _course(
     return course
 
 
-def _settings(now: Settings | None, then: Settings) -> Settings:
+def _settings(now: Settings | None, then: Settings, task: Task) -> Settings:
     """The settings to go on with. Raises ConfigError where they are others than before."""
     if now is None:
         return then
     wrong = [
         f"{name} was {value}, not {getattr(now, name)}"
         for name, value in asdict(then).items()
-        if name != "steps" and value != getattr(checked(now), name)
+        if name != "steps" and value != getattr(checked(now, task), name)
     ]
     if wrong:
         raise ConfigError(f"its settings are others: {', '.join(wrong)}")

@@ -48,7 +48,7 @@ def train(
     [1, 2, 3]
     """
     check_fits(model, task)
-    settings, seen = checked(settings), seen_by(watch, model, task)
+    settings, seen = checked(settings, task), seen_by(watch, model, task)
 
     def steps() -> Iterator[Report]:
         trainer = trainer_of(model, task, settings)
@@ -58,11 +58,11 @@ def train(
     return steps()
 
 
-def checked(settings: Settings | None) -> Settings:
-    """The settings, or the default ones. Raises ConfigError for what is none."""
+def checked(settings: Settings | None, task: Task) -> Settings:
+    """The settings, or those that suit the task. Raises ConfigError for what is none."""
     if settings is not None and not isinstance(settings, Settings):
         raise ConfigError(f"settings must be lstm.Settings(...), not {settings!r:.40}")
-    return settings or Settings()
+    return settings or Settings(**task.usual)
 
 
 def trainer_of(
