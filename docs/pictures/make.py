@@ -1,12 +1,15 @@
-"""Draws the pictures of docs/pictures.md and README.md again: python docs/pictures/make.py
+"""Draws the pictures of docs/gallery.md and README.md again: python docs/pictures/make.py [NAME …]
 
-An RNN and an LSTM are trained on the adding problem as `lstm demo` does, in about a minute. An SVG
-follows its reader's colour scheme; of what would be large there is a PNG in light and one in dark.
+Where a picture needs them, an RNN and an LSTM are trained on the adding problem as `lstm demo`
+does, in about a minute. An SVG follows its reader's colour scheme; of what would be large there is
+a PNG in light and one in dark.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import lstm
+import minigrad as mg
 from lstm.figures import cell_unrolled, compare_flows, flow_details, paths
 from lstm.gradient_flow import Flow
-from minigrad.drawing import Scale
+from minigrad.drawing import Drawn, Scale
 from minigrad.drawing.charts import Chart, Theme, drawn_in
 
 HERE = Path(__file__).parent
@@ -24,59 +28,85 @@ STEPS, UNITS = 100, 16
 WHEN = ("before training", "after training")
 
 
-def main() -> None:
+class Trained:
+    """The two models of most pictures, trained when they are first asked for."""
+
     task = lstm.Adding(length=STEPS)
-    xs, ys = task.batch(np.random.default_rng(0), 16)
-    pairs = {}
-    for cell in (lstm.RNN(2, UNITS), lstm.LSTM(2, UNITS, memory=STEPS)):
-        before = lstm.Model.create(cell, 1, 0, task.config())
-        after = before.copy()
-        lstm.fit(after, task, lstm.Settings(steps=500, seed=0), validate=0, progress=False)
-        pairs[cell.name] = [lstm.flow(model, xs, ys) for model in (before, after)]
-    step = cell_unrolled(after, xs, ys, 1).svg  # as pages show it; a file that is saved is light
-    (HERE / "edges.svg").write_text(step, encoding="utf-8")
-    for name, draw in vectors(pairs).items():
-        draw().save(HERE / f"{name}.svg")
-    for name, paint in bitmaps(*(after for _, after in pairs.values())).items():
-        for theme, suffix in (("light", ""), ("dark", "_dark")):
-            (HERE / f"{name}{suffix}.png").write_bytes(paint(theme).bitmap(88))
+
+    @cached_property
+    def batch(self) -> Any:
+        return self.task.batch(np.random.default_rng(0), 16)
+
+    @cached_property
+    def models(self) -> dict[str, tuple[lstm.Model, lstm.Model]]:
+        """By their names, each before and after training."""
+        pairs = {}
+        for cell in (lstm.RNN(2, UNITS), lstm.LSTM(2, UNITS, memory=STEPS)):
+            before = lstm.Model.create(cell, 1, 0, self.task.config())
+            after = before.copy()
+            settings = lstm.Settings(steps=500, seed=0)
+            lstm.fit(after, self.task, settings, validate=0, progress=False)
+            pairs[cell.heading] = before, after
+        return pairs
+
+    @cached_property
+    def flows(self) -> dict[str, list[Flow]]:
+        """The same, measured on one batch."""
+        return {
+            name: [lstm.flow(model, self.batch.xs, self.batch.ys) for model in pair]
+            for name, pair in self.models.items()
+        }
+
+    @property
+    def before(self) -> dict[str, Flow]:
+        return {name: flows[0] for name, flows in self.flows.items()}
+
+    @property
+    def after(self) -> dict[str, Flow]:
+        return {name: flows[1] for name, flows in self.flows.items()}
+
+    @property
+    def line(self) -> dict[str, Flow]:
+        """The LSTM's flow at both moments."""
+        return dict(zip(WHEN, self.flows["LSTM"], strict=True))
 
 
-def vectors(pairs: Mapping[str, list[Flow]]) -> dict[str, Callable[[], Chart]]:
-    """The pictures that are drawn as SVG."""
-    moments = {when: [pair[k] for pair in pairs.values()] for k, when in enumerate(WHEN)}
-    line, (rnn, trained) = pairs["lstm"], moments[WHEN[1]]
+def compared(t: Trained) -> Drawn:
+    moments = dict(zip(WHEN, ([*t.before.values()], [*t.after.values()]), strict=True))
     title = f"How much of the gradient reaches step 1: RNN beside LSTM, {STEPS} steps"
-    return {
-        "lstm_flow": lambda: compare_flows(moments, title),
-        "paths": lambda: paths(
-            dict(zip(WHEN, line, strict=True)), "By which path ∂L/∂Cₜ came back"
-        ),
-        "diagnosis": rnn.draw,
-        "waterfall": lambda: beside(lstm.plot_waterfall, {"RNN": rnn, "LSTM": trained}, 3.6),
-        "cancellation": lambda: beside(
-            lambda flow, ax, **_: lstm.plot_cancellation(flow, ax=ax),
-            dict(zip(WHEN, line, strict=True)),
-            2.3,
-        ),
-        "knockouts": lambda: beside(
-            lambda flow, ax, **_: lstm.plot_knockouts(flow, ax=ax),
-            dict(zip(WHEN, line, strict=True)),
-            2.6,
-        ),
-    }
+    return compare_flows(moments, title)
 
 
-def bitmaps(rnn: Flow, trained: Flow) -> dict[str, Callable[[Theme], Chart]]:
-    """Those of many coloured cells."""
-    both = {"RNN": rnn, "LSTM": trained}
-    high = np.concatenate([flow.itemised.high.ravel() for flow in both.values()])
-    return {
-        "details": lambda theme: flow_details(trained, theme=theme),
-        "itemised": lambda theme: beside(
-            lstm.plot_itemised, both, 5.0, theme, scale=Scale.of(high.tolist())
-        ),
-    }
+def loop() -> Drawn:
+    """The loop of an RNN."""
+    cell = lstm.RNN(3, 4)
+    weights = {name: mg.param(name, value) for name, value in cell.init(seed=0).items()}
+    words = mg.var("words", (4, 1, 3), "float32")
+    last, _ = mg.scan(
+        lambda state, word: (cell.step(weights, state, word), state.h), cell.initial_state(1), words
+    )
+    return mg.draw(last.h, title="A loop")
+
+
+PICTURES: dict[str, Callable[[Trained], Drawn]] = {  # drawn as SVG
+    "lstm_flow": compared,
+    "edges": lambda t: cell_unrolled(t.models["LSTM"][1], *t.batch[:2], 1),
+    "paths": lambda t: paths(t.line, "By which path ∂L/∂Cₜ came back"),
+    "diagnosis": lambda t: t.after["RNN"].draw(),
+    "waterfall": lambda t: beside(lstm.plot_waterfall, t.after, 3.6),
+    "cancellation": lambda t: beside(lstm.plot_cancellation, t.line, 2.3),
+    "knockouts": lambda t: beside(lstm.plot_knockouts, t.line, 2.6),
+    "rolled": lambda t: loop(),
+}
+MAPS: dict[str, Callable[[Trained, Theme], Chart]] = {  # of many coloured cells
+    "details": lambda t, theme: flow_details(t.after["LSTM"], theme=theme),
+    "itemised": lambda t, theme: itemised(t.after, theme),
+}
+
+
+def itemised(flows: Mapping[str, Flow], theme: Theme) -> Chart:
+    high = np.concatenate([flow.itemised.high.ravel() for flow in flows.values()])
+    return beside(lstm.plot_itemised, flows, 5.0, theme, Scale.of(high.tolist()))
 
 
 def beside(
@@ -87,15 +117,29 @@ def beside(
     scale: Scale | None = None,
 ) -> Chart:
     """One chart of each flow, side by side on one scale, `height` inches high."""
-    scale = scale or lstm.compare(*flows.values()).scale
+    scaled = {"scale": scale or lstm.compare(*flows.values()).scale}
+    if plot in (lstm.plot_cancellation, lstm.plot_knockouts):  # whose axes are shares
+        scaled = {}
     with drawn_in(theme):
         figure = Figure(figsize=(11.0, height), layout="constrained")
         for (name, flow), ax in zip(flows.items(), figure.subplots(1, len(flows)), strict=True):
-            plot(flow, ax=ax, scale=scale)
+            plot(flow, ax=ax, **scaled)
             ax.set_title(f"{name}: {ax.get_title('left')}")
     title = " beside ".join(flows)
     return Chart(figure, title=title, description=title, theme=theme)
 
 
+def main(names: list[str]) -> None:
+    """Draw those named, or all."""
+    trained = Trained()
+    for name, draw in PICTURES.items():
+        if not names or name in names:
+            (HERE / f"{name}.svg").write_text(draw(trained).svg, encoding="utf-8")
+    for name, paint in MAPS.items():
+        for theme, suffix in (("light", ""), ("dark", "_dark")):
+            if not names or name in names:
+                (HERE / f"{name}{suffix}.png").write_bytes(paint(trained, theme).bitmap(88))
+
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

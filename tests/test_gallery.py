@@ -1,0 +1,80 @@
+"""The gallery: each picture is there, is made by make.py, and the line beside it makes one; and
+every link of these pages leads somewhere."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+GALLERY = (DOCS / "gallery.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+PAGES += sorted((ROOT / "benchmarks").glob("*.md"))
+_FENCES = re.compile(r"```.*?```", re.DOTALL)
+
+
+def pictures(text: str) -> set[str]:
+    """The files of a page's pictures, relative to it."""
+    return set(re.findall(r'(?:\]\(|srcset="|src=")([^)"\s]+\.(?:svg|png))', text))
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """What headings are called in links, as GitHub makes it of them."""
+    text = _FENCES.sub("", page.read_text("utf-8"))
+    heads = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    text = _FENCES.sub("", page.read_text("utf-8"))
+    broken = []
+    for link in {*re.findall(r"\]\(([^)\s]+)\)", text), *pictures(text)}:
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        if link.startswith("https://"):
+            continue
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_the_gallery_shows_every_picture_and_make_makes_each():
+    spec = importlib.util.spec_from_file_location("make", DOCS / "pictures" / "make.py")
+    assert spec is not None and spec.loader is not None
+    make = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make)
+    made = {f"{name}.svg" for name in make.PICTURES}
+    made |= {f"{name}{suffix}.png" for name in make.MAPS for suffix in ("", "_dark")}
+    folder = DOCS / "pictures"
+    there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.suffix in (".svg", ".png")}
+    assert there == made
+    assert {name.removeprefix("pictures/") for name in pictures(GALLERY)} == made
+
+
+def test_the_line_beside_each_picture_makes_one():
+    names: dict[str, Any] = {}
+    first, *blocks = re.findall(r"```python\n(.*?)```", GALLERY, re.DOTALL)
+    exec(first.replace("100", "7").replace("16", "3"), names)
+    for block in blocks:
+        *before, last = ast.parse(block).body
+        exec(compile(ast.Module(before, []), "docs/gallery.md", "exec"), names)
+        assert isinstance(last, ast.Expr), block
+        shown = eval(compile(ast.Expression(last.value), "docs/gallery.md", "eval"), names)
+        assert hasattr(shown, "_repr_mimebundle_"), block
+    sections = re.split(r"^### ", GALLERY, flags=re.MULTILINE)[1:]
+    assert all(len(re.findall("```python", s)) == 1 and pictures(s) for s in sections)
+
+
+def test_the_table_answers_each_question_with_a_picture_that_is_there():
+    rows = re.findall(r"^\| (.*\?) \| (.*) \|$", GALLERY, re.MULTILINE)
+    assert len(rows) == 5
+    assert all("](#" in answer for _, answer in rows)
