@@ -223,10 +223,11 @@ def test_a_gate_is_saturated_beyond_its_bounds_and_not_at_them() -> None:
     assert (OPEN, CLOSED) == (0.9, 0.1)
     values = [OPEN, np.nextafter(OPEN, 1), CLOSED, np.nextafter(CLOSED, 0)]
     gate = mg.const(np.array([values, [0.5, 1.0, 0.0, 0.0]]))
-    assert float(is_open(gate, None)) == 0.25 + 0.25
-    assert float(is_closed(gate, None)) == 0.25 + 0.5
+    assert is_open(gate, None).tolist() == [[0, 1, 0, 0], [0, 1, 0, 0]]
+    assert is_closed(gate, None).tolist() == [[0, 0, 0, 1], [0, 0, 1, 1]]
     counts = mg.const(np.array([True, False]))
-    assert float(is_open(gate, counts)) == float(is_closed(gate, counts)) == 0.25
+    assert is_open(gate, counts).tolist() == [[0, 1, 0, 0], [0, 0, 0, 0]]
+    assert is_closed(gate, counts).tolist() == [[0, 0, 0, 1], [0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize(("many", "told"), [(9, False), (10, True), (11, True)])

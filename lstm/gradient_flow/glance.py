@@ -15,17 +15,14 @@ import numpy as np
 import minigrad as mg
 from lstm.cells import CELLS
 from lstm.gradient_flow.measured import Flow, Source
-from lstm.gradient_flow.parts import Parts
 from lstm.gradient_flow.steps import LEAVES, Bools, by_unit, quiet, wide_norm
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Split, lost_units
-from lstm.gradient_flow.tensors import LARGE_SEED, Meter
+from lstm.gradient_flow.tensors import LARGE_SEED, Meter, Row
 from lstm.gradient_flow.words import diagnose
 from minigrad import Expr
 from minigrad.chains import Series, series_from
 
 Numbers = Mapping[str, Any]
-Step = Mapping[str, Any]
-"""Rows of stacks by name, at one step; or what it is with later steps."""
 _LINE, _AROUND, _KEEP = "the line", "around the line", "the factor"
 _ENTERED, _CARRIED = "entered", "carried"
 
@@ -41,91 +38,90 @@ class Glance:
 
     @cached_property
     def _run(self) -> Any:
-        meter, outputs = self.meter, self.meter.outputs()
-        stacks = self._stacks(outputs)
-        # One loop, back through the steps: a step's numbers are in the cache, all steps' are not.
-        back = not meter.layer.reverse
-        _, sums = mg.scan(self._step, self._start(outputs), stacks, reverse=back)
-        wanted = {"loss": outputs["loss"], "often": outputs["often"], **sums}
-        counted = mg.astype(self._count(stacks.get("counts")), "float64")
-        for name in ("open", "closed", "logs"):
-            if name in sums:
-                shares = {key: mg.sum(x, axis=0) / counted for key, x in sums[name].items()}
-                wanted[name] = shares
+        meter = self.meter
+        (_, totals), sums = meter.back(self._start(), self._step)
+        wanted = {"loss": meter.value, "often": self._often(), **sums}
+        for name, shares in totals.items():
+            # a mean over sequences and steps, and of shares over units too
+            whole = {key: mg.sum(mg.astype(x, "float64"), axis=0) for key, x in shares.items()}
+            means = {key: x / self._count() for key, x in whole.items()}
+            wanted[name] = means if name == "logs" else {k: mg.mean(x) for k, x in means.items()}
         return mg.function([*meter.inputs, meter.seed], wanted)
 
-    def _count(self, counts: Expr | None) -> Expr | float:
+    def _count(self) -> Expr:
         """How many sequences and steps are no padding."""
-        if counts is None:
+        mask = self.meter.mask
+        if mask is None:
             return mg.const(float(np.prod(self.meter.xs.shape[:2])))
-        return mg.sum(mg.astype(counts, "float64"))
+        return mg.sum(mg.astype(mask, "float64"))
 
-    def _stacks(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """What is summed up, (T, ...) each."""
+    def _often(self) -> Expr:
+        """Whether something comes from above at more than one step of a sequence."""
+        enters = mg.max(mg.abs(self.meter.outputs()["leaving"]), axis=-1) != 0
+        # float64, of which there is machine code
+        return mg.max(mg.sum(mg.astype(enters, "float64"), axis=0)) > 1
+
+    def _start(self) -> tuple[dict[str, Expr], dict[str, Any]]:
+        """What comes to the main state after the last step, by what it comes from; and what is
+        added up over the steps, of each unit of each sequence."""
         meter = self.meter
-        adjoints = outputs["adjoints"]
-        norms = {part: adjoints[name] for part, name in meter.graph.made.items()}
-        if parts := outputs["parts"]:
-            every = Parts(**parts)
-            norms |= {_LINE: every.line, _AROUND: every.around}
-            norms |= {_ENTERED: every.entered, _CARRIED: every.carried}
-        gates = {symbol: outputs["values"][symbol] for symbol in meter.gates}
-        terms = outputs["terms"].items()
-        same = {term.reader: stack for term, stack in terms if not term.read.before}
-        before = {term.reader: stack for term, stack in terms if term.read.before}
-        stacks: dict[str, Any] = {"norms": norms, "gates": gates, "same": same, "before": before}
-        if meter.line is not None:
-            stacks["factor"] = {_KEEP: outputs["factors"][meter.graph.made[meter.line.symbol]]}
-        if meter.main == meter.layer.cell.output:
-            stacks["leaving"] = outputs["leaving"]
-        if meter.mask is not None:
-            stacks["counts"] = meter.mask
-        return stacks
-
-    def _start(self, outputs: Mapping[str, Any]) -> dict[str, Expr]:
-        """What comes to the main state after the last step, by what it comes from."""
-        last = outputs["last"][self.meter.main]
-        readers = [term.reader for term in outputs["terms"]]
-        return {reader: mg.zeros_like(last) for reader in readers} | {LEAVES: last}
-
-    def _step(self, later: dict[str, Expr], now: Step) -> tuple[dict[str, Expr], dict[str, Any]]:
-        """The sums of one step. later: what comes to the main state from later steps; past padding
-        it waits for the last step that counts."""
-        counts, made = now.get("counts"), self.meter.graph.made
-        sums: dict[str, Any] = {
-            "norms": {name: wide_norm(x) for name, x in now["norms"].items()},
-            "means": {
-                name: _mean(x, counts)
-                for name, x in (*now["gates"].items(), *now.get("factor", {}).items())
-            },
-            "lows": {name: _extreme(mg.min, x, counts) for name, x in now["gates"].items()},
-            "highs": {name: _extreme(mg.max, x, counts) for name, x in now["gates"].items()},
-            "open": {name: is_open(x, counts) for name, x in now["gates"].items()},
-            "closed": {name: is_closed(x, counts) for name, x in now["gates"].items()},
-        }
+        last = meter.outputs()["last"][meter.main]
+        later = {term.reader: mg.zeros_like(last) for term in meter.terms} | {LEAVES: last}
+        none = {symbol: mg.zeros_like(meter.graph.variables[symbol]) for symbol in meter.gates}
+        totals: dict[str, Any] = {"open": none, "closed": none}
         if self.brief:
-            return later, sums
-        if "factor" in now:
-            sums["logs"] = {name: _logs(x, counts) for name, x in now["factor"].items()}
-        sums["units"] = {name: mg.max(mg.abs(now["norms"][name]), axis=0) for name in made}
-        later, sums["agreement"] = self._fan_in(later, now)
-        return later, sums
+            return {}, totals
+        if meter.line is not None:
+            totals["logs"] = {_KEEP: mg.zeros(last.shape, "float64")}
+        return later, totals
 
-    def _fan_in(self, later: dict[str, Expr], now: Step) -> tuple[dict[str, Expr], Expr]:
+    def _step(self, carry: Any, row: Row) -> tuple[Any, dict[str, Any]]:
+        """The sums of one step. Carried is what comes to the main state from later steps, which
+        past padding waits for the last step that counts, and what is added up."""
+        (later, totals), counts, made = carry, row.counts, self.meter.graph.made
+        gates = {symbol: row.values[symbol] for symbol in self.meter.gates}
+        factor = {}
+        if self.meter.line is not None:
+            factor = {_KEEP: row.factors[made[self.meter.line.symbol]]}
+        norms = {part: row.adjoints[name] for part, name in made.items()}
+        if (parts := row.parts) is not None:
+            norms |= {_LINE: parts.line, _AROUND: parts.around}
+            norms |= {_ENTERED: parts.entered, _CARRIED: parts.carried}
+        sums: dict[str, Any] = {
+            "norms": {name: wide_norm(x) for name, x in norms.items()},
+            "means": {name: _mean(x, counts) for name, x in (gates | factor).items()},
+            "lows": {name: _extreme(mg.min, x, counts) for name, x in gates.items()},
+            "highs": {name: _extreme(mg.max, x, counts) for name, x in gates.items()},
+        }
+        for name, holds in (("open", is_open), ("closed", is_closed)):
+            now = {symbol: totals[name][symbol] + holds(x, counts) for symbol, x in gates.items()}
+            totals = totals | {name: now}
+        if self.brief:
+            return (later, totals), sums
+        if factor:
+            totals |= {"logs": {_KEEP: totals["logs"][_KEEP] + _logs(factor[_KEEP], counts)}}
+        sums["units"] = {name: mg.max(mg.abs(norms[name]), axis=0) for name in made}
+        later, sums["agreement"] = self._fan_in(later, row)
+        return (later, totals), sums
+
+    def _fan_in(self, later: dict[str, Expr], row: Row) -> tuple[dict[str, Expr], Expr]:
         """What goes on to earlier steps of what comes to the main state, and how far its terms
         agree here."""
-        counts = now.get("counts")
-        if "leaving" in now:
-            later = later | {LEAVES: later[LEAVES] + now["leaving"]}
+        counts = row.counts
+        if self.meter.main == self.meter.output:
+            later = later | {LEAVES: later[LEAVES] + row.leaving}
         fan, waits = dict(later), {reader: mg.zeros_like(x) for reader, x in later.items()}
         if counts is not None:
             for reader, comes in later.items():
                 here, none = by_unit(counts, comes), mg.zeros_like(comes)
                 fan[reader] = mg.where(here, comes, none)
                 waits[reader] = mg.where(here, none, comes)
-        for reader, term in now["same"].items():
-            fan[reader] = fan[reader] + term
-        on = waits | {reader: waits[reader] + term for reader, term in now["before"].items()}
+        on = dict(waits)
+        for (reader, read), term in row.terms.items():
+            if read.before:
+                on[reader] = on[reader] + term
+            else:
+                fan[reader] = fan[reader] + term
         return on, _agreement([*fan.values()])
 
     def read(self, xs: Any, ys: Any, mask: Any = None) -> list[Numbers]:
@@ -274,24 +270,19 @@ def _extreme(pick: Any, x: Expr, counts: Expr | None) -> Expr:
 
 
 def is_open(gate: Expr, counts: Expr | None) -> Expr:
-    """The share of the units that are saturated open, added up over the sequences.
+    """1 where a unit of a sequence is saturated open, else 0, in the gate's dtype.
 
-    >>> float(is_open(mg.const([[0.9, 0.91], [1.0, 1.0]]), None))
-    1.5
+    >>> is_open(mg.const([[0.9, 0.91], [1.0, 1.0]]), None).eval().tolist()
+    [[0.0, 1.0], [1.0, 1.0]]
     """
-    return _share(gate > OPEN, counts)
+    return _counted(mg.astype(gate > OPEN, gate.dtype), counts)
 
 
 def is_closed(gate: Expr, counts: Expr | None) -> Expr:
-    """The share of the units that are saturated closed, added up over the sequences."""
-    return _share(gate < CLOSED, counts)
-
-
-def _share(holds: Expr, counts: Expr | None) -> Expr:
-    return mg.sum(_counted(mg.astype(holds, "float64"), counts)) / holds.shape[1]
+    """The same of those that are saturated closed."""
+    return _counted(mg.astype(gate < CLOSED, gate.dtype), counts)
 
 
 def _logs(factor: Expr, counts: Expr | None) -> Expr:
-    """The logarithms of a factor of each unit, added up over the sequences, (H,)."""
-    logs = mg.log(mg.abs(mg.astype(factor, "float64")))
-    return mg.sum(_counted(logs, counts), axis=0)
+    """The logarithms of a factor where it counts, else 0, (B, H)."""
+    return _counted(mg.log(mg.abs(mg.astype(factor, "float64"))), counts)

@@ -36,7 +36,7 @@ class Parts:
 
 class AtLine(NamedTuple):
     """What a step does to the parts of a line's gradient: expressions (B, H) of the step's values
-    and of the cotangents that come to it; or stacks of these, (T, B, H)."""
+    and of the cotangents that come to it."""
 
     factor: Expr
     """What the step multiplies the line by."""
@@ -126,42 +126,43 @@ class _Line(NamedTuple):
         return total
 
 
-def parted(at: AtLine, whole: Expr, waits: Expr | None, counts: Expr, *, reverse: bool) -> Parts:
-    """The gradient towards a line in its parts: expressions (T, B, H) in the order of xs.
+class Back(NamedTuple):
+    """What a step hands to the one before: the parts on their way, (B, H), and (B,) which sequences
+    have begun."""
+
+    along: Expr
+    passing: Expr
+    ended: Expr
+
+
+def nothing_yet(like: Expr) -> Back:
+    """After the last step."""
+    zero = mg.zeros_like(like)
+    return Back(zero, zero, mg.zeros(like.shape[:1], bool))
+
+
+def parted(
+    after: Back, at: AtLine, whole: Expr, waits: Expr | None, counts: Expr | None
+) -> tuple[Back, Parts]:
+    """The gradient towards a line in its parts at one step, (B, H) each.
 
     What enters goes along the line, times the factors of the steps; what leaves it is around from
     there on. At the end of each sequence all has entered: how the last state reaches the loss is no
     way around. With zoneout the last state is mixed for a step that is not there, and what the loss
     reads is what it is mixed of: that joins the line a step before.
 
-    at: stacks. whole: the adjoint of the line. waits: what comes from above to the line where a
-    step is padding, if that can be. counts: (T, B), which steps are none. reverse: the layer reads
-    from the last step on.
+    whole: the adjoint of the line. waits: what comes from above to the line where the step is
+    padding, if that can be. counts: (B,), which sequences are no padding here; None: all.
     """
-    zero = mg.zeros(whole.shape[1:], whole.dtype)
-    stacks = at._asdict() | {"whole": whole, "counts": counts}
-    stacks["waits"] = mg.zeros_like(whole) if waits is None else waits
-    start = (zero, zero, mg.zeros(whole.shape[1:2], bool))
-    _, parts = mg.scan(_part_step, start, stacks, reverse=not reverse)
-    return Parts(*parts)
-
-
-def _part_step(
-    after: tuple[Expr, Expr, Expr], now: dict[str, Expr]
-) -> tuple[tuple[Expr, Expr, Expr], tuple[Expr, Expr, Expr]]:
-    """One step back: what is there of the parts, and what goes on to the step before."""
-    along, passing, ended = after
-    zero = mg.zeros_like(along)
-    here, end = by_unit(now["counts"], zero), by_unit(now["counts"] & ~ended, zero)
+    zero = mg.zeros_like(whole)
+    counts = mg.ones(whole.shape[:1], bool) if counts is None else counts
+    here, end = by_unit(counts, zero), by_unit(counts & ~after.ended, zero)
     amid = here & ~end
-    entered = mg.where(end, now["whole"], mg.where(here, now["entered"], zero))
-    carried = mg.where(amid, along, zero)
-    around = mg.where(amid, passing + now["returned"], zero)
-    on = now["factor"] * (entered + carried) + now["joined"] + mg.where(end, now["mixed"], zero)
-    by = now["factor"] * around + now["beside"] + mg.where(end, zero, now["mixed"])
-    after = (
-        mg.where(here, on, along),
-        mg.where(here, by, passing + now["waits"]),
-        ended | now["counts"],
-    )
-    return after, (entered, carried, around)
+    entered = mg.where(end, whole, mg.where(here, at.entered, zero))
+    carried = mg.where(amid, after.along, zero)
+    around = mg.where(amid, after.passing + at.returned, zero)
+    on = at.factor * (entered + carried) + at.joined + mg.where(end, at.mixed, zero)
+    by = at.factor * around + at.beside + mg.where(end, zero, at.mixed)
+    stays = after.passing if waits is None else after.passing + waits
+    back = Back(mg.where(here, on, after.along), mg.where(here, by, stays), after.ended | counts)
+    return back, Parts(entered, carried, around)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,8 +13,8 @@ import minigrad as mg
 from lstm.cells import Line
 from lstm.cells.anatomy import anatomy, factor_words
 from lstm.errors import ConfigError
-from lstm.gradient_flow.equations import Read, StepGraph, Term, over_steps
-from lstm.gradient_flow.parts import AtLine, Cotangents, Parts, at_line, parted
+from lstm.gradient_flow.equations import Read, StepGraph, Term
+from lstm.gradient_flow.parts import AtLine, Cotangents, Parts, at_line, nothing_yet, parted
 from lstm.gradient_flow.steps import Floats, Stacks, quiet
 from lstm.layers import Looped as Loop
 from lstm.layers import Tape, mask_of
@@ -63,6 +63,35 @@ def variables(model: Model, xs: NDArray[Any], ys: NDArray[Any], target: str) -> 
     return xs_var, mg.var(target, ys.shape, model.dtype if ys.dtype.kind == "f" else ys.dtype)
 
 
+class Row(NamedTuple):
+    """One step on the way back: expressions (B, H)."""
+
+    values: Mapping[str, Expr]
+    adjoints: Mapping[str, Expr]
+    """{value: its adjoint}, of the state that the step makes, and of all values on the line."""
+    factors: Mapping[str, Expr]
+    """{value on the line: what the step has multiplied the line by up to there}"""
+    terms: Mapping[Term, Expr]
+    """What the main part of the state gets in this step."""
+    leaving: Expr
+    """What comes back from above to what the step gives."""
+    parts: Parts | None
+    """Of the line's gradient; None without a line."""
+    counts: Expr | None
+    """(B,): which sequences are no padding; None: all."""
+
+
+class _Local(NamedTuple):
+    """What a step does, in expressions of its variables, and the stacks that these stand for."""
+
+    stacks: Mapping[Expr, Expr]
+    adjoints: Mapping[str, Expr]
+    leaving: Expr
+    terms: Mapping[Term, Expr]
+    factors: Mapping[str, Expr]
+    at_line: AtLine | None
+
+
 class Reading(NamedTuple):
     """The arrays that a meter reads of a batch."""
 
@@ -106,9 +135,8 @@ class Meter:
 
     @cached_property
     def _run(self) -> Any:
-        summed = ("loss", "often", "terms")
-        arrays = {name: e for name, e in self.outputs().items() if name not in summed}
-        return mg.function([*self.inputs, self.seed], arrays)
+        wanted = self.outputs() | self.back((), _arrays)[1]
+        return mg.function([*self.inputs, self.seed], wanted)
 
     def wide(self) -> Meter:
         """The same in float64, of the parameters as they are."""
@@ -158,74 +186,107 @@ class Meter:
         return [xs, ys, *([] if self.mask is None else [mask])]
 
     def outputs(self) -> dict[str, Any]:
-        """All that is read of a batch, as expressions: stacks (T, ...) in the order of xs."""
-        adjoints, graph, loop = self.adjoints, self.graph, self.loop
-        factors = {} if self.line is None else graph.line_factors(self.line.symbol)
-        wanted = {*graph.made.values(), *factors}
-        values = {name: adjoints.value(node) for name, node in graph.nodes.items()}
-        grads = {name: adjoints[node] for name, node in graph.nodes.items() if name in wanted}
-        stacks = {graph.variables[name]: stack for name, stack in values.items()}
-        stacks |= {v: adjoints.value(v) for v in graph.before.values()} | {graph.x: loop.xs}
-        leaving = adjoints[loop.outputs]
-        last = {part: adjoints[v] for part, v in loop.last._asdict().items()}
-        returned = self._returned(last)
-        cotangents, others = _variables("∂L/∂", grads), _variables("later ", returned)
-        above = mg.var("leaving", leaving.shape[1:], leaving.dtype)
-        stacks |= {cotangents[n]: g for n, g in grads.items()} | {above: leaving}
-        stacks |= {others[part]: stack for part, stack in returned.items()}
-        terms = self._main_terms(graph.all_terms(cotangents))
-        line = self._at_line(Cotangents(cotangents, above, others), terms)
-        local = [*terms.values(), *graph.values_of([*factors.values()]), *line]
-        every = iter(over_steps(local, stacks))
-        of_terms = {term: next(every) for term in terms}
-        of_factors = {name: next(every) for name in factors}
+        """What the loops that train give, as expressions: stacks (T, ...) in the order of xs."""
+        adjoints, graph = self.adjoints, self.graph
         return {
-            "loss": self.value,
-            "values": values,
-            "adjoints": grads,
-            "x": loop.xs,
-            "terms": of_terms,
-            "factors": of_factors,
-            "leaving": leaving,
-            "last": last,
-            "parts": self._parts(grads, leaving, [*every]),
-            "often": mg.max(_entries(leaving)) > 1,
+            "values": {name: adjoints.value(node) for name, node in graph.nodes.items()},
+            "adjoints": {name: adjoints[graph.nodes[name]] for name in self._wanted},
+            "x": self.loop.xs,
+            "leaving": adjoints[self.loop.outputs],
+            "last": {part: adjoints[v] for part, v in self.loop.last._asdict().items()},
         }
 
-    def _returned(self, last: Mapping[str, Expr]) -> dict[str, Expr]:
+    @cached_property
+    def _factors(self) -> dict[str, Expr]:
+        """{value on the line: what a step multiplies the line by up to there}"""
+        return {} if self.line is None else self.graph.line_factors(self.line.symbol)
+
+    @property
+    def _wanted(self) -> dict[str, None]:
+        """The values whose adjoints are read: of the state that a step makes, and of its line."""
+        return dict.fromkeys([*self.graph.made.values(), *self._factors])
+
+    @cached_property
+    def terms(self) -> list[Term]:
+        """What comes to the main part of the state in a step."""
+        return list(self._local.terms)
+
+    @cached_property
+    def _local(self) -> _Local:
+        graph, whole = self.graph, self.outputs()
+        grads, leaving = whole["adjoints"], whole["leaving"]
+        returned = {} if self.line is None else self._returned()
+        cotangents, others = _variables("∂L/∂", grads), _variables("later ", returned)
+        above = mg.var("leaving", leaving.shape[1:], leaving.dtype)
+        stacks = {graph.variables[name]: stack for name, stack in whole["values"].items()}
+        stacks |= {v: self.adjoints.value(v) for v in graph.before.values()}
+        stacks |= {graph.x: whole["x"], above: leaving}
+        stacks |= {cotangents[n]: g for n, g in grads.items()}
+        stacks |= {others[part]: stack for part, stack in returned.items()}
+        terms = self._main_terms(graph.all_terms(cotangents))
+        factors = zip(self._factors, graph.values_of([*self._factors.values()]), strict=True)
+        line = None
+        if self.line is not None:
+            comes = Cotangents(cotangents, above, others)
+            line = at_line(graph, self.line.symbol, self.output, comes, terms)
+        return _Local(stacks, cotangents, above, terms, dict(factors), line)
+
+    def _returned(self) -> dict[str, Expr]:
         """{a part of the state that is not the line: what comes to it after each step from the
-        steps that read it, (T, B, H)}; nothing without a line."""
+        steps that read it, (T, B, H)}."""
         made: dict[str, Expr] = {}
-        if self.line is None:
-            return made
-        for part, before in self.graph.before.items():
-            if part != self.line.symbol:
-                comes, end = self.adjoints[before], mg.expand_dims(last[part], 0)
-                late = [end, comes[:-1]] if self.layer.reverse else [comes[1:], end]
-                made[part] = mg.concat(late)
+        loop = self.loop.outputs.args[0]
+        for k, (part, after) in enumerate(self.loop.after._asdict().items()):
+            if self.line is not None and part != self.line.symbol:
+                sent = self.adjoints.edges(after).get((loop, k))
+                made[part] = mg.zeros_like(self.adjoints.value(after)) if sent is None else sent
         return made
 
-    def _at_line(self, comes: Cotangents, terms: Mapping[Term, Expr]) -> Sequence[Expr]:
-        """What a step does to the line; nothing without one."""
-        if self.line is None:
-            return ()
-        return at_line(self.graph, self.line.symbol, self.layer.cell.output, comes, terms)
+    def back(self, start: Any, each: Callable[[Any, Row], Any]) -> tuple[Any, Any]:
+        """`each` over the steps, from the one that is read last, in one loop: (carry, row) to
+        (carry, what is stacked), as the step of `mg.scan`.
 
-    def _parts(
-        self, grads: Mapping[str, Expr], leaving: Expr, at: Sequence[Expr]
-    ) -> dict[str, Expr]:
-        """The parts of the line's gradient; nothing without a line."""
-        if self.line is None:
-            return {}
-        made, reverse = self.graph.made[self.line.symbol], self.layer.reverse
-        waits = leaving if made == self.graph.made[self.layer.cell.output] else None
-        counts = mg.ones(leaving.shape[:2], bool) if self.mask is None else self.mask
-        return vars(parted(AtLine(*at), grads[made], waits, counts, reverse=reverse))
+        A step's numbers are in the cache then, all steps' are not.
+        """
+        local = self._local
+        line = local.at_line or ()
+        expressions = [*local.terms.values(), *local.factors.values(), *line]
+        begun = () if local.at_line is None else nothing_yet(local.at_line.factor)
+
+        def step(carry: tuple[Any, Any], now: dict[str, Any]) -> tuple[tuple[Any, Any], Any]:
+            after, rest = carry
+            counts = now.get("counts")
+            rows = dict(zip(local.stacks, now["rows"], strict=True))
+            inside = iter(mg.substitute(expressions, rows))
+            terms = {term: next(inside) for term in local.terms}
+            factors = {name: next(inside) for name in local.factors}
+            adjoints = {name: rows[v] for name, v in local.adjoints.items()}
+            leaving, parts = rows[local.leaving], None
+            if self.line is not None:
+                made, output = (self.graph.made[p] for p in (self.line.symbol, self.output))
+                waits = leaving if made == output else None
+                whole = adjoints[made]
+                after, parts = parted(after, AtLine(*inside), whole, waits, counts)
+            values = {name: rows[v] for name, v in self.graph.variables.items()}
+            row = Row(values, adjoints, factors, terms, leaving, parts, counts)
+            rest, given = each(rest, row)
+            return (after, rest), given
+
+        stacks: dict[str, Any] = {"rows": [*local.stacks.values()]}
+        if self.mask is not None:
+            stacks["counts"] = self.mask
+        (_, last), given = mg.scan(step, (begun, start), stacks, reverse=not self.layer.reverse)
+        return last, given
+
+    @property
+    def output(self) -> str:
+        """The part of the state that leaves the layer."""
+        return self.layer.cell.output
 
     @property
     def main(self) -> str:
         """The part of the state that is made to last: the line's, or else the output."""
-        return self.layer.cell.output if self.line is None else self.line.symbol
+        return self.output if self.line is None else self.line.symbol
 
     def _main_terms(self, terms: Mapping[Term, Expr]) -> dict[Term, Expr]:
         """Those of the main part of the state."""
@@ -261,10 +322,10 @@ def _variables(prefix: str, stacks: Mapping[str, Expr]) -> dict[str, Expr]:
     return {n: mg.var(f"{prefix}{n}", s.shape[1:], s.dtype) for n, s in stacks.items()}
 
 
-def _entries(leaving: Expr) -> Expr:
-    """(B,): at how many steps of a sequence something comes from above."""
-    enters = mg.max(mg.abs(leaving), axis=-1) != 0
-    return mg.sum(mg.astype(enters, "float64"), axis=0)  # of which there is machine code
+def _arrays(carry: Any, row: Row) -> tuple[Any, dict[str, Any]]:
+    """What a step adds to the arrays of the loops that train."""
+    parts = {} if row.parts is None else vars(row.parts)
+    return carry, {"factors": dict(row.factors), "parts": dict(parts)}
 
 
 class Looped(NamedTuple):

@@ -39,7 +39,7 @@ class FlowWatch(ShownAsTable):
 
     def __init__(
         self,
-        every: int = 100,
+        every: int = 50,
         *,
         layer: int | str | None = None,
         direction: str | None = None,

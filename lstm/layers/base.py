@@ -149,7 +149,9 @@ class Looped(NamedTuple):
     before: Any
     """The state that a step reads."""
     made: Any
-    """The state that it makes; after a step of padding the one before stays."""
+    """The state that it makes."""
+    after: Any
+    """The state after it: after a step of padding the one before."""
     values: Values
     """What it computes, by symbol, as the cell's `equations` give it."""
     x: Expr

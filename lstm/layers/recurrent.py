@@ -85,7 +85,7 @@ class Recurrent(Derived):
         if context.written_out:
             return self._written_out(params, xs, state, mask, streams, context)
 
-        noted: list[tuple[Any, Any, Values, Expr]] = []
+        noted: list[tuple[Any, Any, Any, Values, Expr]] = []
 
         def step(state: Any, now: Tree) -> tuple[Any, Expr]:
             entering = _entering(state, now, context)
@@ -93,7 +93,7 @@ class Recurrent(Derived):
             _name_all(values, [*entering, now["x"]], str)
             made = self._made(values, entering, now)
             new = _kept(made, state, now)
-            noted.append((state, made, values, now["x"]))
+            noted.append((state, made, new, values, now["x"]))
             return new, self.cell.output_of(new)
 
         inputs = {"x": xs.each, **streams}
