@@ -55,6 +55,8 @@ Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has al
     AnBnCn          the same in strings of n a's, n b's and n c's
     Dyck2           what may come next in strings of two kinds of brackets
     Parity          whether the number of ones is odd
+    Sky             the last word of a sentence, which its subject decides
+    France          the last word of a text, which a country far back decides
     DelayedSine     what a wave was, so many steps ago
     MackeyGlass     what a chaotic series will be
     make_task       the task of that name, with settings
@@ -84,6 +86,10 @@ The gradient's way back
     compare         several flows side by side, on one scale
     Comparison      what it gives
     FlowWatch       records flows during training: `lstm.fit(..., watch=lstm.FlowWatch())`
+
+What a model has learnt
+
+    swap_influence  what each input decides of the answer: it is another's, and what changes
 
 Charts of it: a flow, and axes to draw on (`ax=`), which they return
 
@@ -171,6 +177,7 @@ from lstm.layers import (
 from lstm.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
 from lstm.metrics import accuracy, bits_per_character, perplexity
 from lstm.model import Model
+from lstm.probing import swap_influence
 from lstm.runs import Run, Unrolled
 from lstm.sampling import sample
 from lstm.tasks import (
@@ -299,6 +306,7 @@ __all__ = [
     "plot_units",
     "plot_waterfall",
     "sample",
+    "swap_influence",
     "train",
 ]
 

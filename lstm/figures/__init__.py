@@ -10,6 +10,7 @@ from lstm.figures.cell import cell_unrolled
 from lstm.figures.files import flow_csv
 
 if TYPE_CHECKING:
+    from lstm.figures.dependencies import long_dependency, short_dependency
     from lstm.figures.derivation import cell_gradient
     from lstm.figures.details import flow_details
     from lstm.figures.flow import compare_flows, paths
@@ -23,9 +24,11 @@ __all__ = [
     "compare_flows",
     "flow_csv",
     "flow_details",
+    "long_dependency",
     "page_of_table",
     "paths",
     "plot_norms",
+    "short_dependency",
     "write_demo",
     "write_flow",
 ]
@@ -34,9 +37,11 @@ _LATER = {
     "cell_gradient": "lstm.figures.derivation",
     "compare_flows": "lstm.figures.flow",
     "flow_details": "lstm.figures.details",
+    "long_dependency": "lstm.figures.dependencies",
     "page_of_table": "lstm.figures.page",
     "paths": "lstm.figures.flow",
     "plot_norms": "lstm.figures.plots",
+    "short_dependency": "lstm.figures.dependencies",
     "write_demo": "lstm.figures.write",
     "write_flow": "lstm.figures.write",
 }

@@ -18,6 +18,7 @@ from minigrad.drawing.charts.looks import (
     ticks,
 )
 from minigrad.drawing.charts.maps import heat_map, triangle
+from minigrad.drawing.charts.marks import add_lines
 from minigrad.drawing.charts.series import ROW, curves, strip, strips
 from minigrad.drawing.charts.sheet import Chart, Sheet, Theme, drawn_in, set_title, style
 
@@ -34,6 +35,7 @@ __all__ = [
     "Rows",
     "Sheet",
     "Theme",
+    "add_lines",
     "band",
     "bars",
     "bins",
