@@ -36,6 +36,11 @@ Layers: functions from sequences to sequences; `LAYERS` has all by name
     LayerNorm       each step shifted to mean 0 and scaled to variance 1
     Embedding       a row of numbers for each token
     Readout         from the top layer to the outputs, of the last step or of every one
+    Decoder         a readout that answers with a sequence, token by token, with attention or not
+    Attention       what all attention shares: what a query reads of annotations, in shares
+    DotAttention    in the shares of q · a
+    GeneralAttention   in those of q · W a
+    AdditiveAttention  in those of v · tanh(W q + U a)
     Steps           what goes from layer to layer: a sequence, and its own end
     Context         what a run is given beside it: mask, key, where gradients stop
     mask_of         the mask (T, B) of sequences with lengths (B,)
@@ -59,6 +64,7 @@ Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has al
     France          the last word of a text, which a country far back decides
     DelayedSine     what a wave was, so many steps ago
     MackeyGlass     what a chaotic series will be
+    Reverse         the letters of a string from the last to the first
     make_task       the task of that name, with settings
     Batch           sequences, and what to predict from each
     PaddedBatch     the same of sequences of unequal length
@@ -161,10 +167,15 @@ from lstm.errors import (
 )
 from lstm.layers import (
     LAYERS,
+    AdditiveAttention,
+    Attention,
     Bidirectional,
     Context,
+    Decoder,
+    DotAttention,
     Dropout,
     Embedding,
+    GeneralAttention,
     Layer,
     LayerNorm,
     Readout,
@@ -232,7 +243,9 @@ __all__ = [
     "RNN",
     "TASKS",
     "Adding",
+    "AdditiveAttention",
     "ArrayTask",
+    "Attention",
     "Batch",
     "Bidirectional",
     "Cell",
@@ -242,6 +255,8 @@ __all__ = [
     "Context",
     "Copying",
     "CoupledLSTM",
+    "Decoder",
+    "DotAttention",
     "Dropout",
     "Embedding",
     "Fitted",
@@ -249,6 +264,7 @@ __all__ = [
     "FlowWatch",
     "GRUAfter",
     "Gate",
+    "GeneralAttention",
     "LSTMState",
     "Layer",
     "LayerNorm",

@@ -1,4 +1,4 @@
-"""What a task decides about a new model: the sizes of its cell, and how long its gates remember."""
+"""What a task decides about a new model: sizes, how long gates remember, how much is said."""
 
 from __future__ import annotations
 
@@ -43,6 +43,11 @@ def _spelled(cell: Any) -> str:
     """How one writes the class of a cell."""
     name = getattr(cell, "__name__", "…")
     return name if isinstance(cell, type) else f"lstm.cell({name})"
+
+
+def answer_steps(task: Task | None) -> int | None:
+    """How many tokens an answer to a task's sequences has at most; None where it asks for none."""
+    return task.target_shape(1)[0] if task is not None and task.readout == "decoder" else None
 
 
 def remembering(cell: Cell[Any], task: Task | None, memory: float | None) -> Cell[Any]:

@@ -17,7 +17,7 @@ import minigrad as mg
 from lstm.arguments import expression, generator, key_given
 from lstm.cells import Cell, Seed, Step
 from lstm.errors import ConfigError, check_count
-from lstm.for_task import cell_for, remembering
+from lstm.for_task import answer_steps, cell_for, remembering
 from lstm.layers import (
     Context,
     Layer,
@@ -33,7 +33,7 @@ from lstm.layers import (
     masked,
     place_of,
 )
-from lstm.layers.usual import check_options, usual_stack
+from lstm.layers.usual import check_options, usual_readout, usual_stack
 from lstm.params import Tree, by_dotted_name, check_names, flatten, is_branch, map_leaves, unflatten
 from lstm.runs import Run, Unrolled
 from lstm.shown import ShownModel
@@ -79,6 +79,7 @@ class Model(ShownModel):
         memory: float | None = None,
         vocabulary: int | None = None,
         readout: str | None = None,
+        attention: str | None = None,
         **options: Any,
     ) -> Model:
         """A model with new parameters, which the seed decides.
@@ -90,7 +91,8 @@ class Model(ShownModel):
         memory: steps that the gates are set to remember at first, for cells that have gates to set.
             None: as many as the task has, unless the cell says; 0: as the cell says. `notes` tells
             of it.
-        readout: "last" (the usual) or "every"; see `Readout`.
+        readout: "last" (the usual), "every" or "decoder"; see `Readout` and `Decoder`. attention:
+            that of a decoder, "dot", "general" or "additive"; None: it has none.
         options: layers, bidirectional, dropout, input_dropout, recurrent_dropout, zoneout,
             layer_norm, residual, as `usual_stack` takes them.
 
@@ -114,7 +116,9 @@ class Model(ShownModel):
         cell = cell_for(cell, made_for, hidden_size, vocabulary)
         cell = remembering(cell, made_for, memory)
         layers = usual_stack(cell, vocabulary=vocabulary, **options)
-        output = Readout(layers.output_size, output_size, readout or "last", dtype=layers.dtype)
+        output = usual_readout(
+            layers, cell, output_size, readout, attention, answer_steps(made_for)
+        )
         rng = generator(seed)
         values = layers.init(rng) | {"readout": output.init(rng)}
         return cls.of(layers, output, values, task if made_for is None else made_for.config())
@@ -237,6 +241,7 @@ class Model(ShownModel):
         state: Tree | None = None,
         lengths: Any = None,
         mask: Any = None,
+        targets: Any = None,
         key: Any = None,
         truncate: int | None = None,
         routes: Mapping[str, float] | None = None,
@@ -247,7 +252,9 @@ class Model(ShownModel):
 
         All may be expressions or arrays. state: a tree as `initial_state` gives, such as the `last`
         of another run. lengths: (B,) integers of 1 … T; what is beyond is padding, and has no part.
-        mask: (T, B) bool, the same said otherwise: True where a step counts. key: for training, of
+        mask: (T, B) bool, the same said otherwise: True where a step counts.
+        targets: of a model with a decoder, (U, B) what it shall have said, as in training; without,
+            it goes on with what it says. key: for training, of
         `minigrad.key`: dropout and zoneout draw from it, where a model has them; without, the model
         is evaluated.
         truncate: gradients go back so many steps at most, as in `minigrad.scan`.
@@ -268,13 +275,10 @@ class Model(ShownModel):
         start = self._start(state, xs.shape[1])
         steps = Steps.of(xs, context.mask, written_out=context.written_out)
         top, last = self.layers.run(self.params, steps, start, context)
-        read, _ = self.readout.run(self.params["readout"], top, {}, context.split("readout"))
-        everywhere = self.readout.read == "every"
-        output, outputs = (read.stacked if everywhere else read.end), top.stacked
-        if context.mask is not None:
-            outputs = masked(context.mask, outputs)
-            output = masked(context.mask, output) if everywhere else output
-        return Run(output, outputs, last)
+        below = context.split("readout")
+        said = self.readout.answer(self.params["readout"], top, below, targets)
+        outputs = top.stacked if counts is None else masked(counts, top.stacked)
+        return Run(said.output, outputs, last, said.attention)
 
     def output(self, xs: Any, state: Tree | None = None, **options: Any) -> Expr:
         """The readout after xs: `run(xs, state=state, **options).output`."""
@@ -287,6 +291,7 @@ class Model(ShownModel):
         *,
         lengths: Any = None,
         mask: Any = None,
+        targets: Any = None,
         key: Any = None,
         routes: Mapping[str, float] | None = None,
         detach: Mapping[str, float] | None = None,
@@ -297,7 +302,7 @@ class Model(ShownModel):
         Raises ConfigError as `run` does.
         """
         tape = Tape({}, short=len(self.recurrent()) == 1)
-        given: dict[str, Any] = {"lengths": lengths, "mask": mask, "key": key}
+        given = {"lengths": lengths, "mask": mask, "targets": targets, "key": key}
         run = self.run(xs, state=state, routes=routes, detach=detach, tape=tape, **given)
         run.output.named("y")
         return Unrolled(run, tape.written, tape.written[self.place()])

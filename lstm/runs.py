@@ -16,12 +16,16 @@ class Run(NamedTuple):
     """What comes of a run."""
 
     output: Expr
-    """The readout: (B, O), or (T, B, O) of a model that reads every step."""
+    """The readout: (B, O), or (T, B, O) of a model that reads every step, or (U, B, O) of one with
+    a decoder, for each token that it says."""
     outputs: Expr
     """What the top layer gives at each step, (T, B, H), or 2H where it reads both ways. Here and
     in an output of every step, padding is 0."""
     last: Tree
     """The state of each layer at each sequence's own end, to start the next run from."""
+    attention: Expr | None = None
+    """(U, B, S): of a decoder with attention, how much of each of the S steps each token is made
+    of; rows add up to 1, and padding has 0."""
 
     def __repr__(self) -> str:
         return in_a_line(self)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lstm.layers import Layer, Readout, Stack
+from lstm.cells import Cell
+from lstm.layers import Attention, Layer, Readout, Stack
 from lstm.params import flatten
 from minigrad.display import ShownAsTable, Table, plain, settings_of
 
@@ -54,11 +55,16 @@ def _row(name: str, layer: Layer, params: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _kind(layer: Layer) -> str:
-    """The class of a layer, those of its cells, and its own numbers and words that are not off."""
-    cells = dict.fromkeys(inner.cell.heading for inner in layer.recurrent().values())
-    said = settings_of(layer, off=False).items()
-    own = [f"{k}={x!r}" for k, x in said if k not in _SAID and isinstance(x, (int, float, str))]
-    return ", ".join([" ".join([type(layer).__name__, *cells]), *own])
+    """The class of a layer, those of its cells and its attention, and its own numbers and words
+    that are not off."""
+    said = settings_of(layer, off=False)
+    cells = [inner.cell for inner in layer.recurrent().values()]
+    cells += [x for x in said.values() if isinstance(x, Cell)]
+    names = dict.fromkeys(cell.heading for cell in cells)
+    own = [type(x).__name__ for x in said.values() if isinstance(x, Attention)]
+    numbers = {k: x for k, x in said.items() if isinstance(x, (int, float, str))}
+    own += [f"{k}={x!r}" for k, x in numbers.items() if k not in _SAID]
+    return ", ".join([" ".join([type(layer).__name__, *names]), *own])
 
 
 def _size(count: int) -> str:

@@ -217,7 +217,7 @@ def _is_off(field: Field[Any], value: object) -> bool:
 
 def in_a_line(shown: Any) -> str:
     """A named tuple or a dataclass in a line: floats to four digits, arrays by their types, no
-    empty tuples.
+    empty tuples and no None.
 
     >>> from typing import NamedTuple
     >>> class Seen(NamedTuple):
@@ -228,7 +228,7 @@ def in_a_line(shown: Any) -> str:
     'Seen(loss=0.3333, xs=float32(3, 2))'
     """
     parts = shown._asdict() if hasattr(shown, "_asdict") else settings_of(shown)
-    items = {name: x for name, x in parts.items() if not isinstance(x, tuple) or x}
+    items = {k: x for k, x in parts.items() if x is not None and not (type(x) is tuple and not x)}
     said = ", ".join(f"{name}={_brief(x)}" for name, x in items.items())
     return f"{type(shown).__qualname__}({said})"
 

@@ -31,6 +31,7 @@ from lstm.cli.tables import console, print_json, printable, score_table
 from lstm.errors import CheckpointError, ConfigError, OutputError, TrainingWarning
 from lstm.files import check_file, new_folder
 from lstm.for_task import HIDDEN
+from lstm.layers.usual import ATTENTIONS
 from lstm.model import Model
 from lstm.optim import OPTIMIZERS, SCHEDULES, Option, options
 from lstm.store.checkpoint import Checkpoint, read_checkpoint
@@ -76,6 +77,8 @@ def _model_options(group: Any) -> None:
         "0: the usual bias, a forget gate of σ(1))",
     )
     group.add_argument("--layers", type=whole(1, LARGEST), help="of cells (default: 1)")
+    text = f"of a task whose answers are sequences: {', '.join(ATTENTIONS)} (default: none)"
+    group.add_argument("--attention", choices=[*ATTENTIONS], metavar="NAME", help=text)
     for name, text in _SWITCHES.items():
         group.add_argument(f"--{_option(name)}", action="store_true", default=None, help=text)
     for name, text in _PARTS.items():
@@ -93,7 +96,7 @@ _PARTS = {
     "recurrent_dropout": "of what a step hands to the next, one mask a sequence",
     "zoneout": "of the state, which then stays as it was",
 }
-_MODEL = ("hidden_size", "memory", "layers", *_SWITCHES, *_PARTS)
+_MODEL = ("hidden_size", "memory", "layers", "attention", *_SWITCHES, *_PARTS)
 
 
 def _option(name: str) -> str:

@@ -65,7 +65,8 @@ def cell_unrolled(
     ys = ys[:steps] if model.readout.read == "every" else ys
     steps = len(xs)
     xs_var, ys_var = variables(model, xs, ys, "target")
-    unrolled = model.unroll(xs_var, _start(model, xs.shape[1]), mask=counts)
+    told = ys_var if model.readout.read == "decoder" else None
+    unrolled = model.unroll(xs_var, _start(model, xs.shape[1]), mask=counts, targets=told)
     value = (loss or loss_of(model))(unrolled.output, ys_var).named("L")
     inside = set(mg.toposort(value))
     count = sum(bool(n.args) for n in inside)

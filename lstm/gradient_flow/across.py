@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
+from lstm.errors import ConfigError
 from lstm.gradient_flow.steps import Floats, Words, norm
 from lstm.gradient_flow.tensors import LARGE_SEED, Meter, looped
 from minigrad import Expr
@@ -173,7 +174,13 @@ def _unit(place: Expr, values: Expr) -> Expr:
 
 
 def _every_step(meter: Meter) -> Any:
-    """The model with its readout at every step; its parameters are the same leaves."""
+    """The model with its readout at every step; its parameters are the same leaves. Raises
+    ConfigError for a decoder, whose outputs are of no step that is read."""
+    if meter.model.readout.read == "decoder":
+        raise ConfigError(
+            "a decoder says its tokens after all steps, so that no pairs of steps can be told; "
+            "lstm.figures.attention_routes shows by which ways the gradient comes back to each step"
+        )
     return replace(meter.model, readout=replace(meter.model.readout, read="every"))
 
 

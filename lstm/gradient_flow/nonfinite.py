@@ -60,7 +60,10 @@ def _bad(source: Source) -> Bad:
     """What `lstm.training` asks to find what is to blame."""
     meter = source.meter
     params, timed = meter.model.flat_params, ("step", "sequence")
-    axes = {meter.xs: timed, meter.ys: timed if meter.model.readout.read == "every" else timed[1:]}
-    counts = {} if meter.mask is None else {x: meter.mask for x in axes if axes[x] == timed}
+    read = meter.model.readout.read
+    axes = {meter.xs: timed, meter.ys: timed[1:] if read == "last" else timed}
+    counts = {} if meter.mask is None else {meter.xs: meter.mask}
+    if counts and read == "every":
+        counts[meter.ys] = counts[meter.xs]
     grads = mg.grad(meter.value, params)
     return Bad(meter.value, grads, params, meter.inputs, source.batch, [], counts, axes)

@@ -125,7 +125,8 @@ class Meter:
         self.xs, self.ys = variables(model, xs, ys, "ys")
         self.mask = mg.var("mask", xs.shape[:2], bool) if padded else None
         self.seed = mg.var("∂L/∂L", (), model.dtype)
-        run, self.loop = looped(model, self.xs, self.mask, self.place)
+        told = self.ys if model.readout.read == "decoder" else None
+        run, self.loop = looped(model, self.xs, self.mask, self.place, told)
         self.graph = StepGraph(self.loop)
         if self.line is not None and self.layer.zoneout:  # it mixes what the equations keep
             factor = self.graph.line_factors(self.line.symbol)[self.graph.made[self.line.symbol]]
@@ -335,17 +336,20 @@ class Looped(NamedTuple):
     loop: Loop
 
 
-def looped(model: Model, xs: Any, mask: Any = None, place: str | None = None) -> Looped:
+def looped(
+    model: Model, xs: Any, mask: Any = None, place: str | None = None, targets: Any = None
+) -> Looped:
     """Run a model as the loops that train, and note that of a layer; the last one unless told."""
     loops: dict[str, Loop] = {}
     tape = Tape({}, short=True, loops=loops)
-    run = model.run(xs, mask=mask, tape=tape)
+    run = model.run(xs, mask=mask, targets=targets, tape=tape)
     return Looped(run, loops[model.place() if place is None else place])
 
 
 def check_batch(model: Model, xs: NDArray[Any], ys: NDArray[Any]) -> None:
     """Raise ConfigError unless xs is (T, B, I), time first, or (T, B) of tokens, and ys has a
-    target for each of B, or for each of T and B where every step is read."""
+    target for each of B, or for each of T and B where every step is read, or is (U, B) of tokens
+    where a decoder says them."""
     tokens = model.layers.tokens
     rest = () if tokens else (model.input_size,)
     if xs.ndim < 2 or xs.shape[0] < 1 or xs.shape[1] < 1 or xs.shape[2:] != rest:
@@ -354,6 +358,8 @@ def check_batch(model: Model, xs: NDArray[Any], ys: NDArray[Any]) -> None:
             f"xs must be {wanted}, time first, with T and B of at least 1, not {xs.shape}"
         )
     if model.readout.read == "every" and ys.shape[:2] == xs.shape[:2]:
+        return
+    if model.readout.read == "decoder" and ys.ndim == 2 and ys.shape[1] == xs.shape[1]:
         return
     if model.readout.read == "last" and ys.shape[:1] == xs.shape[1:2]:
         return

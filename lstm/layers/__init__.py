@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from lstm.discovery import classes_by_name
+from lstm.layers.attention import (
+    AdditiveAttention,
+    Attention,
+    DotAttention,
+    GeneralAttention,
+    Glimpse,
+)
 from lstm.layers.base import (
     Context,
     Layer,
@@ -19,6 +26,7 @@ from lstm.layers.base import (
     subscript,
 )
 from lstm.layers.bidirectional import Bidirectional
+from lstm.layers.decoder import Decoder
 from lstm.layers.dropout import Dropout
 from lstm.layers.embedding import Embedding
 from lstm.layers.norm import LayerNorm
@@ -31,10 +39,16 @@ LAYERS: dict[str, type[Layer]] = classes_by_name(__name__, __path__, Layer)
 
 __all__ = [
     "LAYERS",
+    "AdditiveAttention",
+    "Attention",
     "Bidirectional",
     "Context",
+    "Decoder",
+    "DotAttention",
     "Dropout",
     "Embedding",
+    "GeneralAttention",
+    "Glimpse",
     "Layer",
     "LayerNorm",
     "Looped",

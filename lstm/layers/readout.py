@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from lstm.errors import ConfigError
-from lstm.layers.base import Context, Layer, Rng, Steps
+from lstm.layers.base import Context, Layer, Rng, Steps, masked
 from lstm.params import Tree
+from minigrad import Expr
 
-READS = ("last", "every")
+
+class Answer(NamedTuple):
+    """What a readout says."""
+
+    output: Expr
+    """(B, O), or (T, B, O) of every step; of a decoder (U, B, O), one for each token it says."""
+    attention: Expr | None = None
+    """(U, B, S): the weights of a decoder with attention, of each token over the S steps read."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +33,14 @@ class Readout(Layer):
     read: str = "last"
 
     name: ClassVar[str] = "readout"
+    reads: ClassVar[tuple[str, ...]] = ("last", "every")
+    """What `read` can be."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.read not in READS:
-            raise ConfigError(f"a readout reads 'last' or 'every', not {self.read!r:.40}")
+        if self.read not in self.reads:
+            ways = " or ".join(map(repr, self.reads))
+            raise ConfigError(f"a {self.name} reads {ways}, not {self.read!r:.40}")
 
     def shapes(self) -> Tree:
         return {"W_y": (self.input_size, self.output_size), "b_y": (self.output_size,)}
@@ -41,3 +52,16 @@ class Readout(Layer):
 
     def run(self, params: Tree, xs: Steps, state: Tree, context: Context) -> tuple[Steps, Tree]:
         return xs.map(lambda h: h @ params["W_y"] + params["b_y"]), {}
+
+    def answer(self, params: Tree, xs: Steps, context: Context, targets: Any = None) -> Answer:
+        """The output, 0 where a step that is asked for is padding. Raises ConfigError for targets,
+        which a decoder takes."""
+        if targets is not None:
+            raise ConfigError(
+                f"targets= tell a decoder what it said before; a readout that reads {self.read!r} "
+                "takes none"
+            )
+        read, _ = self.run(params, xs, {}, context)
+        if self.read == "last":
+            return Answer(read.end)
+        return Answer(read.stacked if context.mask is None else masked(context.mask, read.stacked))

@@ -1,4 +1,4 @@
-"""The stacks that are made of options: one cell in several layers, and what stands between them."""
+"""What options make models of: one cell in several layers, what stands between them, a readout."""
 
 from __future__ import annotations
 
@@ -9,17 +9,39 @@ from typing import Any
 
 from lstm.cells import Cell
 from lstm.errors import ConfigError, check_count
+from lstm.layers.attention import (
+    AdditiveAttention,
+    Attention,
+    DotAttention,
+    GeneralAttention,
+)
 from lstm.layers.base import Layer, check_layer, check_probability
 from lstm.layers.bidirectional import Bidirectional
+from lstm.layers.decoder import Decoder
 from lstm.layers.dropout import Dropout
 from lstm.layers.embedding import Embedding
 from lstm.layers.norm import LayerNorm
+from lstm.layers.readout import Readout
 from lstm.layers.recurrent import Recurrent
 from lstm.layers.residual import Residual
 from lstm.layers.stack import Stack
 from minigrad.names import did_you_mean
 
-_OF_A_MODEL = ("output_size", "seed", "task", "hidden_size", "memory", "vocabulary", "readout")
+_OF_A_MODEL = (
+    "output_size",
+    "seed",
+    "task",
+    "hidden_size",
+    "memory",
+    "vocabulary",
+    "readout",
+    "attention",
+)
+ATTENTIONS: dict[str, type[Attention]] = {
+    kind.name.removesuffix("_attention"): kind
+    for kind in (DotAttention, GeneralAttention, AdditiveAttention)
+}
+"""Those of a usual decoder, by name."""
 
 
 def check_options(names: Iterable[str]) -> None:
@@ -89,6 +111,56 @@ def usual_stack(
             parts[f"dropout{k}"] = Dropout(units, dropout, dtype=cell.dtype)
         cell = replace(cell, input_size=units)
     return Stack(parts)
+
+
+def usual_readout(
+    layers: Layer,
+    cell: Cell[Any],
+    output_size: int,
+    read: str | None = None,
+    attention: str | None = None,
+    steps: int | None = None,
+) -> Readout:
+    """What reads the last layer: its last step, unless told. The cell of a decoder is of the kind
+    and the size of the encoder's, and a row of E has as many numbers as that has units.
+
+    attention: a name in `ATTENTIONS`; None: none. steps: how many tokens a decoder says. Raises
+    ConfigError for what cannot be, or would do nothing.
+
+    >>> import lstm
+    >>> encoder = usual_stack(lstm.GRU(2, 3), bidirectional=True)
+    >>> decoder = usual_readout(encoder, lstm.GRU(2, 3), 7, "decoder", "additive", steps=5)
+    >>> decoder.attention
+    AdditiveAttention(input_size=3, output_size=6)
+    """
+    read = read or "last"
+    if read != "decoder":
+        if attention is not None:
+            raise ConfigError(f"attention= is of a decoder, and this readout reads {read!r:.40}")
+        return Readout(layers.output_size, output_size, read, dtype=layers.dtype)
+    if steps is None:
+        raise ConfigError(
+            "a decoder needs a task=, which says how many tokens an answer has at most; or give "
+            "lstm.Decoder(..., steps=) to lstm.Model.of"
+        )
+    attends = None
+    if attention is not None:
+        if attention not in ATTENTIONS:
+            hint = did_you_mean(attention, ATTENTIONS) if isinstance(attention, str) else ""
+            raise ConfigError(
+                f"attention= is one of {', '.join(ATTENTIONS)}, not {attention!r:.40}{hint}"
+            )
+        sizes = cell.output_size, layers.output_size
+        attends = ATTENTIONS[attention](*sizes, dtype=layers.dtype)
+    reads = cell.hidden_size + (0 if attends is None else layers.output_size)
+    return Decoder(
+        layers.output_size,
+        output_size,
+        cell=replace(cell, input_size=reads),
+        attention=attends,
+        steps=steps,
+        dtype=layers.dtype,
+    )
 
 
 OPTIONS = tuple(

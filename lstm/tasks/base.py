@@ -85,7 +85,9 @@ class Task(ShownAsCall, ABC):
     output_size: ClassVar[int]
     target_dtype: ClassVar[str]
     readout: ClassVar[str] = "last"
-    """What is predicted from: "last", one output at the end, or "every", one a step."""
+    """What is predicted from: "last", one output at the end, or "every", one a step; or "decoder":
+    ys (U, B) are tokens that answer the sequence, below 0 where they are padding, and the outputs
+    are (U, B, O), each made where the tokens before it are known to be those of ys."""
     vocabulary: ClassVar[int | None] = None
     """How many tokens there are, of a task whose inputs are integer tokens (T, B)."""
     padding: ClassVar[str | None] = None

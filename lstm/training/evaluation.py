@@ -19,8 +19,8 @@ from lstm.training.streams import (
     check_batch,
     check_fits,
     inputs_of,
-    padding_of,
     random_streams,
+    told_of,
 )
 from minigrad.display import in_a_line
 
@@ -79,9 +79,9 @@ class Evaluation:
         """What a batch of so many sequences comes to: answers and loss."""
         if size not in self._compiled:
             inputs = xs, ys, *_ = inputs_of(self._task, size, self._model.dtype)
-            padding: dict[str, Any] = padding_of(self._task, inputs)
+            told: dict[str, Any] = told_of(self._task, inputs)
             start = None if self._start is None else carried_to(self._start, size)
-            run = self._model.run(xs, state=start, **padding)
+            run = self._model.run(xs, state=start, **told)
             updates = {} if self._start is None else carried_on(self._start, run.last)
             results = [self._task.answer(run.output), self._task.loss(run.output, ys)]
             self._compiled[size] = mg.function(inputs, results, updates=updates)

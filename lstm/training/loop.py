@@ -19,10 +19,10 @@ from lstm.training.streams import (
     check_fits,
     counting_of,
     inputs_of,
-    padding_of,
     put_stream,
     random_streams,
     stream_values,
+    told_of,
 )
 from lstm.training.trainer import Report, Trainer
 
@@ -77,7 +77,7 @@ def trainer_of(
         )
     key = mg.param("dropout", mg.key(settings.seed).eval())
     start = carried_state(model, settings.batch) if settings.stateful else None
-    ends: dict[str, Any] = padding_of(task, inputs)
+    told: dict[str, Any] = told_of(task, inputs)
     run = model.run(
         xs,
         state=start,
@@ -85,7 +85,7 @@ def trainer_of(
         truncate=settings.truncate,
         routes=settings.routes,
         detach=settings.detach,
-        **ends,
+        **told,
     )
     loss = task.loss(run.output, ys)
     updates = {key: mg.fold_in(key, 0)} if any(n is key for n in mg.toposort(loss)) else {}

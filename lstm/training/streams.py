@@ -93,6 +93,12 @@ def padding_of(task: Task, inputs: Sequence[_T]) -> dict[str, _T]:
     return {} if task.padding is None else {task.padding: inputs[2]}
 
 
+def told_of(task: Task, inputs: Sequence[_T]) -> dict[str, _T]:
+    """What a model is told beside xs: where sequences end, and what a decoder shall have said."""
+    targets = {"targets": inputs[1]} if task.readout == "decoder" else {}
+    return padding_of(task, inputs) | targets
+
+
 def counting_of(task: Task, inputs: Sequence[Expr]) -> dict[Expr, Expr]:
     """Of inputs of which padding is a part, the mask (T, B) of what is none: of targets, too, where
     there is one a step."""
@@ -101,7 +107,8 @@ def counting_of(task: Task, inputs: Sequence[Expr]) -> dict[Expr, Expr]:
     mask = mask_given(xs.shape, **ends)
     if mask is None:
         return {}
-    return {xs: mask} | ({ys: mask} if ys.shape[:2] == mask.shape else {})
+    timed = task.readout == "every" and ys.shape[:2] == mask.shape
+    return {xs: mask} | ({ys: mask} if timed else {})
 
 
 def carried_state(model: Model, batch: int) -> Tree:

@@ -1,0 +1,168 @@
+"""A readout that answers a sequence with a sequence, token by token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import minigrad as mg
+from lstm.arguments import expression, within
+from lstm.cells import Cell
+from lstm.errors import ConfigError, check_count
+from lstm.layers.attention import Attention
+from lstm.layers.base import Context, Rng, Steps, check_layer
+from lstm.layers.readout import Answer, Readout
+from lstm.params import Tree, map_leaves
+from minigrad import Expr
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+@dataclass(frozen=True)
+class Decoder(Readout):
+    """Sutskever, Vinyals & Le, "Sequence to sequence learning with neural networks", 2014; with
+    attention Bahdanau, Cho & Bengio, "Neural machine translation by jointly learning to align and
+    translate", 2015.
+
+    A step reads the row of E (O + 1, ·) of the token before, the last row at first. Each part of
+    its state starts as tanh(e·W + b) of what the encoder ends with. With attention, the state
+    before the step is the query; what it reads of the annotations, the encoder's steps, goes into
+    the cell beside the token, and into the output, y = [h, c]·W_y + b_y.
+
+    input_size: F, of an encoder's step. output_size: O, the tokens that it says.
+    cell: it reads what a row of E has, and the context c where there is attention.
+    attention: of queries of the cell's size and annotations of F units; None: all that the decoder
+        knows of the sequence is the state that it starts from.
+    steps: how many tokens it says where nobody tells it what to say.
+
+    Raises ConfigError for parts that do not fit.
+    """
+
+    read: str = field(init=False, default="decoder", repr=False)
+    cell: Cell[Any] = field(kw_only=True)
+    attention: Attention | None = field(kw_only=True, default=None)
+    steps: int = field(kw_only=True)
+
+    name: ClassVar[str] = "decoder"
+    reads: ClassVar[tuple[str, ...]] = ("decoder",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set("steps", check_count("steps", self.steps))
+        cell, dtypes = check_layer(self.cell, Cell), {self.cell.dtype}
+        if self.attention is not None:
+            attention = check_layer(self.attention, Attention)
+            dtypes.add(attention.dtype)
+            fits = cell.output_size, self.input_size
+            if (attention.input_size, attention.output_size) != fits:
+                raise ConfigError(
+                    f"the decoder has queries of {fits[0]} units and annotations of {fits[1]}, but "
+                    f"its attention is of {attention.input_size} and {attention.output_size}"
+                )
+        if dtypes != {self.dtype}:
+            raise ConfigError(f"a decoder of {self.dtype} has parts of {', '.join(dtypes)}")
+        check_count("what a decoder's cell reads of a token", cell.input_size - self._context)
+
+    @property
+    def _context(self) -> int:
+        """The units of a context."""
+        return 0 if self.attention is None else self.attention.output_size
+
+    def shapes(self) -> Tree:
+        state = self.cell.initial_state(1)._asdict()
+        start = {f"W_{part}": (self.input_size, zero.shape[1]) for part, zero in state.items()}
+        start |= {f"b_{part}": zero.shape[1:] for part, zero in state.items()}
+        tree = {"E": (self.output_size + 1, self.cell.input_size - self._context), "start": start}
+        tree |= {name: part.shapes() for name, part in self._parts.items() if part.shapes()}
+        tree["W_y"] = (self.cell.output_size + self._context, self.output_size)
+        return tree | {"b_y": (self.output_size,)}
+
+    def init(self, rng: Rng) -> Tree:
+        shapes, dtype = self.shapes(), self.dtype
+
+        def drawn(name: str, shape: tuple[int, ...]) -> Any:
+            bound = 0 if name.startswith("b_") else shape[0] ** -0.5
+            return rng.uniform(-bound, bound, shape).astype(dtype)
+
+        made = {"E": rng.standard_normal(shapes["E"]).astype(dtype)}
+        made["start"] = map_leaves(drawn, shapes["start"])
+        made |= {name: part.init(rng) for name, part in self._parts.items() if name in shapes}
+        return made | {name: drawn(name, shapes[name]) for name in ("W_y", "b_y")}
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        """The cell and the attention, as their parameters are called."""
+        return {"cell": self.cell} | ({"attention": self.attention} if self.attention else {})
+
+    def with_dtype(self, dtype: str) -> Self:
+        attention = None if self.attention is None else self.attention.with_dtype(dtype)
+        cell = replace(self.cell, dtype=dtype)
+        return replace(self, dtype=dtype, cell=cell, attention=attention)
+
+    # --- running it ------------------------------------------------------------------------------
+
+    def answer(self, params: Tree, xs: Steps, context: Context, targets: Any = None) -> Answer:
+        """What is said of the steps that are read, xs.
+
+        targets: integers (U, B), what to say, below 0 where it is padding: at each of U steps the
+            token before is theirs (teacher forcing). None: at each of `steps` steps it is the one
+            that had the largest output (greedy decoding).
+
+        Raises ConfigError for targets that do not fit.
+        """
+        step = partial(self._step, params, xs.stacked, context.mask)
+        start = self._start(params["start"], xs.end)
+        first = mg.full((xs.end.shape[0],), self.output_size, dtype="int64")
+        if targets is not None:
+            said = self._tokens(targets, xs.end.shape[0])
+            before = mg.concat([mg.expand_dims(first, 0), said[:-1]], axis=0)
+            rows = mg.take(params["E"], before, axis=0)
+            unroll = context.written_out
+            _, made = mg.scan(step, start, rows, truncate=context.truncate, unroll=unroll)
+            return Answer(self._scores(params, made["seen"]), made.get("weights"))
+
+        def greedy(before: Any, _: Any) -> tuple[Any, dict[str, Expr]]:
+            state, token = before
+            state, made = step(state, mg.take(params["E"], token, axis=0))
+            made["scores"] = self._scores(params, made["seen"])
+            return (state, mg.argmax(made["scores"], axis=-1)), made
+
+        steps, unroll = self.steps, context.written_out
+        _, made = mg.scan(greedy, (start, first), None, length=steps, unroll=unroll)
+        return Answer(made["scores"], made.get("weights"))
+
+    def _step(
+        self, params: Tree, annotations: Expr, mask: Expr | None, state: Any, token: Expr
+    ) -> tuple[Any, dict[str, Expr]]:
+        """The state after a token's row (B, ·), and what the output is made of."""
+        made: dict[str, Expr] = {}
+        if self.attention is None:
+            state = self.cell.step(params["cell"], state, token)
+            return state, {"seen": self.cell.output_of(state)}
+        query, weights = self.cell.output_of(state), params.get("attention", {})
+        context, made["weights"] = self.attention.look(weights, query, annotations, mask)
+        state = self.cell.step(params["cell"], state, mg.concat([token, context], axis=-1))
+        made["seen"] = mg.concat([self.cell.output_of(state), context], axis=-1)
+        return state, made
+
+    def _scores(self, params: Tree, seen: Expr) -> Expr:
+        scores: Expr = seen @ params["W_y"] + params["b_y"]
+        return scores
+
+    def _start(self, params: Tree, end: Expr) -> Any:
+        """The state before the first step."""
+        parts = self.cell.state_type._fields
+        made = [mg.tanh(end @ params[f"W_{part}"] + params[f"b_{part}"]) for part in parts]
+        return self.cell.state_type(*made)
+
+    def _tokens(self, targets: Any, batch: int) -> Expr:
+        """Targets as tokens; some token where they are padding."""
+        said = expression(targets, what="targets")
+        if said.ndim != 2 or said.shape[1] != batch or said.dtype.kind not in "iu":
+            raise ConfigError(
+                f"targets= of a decoder are integers (U, B), here (U, {batch}), not {said.type!r}"
+            )
+        tokens = mg.maximum(mg.astype(said, "int64"), 0)
+        return within(tokens, 0, self.output_size - 1, "target")
