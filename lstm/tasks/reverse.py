@@ -27,5 +27,5 @@ class Reverse(OfLetters):
     summary: ClassVar[str] = "the letters of a string from the last to the first"
     paper: ClassVar[str | None] = "Bahdanau, Cho & Bengio 2015 (the attention)"
 
-    def answer(self, text: str) -> str:
+    def rewritten(self, text: str) -> str:
         return text[::-1]

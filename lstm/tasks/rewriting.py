@@ -135,7 +135,7 @@ class OfLetters(Rewriting):
             )
 
     @abstractmethod
-    def answer(self, text: str) -> str:
+    def rewritten(self, text: str) -> str:
         """What a string is answered with; it has the same letters."""
 
     @property
@@ -159,4 +159,4 @@ class OfLetters(Rewriting):
             "".join(self.letters[k] for k in row[:length])
             for row, length in zip(drawn, lengths, strict=True)
         ]
-        return [(text, self.answer(text)) for text in texts]
+        return [(text, self.rewritten(text)) for text in texts]
