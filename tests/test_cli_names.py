@@ -56,7 +56,10 @@ def test_help_is_a_word_too(capsys) -> None:
         (["trian"], "argument COMMAND: there is no 'trian'; there are demo, train, flow, tasks"),
         (["trian"], "; did you mean train? (see lstm --help)"),
         (["help", "flw"], "there is no 'flw'; .*; did you mean flow?"),
-        (["zzz"], "there are demo, train, flow, tasks, info, sample, reproduce, walk (see lstm"),
+        (
+            ["zzz"],
+            "there are demo, train, flow, tasks, info, sample, reproduce, walk, figures",
+        ),
         (["train", "addin"], "there is no task 'addin'; there are: adding.*; did you mean adding?"),
         (["train", "adding", "--cell", "lsmt"], "argument --cell: there is no 'lsmt'; "),
         (["train", "adding", "--cell", "lsmt"], "; did you mean lstm? (see lstm train --help)"),

@@ -5,9 +5,9 @@ A cell maps (parameters, state, input) to the next state. x is (B, I), every par
 `equations` returns every value of a step by its symbol, in the order of the equations: the next
 state is among them, and so is what a picture wants to name.
 
-What is said beside the equations (title, gates, line, places) is for words and pictures only. A
-subclass with equations of its own says nothing until it says it anew, so that no word of one cell
-is told of another.
+What is said beside the equations (title, gates, line, places, plan) is for words and pictures
+only. A subclass with equations of its own says nothing until it says it anew, so that no word of
+one cell is told of another.
 """
 
 from __future__ import annotations
@@ -101,13 +101,17 @@ class Cell(ShownAsCall, ABC, Generic[S]):
     """Where the ops of a step stand on paper, in points, y downwards: {"C": (159.0, 0.0)}. An op
     without a symbol is named by its way down from one: "C.0" is the first argument of C. "x" is
     the input. None, or an op without a place, leaves all to Graphviz."""
+    plan: ClassVar[Places | None] = None
+    """Where layers and pointwise ops stand in the textbook's figure of a step, named as in
+    `places`, (column, row): layers in row 1, what meets their outputs in 2, what reads the line in
+    3, the line in 4. What is not said follows from the equations."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "state_type" in cls.__dict__ and "output" not in cls.__dict__:
             cls.output = next(iter(getattr(cls.state_type, "_fields", ())), "")
         if "equations" in cls.__dict__:
-            for said in ("title", "line", "gates", "places"):
+            for said in ("title", "line", "gates", "places", "plan"):
                 if said not in cls.__dict__:
                     setattr(cls, said, None)
 
@@ -171,29 +175,33 @@ class Cell(ShownAsCall, ABC, Generic[S]):
                 )
         return dict(values)
 
-    def check(self) -> Values:
+    def check(self, before: str = "_before", now: str = "") -> Values:
         """Every value of one step of variables: the parameters by name, x, and the state before as
-        h_before. Raises what `compute` raises."""
+        h_before. before, now: what is added to the names of that state, and of x. Raises what
+        `compute` raises."""
         params = {name: mg.var(name, shape, self.dtype) for name, shape in self.shapes().items()}
         zeros = self.initial_state(1)._asdict()
-        before = {part: mg.var(f"{part}_before", z.shape, z.dtype) for part, z in zeros.items()}
-        x = mg.var("x", (1, self.input_size), self.dtype)
-        return self.compute(params, self.state_type(**before), x)
+        state = {part: mg.var(f"{part}{before}", z.shape, z.dtype) for part, z in zeros.items()}
+        x = mg.var(f"x{now}", (1, self.input_size), self.dtype)
+        return self.compute(params, self.state_type(**state), x)
 
-    def formulas(self) -> dict[str, Expr]:
+    def formulas(self, before: str = "_before", now: str = "") -> dict[str, Expr]:
         """The equations of a step by their symbols, each in those before it and in what it reads:
-        parameters by name, x, and the state before as h_before. Raises what `compute` raises.
+        parameters by name, x, and the state before as h_before. before, now: what is added to the
+        names of that state, and of x and the symbols. Raises what `compute` raises.
 
         >>> import lstm
         >>> for symbol, formula in lstm.RNN(2, 3).formulas().items():
         ...     print(symbol, "=", formula)
         h = tanh(concat(h_before, x, axis=1) @ W_h + b_h)
+        >>> print(lstm.RNN(2, 3).formulas("ₜ₋₁", "ₜ")["h"])
+        tanh(concat(hₜ₋₁, xₜ, axis=1) @ W_h + b_h)
         """
         known: dict[Expr, Expr] = {}
         written: dict[str, Expr] = {}
-        for symbol, value in self.check().items():
+        for symbol, value in self.check(before, now).items():
             written[symbol] = mg.substitute(value, known)
-            known[value] = mg.var(symbol, value.shape, value.dtype)
+            known[value] = mg.var(symbol + now, value.shape, value.dtype)
         return written
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from lstm.cells.base import Gate, LSTMState, Params, Places, Values
 from lstm.cells.gated import Gated
-from lstm.cells.lstm import LSTM_GATES, LSTM_PLACES
+from lstm.cells.lstm import LSTM_GATES, LSTM_PLACES, LSTM_PLAN
 from minigrad import Expr, concat, sigmoid, tanh
 
 
@@ -24,6 +24,7 @@ class CoupledLSTM(Gated[LSTMState]):
     places: ClassVar[Places | None] = {
         at: place for at, place in LSTM_PLACES.items() if not at.startswith("i.")
     }
+    plan: ClassVar[Places | None] = LSTM_PLAN
 
     def equations(self, params: Params, state: LSTMState, x: Expr) -> Values:
         hx = concat([state.h, x], -1)

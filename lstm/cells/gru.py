@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lstm.cells.base import Gate, Params, RNNState, Values
+from lstm.cells.base import Gate, Params, Places, RNNState, Values
 from lstm.cells.gated import Gated
 from minigrad import Expr, concat, sigmoid, tanh
 
@@ -26,6 +26,16 @@ class GRU(Gated[RNNState]):
         Gate("z", "update gate", one="takes the candidate", zero="keeps h"),
         Gate("r", "reset gate", one="shows h to the candidate", zero="hides h from the candidate"),
     )
+    plan: ClassVar[Places | None] = {
+        "r": (1.0, 1.0),
+        "z": (2.0, 1.0),
+        "h̃": (3.25, 1.0),
+        "h̃.0.0.0.0": (1.0, 2.0),
+        "h.0.0": (2.0, 3.0),
+        "h.0": (2.0, 4.0),
+        "h.1": (3.25, 2.5),
+        "h": (3.25, 4.0),
+    }
 
     def _starts(self) -> dict[str, float]:
         return {"b_z": -self.gate_bias}

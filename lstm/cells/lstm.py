@@ -30,6 +30,8 @@ def _lstm_places() -> dict[str, tuple[float, float]]:
 
 
 LSTM_PLACES = _lstm_places()
+LSTM_PLAN = {"h.1": (5.0, 3.0), "h": (5.0, 2.0)}
+"""What reads the line stands to the right of the last layer."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class LSTM(Gated[LSTMState]):
     state_type: ClassVar[Any] = LSTMState
     gates: ClassVar[tuple[Gate, ...] | None] = LSTM_GATES
     places: ClassVar[Places | None] = LSTM_PLACES
+    plan: ClassVar[Places | None] = LSTM_PLAN
 
     def equations(self, params: Params, state: LSTMState, x: Expr) -> Values:
         hx = concat([state.h, x], -1)

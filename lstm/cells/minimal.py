@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lstm.cells.base import Gate, Params, RNNState, Values
+from lstm.cells.base import Gate, Params, Places, RNNState, Values
 from lstm.cells.gated import Gated
 from minigrad import Expr, concat, sigmoid, tanh
 
@@ -25,6 +25,15 @@ class MGU(Gated[RNNState]):
     gates: ClassVar[tuple[Gate, ...] | None] = (
         Gate("f", "gate", one="takes the candidate", zero="keeps h"),
     )
+    plan: ClassVar[Places | None] = {
+        "f": (1.0, 1.0),
+        "h̃": (3.25, 1.0),
+        "h̃.0.0.0.0": (1.0, 2.0),
+        "h.0.0": (2.0, 3.0),
+        "h.0": (2.0, 4.0),
+        "h.1": (3.25, 2.5),
+        "h": (3.25, 4.0),
+    }
 
     def _starts(self) -> dict[str, float]:
         return {"b_f": -self.gate_bias}

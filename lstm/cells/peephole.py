@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lstm.cells.base import Gate, LSTMState, Params, Shape, Values
+from lstm.cells.base import Gate, LSTMState, Params, Places, Shape, Values
 from lstm.cells.gated import Gated
-from lstm.cells.lstm import LSTM_GATES
+from lstm.cells.lstm import LSTM_GATES, LSTM_PLAN
 from minigrad import Expr, concat, sigmoid, tanh
 
 
@@ -21,6 +21,7 @@ class PeepholeLSTM(Gated[LSTMState]):
     weights: ClassVar[str] = "fiCo"
     state_type: ClassVar[Any] = LSTMState
     gates: ClassVar[tuple[Gate, ...] | None] = LSTM_GATES
+    plan: ClassVar[Places | None] = LSTM_PLAN
 
     def shapes(self) -> dict[str, Shape]:
         """Those of the LSTM, and the peepholes p (H,)."""

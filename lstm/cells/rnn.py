@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lstm.cells.base import Cell, Params, RNNState, Values
+from lstm.cells.base import Cell, Params, Places, RNNState, Values
 from minigrad import Expr, concat, tanh
 
 
@@ -25,6 +25,7 @@ class RNN(Cell[RNNState]):
     title: ClassVar[str | None] = "RNN"
     weights: ClassVar[str] = "h"
     state_type: ClassVar[Any] = RNNState
+    plan: ClassVar[Places | None] = {"h": (1.5, 1.0)}
 
     def equations(self, params: Params, state: RNNState, x: Expr) -> Values:
         h = tanh(concat([state.h, x], -1) @ params["W_h"] + params["b_h"])

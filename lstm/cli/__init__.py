@@ -17,14 +17,14 @@ from contextlib import contextmanager, suppress
 from io import StringIO, TextIOWrapper
 from typing import Any, NoReturn
 
-from lstm.cli import demo, flow, info, reproduce, sample, tasks, train, walk
+from lstm.cli import demo, figures, flow, info, reproduce, sample, tasks, train, walk
 from lstm.cli.options import Parser
 from lstm.cli.tables import printable
 from lstm.errors import LstmError
 from minigrad import MinigradError
 
 COMMANDS = {"demo": demo, "train": train, "flow": flow, "tasks": tasks, "info": info}
-COMMANDS |= {"sample": sample, "reproduce": reproduce, "walk": walk}
+COMMANDS |= {"sample": sample, "reproduce": reproduce, "walk": walk, "figures": figures}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Pictures of gradient flow, and the files that `lstm demo` and `lstm flow` write.
+"""Pictures of gradient flow, the textbook's figures, and the files that commands write.
 
 What is a chart is loaded, and matplotlib with it, when it is first asked for.
 """
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lstm.figures.flow import compare_flows, paths
     from lstm.figures.page import page_of_table
     from lstm.figures.plots import plot_norms
+    from lstm.figures.textbook.one_cell import forget_gate
+    from lstm.figures.textbook.row import repeating_module
     from lstm.figures.write import write_demo, write_flow
 
 __all__ = [
@@ -24,10 +26,12 @@ __all__ = [
     "compare_flows",
     "flow_csv",
     "flow_details",
+    "forget_gate",
     "long_dependency",
     "page_of_table",
     "paths",
     "plot_norms",
+    "repeating_module",
     "short_dependency",
     "write_demo",
     "write_flow",
@@ -37,10 +41,12 @@ _LATER = {
     "cell_gradient": "lstm.figures.derivation",
     "compare_flows": "lstm.figures.flow",
     "flow_details": "lstm.figures.details",
+    "forget_gate": "lstm.figures.textbook.one_cell",
     "long_dependency": "lstm.figures.dependencies",
     "page_of_table": "lstm.figures.page",
     "paths": "lstm.figures.flow",
     "plot_norms": "lstm.figures.plots",
+    "repeating_module": "lstm.figures.textbook.row",
     "short_dependency": "lstm.figures.dependencies",
     "write_demo": "lstm.figures.write",
     "write_flow": "lstm.figures.write",

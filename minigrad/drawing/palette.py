@@ -19,6 +19,11 @@ LIGHT: dict[str, str] = {
     "group": "#f5f6f8",
     "lane": "#f7edd0",
     "focus": "#1f5fd6",
+    "layer": "#ffe08c",
+    "pointwise": "#f8bfd4",
+    "cell": "#dcefdd",
+    "reads": "#c5e0f7",
+    "gives": "#dccdf3",
 }
 DARK: dict[str, str] = {
     "page": "#1e1e1e",
@@ -32,6 +37,11 @@ DARK: dict[str, str] = {
     "group": "#282b30",
     "lane": "#3b3420",
     "focus": "#7ea6f4",
+    "layer": "#6b5510",
+    "pointwise": "#7a3350",
+    "cell": "#24382a",
+    "reads": "#1f4a6e",
+    "gives": "#4a3575",
 }
 
 PAGE, INK, MUTED, FAINT = (LIGHT[name] for name in ("page", "ink", "muted", "faint"))

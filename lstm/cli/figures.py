@@ -1,0 +1,58 @@
+"""`lstm figures`: the textbook's figures, drawn from the cells' equations."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lstm.cli.options import one_of, overwriting, path
+from lstm.cli.parts import status
+from lstm.cli.tables import console, print_json, printable
+from lstm.errors import ConfigError
+from lstm.files import output_folder, write_atomically
+from minigrad.names import did_you_mean
+
+HELP = "draw the textbook's figures from the cells' equations"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", type=path, default=Path("lstm-figures"), help="folder for the pictures"
+    )
+    overwriting(parser)
+    text = "a figure, such as ex10; may be given several times (default: all)"
+    parser.add_argument("--only", action="append", metavar="NAME", help=text)
+    one_of(parser, "--format", ("svg", "png", "pdf"), default="svg")
+    parser.add_argument("--dark", action="store_true", help="light on dark")
+    parser.add_argument("--json", action="store_true", help="results as JSON, no progress")
+
+
+def run(args: argparse.Namespace) -> int:
+    from lstm.figures.numbered import FIGURES
+    from lstm.figures.page import Section, page  # drawing is loaded by those who draw
+
+    names = list(dict.fromkeys(args.only or FIGURES))
+    if unknown := [name for name in names if name not in FIGURES]:
+        raise ConfigError(
+            f"there is no figure {unknown[0]!r:.40}; there are {', '.join(FIGURES)}"
+            f"{did_you_mean(unknown[0], list(FIGURES))}"
+        )
+    files = {name: f"{FIGURES[name].file}.{args.format}" for name in names}
+    sections = []
+    with (
+        output_folder(args.out, [*files.values(), "index.html"], force=args.force) as part,
+        status("drawing", args.json),
+    ):
+        for name, file in files.items():
+            figure = FIGURES[name].draw(theme="dark" if args.dark else "light")
+            write_atomically(part / file, figure.data(args.format))
+            figure.prefix = name
+            sections.append(Section(figure.title, picture=figure.svg))
+        text = page("The textbook's figures", ["Each is drawn from the graph of a cell."], sections)
+        write_atomically(part / "index.html", text)
+    written = [str(args.out / file) for file in (*files.values(), "index.html")]
+    if args.json:
+        return print_json({"files": written})
+    for file in written:
+        console().print(printable(f"Wrote {file}"), soft_wrap=True)
+    return 0

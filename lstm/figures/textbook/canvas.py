@@ -1,0 +1,86 @@
+"""A figure of the textbook's kind on axes of its own or on given ones, and what is beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.mathtext import MathTextParser
+
+from lstm.cells import LSTM, Cell
+from lstm.cells.of_function import cell_class
+from lstm.errors import ConfigError
+from lstm.figures.textbook.notation import Box, Paper
+from minigrad.drawing.charts import Chart, Theme, drawn_in, style
+
+SLIDE = 960.0, 540.0
+"""The size in points that a figure fits in: a slide of 1920 x 1080 pixels at 144 dots an inch."""
+WRITTEN = 0.54  # the height of an equation's letters, in units
+_LEADING = 1.2  # from one equation to the next
+_INCH = 72.0
+P = ParamSpec("P")
+
+
+def cell_given(cell: Any, default: type[Cell[Any]] = LSTM) -> Cell[Any]:
+    """A cell: itself, or one of a class or a step function. Raises ConfigError for another thing.
+
+    >>> cell_given(None)
+    LSTM(input_size=2, hidden_size=3, dtype='float32', forget_bias=1.0)
+    """
+    if isinstance(cell, Cell):
+        return cell
+    kind = default if cell is None else cell_class(cell)
+    if kind is None:
+        raise ConfigError(
+            f"cell= takes a cell, such as lstm.GRU(2, 3), its class or a step function, not "
+            f"{cell!r:.40}"
+        )
+    return kind(input_size=2, hidden_size=3)
+
+
+def paper_of(box: Box, ax: Axes | None, theme: Theme) -> Paper:
+    """What shows a rectangle of units: given axes, or a figure that fits a slide."""
+    style(theme)  # raises for what is no theme
+    if ax is None:
+        wide, high = box[2] - box[0], box[3] - box[1]
+        unit = min(SLIDE[0] / wide, SLIDE[1] / high) / _INCH
+        ax = Figure(figsize=(wide * unit, high * unit)).add_axes((0.0, 0.0, 1.0, 1.0))
+    elif not isinstance(ax, Axes):
+        raise ConfigError(f"ax= takes axes of matplotlib, such as plt.gca(), not {ax!r:.40}")
+    return Paper.on(ax, box, dark=theme == "dark")
+
+
+def themed(draw: Callable[P, Chart]) -> Callable[P, Chart]:
+    """A figure that is drawn in the style of its `theme=`."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Chart:
+        theme: Any = kwargs.get("theme", "auto")
+        with drawn_in(theme):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def chart_of(paper: Paper, title: str, description: Iterable[str], theme: Theme) -> Chart:
+    """The finished figure."""
+    told = "\n".join([title, *description])
+    return Chart(paper.ax.figure.figure, title=title, description=told, theme=theme)
+
+
+def width_of(equation: str) -> float:
+    """How wide an equation is, in units."""
+    font = FontProperties(size=_INCH)  # a letter of 72 points is one unit high
+    parsed: Any = MathTextParser("path").parse(equation, dpi=_INCH, prop=font)
+    return float(parsed[0]) / _INCH * WRITTEN
+
+
+def write(paper: Paper, equations: Sequence[str], left: float, middle: float) -> None:
+    """Equations one below the other, their middle there."""
+    for k, equation in enumerate(equations):
+        y = middle + ((len(equations) - 1) / 2 - k) * _LEADING
+        paper.words((left, y), equation, size=WRITTEN, ha="left")

@@ -1,0 +1,201 @@
+"""One cell, open: its wiring drawn where its plan and its routes say, some of it lit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+from lstm.cells import Cell, Place
+from lstm.errors import ConfigError
+from lstm.figures.textbook.notation import COLUMN, END, LAYER, OP, ROUND, ROW, Paper
+from lstm.figures.textbook.placing import BOTTOM, Plan, plan_of
+from lstm.figures.textbook.routing import routes_of
+from lstm.figures.textbook.wiring import Box, Wiring, wiring_of
+
+Wire = tuple[str, str]
+Highlight = Collection[str | Wire]
+STUB = 0.9  # how far wires go on outside the frame
+LOW = BOTTOM * ROW
+NOW, BEFORE = "ₜ", "ₜ₋₁"
+_REACH = {"layer": LAYER[1] / 2, "pointwise": OP}
+
+
+@dataclass(frozen=True)
+class Lit:
+    """What of a wiring is drawn in full; the rest is faint."""
+
+    boxes: frozenset[str]
+    wires: frozenset[Wire]
+
+    @staticmethod
+    def of(wiring: Wiring, highlight: Highlight | None) -> Lit:
+        """All of it for None; else the boxes named, with the wires into them and, where none of
+        its readers is named, those out of each; and the wires named, with the boxes at their ends.
+
+        Raises ConfigError for a name that is not there.
+        """
+        if highlight is None:
+            return Lit(frozenset(wiring.boxes), frozenset(wiring.wires))
+        known = {*wiring.boxes, *wiring.wires}
+        if unknown := [name for name in highlight if name not in known]:
+            raise ConfigError(
+                f"highlight= names {unknown[0]!r:.60}, which this figure does not have; it has "
+                f"{', '.join(wiring.boxes)}, and pairs of these that a wire joins"
+            )
+        boxes = {name for name in highlight if isinstance(name, str)}
+        for name in [*boxes]:  # what a merge brings is lit with what reads it
+            stack = [a for a in wiring.inputs[name] if wiring.boxes[a].kind == "merge"]
+            boxes.update(stack)
+        wires = {w for w in highlight if not isinstance(w, str)}
+        ends = {name for wire in wires for name in wire}
+        for a, b in wiring.wires:
+            into = b in boxes
+            out = a in boxes and not boxes.intersection(wiring.outputs[a])
+            if into or out:
+                wires.add((a, b))
+        shown = boxes | ends
+        ends_of_step = ("before", "input", "after", "output")
+        shown |= {n for w in wires for n in w if wiring.boxes[n].kind in ends_of_step}
+        return Lit(frozenset(shown), frozenset(wires))
+
+
+class Module:
+    """A cell laid out: what it is made of, and the corners of all its wires, in units."""
+
+    def __init__(self, cell: Cell[Any]) -> None:
+        self.cell = cell
+        self.wiring: Wiring = wiring_of(cell)
+        self.plan: Plan = plan_of(cell, self.wiring)
+
+    @cached_property
+    def routes(self) -> dict[Wire, list[Place]]:
+        """The corners of each wire."""
+        routes = routes_of(self.wiring, self.plan)
+        return {wire: [_units(place) for place in way] for wire, way in routes.items()}
+
+    @property
+    def width(self) -> float:
+        """Of the frame."""
+        return self.plan.width * COLUMN
+
+    @property
+    def high(self) -> float:
+        """The upper edge of the frame; `LOW` is the lower one."""
+        return self.plan.top * ROW
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """The rectangle that a cell takes with what stands outside: (left, bottom, right, top)."""
+        circle = STUB + 2.0 * END + 0.1
+        return -STUB - 1.3, LOW - circle, self.width + STUB + 0.7, self.high + circle
+
+    def draw(
+        self,
+        paper: Paper,
+        *,
+        left: float = 0.0,
+        highlight: Highlight | None = None,
+        in_row: bool = False,
+    ) -> None:
+        """The cell, its frame's left edge there. in_row: between others, whose state it shares."""
+        lit = Lit.of(self.wiring, highlight)
+        paper.cell((left, LOW, left + self.width, self.high), lit=highlight is None)
+        self._wires(paper, left, lit, "cell" if highlight is None else "group")
+        for name, box in self.wiring.boxes.items():
+            self._box(paper, left, box, name in lit.boxes, in_row)
+        if highlight is not None:
+            self._symbols(paper, left, lit)
+
+    def _wires(self, paper: Paper, left: float, lit: Lit, ground: str) -> None:
+        """The line last, so that it runs on where others cross it."""
+        line = set(zip(self.wiring.line, self.wiring.line[1:], strict=False))
+        drawn: list[Wire] = []
+        for wire in sorted(self.wiring.wires, key=lambda w: (w in lit.wires, w in line)):
+            for (x, y), across in self._crossings(wire, drawn):
+                paper.gap((left + x, y), across, ground)
+            kind = self.wiring.boxes[wire[1]].kind
+            way = [(left + x, y) for x, y in self.outside(wire)]
+            arrow = None if kind == "merge" else _REACH.get(kind, 0.0)
+            paper.wire(way, lit=wire in lit.wires, arrow=arrow, label=" → ".join(wire))
+            drawn.append(wire)
+
+    def _crossings(self, wire: Wire, others: Iterable[Wire]) -> Iterator[tuple[Place, bool]]:
+        """Where a wire crosses those of other vectors, and whether it runs across there."""
+        for other in others:
+            if other[0] == wire[0]:
+                continue
+            for p, q in pairwise(self.routes[wire]):
+                for r, s in pairwise(self.routes[other]):
+                    across = p[1] == q[1]
+                    (a, b), (c, d) = ((p, q), (r, s)) if across else ((r, s), (p, q))
+                    low, high = sorted((c[1], d[1]))
+                    first, last = sorted((a[0], b[0]))
+                    if a[1] == b[1] and low < a[1] < high and first < c[0] < last:
+                        yield (c[0], a[1]), across
+
+    def outside(self, wire: Wire) -> list[Place]:
+        """The corners of a wire, with what of it lies outside the frame, and round where it joins
+        others at a merge."""
+        way = [*self.routes[wire]]
+        source, target = (self.wiring.boxes[name] for name in wire)
+        if source.kind in ("before", "input"):
+            way[0] = _beyond(way[1], way[0], STUB)
+        if source.kind == "merge":  # where those that it joins have come together
+            way[0] = way[0][0] + ROUND, way[0][1]
+        if target.kind in ("after", "output"):
+            way[-1] = _beyond(way[-2], way[-1], STUB)
+        if target.kind == "merge":
+            way.append((way[-1][0] + 1.01 * ROUND, way[-1][1]))
+        return way
+
+    def _box(self, paper: Paper, left: float, box: Box, lit: bool, in_row: bool) -> None:
+        x, y = _units(self.plan.at[box.name])
+        at = left + x, y
+        outside = STUB + END
+        if box.kind == "layer":
+            paper.layer(at, box.words, lit=lit, label=f"layer {box.name}")
+        elif box.kind == "pointwise":
+            paper.pointwise(at, box.words, lit=lit, label=f"pointwise {box.name}")
+        elif box.kind == "input":
+            paper.end((at[0], y - outside), tex(box.words + NOW), "reads", lit=lit)
+        elif box.kind == "output":
+            paper.end((at[0], y + outside), tex(box.words + NOW), "gives", lit=lit)
+        elif box.kind == "before" and not in_row:
+            paper.words((at[0] - STUB - 0.1, y), tex(box.words + BEFORE), lit=lit, ha="right")
+        elif box.kind == "after" and not in_row:
+            paper.words((at[0] + STUB + 0.1, y), tex(box.words + NOW), lit=lit, ha="left")
+
+    def _symbols(self, paper: Paper, left: float, lit: Lit) -> None:
+        """The symbols of the values that lit boxes give, beside where they leave them."""
+        for name, box in self.wiring.boxes.items():
+            readers = [b for b in self.wiring.outputs[name] if self.wiring.boxes[b].kind in _REACH]
+            if name in lit.boxes and name in self.cell_symbols and readers:
+                p, q, *_ = self.routes[name, readers[0]]
+                y = (p[1] + q[1] + _REACH[box.kind] - _REACH["pointwise"]) / 2
+                if p[0] == q[0] and q[1] > p[1]:
+                    paper.words((left + p[0] + 0.15, y), tex(name + NOW), ha="left")
+
+    @cached_property
+    def cell_symbols(self) -> set[str]:
+        """The symbols that the equations give to values."""
+        return set(self.cell.check())
+
+
+def tex(name: str) -> str:
+    """A symbol as mathematics."""
+    import minigrad as mg
+
+    return f"${mg.var(name).latex()}$"
+
+
+def _units(place: Place) -> Place:
+    return place[0] * COLUMN, place[1] * ROW
+
+
+def _beyond(p: Place, q: Place, length: float) -> Place:
+    """The point so far beyond q as seen from p, on one axis."""
+    x, y = q[0] - p[0], q[1] - p[1]
+    return q[0] + length * ((x > 0) - (x < 0)), q[1] + length * ((y > 0) - (y < 0))
