@@ -411,6 +411,44 @@ def test_a_check_names_the_step_that_is_wrong():
         d.check()
 
 
+V = mg.var("v", (3,))
+CENTRED = V - mg.mean(V)
+NOISE = (V + 0.7) - V - 0.7
+CANCELLING = {
+    "a sum of products": mg.sum(CENTRED * CENTRED),
+    "a gradient of 0": mg.sum(mg.softmax(CENTRED)),
+    "rows of a Jacobian": mg.softmax(CENTRED),
+    "the mean of what has none": CENTRED - mg.mean(CENTRED),
+    "a node that is rounding alone": mg.square(NOISE),
+    "a slope that differences hardly find": mg.sum(mg.sin(500.0 * V)),
+    "a slope that the formula in the book loses": mg.sum(mg.tanh(20.0 * V + 15.0)),
+}
+
+
+@pytest.mark.parametrize("y", CANCELLING.values(), ids=CANCELLING)
+def test_what_rounding_and_differences_leave_is_no_wrong_step(y):
+    d = mg.derive(y, V)
+    assert max(d.check(seed=seed) for seed in range(3)) < 1e-6
+
+
+def test_a_difference_that_is_0_by_chance_is_no_sure_slope():
+    assert mg.derive(mg.tanh((8.0 * W + X) - X), X).check(seed=33) < 1e-6
+
+
+def test_a_wrong_step_is_named_where_right_ones_cancel():
+    off = mg.Op(
+        "off",
+        lambda x: x,
+        lambda x: x * x,
+        partials=(lambda y, x: (2.0 + 3e-6) * x,),  # 2 x it should be
+        pointwise=True,
+        rule="rule of offs",
+    )
+    for y in (mg.sum(off(CENTRED)), mg.sum(off(V) - off(V) * 1.0000001)):
+        with pytest.raises(mg.GradientError, match="rule of offs"):
+            mg.derive(y, V).check()
+
+
 def test_the_page_on_derivations_is_true(capsys):
     page = (Path(__file__).parents[1] / "docs" / "derivations.md").read_text("utf-8")
     blocks = re.findall(r"^```(?:python)?\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
