@@ -17,8 +17,8 @@ import numpy as np
 from minigrad.compile.evaluate import eval
 from minigrad.derivatives.adjoints import Adjoints
 from minigrad.display import ShownAsTable, Table, in_a_line
-from minigrad.drawing.amount import kind_of, norms_of
-from minigrad.drawing.theme import KIND_WORDS, Kind
+from minigrad.drawing.amount import kind_of, norms_of, told
+from minigrad.drawing.theme import Kind
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, describe, require_expr
 from minigrad.graph.places import Spot, inside_of
@@ -56,14 +56,13 @@ class Series:
         """The norm at t = T, where it starts."""
         return self.norms[-1]
 
-    def shown(self, t: int) -> str:
+    def shown(self, t: int, digits: int = 2) -> str:
         """The norm at step t, counted from 1, as tables have it.
 
         >>> Series("h", [0.25, 0.0], ["normal", "disconnected"]).shown(2)
         'not connected'
         """
-        kind = self.kinds[t - 1]
-        return KIND_WORDS[kind] if kind == "disconnected" else f"{self.norms[t - 1]:.2e}"
+        return told(self.norms[t - 1], self.kinds[t - 1], digits)
 
     @property
     def factors(self) -> list[float]:
@@ -222,7 +221,7 @@ class Chain(ShownAsTable):
         rows = [
             (
                 str(name),
-                KIND_WORDS[kind] if kind == "disconnected" else f"{size:.3g}",
+                f"{size:.3g}" if kind == "normal" else told(size, kind),
                 *(f"{x:.3g}" for x in numbers),
             )
             for kind, (name, size, *numbers) in zip(

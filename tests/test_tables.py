@@ -69,4 +69,4 @@ def test_what_was_measured_is_said_where_it_was(length, steps, measured) -> None
 
 
 def test_a_zero_is_called_zero() -> None:
-    assert norm_text(_norm(0.0, "zero")) == "0.0e+00"
+    assert norm_text(_norm(0.0, "zero")) == "exactly 0"

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import lstm
 import minigrad as mg
 from lstm.cells import Gate
 from lstm.figures.flow import paths
-from lstm.gradient_flow import Flow, GateValues, Jump, Series, Split, describe, diagnose
+from lstm.gradient_flow import Flow, GateValues, Jump, Series, Split, describe, diagnose, path_words
 from lstm.gradient_flow.advice import EXPLODED, GROWN, TOO_SMALL
 from lstm.gradient_flow.glance import is_closed, is_open
 from lstm.gradient_flow.summary import CLOSED, OPEN
@@ -184,8 +185,8 @@ def _split(line, gates, factor="f", symbol="C") -> Split:
     ("line", "gates", "norms"),
     [
         (3.0, 1.25, ("3.0e+00", "1.2e+00")),
-        (0.0, 2.0, ("0.0e+00", "2.0e+00")),
-        (1e-4, 0.0, ("1.0e-04", "0.0e+00")),
+        (0.0, 2.0, ("exactly 0", "2.0e+00")),
+        (1e-4, 0.0, ("1.0e-04", "exactly 0")),
     ],
 )
 def test_the_norms_of_the_paths(line, gates, norms) -> None:
@@ -285,11 +286,29 @@ def test_what_is_told_as_equal(sign) -> None:
         assert ("0.1 decades" in words) != equal
 
 
-@pytest.mark.parametrize("odd", [0.0, math.inf, math.nan])
-def test_what_has_no_decades_is_told_in_numbers(odd) -> None:
-    for a, b in ((odd, 0.5), (0.5, odd)):
-        words = compare(flow([a], "RNN"), flow([b], "LSTM"))
-        assert words == f"At t=1, the LSTM's ∂L/∂C₁ is {b:.1e} and the RNN's ∂L/∂C₁ is {a:.1e}."
+@pytest.mark.parametrize(
+    ("norm", "kind", "what"),
+    [
+        (0.0, "zero", "is exactly 0"),
+        (0.0, "underflow", "underflows to 0"),
+        (0.0, "disconnected", "is not connected"),
+        (math.inf, "inf", "is infinite"),
+        (math.nan, "nan", "is NaN"),
+    ],
+)
+def test_what_has_no_decades_is_told_as_what_it_is(norm, kind, what) -> None:
+    odd, sound = flow([norm], "A"), flow([0.5], "B")
+    odd.series["C"].kinds[0] = kind
+    assert compare(odd, sound) == f"At t=1, the B's ∂L/∂C₁ is 5.0e-01 and the A's ∂L/∂C₁ {what}."
+    assert compare(sound, odd) == f"At t=1, the A's ∂L/∂C₁ {what} and the B's ∂L/∂C₁ is 5.0e-01."
+    words = what.removeprefix("is ").removesuffix("s to 0")
+    assert odd.main.shown(1) == words
+    both = lstm.compare(odd, sound, names=["a", "b"])
+    for text in (repr(odd), repr(both)):
+        assert words in text and "0.0e+00" not in text and "0.00e+00" not in text
+    if norm == 0.0:
+        split = replace(odd.split, line=odd.main)
+        assert f"these norms: {words} along" in path_words(replace(odd, split=split))[0]
 
 
 def test_no_jump_begins_or_ends_where_there_is_no_norm():

@@ -15,6 +15,7 @@ from rich.table import Table
 from lstm.plain_values import jsonable
 from lstm.tasks import Task
 from lstm.training import Score
+from minigrad.drawing.amount import told
 
 SMALLEST = "< 1e-45"  # what float32 cannot tell from zero
 
@@ -72,7 +73,8 @@ def _loss_text(loss: float) -> str:
 
 def norm_text(measured: dict[str, Any]) -> str:
     """A norm as flow measures it; a product too small for its dtype is not called zero."""
-    return SMALLEST if measured["kind"] == "underflow" else f"{measured['norm']:.1e}"
+    kind = measured["kind"]
+    return SMALLEST if kind == "underflow" else told(measured["norm"], kind, 1)
 
 
 def printable(text: str) -> str:

@@ -17,7 +17,7 @@ from lstm.figures.flow import flow_curves, path_curves
 from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall, check_flow
 from lstm.gradient_flow.steps import Floats
 from minigrad.drawing import Scale, charts
-from minigrad.drawing.amount import norms_of
+from minigrad.drawing.amount import norms_of, told
 from minigrad.drawing.escape import plain
 
 MOST = 8
@@ -168,7 +168,7 @@ def plot_knockouts(flow: Flow, at: int = 1, ax: Axes | None = None, *, most: int
         [cut.route for cut in cuts],
         [cut.share for cut in cuts],
         ax,
-        words=[_change(cut, flow.main.kinds[at - 1]) for cut in cuts],
+        words=[_change(cut, told(0.0, flow.main.kinds[at - 1])) for cut in cuts],
         name=f"no gradient ∂L/∂{main} arrives at t={at}"
         if nothing
         else f"change of ∂L/∂{main} at t={at}, as a share of it",
@@ -179,11 +179,11 @@ def plot_knockouts(flow: Flow, at: int = 1, ax: Axes | None = None, *, most: int
     return ax
 
 
-def _change(cut: Knockout, kind: str) -> str:
-    """What a cut changes of a gradient of this kind, in words."""
+def _change(cut: Knockout, nothing: str) -> str:
+    """What a cut changes of a gradient, in words; nothing: of one that is 0, what it is."""
     if np.isfinite(cut.share):
         return f"{cut.share:.1%} ({cut.change:.1e})"
-    return kind if cut.change == 0.0 else f"{cut.change:.1e}"
+    return nothing if cut.change == 0.0 else f"{cut.change:.1e}"
 
 
 @of_flow

@@ -40,7 +40,7 @@ def results_section(pairs: Pairs, results: Mapping[str, Any]) -> Section:
         first.append(f"{error / baseline:.3f}" if error is not None and baseline else "")
         first.append({True: "yes", False: "no"}.get(score.get("solved"), ""))
         for symbol, series in after.series.items():
-            norms = [f"{s.first:.1e}" for s in (before.series[symbol], series)]
+            norms = [s.shown(1, 1) for s in (before.series[symbol], series)]
             rows.append([*first, f"|∂L/∂{subscript(symbol, 1)}|", *norms])
             first = [""] * 4
     criterion = results.get("criterion")

@@ -89,7 +89,7 @@ class FlowWatch(ShownAsTable):
 
     def _table(self) -> Table:
         rows = [
-            (str(step), f"{flow.loss:.4g}", f"∂L/∂{flow.main.symbol}", f"{flow.main.first:.2e}")
+            (str(step), f"{flow.loss:.4g}", f"∂L/∂{flow.main.symbol}", flow.main.shown(1))
             for step, flow in self.flows.items()
         ]
         title = f"Gradient flow every {self.every} steps of training"

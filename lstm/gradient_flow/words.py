@@ -61,7 +61,7 @@ def path_words(flow: Flow) -> list[str]:
     """By which path the main gradient came, and which gates are shut or open for good."""
     words = []
     if flow.split is not None and flow.split.share[0] == flow.split.share[0]:
-        parts = ", ".join(f"{series.first:.1e} {name}" for name, series in flow.paths.items())
+        parts = ", ".join(f"{series.shown(1, 1)} {name}" for name, series in flow.paths.items())
         here = f"∂L/∂{subscript(flow.split.symbol, 1)}"
         words.append(f"At t=1, the parts of {here} have these norms: {parts}.")
     return words + [_saturation(g) for g in flow.gates.values() if max(g.open, g.closed) >= TOLD]
@@ -159,6 +159,12 @@ def _saturation(gate: GateValues) -> str:
     return f"Of the {name}, {' and '.join(parts)}."
 
 
+def _is(series: Series) -> str:
+    """What a gradient is at t = 1, as the end of a sentence."""
+    words = series.shown(1, 1)
+    return "underflows to 0" if words == "underflow" else f"is {words}"
+
+
 def compare(first: Flow, second: Flow, *, named: Sequence[str] = ()) -> str:
     """How much more of the gradient reaches t = 1 in the second than in the first, in words.
 
@@ -173,7 +179,7 @@ def compare(first: Flow, second: Flow, *, named: Sequence[str] = ()) -> str:
         names = [f"the {cell}'s {what}" for what, cell in zip(names, headings, strict=True)]
     sound = all(0.0 < x.first < math.inf for x in (a, b))
     if not sound:
-        return f"At t=1, {names[1]} is {b.first:.1e} and {names[0]} is {a.first:.1e}."
+        return f"At t=1, {names[1]} {_is(b)} and {names[0]} {_is(a)}."
     decades = math.log10(b.first) - math.log10(a.first)
     if abs(decades) < EQUAL:
         return f"At t=1, {names[1]} ({b.first:.1e}) is as large as {names[0]} ({a.first:.1e})."

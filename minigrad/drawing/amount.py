@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.drawing.theme import Kind, fmt
+from minigrad.drawing.theme import KIND_WORDS, Kind, fmt
 from minigrad.types import Array, Shape
 
 LISTED = 4  # tensors of up to so many elements are written out
@@ -80,6 +80,18 @@ def kind_of(size: float, is_lost: bool = False) -> Kind:
     if size == inf:
         return "inf"
     return "normal" if size else "underflow" if is_lost else "zero"
+
+
+def told(size: float, kind: Kind, digits: int = 2) -> str:
+    """A norm in a sentence or a table: a number, or the words for what is none; a 0 is never just
+    that.
+
+    >>> told(0.25, "normal"), told(0.0, "underflow"), told(0.0, "zero"), told(0.0, "disconnected")
+    ('2.50e-01', 'underflow', 'exactly 0', 'not connected')
+    """
+    if kind in ("normal", "below"):
+        return f"{size:.{digits}e}"
+    return KIND_WORDS[kind].partition(" (")[0]
 
 
 @dataclass(frozen=True, slots=True)

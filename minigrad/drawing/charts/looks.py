@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minigrad.drawing.amount import told
 from minigrad.drawing.theme import KIND_WORDS, EdgeStyle, Kind, Scale, fmt, special_style
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.types import as_array, as_items
@@ -169,9 +170,7 @@ def hint(label: str, steps: Sequence[int], sizes: Sequence[float], style: EdgeSt
 
 def number(curve: Curve, t: int) -> str:
     """The magnitude at a step, counted from 0, in words where there is none."""
-    if curve.kinds[t] in ("underflow", "disconnected"):
-        return str(curve.kinds[t])
-    return "0" if not curve.norms[t] else f"{curve.norms[t]:.1e}"
+    return told(curve.norms[t], curve.kinds[t], 1)
 
 
 def marked(count: int) -> list[int]:
