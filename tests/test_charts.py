@@ -212,7 +212,7 @@ def _check_ends(panel: Panel, series: Series, y: float) -> None:
     """The first and the last number stand left and right of the strip."""
     for t, x in ((0, panel.left - 5), (-1, panel.right + 5)):
         (text,) = [s.words for s in panel.texts if abs(s.middle - y) < 3 and abs(s.left - x) < 4.5]
-        named = {"underflow": "underflow", "zero": "0"}
+        named = {"underflow": "underflow", "zero": "exactly 0"}
         assert text == named.get(series.kinds[t], f"{series.norms[t]:.1e}")
 
 

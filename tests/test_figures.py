@@ -157,7 +157,7 @@ def test_ticks_and_numbers() -> None:
     assert ticks(1) == [1]
     assert ticks(1000) == [1, 200, 400, 600, 800, 1000]
     curve = Curve.of("c", [0.0, 0.0, 2e-5], ["underflow", "zero", "normal"])
-    assert [number(curve, t) for t in range(3)] == ["underflow", "0", "2.0e-05"]
+    assert [number(curve, t) for t in range(3)] == ["underflow", "exactly 0", "2.0e-05"]
 
 
 # --- files ---------------------------------------------------------------------------------------
