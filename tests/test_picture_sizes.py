@@ -91,7 +91,7 @@ def test_a_png_that_no_viewer_shows_is_refused_with_its_size_and_the_way_out() -
     assert "Save svg or pdf" in str(caught.value) and "width=" in str(caught.value)
     assert diagram.data("svg").startswith(b"<?xml")
     assert _pixels(draw(y).png)[0] < 1000  # folded
-    assert _pixels(draw(y, fold=False, width=4000).png)[0] == pytest.approx(4000, abs=8)
+    assert _pixels(draw(y, fold=False, width=12_000).png)[0] == pytest.approx(12_000, abs=24)
 
 
 def _cell(steps: int) -> tuple[Expr, dict[Any, Any]]:

@@ -74,7 +74,9 @@ def draw(
         Not where groups, lanes or places are given. False draws every op.
     theme: "light", "dark", or "auto", which follows the reader's; by default files are light, and
         what a notebook shows is "auto".
-    dpi, width: dots per inch of a PNG, 96 by default; or the width of PNG and SVG in pixels.
+    dpi: dots per inch of a PNG, 96 by default; SVG and PDF have no dots.
+    width: that of the picture in pixels, of a PDF at 96 an inch. A PNG with text that nobody can
+        read is refused with what is large enough.
     size: "slide" is for 1920 x 1080 pixels: fewer words, no caption, params written into what uses
         them, and no text under 12 pixels, or RenderError says what helps.
     timeout: seconds that Graphviz may take for one format.

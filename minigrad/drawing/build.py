@@ -45,7 +45,8 @@ def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Opti
     if isinstance(options.loops, int):
         roots, unrolled = Unrolled.of(roots, options.loops)
         options, titles = of_other_nodes(options, unrolled.new, unrolled.steps), unrolled.rest
-        options = replace(options, names={**unrolled.names, **options.names})
+        names = {**unrolled.names, **options.names}
+        options = replace(options, names=names, lines=unrolled.lines)
     order = toposort(roots)
     if options.is_slide:
         options = replace(options, inline=[*options.inline, *_written_on_slides(roots, order)])

@@ -76,7 +76,10 @@ class Diagram(Drawn):
     @cached_property
     def pdf(self) -> bytes:
         """The picture as a PDF file."""
-        return render(self.look.dressed(self.dot), "pdf", timeout=self._timeout)
+        dot = self.look.dressed(self.dot)
+        if self.picture is not None:
+            dot = self.look.on_page(dot)
+        return render(dot, "pdf", timeout=self._timeout)
 
     def finish_svg(self, svg: bytes) -> str:
         """Graphviz's SVG of this diagram with its title, description, ids and dark dress."""

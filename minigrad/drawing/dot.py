@@ -11,9 +11,10 @@ from minigrad.drawing.escape import esc, plain, tooltip, words
 from minigrad.drawing.html import FEW_BINS, cell, chip, legend, numbers, strip, table
 from minigrad.drawing.palette import INK, LIGHT, MUTED, PAGE
 from minigrad.drawing.picture import Box, Edge, Node, Picture, Row, adjoint_text
-from minigrad.drawing.theme import FONT, EdgeStyle, Scale, fmt
+from minigrad.drawing.theme import FONT, EdgeStyle, Scale, fmt, short
 
 NUMBERED = 40  # edges; a picture with more keeps its numbers in the tooltips
+_SYMBOL = 4  # characters of a title that stands beside a name where words are few
 _WIRE = LIGHT["wire"]
 _SHAPES = {
     "input": "ellipse",
@@ -53,8 +54,8 @@ def to_dot(picture: Picture) -> str:
         label="" if picture.is_slide else f"<{_caption(picture)}>",
     )
     if picture.is_slide:
-        graph.attr("graph", nodesep="0.12", ranksep="0.08", pad="0.03")
-    margin = "0.03,0.03" if picture.is_slide else "0.06,0.03"
+        graph.attr("graph", nodesep="0.14", ranksep="0.1", pad="0.05")
+    margin = "0.06,0.05" if picture.is_slide else "0.06,0.03"
     graph.attr("node", fontname=FONT, fontsize="10", margin=margin, height="0.3", width="0.3")
     graph.attr("edge", fontname=FONT, fontsize="8", arrowsize="0.6")
     if picture.is_hurried:
@@ -180,7 +181,7 @@ def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
             attributes["style"] += f",{style.dash}"
     if picture.is_placed and node.place is not None:
         attributes["pos"] = f"{node.place[0]:g},{-node.place[1]:g}"
-    if node.lane is not None:
+    if node.lane is not None and not picture.boxes:
         attributes["group"] = f"lane{picture.lanes[node.lane]}"
     graph.node(node.id, label=f"<{_label(node, picture)}>", **attributes)
 
@@ -191,10 +192,7 @@ def _label(node: Node, picture: Picture) -> str:
         return _short_label(node, scale)
     rows = []
     if node.name:
-        rows.append(
-            f'<TD><FONT COLOR="{INK}"><B>{esc(node.name)}</B></FONT>'
-            f'<FONT COLOR="{MUTED}" POINT-SIZE="10">  {esc(node.title)}</FONT></TD>'
-        )
+        rows.append(_named(node.name, node.title, 10))
     else:
         rows.append(cell(node.title, size=12 if len(node.title) < 3 else 10, bold=True))
     if node.is_copy:
@@ -212,9 +210,21 @@ def _label(node: Node, picture: Picture) -> str:
     return table(rows)
 
 
+def _named(name: str, title: str, size: float) -> str:
+    """A table cell of a name and of what it is the name of."""
+    return (
+        f'<TD><FONT COLOR="{INK}" POINT-SIZE="{size:g}"><B>{esc(name)}</B></FONT>'
+        f'<FONT COLOR="{MUTED}" POINT-SIZE="{size:g}">  {esc(title)}</FONT></TD>'
+    )
+
+
 def _short_label(node: Node, scale: Scale) -> str:
     """What can be read from afar: a name, a gradient, and how it goes step by step."""
-    rows = [cell(node.name or node.title, size=12, bold=True, limit=28)]
+    title = node.title.removeprefix("· ")
+    if node.name and 0 < len(title) <= _SYMBOL:
+        rows = [_named(node.name, title, 12)]
+    else:
+        rows = [cell(node.name or title, size=12, bold=True, limit=28)]
     if node.adjoint is not None and not node.is_copy:
         style = edge_style(node.adjoint, scale)
         rows.append(chip("∂", _size_text(node.adjoint), style, 12.0))
@@ -229,14 +239,14 @@ def _short_label(node: Node, scale: Scale) -> str:
             rows.append(chip("∂", _size_text(row.adjoint), style, 12.0))
             if row.adjoint.steps is not None:
                 rows.append(strip(row.adjoint.steps, scale, FEW_BINS))
-    return table(rows)
+    return table(rows, cellpadding="2")
 
 
 def _size_text(amount: Amount) -> str:
     """A gradient in one number: the element that there is, or the norm; of many steps the most."""
     if amount.kind in ("disconnected", "underflow") or len(amount.elements) == 1:
         return adjoint_text(amount)
-    return f"‖{amount.norm:.2g}‖"
+    return short(amount.norm)
 
 
 def _row(k: int, row: Row, picture: Picture) -> list[str]:
@@ -293,10 +303,14 @@ def _add_edge(
             label = table([shown], cellpadding="0")
             attributes["label"] = f"<{label}>"
             attributes["labeltooltip"] = attributes["tooltip"]
-    if edge.is_in_lane:
-        attributes["weight"] = "100"
     if edge.is_back:
         attributes["constraint"] = "false"
+    elif edge.is_between_boxes:
+        # Boxes stand side by side. A weight would pull them over each other: of arrows between
+        # boxes Graphviz takes the direction for a wish.
+        attributes["minlen"] = "2"
+    elif edge.is_in_lane or edge.is_on_line:
+        attributes["weight"] = "100"
     source = edge.source if edge.row is None else f"{edge.source}:r{edge.row}"
     graph.edge(source, edge.target, **attributes)
 

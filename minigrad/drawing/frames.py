@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from minigrad.drawing.groups import apart, nested
+from minigrad.drawing.lanes import line_of
 from minigrad.drawing.naming import title_of_loop
 from minigrad.drawing.options import Options, meant_by
 from minigrad.drawing.outline import Level, Outline, Vertex
@@ -31,6 +32,8 @@ class Frames:
         self.groups = nested(sets, set(drawn.vertices))
         lanes = {key: self.shapes(nodes) for key, nodes in options.lanes.items()}
         self.lane = apart(lanes, set(drawn.vertices))
+        self.lines = {*self.shapes(options.lines)}
+        self.lines |= {Vertex(v.loops, n) for v in drawn.levels.values() for n in line_of(v.body)}
         self.names = {v: name for n, name in options.names.items() for v in self.shapes([n])}
         self.places = {v: p for n, p in options.places.items() for v in self.shapes([n])}
         self.spoken_of = {*self.lane, *self.places}

@@ -67,7 +67,8 @@ def chip(before: str, text: str, style: EdgeStyle, size: float = 9.0) -> str:
 def strip(steps: Steps, scale: Scale, bins: int = BINS) -> str:
     """A table cell of the norms step by step as colours: the largest of a bin above the least."""
     shown = steps.bins(bins)
-    width = max(2, min(12, 4 * BINS // max(len(shown), 1))) if bins == BINS else 2
+    room = 4 * BINS if bins == BINS else 2 * FEW_BINS
+    width = max(2, min(12, room // max(len(shown), 1)))
     rows = []
     for k in (1, 0):
         colors = [scale.style(both[k]).color for both in shown]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from minigrad.types import as_number
 SLIDE = (1920, 1080)  # pixels
 LEAST_TEXT = 12.0  # pixels on a slide
 WIDEST_PNG = 16_384  # pixels; more is shown by few viewers
+LEAST_PNG_TEXT = 4.0  # pixels; less cannot be told from a line
 _THEMES = (None, "auto", "light", "dark")
 
 
@@ -52,10 +54,10 @@ class Look:
         if self.size == "slide":
             wide, high = _size_of(svg)
             scale = min(SLIDE[0] / wide, SLIDE[1] / high)
-            least = min([float(x) for x in re.findall(r'font-size="([\d.]+)"', svg)], default=14.0)
-            if least * scale < LEAST_TEXT:
+            least = _least_text(svg) * scale
+            if least < LEAST_TEXT:
                 raise RenderError(
-                    f"the smallest text of this picture would have {least * scale:.1f} pixels on a "
+                    f"the smallest text of this picture would have {least:.1f} pixels on a "
                     f"slide of {SLIDE[0]} x {SLIDE[1]}, and less than {LEAST_TEXT:g} cannot be "
                     "read. Draw fewer steps, loops='folded', another direction, or an inner "
                     "expression; without size='slide' it is drawn as large as it is"
@@ -66,12 +68,29 @@ class Look:
             return _with_size(svg, self.width, self.width * high / wide)
         return svg
 
+    def on_page(self, dot: str) -> str:
+        """DOT text whose PDF is a page of the picture's size, at 96 pixels an inch if asked for."""
+        page = 'margin="0"'
+        if self.size == "slide":
+            page += f' size="{SLIDE[0] / 96:g},{SLIDE[1] / 96:g}!"'
+        elif self.width is not None:
+            page += f' size="{self.width / 96:.6g},1e5!"'
+        return dot.replace("{", f"{{ graph [{page}]", 1)
+
     def dpi_for(self, svg: str) -> float:
         """The dots per inch of a PNG. Raises RenderError for one that no viewer shows."""
         wide, high = _size_of(svg)
         if self.size == "slide":
             return 72.0 * min(SLIDE[0] / wide, SLIDE[1] / high)
         dpi = self.dpi if self.width is None else 72.0 * self.width / wide
+        least = _least_text(svg) * dpi / 72.0
+        if least < LEAST_PNG_TEXT:
+            enough = math.ceil(wide * LEAST_PNG_TEXT / _least_text(svg))
+            raise RenderError(
+                f"the smallest text of the PNG would have {least:.1f} pixels, and less than "
+                f"{LEAST_PNG_TEXT:g} cannot be read. Save svg or pdf, draw fewer nodes, or ask for "
+                f"a larger one: width={enough:,} is the least"
+            )
         pixels = round(wide * dpi / 72), round(high * dpi / 72)
         if max(pixels) > WIDEST_PNG:
             raise RenderError(
@@ -98,6 +117,11 @@ def _size_of(svg: str) -> tuple[float, float]:
     """Width and height in points, from the viewBox."""
     box = ET.fromstring(svg).get("viewBox", "0 0 1 1").split()
     return max(1.0, float(box[2])), max(1.0, float(box[3]))
+
+
+def _least_text(svg: str) -> float:
+    """The size of the smallest text, in points; that of a usual one where there is none."""
+    return min([float(x) for x in re.findall(r'font-size="([\d.]+)"', svg)], default=14.0)
 
 
 def _with_size(svg: str, wide: float, high: float) -> str:

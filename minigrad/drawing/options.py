@@ -41,6 +41,8 @@ class Options:
     loops: str | int = "rolled"
     fold: bool = True
     is_slide: bool = False
+    lines: Iterable[Expr] = ()
+    """What the lines of loops pass whose steps are written out."""
 
 
 def check_options(options: Options) -> Options:

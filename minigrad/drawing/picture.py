@@ -71,6 +71,10 @@ class Edge:
     """Whether both its ends lie on the same one."""
     is_back: bool = False
     """Whether it goes from one step of a loop to the next."""
+    is_on_line: bool = False
+    """Whether it is part of the line of a loop."""
+    is_between_boxes: bool = False
+    """Whether it goes from one box to another that lies beside it, such as to the next step."""
     row: int | None = None
     """The row of its source from which it starts."""
 

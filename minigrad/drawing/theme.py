@@ -254,6 +254,21 @@ def fmt(value: float) -> str:
     return "0" if number == 0.0 else f"{number:.3g}"
 
 
+def short(value: float) -> str:
+    """A magnitude in as few characters as can be: 2 significant digits from 0.01 on, else 1.
+
+    >>> [short(x) for x in (5.1e-04, 0.0263, 1.0, 123.4, 2.5e6, 0.0, float("inf"))]
+    ['5e-4', '0.026', '1', '123', '2e6', '0', 'inf']
+    """
+    number = float(value)
+    if number == 0.0 or not math.isfinite(number):
+        return fmt(number)
+    if 0.00995 <= number < 9999.5:
+        return f"{number:.2g}" if number < 99.5 else f"{number:.0f}"
+    digit, exponent = f"{number:.0e}".split("e")
+    return f"{digit}e{int(exponent)}"
+
+
 def _power_of_ten(exponent: float) -> float:
     """10**exponent; whole exponents through their literal, which 10.0**k can miss by one bit."""
     nearest = round(exponent)

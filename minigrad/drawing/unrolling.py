@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from minigrad.drawing.lanes import line_of
 from minigrad.drawing.naming import names_in
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import map_graph, toposort
@@ -24,6 +25,7 @@ class Unrolled:
     count: int
     new: dict[Expr, Expr] = field(default_factory=dict)
     names: dict[Expr, str] = field(default_factory=dict)
+    lines: list[Expr] = field(default_factory=list)
     steps: dict[str, list[Expr]] = field(default_factory=dict)
     rest: dict[Expr, str] = field(default_factory=dict)
     _loops: int = 0
@@ -61,6 +63,7 @@ class Unrolled:
             made = map_graph(body.nodes, lambda node, new: None, new)
             new |= zip(body.nodes, made, strict=True)
             self.names |= {new[n]: name for n, name in names.items() if new[n].name is None}
+            self.lines += [new[n] for n in line_of(body)]
             results = [new[y] for y in body.outputs]
             carries, rows[t] = results[: body.n_carry], results[body.n_carry :]
             nodes = [n for n in toposort([*of_step, *results]) if n not in seen and n.args]

@@ -112,8 +112,16 @@ class Builder:
             is_from_lane=lane is not None,
             is_in_lane=lane is not None and lane == self.frames.lane.get(line.target),
             is_back=line.is_back,
+            is_on_line={line.source, line.target} <= self.frames.lines,
+            is_between_boxes=self._is_between_boxes(line),
             row=self._row_of(line.source),
         )
+
+    def _is_between_boxes(self, line: Line) -> bool:
+        around = self.frames.groups.around
+        ends = [self.box.get(line.source), self.box.get(line.target)]
+        outer = {box and around.get(box) for box in ends}
+        return None not in ends and ends[0] != ends[1] and len(outer) == 1
 
     def _row_of(self, vertex: Vertex) -> int | None:
         fold = self.folded.hidden.get(vertex)
