@@ -53,7 +53,7 @@ def answer_steps(task: Task | None) -> int | None:
 def remembering(cell: Cell[Any], task: Task | None, memory: float | None) -> Cell[Any]:
     """The cell with gates that are set to remember, where it has such.
 
-    memory: for how many steps; None: as many as the task has, unless the cell says; 0: as it says.
+    memory: for how many steps; None: as many as the task says, unless the cell does; 0: as it says.
     Raises ConfigError for a cell without gates to set.
     """
     if not isinstance(cell, Gated):
@@ -61,5 +61,5 @@ def remembering(cell: Cell[Any], task: Task | None, memory: float | None) -> Cel
             raise ConfigError(f"a cell of kind {cell.name} has no gates for a memory to set")
         return cell
     if memory is None and task is not None and cell.memory is None:
-        memory = max(task.steps, 3)
+        memory = task.memory
     return replace(cell, memory=memory) if memory else cell

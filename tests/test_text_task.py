@@ -219,7 +219,9 @@ def test_a_text_is_trained_as_suits_it_and_goes_on_with_the_same_text_only(tmp_p
 def test_a_task_says_itself():
     task = lstm.TextTask(TEXT, length=8)
     assert repr(task) == "TextTask(360 + 20 + 20 characters of 23 kinds, by 8)"
-    assert lstm.Model.create(lstm.LSTM, task=task).cell.hidden_size == 128
+    model = lstm.Model.create(lstm.LSTM, task=task)
+    assert (model.cell.hidden_size, model.cell.memory, model.notes) == (128, None, ())
+    assert lstm.Model.create(lstm.LSTM, task=task, memory=9).cell.memory == 9
     assert task != lstm.TextTask(TEXT, length=9)
     assert "text" not in lstm.TASKS
 

@@ -73,8 +73,8 @@ def _model_options(group: Any) -> None:
     group.add_argument(
         "--memory",
         type=whole(0),
-        help="steps that the gates are set to remember at first (default: the task's length; "
-        "0: the usual bias, a forget gate of σ(1))",
+        help="steps that the gates are set to remember at first (default: the task's length, of "
+        "text 0; 0: the usual bias, a forget gate of σ(1))",
     )
     group.add_argument("--layers", type=whole(1, LARGEST), help="of cells (default: 1)")
     text = f"of a task whose answers are sequences: {', '.join(ATTENTIONS)} (default: none)"

@@ -122,6 +122,12 @@ class Task(ShownAsCall, ABC):
         forecasts, of a simple one that does."""
 
     @property
+    def memory(self) -> int:
+        """How many steps the gates of a model made for it are set to remember at first; 0: as many
+        as the cell says. All that there are, unless most of what counts is near."""
+        return max(self.steps, 3)
+
+    @property
     def baselines(self) -> Mapping[str, float]:
         """The losses that tables have beside a model's, by what they are called."""
         return {self.baseline_words: self.baseline}

@@ -204,7 +204,7 @@ def _check_files(
 def _notes(model: Model, task: Task) -> tuple[str, ...]:
     """What a person should know of how the model starts: also where it forgets too soon."""
     cells = [layer.cell for layer in model.recurrent().values()]
-    if model.notes or task.steps < SHORT or not any(_forgets(cell) for cell in cells):
+    if model.notes or task.memory < SHORT or not any(_forgets(cell) for cell in cells):
         return model.notes
     return (
         f"The gates start at their usual bias, a memory of some 4 steps; the task has {task.steps}."
