@@ -48,6 +48,7 @@ Layers: functions from sequences to sequences; `LAYERS` has all by name
 Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has all by name
 
     ArrayTask       arrays or lists of sequences of your own, and what to say of each
+    TableTask       what a column of a table of your own will be, so many rows from now
     TextTask        what comes next in a text of your own, by characters, words or bytes
     Task            what all share; subclass it for data that are made as they are needed
     Adding          the sum of the two marked numbers of a long sequence
@@ -76,6 +77,8 @@ Training
     train           train step by step: a report each
     evaluate        how a model does on sequences that it never saw
     sample          what a model of a text writes, a token at a time
+    predict         what a model of a table says of its rows, or of those of another
+    Forecast        what it gives: a table, a file, a picture
     Settings        how to train: steps, batch, rate, optimiser, schedule, clipping, seed
     Fitted          what came of `fit`
     Report          what one step saw: loss, norm of the gradient
@@ -198,6 +201,7 @@ from lstm.tasks import (
     Batch,
     Copying,
     PaddedBatch,
+    TableTask,
     Task,
     TextTask,
     make_task,
@@ -232,6 +236,7 @@ if TYPE_CHECKING:
         plot_units,
         plot_waterfall,
     )
+    from lstm.forecasting import Forecast, predict
     from lstm.gradient_flow import Comparison, Flow, FlowWatch, compare, flow
 
 __all__ = [
@@ -262,6 +267,7 @@ __all__ = [
     "Fitted",
     "Flow",
     "FlowWatch",
+    "Forecast",
     "GRUAfter",
     "Gate",
     "GeneralAttention",
@@ -286,6 +292,7 @@ __all__ = [
     "Settings",
     "Stack",
     "Steps",
+    "TableTask",
     "Task",
     "TextTask",
     "Trainer",
@@ -321,6 +328,7 @@ __all__ = [
     "plot_paths",
     "plot_units",
     "plot_waterfall",
+    "predict",
     "sample",
     "swap_influence",
     "train",
@@ -329,6 +337,7 @@ __all__ = [
 library(__file__)
 
 _MEASURED = ("Comparison", "Flow", "FlowWatch", "compare", "flow")
+_FORECASTS = ("Forecast", "predict")
 _PLOTS = frozenset(name for name in __all__ if name.startswith("plot_"))
 _FOUND = {kind.__name__: kind for kind in (*CELLS.values(), *LAYERS.values(), *TASKS.values())}
 
@@ -344,6 +353,8 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
             return _FOUND[name]
         if name in _MEASURED:  # loaded by those who measure: importing lstm stays quick
             return getattr(import_module("lstm.gradient_flow"), name)
+        if name in _FORECASTS:
+            return getattr(import_module("lstm.forecasting"), name)
         if name == "figures":
             return import_module("lstm.figures")
         if name in _PLOTS:  # and matplotlib by those who plot

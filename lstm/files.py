@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and saying in one line why not."""
+"""Writing files whole or not at all, and reading text; saying in one line why not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from shutil import rmtree
 
-from lstm.errors import OutputError
+from lstm.errors import ConfigError, OutputError
 from minigrad import atomic
 
 GENERATOR = "minigrad-lstm"
@@ -25,6 +25,43 @@ def path_given(path: str | Path) -> Path:
     if isinstance(path, (str, PathLike)) and str(path):
         return Path(path)
     raise OutputError(f"a path is needed, such as 'flow.svg', not {path!r:.40}")
+
+
+def read_utf8(path: Path) -> str:
+    """A file's text, in which any of the usual line ends is a newline. Raises ConfigError, which
+    says where it is no UTF-8, or no text."""
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"cannot read {path}: it is no regular file")
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    try:
+        return checked_text(str(path), data.decode())
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path} is no UTF-8: byte {data[error.start]:#04x} in line {line}; iconv -t utf-8 "
+            "makes it so, told by -f what it is"
+        ) from None
+
+
+def checked_text(where: str, text: str) -> str:
+    """A text with newlines at the ends of its lines, and no mark of byte order. Raises ConfigError
+    for an empty one, and for what is none.
+
+    >>> checked_text("a file", "one\\r\\ntwo")
+    'one\\ntwo'
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not text:
+        raise ConfigError(f"{where} is empty")
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ConfigError(f"{where} is no text: it has a NUL byte in line {line}")
+    return text
 
 
 def write_atomically(path: str | Path, data: bytes | str) -> None:

@@ -17,14 +17,15 @@ from contextlib import contextmanager, suppress
 from io import StringIO, TextIOWrapper
 from typing import Any, NoReturn
 
-from lstm.cli import demo, figures, flow, info, reproduce, sample, tasks, train, walk
+from lstm.cli import demo, figures, flow, info, predict, reproduce, sample, tasks, train, walk
 from lstm.cli.options import Parser
 from lstm.cli.tables import printable
 from lstm.errors import LstmError
 from minigrad import MinigradError
 
 COMMANDS = {"demo": demo, "train": train, "flow": flow, "tasks": tasks, "info": info}
-COMMANDS |= {"sample": sample, "reproduce": reproduce, "walk": walk, "figures": figures}
+COMMANDS |= {"sample": sample, "predict": predict, "reproduce": reproduce, "walk": walk}
+COMMANDS |= {"figures": figures}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,28 +1,47 @@
-"""Tasks that are made of a file of the user's: `lstm train text FILE`."""
+"""Tasks that are made of a file of the user's: `lstm train text FILE`, `lstm train csv FILE`."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from lstm.cli.options import path
+from lstm.cli.options import path, positive, whole
 from lstm.errors import ConfigError
-from lstm.tasks import Task, TextTask
+from lstm.tasks import TableTask, Task, TextTask
 from lstm.tasks.tokenizer import LEVELS
 
-OF_FILES: dict[str, type[TextTask]] = {TextTask.name: TextTask}
+OF_FILES: dict[str, Any] = {kind.name: kind for kind in (TextTask, TableTask)}
 """By the names that stand for TASK."""
 
 
 def file_options(parser: argparse.ArgumentParser) -> None:
     """The file, and what is said of how it is read."""
     parser.add_argument(
-        "file", nargs="?", type=path, metavar="FILE", help="of text: what to read, in UTF-8"
+        "file", nargs="?", type=path, metavar="FILE", help="of text and csv: what to read, in UTF-8"
     )
+    group = parser.add_argument_group("text and csv")
     text = f"of text: what a token is, one of {', '.join(LEVELS)} (default: char)"
-    parser.add_argument("--level", choices=[*LEVELS], metavar="NAME", help=text)
+    group.add_argument("--level", choices=[*LEVELS], metavar="NAME", help=text)
+    group.add_argument("--target", metavar="COLUMN", help="of csv: what is asked for")
+    group.add_argument(
+        "--features",
+        type=_names,
+        metavar="COLUMN,…",
+        help="of csv: what is read (default: all columns of numbers)",
+    )
+    text = "of csv: rows from the last one that is read to the one asked for (default: 1)"
+    group.add_argument("--horizon", type=whole(0), help=text)
+    group.add_argument(
+        "--classify", action="store_true", default=None, help="of csv: the target is a class"
+    )
+    text = "the share of the file, its end, that is not trained on (default: text 0.1, csv 0.2)"
+    group.add_argument("--held-out", type=positive, metavar="SHARE", help=text)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
 
 
 def file_label(args: argparse.Namespace) -> str:
@@ -33,10 +52,22 @@ def file_label(args: argparse.Namespace) -> str:
         if args.file is None:
             raise ConfigError(f"the task {label} takes a file: lstm train {label} FILE")
         return f"{label}-{args.file.stem}"
-    if args.file is not None or args.level is not None:
-        what = "--level" if args.file is None else f"the file {args.file}"
-        raise ConfigError(f"{what} is for lstm train text FILE, not for the task {label}")
+    if args.file is not None:
+        raise ConfigError(f"the task {label} takes no file: {args.file}")
+    _settings(args, label, ())
     return label
+
+
+def _settings(args: argparse.Namespace, name: str, known: Collection[str]) -> dict[str, Any]:
+    """What is said of how a file is read. Raises ConfigError where the task does not take it."""
+    settings: dict[str, Any] = {}
+    for option in ("level", "target", "features", "horizon", "classify", "held_out"):
+        value = getattr(args, option)
+        if value is not None and option not in known:
+            raise ConfigError(f"the task {name} takes no --{option.replace('_', '-')}")
+        if value is not None:
+            settings[option] = value
+    return settings
 
 
 def task_of_file(
@@ -50,6 +81,8 @@ def task_of_file(
         names = ", ".join(kind.settings)
         raise ConfigError(f"task {args.task} has no setting {unknown}; it has {names}")
     settings = {name: then[name] for name in kind.settings if name in then} | dict(asked)
-    if args.level is not None:
-        settings["level"] = args.level
-    return kind(file, **settings)
+    settings |= _settings(args, args.task, kind.settings)
+    if kind is TableTask and "target" not in settings:
+        raise ConfigError("the task csv needs --target COLUMN, which is what is asked for")
+    task: Task = kind(file, **settings)
+    return task

@@ -38,7 +38,7 @@ from lstm.store.checkpoint import Checkpoint, read_checkpoint
 from lstm.tasks import TASKS, ArrayTask, Task, make_task
 from lstm.training import Fitted, Progress, Settings, fit, model_in, random_streams, settings_in
 
-HELP = "train a model on a task, or on a text of your own"
+HELP = "train a model on a task, or on a text or table of your own"
 FOLDER = Path("lstm-models")
 
 _ENDED = {
@@ -52,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "task",
         metavar="TASK",
-        help="one that `lstm tasks` lists, your own: FILE.py:NAME, or text, which takes a FILE",
+        help="one that `lstm tasks` lists, your own: FILE.py:NAME, or text or csv, with a FILE",
     )
     file_options(parser)
     parser.add_argument("--length", type=whole(1, LONGEST), help="time steps (default: the task's)")

@@ -13,11 +13,16 @@ from lstm.tasks.arrays import ArrayTask
 from lstm.tasks.base import Batch, PaddedBatch, Task
 from lstm.tasks.copying import Copying
 from lstm.tasks.sequences import padded
+from lstm.tasks.table import TableTask
 from lstm.tasks.text import TextTask
 from minigrad.names import did_you_mean
 
 TASKS: dict[str, type[Task]] = classes_by_name(__name__, __path__, Task)
-for _kind in (ArrayTask, TextTask):  # they are made of data, and not of a name and settings
+for _kind in (
+    ArrayTask,
+    TableTask,
+    TextTask,
+):  # they are made of data, and not of a name and settings
     del TASKS[_kind.name]
 
 __all__ = [
@@ -27,6 +32,7 @@ __all__ = [
     "Batch",
     "Copying",
     "PaddedBatch",
+    "TableTask",
     "Task",
     "TextTask",
     "make_task",

@@ -175,7 +175,7 @@ class Task(ShownAsCall, ABC):
     def loss(self, prediction: Expr, target: Expr) -> Expr:
         """A scalar; prediction is (B, output_size), or (T, B, output_size) of every step."""
 
-    def answer(self, prediction: Expr) -> Expr:
+    def judged(self, prediction: Expr) -> Expr:
         """What of a prediction `correct` and `solved` are given: all of it, unless a task of many
         classes at many steps says that less will do."""
         return prediction

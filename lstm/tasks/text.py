@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import minigrad as mg
 from lstm.errors import ConfigError, check_count, check_number
+from lstm.files import checked_text, read_utf8
 from lstm.losses import cross_entropy
 from lstm.tasks.base import Batch, Task
 from lstm.tasks.ngrams import ORDERS, ngram_losses
@@ -166,7 +167,7 @@ class TextTask(Task):
     def loss(self, prediction: Expr, target: Expr) -> Expr:
         return cross_entropy(prediction, target, ignore_index=_NONE)
 
-    def answer(self, prediction: Expr) -> Expr:
+    def judged(self, prediction: Expr) -> Expr:
         """The likeliest token (T, B): all that is asked of a prediction beside its loss."""
         return mg.argmax(prediction, axis=-1)
 
@@ -219,19 +220,11 @@ class TextTask(Task):
 def _read(text: Any) -> tuple[str, str]:
     """What a text is called in errors, and the text. Raises ConfigError for what is none."""
     if isinstance(text, Path):
-        where, whole = str(text), _decoded(text)
-    elif isinstance(text, str):
-        where, whole = "the text", text
-        utf8(text)
-    else:
+        return str(text), read_utf8(text)
+    if not isinstance(text, str):
         raise ConfigError(f"a text is a str, or the pathlib.Path of its file, not {text!r:.40}")
-    whole = whole.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if not whole:
-        raise ConfigError(f"{where} is empty: there is nothing to learn")
-    if "\0" in whole:
-        line = whole.count("\n", 0, whole.index("\0")) + 1
-        raise ConfigError(f"{where} is no text: it has a NUL byte in line {line}")
-    return where, whole
+    utf8(text)
+    return "the text", checked_text("the text", text)
 
 
 def _is_file(text: str) -> bool:
@@ -239,23 +232,3 @@ def _is_file(text: str) -> bool:
         return Path(text).is_file()
     except (OSError, ValueError):  # no file can be called so
         return False
-
-
-def _decoded(path: Path) -> str:
-    """A file's text. Raises ConfigError, which says where it is no UTF-8."""
-    if path.exists() and not path.is_file():
-        raise ConfigError(f"cannot read {path}: it is no regular file")
-    try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
-        ) from None
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(
-            f"{path} is no UTF-8: byte {data[error.start]:#04x} in line {line}; iconv -t utf-8 "
-            "makes it so, told by -f what it is"
-        ) from None

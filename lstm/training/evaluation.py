@@ -83,7 +83,7 @@ class Evaluation:
             start = None if self._start is None else carried_to(self._start, size)
             run = self._model.run(xs, state=start, **told)
             updates = {} if self._start is None else carried_on(self._start, run.last)
-            results = [self._task.answer(run.output), self._task.loss(run.output, ys)]
+            results = [self._task.judged(run.output), self._task.loss(run.output, ys)]
             self._compiled[size] = mg.function(inputs, results, updates=updates)
         return self._compiled[size]
 

@@ -1,0 +1,50 @@
+"""`lstm predict`: what a model of a table says of its rows, or of those of another."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from math import isnan
+
+from lstm.cli.options import model_file, own_cell, path
+from lstm.cli.parts import loaded
+from lstm.cli.tables import console, print_json, printable
+from lstm.forecasting import Forecast, predict
+
+HELP = "what a model of a table says of its rows"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    model_file(parser)
+    parser.add_argument("table", type=path, metavar="FILE", help="with the columns that it reads")
+    own_cell(parser)
+    text = "what to write: .csv, .json, .html, or a picture with the truth, .svg, .png or .pdf; may"
+    text += " be given several times (default: CSV, on standard output)"
+    parser.add_argument("--out", type=path, action="append", help=text)
+    parser.add_argument("--json", action="store_true", help="results as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    forecast = predict(loaded(args), args.table)
+    for out in args.out or []:
+        forecast.save(out)
+    if args.json:
+        return print_json(forecast.plain_values())
+    if not args.out:
+        sys.stdout.write(forecast.to_csv())
+        return 0
+    to = console()
+    to.print(printable(_summary(forecast)))
+    for out in args.out:
+        to.print(printable(f"Wrote {out}"), soft_wrap=True)
+    return 0
+
+
+def _summary(forecast: Forecast) -> str:
+    """How many rows are told, and how well."""
+    count = f"{len(forecast.rows)} rows of {forecast.target}"
+    if isnan(forecast.error):
+        return f"{count}, of which no truth is known."
+    if forecast.classes is not None:
+        return f"{count}, of those that are known {1 - forecast.error:.1%} right."
+    return f"{count}, off by {forecast.error:.4g}, the root of the mean square."

@@ -1,0 +1,156 @@
+"""What a model of a table says of rows, beside what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minigrad as mg
+from lstm.errors import ConfigError
+from lstm.gradient_flow.saving import Saved
+from lstm.model import Model, check_model
+from lstm.tasks import TableTask
+from lstm.tasks.columns import Columns, read_columns
+from lstm.tasks.reading import Reading, reading_of
+from minigrad.display import Table
+
+_AT_ONCE = 500  # windows
+
+
+@dataclass(frozen=True, repr=False)
+class Forecast(Saved):
+    """What a model says of each row that it can tell of, and what was there.
+
+    `save` writes .csv, .json, .html, or a picture: .svg, .png, .pdf. `plot` is that picture.
+    """
+
+    target: str
+    """The column that is asked for."""
+    horizon: int
+    """How many rows lie between the last one that is read and the one that is told."""
+    rows: list[str]
+    """What each row is called: its date, or its number, counted from 1; of rows that are not in
+    the table, +1 for the first."""
+    said: list[Any]
+    """What the model says: a number, or the likeliest class."""
+    truth: list[Any]
+    """What the table has; None where it has nothing."""
+    classes: tuple[str, ...] | None
+    """What there is to say, of classes."""
+
+    @property
+    def error(self) -> float:
+        """The root of the mean square error, or of classes the share that is wrong; NaN where no
+        truth is known."""
+        pairs = [(s, t) for s, t in zip(self.said, self.truth, strict=True) if t is not None]
+        if not pairs:
+            return float("nan")
+        if self.classes is not None:
+            return float(np.mean([said != true for said, true in pairs]))
+        return float(np.sqrt(np.mean([(said - true) ** 2 for said, true in pairs])))
+
+    def last(self, count: int) -> Forecast:
+        """That of so many of the last rows alone."""
+        return replace(
+            self, rows=self.rows[-count:], said=self.said[-count:], truth=self.truth[-count:]
+        )
+
+    def table(self) -> dict[str, Sequence[Any]]:
+        """Rows, what is said of them, and the truth, by column."""
+        return {"row": self.rows, f"{self.target} said": self.said, self.target: self.truth}
+
+    def plain_values(self) -> dict[str, Any]:
+        """All as JSON values."""
+        rest = {"target": self.target, "horizon": self.horizon, "rows": self.rows}
+        error = None if np.isnan(self.error) else self.error
+        return rest | {"said": self.said, "truth": self.truth, "error": error}
+
+    def plot(self, ax: Any = None, *, last: int | None = 200) -> Any:
+        """Draw the truth and what was said of it, of so many of the last rows; returns the axes."""
+        from lstm.figures.forecast import plot_forecast
+
+        return plot_forecast(self, ax, last=last)
+
+    def draw(self) -> Any:
+        """The picture of the last rows."""
+        from lstm.figures.forecast import draw_forecast
+
+        return draw_forecast(self)
+
+    def _table(self) -> Table:
+        shown = [
+            (row, *("-" if x is None else f"{x:.4g}" if isinstance(x, float) else x for x in pair))
+            for row, *pair in zip(self.rows, self.said, self.truth, strict=True)
+        ]
+        cut = [*shown[:3], ("…", "", ""), *shown[-3:]] if len(shown) > 7 else shown
+        return Table(f"{self.target}, {len(shown)} rows", cut, heads=("row", "said", "truth"))
+
+
+def predict(model: Model, table: Path | str) -> Forecast:
+    """What a model that was trained on a `TableTask` says of the rows of a table, each from the
+    rows up to `horizon` before it; those after the end of the table among them.
+
+    table: the path of a file with the columns that the model reads, scaled as in training; its
+        target may be missing, unless it is read.
+
+    Raises ConfigError for a model of anything else, and for a table that does not fit.
+    """
+    reading = _reading(model)
+    columns = read_columns(Path(table))
+    dates = columns.dates()
+    windows = reading.windows(columns)
+    answers = np.concatenate(
+        [_answers(model, windows[k : k + _AT_ONCE]) for k in range(0, len(windows), _AT_ONCE)]
+    )
+    first = reading.length - 1 + reading.horizon
+    names = dates if dates is not None else [str(row + 1) for row in range(columns.rows)]
+    names = [*names, *(f"+{k + 1}" for k in range(reading.horizon))]
+    truth = [*_truth(columns, reading), *[None] * reading.horizon]
+    said: list[Any]
+    if reading.classes is None:
+        said = (answers[:, 0] * reading.deviations[-1] + reading.means[-1]).tolist()
+    else:
+        said = [reading.classes[k] for k in answers.argmax(-1)]
+    rest = reading.target, reading.horizon
+    return Forecast(*rest, names[first:], said, truth[first:], reading.classes)
+
+
+def _reading(model: Model) -> Reading:
+    """How a model of a table reads. Raises ConfigError for another model."""
+    check_model(model)
+    name = model.task.get("name")
+    if name != TableTask.name:
+        made = "no table" if name is None else f"the task {name!r:.40}, which is no table"
+        raise ConfigError(f"the model was made for {made}: lstm.TableTask trains one that predicts")
+    reading = reading_of(model.task.get("settings", {}))
+    sizes = 2 * len(reading.features), len(reading.classes or [reading.target])
+    if model.layers.tokens or (model.input_size, model.output_size) != sizes:
+        raise ConfigError(
+            f"the model's task has {sizes[0]} inputs and {sizes[1]} outputs, and the model "
+            f"{model.input_size} and {model.output_size}"
+        )
+    return reading
+
+
+def _answers(model: Model, windows: NDArray[Any]) -> NDArray[Any]:
+    """(N, O) of windows (N, T, I)."""
+    output = model.output(windows.transpose(1, 0, 2).astype(model.dtype))
+    return np.asarray(mg.function([], output)())
+
+
+def _truth(columns: Columns, reading: Reading) -> list[Any]:
+    """What is known of the target in each row; None of what is not."""
+    if reading.target not in columns.cells:
+        return [None] * columns.rows
+    if reading.classes is not None:
+        values, known = reading.targets(columns)
+        return [
+            reading.classes[k] if there else None for k, there in zip(values, known, strict=True)
+        ]
+    numbers = columns.numbers(reading.target)
+    return [None if np.isnan(x) else float(x) for x in numbers]
