@@ -16,6 +16,7 @@ from lstm.cells import CELLS, Cell, Places
 from lstm.errors import ConfigError
 from lstm.figures.textbook.module import Lit, Module
 from lstm.figures.textbook.one_cell import cell_figure
+from lstm.figures.textbook.parts import Parts
 from lstm.figures.textbook.placing import plan_of
 from lstm.figures.textbook.routing import routes_of
 from lstm.figures.textbook.wiring import wiring_of
@@ -220,12 +221,135 @@ def test_names_light_what_they_read_and_pairs_light_wires_alone() -> None:
         Lit.of(wiring, ["q"])
 
 
-def test_the_equation_is_that_of_the_graph() -> None:
-    figure = lstm.figures.forget_gate()
+LIT = {
+    "cell_line": (set(), {("C_before", "C.0"), ("C.0", "C"), ("C", "C_after")}),
+    "forget_gate": ({"f"}, {("f", "C.0")}),
+    "input_gate": ({"i", "C̃"}, {("i", "C.1"), ("C̃", "C.1")}),
+    "cell_update": (
+        {"C"},
+        {("f", "C.0"), ("C_before", "C.0"), ("i", "C.1"), ("C̃", "C.1")}
+        | {("C.0", "C"), ("C.1", "C"), ("C", "C_after")},
+    ),
+    "output_gate": (
+        {"o", "h"},
+        {("C", "h.1"), ("o", "h"), ("h.1", "h"), ("h", "h_after"), ("h", "out")},
+    ),
+}
+"""Of each figure of the LSTM: the symbols whose equations stand beside it, and the wires that are
+lit beside those from h and x into the layers."""
+
+
+@pytest.mark.parametrize("name", LIT)
+def test_a_part_of_the_lstm_lights_its_wires_and_shows_its_equations(name: str) -> None:
+    written, wires = LIT[name]
+    figure = getattr(lstm.figures, name)()
     (ax,) = figure.figure.axes
-    f = made(CELLS["lstm"]).formulas("ₜ₋₁", "ₜ")["f"]
-    assert f"$f_{{t}} = {f.latex()}$" in [t.get_text() for t in ax.texts]
-    assert f"fₜ = {f}" in figure.description
+    lit = {str(p.get_label()) for p in ax.patches if p.get_edgecolor()[:3] == _INK}
+    ins = {("h_before", "f.0.0.0"), ("x", "f.0.0.0")}
+    into = {("f.0.0.0", s) for s in written if s not in ("C", "h")}
+    expected = wires | into | (ins if into else set())
+    assert {d for d in lit if " → " in d} == {" → ".join(wire) for wire in expected}
+    formulas = made(CELLS["lstm"]).formulas("ₜ₋₁", "ₜ")
+    told = [
+        f"${mg.var(s + 'ₜ').latex()} = {formulas[s].latex()}$" for s in formulas if s in written
+    ]
+    assert [t.get_text() for t in ax.texts if "=" in t.get_text()] == told
+    assert figure.description.splitlines()[1:] == [
+        f"{s}ₜ = {formula}" for s, formula in formulas.items() if s in written
+    ]
+
+
+_INK = tuple(int(LIGHT["ink"][k : k + 2], 16) / 255 for k in (1, 3, 5))
+
+
+@pytest.mark.parametrize("kind", [lstm.GRU, lstm.MGU, own_cells.Blend, own_cells.Original])
+def test_parts_of_other_cells_are_told_by_how_they_stand_to_the_line(kind: Any) -> None:
+    cell = made(kind)
+    parts = Parts(cell, wiring_of(cell), "line")
+    expected = {
+        "GRU": (["z", "h.0.0"], ["z", "r", "h̃.0.0.0.0", "h̃"], []),
+        "MGU": (["f", "h.0.0"], ["f", "h̃.0.0.0.0", "h̃"], []),
+        "Blend": (["g"], ["g", "c", "C.1.0"], ["h"]),
+        "Original": ([], ["i", "C.1.1"], ["o", "h.1", "h"]),
+    }
+    assert (parts.forgetting, parts.writing, parts.showing) == expected[type(cell).__name__]
+
+
+def test_what_a_cell_does_not_have_is_said() -> None:
+    for draw, cell, words in (
+        (lstm.figures.forget_gate, lstm.RNN, "cell rnn has no forget gate: no part of its state"),
+        (lstm.figures.output_gate, lstm.GRU, "cell gru has no output gate"),
+        (lstm.figures.gate, own_cells.Original, "no layer of cell original gates its line"),
+        (lstm.figures.cell_line, lstm.RNN, "cell rnn has no line"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            draw(cell)
+    with pytest.raises(ConfigError, match="steps= must be at least 2"):
+        lstm.figures.unrolled(steps=1)
+    with pytest.raises(ConfigError, match="one or more cells"):
+        lstm.figures.variants([])
+
+
+# --- rows and signs ------------------------------------------------------------------------------
+
+
+def test_a_row_hands_on_every_part_of_the_state_between_its_cells() -> None:
+    drawn = labels(lstm.figures.unrolled(lstm.LSTM, steps=5))
+    assert drawn.count("cell") == 6 and drawn.count("h → h") == drawn.count("C → C") == 5
+    times = ["t", "1", "2", "3", "4", "T"]
+    assert [d for d in drawn if d.startswith("reads")] == [f"reads $x_{{{t}}}$" for t in times]
+    assert [d for d in drawn if d.startswith("gives")] == [f"gives $h_{{{t}}}$" for t in times]
+    assert drawn.count("h, C → h, C") == 1
+    assert labels(lstm.figures.rolled()).count("h → h") == 1
+
+
+def test_the_middle_cell_of_a_repeating_module_is_open() -> None:
+    drawn = labels(lstm.figures.repeating_module(lstm.GRU))
+    assert drawn.count("cell") == 3
+    assert sum(d.startswith("layer") for d in drawn) == 3
+    assert [d for d in drawn if d.startswith("reads")] == [
+        f"reads $x_{{t{more}}}$" for more in ("-1", "", "+1")
+    ]
+
+
+def test_variants_stand_side_by_side_with_their_equations() -> None:
+    figure = lstm.figures.variants()
+    (ax,) = figure.figure.axes
+    shown = [t.get_text() for t in ax.texts]
+    for name in ("peephole", "coupled", "gru"):
+        cell = made(CELLS[name])
+        assert cell.heading in shown
+        for symbol, formula in cell.formulas("ₜ₋₁", "ₜ").items():
+            assert f"${mg.var(symbol + 'ₜ').latex()} = {formula.latex()}$" in shown
+
+
+def test_the_legend_and_the_gate_use_the_signs_of_the_notation() -> None:
+    drawn = labels(lstm.figures.legend())
+    assert drawn == ["layer", "pointwise", "vector", "joined 0", "joined 1", "copied 0", "copied 1"]
+    figure = lstm.figures.gate()
+    assert figure.description.splitlines() == ["LSTM: forget gate", "1 keeps C, 0 drops C"]
+    assert "layer f" in labels(figure)
+
+
+# --- on a slide ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [(n, 18.0) for n in (*LIT, "whole_cell", "rolled", "unrolled", "legend", "gate")]
+    + [("repeating_module", 12.0), ("variants", 12.0)],
+)
+def test_words_can_be_read_on_a_slide_and_nothing_is_clipped(name: str, least: float) -> None:
+    figure = getattr(lstm.figures, name)().figure
+    wide, high = figure.get_size_inches() * 72
+    assert max(wide / 960, high / 540) <= 1 + 1e-9
+    (ax,) = figure.axes
+    assert min(t.get_fontsize() for t in ax.texts if t.get_text()) >= least - 1e-6
+    page = figure.bbox
+    for text in ax.texts:
+        box = text.get_window_extent()
+        assert page.x0 <= box.x0 and box.x1 <= page.x1, text.get_text()
+        assert page.y0 <= box.y0 and box.y1 <= page.y1, text.get_text()
 
 
 def test_a_figure_is_drawn_on_axes_that_are_given() -> None:

@@ -16,38 +16,67 @@ if TYPE_CHECKING:
     from lstm.figures.flow import compare_flows, paths
     from lstm.figures.page import page_of_table
     from lstm.figures.plots import plot_norms
-    from lstm.figures.textbook.one_cell import forget_gate
-    from lstm.figures.textbook.row import repeating_module
+    from lstm.figures.textbook.one_cell import (
+        cell_line,
+        cell_update,
+        forget_gate,
+        input_gate,
+        output_gate,
+        variants,
+        whole_cell,
+    )
+    from lstm.figures.textbook.row import repeating_module, rolled, unrolled
+    from lstm.figures.textbook.signs import gate, legend
     from lstm.figures.write import write_demo, write_flow
 
 __all__ = [
     "cell_gradient",
+    "cell_line",
     "cell_unrolled",
+    "cell_update",
     "compare_flows",
     "flow_csv",
     "flow_details",
     "forget_gate",
+    "gate",
+    "input_gate",
+    "legend",
     "long_dependency",
+    "output_gate",
     "page_of_table",
     "paths",
     "plot_norms",
     "repeating_module",
+    "rolled",
     "short_dependency",
+    "unrolled",
+    "variants",
+    "whole_cell",
     "write_demo",
     "write_flow",
 ]
 
 _LATER = {
     "cell_gradient": "lstm.figures.derivation",
+    "cell_line": "lstm.figures.textbook.one_cell",
+    "cell_update": "lstm.figures.textbook.one_cell",
     "compare_flows": "lstm.figures.flow",
     "flow_details": "lstm.figures.details",
     "forget_gate": "lstm.figures.textbook.one_cell",
+    "gate": "lstm.figures.textbook.signs",
+    "input_gate": "lstm.figures.textbook.one_cell",
+    "legend": "lstm.figures.textbook.signs",
     "long_dependency": "lstm.figures.dependencies",
+    "output_gate": "lstm.figures.textbook.one_cell",
     "page_of_table": "lstm.figures.page",
     "paths": "lstm.figures.flow",
     "plot_norms": "lstm.figures.plots",
     "repeating_module": "lstm.figures.textbook.row",
+    "rolled": "lstm.figures.textbook.row",
     "short_dependency": "lstm.figures.dependencies",
+    "unrolled": "lstm.figures.textbook.row",
+    "variants": "lstm.figures.textbook.one_cell",
+    "whole_cell": "lstm.figures.textbook.one_cell",
     "write_demo": "lstm.figures.write",
     "write_flow": "lstm.figures.write",
 }

@@ -20,7 +20,7 @@ from minigrad.drawing.charts import Chart, Theme, drawn_in, style
 SLIDE = 960.0, 540.0
 """The size in points that a figure fits in: a slide of 1920 x 1080 pixels at 144 dots an inch."""
 WRITTEN = 0.54  # the height of an equation's letters, in units
-_LEADING = 1.2  # from one equation to the next
+LEADING = 1.2  # from one equation to the next, in units
 _INCH = 72.0
 P = ParamSpec("P")
 
@@ -43,11 +43,14 @@ def cell_given(cell: Any, default: type[Cell[Any]] = LSTM) -> Cell[Any]:
 
 
 def paper_of(box: Box, ax: Axes | None, theme: Theme) -> Paper:
-    """What shows a rectangle of units: given axes, or a figure that fits a slide."""
+    """What shows a rectangle of units: given axes, or a figure that fits a slide.
+
+    Of what is small a unit has no more than 72 points.
+    """
     style(theme)  # raises for what is no theme
     if ax is None:
         wide, high = box[2] - box[0], box[3] - box[1]
-        unit = min(SLIDE[0] / wide, SLIDE[1] / high) / _INCH
+        unit = min(SLIDE[0] / wide, SLIDE[1] / high, _INCH) / _INCH
         ax = Figure(figsize=(wide * unit, high * unit)).add_axes((0.0, 0.0, 1.0, 1.0))
     elif not isinstance(ax, Axes):
         raise ConfigError(f"ax= takes axes of matplotlib, such as plt.gca(), not {ax!r:.40}")
@@ -82,5 +85,5 @@ def width_of(equation: str) -> float:
 def write(paper: Paper, equations: Sequence[str], left: float, middle: float) -> None:
     """Equations one below the other, their middle there."""
     for k, equation in enumerate(equations):
-        y = middle + ((len(equations) - 1) / 2 - k) * _LEADING
+        y = middle + ((len(equations) - 1) / 2 - k) * LEADING
         paper.words((left, y), equation, size=WRITTEN, ha="left")

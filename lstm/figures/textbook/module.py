@@ -169,19 +169,24 @@ class Module:
             paper.words((at[0] + STUB + 0.1, y), tex(box.words + NOW), lit=lit, ha="left")
 
     def _symbols(self, paper: Paper, left: float, lit: Lit) -> None:
-        """The symbols of the values that lit boxes give, beside where they leave them."""
-        for name, box in self.wiring.boxes.items():
-            readers = [b for b in self.wiring.outputs[name] if self.wiring.boxes[b].kind in _REACH]
-            if name in lit.boxes and name in self.cell_symbols and readers:
-                p, q, *_ = self.routes[name, readers[0]]
-                y = (p[1] + q[1] + _REACH[box.kind] - _REACH["pointwise"]) / 2
-                if p[0] == q[0] and q[1] > p[1]:
-                    paper.words((left + p[0] + 0.15, y), tex(name + NOW), ha="left")
+        """The symbols of values beside lit wires that lead upwards from where they are made."""
+        written: set[str] = set()
+        for wire in self.wiring.wires:
+            name, _ = wire
+            p, q, *_ = self.routes[wire]
+            is_upwards = p[0] == q[0] and q[1] > p[1]
+            reach = _REACH.get(self.wiring.boxes[name].kind)
+            if wire in lit.wires and name in self.symbols and reach and is_upwards:
+                if name not in written:
+                    bottom = max(p[1] + reach + 0.08, (p[1] + q[1]) / 2)
+                    at = left + p[0] + 0.15, bottom
+                    paper.words(at, tex(name + NOW), ha="left", va="bottom")
+                written.add(name)
 
     @cached_property
-    def cell_symbols(self) -> set[str]:
+    def symbols(self) -> list[str]:
         """The symbols that the equations give to values."""
-        return set(self.cell.check())
+        return [*self.cell.check()]
 
 
 def tex(name: str) -> str:

@@ -21,7 +21,7 @@ from minigrad.drawing.palette import DARK, LIGHT
 COLUMN, ROW = 1.4, 1.12
 """The width of a column and the height of a row of a cell's plan."""
 ROUND = 0.28  # the radius of a wire's corners
-LAYER = 1.0, 0.66  # width and height
+LAYER = 1.16, 0.66  # width and height
 OP = 0.27  # the radius of a pointwise op
 END = 0.52  # the radius of an input's or an output's circle
 WORDS = 0.44  # the height of letters
@@ -63,14 +63,14 @@ class Paper:
 
     def layer(self, at: Place, words: str, *, lit: bool = True, label: str = "") -> None:
         """A layer with weights: a yellow box."""
-        size = min(WORDS, 1.6 * WORDS / max(1, len(words) - 1) ** 0.5)
+        size = min(WORDS, 1.8 / max(1, len(words)))  # so that any words fit
         self._shape(_rounded(at, *LAYER, 0.06), "layer", lit, label)
         self.words(at, words, lit=lit, size=size)
 
     def pointwise(self, at: Place, words: str, *, lit: bool = True, label: str = "") -> None:
         """A pointwise op: a pink circle, wider for a word."""
-        wide = 2.0 * OP if len(words) < 2 else 2.0 * OP + 0.18 * len(words)
-        size = WORDS * (1.15 if len(words) < 2 else 0.9)
+        wide = 2.0 * OP if len(words) < 2 else 2.0 * OP + 0.2 * len(words)
+        size = WORDS * (1.15 if len(words) < 2 else 1.0)
         self._shape(Ellipse(at, wide, 2.0 * OP), "pointwise", lit, label)
         self.words(at, words, lit=lit, size=size)
 
@@ -122,7 +122,9 @@ class Paper:
         )
         if arrow is not None:
             head = _head(_shortened(way, arrow))
-            self.ax.add_patch(Polygon(head, closed=True, color=shade, linewidth=0, zorder=2.5))
+            self.ax.add_patch(
+                Polygon(head, closed=True, color=shade, linewidth=0, zorder=2.5, label="_")
+            )
 
     def gap(self, at: Place, across: bool, ground: str) -> None:
         """A gap in a wire that another crosses there, in the colour of the ground."""
