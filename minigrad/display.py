@@ -19,6 +19,7 @@ _OFF = (type(None), bool, int, float, str, tuple, list, dict)
 # Letters and marks without ink: fillers of Hangul, the blank of Braille, the grapheme joiner.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180e\u2800\u3164\uffa0")
 _STAND_IN = "\ufffd"
+_JOINER = "\u200d"
 
 
 def plain(text: str, limit: int | None = None) -> str:
@@ -27,10 +28,19 @@ def plain(text: str, limit: int | None = None) -> str:
     >>> plain("a\\0b\\n"), plain("abcdef", limit=4), plain("  ")
     ('a^@b^J', 'abc…', '··')
     """
-    shown = "".join(map(_visible, text))
+    first, *parts = text.split(_JOINER)
+    shown = "".join(map(_visible, first))
+    for before, part in zip([first, *parts], parts, strict=False):
+        shown += _JOINER if _is_emoji(before[-1:]) and _is_emoji(part[:1]) else _STAND_IN
+        shown += "".join(map(_visible, part))
     if not shown.strip():
         shown = "·" * len(shown)
     return shown if limit is None or len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _is_emoji(c: str) -> bool:
+    """Whether it is a symbol, or what changes one, that may be joined with others to one emoji."""
+    return c != "" and (c == "\ufe0f" or unicodedata.category(c) in ("So", "Sk"))
 
 
 def _visible(c: str) -> str:

@@ -11,6 +11,7 @@ from html import escape  # that of xml.sax loads ssl
 from pathlib import Path
 
 _FACES = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf")
+_WINDOWS = "WINDOWSFONTDIR"  # as fontconfig calls it
 _SYSTEM_FONTS = (
     "/usr/share/fonts",
     "/usr/local/share/fonts",
@@ -19,7 +20,7 @@ _SYSTEM_FONTS = (
     "/System/Library/Fonts",
     "/Library/Fonts",
     "~/Library/Fonts",
-    "WINDOWSFONTDIR",
+    _WINDOWS,
 )
 
 
@@ -37,6 +38,12 @@ def font_files() -> list[Path]:
         return []
     folder = Path(spec.origin).with_name("mpl-data") / "fonts" / "ttf"
     return [folder / face for face in _FACES if (folder / face).is_file()]
+
+
+def font_folders() -> list[Path]:
+    """The folders of the system's fonts."""
+    windows = Path(os.environ.get("WINDIR", "C:/Windows"), "Fonts")
+    return [windows if d == _WINDOWS else Path(d).expanduser() for d in _SYSTEM_FONTS]
 
 
 def font_environment(folder: Path) -> dict[str, str]:
@@ -80,7 +87,8 @@ def _copy_all(files: list[Path], folder: Path) -> None:
 
 
 def _fonts_conf(folder: Path) -> str:
-    """A fontconfig file: DejaVu Sans first, the system's for characters that it lacks."""
+    """A fontconfig file: DejaVu Sans first, the system's for characters that it lacks; emoji, which
+    are bitmaps of one size, as large as the text."""
     folders = [str(_font_folder(folder)), *(os.path.expanduser(d) for d in _SYSTEM_FONTS)]
     listed = "\n".join(f"  <dir>{escape(d)}</dir>" for d in folders)
     return f"""<?xml version="1.0"?>
@@ -91,6 +99,20 @@ def _fonts_conf(folder: Path) -> str:
   <cachedir>{escape(str(folder / "cache"))}</cachedir>
   <match target="pattern">
     <edit name="family" mode="append_last"><string>DejaVu Sans</string></edit>
+  </match>
+  <match target="font">
+    <test name="outline"><bool>false</bool></test>
+    <edit name="matrix">
+      <times>
+        <name>matrix</name>
+        <matrix>
+          <divide><name target="pattern">pixelsize</name><name>pixelsize</name></divide>
+          <double>0</double>
+          <double>0</double>
+          <divide><name target="pattern">pixelsize</name><name>pixelsize</name></divide>
+        </matrix>
+      </times>
+    </edit>
   </match>
 </fontconfig>
 """

@@ -27,6 +27,7 @@ from minigrad.drawing.faults import (
     too_large,
 )
 from minigrad.drawing.font_config import font_environment
+from minigrad.drawing.fonts import warn_of_missing
 from minigrad.drawing.job import Job, checked_job
 
 _INSTALL = "Install a renderer with `pip install pygraphviz` (its wheel brings Graphviz along)."
@@ -63,6 +64,7 @@ def render_many(jobs: Sequence[tuple[str, str]], *, timeout: float = 60.0) -> li
     ]
     if not checked:
         return []
+    warn_of_missing(job.dot for job in checked)
     with tempfile.TemporaryDirectory(prefix="minigrad-", ignore_cleanup_errors=True) as folder:
         environment = font_environment(Path(folder))
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -49,6 +50,16 @@ def users_own_line() -> Origin | None:
     if frame.f_code.co_filename.startswith(tuple(_LIBRARIES)):
         return None
     return frame.f_code, frame.f_lasti
+
+
+def users_depth() -> int:
+    """How many calls up from whoever asks the line outside of every library is: what a warning that
+    is raised there takes for its `stacklevel`."""
+    depth, frame = 1, sys._getframe(1)
+    ours = (*_LIBRARIES, functools.__file__)  # what a cached property calls us through
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(ours):
+        depth, frame = depth + 1, frame.f_back
+    return depth
 
 
 def _outside(start: FrameType, folders: str | tuple[str, ...]) -> Origin | None:
