@@ -93,6 +93,7 @@ def test_wide_letters_take_more_room_than_narrow_ones() -> None:
     assert _size(wide)[0] > 2 * _size(narrow)[0]
 
 
+@pytest.mark.filterwarnings("ignore:no font here has")
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system draws the text")
 def test_letters_are_not_boxes_where_there_are_no_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(font_config, "_SYSTEM_FONTS", ())
@@ -145,6 +146,7 @@ def test_the_child_imports_neither_this_package_nor_numpy(tmp_path: Path) -> Non
 # ---------------------------------------------------------------- hostile text
 
 
+@pytest.mark.filterwarnings("ignore:no font here has")
 @pytest.mark.parametrize(
     "label",
     [

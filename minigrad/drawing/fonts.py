@@ -52,9 +52,8 @@ def missing_in(texts: Iterable[str]) -> list[str]:
     >>> missing_in(["C̃ₜ = fₜ ∗ C", "∂L/∂h"])
     []
     """
-    left = dict.fromkeys(c for text in texts for c in text if c > "~" and c not in _JOINERS)
-    for c in [c for c in left if unicodedata.category(c) in ("Cc", "Zs")]:
-        del left[c]
+    seen = dict.fromkeys(c for text in texts for c in text if c > "~" and c not in _JOINERS)
+    left = dict.fromkeys(c for c in seen if not unicodedata.category(c).startswith(("C", "Z")))
     for file in _all_fonts():
         if not left:
             break

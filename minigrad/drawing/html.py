@@ -101,5 +101,6 @@ def legend(scale: Scale, caption: str, kinds: Iterable[Kind]) -> str:
             look = f'<FONT COLOR="{style.color}"><B>{_GLYPHS[style.dash]}</B></FONT>'
             text = f'<FONT COLOR="{MUTED}" POINT-SIZE="8"> {esc(label)}</FONT>'
             cells.append(f'<TD ALIGN="LEFT">  {look}{text}  </TD>')
-    head = cell(caption, size=9, limit=None, colspan=str(len(cells)), align="left")
-    return table([head, "".join(cells)])
+    # A table within: spread under the caption, the classes would not be equally wide.
+    row = f'<TD ALIGN="LEFT">{table(["".join(cells)])}</TD>'
+    return table([cell(caption, size=9, limit=None, align="left"), row])
