@@ -12,6 +12,7 @@ import minigrad as mg
 from minigrad.derivations.mathml import mathml
 
 HEAD = '<math displaystyle="true">'
+LOW = '<mo stretchy="false">'
 RIGHT, LEFT, MIDDLE = (f'<mtd style="text-align: {s}">' for s in ("right", "left", "center"))
 
 
@@ -27,8 +28,12 @@ def words(element: ElementTree.Element) -> str:
         (r"x_1^2", "<msubsup><mi>x</mi><mn>1</mn><mn>2</mn></msubsup>"),
         (r"\frac{a}{2.5}", "<mfrac><mi>a</mi><mn>2.5</mn></mfrac>"),
         (r"\sqrt{a}", "<msqrt><mi>a</mi></msqrt>"),
-        (r"\left[a\right]", "<mrow><mo>[</mo><mi>a</mi><mo>]</mo></mrow>"),
-        (r"\left\lfloor a\right\rfloor", "<mrow><mo>⌊</mo><mi>a</mi><mo>⌋</mo></mrow>"),
+        (r"\left[a\right]", f"<mrow>{LOW}[</mo><mi>a</mi>{LOW}]</mo></mrow>"),
+        (r"\left\lfloor a\right\rfloor", f"<mrow>{LOW}⌊</mo><mi>a</mi>{LOW}⌋</mo></mrow>"),
+        (
+            r"\left(\frac{a}{b}\right)",
+            "<mrow><mo>(</mo><mfrac><mi>a</mi><mi>b</mi></mfrac><mo>)</mo></mrow>",
+        ),
         (r"\tilde{C}", '<mover accent="true"><mi>C</mi><mo>~</mo></mover>'),
         (r"\operatorname{a\_b c}", '<mi mathvariant="normal">a_b c</mi>'),
         (r"\text{a \lt  b}", '<mi mathvariant="normal">a &lt;  b</mi>'),

@@ -53,8 +53,8 @@ def shown(ran: Ran, number: int) -> Shown:
         return _words(ran.piece.text, number)
     code = ran.piece.text
     result, svg = _value(ran.value, f"walk-{number}")
-    last = "" if ran.value is None else ast.unparse(ast.parse(code).body[-1])
-    return Shown((), result, svg, code, last, plain_lines(ran.printed))
+    last = "" if ran.value is None else ast.get_source_segment(code, ast.parse(code).body[-1])
+    return Shown((), result, svg, code, last or "", plain_lines(ran.printed))
 
 
 def plain_lines(text: str) -> str:

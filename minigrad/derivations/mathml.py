@@ -22,6 +22,7 @@ _LETTERS = {
 }  # fmt: skip
 _ACCENTS = {"tilde": "~", "hat": "^", "bar": "¯", "dot": "˙"}
 _SPACES = {",": "0.17em", ";": "0.28em", "quad": "1em", " ": "0.25em", "!": "0em"}
+_TALL = ("<mfrac", "<msqrt", "<mtable")
 _WORDS = ("operatorname", "mathrm", "text", "mathbf", "mathtt")
 
 
@@ -109,7 +110,11 @@ class _Parser:
     def _fenced(self) -> str:
         left = self._fence()
         inside = self.until("\\right")
-        return f"<mrow>{left}{inside}{self._fence()}</mrow>"
+        right = self._fence()
+        # As TeX does; browsers would stretch fences around each subscript, on both sides of it.
+        tall = any(kind in inside for kind in _TALL)
+        mo = "<mo>" if tall else '<mo stretchy="false">'
+        return f"<mrow>{mo}{left}</mo>{inside}{mo}{right}</mo></mrow>"
 
     def _rows(self, kind: str) -> str:
         """What stands between \\begin and \\end, in rows of columns."""
@@ -136,8 +141,7 @@ class _Parser:
 
     def _fence(self) -> str:
         token = self._next().removeprefix("\\")
-        shown = "" if token == "." else _SIGNS.get(token, token)
-        return f"<mo>{html.escape(shown)}</mo>"
+        return html.escape("" if token == "." else _SIGNS.get(token, token))
 
     def _raw(self) -> str:
         """A group as words, blanks among them."""
