@@ -78,3 +78,12 @@ def test_the_table_answers_each_question_with_a_picture_that_is_there():
     rows = re.findall(r"^\| (.*\?) \| (.*) \|$", GALLERY, re.MULTILINE)
     assert len(rows) == 5
     assert all("](#" in answer for _, answer in rows)
+
+
+def test_numbers_in_the_gallery_are_those_that_pictures_were_drawn_with():
+    words = re.sub(r"\n?```.*?```\n?", "", GALLERY, flags=re.DOTALL)
+    for section in re.split(r"^### ", words, flags=re.MULTILINE)[1:]:
+        title, said, *_ = section.split("\n\n")
+        if re.search(r"\d", said.replace("step 1", "")):
+            (file,) = pictures(section)
+            assert said in (DOCS / file).read_text("utf-8"), title

@@ -77,6 +77,18 @@ def compared(t: Trained) -> Drawn:
     return compare_flows(moments, title)
 
 
+def waterfall(t: Trained) -> Drawn:
+    """What the gallery says of it is the picture's description, and a test compares the two."""
+    plain, line = (flow.waterfall for flow in t.after.values())
+    lost = dict(zip(plain.links, -plain.decades.sum(axis=0), strict=True))
+    gates = dict(zip(line.links, -line.decades.sum(axis=0), strict=True))
+    said = (
+        f"Of the {sum(lost.values()):.0f} decades that the RNN loses, tanh′ takes "
+        f"{lost['tanh′']:.0f}; the LSTM's forget gates lose {gates['f']:.1f} of one."
+    )
+    return beside(lstm.plot_waterfall, t.after, 3.6, said=said)
+
+
 def loop() -> Drawn:
     """The loop of an RNN."""
     cell = lstm.RNN(3, 4)
@@ -86,22 +98,6 @@ def loop() -> Drawn:
         lambda state, word: (cell.step(weights, state, word), state.h), cell.initial_state(1), words
     )
     return mg.draw(last.h, title="A loop")
-
-
-PICTURES: dict[str, Callable[[Trained], Drawn]] = {  # drawn as SVG
-    "lstm_flow": compared,
-    "edges": lambda t: cell_unrolled(t.models["LSTM"][1], *t.batch[:2], 1),
-    "paths": lambda t: paths(t.line, "By which path ∂L/∂Cₜ came back"),
-    "diagnosis": lambda t: t.after["RNN"].draw(),
-    "waterfall": lambda t: beside(lstm.plot_waterfall, t.after, 3.6),
-    "cancellation": lambda t: beside(lstm.plot_cancellation, t.line, 2.3),
-    "knockouts": lambda t: beside(lstm.plot_knockouts, t.line, 2.6),
-    "rolled": lambda t: loop(),
-}
-MAPS: dict[str, Callable[[Trained, Theme], Chart]] = {  # of many coloured cells
-    "details": lambda t, theme: flow_details(t.after["LSTM"], theme=theme),
-    "itemised": lambda t, theme: itemised(t.after, theme),
-}
 
 
 def itemised(flows: Mapping[str, Flow], theme: Theme) -> Chart:
@@ -115,6 +111,7 @@ def beside(
     height: float,
     theme: Theme = "auto",
     scale: Scale | None = None,
+    said: str = "",
 ) -> Chart:
     """One chart of each flow, side by side on one scale, `height` inches high."""
     scaled = {"scale": scale or lstm.compare(*flows.values()).scale}
@@ -126,7 +123,23 @@ def beside(
             plot(flow, ax=ax, **scaled)
             ax.set_title(f"{name}: {ax.get_title('left')}")
     title = " beside ".join(flows)
-    return Chart(figure, title=title, description=title, theme=theme)
+    return Chart(figure, title=title, description=said or title, theme=theme)
+
+
+PICTURES: dict[str, Callable[[Trained], Drawn]] = {  # drawn as SVG
+    "lstm_flow": compared,
+    "edges": lambda t: cell_unrolled(t.models["LSTM"][1], *t.batch[:2], 1),
+    "paths": lambda t: paths(t.line, "By which path ∂L/∂Cₜ came back"),
+    "diagnosis": lambda t: t.after["RNN"].draw(),
+    "waterfall": waterfall,
+    "cancellation": lambda t: beside(lstm.plot_cancellation, t.line, 2.3),
+    "knockouts": lambda t: beside(lstm.plot_knockouts, t.line, 2.6),
+    "rolled": lambda t: loop(),
+}
+MAPS: dict[str, Callable[[Trained, Theme], Chart]] = {  # of many coloured cells
+    "details": lambda t, theme: flow_details(t.after["LSTM"], theme=theme),
+    "itemised": lambda t, theme: itemised(t.after, theme),
+}
 
 
 def main(names: list[str]) -> None:
