@@ -20,6 +20,7 @@ from minigrad.drawing import Drawn
 from minigrad.drawing.escape import plain
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "xhtmlOut": True}).enable("table")
+LEAST = 8.25  # points, which are 11 pixels
 _DOLLARS = re.compile(r"\$(?:\\displaystyle)?(.*)\$", re.DOTALL)
 
 
@@ -36,6 +37,8 @@ class Shown(NamedTuple):
     headings: Sequence[Heading] = ()
     html: str = ""
     svg: str = ""
+    least: str = ""
+    """The width below which the picture is not legible."""
     code: str = ""
     last: str = ""
     """The expression that the code ends with, which is what is shown; "" of code that prints."""
@@ -54,12 +57,26 @@ def shown(ran: Ran, number: int) -> Shown:
     code = ran.piece.text
     result, svg = _value(ran.value, f"walk-{number}")
     last = "" if ran.value is None else ast.get_source_segment(code, ast.parse(code).body[-1])
-    return Shown((), result, svg, code, last or "", plain_lines(ran.printed))
+    printed = plain_lines(ran.printed)
+    return Shown((), result, svg, least_width(svg), code, last or "", printed)
 
 
 def plain_lines(text: str) -> str:
     """Printed lines without characters that a page cannot have."""
     return "\n".join(plain(line) if line else "" for line in text.rstrip("\n").split("\n"))
+
+
+def least_width(svg: str) -> str:
+    """The width, as CSS takes it, in which the smallest letters of a picture are 11 pixels high.
+
+    >>> least_width('<svg width="600pt"><text style="font-size: 16.5px">a</text></svg>')
+    '300pt'
+    """
+    width = re.search(r' width="([\d.]+)pt"', svg)
+    letters = [float(size) for size in re.findall(r"font-size[:=]\W*([\d.]+)", svg)]
+    if width is None or not letters:
+        return "0"
+    return f"{float(width[1]) * min(1.0, LEAST / min(letters)):g}pt"
 
 
 def _words(text: str, number: int) -> Shown:
