@@ -18,7 +18,15 @@ from matplotlib.figure import Figure
 
 import lstm
 import minigrad as mg
-from lstm.figures import cell_unrolled, compare_flows, flow_details, paths
+from lstm.figures import (
+    cell_unrolled,
+    compare_flows,
+    flow_details,
+    long_dependency,
+    paths,
+    short_dependency,
+)
+from lstm.figures.numbered import FIGURES
 from lstm.gradient_flow import Flow
 from minigrad.drawing import Drawn, Scale
 from minigrad.drawing.charts import Chart, Theme, drawn_in
@@ -126,16 +134,21 @@ def beside(
     return Chart(figure, title=title, description=said or title, theme=theme)
 
 
-PICTURES: dict[str, Callable[[Trained], Drawn]] = {  # drawn as SVG
-    "lstm_flow": compared,
-    "edges": lambda t: cell_unrolled(t.models["LSTM"][1], *t.batch[:2], 1),
-    "paths": lambda t: paths(t.line, "By which path ∂L/∂Cₜ came back"),
-    "diagnosis": lambda t: t.after["RNN"].draw(),
-    "waterfall": waterfall,
-    "cancellation": lambda t: beside(lstm.plot_cancellation, t.line, 2.3),
-    "knockouts": lambda t: beside(lstm.plot_knockouts, t.line, 2.6),
-    "rolled": lambda t: loop(),
-}
+PICTURES: dict[str, Callable[[Trained], Drawn]] = (
+    {  # drawn as SVG
+        "lstm_flow": compared,
+        "edges": lambda t: cell_unrolled(t.models["LSTM"][1], *t.batch[:2], 1),
+        "paths": lambda t: paths(t.line, "By which path ∂L/∂Cₜ came back"),
+        "diagnosis": lambda t: t.after["RNN"].draw(),
+        "waterfall": waterfall,
+        "cancellation": lambda t: beside(lstm.plot_cancellation, t.line, 2.3),
+        "knockouts": lambda t: beside(lstm.plot_knockouts, t.line, 2.6),
+        "loop": lambda t: loop(),
+        "ex3_short_dependency": lambda t: short_dependency(),
+        "ex4_long_dependency": lambda t: long_dependency(),
+    }
+    | {entry.file: lambda t, draw=entry.draw: draw() for entry in FIGURES.values()}
+)
 MAPS: dict[str, Callable[[Trained, Theme], Chart]] = {  # of many coloured cells
     "details": lambda t, theme: flow_details(t.after["LSTM"], theme=theme),
     "itemised": lambda t, theme: itemised(t.after, theme),
