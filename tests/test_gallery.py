@@ -56,8 +56,8 @@ def test_the_gallery_shows_every_picture_and_make_makes_each():
     made |= {f"{name}{suffix}.png" for name in make.MAPS for suffix in ("", "_dark")}
     folder = DOCS / "pictures"
     there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.suffix in (".svg", ".png")}
-    assert there == made
-    assert {name.removeprefix("pictures/") for name in pictures(GALLERY)} == made
+    assert {name.removeprefix("pictures/") for name in pictures(GALLERY)} == there
+    assert there <= made
 
 
 def test_the_line_beside_each_picture_makes_one():

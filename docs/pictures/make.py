@@ -144,10 +144,12 @@ PICTURES: dict[str, Callable[[Trained], Drawn]] = (
         "cancellation": lambda t: beside(lstm.plot_cancellation, t.line, 2.3),
         "knockouts": lambda t: beside(lstm.plot_knockouts, t.line, 2.6),
         "loop": lambda t: loop(),
-        "ex3_short_dependency": lambda t: short_dependency(),
-        "ex4_long_dependency": lambda t: long_dependency(),
     }
     | {entry.file: lambda t, draw=entry.draw: draw() for entry in FIGURES.values()}
+    | {
+        "ex3_short_dependency": lambda t: short_dependency(),
+        "ex4_long_dependency": lambda t: long_dependency(task=lstm.France(distance=30)),
+    }
 )
 MAPS: dict[str, Callable[[Trained, Theme], Chart]] = {  # of many coloured cells
     "details": lambda t, theme: flow_details(t.after["LSTM"], theme=theme),
