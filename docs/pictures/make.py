@@ -24,7 +24,6 @@ from lstm.figures import (
     flow_details,
     long_dependency,
     paths,
-    short_dependency,
 )
 from lstm.figures.numbered import FIGURES
 from lstm.gradient_flow import Flow
@@ -146,10 +145,7 @@ PICTURES: dict[str, Callable[[Trained], Drawn]] = (
         "loop": lambda t: loop(),
     }
     | {entry.file: lambda t, draw=entry.draw: draw() for entry in FIGURES.values()}
-    | {
-        "ex3_short_dependency": lambda t: short_dependency(),
-        "ex4_long_dependency": lambda t: long_dependency(task=lstm.France(distance=30)),
-    }
+    | {"ex4_long_dependency": lambda t: long_dependency(task=lstm.France(distance=30))}
 )
 MAPS: dict[str, Callable[[Trained, Theme], Chart]] = {  # of many coloured cells
     "details": lambda t, theme: flow_details(t.after["LSTM"], theme=theme),
