@@ -46,10 +46,11 @@ class NonFiniteError(MinigradError, FloatingPointError):
     node: Any = None
     """The expression whose value it was, as it was compiled."""
     steps: tuple[int, ...] = ()
-    """In which step of each loop around it, the outermost first, the node was computed."""
+    """In which step of each loop around it, the outermost first, the node was computed: places in
+    what the loops read, from 0, where words count from 1."""
 
     def within(self, step: int) -> NonFiniteError:
         """The same, met in a step of a loop."""
-        error = NonFiniteError(f"in step {step} of a loop: {self}")
+        error = NonFiniteError(f"in step {step + 1} of a loop: {self}")
         error.node, error.steps = self.node, (step, *self.steps)
         return error

@@ -17,6 +17,7 @@ import minigrad as mg
 from lstm.figures.plots import unit_curves
 from lstm.gradient_flow import Flow, Series, Split, advice, describe, diagnose
 from lstm.gradient_flow.advice import EXPLODED, NEAR, overflows
+from lstm.gradient_flow.nonfinite import LONGEST
 from lstm.gradient_flow.summary import lost_units
 from lstm.gradient_flow.words import NAMED
 from minigrad.drawing.amount import kind_of
@@ -192,10 +193,41 @@ def test_a_nan_that_is_born_on_the_way_back_is_told_with_its_op(steps) -> None:
         return mg.sqrt(mg.abs(mg.concat([h, x], -1) @ p["W_a"] * 0.0))
 
     first, cause = _flow(_model(root), np.ones((steps, B, 2))).diagnosis[:2]
-    start = steps - 1
-    assert first == f"Going back, ∂L/∂h is not finite from t={start} down, though the loss is."
+    assert first == (
+        f"Going back, ∂L/∂h is not finite from t={steps - 1} down, first in sequence 1 of the "
+        "batch, though the loss is."
+    )
     assert "\n" not in cause
     assert re.search("infinity born (backward|at op divide)", cause)
+
+
+@pytest.mark.parametrize("steps", [6, 230])
+def test_one_that_reaches_no_parameter_is_too_with_its_step_and_sequence(steps) -> None:
+    @lstm.cell(params={})
+    def root(p: Any, h: Any, x: Any) -> Any:
+        return mg.sqrt(h) + mg.sum(x, axis=1, keepdims=True) * mg.ones_like(h)
+
+    xs = np.ones((steps, B, 2))
+    xs[:4, 1] = 0.0  # h₄ is 0 in the second sequence, where a root has no slope
+    flow = _flow(_model(root), xs)
+    first, cause = flow.diagnosis[:2]
+    assert first == (
+        "Going back, ∂L/∂h is not finite from t=4 down, first in sequence 2 of the batch, though "
+        "the loss is."
+    )
+    assert np.isfinite(flow.adjoints["h"][:, [0, 2]]).all()
+    told = r"op sqrt, made at .*: the derivative of sqrt\(0\) meets"
+    assert re.search(told if steps < LONGEST else "infinity born at op divide", cause)
+
+
+def test_steps_are_counted_from_1_where_a_value_of_a_constant_is_not_finite() -> None:
+    @lstm.cell(params={})
+    def divided(p: Any, h: Any, x: Any) -> Any:
+        return h / mg.sqrt(h * h) + mg.sum(x, axis=1, keepdims=True) * mg.ones_like(h)
+
+    first, cause = _flow(_model(divided), np.ones((3, B, 2))).diagnosis[:2]
+    assert first.startswith("Going forward, h is NaN at t=1, in sequence 1 of the batch")
+    assert cause.startswith("The cause: in step 1 of a loop: NaN born at op divide")
 
 
 # --- single units ---------------------------------------------------------------------------------

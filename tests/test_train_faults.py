@@ -168,7 +168,7 @@ def test_the_step_of_a_loop_and_the_sequence_are_told(monkeypatch, longest):
     with pytest.raises(TrainingError) as caught:
         list(train(model, Third(6), Settings(steps=2)))
     said = str(caught.value)
-    assert re.search(r"in step 2 of a loop", said)
+    assert re.search(r"in step 3 of a loop", said)
     assert "NaN born at op log" in said
     if longest > 3:
         assert re.search(rf"{HERE}, element \[1, 0\]: log\(-5\) is nan", said)

@@ -53,7 +53,11 @@ def _first(flow: Flow, source: Source) -> str:
     if not math.isfinite(flow.loss):
         return f"The loss is {flow.loss:g}, though all that the layer computes is finite."
     start = max(t for t, x in enumerate(flow.main.norms, 1) if not math.isfinite(x))
-    return f"Going back, {name} is not finite from t={start} down, though the loss is."
+    bad = ~np.isfinite(flow.adjoints[flow.main.symbol][start - 1]).all(axis=1)
+    return (
+        f"Going back, {name} is not finite from t={start} down, first in sequence "
+        f"{int(bad.argmax()) + 1} of the batch, though the loss is."
+    )
 
 
 def _bad(source: Source) -> Bad:
@@ -65,5 +69,7 @@ def _bad(source: Source) -> Bad:
     counts = {} if meter.mask is None else {meter.xs: meter.mask}
     if counts and read == "every":
         counts[meter.ys] = counts[meter.xs]
+    back = meter.outputs()["adjoints"][meter.graph.made[meter.main]]
     grads = mg.grad(meter.value, params)
+    grads[meter.main] = mg.substitute(back, {meter.seed: mg.ones_like(meter.seed)})
     return Bad(meter.value, grads, params, meter.inputs, source.batch, [], counts, axes)

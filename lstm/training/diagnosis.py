@@ -30,6 +30,7 @@ class Bad(NamedTuple):
 
     loss: Expr
     grads: Mapping[str, Expr]
+    """Of the parameters, and what else is read of the way back."""
     params: Mapping[str, Expr]
     inputs: Sequence[Expr]
     values: Sequence[Any]
@@ -126,6 +127,8 @@ def _born_forward(bad: Bad, loss: Expr, values: Mapping[Expr, Array]) -> list[st
     while place is not None and (cause := _bad_operand(node, place, values)) is not None:
         node, place = cause
     assert place is not None
+    if not node.args:  # it was computed when the graph was made
+        return []
     operands = _operands(node, place, values)
     said = ", ".join(map(_number, operands)) if operands else _ranges(node, values)
     value = values[node][place]
@@ -174,7 +177,7 @@ def _made(bad: Bad, node: Expr) -> str:
     except NonFiniteError as error:
         same = error.node is not None and error.node.op is node.op
         if same and error.node.origin == node.origin and error.steps:
-            step = f" in step {error.steps[-1]} of a loop"
+            step = f" in step {error.steps[-1] + 1} of a loop"
     line = f", made at {node.origin}" if node.origin else ""
     return f"{step}{line}"
 
@@ -210,7 +213,8 @@ def _born_backward(bad: Bad, loss: Expr, values: Mapping[Expr, Array]) -> list[s
     uses: dict[Expr, list[tuple[Expr, int]]] = {}
     for user, i in edges:
         uses.setdefault(user.args[i], []).append((user, i))
-    node = next((p for p in bad.params.values() if _is_bad(adjoint.get(p))), None)
+    # Where none comes to a parameter, it is what is read beside them; the last is nearest the loss.
+    node = next((p for p in (*bad.params.values(), *nodes[::-1]) if _is_bad(adjoint.get(p))), None)
     while node is not None:
         edge = next((e for e in uses.get(node, ()) if _is_bad(terms[e])), None)
         if edge is None:
