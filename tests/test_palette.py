@@ -25,7 +25,7 @@ def test_no_other_module_writes_a_colour() -> None:
 
 def test_dresses_have_the_same_names_and_no_colour_twice() -> None:
     assert pal.LIGHT.keys() == pal.DARK.keys()
-    numbers = [*RAMP, pal.ZERO, pal.UNDERFLOW, pal.DISCONNECTED, pal.NAN, pal.INF]
+    numbers = [*RAMP, *pal.SIDES, pal.ZERO, pal.UNDERFLOW, pal.DISCONNECTED, pal.NAN, pal.INF]
     every = [*pal.LIGHT.values(), *numbers, pal.BLACK, pal.WHITE]
     assert len(set(every)) == len(every)
     assert all(pal.name_of(color) == name for name, color in pal.LIGHT.items())

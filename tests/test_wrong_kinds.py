@@ -32,6 +32,7 @@ ADJOINTS = mg.adjoints(LAST)
 CALLS: dict[Callable[..., Any], tuple[Any, ...]] = {
     lstm.flow: (MODEL, XS, YS),
     lstm.compare: (FLOW, FLOW),
+    lstm.compare(FLOW, FLOW).difference: (),
     lstm.train: (MODEL, TASK),
     lstm.make_task: ("adding", {}),
     lstm.cross_entropy: (SCORES, LABELS),
@@ -55,6 +56,8 @@ CALLS: dict[Callable[..., Any], tuple[Any, ...]] = {
     charts.band: (ROW,),
     charts.bars: (["f"], [1.0]),
     charts.waterfall: (0.0, ["f"], [1.0]),
+    charts.difference: (ROW,),
+    charts.difference_caption: ("a", "b"),
     charts.legend: (SCALE,),
     charts.legend_height: (SCALE, ["zero"], 400.0),
     charts.kinds_in: ([charts.Curve.of("h", ROW)], SCALE),

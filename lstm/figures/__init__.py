@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lstm.figures.dependencies import long_dependency, short_dependency
     from lstm.figures.derivation import cell_gradient
     from lstm.figures.details import flow_details
+    from lstm.figures.differences import draw_difference, plot_difference
     from lstm.figures.flow import compare_flows, paths
     from lstm.figures.page import page_of_table
     from lstm.figures.plots import plot_norms
@@ -35,6 +36,7 @@ __all__ = [
     "cell_unrolled",
     "cell_update",
     "compare_flows",
+    "draw_difference",
     "flow_csv",
     "flow_details",
     "forget_gate",
@@ -45,6 +47,7 @@ __all__ = [
     "output_gate",
     "page_of_table",
     "paths",
+    "plot_difference",
     "plot_norms",
     "repeating_module",
     "rolled",
@@ -61,6 +64,7 @@ _LATER = {
     "cell_line": "lstm.figures.textbook.one_cell",
     "cell_update": "lstm.figures.textbook.one_cell",
     "compare_flows": "lstm.figures.flow",
+    "draw_difference": "lstm.figures.differences",
     "flow_details": "lstm.figures.details",
     "forget_gate": "lstm.figures.textbook.one_cell",
     "gate": "lstm.figures.textbook.signs",
@@ -70,6 +74,7 @@ _LATER = {
     "output_gate": "lstm.figures.textbook.one_cell",
     "page_of_table": "lstm.figures.page",
     "paths": "lstm.figures.flow",
+    "plot_difference": "lstm.figures.differences",
     "plot_norms": "lstm.figures.plots",
     "repeating_module": "lstm.figures.textbook.row",
     "rolled": "lstm.figures.textbook.row",

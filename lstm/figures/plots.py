@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from lstm.errors import ConfigError, check_count
 from lstm.figures.flow import flow_curves, path_curves
 from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall, check_flow
-from lstm.gradient_flow.steps import Floats
+from lstm.gradient_flow.steps import unit_norms
 from minigrad.drawing import Scale, charts
-from minigrad.drawing.amount import norms_of, told
+from minigrad.drawing.amount import told
 from minigrad.drawing.escape import plain
 
 MOST = 8
@@ -107,7 +107,7 @@ def plot_units(
 def unit_curves(flow: Flow, part: str) -> list[charts.Curve]:
     """‖∂L/∂part‖ of each unit over the batch, with the kinds of its zeros."""
     whole = np.array(flow.series[part].kinds)
-    rows = _norms(flow.adjoints[part]).T
+    rows = unit_norms(flow.adjoints[part]).T
     told = np.isin(whole, ["underflow", "disconnected"])
     known = np.where((rows == 0.0) & told, whole, "normal")
     kinds = np.where((rows == 0.0) & flow.lost[part].T, "underflow", known).tolist()
@@ -311,10 +311,3 @@ def _part(flow: Flow, part: str) -> str:
             f"no part {part!r:.40}; the parts of the state are {', '.join(flow.series)}"
         )
     return part or flow.main.symbol
-
-
-def _norms(adjoints: Floats) -> Floats:
-    """The 2-norm of each unit over the batch, (T, H)."""
-    steps, batch, units = adjoints.shape
-    rows = adjoints.transpose(0, 2, 1).reshape(-1, batch)
-    return np.reshape(norms_of(rows), (steps, units))

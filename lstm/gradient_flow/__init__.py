@@ -11,6 +11,7 @@ from lstm.gradient_flow.across import StepMap
 from lstm.gradient_flow.advice import Advice, advice
 from lstm.gradient_flow.comparing import Comparison, check_flow, compare
 from lstm.gradient_flow.cuts import Knockout
+from lstm.gradient_flow.differences import Difference
 from lstm.gradient_flow.linear_maps import Waterfall
 from lstm.gradient_flow.measured import Flow
 from lstm.gradient_flow.measuring import flow
@@ -23,6 +24,7 @@ from minigrad.chains import Jump, Series
 __all__ = [
     "Advice",
     "Comparison",
+    "Difference",
     "Flow",
     "FlowWatch",
     "GateValues",

@@ -9,6 +9,7 @@ from typing import Any
 
 from lstm.errors import ConfigError
 from lstm.gradient_flow import words
+from lstm.gradient_flow.differences import Difference
 from lstm.gradient_flow.measured import Flow, series_row
 from lstm.gradient_flow.saving import Saved
 from minigrad.display import Table
@@ -58,6 +59,25 @@ class Comparison(Saved):
 
         flows = {name: [replace(flow, title=name)] for name, flow in self.flows.items()}
         return compare_flows(flows, scale=self.scale, words=self.sentences)
+
+    def difference(self, first: str | None = None, second: str | None = None) -> Difference:
+        """One flow less another, in decades by step and by unit; the first two of them unless
+        named. Raises ConfigError for a name that is none, and for flows of unequal steps.
+
+        >>> import numpy as np, lstm
+        >>> xs, ys = np.ones((20, 3, 2)), np.ones((3, 1))
+        >>> models = [lstm.Model.create(cell(2, 4), 1, seed=0) for cell in (lstm.RNN, lstm.LSTM)]
+        >>> both = lstm.compare(*[lstm.flow(model, xs, ys) for model in models])
+        >>> difference = both.difference("LSTM", "RNN")
+        >>> difference.decades.shape, difference.by_unit.shape
+        ((20,), (20, 4))
+        """
+        listed = [*self.flows]
+        names = listed[0] if first is None else first, listed[1] if second is None else second
+        for name in names:
+            if not isinstance(name, str) or name not in self.flows:
+                raise ConfigError(f"no flow {name!r:.40}; they are {', '.join(listed):.200}")
+        return Difference(self.flows[names[0]], self.flows[names[1]], names)
 
     def _table(self) -> Table:
         rows = [

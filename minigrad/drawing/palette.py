@@ -58,6 +58,14 @@ RAMP: tuple[str, ...] = (
     "#7c8389", "#898679", "#968868", "#a28a54", "#af8b39", "#bb8c00",
 )  # fmt: skip
 
+# Two sides of one middle, as of a ratio: purple below 1, green above, greyer towards it. Evenly
+# spaced in OKLab on each side, in the same band of lightness; colour-blind eyes see blue and
+# yellow-grey. The hues are none of the ramp's, so that no colour has two meanings.
+SIDES: tuple[str, ...] = (
+    "#a04cc0", "#9d56ba", "#9a5eb3", "#9766ac", "#946da5", "#90739e",
+    "#6d9072", "#64936a", "#5a9661", "#4f9958", "#419b4f", "#2f9e44",
+)  # fmt: skip
+
 # Of what has no place on the ramp.
 ZERO, UNDERFLOW, DISCONNECTED = "#858585", "#7a6fa8", "#909090"
 NAN, INF = "#c13d9e", "#d9480f"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from minigrad.drawing import palette
-from minigrad.drawing.palette import RAMP
+from minigrad.drawing.palette import RAMP, SIDES
 
 Dash = Literal["solid", "dashed", "dotted"]
 Kind = Literal["normal", "below", "underflow", "zero", "disconnected", "nan", "inf"]
@@ -160,6 +160,11 @@ class Scale:
         step = (self.hi_exp - self.lo_exp) / self.classes
         return tuple(_power_of_ten(self.lo_exp + i * step) for i in range(self.classes + 1))
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a legend calls the edges."""
+        return tuple(map(fmt, self.edges))
+
     def index(self, magnitude: float) -> int:
         """The class of a finite positive magnitude, 0 for the smallest; clamped at both ends.
 
@@ -208,6 +213,55 @@ class Scale:
         color = RAMP[round(share * (len(RAMP) - 1))]
         width = round(_THINNEST + share * (_THICKEST - _THINNEST), 2)
         return EdgeStyle(color, width, "solid", "normal")
+
+
+@dataclass(frozen=True)
+class Ratios(Scale):
+    """Ratios from 10**-d to 10**d, in an even number of classes that meet at 1: each side has a hue
+    of its own, and what is further from 1 more of it. Its numbers are told in decades.
+
+    >>> Ratios.between([0.5, 2e4]).labels
+    ('−5', '−4', '−3', '−2', '−1', '0', '+1', '+2', '+3', '+4', '+5')
+    """
+
+    @staticmethod
+    def between(ratios: Iterable[float]) -> "Ratios":
+        """The scale of some ratios, as far to either side as the furthest that is finite and not 0,
+        and two decades at least.
+
+        >>> Ratios.between([1.0]), Ratios.between([1e-13, 10.0])
+        (Ratios(lo_exp=-2.0, hi_exp=2.0), Ratios(lo_exp=-15.0, hi_exp=15.0))
+        """
+        exponents = [abs(math.log10(r)) for r in ratios if 0.0 < r < math.inf]
+        most = max(2.0, max(exponents, default=0.0) - _SLACK)
+        step = _step_of(most)
+        most = step * math.ceil(most / step)
+        return Ratios(-most, most)
+
+    @property
+    def classes(self) -> int:
+        """As many on each side, up to six, each half a decade wide, or whole ones."""
+        return 2 * math.ceil(self.hi_exp / _step_of(self.hi_exp) - _SLACK)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        step, half = _step_of(self.hi_exp), self.classes // 2
+        exponents = [step * k for k in range(-half, half + 1)]
+        return tuple(f"{e:+.3g}".replace("-", "−") if e else "0" for e in exponents)
+
+    def class_style(self, index: int) -> EdgeStyle:
+        half, middle = self.classes // 2, len(SIDES) // 2
+        away = half - index if index < half else index - half + 1  # 1 beside the middle
+        step = round(1 + (away - 1) / max(half - 1, 1) * (middle - 1))
+        color = SIDES[middle - step] if index < half else SIDES[middle - 1 + step]
+        width = round(_THINNEST + away / half * (_THICKEST - _THINNEST), 2)
+        return EdgeStyle(color, width, "solid", "normal")
+
+
+def _step_of(decades: float) -> float:
+    """How wide each of up to six classes is that reach so many decades."""
+    most = len(SIDES) // 2
+    return 0.5 if decades <= most / 2 else float(math.ceil(decades / most - _SLACK))
 
 
 def legend_rows(scale: Scale) -> list[tuple[str, EdgeStyle]]:

@@ -5,7 +5,15 @@ and matplotlib with it, when it is first asked for.
 """
 
 from minigrad.drawing.charts.key import Key, kinds_in, legend, legend_height, marks_in
-from minigrad.drawing.charts.linear import BAND, WON, band, bars, waterfall
+from minigrad.drawing.charts.linear import (
+    BAND,
+    WON,
+    band,
+    bars,
+    difference,
+    difference_caption,
+    waterfall,
+)
 from minigrad.drawing.charts.looks import (
     BINS,
     Curve,
@@ -41,6 +49,8 @@ __all__ = [
     "bins",
     "curves",
     "decades",
+    "difference",
+    "difference_caption",
     "drawn_in",
     "heat_map",
     "kinds_in",

@@ -18,7 +18,7 @@ from minigrad.drawing.charts.looks import Curve, Floats, Words, codes, styles
 from minigrad.drawing.charts.marks import add_boxes, add_lines
 from minigrad.drawing.charts.sheet import own_axes, points_of, share_place
 from minigrad.drawing.escape import WIDEST, plain
-from minigrad.drawing.theme import EdgeStyle, Kind, Scale, fmt, legend_rows
+from minigrad.drawing.theme import EdgeStyle, Kind, Scale, legend_rows
 
 _WIDE, _LEFT = 43.0, 18.0  # of a class's swatch, in points; room for half of the first number
 _CLASSES, _ROW = 46.0, 16.0  # heights
@@ -94,7 +94,7 @@ def _draw_classes(ax: Axes, scale: Scale, caption: str, width: float) -> None:
     pairs = list(pairwise(lefts))
     add_boxes(ax, [(a, b, 14.0, 23.0) for a, b in pairs], looks)
     add_lines(ax, [np.array([(a, 28.0), (b, 28.0)]) for a, b in pairs], looks)
-    numbers = [fmt(edge) for edge in scale.edges]
+    numbers = scale.labels
     every = max(1, ceil(max(map(len, numbers)) * _LETTER / wide))
     for x, words in list(zip(lefts, numbers, strict=True))[::-every][::-1]:  # the largest stays
         ax.text(x, 38.0, words, fontsize=8.5, color=muted, ha="center", va="center")

@@ -1,4 +1,4 @@
-"""Charts on an even axis: bands of gates, ranked bars, and waterfalls of decades."""
+"""Charts on an even axis: bands of gates, ranked bars, waterfalls and differences of decades."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike
 
 from minigrad.drawing.charts.arguments import checked
 from minigrad.drawing.charts.key import Key, axes_with_key, kinds_among
-from minigrad.drawing.charts.looks import Floats, bins, kinds_of
+from minigrad.drawing.charts.looks import Floats, bins, codes, edges, extremes, kinds_of, styles
+from minigrad.drawing.charts.marks import add_boxes
 from minigrad.drawing.charts.sheet import points_of, set_name, set_time, set_title
 from minigrad.drawing.escape import WIDEST, plain
-from minigrad.drawing.theme import Scale, fmt
+from minigrad.drawing.theme import Ratios, Scale, fmt
 from minigrad.errors import ShapeError
 
 _BAR = 0.62  # of a row's height
@@ -151,6 +152,67 @@ def waterfall(
     _draw_links(ax, levels, sums)
     _draw_level(ax, float(levels[-1]), len(links) + 1, locked)
     return ax
+
+
+@checked
+def difference(
+    decades: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    names: tuple[str, str] = ("the first", "the second"),
+    scale: Scale | None = None,
+    title: str = "",
+    legend: bool = True,
+) -> Axes:
+    """Draw by how many powers of ten one of two magnitudes is larger than the other, over
+    t = 1 … T; returns the axes.
+
+    decades: (T,), above 0 where the first is larger. From 0 there is a bar to each; of long rows to
+    the least and to the largest of each of 256 bins. What is not finite has none. names: of the
+    two. scale: `Ratios`, whose colours say the same. legend: say beneath what both mean. Raises
+    ShapeError for other than one row.
+
+    >>> ax = difference([0.5, -1.0, -4.0], names=("RNN", "LSTM"))
+    >>> ax.get_ylabel(), [round(float(y), 2) for y in ax.get_ylim()]
+    ('decades', [-4.2, 0.7])
+    """
+    row = np.asarray(decades, np.float64)
+    if row.ndim != 1 or not row.size:
+        raise ShapeError(f"a difference needs (T,) decades, not {row.shape}")
+    sound = row[np.isfinite(row)]
+    locked = scale or Ratios.between(_powers(sound).tolist())
+    key = Key(locked, caption=difference_caption(*names)) if legend else None
+    ax = axes_with_key(ax, 460.0, 180.0, key)
+    _draw_sides(ax, row, locked)
+    ax.set_ylim(float(sound.min(initial=0.0)) - 0.2, float(sound.max(initial=0.5)) + 0.2)
+    ax.axhline(0.0, color=ax.xaxis.label.get_color(), lw=0.8)
+    ax.set_ylabel("decades")
+    set_time(ax, len(row))
+    set_title(ax, title)
+    return ax
+
+
+@checked
+def difference_caption(first: str, second: str) -> str:
+    """What the colours of a difference in decades are."""
+    more, less = plain(first, WIDEST), plain(second, WIDEST)
+    return f"Decades that {more} holds more (+) or {less} (−): colour"
+
+
+def _draw_sides(ax: Axes, row: Floats, scale: Scale) -> None:
+    """A bar from 0 to the ends of each bin, in the colour of each."""
+    looks, ends = styles(scale), edges(len(row)) + 0.5
+    boxes, hues, hints = [], [], []
+    for which in extremes(row[None]):
+        values, steps = row[which[0]], which[0]
+        hue = codes(_powers(values), np.full(values.shape, "normal"), scale)
+        for k, (value, t) in enumerate(zip(values.tolist(), steps.tolist(), strict=True)):
+            if math.isfinite(value) and value:
+                boxes.append((ends[k], ends[k + 1], value, 0.0))
+                hues.append(looks[hue[k]])
+                hints.append(f"t={t + 1}: {_signed(value)} decades")
+    if boxes:
+        add_boxes(ax, boxes, hues, hints)
 
 
 def _powers(levels: ArrayLike) -> Floats:
