@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from lstm.figures.numbered import FIGURES
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 GALLERY = (DOCS / "gallery.md").read_text("utf-8")
@@ -30,7 +32,11 @@ def anchors(page: Path) -> set[str]:
     """What headings are called in links, as GitHub makes it of them."""
     text = _FENCES.sub("", page.read_text("utf-8"))
     heads = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    return {_anchor(head) for head in heads}
+
+
+def _anchor(head: str) -> str:
+    return re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -58,6 +64,7 @@ def test_the_gallery_shows_every_picture_and_make_makes_each():
     there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.suffix in (".svg", ".png")}
     assert {name.removeprefix("pictures/") for name in pictures(GALLERY)} == there
     assert there <= made
+    assert {f"{figure.file}.svg" for figure in FIGURES.values()} <= there
 
 
 def test_the_line_beside_each_picture_makes_one():
@@ -77,9 +84,12 @@ def test_the_line_beside_each_picture_makes_one():
 
 
 def test_the_table_answers_each_question_with_a_picture_that_is_there():
-    rows = re.findall(r"^\| (.*\?) \| (.*) \|$", GALLERY, re.MULTILINE)
+    rows = re.findall(r"^\| (.*\?) \| (.*) \| `(.*)` \|$", GALLERY, re.MULTILINE)
     assert len(rows) == 5
-    assert all("](#" in answer for _, answer in rows)
+    for _, answer, file in rows:
+        heads = re.findall(r"\]\(#([\w-]+)\)", answer)
+        sections = {h: s for s in GALLERY.split("\n### ") for h in [_anchor(s.partition("\n")[0])]}
+        assert f"pictures/{file}" in sections[heads[0]]
 
 
 def test_numbers_in_the_gallery_are_those_that_pictures_were_drawn_with():
