@@ -66,6 +66,8 @@ Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has al
     DelayedSine     what a wave was, so many steps ago
     MackeyGlass     what a chaotic series will be
     Reverse         the letters of a string from the last to the first
+    Sort            the letters of a string in the order of the alphabet
+    Dates           a date as people write it, in the way of ISO 8601
     make_task       the task of that name, with settings
     Batch           sequences, and what to predict from each
     PaddedBatch     the same of sequences of unequal length

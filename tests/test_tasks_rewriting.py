@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ import lstm
 import minigrad as mg
 from lstm.cli import main
 from lstm.errors import ConfigError
+from lstm.tasks.dates import Dates
 from lstm.tasks.reverse import Reverse
+from lstm.tasks.sort import Sort
 
-TASKS = [Reverse(7), Reverse(6, shortest=6)]
+TASKS = [Reverse(7), Reverse(6, shortest=6), Sort(5), Dates()]
 
 
 def batch(task, size, seed=0):
@@ -41,6 +44,23 @@ def test_tokens_are_the_strings_and_their_answers(task):
 
 def test_answers():
     assert all(answer == "".join(reversed(text)) for text, answer in pairs_of(Reverse(7)))
+    for text, answer in pairs_of(Sort(7)):
+        assert sorted(text) == list(answer)
+    ways = ["%d %B %Y", "%B %d, %Y", "%d %b %Y", "%d.%m.%Y", "%m/%d/%Y"]
+    often = Counter()
+    for text, answer in pairs_of(Dates()):
+        read = [way for way in ways if answer in parsed(text, way)]
+        assert read
+        often.update(read)
+    assert min(often[way] for way in ways) > 20
+
+
+def parsed(text, way):
+    """A date as the standard library reads it: one, or none."""
+    try:
+        return [datetime.strptime(text, way).date().isoformat()]
+    except ValueError:
+        return []
 
 
 def pairs_of(task):
@@ -57,10 +77,9 @@ def test_lengths_are_drawn_evenly_within_the_settings():
 def test_the_baseline_is_the_entropy_of_what_is_said(task):
     ys = batch(task, 4000)[1]
     counts = np.bincount(ys[ys >= 0], minlength=task.output_size)
-    shares = counts / counts.sum()
-    np.testing.assert_allclose(task.shares, shares, atol=0.006)
+    np.testing.assert_allclose(task.shares, counts / counts.sum(), atol=0.006)
     assert abs(sum(task.shares) - 1) < 1e-12
-    always = np.broadcast_to(np.log(task.shares), (*ys.shape, len(shares)))
+    always = np.broadcast_to(np.log(task.shares), (*ys.shape, len(counts)))
     assert abs(float(task.loss(mg.const(always), ys)) - task.baseline) < 0.01
 
 
