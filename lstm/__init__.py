@@ -78,6 +78,7 @@ Training
     fit             train to the end: validated, saved, stopped and resumed
     train           train step by step: a report each
     evaluate        how a model does on sequences that it never saw
+    correct_by_length  the share that is correct, against the length of the sequences
     sample          what a model of a text writes, a token at a time
     predict         what a model of a table says of its rows, or of those of another
     Forecast        what it gives: a table, a file, a picture
@@ -114,6 +115,10 @@ Charts of it: a flow, and axes to draw on (`ax=`), which they return
     plot_memory        how many steps each unit remembers
     plot_itemised      from a loss at each step back to each step
     plot_influence     from each input to each output
+
+    plot_alignment          where a decoder looks: weights, and what is read and said
+    plot_attention_routes   by which ways the gradient comes back: attention or recurrence
+    plot_correct_by_length  the share of sequences that are right, against their length
     figures            pictures beside charts, and `cell_gradient`, a derivation
 
 Losses and metrics: expressions of predictions and targets
@@ -217,6 +222,7 @@ from lstm.training import (
     Settings,
     Trainer,
     TrainingState,
+    correct_by_length,
     evaluate,
     fit,
     train,
@@ -226,6 +232,11 @@ from minigrad.names import did_you_mean
 
 if TYPE_CHECKING:
     from lstm import figures
+    from lstm.figures.answers import (
+        plot_alignment,
+        plot_attention_routes,
+        plot_correct_by_length,
+    )
     from lstm.figures.plots import (
         plot_cancellation,
         plot_gate,
@@ -307,6 +318,7 @@ __all__ = [
     "bits_per_character",
     "cell",
     "compare",
+    "correct_by_length",
     "cross_entropy",
     "evaluate",
     "figures",
@@ -320,7 +332,10 @@ __all__ = [
     "optim",
     "padded",
     "perplexity",
+    "plot_alignment",
+    "plot_attention_routes",
     "plot_cancellation",
+    "plot_correct_by_length",
     "plot_gate",
     "plot_influence",
     "plot_itemised",
@@ -341,6 +356,7 @@ library(__file__)
 _MEASURED = ("Comparison", "Flow", "FlowWatch", "compare", "flow")
 _FORECASTS = ("Forecast", "predict")
 _PLOTS = frozenset(name for name in __all__ if name.startswith("plot_"))
+_OF_ANSWERS = ("plot_alignment", "plot_attention_routes", "plot_correct_by_length")
 _FOUND = {kind.__name__: kind for kind in (*CELLS.values(), *LAYERS.values(), *TASKS.values())}
 
 
@@ -360,6 +376,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
         if name == "figures":
             return import_module("lstm.figures")
         if name in _PLOTS:  # and matplotlib by those who plot
-            return getattr(import_module("lstm.figures.plots"), name)
+            module = "answers" if name in _OF_ANSWERS else "plots"
+            return getattr(import_module(f"lstm.figures.{module}"), name)
         hint = "" if name.startswith("_") else did_you_mean(name, [*__all__, *_FOUND])
         raise AttributeError(f"module 'lstm' has no attribute {name!r}{hint}")

@@ -26,7 +26,7 @@ from lstm.figures import (
     paths,
 )
 from lstm.figures.numbered import FIGURES
-from lstm.gradient_flow import Flow
+from lstm.gradient_flow import Flow, attention_routes
 from minigrad.drawing import Drawn, Scale
 from minigrad.drawing.charts import Chart, Theme, drawn_in
 
@@ -107,6 +107,85 @@ def loop() -> Drawn:
     return mg.draw(last.h, title="A loop")
 
 
+STEPS_OF_ANSWERS = 600
+
+
+class Answering:
+    """Models that answer strings with strings."""
+
+    task = lstm.Reverse(longest=12)
+
+    @cached_property
+    def models(self) -> dict[str, lstm.Model]:
+        """Of strings that they reverse, with attention and without, after as much training."""
+        return {
+            "with attention": answering(self.task, "additive", STEPS_OF_ANSWERS),
+            "without": answering(self.task, None, STEPS_OF_ANSWERS),
+        }
+
+    @cached_property
+    def dates(self) -> lstm.Model:
+        return answering(lstm.Dates(), "additive", 300)
+
+
+def answering(task: lstm.Task, attention: str | None, steps: int) -> lstm.Model:
+    model = lstm.Model.create(
+        lstm.LSTM, task=task, hidden_size=32, bidirectional=True, attention=attention
+    )
+    settings = lstm.Settings(steps=steps, rate=0.01)
+    lstm.fit(model, task, settings, validate=0, progress=False)
+    return model
+
+
+ANSWERING = Answering()
+
+
+def alignment() -> Chart:
+    model, task, text = ANSWERING.dates, lstm.Dates(), "3 May 1979"
+    xs, lengths = task.tokens([text])
+    run = model.run(xs, lengths=lengths)
+    (said,) = task.said(run.output.eval().argmax(-1))
+    weights = run.attention.eval()[:, 0]
+    return one(lambda ax: lstm.plot_alignment(weights, text, [*said, "end"], ax), 5.0, 5.6)
+
+
+def routes() -> Chart:
+    """Of strings of 40 letters, before training, by an LSTM with the usual bias."""
+    task = lstm.Reverse(longest=40, shortest=40)
+    model = lstm.Model.create(lstm.LSTM, task=task, hidden_size=32, memory=0, attention="additive")
+    xs, ys, _ = task.batch(np.random.default_rng(0), 16)
+    start = attention_routes(model, xs, ys).norms["start"]
+    said = (
+        f"Before training, of strings of {len(xs)} letters: what comes back by the decoder's first "
+        f"state loses {np.log10(start[-1] / start[0]):.1f} powers of ten on its way to step 1; "
+        "through the attention every step gets as much as any other."
+    )
+    return one(lambda ax: lstm.plot_attention_routes(model, xs, ys, ax=ax), 7.0, 6.2, said)
+
+
+def lengths() -> Chart:
+    task = lstm.Reverse(longest=20)
+    longest, draw = ANSWERING.task.longest, lstm.plot_correct_by_length
+    shares = [
+        lstm.correct_by_length(model, lstm.Reverse(longest, shortest=longest))[longest]
+        for model in ANSWERING.models.values()
+    ]
+    said = (
+        f"Reversed after {STEPS_OF_ANSWERS} steps of training on strings of up to {longest} "
+        f"letters, of those of {longest} are right: {shares[0]:.0%} with attention, "
+        f"{shares[1]:.0%} without."
+    )
+    return one(lambda ax: draw(ANSWERING.models, task, ax, sequences=4000), 7.0, 3.2, said)
+
+
+def one(plot: Callable[[Any], Any], width: float, height: float, said: str = "") -> Chart:
+    """A chart by itself, of a size in inches."""
+    with drawn_in("auto"):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        title = plot(figure.add_subplot()).get_title("left")
+    return Chart(figure, title=title, description=said or title, theme="auto")
+
+
 def itemised(flows: Mapping[str, Flow], theme: Theme) -> Chart:
     high = np.concatenate([flow.itemised.high.ravel() for flow in flows.values()])
     return beside(lstm.plot_itemised, flows, 5.0, theme, Scale.of(high.tolist()))
@@ -143,6 +222,9 @@ PICTURES: dict[str, Callable[[Trained], Drawn]] = (
         "cancellation": lambda t: beside(lstm.plot_cancellation, t.line, 2.3),
         "knockouts": lambda t: beside(lstm.plot_knockouts, t.line, 2.6),
         "loop": lambda t: loop(),
+        "alignment": lambda t: alignment(),
+        "attention_routes": lambda t: routes(),
+        "right_by_length": lambda t: lengths(),
     }
     | {entry.file: lambda t, draw=entry.draw: draw() for entry in FIGURES.values()}
     | {"ex4_long_dependency": lambda t: long_dependency(task=lstm.France(distance=30))}

@@ -10,6 +10,11 @@ from lstm.figures.cell import cell_unrolled
 from lstm.figures.files import flow_csv
 
 if TYPE_CHECKING:
+    from lstm.figures.answers import (
+        plot_alignment,
+        plot_attention_routes,
+        plot_correct_by_length,
+    )
     from lstm.figures.dependencies import long_dependency, short_dependency
     from lstm.figures.derivation import cell_gradient
     from lstm.figures.details import flow_details
@@ -47,6 +52,9 @@ __all__ = [
     "output_gate",
     "page_of_table",
     "paths",
+    "plot_alignment",
+    "plot_attention_routes",
+    "plot_correct_by_length",
     "plot_difference",
     "plot_norms",
     "repeating_module",
@@ -74,6 +82,9 @@ _LATER = {
     "output_gate": "lstm.figures.textbook.one_cell",
     "page_of_table": "lstm.figures.page",
     "paths": "lstm.figures.flow",
+    "plot_alignment": "lstm.figures.answers",
+    "plot_correct_by_length": "lstm.figures.answers",
+    "plot_attention_routes": "lstm.figures.answers",
     "plot_difference": "lstm.figures.differences",
     "plot_norms": "lstm.figures.plots",
     "repeating_module": "lstm.figures.textbook.row",

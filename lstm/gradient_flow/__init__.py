@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from lstm.gradient_flow.across import StepMap
 from lstm.gradient_flow.advice import Advice, advice
+from lstm.gradient_flow.attended import Routes, attention_routes
 from lstm.gradient_flow.comparing import Comparison, check_flow, compare
 from lstm.gradient_flow.cuts import Knockout
 from lstm.gradient_flow.differences import Difference
@@ -33,12 +34,14 @@ __all__ = [
     "Loss",
     "Memory",
     "Place",
+    "Routes",
     "Saturation",
     "Series",
     "Split",
     "StepMap",
     "Waterfall",
     "advice",
+    "attention_routes",
     "check_flow",
     "compare",
     "describe",

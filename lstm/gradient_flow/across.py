@@ -179,7 +179,7 @@ def _every_step(meter: Meter) -> Any:
     if meter.model.readout.read == "decoder":
         raise ConfigError(
             "a decoder says its tokens after all steps, so that no pairs of steps can be told; "
-            "lstm.figures.attention_routes shows by which ways the gradient comes back to each step"
+            "lstm.plot_attention_routes shows by which ways the gradient comes back to each step"
         )
     return replace(meter.model, readout=replace(meter.model.readout, read="every"))
 

@@ -1,7 +1,7 @@
 """Training a model, and telling how well it does."""
 
 from lstm.training.course import model_in, settings_in
-from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Score, evaluate
+from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Score, correct_by_length, evaluate
 from lstm.training.fitting import Fitted, fit
 from lstm.training.loop import train
 from lstm.training.progress import Progress
@@ -21,6 +21,7 @@ __all__ = [
     "Trainer",
     "TrainingState",
     "check_fits",
+    "correct_by_length",
     "evaluate",
     "fit",
     "inputs_of",

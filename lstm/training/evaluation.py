@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigrad as mg
-from lstm.errors import check_count
+from lstm.errors import ConfigError, check_count
 from lstm.model import Model
 from lstm.params import flatten
 from lstm.tasks import Task
@@ -19,6 +19,7 @@ from lstm.training.streams import (
     check_batch,
     check_fits,
     inputs_of,
+    padding_of,
     random_streams,
     told_of,
 )
@@ -62,7 +63,7 @@ class Evaluation:
             leaf.value = np.zeros_like(leaf.value)
         rng = getattr(random_streams(seed), part)
         for batch in self._task.held_out(part, rng, sequences, self._size):
-            prediction, loss = self._run(check_batch(self._task, batch))(*batch)
+            prediction, loss = self.run(batch)
             predictions.append(prediction)
             targets.append(batch[1])  # also of a plain tuple
             losses.append(float(loss))
@@ -75,6 +76,10 @@ class Evaluation:
             bool(self._task.solved(prediction, target)),
         )
 
+    def run(self, batch: Any) -> Any:
+        """What the model says of a batch, and the loss."""
+        return self._run(check_batch(self._task, batch))(*batch)
+
     def _run(self, size: int) -> Callable[..., Any]:
         """What a batch of so many sequences comes to: answers and loss."""
         if size not in self._compiled:
@@ -86,6 +91,35 @@ class Evaluation:
             results = [self._task.judged(run.output), self._task.loss(run.output, ys)]
             self._compiled[size] = mg.function(inputs, results, updates=updates)
         return self._compiled[size]
+
+
+def correct_by_length(
+    model: Model, task: Task, *, seed: int = 0, sequences: int = TEST_SEQUENCES
+) -> dict[int, float]:
+    """{length: the share of new sequences of that length that the task counts as correct}.
+
+    task: one whose sequences are of unequal length, with "lengths" for its padding, and each either
+    correct or not. Raises ConfigError for another, and as `train` does.
+
+    >>> import lstm
+    >>> task = lstm.Reverse(longest=3)
+    >>> model = lstm.Model.create(lstm.RNN, task=task, hidden_size=4)
+    >>> list(correct_by_length(model, task, sequences=100))
+    [1, 2, 3]
+    """
+    check_fits(model, task)
+    if task.padding != "lengths":
+        raise ConfigError(f"the sequences of the task {task.name} are of one length")
+    predict, rights, counts = Evaluation(model, task), [], []
+    rng = random_streams(seed).test
+    for batch in task.held_out("test", rng, check_count("sequences", sequences), TEST_BATCH):
+        prediction, _ = predict.run(batch)
+        rights.append(task.correct(prediction, batch[1]))
+        counts.append(padding_of(task, batch)["lengths"])
+    right, lengths = np.concatenate(rights), np.concatenate(counts)
+    if right.shape != lengths.shape:
+        raise ConfigError(f"the task {task.name} counts steps as correct, and not sequences")
+    return {int(n): float(right[lengths == n].mean()) for n in np.unique(lengths)}
 
 
 def evaluate(model: Model, task: Task, seed: int, *, carried: int | None = None) -> Score:

@@ -28,7 +28,16 @@ from minigrad.drawing.charts.looks import (
 from minigrad.drawing.charts.maps import heat_map, triangle
 from minigrad.drawing.charts.marks import add_lines
 from minigrad.drawing.charts.series import ROW, curves, strip, strips
-from minigrad.drawing.charts.sheet import Chart, Sheet, Theme, drawn_in, set_title, style
+from minigrad.drawing.charts.shares import shares
+from minigrad.drawing.charts.sheet import (
+    Chart,
+    Sheet,
+    Theme,
+    drawn_in,
+    own_axes,
+    set_title,
+    style,
+)
 
 __all__ = [
     "BAND",
@@ -57,8 +66,10 @@ __all__ = [
     "legend",
     "legend_height",
     "marks_in",
+    "own_axes",
     "scale_of",
     "set_title",
+    "shares",
     "strip",
     "strips",
     "style",
