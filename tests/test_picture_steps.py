@@ -179,6 +179,45 @@ def test_a_step_that_is_not_finite_stays_visible() -> None:
     assert any(n.title == "step 21" and "not finite" in n.notes[0] for n in steps)
 
 
+def test_pinned_steps_stay_visible_with_their_numbers() -> None:
+    count = SINGLE + 10
+    y, states, _ = _chain(count)
+    at = _at(count)
+    picture = draw(y, at, grad=True, pin=[2, 27, np.int64(count)]).picture
+    steps = _steps(picture)
+    assert [n.title for n in steps] == [
+        "step 1",
+        "step 2",
+        "× 24: steps 3 … 26",
+        "step 27",
+        f"× {count - 28}: steps 28 … {count - 1}",
+        f"step {count}",
+    ]
+    assert [n.notes[0] for n in steps if n.notes[0].startswith("drawn")] == [
+        "drawn by itself: pinned"
+    ] * 3
+    pinned = steps[3].rows[0]
+    assert pinned.name == "h27"
+    assert _number(pinned.adjoint) == pytest.approx(_value(mg.adjoints(y)[states[27]], y, at))
+    jumped = _steps(draw(y, _at(count, t26=np.nan), pin=[27]).picture)
+    assert "not finite" in next(n for n in jumped if n.title == "step 27").notes[0]
+
+
+def test_only_steps_that_there_are_can_be_pinned() -> None:
+    y, _, _ = _chain(SINGLE + 1)
+    for step in (0, SINGLE + 2, -1):
+        with pytest.raises(mg.GraphError, match=rf"pin= names step {step}, .* 1 to {SINGLE + 1}"):
+            draw(y, pin=[step])
+    short, _, _ = _chain(3)
+    with pytest.raises(mg.GraphError, match="no steps are folded here"):
+        draw(short, pin=[2])
+    wrong: tuple[Any, ...] = (57, "57", [0.5])
+    for pin in wrong:
+        with pytest.raises(mg.DTypeError, match=r"pin"):
+            draw(y, pin=pin)
+    assert not _steps(draw(y, pin=[3], fold=False).picture)  # every op of it is there
+
+
 @pytest.mark.parametrize("how", ["fold", "groups", "places", "lanes"])
 def test_every_op_is_drawn_where_the_caller_says_so(how: str) -> None:
     y, states, _ = _chain(10)

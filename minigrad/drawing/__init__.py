@@ -40,6 +40,7 @@ def draw(
     title: str | None = None,
     loops: str | int = "rolled",
     fold: bool = True,
+    pin: Iterable[int] = (),
     theme: str | None = None,
     dpi: float | None = None,
     width: float | None = None,
@@ -72,6 +73,7 @@ def draw(
     fold: chains of more than eight equal steps, such as an unrolled loop, are drawn with one node a
         step, and of more than 30 with one for many: the first, the last and remarkable ones stay.
         Not where groups, lanes or places are given. False draws every op.
+    pin: steps, counted from 1, that are not folded away with others.
     theme: "light", "dark", or "auto", which follows the reader's; by default files are light, and
         what a notebook shows is "auto".
     dpi: dots per inch of a PNG, 96 by default; SVG and PDF have no dots.
@@ -110,6 +112,7 @@ def draw(
         title=title,
         loops=loops,
         fold=fold,
+        pin=pin,
         is_slide=size == "slide",
     )
     look = Look.checked(theme, dpi, width, size)

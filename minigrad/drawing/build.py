@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from minigrad.drawing.chain import chain_of
+from minigrad.drawing.chain import LEAST, Chain, chain_of
 from minigrad.drawing.folding import Folded, fold, sums_of
 from minigrad.drawing.frames import Frames
 from minigrad.drawing.measure import Measured, measure
@@ -55,12 +55,13 @@ def make_picture(y: Any, at: Mapping[Any, Any] | None, grad: bool, options: Opti
     frames = Frames(options, order, whole)
     drawn = with_copies(whole, frames.box_of, frames.spoken_of | {Vertex((), r) for r in roots})
     chain = chain_of(whole) if _may_fold(options, whole) else None
+    _check_pinned(options, chain)
     if chain is None:
         _check_size(Folded(drawn, Measured({}, {}, {}, {}), {}, ()), options)
     numbers = Measured({}, {}, {}, {})
     if at is not None or grad:
         numbers = measure(roots, at or {}, grad, drawn, sums_of(chain, drawn) if chain else ())
-    folded = fold(chain, drawn, numbers) if chain else Folded(drawn, numbers, {}, ())
+    folded = fold(chain, drawn, numbers, options.pin) if chain else Folded(drawn, numbers, {}, ())
     span = _check_size(folded, options)
     builder = Builder(roots, folded, frames, parts, options, grad, titles)
     return builder.picture(is_hurried=span > HURRIED)
@@ -77,6 +78,18 @@ def _may_fold(options: Options, drawn: Outline) -> bool:
     """Whether steps may be folded that are found: not where the caller has arranged nodes."""
     arranged = options.groups or options.lanes or options.places
     return options.fold and not arranged and not drawn.levels and not drawn.folded
+
+
+def _check_pinned(options: Options, chain: Chain | None) -> None:
+    """Raise GraphError for steps that are not there."""
+    steps = chain.count if chain is not None else 0
+    wrong = [step for step in options.pin if not 1 <= step <= steps]
+    if wrong and (chain is not None or options.fold):
+        there = f"the picture has steps 1 to {steps:,}" if chain else "no steps are folded here"
+        raise GraphError(
+            f"pin= names step {wrong[0]}, but {there}; it is for chains of more than {LEAST - 1} "
+            "equal steps, written out and not arranged by groups, lanes or places"
+        )
 
 
 def _check(roots: Sequence[Expr], at: Mapping[Any, Any] | None, grad: bool) -> None:

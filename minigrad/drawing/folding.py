@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -70,13 +70,15 @@ def sums_of(chain: Chain, drawn: Outline) -> list[tuple[Term, ...]]:
     return [tuple(terms) for terms in together.values() if len(terms) > 1]
 
 
-def fold(chain: Chain, drawn: Outline, numbers: Measured) -> Folded:
-    """The same picture with its steps folded, as their numbers ask for."""
-    return _Folding(chain, drawn, numbers).folded()
+def fold(chain: Chain, drawn: Outline, numbers: Measured, pinned: Iterable[int] = ()) -> Folded:
+    """The same picture with its steps folded, as their numbers ask for and but for those pinned."""
+    return _Folding(chain, drawn, numbers, pinned).folded()
 
 
 class _Folding:
-    def __init__(self, chain: Chain, drawn: Outline, numbers: Measured) -> None:
+    def __init__(
+        self, chain: Chain, drawn: Outline, numbers: Measured, pinned: Iterable[int]
+    ) -> None:
         self.chain, self.drawn, self.numbers = chain, drawn, numbers
         self.read = {
             line.source
@@ -86,7 +88,9 @@ class _Folding:
         }
         sources = {line.source for line in drawn.lines}
         self.roots = {v for v in chain.step_of if v not in sources}
-        self.why = self._remarkable() if chain.count > SINGLE else {}
+        self.why = dict.fromkeys(pinned, "pinned")
+        if chain.count > SINGLE:
+            self.why |= self._remarkable()
         self.folds = list(self._folds())
         self.hidden = {
             v: f for f in self.folds for t in range(f.first, f.last + 1) for v in self._step(t)

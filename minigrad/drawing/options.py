@@ -17,7 +17,7 @@ from minigrad.graph.leaves import VAR
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.places import image_of
 from minigrad.graph.walk import free_variables
-from minigrad.types import as_items
+from minigrad.types import as_integer, as_items
 
 LIMIT = 2000
 _LOOPS = ("rolled", "folded")
@@ -40,6 +40,7 @@ class Options:
     title: str | None = None
     loops: str | int = "rolled"
     fold: bool = True
+    pin: Iterable[int] = ()
     is_slide: bool = False
     lines: Iterable[Expr] = ()
     """What the lines of loops pass whose steps are written out."""
@@ -82,8 +83,16 @@ def check_options(options: Options) -> Options:
         title=options.title,
         loops=options.loops,
         fold=options.fold,
+        pin=_steps(options.pin),
         is_slide=options.is_slide,
     )
+
+
+def _steps(pin: Any) -> list[int]:
+    """Numbers of steps that stay visible."""
+    if isinstance(pin, int) or not isinstance(pin, Iterable):
+        raise DTypeError(f"pin is a list of steps, such as pin=[57], not {pin!r:.60}")
+    return [as_integer(step, "a step of pin=") for step in pin]
 
 
 def _check_loops(loops: object) -> None:
