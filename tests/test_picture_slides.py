@@ -18,6 +18,7 @@ from pictures import SVG
 import lstm
 import minigrad as mg
 from minigrad.drawing import Diagram, RenderError
+from minigrad.drawing.look import Look
 
 RNG = np.random.default_rng(0)
 SLIDE = 1920.0, 1080.0
@@ -172,12 +173,26 @@ def test_a_png_whose_text_nobody_can_read_is_refused_with_what_is_enough() -> No
     y = mg.var("x")
     for _ in range(40):
         y = mg.tanh(y)
-    with pytest.raises(RenderError, match=r"PNG would have 0\.\d pixels.*width=") as caught:
+    with pytest.raises(RenderError, match=r"PNG would have 200 x \d+ pixels and text") as caught:
         mg.draw(y, fold=False, width=200).data("png")
-    match = re.search(r"width=([\d,]+) is the least", str(caught.value))
+    match = re.search(r"width=([\d,]+) is the least that can be read", str(caught.value))
     assert match is not None
     enough = int(match[1].replace(",", ""))
     assert mg.draw(y, fold=False, width=enough).data("png").startswith(b"\x89PNG")
     with pytest.raises(RenderError, match="cannot be read"):
         mg.draw(y, fold=False, width=enough - 60).data("png")
     assert mg.draw(y, fold=False, width=200).data("svg").startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(
+    ("box", "said"),
+    [
+        ("0 0 90000 100", "would have 120,000 x 133 pixels, and few viewers show more"),
+        ("0 0 20000 100", "width=10,000 is the least that can be read"),
+    ],
+)
+def test_a_width_is_advised_only_where_it_helps(box: str, said: str) -> None:
+    svg = f'<svg viewBox="{box}"><text font-size="8"/></svg>'
+    with pytest.raises(RenderError, match=said) as caught:
+        Look().dpi_for(svg)
+    assert ("width=" in str(caught.value)) == ("width=" in said)

@@ -80,7 +80,7 @@ def cell_unrolled(
         value,
         {xs_var: xs, ys_var: ys},
         grad=True,
-        groups=_groups(unrolled),
+        groups=_groups(unrolled, inside),
         lanes=_lanes(model, unrolled, value, inside) if counts is None else None,
         places=_places(model, unrolled, value) if counts is None else None,
         inline=[n for n in (*model.flat_params.values(), xs_var, ys_var) if n in inside],
@@ -104,12 +104,13 @@ def _start(model: Model, batch: int) -> Any:
     return map_leaves(leaf, model.initial_state(batch))
 
 
-def _groups(unrolled: Unrolled) -> dict[str, list[Expr]]:
+def _groups(unrolled: Unrolled, inside: set[Expr]) -> dict[str, list[Expr]]:
+    """What each step adds, of what is drawn: a cell may compute what nobody reads."""
     groups: dict[str, list[Expr]] = {}
     seen = set(mg.toposort([*unrolled.states[0]]))
     for t, values in enumerate(unrolled.values, 1):
         nodes = [n for n in mg.toposort([*values.values()]) if n not in seen and n.args]
-        groups[f"step t = {t}"] = nodes
+        groups[f"step t = {t}"] = [n for n in nodes if n in inside]
         seen.update(nodes)
     return groups
 

@@ -7,6 +7,7 @@ one before; a step is what the next of them needs, and the one before does not.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -115,7 +116,7 @@ class _Search:
         """Nodes of one form, of ops counted to some depth, of which each depends on the one before:
         where one step differs, what lies far from the difference may still be of one form."""
         form = dict(self.own)
-        classes: dict[tuple[int, ...], list[Vertex]] = {}
+        by_members: dict[tuple[int, ...], list[Vertex]] = {}
         for _ in range(_DEPTH):
             form = {
                 v: self.numbers.of((self.own[v], *(form.get(u.source, -1) for u in self.into[v])))
@@ -126,8 +127,10 @@ class _Search:
                 by_form.setdefault(form[vertex], []).append(vertex)
             for some in by_form.values():
                 if len(some) >= LEAST and self._is_ordered(some):
-                    classes[tuple(id(v.node) for v in some)] = some
-        return sorted(classes.values(), key=len, reverse=True)[:_TRIED]
+                    by_members[tuple(id(v.node) for v in some)] = some
+        # Seen from afar, the two tanh of an LSTM's step are alike, and cut it in two halves.
+        classes = [c for c in by_members.values() if _is_mostly_one([form[v] for v in c])]
+        return sorted(classes, key=len, reverse=True)[:_TRIED]
 
     def _is_ordered(self, members: Sequence[Vertex]) -> bool:
         """Whether each depends on the one before."""
@@ -206,6 +209,11 @@ class _Search:
             for step, of_step in enumerate(slots, 1)
         ]
         return role, feeds
+
+
+def _is_mostly_one(forms: Sequence[int]) -> bool:
+    """Whether most of them are equal."""
+    return 2 * Counter(forms).most_common(1)[0][1] > len(forms)
 
 
 def _form(node: Expr) -> Hashable:

@@ -78,25 +78,27 @@ class Look:
         return dot.replace("{", f"{{ graph [{page}]", 1)
 
     def dpi_for(self, svg: str) -> float:
-        """The dots per inch of a PNG. Raises RenderError for one that no viewer shows."""
+        """The dots per inch of a PNG. Raises RenderError for one that no viewer shows, or that
+        nobody can read."""
         wide, high = _size_of(svg)
         if self.size == "slide":
             return 72.0 * min(SLIDE[0] / wide, SLIDE[1] / high)
         dpi = self.dpi if self.width is None else 72.0 * self.width / wide
-        least = _least_text(svg) * dpi / 72.0
-        if least < LEAST_PNG_TEXT:
-            enough = math.ceil(wide * LEAST_PNG_TEXT / _least_text(svg))
-            raise RenderError(
-                f"the smallest text of the PNG would have {least:.1f} pixels, and less than "
-                f"{LEAST_PNG_TEXT:g} cannot be read. Save svg or pdf, draw fewer nodes, or ask for "
-                f"a larger one: width={enough:,} is the least"
-            )
-        pixels = round(wide * dpi / 72), round(high * dpi / 72)
+        pixels, least = [round(side * dpi / 72.0) for side in (wide, high)], _least_text(svg)
+        enough = math.ceil(wide * LEAST_PNG_TEXT / least)
+        smaller = enough <= WIDEST_PNG and enough * high / wide <= WIDEST_PNG
         if max(pixels) > WIDEST_PNG:
             raise RenderError(
                 f"the PNG would have {pixels[0]:,} x {pixels[1]:,} pixels, and few viewers show "
-                f"more than {WIDEST_PNG:,} a side. Save svg or pdf, draw fewer nodes, or ask for a "
-                "smaller one with dpi= or width="
+                f"more than {WIDEST_PNG:,} a side. Save svg or pdf, or draw fewer nodes"
+                + f"; width={enough:,} is the least that can be read" * smaller
+            )
+        if least * dpi / 72.0 < LEAST_PNG_TEXT:
+            raise RenderError(
+                f"the PNG would have {pixels[0]:,} x {pixels[1]:,} pixels and text of "
+                f"{least * dpi / 72.0:.1f}, and less than {LEAST_PNG_TEXT:g} cannot be read. Save "
+                "svg or pdf, or draw fewer nodes"
+                + f"; width={enough:,} is the least that can be read" * smaller
             )
         return dpi
 
