@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import graphviz
 
@@ -11,6 +12,7 @@ from minigrad.drawing.escape import esc, plain, tooltip, words
 from minigrad.drawing.html import FEW_BINS, cell, chip, legend, numbers, strip, table
 from minigrad.drawing.palette import INK, LIGHT, MUTED, PAGE
 from minigrad.drawing.picture import Box, Edge, Node, Picture, Row, adjoint_text
+from minigrad.drawing.spread import margin_of, spread, width_of
 from minigrad.drawing.theme import FONT, EdgeStyle, Scale, fmt, short
 
 NUMBERED = 40  # edges; a picture with more keeps its numbers in the tooltips
@@ -38,6 +40,8 @@ _FILLS = {
 
 def to_dot(picture: Picture) -> str:
     """The DOT text of a picture; the same picture gives the same text."""
+    if picture.is_placed:
+        picture = _spread(picture)
     graph = graphviz.Digraph("minigrad")
     graph.attr(
         "graph",
@@ -72,6 +76,16 @@ def to_dot(picture: Picture) -> str:
     for edge in picture.edges:
         _add_edge(graph, edge, picture, names)
     return str(graph.source)
+
+
+def _spread(picture: Picture) -> Picture:
+    """With the places that leave room for what the boxes hold."""
+    widths = [width_of(_label(node, picture)) for node in picture.nodes]
+    outermost = {box.key: picture.outermost(box.key) for box in picture.boxes}
+    boxes = [outermost.get(node.group or "") for node in picture.nodes]
+    places = spread([node.place or (0.0, 0.0) for node in picture.nodes], widths, boxes)
+    nodes = [replace(n, place=at) for n, at in zip(picture.nodes, places, strict=True)]
+    return replace(picture, nodes=nodes)
 
 
 def _clusters(graph: graphviz.Digraph, picture: Picture) -> None:
@@ -120,21 +134,28 @@ def _bands(graph: graphviz.Digraph, picture: Picture) -> None:
             depth[outer] = max(depth[outer], depth[name] + 1)
             members[outer] += members[name]
     for k, box in enumerate(picture.boxes):
-        margin = (58 + 8 * depth[box.key], 44 + 16 * depth[box.key])
-        _band(graph, f"group{k}", box.title, members[box.key], margin)
+        room = 8 * depth[box.key], 44 + 16 * depth[box.key]
+        sides = [margin_of(width_of(_label(n, picture))) + room[0] for n in members[box.key]]
+        _band(graph, f"group{k}", box.title, members[box.key], sides, room[1])
     for name, k in picture.lanes.items():
-        _band(graph, f"lane{k}", name, [n for n in picture.nodes if n.lane == name], (52, 29))
+        on_lane = [n for n in picture.nodes if n.lane == name]
+        _band(graph, f"lane{k}", name, on_lane, [52.0] * len(on_lane), 29)
 
 
 def _band(
-    graph: graphviz.Digraph, id: str, label: str, nodes: Iterable[Node], margin: tuple[float, float]
+    graph: graphviz.Digraph,
+    id: str,
+    label: str,
+    nodes: Sequence[Node],
+    sides: Sequence[float],
+    above: float,
 ) -> None:
-    places = [n.place for n in nodes if n.place is not None]
+    """A box behind nodes: how far it goes to each side of the centre of each, and above it."""
+    places = [(*n.place, side) for n, side in zip(nodes, sides, strict=True) if n.place is not None]
     if not places:
         return
-    (left, right), (top, bottom) = [
-        (min(c) - m, max(c) + m) for c, m in zip(zip(*places, strict=True), margin, strict=True)
-    ]
+    left, right = min(x - side for x, _, side in places), max(x + side for x, _, side in places)
+    top, bottom = min(y for _, y, _ in places) - above, max(y for _, y, _ in places) + above
     is_lane = id.startswith("lane")
     right += 90 * is_lane  # room for its label at the end
     graph.node(

@@ -91,14 +91,16 @@ class Look:
             raise RenderError(
                 f"the PNG would have {pixels[0]:,} x {pixels[1]:,} pixels, and few viewers show "
                 f"more than {WIDEST_PNG:,} a side. Save svg or pdf, or draw fewer nodes"
-                + f"; width={enough:,} is the least that can be read" * smaller
+                + f"; width={enough:,} is the least that can be read"
+                * smaller
             )
         if least * dpi / 72.0 < LEAST_PNG_TEXT:
             raise RenderError(
                 f"the PNG would have {pixels[0]:,} x {pixels[1]:,} pixels and text of "
                 f"{least * dpi / 72.0:.1f}, and less than {LEAST_PNG_TEXT:g} cannot be read. Save "
                 "svg or pdf, or draw fewer nodes"
-                + f"; width={enough:,} is the least that can be read" * smaller
+                + f"; width={enough:,} is the least that can be read"
+                * smaller
             )
         return dpi
 

@@ -123,6 +123,12 @@ class Picture:
         """Whether every node has a place, so that nothing is left to lay out."""
         return all(n.place is not None for n in self.nodes)
 
+    def outermost(self, key: str) -> str:
+        """The box around all that a box lies in."""
+        while key in self.around:
+            key = self.around[key]
+        return key
+
     def gradients(self) -> Iterator[Amount]:
         """Every gradient that is shown: of nodes, of edges, and of what is written into nodes."""
         shown = [n.adjoint for n in self.nodes] + [e.term for e in self.edges]

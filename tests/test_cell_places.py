@@ -1,0 +1,98 @@
+"""Where the ops of cells stand on paper: nothing lies over anything else, and steps are apart."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from pictures import SVG
+
+import lstm
+import minigrad as mg
+from lstm.figures import cell_unrolled
+from minigrad import Expr
+from minigrad.drawing import Diagram
+from minigrad.drawing.spread import spread
+
+RNG = np.random.default_rng(0)
+XS, YS = RNG.normal(size=(3, 3, 2)).astype("float32"), np.ones((3, 1), np.float32)
+Rect = tuple[float, float, float, float]
+
+
+def _drawn(cell: Any, steps: int = 3) -> Diagram:
+    model = lstm.Model.create(cell(input_size=2, hidden_size=4), output_size=1, seed=0)
+    return cell_unrolled(model, XS, YS, steps=steps)
+
+
+def _rects(diagram: Diagram) -> dict[str, Rect]:
+    """The outline of each node: left, top, right, bottom."""
+    rects = {}
+    for group in ET.fromstring(diagram.svg).iter(f"{SVG}g"):
+        if group.get("class") == "node":
+            shape = next(e for e in group if e.tag != f"{SVG}title")
+            text = shape.get("points") or shape.get("d") or ""
+            numbers = [float(x) for x in re.findall(r"-?[\d.]+", text)]
+            xs, ys = numbers[::2], numbers[1::2]
+            key = (group.get("id") or "").rpartition("-")[2]
+            rects[key] = min(xs), min(ys), max(xs), max(ys)
+    return rects
+
+
+def _overlap(a: Rect, b: Rect) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+class NoOut(lstm.LSTM):
+    """A cell of somebody's own that computes an output gate and does not read it."""
+
+    name = "no_out"
+
+    def equations(self, params: Any, state: Any, x: Expr) -> Any:
+        values = super().equations(params, state, x)
+        return {**values, "h": mg.tanh(values["C"])}
+
+
+@pytest.mark.parametrize("cell", [lstm.LSTM, lstm.CoupledLSTM])
+def test_no_box_of_a_cell_lies_over_another_and_steps_are_apart(cell: Any) -> None:
+    diagram = _drawn(cell)
+    assert diagram.picture is not None and diagram.picture.is_placed
+    rects = _rects(diagram)
+    nodes = {key: rect for key, rect in rects.items() if key.startswith("n")}
+    assert len(nodes) == len(diagram.picture.nodes)
+    for a, b in combinations(nodes, 2):
+        assert not _overlap(nodes[a], nodes[b]), (a, b)
+    steps = [rects[key] for key in rects if key.startswith("group")]
+    assert len(steps) == 3
+    for left, right in pairwise(sorted(steps)):
+        assert left[2] < right[0]
+    for node in diagram.picture.nodes:
+        if node.group is not None:
+            step = steps[diagram.picture.groups.index(node.group)]
+            rect = nodes[node.id]
+            assert step[0] < rect[0] and rect[2] < step[2]
+
+
+def test_a_cell_that_computes_what_nobody_reads_is_drawn() -> None:
+    diagram = _drawn(NoOut, steps=2)
+    assert diagram.picture is not None
+    assert "<svg" in diagram.svg
+    assert not [n for n in diagram.picture.nodes if n.name.startswith("o")]
+
+
+def test_places_that_leave_room_are_kept() -> None:
+    places = [(0.0, 0.0), (100.0, 5.0), (100.0, 90.0), (-40.0, 200.0)]
+    assert spread(places, [50.0] * 4) == places
+    # What moves takes its column with it, and all that stands to the right of it.
+    moved = spread([(0.0, 0.0), (50.0, 0.0), (50.0, 90.0), (80.0, 90.0)], [60.0, 60.0, 10.0, 10.0])
+    assert moved == [(0.0, 0.0), (74.0, 0.0), (74.0, 90.0), (104.0, 90.0)]
+
+
+def test_boxes_stand_side_by_side_and_what_comes_after_is_out_of_them() -> None:
+    places = [(0.0, 0.0), (10.0, 300.0), (20.0, 600.0)]
+    (a, _), (b, _), (c, _) = spread(places, [40.0, 40.0, 40.0], ["one", "two", None])
+    assert b - a == pytest.approx(58.0 + 8.0 + 58.0)
+    assert c - b == pytest.approx(58.0 + 8.0 + 20.0)
