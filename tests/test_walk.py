@@ -89,3 +89,24 @@ def test_words_have_no_html_of_their_own_and_headings_have_names():
     assert [h.title for h in block.headings] == ["A & <b>B</b>", "C"]
     assert [h.name for h in block.headings] == ["walk-7-0", "walk-7-1"]
     assert "&lt;b&gt;" in block.html and "<br>" not in block.html
+
+
+def test_one_picture_shown_twice_has_ids_of_its_own_each_time():
+    code = "import minigrad as mg\npicture = mg.draw(mg.var('x') + 1)\npicture"
+    blocks = [shown(ran, k) for k, ran in enumerate(run([Piece(True, code)] * 2))]
+    ids = [set(re.findall(r' id="([^"]+)"', block.svg)) for block in blocks]
+    assert ids[0] and not ids[0] & ids[1]
+    assert [block.last for block in blocks] == ["picture"] * 2 and not blocks[0].html
+
+
+def test_a_page_that_is_there_is_written_over_and_what_is_not_ours_is_not(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(written, "pieces", lambda: [Piece(False, "# A"), Piece(True, "1 + 1")])
+    (tmp_path / "index.html").write_text("mine")
+    assert main(["walk", "--out", str(tmp_path)]) == 2
+    assert "index.html is there already" in capsys.readouterr().err
+    assert (tmp_path / "index.html").read_text() == "mine"
+    for options in (["--force"], []):
+        assert main(["walk", "--out", str(tmp_path), *options]) == 0
+        assert "<pre>2</pre>" in (tmp_path / "index.html").read_text()
