@@ -15,11 +15,11 @@ import minigrad as mg
 from lstm.cells import CELLS, Cell, Places
 from lstm.errors import ConfigError
 from lstm.figures.textbook.module import Lit, Module
-from lstm.figures.textbook.one_cell import cell_figure
 from lstm.figures.textbook.parts import Parts
 from lstm.figures.textbook.placing import plan_of
 from lstm.figures.textbook.routing import routes_of
 from lstm.figures.textbook.wiring import wiring_of
+from lstm.figures.textbook.with_equations import cell_figure
 from minigrad.drawing.palette import DARK, LIGHT
 
 OWN = [own_cells.Blend, own_cells.Leaky, own_cells.Original, own_cells.NoOut, own_cells.TwoLines]
@@ -85,7 +85,7 @@ def test_what_else_layers_read_enters_them_beside_h_and_x() -> None:
     assert [inputs[gate][1:] for gate in ("f", "i", "C̃", "o")] == [["C_before"]] * 2 + [[], ["C"]]
     after = wiring_of(made(CELLS["gru-after"]))
     assert after.inputs["h̃.0"] == ["h̃.0.0", "h̃.0.1"]
-    assert boxes(after_cell := made(CELLS["gru-after"]), "layer")["h̃.0.1.1"] == "U_h, b_U"
+    assert boxes(after_cell := made(CELLS["gru-after"]), "layer")["h̃.0.1.1"] == "$U_{h}$"
     assert boxes(after_cell, "pointwise")["h̃"] == "tanh"
     normed = wiring_of(made(CELLS["layernorm-lstm"]))
     assert [normed.inputs[gate] for gate in ("f", "o")] == [["h_before, x"]] * 2
@@ -119,7 +119,7 @@ def test_own_equations_say_what_they_are() -> None:
         return {"a": both, "h": mg.sigmoid(both) * h}
 
     drawn = split(2, 3)
-    assert boxes(drawn, "layer") == {"a": "W_a, b_a"}
+    assert boxes(drawn, "layer") == {"a": "$W_{a}$"}
     assert boxes(drawn, "pointwise") == {"h.0": "σ", "h": "×"}
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lstm.cells.base import Gate, LSTMState, Params, Shape, Values
+from lstm.cells.base import Gate, LSTMState, Params, Places, Shape, Values
 from lstm.cells.gated import Gated
-from lstm.cells.lstm import LSTM_GATES
+from lstm.cells.lstm import LSTM_GATES, LSTM_PLAN
 from minigrad import Expr, mean, sigmoid, sqrt, square, tanh
 
 EPS = 1e-5  # added to a variance, as the paper's own code and PyTorch's LayerNorm do
@@ -38,6 +38,7 @@ class LayerNormLSTM(Gated[LSTMState]):
     weights: ClassVar[str] = "fiCo"
     state_type: ClassVar[Any] = LSTMState
     gates: ClassVar[tuple[Gate, ...] | None] = LSTM_GATES
+    plan: ClassVar[Places | None] = LSTM_PLAN
 
     def shapes(self) -> dict[str, Shape]:
         """U (H, 4 H) for h and W (I, 4 H) for x, of the layers f, i, C̃, o side by side, their gains

@@ -26,7 +26,7 @@ class MGU(Gated[RNNState]):
         Gate("f", "gate", one="takes the candidate", zero="keeps h"),
     )
     plan: ClassVar[Places | None] = {
-        "f": (1.0, 1.0),
+        "f": (2.0, 1.0),
         "h̃": (3.25, 1.0),
         "h̃.0.0.0.0": (1.0, 2.0),
         "h.0.0": (2.0, 3.0),

@@ -24,11 +24,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", metavar="NAME", help=text)
     one_of(parser, "--format", ("svg", "png", "pdf"), default="svg")
     parser.add_argument("--dark", action="store_true", help="light on dark")
+    text = "those of models trained in seconds, and their gradients, where a figure has room"
+    parser.add_argument("--numbers", action="store_true", help=text)
     parser.add_argument("--json", action="store_true", help="results as JSON, no progress")
 
 
 def run(args: argparse.Namespace) -> int:
-    from lstm.figures.numbered import FIGURES
+    from lstm.figures.numbered import FIGURES, trained_step
     from lstm.figures.page import Section, page  # drawing is loaded by those who draw
 
     names = list(dict.fromkeys(args.only or FIGURES))
@@ -43,8 +45,14 @@ def run(args: argparse.Namespace) -> int:
         output_folder(args.out, [*files.values(), "index.html"], force=args.force) as part,
         status("drawing", args.json),
     ):
+        entries = [FIGURES[name] for name in names if args.numbers]
+        cells = dict.fromkeys(e.cell for e in entries if e.cell is not None and e.has_numbers)
+        numbers = {cell: trained_step(cell) for cell in cells}
         for name, file in files.items():
-            figure = FIGURES[name].draw(theme="dark" if args.dark else "light")
+            entry = FIGURES[name]
+            figure = entry.chart(
+                "dark" if args.dark else "light", numbers.get(entry.cell) if entry.cell else None
+            )
             write_atomically(part / file, figure.data(args.format))
             figure.prefix = name
             sections.append(Section(figure.title, picture=figure.svg))

@@ -15,12 +15,12 @@ from minigrad.drawing.look import Look
 from minigrad.drawing.options import LIMIT, Options
 from minigrad.drawing.picture import Picture
 from minigrad.drawing.saved import Drawn
-from minigrad.drawing.theme import Ratios, Scale
+from minigrad.drawing.theme import EdgeStyle, Ratios, Scale
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr
 from minigrad.types import as_number
 
-__all__ = ["Diagram", "Drawn", "Picture", "Ratios", "RenderError", "Scale", "draw"]
+__all__ = ["Diagram", "Drawn", "EdgeStyle", "Picture", "Ratios", "RenderError", "Scale", "draw"]
 
 
 def draw(

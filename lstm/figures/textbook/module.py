@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import minigrad as mg
 from lstm.cells import Cell, Place
 from lstm.errors import ConfigError
 from lstm.figures.textbook.notation import COLUMN, END, LAYER, OP, ROUND, ROW, Paper
 from lstm.figures.textbook.placing import BOTTOM, Plan, plan_of
 from lstm.figures.textbook.routing import routes_of
-from lstm.figures.textbook.wiring import Box, Wiring, wiring_of
+from lstm.figures.textbook.wiring import Box, Wiring, X, wiring_of
+from minigrad.drawing import EdgeStyle
 
 Wire = tuple[str, str]
 Highlight = Collection[str | Wire]
+WIDE = 2.6  # of a column that has room for numbers
+_HEIGHTS = 1.12, 3.1, 4.95, 6.25, 8.4  # of the rows there
+NUMBER = 0.49  # the height of their letters
 STUB = 0.9  # how far wires go on outside the frame
 LOW = BOTTOM * ROW
 NOW, BEFORE = "ₜ", "ₜ₋₁"
@@ -65,32 +70,48 @@ class Lit:
 class Module:
     """A cell laid out: what it is made of, and the corners of all its wires, in units."""
 
-    def __init__(self, cell: Cell[Any]) -> None:
-        self.cell = cell
+    def __init__(self, cell: Cell[Any], *, has_numbers: bool = False) -> None:
+        self.cell, self.has_numbers = cell, has_numbers
         self.wiring: Wiring = wiring_of(cell)
-        self.plan: Plan = plan_of(cell, self.wiring)
+        self.plan: Plan = plan_of(cell, self.wiring, beside=1.75 if has_numbers else 1.25)
 
     @cached_property
     def routes(self) -> dict[Wire, list[Place]]:
         """The corners of each wire."""
         routes = routes_of(self.wiring, self.plan)
-        return {wire: [_units(place) for place in way] for wire, way in routes.items()}
+        return {wire: [self.place(at) for at in way] for wire, way in routes.items()}
+
+    def place(self, at: Place) -> Place:
+        """A place of the plan, in units; there is more between its rows where numbers stand."""
+        (x, y), rows = at, (0.0, *_HEIGHTS)
+        if not self.has_numbers:
+            return x * COLUMN, y * ROW
+        k = min(max(int(y), 0), len(rows) - 1)
+        more = rows[k + 1] - rows[k] if k + 1 < len(rows) else ROW
+        return x * WIDE, rows[k] + (y - k) * (ROW if y < 0 else more)
 
     @property
     def width(self) -> float:
         """Of the frame."""
-        return self.plan.width * COLUMN
+        return self.place((self.plan.width, 0.0))[0]
 
     @property
     def high(self) -> float:
         """The upper edge of the frame; `LOW` is the lower one."""
-        return self.plan.top * ROW
+        return self.place((0.0, self.plan.top))[1]
 
     @property
     def box(self) -> tuple[float, float, float, float]:
         """The rectangle that a cell takes with what stands outside: (left, bottom, right, top)."""
         circle = STUB + 2.0 * END + 0.1
-        return -STUB - 1.3, LOW - circle, self.width + STUB + 0.7, self.high + circle
+        left, right = (2.9, 0.7) if self.has_numbers else (1.3, 0.7)
+        return -STUB - left, LOW - circle, self.width + STUB + right, self.high + circle
+
+    @property
+    def key_left(self) -> float:
+        """How far a key below the frame must stay from the left edge of `box`."""
+        beside = 5.2 * NUMBER if self.has_numbers else 0.5
+        return self.place(self.plan.at[X])[0] - self.box[0] + END + beside
 
     def draw(
         self,
@@ -99,27 +120,37 @@ class Module:
         left: float = 0.0,
         highlight: Highlight | None = None,
         in_row: bool = False,
+        looks: Mapping[Wire, EdgeStyle] | None = None,
     ) -> None:
-        """The cell, its frame's left edge there. in_row: between others, whose state it shares."""
+        """The cell, its frame's left edge there. in_row: between others, whose state it shares.
+        looks: of each wire the look of what it sends back."""
         lit = Lit.of(self.wiring, highlight)
         paper.cell((left, LOW, left + self.width, self.high), lit=highlight is None)
-        self._wires(paper, left, lit, "cell" if highlight is None else "group")
+        self._wires(paper, left, lit, "cell" if highlight is None else "group", looks or {})
         for name, box in self.wiring.boxes.items():
             self._box(paper, left, box, name in lit.boxes, in_row)
         if highlight is not None:
             self._symbols(paper, left, lit)
 
-    def _wires(self, paper: Paper, left: float, lit: Lit, ground: str) -> None:
-        """The line last, so that it runs on where others cross it."""
+    def _wires(
+        self, paper: Paper, left: float, lit: Lit, ground: str, looks: Mapping[Wire, EdgeStyle]
+    ) -> None:
+        """The line last, so that it runs on where others cross it; before it, the widest."""
         line = set(zip(self.wiring.line, self.wiring.line[1:], strict=False))
         drawn: list[Wire] = []
-        for wire in sorted(self.wiring.wires, key=lambda w: (w in lit.wires, w in line)):
+
+        def order(wire: Wire) -> tuple[bool, bool, float]:
+            return wire in lit.wires, wire in line, looks[wire].width if wire in looks else 0.0
+
+        for wire in sorted(self.wiring.wires, key=order):
             for (x, y), across in self._crossings(wire, drawn):
                 paper.gap((left + x, y), across, ground)
             kind = self.wiring.boxes[wire[1]].kind
             way = [(left + x, y) for x, y in self.outside(wire)]
             arrow = None if kind == "merge" else _REACH.get(kind, 0.0)
-            paper.wire(way, lit=wire in lit.wires, arrow=arrow, label=" → ".join(wire))
+            look = looks.get(wire) if wire in lit.wires else None
+            label = " → ".join(wire)
+            paper.wire(way, lit=wire in lit.wires, arrow=arrow, label=label, look=look)
             drawn.append(wire)
 
     def _crossings(self, wire: Wire, others: Iterable[Wire]) -> Iterator[tuple[Place, bool]]:
@@ -152,7 +183,7 @@ class Module:
         return way
 
     def _box(self, paper: Paper, left: float, box: Box, lit: bool, in_row: bool) -> None:
-        x, y = _units(self.plan.at[box.name])
+        x, y = self.place(self.plan.at[box.name])
         at = left + x, y
         outside = STUB + END
         if box.kind == "layer":
@@ -178,10 +209,45 @@ class Module:
             reach = _REACH.get(self.wiring.boxes[name].kind)
             if wire in lit.wires and name in self.symbols and reach and is_upwards:
                 if name not in written:
-                    bottom = max(p[1] + reach + 0.08, (p[1] + q[1]) / 2)
+                    is_long = q[1] - p[1] > 2.0
+                    bottom = (p[1] + q[1]) / 2 if is_long else p[1] + reach + 0.06
                     at = left + p[0] + 0.15, bottom
                     paper.words(at, tex(name + NOW), ha="left", va="bottom")
                 written.add(name)
+
+    def numbers(self, paper: Paper, words: Mapping[str, str]) -> None:
+        """Words on the values of boxes, beside where these leave them; what leaves the step has
+        them where it was made."""
+        for name, text in words.items():
+            if self.wiring.boxes[name].kind not in ("merge", "after", "output"):
+                x, y, ha, va = self._beside(name)
+                ground = "page" if self.wiring.boxes[name].kind in ("before", "input") else "cell"
+                paper.number((x, y), text, NUMBER, ground, ha=ha, va=va)
+
+    def _beside(self, name: str) -> tuple[float, float, str, str]:
+        """Where words on a box stand, and how they are aligned there."""
+        x, y = self.place(self.plan.at[name])
+        kind = self.wiring.boxes[name].kind
+        if kind in ("input", "output"):
+            return (
+                x + END + 0.12,
+                y + (STUB + END) * (1 if kind == "output" else -1),
+                "left",
+                "center",
+            )
+        if kind in ("before", "after"):
+            way = 1 if kind == "after" else -1
+            return x + way * (STUB + 0.1), y - 0.4, "left" if way == 1 else "right", "top"
+        reach = _REACH[kind] + 0.1
+        if name in self.wiring.line:
+            return x, y + reach, "center", "bottom"
+        p, q, *_ = self.routes[name, self.wiring.outputs[name][0]]
+        if q[1] == p[1]:
+            return x + reach + 0.2, y + 0.1, "left", "bottom"
+        is_up = q[1] > p[1]
+        if kind == "pointwise" and abs(q[1] - p[1]) - 2 * reach < 2.2 * NUMBER:
+            return x + reach + 0.3, y, "left", "center"
+        return x + 0.12, y + (reach if is_up else -reach), "left", "bottom" if is_up else "top"
 
     @cached_property
     def symbols(self) -> list[str]:
@@ -191,13 +257,7 @@ class Module:
 
 def tex(name: str) -> str:
     """A symbol as mathematics."""
-    import minigrad as mg
-
     return f"${mg.var(name).latex()}$"
-
-
-def _units(place: Place) -> Place:
-    return place[0] * COLUMN, place[1] * ROW
 
 
 def _beyond(p: Place, q: Place, length: float) -> Place:

@@ -6,6 +6,7 @@ stands in. Nothing here knows what is drawn.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from matplotlib.patches import Circle, Ellipse, FancyBboxPatch, PathPatch, Polyg
 from matplotlib.path import Path
 
 from lstm.cells import Place
+from minigrad.drawing import EdgeStyle
 from minigrad.drawing.palette import DARK, LIGHT
 
 COLUMN, ROW = 1.4, 1.12
@@ -24,9 +26,11 @@ ROUND = 0.28  # the radius of a wire's corners
 LAYER = 1.16, 0.66  # width and height
 OP = 0.27  # the radius of a pointwise op
 END = 0.52  # the radius of an input's or an output's circle
-WORDS = 0.44  # the height of letters
+WORDS = 0.49  # the height of letters
 WIRE = 0.055  # the width of a wire
 _ARROW = 0.2
+_UNIT = 40.0  # points that a unit has where a look's width is meant as it stands
+_DASHES: dict[str, Any] = {"solid": "solid", "dashed": (0, (3.5, 2.0)), "dotted": (0, (1.0, 2.0))}
 _INCH = 72.0
 Box = tuple[float, float, float, float]
 """A rectangle: left, bottom, right, top."""
@@ -63,7 +67,8 @@ class Paper:
 
     def layer(self, at: Place, words: str, *, lit: bool = True, label: str = "") -> None:
         """A layer with weights: a yellow box."""
-        size = min(WORDS, 1.8 / max(1, len(words)))  # so that any words fit
+        letters = re.sub(r"[${}_]", "", words)
+        size = min(WORDS, 1.96 / max(1, len(letters)))  # so that any words fit
         self._shape(_rounded(at, *LAYER, 0.06), "layer", lit, label)
         self.words(at, words, lit=lit, size=size)
 
@@ -109,14 +114,16 @@ class Paper:
         lit: bool = True,
         arrow: float | None = None,
         label: str = "",
-        width: float = 1.0,
-        color: str = "",
+        look: EdgeStyle | None = None,
     ) -> None:
-        """A vector along a way of corners. arrow: its head is there, so far before the end."""
-        line = {"fill": False, "capstyle": "butt", "joinstyle": "round"}
+        """A vector along a way of corners. arrow: its head is there, so far before the end. look:
+        that of a number, in the place of ink."""
+        line: dict[str, Any] = {"fill": False, "capstyle": "butt", "joinstyle": "round"}
         path = _rounded_way(way if arrow is None else _shortened(way, arrow + 0.6 * _ARROW))
-        shade = color or self.dress["ink" if lit else "faint"]
-        wide = width * WIRE * self.point
+        shade = self.dress["ink" if lit else "faint"] if look is None else look.color
+        wide = (WIRE if look is None else look.width / _UNIT) * self.point
+        if look is not None:
+            line["linestyle"] = _DASHES[look.dash]
         self.ax.add_patch(
             PathPatch(path, edgecolor=shade, linewidth=wide, zorder=2.5, label=label or "_", **line)
         )
@@ -164,6 +171,20 @@ class Paper:
             va=va,
             color=self.dress[color if lit else "faint"],
             zorder=6.0,
+        )
+
+    def number(self, at: Place, words: str, size: float, ground: str, *, ha: str, va: str) -> None:
+        """Words on a ground that hides the wires behind them."""
+        behind = {"facecolor": self.dress[ground], "edgecolor": "none", "pad": 0.5}
+        self.ax.text(
+            *at,
+            words,
+            fontsize=size * self.point,
+            ha=ha,
+            va=va,
+            color=self.dress["ink"],
+            bbox=behind,
+            zorder=3.0,
         )
 
 

@@ -4,6 +4,7 @@ show it. They are found by how they stand to the line, and not by their letters.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from lstm.cells import Cell
@@ -40,6 +41,11 @@ class Parts:
         line = anatomy(self.cell).line
         assert line is not None
         return line.symbol
+
+    @property
+    def wires(self) -> list[tuple[str, str]]:
+        """From each of the line to the next."""
+        return [*pairwise(self.line)]
 
     @property
     def ops(self) -> list[str]:

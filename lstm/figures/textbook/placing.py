@@ -31,8 +31,10 @@ class Plan:
     top: float
 
 
-def plan_of(cell: Cell[Any], wiring: Wiring) -> Plan:
-    """The plan of a cell. Raises ConfigError where it has a place for what is not there.
+def plan_of(cell: Cell[Any], wiring: Wiring, beside: float = 1.25) -> Plan:
+    """The plan of a cell, whose frame goes on so far beyond its last column.
+
+    Raises ConfigError where the cell has a place for what is not there.
 
     >>> import lstm
     >>> from lstm.figures.textbook.wiring import wiring_of
@@ -48,7 +50,7 @@ def plan_of(cell: Cell[Any], wiring: Wiring) -> Plan:
         )
     placed = _Placed(wiring, said)
     inner = {name: placed.at[name] for name in wiring.boxes if name in placed.at}
-    width = max([x for x, _ in inner.values()], default=0.0) + 1.25
+    width = max([x for x, _ in inner.values()], default=0.0) + beside
     highest = max([LINE * bool(wiring.line), *(y for _, y in inner.values())])
     top = highest + (_OVER if highest > LAYERS else _OVER_LAYERS)
     inner |= _merges(wiring, inner)

@@ -90,7 +90,10 @@ class _Router:
         kind = self.kinds[name]
         sides: dict[Point, int] = dict.fromkeys(_ALL, 0)
         if kind == "layer":
-            sides = {_UP: 0} if leaving else {_DOWN: 0, _LEFT: _SIDE, _RIGHT: _SIDE}
+            ahead, behind = (_UP, _DOWN) if leaving else (_DOWN, _UP)
+            sides = {ahead: 0, behind: 3 * _SIDE}
+            if not leaving:
+                sides |= {_LEFT: _SIDE, _RIGHT: _SIDE}
         elif kind == "merge":
             sides = {_RIGHT: 0} if leaving else {_LEFT: 0, _DOWN: 0, _UP: 0}
         elif kind in ("before", "after"):

@@ -13,7 +13,7 @@ from lstm.cells import RNN
 from lstm.errors import ConfigError, check_count
 from lstm.figures.textbook.canvas import cell_given, chart_of, paper_of, themed
 from lstm.figures.textbook.module import LOW, STUB, Module, tex
-from lstm.figures.textbook.notation import END, ROW, WORDS, Paper
+from lstm.figures.textbook.notation import END, WORDS, Paper
 from lstm.figures.textbook.wiring import AFTER
 from lstm.layers import subscript
 from minigrad.drawing.charts import Chart, Theme
@@ -51,7 +51,7 @@ def hand_on(paper: Paper, module: Module, left: float, length: float = STUB) -> 
 def heights(module: Module) -> dict[str, float]:
     """How high each part of the state runs from cell to cell."""
     at, parts = module.plan.at, module.cell.state_type._fields
-    return {part: at[f"{part}{AFTER}"][1] * ROW for part in parts}
+    return {part: module.place(at[f"{part}{AFTER}"])[1] for part in parts}
 
 
 @themed

@@ -32,7 +32,8 @@ class Box:
     ends "h_before", "x", "h_after", "out"."""
     kind: Kind
     words: str
-    """What stands in it: σ, ×; of an end the symbol."""
+    """What stands in it: σ, ×; of a layer without an activation its matrix, as mathematics between
+    dollars; of an end the symbol."""
     node: Expr
 
 
@@ -50,6 +51,11 @@ class Wiring:
     def inputs(self) -> dict[str, list[str]]:
         """What each box reads."""
         return {name: [a for a, b in self.wires if b == name] for name in self.boxes}
+
+    def is_joined(self, name: str) -> bool:
+        """Whether a merge is none of the graph's, but stands for vectors read side by side."""
+        box = self.boxes[name]
+        return box.kind == "merge" and box.node.op is not _CONCAT
 
     @cached_property
     def outputs(self) -> dict[str, list[str]]:
@@ -198,8 +204,15 @@ class _Step:
             return "merge", "", direct
         reads, weights = self.below[node], self.weights[node]
         if weights and node not in self.joint and not any(a in self.joint for a in reads):
-            return "layer", _words(node) if _is_activation(node) else ", ".join(weights), [*reads]
+            words = _words(node) if _is_activation(node) else self._matrices(weights)
+            return "layer", words, [*reads]
         return "pointwise", self._with_numbers(node), direct
+
+    def _matrices(self, weights: Iterable[str]) -> str:
+        """The parameters that are matrices, as mathematics; all where none is."""
+        leaves = {node.name: node for node in self.order if not node.args}
+        shown = [w for w in weights if leaves[w].ndim > 1] or weights
+        return f"${', '.join(leaves[w].latex() for w in shown)}$"
 
     def _with_numbers(self, node: Expr) -> str:
         """The symbol of an op, with the number that is its other operand: "1−", "×0.5"."""
