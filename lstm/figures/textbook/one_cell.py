@@ -57,7 +57,7 @@ def whole_cell(
     >>> model = lstm.Model.create(lstm.RNN(1, 2), output_size=1, seed=0)
     >>> print(whole_cell(model=model, xs=np.ones((3, 1, 1)), t=1).description)
     RNN: step t = 1
-    hₜ = tanh(concat(hₜ₋₁, xₜ, axis=1) @ W_h + b_h) = [0.28, -0.65]
+    hₜ = tanh(concat(hₜ₋₁, xₜ, axis=1) @ W_h + b_h) = [0.42, 0.53]
     """
     return shown_cell(cell, ax, theme, shown, "a step", highlight=highlight)
 
