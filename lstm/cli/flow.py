@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from lstm.figures import write_flow  # drawing is loaded by those who draw
-    from lstm.gradient_flow import flow as flow_of
+    from lstm.gradient_flow.measuring import flow_to_draw
 
     model = loaded(args)
     task = task_of(model, args)
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         output_folder(args.out, FILES, force=args.force) as part,
         status("measuring and drawing", args.json),
     ):
-        flow = flow_of(model, xs, ys, task.loss, **ends)
+        flow = flow_to_draw(model, xs, ys, task.loss, **ends)
         written = write_flow(part, model, xs, ys, task.loss, flow=flow, **ends)
         files = [str(args.out / p.relative_to(part)) for p in written]
     if args.json:

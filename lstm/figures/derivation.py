@@ -24,7 +24,7 @@ from lstm.cells.anatomy import anatomy
 from lstm.errors import ConfigError
 from lstm.figures.derivation_symbols import BEFORE, NOW, Symbols, symbols_of
 from lstm.gradient_flow import Flow, flow
-from lstm.gradient_flow.measured import Source
+from lstm.gradient_flow.source import Source
 from lstm.gradient_flow.steps import Floats, Stacks
 from lstm.model import Model, check_model
 from lstm.tasks import Adding, make_task

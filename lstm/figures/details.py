@@ -5,6 +5,7 @@ the gates beside their inputs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ from lstm.figures.plots import (
     plot_knockouts,
     plot_units,
     plot_waterfall,
-    unit_curves,
+    units_of,
     waterfall_notes,
 )
 from lstm.gradient_flow import Flow
@@ -53,7 +54,10 @@ def flow_details(
     """
     head = f"{flow.called}: what happens on the way back"
     locked = scale or flow.scale
-    kinds = charts.kinds_in(unit_curves(flow, flow.main.symbol), locked)
+    sizes, known = units_of(flow, flow.main.symbol)
+    told: Any = known.ravel().tolist()
+    units = charts.Curve.of("units", sizes.ravel(), told)
+    kinds = charts.kinds_in([units], locked)
     notes = charts.WON, *waterfall_notes(flow.waterfall), *([charts.BAND] if flow.gates else [])
     key = Key(locked, kinds, notes=notes)
     first = _ROW * max(len(flow.waterfall.links) + 2, min(len(flow.cuts.routes), MOST))
@@ -63,10 +67,10 @@ def flow_details(
     high = bands + (len(inputs) + len(flow.gates)) * _next(width) + _AIR
     with charts.drawn_in(theme):
         sheet = headed(head, width, high)
-        fall, cuts, units, agree = (sheet.axes(*place) for place in places)
+        fall, cuts, rows, agree = (sheet.axes(*place) for place in places)
         plot_waterfall(flow, ax=fall, scale=locked, legend=False)
         plot_knockouts(flow, ax=cuts)
-        plot_units(flow, ax=units, scale=locked, legend=False)
+        plot_units(flow, ax=rows, scale=locked, legend=False)
         plot_cancellation(flow, ax=agree)
         key.draw(sheet.axes(EDGE, below, within, key.height(within)), within)
         _draw_bands(flow, inputs, sheet, bands)

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from lstm.errors import ConfigError, check_count
 from lstm.figures.flow import flow_curves, path_curves
 from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall, check_flow
-from lstm.gradient_flow.steps import unit_norms
+from lstm.gradient_flow.steps import Floats, Words
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.amount import told
 from minigrad.drawing.escape import plain
@@ -93,28 +93,24 @@ def plot_units(
     Raises ConfigError for another part.
     """
     name = _part(flow, part)
-    units = unit_curves(flow, name)
+    sizes, kinds = units_of(flow, name)
     return charts.heat_map(
-        np.stack([unit.norms for unit in units]),
+        sizes,
         ax,
-        kinds=np.stack([unit.kinds for unit in units]),
+        kinds=kinds,
         scale=scale or flow.scale,
         title=titled(flow, f"|∂L/∂{name}ₜ| of each unit", ax),
         legend=legend,
     )
 
 
-def unit_curves(flow: Flow, part: str) -> list[charts.Curve]:
-    """‖∂L/∂part‖ of each unit over the batch, with the kinds of its zeros."""
+def units_of(flow: Flow, part: str) -> tuple[Floats, Words]:
+    """‖∂L/∂part‖ of each unit over the batch, (H, T), and what kind each is."""
     whole = np.array(flow.series[part].kinds)
-    rows = unit_norms(flow.adjoints[part]).T
+    sizes = flow.unit_norms[part].T
     told = np.isin(whole, ["underflow", "disconnected"])
-    known = np.where((rows == 0.0) & told, whole, "normal")
-    kinds = np.where((rows == 0.0) & flow.lost[part].T, "underflow", known).tolist()
-    return [
-        charts.Curve.of(f"unit {k}", row, known)
-        for k, (row, known) in enumerate(zip(rows, kinds, strict=True), 1)
-    ]
+    known = np.where((sizes == 0.0) & told, whole, "normal")
+    return sizes, np.where((sizes == 0.0) & flow.lost[part].T, "underflow", known)
 
 
 @of_flow

@@ -5,7 +5,7 @@ How a figure looks is said in flow.py and cell.py, what the page says in section
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -29,6 +29,7 @@ from lstm.figures.sections import (
 )
 from lstm.gradient_flow import Flow, Loss
 from lstm.gradient_flow import flow as flow_of
+from lstm.gradient_flow.measuring import flow_to_draw
 from lstm.model import Model
 from minigrad.drawing import Diagram, Drawn, Scale
 
@@ -118,12 +119,7 @@ def _scale(flows: Sequence[Flow], cell: Diagram) -> Scale:
     """The one colour scale of all that a page shows."""
     assert cell.picture is not None
     of_cell = (amount.norm for amount in cell.picture.gradients())
-    return Scale.of(chain(*(_norms(flow) for flow in flows), of_cell))
-
-
-def _norms(flow: Flow) -> Iterator[float]:
-    for series in (*flow.ordered, *flow.paths.values()):
-        yield from series.norms
+    return Scale.of(chain(*(flow.drawn_norms for flow in flows), of_cell))
 
 
 def _on(scale: Scale, cell: Diagram) -> Diagram:
@@ -154,7 +150,7 @@ def write_flow(
     (where the cell has a line) paths as .svg and .png, flow.csv and flow.json. Raises ConfigError,
     OutputError or RenderError.
     """
-    flow = flow or flow_of(model, xs, ys, loss, lengths=lengths, mask=mask)
+    flow = flow or flow_to_draw(model, xs, ys, loss, lengths=lengths, mask=mask)
     name = flow.called
     cell = cell_unrolled(model, xs, ys, loss=loss, lengths=lengths, mask=mask)
     scale = _scale([flow], cell)

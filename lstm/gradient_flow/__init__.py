@@ -1,8 +1,8 @@
 """How the gradient of one batch flows back through a model: numbers, and what they mean in words.
 
-`equations` takes a step apart, `steps`, `parts`, `linear_maps`, `cuts` and `across` have the
-numbers, `tensors` where they come from, `summary` what they come to, `words` and `advice` what they
-mean.
+`equations` takes a step apart, `way_back` goes back through all of them, `steps`, `parts`, `cuts`,
+`linear_maps` and `across` have the numbers, `tensors` and `source` where they come from, `glance`
+and `summary` what they come to, `words` and `advice` what they mean.
 """
 
 from __future__ import annotations

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
 import minigrad as mg
 from lstm.gradient_flow.equations import Read, StepGraph, Term
-from lstm.gradient_flow.steps import Floats, Stacks, by_unit, norm, quiet
+from lstm.gradient_flow.steps import Floats, by_unit, wide_norm
+from lstm.gradient_flow.way_back import Row, WayBack
 from minigrad import Expr
 from minigrad.display import in_a_line
 
@@ -84,65 +85,69 @@ def cuttable(graph: StepGraph, terms: Sequence[Term]) -> dict[str, list[Term]]:
     return {name: routes[name] for name in same.values()}
 
 
-def cuts(graph: StepGraph, stacks: Stacks, part: str, output: str) -> Cuts:
-    """Cut each route of a layer by itself; what is left of the gradient towards a part.
+class Routes:
+    """Tells of each step what is left of the gradient towards the main part of the state where each
+    route of a layer is cut by itself: the gradient goes back once more for each, beside the loop.
 
     Work and memory grow linearly with T, and with the number of routes.
     """
-    terms = [Term(name, read) for name, of in graph.equations.items() for read in of.reads]
-    routes = cuttable(graph, terms)
-    keeps = np.array([[t not in cut for t in terms] for cut in routes.values()], graph.x.dtype)
-    arrays = [
-        *(stacks.values[name] for name in graph.nodes),
-        *(stacks.before[p] for p in graph.before),
-        stacks.x,
-        *(stacks.above(p, output) for p in graph.before),
-        stacks.counted,
-        stacks.adjoints[graph.made[part]],
-    ]
-    inputs = [mg.var(f"stack {k}", a.shape, a.dtype) for k, a in enumerate(arrays)]
-    weights = mg.var("weights", keeps.shape, keeps.dtype)
-    norms = mg.vmap(lambda w: _gone_back(graph, terms, part, w, inputs))(weights)
-    (numbers,) = quiet(mg.function([*inputs, weights], [norms]), *arrays, keeps)
-    whole = np.linalg.norm(arrays[-1].reshape(stacks.steps, -1).astype(np.float64), axis=1)
-    return Cuts(tuple(routes), numbers[..., 0], numbers[..., 1], whole)
 
-
-def _gone_back(
-    graph: StepGraph, terms: Sequence[Term], part: str, weights: Expr, inputs: Sequence[Expr]
-) -> Expr:
-    """(T, 2): at each step how far the gradient is from what it is without weights, and its norm;
-    weights: what of each term is let through."""
-    variables = [*graph.variables.values(), *graph.before.values(), graph.x]
-    weight = {term: weights[k] for k, term in enumerate(terms)}
-    parts = list(graph.before)
-
-    def step(after: list[Expr], now: list[Expr]) -> tuple[list[Expr], Expr]:
-        values, rest = now[: len(variables)], now[len(variables) :]
-        *above, counts, whole = rest
-        comes = [a + u for a, u in zip(after, above, strict=True)]
-        here = [by_unit(counts, c) for c in comes]
-        sums: dict[Read, Expr] = {
-            Read(graph.made[p], before=False): mg.where(h, c, mg.zeros_like(c))
-            for p, c, h in zip(parts, comes, here, strict=True)
-        }
-        for name in reversed(graph.nodes):
-            cotangent = sums.get(Read(name, before=False))
-            if cotangent is None:
-                continue
-            for read, term in graph.terms(name, cotangent).items():
-                passed = term * mg.astype(weight[Term(name, read)], term.dtype)
-                sums[read] = sums[read] + passed if read in sums else passed
-        got = sums[Read(graph.made[part], before=False)]
-        past = [
-            mg.where(h, sums.get(Read(p, before=True), mg.zeros_like(c)), c)
-            for p, c, h in zip(parts, comes, here, strict=True)
+    def __init__(self, way: WayBack) -> None:
+        self._way, graph = way, way.graph
+        self._terms = [
+            Term(name, read) for name, of in graph.equations.items() for read in of.reads
         ]
-        back = mg.substitute([*past, got], dict(zip(variables, values, strict=True)))
-        got = back.pop()
-        return back, mg.stack([norm(got - whole), norm(got)])
+        cut = cuttable(graph, self._terms)
+        self.names = tuple(cut)
+        keeps = np.array([[t not in of for t in self._terms] for of in cut.values()], graph.x.dtype)
+        self._keeps = mg.const(keeps)
 
-    states = [graph.nodes[graph.made[p]] for p in parts]
-    start = [mg.zeros(state.shape, state.dtype) for state in states]
-    _, norms = mg.scan(step, start, list(inputs), reverse=True)
-    return cast(Expr, norms)
+    def start(self) -> dict[str, Expr]:
+        """{part of the state: what comes back to it after the last step, by routes (R, B, H)}"""
+        last, many = self._way.stacks["last"], len(self.names)
+        return {p: mg.broadcast_to(last[p], (many, *last[p].shape)) for p in self._way.graph.before}
+
+    def step(self, after: dict[str, Expr], row: Row) -> tuple[dict[str, Expr], dict[str, Expr]]:
+        """ "norms": (R, 2), how far the gradient is from what it is without cuts, and its norm."""
+        parts = list(after)
+        whole = row.adjoints[self._way.graph.made[self._way.main]]
+
+        def one(keeps: Expr, *comes: Expr) -> tuple[list[Expr], Expr]:
+            on, got = self._back(keeps, dict(zip(parts, comes, strict=True)), row)
+            return [on[p] for p in parts], mg.stack([wide_norm(got - whole), wide_norm(got)])
+
+        on, norms = mg.vmap(one)(self._keeps, *after.values())
+        return dict(zip(parts, on, strict=True)), {"norms": norms}
+
+    def _back(self, keeps: Expr, comes: dict[str, Expr], row: Row) -> tuple[dict[str, Expr], Expr]:
+        """One step back: what comes to the parts of the state before, and to the main one."""
+        way, graph = self._way, self._way.graph
+        keep = {term: keeps[k] for k, term in enumerate(self._terms)}
+        comes = comes | {way.output: comes[way.output] + row.leaving}
+        here = {p: None if row.counts is None else by_unit(row.counts, c) for p, c in comes.items()}
+        sums: dict[Read, Expr] = {}
+        for p, c in comes.items():
+            made = Read(graph.made[p], before=False)
+            arrives = _where(here[p], c, mg.zeros_like(c))
+            sums[made] = sums[made] + arrives if made in sums else arrives
+        for name in reversed(graph.nodes):
+            if (cotangent := sums.get(Read(name, before=False))) is None:
+                continue
+            for read in graph.equations[name].reads:
+                share = mg.astype(keep[Term(name, read)], cotangent.dtype)
+                # what is let through is chosen before it is multiplied by matrices: those are one
+                term = graph.terms(name, cotangent * share, [read])[read]
+                sums[read] = sums[read] + term if read in sums else term
+        past = {p: sums.get(Read(p, before=True), mg.zeros_like(c)) for p, c in comes.items()}
+        got = sums[Read(graph.made[way.main], before=False)]
+        *on, got = mg.substitute([*past.values(), got], dict(row.rows))
+        both = zip(past, on, strict=True)
+        return {p: _where(here[p], new, comes[p]) for p, new in both}, got
+
+    def cuts(self, norms: Floats, whole: Sequence[float]) -> Cuts:
+        """Of what was told, (T, R, 2), and the norms of the gradient, (T,)."""
+        return Cuts(self.names, norms[..., 0].T, norms[..., 1].T, np.array(whole))
+
+
+def _where(here: Expr | None, x: Expr, otherwise: Expr) -> Expr:
+    return x if here is None else mg.where(here, x, otherwise)

@@ -83,10 +83,12 @@ class StepGraph:
             made[name] = Equation(name, whole, {known[n]: n for n in inside})
         return made
 
-    def terms(self, name: str, cotangent: Expr) -> dict[Read, Expr]:
-        """What each value that an equation reads gets of the cotangent of its own."""
+    def terms(
+        self, name: str, cotangent: Expr, only: Collection[Read] | None = None
+    ) -> dict[Read, Expr]:
+        """What each value that an equation reads, or only some, gets of its own cotangent."""
         equation = self.equations[name]
-        reads = equation.reads
+        reads = {r: v for r, v in equation.reads.items() if only is None or r in only}
         parts = mg.vjp(equation.whole, list(reads.values()), cotangent) if reads else []
         value = {equation.whole: self.variables[name]}
         return dict(zip(reads, mg.substitute(parts, value) if parts else [], strict=True))

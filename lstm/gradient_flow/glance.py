@@ -5,19 +5,20 @@ No array leaves the machine code for it, so that it costs a training step or two
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 import minigrad as mg
 from lstm.cells import CELLS
-from lstm.gradient_flow.measured import Flow, Source
+from lstm.gradient_flow.measured import Flow
+from lstm.gradient_flow.source import Source, drawn_of
 from lstm.gradient_flow.steps import LEAVES, Bools, by_unit, quiet, wide_norm
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Split, lost_units
-from lstm.gradient_flow.tensors import LARGE_SEED, Meter, Row
+from lstm.gradient_flow.tensors import LARGE_SEED, Meter
+from lstm.gradient_flow.way_back import Row, Teller, in_order
 from lstm.gradient_flow.words import diagnose
 from minigrad import Expr
 from minigrad.chains import Series, series_from
@@ -27,88 +28,69 @@ _LINE, _AROUND, _KEEP = "the line", "around the line", "the factor"
 _ENTERED, _CARRIED = "entered", "carried"
 
 
-class Glance:
-    """What reads the norms of a flow; compiled once for a meter's shapes.
+class Norms:
+    """Tells the norms of the gradients, and what the gates are."""
 
-    brief: without what only advice needs: for flows that have no arrays, and get none.
-    """
+    def __init__(self, meter: Meter) -> None:
+        self.meter, self.way = meter, meter.way
 
-    def __init__(self, meter: Meter, *, brief: bool = False) -> None:
-        self.meter, self.brief = meter, brief
+    def start(self) -> dict[str, dict[str, Expr]]:
+        """How often each unit of each sequence was saturated."""
+        variables = self.way.graph.variables
+        none = {symbol: mg.zeros_like(variables[symbol]) for symbol in self.meter.gates}
+        return {"open": none, "closed": none}
 
-    @cached_property
-    def _run(self) -> Any:
-        meter = self.meter
-        (_, totals), sums = meter.back(self._start(), self._step)
-        wanted = {"loss": meter.value, "often": self._often(), **sums}
-        for name, shares in totals.items():
-            # a mean over sequences and steps, and of shares over units too
-            whole = {key: mg.sum(mg.astype(x, "float64"), axis=0) for key, x in shares.items()}
-            means = {key: x / self._count() for key, x in whole.items()}
-            wanted[name] = means if name == "logs" else {k: mg.mean(x) for k, x in means.items()}
-        return mg.function([*meter.inputs, meter.seed], wanted)
-
-    def _count(self) -> Expr:
-        """How many sequences and steps are no padding."""
-        mask = self.meter.mask
-        if mask is None:
-            return mg.const(float(np.prod(self.meter.xs.shape[:2])))
-        return mg.sum(mg.astype(mask, "float64"))
-
-    def _often(self) -> Expr:
-        """Whether something comes from above at more than one step of a sequence."""
-        enters = mg.max(mg.abs(self.meter.outputs()["leaving"]), axis=-1) != 0
-        # float64, of which there is machine code
-        return mg.max(mg.sum(mg.astype(enters, "float64"), axis=0)) > 1
-
-    def _start(self) -> tuple[dict[str, Expr], dict[str, Any]]:
-        """What comes to the main state after the last step, by what it comes from; and what is
-        added up over the steps, of each unit of each sequence."""
-        meter = self.meter
-        last = meter.outputs()["last"][meter.main]
-        later = {term.reader: mg.zeros_like(last) for term in meter.terms} | {LEAVES: last}
-        none = {symbol: mg.zeros_like(meter.graph.variables[symbol]) for symbol in meter.gates}
-        totals: dict[str, Any] = {"open": none, "closed": none}
-        if self.brief:
-            return {}, totals
-        if meter.line is not None:
-            totals["logs"] = {_KEEP: mg.zeros(last.shape, "float64")}
-        return later, totals
-
-    def _step(self, carry: Any, row: Row) -> tuple[Any, dict[str, Any]]:
-        """The sums of one step. Carried is what comes to the main state from later steps, which
-        past padding waits for the last step that counts, and what is added up."""
-        (later, totals), counts, made = carry, row.counts, self.meter.graph.made
+    def step(self, carry: Any, row: Row) -> tuple[Any, dict[str, Any]]:
+        """The sums of one step."""
         gates = {symbol: row.values[symbol] for symbol in self.meter.gates}
-        factor = {}
-        if self.meter.line is not None:
-            factor = {_KEEP: row.factors[made[self.meter.line.symbol]]}
-        norms = {part: row.adjoints[name] for part, name in made.items()}
+        counts, factor = row.counts, {}
+        if self.way.line is not None:
+            factor = {_KEEP: row.factors[self.way.graph.made[self.way.line]]}
+        norms = {part: row.adjoints[name] for part, name in self.way.graph.made.items()}
         if (parts := row.parts) is not None:
             norms |= {_LINE: parts.line, _AROUND: parts.around}
             norms |= {_ENTERED: parts.entered, _CARRIED: parts.carried}
-        sums: dict[str, Any] = {
+        on = {
+            name: {symbol: total + holds(gates[symbol], counts) for symbol, total in of.items()}
+            for (name, of), holds in zip(carry.items(), (is_open, is_closed), strict=True)
+        }
+        return on, {
             "norms": {name: wide_norm(x) for name, x in norms.items()},
             "means": {name: _mean(x, counts) for name, x in (gates | factor).items()},
             "lows": {name: _extreme(mg.min, x, counts) for name, x in gates.items()},
             "highs": {name: _extreme(mg.max, x, counts) for name, x in gates.items()},
         }
-        for name, holds in (("open", is_open), ("closed", is_closed)):
-            now = {symbol: totals[name][symbol] + holds(x, counts) for symbol, x in gates.items()}
-            totals = totals | {name: now}
-        if self.brief:
-            return (later, totals), sums
-        if factor:
-            totals |= {"logs": {_KEEP: totals["logs"][_KEEP] + _logs(factor[_KEEP], counts)}}
-        sums["units"] = {name: mg.max(mg.abs(norms[name]), axis=0) for name in made}
-        later, sums["agreement"] = self._fan_in(later, row)
-        return (later, totals), sums
+
+
+class Grounds:
+    """Tells what advice needs besides: norms of units, how far terms agree, the line's memory."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.way = meter.way
+
+    def start(self) -> tuple[dict[str, Expr], dict[str, Expr]]:
+        """What comes to the main state after the last step, by what it comes from; and the line's
+        logarithms."""
+        last = self.way.stacks["last"][self.way.main]
+        later = {term.reader: mg.zeros_like(last) for term in self.way.terms} | {LEAVES: last}
+        none = {_KEEP: mg.zeros(last.shape, "float64")}
+        return later, {} if self.way.line is None else none
+
+    def step(self, carry: Any, row: Row) -> tuple[Any, dict[str, Any]]:
+        """Past padding what comes to the main state waits for the last step that counts."""
+        (later, logs), made = carry, self.way.graph.made
+        if self.way.line is not None:
+            factor = row.factors[made[self.way.line]]
+            logs = {_KEEP: logs[_KEEP] + _logs(factor, row.counts)}
+        units = {part: wide_norm(row.adjoints[name], (0,)) for part, name in made.items()}
+        later, agreement = self._fan_in(later, row)
+        return (later, logs), {"units": units, "agreement": agreement}
 
     def _fan_in(self, later: dict[str, Expr], row: Row) -> tuple[dict[str, Expr], Expr]:
         """What goes on to earlier steps of what comes to the main state, and how far its terms
         agree here."""
         counts = row.counts
-        if self.meter.main == self.meter.output:
+        if self.way.main == self.way.output:
             later = later | {LEAVES: later[LEAVES] + row.leaving}
         fan, waits = dict(later), {reader: mg.zeros_like(x) for reader, x in later.items()}
         if counts is not None:
@@ -124,6 +106,54 @@ class Glance:
                 fan[reader] = fan[reader] + term
         return on, _agreement([*fan.values()])
 
+
+class Glance:
+    """What reads the norms of a flow; compiled once for a meter's shapes.
+
+    brief: without what only advice needs: for flows that have no arrays, and get none. drawn: with
+    what is drawn of a flow, beside.
+    """
+
+    def __init__(self, meter: Meter, *, brief: bool = False, drawn: bool = False) -> None:
+        self.meter, self.brief = meter, brief
+        self._tellers: dict[str, Callable[[], Teller]] = {"norms": lambda: Norms(meter)}
+        if not brief:
+            self._tellers["grounds"] = lambda: Grounds(meter)
+        if drawn:
+            self._tellers |= drawn_of(meter)
+
+    @property
+    def _run(self) -> Any:
+        return self.meter.compiled((*self._tellers,), self._outputs)
+
+    def _outputs(self) -> dict[str, Any]:
+        meter = self.meter
+        totals, told = meter.way.told({name: make() for name, make in self._tellers.items()})
+        norms, grounds = told.pop("norms"), told.pop("grounds", {})
+        wanted = {"loss": meter.value, "often": self._often(), **norms, **grounds}
+        for name, shares in totals["norms"].items():
+            wanted[name] = {key: mg.mean(self._over_steps(x)) for key, x in shares.items()}
+        if not self.brief:
+            wanted["logs"] = {key: self._over_steps(x) for key, x in totals["grounds"][1].items()}
+        return wanted | {"drawn": told | ({"inputs": meter.way.stacks["x"]} if told else {})}
+
+    def _over_steps(self, total: Expr) -> Expr:
+        """(H,): the mean over sequences and steps of what was added up over the steps, (B, H)."""
+        return mg.sum(mg.astype(total, "float64"), axis=0) / self._count()
+
+    def _count(self) -> Expr:
+        """How many sequences and steps are no padding."""
+        mask = self.meter.mask
+        if mask is None:
+            return mg.const(float(np.prod(self.meter.xs.shape[:2])))
+        return mg.sum(mg.astype(mask, "float64"))
+
+    def _often(self) -> Expr:
+        """Whether something comes from above at more than one step of a sequence."""
+        enters = mg.max(mg.abs(self.meter.way.stacks["leaving"]), axis=-1) != 0
+        # float64, of which there is machine code
+        return mg.max(mg.sum(mg.astype(enters, "float64"), axis=0)) > 1
+
     def read(self, xs: Any, ys: Any, mask: Any = None) -> list[Numbers]:
         """The numbers of a batch; where one is zero that need not be, those of a much larger ∂L/∂L
         in float64, too, and those of one that is NaN."""
@@ -131,14 +161,9 @@ class Glance:
         numbers = [quiet(self._run, *given, 1.0)]
         lost = any(self._is_lost(*norms) for norms in self._shown(numbers[0]).items())
         if lost or not all(units.all() for units in numbers[0].get("units", {}).values()):
-            wide = self._wide
-            wide.meter.refresh(self.meter)
+            wide = Glance(self.meter.wide(), brief=self.brief)
             numbers += [quiet(wide._run, *given, seed) for seed in (LARGE_SEED, np.nan)]
         return numbers
-
-    @cached_property
-    def _wide(self) -> Glance:
-        return Glance(self.meter.wide(), brief=self.brief)
 
     def _shown(self, numbers: Numbers) -> dict[str, Any]:
         """The norms of what is told of a flow."""
@@ -160,10 +185,10 @@ class Glance:
     def flow(self, numbers: list[Numbers], batch: list[Any] | None = None) -> Flow:
         """The flow of what was read: norms and words, and of a batch what arrays come from."""
         first, meter = numbers[0], self.meter
-        way = -1 if meter.layer.reverse else 1
+        way = meter.steps
 
         def listed(values: Any) -> list[float]:
-            return [float(x) for x in values[::way]]
+            return [float(x) for x in values[way]]
 
         joined = {}
         if len(numbers) > 1:
@@ -195,17 +220,20 @@ class Glance:
         norms = {part: series(part, part) for part in meter.graph.made}
         source = None
         if batch is not None:
-            logs = first.get("logs", {}).get(_KEEP)
-            source = Source(meter, batch, first["agreement"][::way], logs, self._lost(numbers))
+            agreement, units, drawn = (
+                in_order(first[name], way) for name in ("agreement", "units", "drawn")
+            )
+            logs, lost = first["logs"].get(_KEEP), self._lost(numbers)
+            source = Source(meter, batch, meter.params, agreement, units, drawn, logs, lost)
         return _flow_of(meter, float(first["loss"]), norms, split, gates, source)
 
     def _lost(self, numbers: list[Numbers]) -> dict[str, Bools]:
         """{part: the units that underflow at each step, (T, H)}; nothing where none does."""
         if len(numbers) == 1:
             return {}
-        way = -1 if self.meter.layer.reverse else 1
+        way = self.meter.steps
         units = zip(*(of["units"].items() for of in numbers[:2]), strict=True)
-        return {part: lost_units(x[::way], larger[::way]) for (part, x), (_, larger) in units}
+        return {part: lost_units(x[way], larger[way]) for (part, x), (_, larger) in units}
 
 
 def _flow_of(

@@ -5,14 +5,15 @@ each route through it, derivative by derivative.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import minigrad as mg
 from lstm.cells import Line
-from lstm.gradient_flow.equations import Link, StepGraph, links, over_steps, routes
-from lstm.gradient_flow.steps import Floats, Stacks, by_unit, norm, quiet, variables_of
+from lstm.gradient_flow.equations import MIXED, Link, StepGraph, links, over_steps, routes
+from lstm.gradient_flow.steps import Floats, Stacks, by_unit, quiet, variables_of, wide_norm
+from lstm.gradient_flow.way_back import Row, WayBack
 from minigrad import Expr
 from minigrad.display import in_a_line
 
@@ -88,103 +89,95 @@ class Waterfall(NamedTuple):
         return self.start + float(self.decades.sum())
 
 
-def waterfalls(
-    graph: StepGraph,
-    stacks: Stacks,
-    line: Line | None = None,
-    along: Floats | None = None,
-    *,
-    only: str = "",
-) -> dict[str, Waterfall]:
-    """The waterfall of each route of a step, and of the line; along: what that brought from later
-    steps.
-
-    only: "line", where no other is wanted: each route takes a tenth of a second to compile.
-    """
-    falls: dict[str, _Fall] = {}
-    if line is not None and along is not None:
-        whole, *_ = graph.line_factors(line.symbol).values()
-        (inside,) = graph.values_of([whole])
-        chain = [Link(line.factor, lambda cotangent: cotangent * inside)]
-        falls[LINE] = _Fall(line.symbol, _line_start(stacks, graph.made[line.symbol], along), chain)
-    for route in () if only == LINE else routes(graph).values():
-        if not {*route.stations} <= {*stacks.factors}:
-            enters = _ending(stacks, route.stations[0])
-            falls[route.name] = _Fall(route.part, enters, links(graph, route))
-    variables, arrays = variables_of(graph, stacks)
-    counted = stacks.counted
-    begun = np.cumsum(counted, axis=0) > counted  # whether a step before counts
-    rows, earlier = (mg.var(name, counted.shape, bool) for name in ("rows", "earlier"))
-    entering = [
-        mg.var(f"enters {name}", f.enters.shape, f.enters.dtype) for name, f in falls.items()
-    ]
-    sizes = [
-        _sizes(fall.chain, variables, (rows, earlier), enters)
-        for fall, enters in zip(falls.values(), entering, strict=True)
-    ]
-    run = mg.function([*variables.values(), rows, earlier, *entering], sizes)
-    numbers = quiet(run, *arrays, counted, begun, *[fall.enters for fall in falls.values()])
-    padded = stacks.counts is not None
-    return {
-        name: _waterfall(name, fall, size, padded)
-        for (name, fall), size in zip(falls.items(), numbers, strict=True)
-    }
-
-
-def _ending(stacks: Stacks, name: str) -> Floats:
-    """What comes to a value at the end of each sequence, and 0 elsewhere, (T, B, H)."""
-    whole = stacks.adjoints[name]
-    return np.where(stacks.ends[:, :, None], whole, 0.0).astype(whole.dtype)
-
-
-def _line_start(stacks: Stacks, made: str, along: Floats) -> Floats:
-    """What a line starts with. With zoneout nothing comes to the last C: then what, times the
-    factor of the last step, is what is there a step before."""
-    there = _ending(stacks, made)
-    if there.any():
-        return there
-    with np.errstate(all="ignore"):
-        before = np.concatenate([along[:1], along[:-1]]) / stacks.factors[made]
-    return np.where(stacks.ends[:, :, None], before, 0.0).astype(there.dtype)
-
-
 class _Fall(NamedTuple):
     part: str
-    enters: Floats
-    """What enters at each step, (T, B, H)."""
+    """Where it starts, and ends a step before."""
     chain: Sequence[Link]
 
 
-def _sizes(
-    chain: Sequence[Link], variables: Mapping[Expr, Expr], rows: tuple[Expr, Expr], enters: Expr
-) -> Expr:
-    """(T, 2 + links): of what goes back along a chain ln of what entering multiplies its norm by,
-    and then, of the norm 1, its norm after each link, and after what leaves.
+class Falls:
+    """Tells what each link of the routes of a step, and of the line, makes of a norm.
 
-    rows: (T, B) each, whether a step counts, and whether one before it does.
+    only: "line", where no other is wanted.
     """
 
-    def step(carry: tuple[Expr, Expr], now: list[Expr]) -> tuple[tuple[Expr, Expr], Expr]:
+    def __init__(self, way: WayBack, line: Line | None = None, only: str = "") -> None:
+        self._way, graph = way, way.graph
+        self._falls: dict[str, _Fall] = {}
+        factors: Mapping[str, Expr] = {}
+        if line is not None:
+            factors = graph.line_factors(line.symbol)
+            (inside,) = graph.values_of([factors[graph.made[line.symbol]]])
+            chain = [Link(line.factor, lambda cotangent: cotangent * inside)]
+            self._falls[LINE] = _Fall(line.symbol, chain)
+        for route in () if only == LINE else routes(graph).values():
+            if not {*route.stations} <= {*factors}:
+                self._falls[route.name] = _Fall(route.part, links(graph, route))
+
+    def start(self) -> dict[str, tuple[Expr, Expr]]:
+        """{route: what is on its way, of norm 1, and ln of what that is to be multiplied by}"""
+        last = self._way.stacks["last"]
+        none = mg.const(-np.inf)
+        return {name: (mg.zeros_like(last[fall.part]), none) for name, fall in self._falls.items()}
+
+    def step(self, carry: Any, row: Row) -> tuple[dict[str, tuple[Expr, Expr]], dict[str, Expr]]:
+        """(2 + links,) by route: ln of what entering multiplies the norm by, and then, of the norm
+        1, its norm after each link, and after what leaves."""
+        made = {
+            name: self._back(carry[name], fall, self._enters(name, fall.part, row), row)
+            for name, fall in self._falls.items()
+        }
+        return {n: on for n, (on, _) in made.items()}, {n: told for n, (_, told) in made.items()}
+
+    def _enters(self, name: str, part: str, row: Row) -> Expr:
+        """What comes to a part at the end of each sequence, and 0 elsewhere, (B, H).
+
+        With zoneout nothing comes to the last state of a line that the loss does not read: then
+        what, times the factor of the last step, is what is there a step before.
+        """
+        made = self._way.graph.made[part]
+        whole = row.adjoints[made]
+        end, none = by_unit(row.ends, whole), mg.zeros_like(whole)
+        there = mg.where(end, whole, none)
+        if name != LINE or not made.startswith(MIXED) or row.onward is None:
+            return there
+        before = mg.where(end, row.onward / row.factors[made], none)
+        some = mg.broadcast_to(mg.max(mg.abs(there)) > 0, there.shape)
+        return mg.where(some, there, before)
+
+    def _back(
+        self, carry: tuple[Expr, Expr], fall: _Fall, entering: Expr, row: Row
+    ) -> tuple[tuple[Expr, Expr], Expr]:
+        """One step back on one route."""
         running, level = carry
-        *values, counts, earlier, entering = now
         running, entered = _joined(running, level, entering)
-        here, stays = by_unit(counts, running), by_unit(earlier, running)
-        none = mg.zeros_like(running)
-        at, waits = mg.where(here, running, none), mg.where(here, none, running)  # past padding
-        rest, sizes = _norm(waits), []
-        for link in chain:
-            at = mg.substitute(link.back(at), dict(zip(variables, values, strict=True)))
-            size = _norm(at)
-            both = mg.sqrt(mg.square(size) + mg.square(rest))
-            sizes.append(mg.where(rest == 0, size, both))  # the square of a small one is 0
-        running, last = _unit(mg.where(stays, at + waits, none))
+        at, waits, rest = running, None, None
+        if row.counts is not None:  # past padding it waits
+            here, none = by_unit(row.counts, running), mg.zeros_like(running)
+            at, waits = mg.where(here, running, none), mg.where(here, none, running)
+            rest = wide_norm(waits)
+        sizes = []
+        for link in fall.chain:
+            at = mg.substitute(link.back(at), dict(row.rows))
+            size = wide_norm(at)
+            if rest is not None:
+                both = mg.sqrt(mg.square(size) + mg.square(rest))
+                size = mg.where(rest == 0, size, both)  # the square of a small one is 0
+            sizes.append(size)
+        if waits is not None:
+            at = at + waits
+        if row.earlier is not None:
+            at = mg.where(by_unit(row.earlier, at), at, mg.zeros_like(at))
+        running, last = _unit(at)
         sizes.append(last)
         gained = entered - mg.where(level == -np.inf, mg.zeros_like(level), level)
         return (running, entered + mg.log(last)), mg.stack([gained, *sizes])
 
-    start = (mg.zeros(enters.shape[1:], enters.dtype), mg.const(-np.inf))
-    _, sizes = mg.scan(step, start, [*variables.values(), *rows, enters], reverse=True)
-    return cast(Expr, sizes)
+    def waterfalls(self, told: Mapping[str, Floats], padded: bool) -> dict[str, Waterfall]:
+        """The waterfall of each route, of what was told, (T, 2 + links)."""
+        return {
+            name: _waterfall(name, fall, told[name], padded) for name, fall in self._falls.items()
+        }
 
 
 def _joined(running: Expr, level: Expr, entering: Expr) -> tuple[Expr, Expr]:
@@ -217,9 +210,6 @@ def _waterfall(name: str, fall: _Fall, sizes: Floats, padded: bool) -> Waterfall
 
 def _unit(x: Expr) -> tuple[Expr, Expr]:
     """x of norm 1, and its norm, float64; 0 stays 0."""
-    size = norm(x)
-    return x / mg.where(size == 0, mg.ones_like(size), size), mg.astype(size, "float64")
-
-
-def _norm(x: Expr) -> Expr:
-    return mg.astype(norm(x), "float64")
+    size = wide_norm(x)
+    narrow = mg.astype(size, x.dtype)
+    return x / mg.where(narrow == 0, mg.ones_like(narrow), narrow), mg.astype(narrow, "float64")

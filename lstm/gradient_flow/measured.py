@@ -13,42 +13,18 @@ import numpy as np
 from lstm.errors import ConfigError
 from lstm.gradient_flow import across, linear_maps, steps
 from lstm.gradient_flow.across import StepMap
-from lstm.gradient_flow.cuts import Cuts, Knockout, cuts
+from lstm.gradient_flow.cuts import Cuts, Knockout, Routes
 from lstm.gradient_flow.linear_maps import Waterfall
 from lstm.gradient_flow.saving import Saved
+from lstm.gradient_flow.source import Source
 from lstm.gradient_flow.steps import Bools, Floats, Stacks
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Memory, Saturation, Split, Spot
-from lstm.gradient_flow.tensors import LARGE_SEED, SMALL_SEED, Meter, Reading
+from lstm.gradient_flow.tensors import LARGE_SEED, SMALL_SEED
 from lstm.plain_values import jsonable
 from minigrad.chains import Series, cancellation
 from minigrad.display import Table
 from minigrad.drawing import Scale
 from minigrad.drawing.amount import norms_of
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Source:
-    """Where a flow's arrays come from: what measured it, and the batch, read when first asked."""
-
-    meter: Meter
-    batch: list[Any]
-    """The batch as the meter takes it."""
-    agreement: Floats
-    """`main_cancellation`, (T,)."""
-    log_factor: Floats | None
-    """The mean logarithm of the line's factor over steps and sequences, (H,)."""
-    lost: Mapping[str, Bools]
-    """{part of the state: (T, H), units whose gradient is 0 though no factor is}; nothing: none."""
-
-    @cached_property
-    def reading(self) -> Reading:
-        """The numbers of all steps."""
-        return self.meter.read(*self.batch)
-
-    def again(self, seed: float) -> Reading:
-        """The same batch in float64, of another ∂L/∂L."""
-        xs, ys, mask = [*self.batch, None][:3]
-        return self.meter.wide().read(xs, ys, mask, seed)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -133,8 +109,12 @@ class Flow(Saved):
     @cached_property
     def scale(self) -> Scale:
         """The one colour scale of all that is drawn of it: of the series and the paths."""
-        drawn = [*self.ordered, *self.paths.values()]
-        return Scale.of(x for series in drawn for x in series.norms)
+        return Scale.of(self.drawn_norms)
+
+    @property
+    def drawn_norms(self) -> list[float]:
+        """Those of the series and the paths."""
+        return [x for one in (*self.ordered, *self.paths.values()) for x in one.norms]
 
     # --- arrays ----------------------------------------------------------------------------------
 
@@ -158,13 +138,19 @@ class Flow(Saved):
     def lost(self) -> dict[str, Bools]:
         """{part of the state: the units that underflow at each step, (T, H)}: over the whole batch
         their gradient is 0, though none of its factors is."""
-        none = {part: np.zeros(adj.shape[::2], bool) for part, adj in self.adjoints.items()}
+        none = {part: np.zeros(units.shape, bool) for part, units in self.unit_norms.items()}
         return none | dict(self._source.lost)
+
+    @property
+    def unit_norms(self) -> Mapping[str, Floats]:
+        """{part of the state: ‖∂L/∂part‖ of each unit over the batch, (T, H)}."""
+        return self._source.units
 
     @property
     def inputs(self) -> Floats:
         """What the layer reads at each step, (T, B, I)."""
-        return self._stacks.x
+        drawn: Floats | None = self._source.drawn.get("inputs")
+        return self._stacks.x if drawn is None else drawn
 
     @property
     def values(self) -> dict[str, Floats]:
@@ -226,18 +212,21 @@ class Flow(Saved):
     def waterfalls(self) -> dict[str, Waterfall]:
         """{route: its waterfall}: which local derivative wins or loses how many powers of ten at
         each step, (T - 1, links), along the line ("line") and through each gate."""
+        return self._falls("falls")
+
+    def _falls(self, name: str, only: str = "") -> dict[str, Waterfall]:
         meter = self._source.meter
-        return linear_maps.waterfalls(meter.graph, self._stacks, meter.line, self.carried)
+        falls = linear_maps.Falls(meter.way, meter.line, only)
+        told = self._source.told(name, lambda: falls)
+        return falls.waterfalls(told, meter.mask is not None)
 
     @cached_property
     def waterfall(self) -> Waterfall:
         """That of the line where what it brings to t = 1 is as large as the rest that comes from
         later steps, by their norms; otherwise that of the route by which most comes."""
-        meter, along = self._source.meter, linear_maps.LINE
+        along = linear_maps.LINE
         if self.split is not None and self.split.share[0] >= 0.5:  # no other need be computed
-            return linear_maps.waterfalls(
-                meter.graph, self._stacks, meter.line, self.carried, only=along
-            )[along]
+            return self._falls(along, along)[along]
         return max(self.waterfalls.values(), key=lambda w: np.nan_to_num(w.end, nan=-np.inf))
 
     @cached_property
@@ -278,8 +267,9 @@ class Flow(Saved):
     @cached_property
     def cuts(self) -> Cuts:
         """What each route's cut changes of the main gradient, at every step."""
-        meter = self._source.meter
-        return cuts(meter.graph, self._stacks, self.main.symbol, meter.layer.cell.output)
+        routes = Routes(self._source.meter.way)
+        told = self._source.told("cuts", lambda: routes)
+        return routes.cuts(told["norms"], self.main.norms)
 
     def knockouts(self, at: int = 1) -> list[Knockout]:
         """What is left of the main gradient at step `at` where one route is cut at all steps,

@@ -46,6 +46,25 @@ def flow(
     >>> measured.steps, list(measured.series), measured.adjoints["h"].shape
     (6, ['h'], (6, 3, 4))
     """
+    return _measured(model, xs, ys, loss, Place(layer, direction, lengths, mask), line)
+
+
+def flow_to_draw(
+    model: Model, xs: Any, ys: Any, loss: Loss | None, *, lengths: Any = None, mask: Any = None
+) -> Flow:
+    """`flow`, and what `lstm.figures.flow_details` draws of it, computed in the same loop."""
+    return _measured(model, xs, ys, loss, Place(None, None, lengths, mask), drawn=True)
+
+
+def _measured(
+    model: Model,
+    xs: Any,
+    ys: Any,
+    loss: Loss | None,
+    place: Place,
+    line: str | None = None,
+    drawn: bool = False,
+) -> Flow:
     if loss is not None and not callable(loss):
         raise ConfigError(
             "loss= is a function of a prediction and a target, such as task.loss; where a batch "
@@ -53,8 +72,7 @@ def flow(
         )
     xs_array, ys_array = np.array(array(xs, "xs")), np.array(array(ys, "ys"))
     check_batch(check_model(model), xs_array, ys_array)
-    place = Place(layer, direction, lengths, mask)
     xs_array, ys_array, counts = without_padding(model, xs_array, ys_array, place)
     loss, padded = loss or loss_of(model), counts is not None
     meter = Meter(model.copy(), xs_array, ys_array, loss, place, padded, line)
-    return Glance(meter).measure(xs_array, ys_array, counts)
+    return Glance(meter, drawn=drawn).measure(xs_array, ys_array, counts)

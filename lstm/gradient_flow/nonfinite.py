@@ -8,7 +8,8 @@ import numpy as np
 
 import minigrad as mg
 from lstm.gradient_flow.advice import overflows
-from lstm.gradient_flow.measured import Flow, Source
+from lstm.gradient_flow.measured import Flow
+from lstm.gradient_flow.source import Source
 from lstm.training.diagnosis import Bad, diagnosis
 
 LONGEST = 200

@@ -127,22 +127,20 @@ class _Line(NamedTuple):
 
 
 class Back(NamedTuple):
-    """What a step hands to the one before: the parts on their way, (B, H), and (B,) which sequences
-    have begun."""
+    """The parts on their way from a step to the one before, (B, H) each."""
 
     along: Expr
     passing: Expr
-    ended: Expr
 
 
 def nothing_yet(like: Expr) -> Back:
     """After the last step."""
     zero = mg.zeros_like(like)
-    return Back(zero, zero, mg.zeros(like.shape[:1], bool))
+    return Back(zero, zero)
 
 
 def parted(
-    after: Back, at: AtLine, whole: Expr, waits: Expr | None, counts: Expr | None
+    after: Back, at: AtLine, whole: Expr, waits: Expr | None, counts: Expr, ends: Expr
 ) -> tuple[Back, Parts]:
     """The gradient towards a line in its parts at one step, (B, H) each.
 
@@ -152,11 +150,10 @@ def parted(
     reads is what it is mixed of: that joins the line a step before.
 
     whole: the adjoint of the line. waits: what comes from above to the line where the step is
-    padding, if that can be. counts: (B,), which sequences are no padding here; None: all.
+    padding, if that can be. counts, ends: (B,), which sequences are no padding, and which end here.
     """
     zero = mg.zeros_like(whole)
-    counts = mg.ones(whole.shape[:1], bool) if counts is None else counts
-    here, end = by_unit(counts, zero), by_unit(counts & ~after.ended, zero)
+    here, end = by_unit(counts, zero), by_unit(ends, zero)
     amid = here & ~end
     entered = mg.where(end, whole, mg.where(here, at.entered, zero))
     carried = mg.where(amid, after.along, zero)
@@ -164,5 +161,5 @@ def parted(
     on = at.factor * (entered + carried) + at.joined + mg.where(end, at.mixed, zero)
     by = at.factor * around + at.beside + mg.where(end, zero, at.mixed)
     stays = after.passing if waits is None else after.passing + waits
-    back = Back(mg.where(here, on, after.along), mg.where(here, by, stays), after.ended | counts)
+    back = Back(mg.where(here, on, after.along), mg.where(here, by, stays))
     return back, Parts(entered, carried, around)

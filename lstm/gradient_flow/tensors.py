@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,9 +13,10 @@ import minigrad as mg
 from lstm.cells import Line
 from lstm.cells.anatomy import anatomy, factor_words
 from lstm.errors import ConfigError
-from lstm.gradient_flow.equations import Read, StepGraph, Term
-from lstm.gradient_flow.parts import AtLine, Cotangents, Parts, at_line, nothing_yet, parted
-from lstm.gradient_flow.steps import Floats, Stacks, quiet
+from lstm.gradient_flow.equations import StepGraph
+from lstm.gradient_flow.parts import Parts
+from lstm.gradient_flow.steps import Stacks, quiet
+from lstm.gradient_flow.way_back import Teller, WayBack, in_order
 from lstm.layers import Looped as Loop
 from lstm.layers import Tape, mask_of
 from lstm.losses import mse
@@ -26,6 +27,9 @@ from lstm.tasks import TASKS
 from minigrad import Expr
 
 Loss = Callable[[Expr, Expr], Expr]
+
+Values = Mapping[str, NDArray[Any]]
+"""Of parameters, by name."""
 
 LARGE_SEED = 2.0**512
 """∂L/∂L where a zero is told from an underflow; float64 reaches from 1e-308 to 1e308."""
@@ -61,35 +65,6 @@ def variables(model: Model, xs: NDArray[Any], ys: NDArray[Any], target: str) -> 
     """Variables for a batch, of the model's dtype where they are floats."""
     xs_var = mg.var("xs", xs.shape, xs.dtype if model.layers.tokens else model.dtype)
     return xs_var, mg.var(target, ys.shape, model.dtype if ys.dtype.kind == "f" else ys.dtype)
-
-
-class Row(NamedTuple):
-    """One step on the way back: expressions (B, H)."""
-
-    values: Mapping[str, Expr]
-    adjoints: Mapping[str, Expr]
-    """{value: its adjoint}, of the state that the step makes, and of all values on the line."""
-    factors: Mapping[str, Expr]
-    """{value on the line: what the step has multiplied the line by up to there}"""
-    terms: Mapping[Term, Expr]
-    """What the main part of the state gets in this step."""
-    leaving: Expr
-    """What comes back from above to what the step gives."""
-    parts: Parts | None
-    """Of the line's gradient; None without a line."""
-    counts: Expr | None
-    """(B,): which sequences are no padding; None: all."""
-
-
-class _Local(NamedTuple):
-    """What a step does, in expressions of its variables, and the stacks that these stand for."""
-
-    stacks: Mapping[Expr, Expr]
-    adjoints: Mapping[str, Expr]
-    leaving: Expr
-    terms: Mapping[Term, Expr]
-    factors: Mapping[str, Expr]
-    at_line: AtLine | None
 
 
 class Reading(NamedTuple):
@@ -133,35 +108,58 @@ class Meter:
             self.line = Line(self.line.symbol, factor_words(factor, self.graph.nodes))
         self.value = loss(run.output, self.ys)
         self.adjoints = mg.Adjoints(self.value, self.seed)
+        symbol = None if self.line is None else self.line.symbol
+        self.way = WayBack(
+            self.graph, self.adjoints, self.loop, symbol, self.output, self.mask, self.layer.reverse
+        )
+        self._functions: dict[Any, Any] = {}
+        self._taken: Values | None = None
 
-    @cached_property
-    def _run(self) -> Any:
-        wanted = self.outputs() | self.back((), _arrays)[1]
-        return mg.function([*self.inputs, self.seed], wanted)
+    def compiled(self, key: Any, outputs: Callable[[], Any]) -> Any:
+        """The function of a batch and ∂L/∂L that gives some outputs; compiled once for a key."""
+        if key not in self._functions:
+            self._functions[key] = mg.function([*self.inputs, self.seed], outputs())
+        return self._functions[key]
+
+    def told(self, name: str, teller: Callable[[], Teller], batch: Sequence[Any]) -> Any:
+        """What a teller tells of a batch, over the steps in the order in which the layer reads."""
+        run = self.compiled(name, lambda: self.way.told({name: teller()})[1][name])
+        return in_order(quiet(run, *batch, 1.0), self.steps)
+
+    @property
+    def steps(self) -> slice:
+        """The steps of stacks in the order in which the layer reads."""
+        return slice(None, None, -1 if self.layer.reverse else 1)
 
     def wide(self) -> Meter:
         """The same in float64, of the parameters as they are."""
-        self._wide.refresh(self)
+        self._wide.refresh(self.params)
         return self._wide
 
     @cached_property
     def _wide(self) -> Meter:
         return Meter(self.model.with_dtype("float64"), *self._made_of)
 
-    def refresh(self, other: Meter) -> None:
-        """Take the parameters' values of another meter's model as they are."""
-        values = other.model.flat_params
+    @property
+    def params(self) -> Values:
+        """The parameters' values as they are."""
+        return {name: np.array(leaf.value) for name, leaf in self.model.flat_params.items()}
+
+    def refresh(self, params: Values) -> None:
+        """Take other values of the parameters, unless these were the last that it took."""
+        if params is self._taken:
+            return
+        self._taken = params
         for name, leaf in self.model.flat_params.items():
-            leaf.value = values[name].value.astype(leaf.dtype)
+            leaf.value = params[name].astype(leaf.dtype)
 
     @cached_property
     def _joined(self) -> dict[str, NDArray[np.bool_]]:
         """{part of the state: (T,), whether the graph joins what each step makes of it and the
         loss}, in the order in which the layer reads; that the loss reads one row of all outputs,
         it does not see."""
-        way = -1 if self.layer.reverse else 1
         return {
-            part: np.asarray(self.adjoints.connected(self.graph.nodes[name]))[::way]
+            part: np.asarray(self.adjoints.connected(self.graph.nodes[name]))[self.steps]
             for part, name in self.graph.made.items()
         }
 
@@ -186,99 +184,6 @@ class Meter:
         """A batch, as `inputs` take it."""
         return [xs, ys, *([] if self.mask is None else [mask])]
 
-    def outputs(self) -> dict[str, Any]:
-        """What the loops that train give, as expressions: stacks (T, ...) in the order of xs."""
-        adjoints, graph = self.adjoints, self.graph
-        return {
-            "values": {name: adjoints.value(node) for name, node in graph.nodes.items()},
-            "adjoints": {name: adjoints[graph.nodes[name]] for name in self._wanted},
-            "x": self.loop.xs,
-            "leaving": adjoints[self.loop.outputs],
-            "last": {part: adjoints[v] for part, v in self.loop.last._asdict().items()},
-        }
-
-    @cached_property
-    def _factors(self) -> dict[str, Expr]:
-        """{value on the line: what a step multiplies the line by up to there}"""
-        return {} if self.line is None else self.graph.line_factors(self.line.symbol)
-
-    @property
-    def _wanted(self) -> dict[str, None]:
-        """The values whose adjoints are read: of the state that a step makes, and of its line."""
-        return dict.fromkeys([*self.graph.made.values(), *self._factors])
-
-    @cached_property
-    def terms(self) -> list[Term]:
-        """What comes to the main part of the state in a step."""
-        return list(self._local.terms)
-
-    @cached_property
-    def _local(self) -> _Local:
-        graph, whole = self.graph, self.outputs()
-        grads, leaving = whole["adjoints"], whole["leaving"]
-        returned = {} if self.line is None else self._returned()
-        cotangents, others = _variables("∂L/∂", grads), _variables("later ", returned)
-        above = mg.var("leaving", leaving.shape[1:], leaving.dtype)
-        stacks = {graph.variables[name]: stack for name, stack in whole["values"].items()}
-        stacks |= {v: self.adjoints.value(v) for v in graph.before.values()}
-        stacks |= {graph.x: whole["x"], above: leaving}
-        stacks |= {cotangents[n]: g for n, g in grads.items()}
-        stacks |= {others[part]: stack for part, stack in returned.items()}
-        terms = self._main_terms(graph.all_terms(cotangents))
-        factors = zip(self._factors, graph.values_of([*self._factors.values()]), strict=True)
-        line = None
-        if self.line is not None:
-            comes = Cotangents(cotangents, above, others)
-            line = at_line(graph, self.line.symbol, self.output, comes, terms)
-        return _Local(stacks, cotangents, above, terms, dict(factors), line)
-
-    def _returned(self) -> dict[str, Expr]:
-        """{a part of the state that is not the line: what comes to it after each step from the
-        steps that read it, (T, B, H)}."""
-        made: dict[str, Expr] = {}
-        loop = self.loop.outputs.args[0]
-        for k, (part, after) in enumerate(self.loop.after._asdict().items()):
-            if self.line is not None and part != self.line.symbol:
-                sent = self.adjoints.edges(after).get((loop, k))
-                made[part] = mg.zeros_like(self.adjoints.value(after)) if sent is None else sent
-        return made
-
-    def back(self, start: Any, each: Callable[[Any, Row], Any]) -> tuple[Any, Any]:
-        """`each` over the steps, from the one that is read last, in one loop: (carry, row) to
-        (carry, what is stacked), as the step of `mg.scan`.
-
-        A step's numbers are in the cache then, all steps' are not.
-        """
-        local = self._local
-        line = local.at_line or ()
-        expressions = [*local.terms.values(), *local.factors.values(), *line]
-        begun = () if local.at_line is None else nothing_yet(local.at_line.factor)
-
-        def step(carry: tuple[Any, Any], now: dict[str, Any]) -> tuple[tuple[Any, Any], Any]:
-            after, rest = carry
-            counts = now.get("counts")
-            rows = dict(zip(local.stacks, now["rows"], strict=True))
-            inside = iter(mg.substitute(expressions, rows))
-            terms = {term: next(inside) for term in local.terms}
-            factors = {name: next(inside) for name in local.factors}
-            adjoints = {name: rows[v] for name, v in local.adjoints.items()}
-            leaving, parts = rows[local.leaving], None
-            if self.line is not None:
-                made, output = (self.graph.made[p] for p in (self.line.symbol, self.output))
-                waits = leaving if made == output else None
-                whole = adjoints[made]
-                after, parts = parted(after, AtLine(*inside), whole, waits, counts)
-            values = {name: rows[v] for name, v in self.graph.variables.items()}
-            row = Row(values, adjoints, factors, terms, leaving, parts, counts)
-            rest, given = each(rest, row)
-            return (after, rest), given
-
-        stacks: dict[str, Any] = {"rows": [*local.stacks.values()]}
-        if self.mask is not None:
-            stacks["counts"] = self.mask
-        (_, last), given = mg.scan(step, (begun, start), stacks, reverse=not self.layer.reverse)
-        return last, given
-
     @property
     def output(self) -> str:
         """The part of the state that leaves the layer."""
@@ -289,44 +194,25 @@ class Meter:
         """The part of the state that is made to last: the line's, or else the output."""
         return self.output if self.line is None else self.line.symbol
 
-    def _main_terms(self, terms: Mapping[Term, Expr]) -> dict[Term, Expr]:
-        """Those of the main part of the state."""
-        reads = (Read(self.main, before=True), Read(self.graph.made[self.main], before=False))
-        return {term: expr for term, expr in terms.items() if term.read in reads}
-
     def read(self, xs: Any, ys: Any, mask: Any = None, seed: float = 1.0) -> Reading:
         """The numbers of all steps in the order in which the layer reads them."""
-        numbers = quiet(self._run, *self.given(xs, ys, mask), seed)
-        way = -1 if self.layer.reverse else 1
-
-        def in_order(named: Mapping[Any, Floats]) -> dict[Any, Floats]:
-            return {name: stack[::way] for name, stack in named.items()}
-
+        run = self.compiled("arrays", lambda: self.way.stacks | self.way.arrays())
+        numbers = quiet(run, *self.given(xs, ys, mask), seed)
         start = self.layer.initial_state(len(numbers["leaving"][0]))
+        names = ("values", "adjoints", "x", "factors", "leaving", "parts")
+        of = in_order({name: numbers[name] for name in names}, self.steps)
         stacks = Stacks(
-            in_order(numbers["values"]),
-            in_order(numbers["adjoints"]),
+            of["values"],
+            of["adjoints"],
             self.graph.made,
             {part: zero.eval() for part, zero in flatten(start).items()},
-            numbers["x"][::way],
-            in_order(numbers["factors"]),
-            numbers["leaving"][::way],
+            of["x"],
+            of["factors"],
+            of["leaving"],
             numbers["last"],
-            None if mask is None else np.asarray(mask)[::way],
+            None if mask is None else np.asarray(mask)[self.steps],
         )
-        parts = Parts(**in_order(numbers["parts"])) if numbers["parts"] else None
-        return Reading(stacks, parts)
-
-
-def _variables(prefix: str, stacks: Mapping[str, Expr]) -> dict[str, Expr]:
-    """What stands for a step's row of each stack."""
-    return {n: mg.var(f"{prefix}{n}", s.shape[1:], s.dtype) for n, s in stacks.items()}
-
-
-def _arrays(carry: Any, row: Row) -> tuple[Any, dict[str, Any]]:
-    """What a step adds to the arrays of the loops that train."""
-    parts = {} if row.parts is None else vars(row.parts)
-    return carry, {"factors": dict(row.factors), "parts": dict(parts)}
+        return Reading(stacks, Parts(**of["parts"]) if of["parts"] else None)
 
 
 class Looped(NamedTuple):

@@ -68,10 +68,11 @@ class FlowWatch(ShownAsTable):
         place = self._place._replace(**padding_of(task, arrays))
         xs, ys, mask = without_padding(model, arrays[0], arrays[1], place)
         glance = self._glance(model, task, xs, ys, mask)
+        glance.meter.refresh({name: leaf.value for name, leaf in model.flat_params.items()})
         self._flows.pop(step, None)
         if self._arrays:
             flow = glance.measure(xs, ys, mask)
-            _ = flow.adjoints  # arrays are read when first asked for, here before the next step
+            _ = flow.adjoints
             self._read[step] = lambda: flow
         else:
             self._read[step] = partial(glance.flow, glance.read(xs, ys, mask))
@@ -79,7 +80,9 @@ class FlowWatch(ShownAsTable):
     def _glance(self, model: Model, task: Task, xs: Any, ys: Any, mask: Any) -> Glance:
         key = (id(model), xs.shape, ys.shape, mask is not None)
         if key not in self._glances:
-            meter = Meter(model, xs, ys, task.loss, self._place, mask is not None, self._line)
+            meter = Meter(
+                model.copy(), xs, ys, task.loss, self._place, mask is not None, self._line
+            )
             glance = Glance(meter, brief=not self._arrays)
             self._glances[key] = model, glance  # the model is kept, so that its id is its
         return self._glances[key][1]
