@@ -11,7 +11,7 @@ import pytest
 
 import lstm
 import minigrad as mg
-from lstm.figures.plots import unit_curves
+from lstm.figures.plots import units_of
 
 STEPS, READ = 8, 4
 
@@ -46,8 +46,8 @@ def test_what_comes_after_the_loss_is_not_connected(cell: type[lstm.Cell]) -> No
     assert "not connected" in flow.draw().svg
     if flow.split is not None:
         assert flow.split.line.kinds[READ:] == wanted[READ:]
-    for unit in unit_curves(flow, flow.main.symbol):
-        assert list(unit.kinds[READ:]) == ["disconnected"] * (STEPS - READ)
+    for kinds in units_of(flow, flow.main.symbol)[1]:
+        assert list(kinds[READ:]) == ["disconnected"] * (STEPS - READ)
 
 
 def test_a_reversed_layer_counts_in_the_order_in_which_it_reads() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import lstm
 import minigrad as mg
-from lstm.figures.plots import unit_curves
+from lstm.figures.plots import units_of
 from lstm.gradient_flow import Flow, Series, Split, advice, describe, diagnose
 from lstm.gradient_flow.advice import EXPLODED, NEAR, overflows
 from lstm.gradient_flow.nonfinite import LONGEST
@@ -254,7 +254,7 @@ def test_units_whose_product_is_too_small_are_told_from_those_with_a_factor_of_z
         "Of the 4 units of C, 2 underflow to 0 at t=1 (2, 4): no factor on the way is 0, but their "
         "product is too small for float32."
     ) in flow.diagnosis
-    kinds = [curve.kinds[0] for curve in unit_curves(flow, "C")]
+    kinds = units_of(flow, "C")[1][:, 0].tolist()
     assert kinds[1] == kinds[3] == "underflow" and kinds[0] == kinds[2] == "normal"
     one = _forgetting([5.0, -5.0, 5.0, 5.0]).diagnosis
     assert any("Of the 4 units of C, one underflows to 0 at t=1 (2)" in said for said in one)
@@ -263,7 +263,7 @@ def test_units_whose_product_is_too_small_are_told_from_those_with_a_factor_of_z
     exact = _forgetting([5.0, -1e4, 5.0, 5.0])  # f is 0 itself
     assert not exact.lost["C"][0].any() and exact.factor[0, 0, 1] == 0.0
     assert not any("units of C" in said for said in exact.diagnosis)
-    assert unit_curves(exact, "C")[1].kinds[0] != "underflow"
+    assert units_of(exact, "C")[1][1, 0] != "underflow"
     whole = _forgetting([-5.0, -5.0, -5.0, -5.0])  # told of the whole gradient
     assert whole.lost["C"][0].all() and not any("units of C" in said for said in whole.diagnosis)
 

@@ -90,7 +90,7 @@ def test_a_unit_that_underflows_with_its_step_says_so() -> None:
 
     series = replace(flow.series["C"], kinds=["underflow"] * STEPS)
     flow = replace(flow, series={**flow.series, "C": series})
-    flow.__dict__["adjoints"] = {"C": np.zeros((STEPS, 5, 4)), "h": flow.adjoints["h"]}
+    flow.__dict__["unit_norms"] = {"C": np.zeros((STEPS, 4)), "h": flow.unit_norms["h"]}
     ax = lstm.plot_units(flow, scale=SCALE)
     (lines,) = [a for a in ax.collections if isinstance(a, Stretches)]
     assert len(lines.hints) == 4

@@ -141,7 +141,7 @@ class Flow(Saved):
         none = {part: np.zeros(units.shape, bool) for part, units in self.unit_norms.items()}
         return none | dict(self._source.lost)
 
-    @property
+    @cached_property
     def unit_norms(self) -> Mapping[str, Floats]:
         """{part of the state: ‖∂L/∂part‖ of each unit over the batch, (T, H)}."""
         return self._source.units
