@@ -5,7 +5,6 @@ the gates beside their inputs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -55,8 +54,7 @@ def flow_details(
     head = f"{flow.called}: what happens on the way back"
     locked = scale or flow.scale
     sizes, known = units_of(flow, flow.main.symbol)
-    told: Any = known.ravel().tolist()
-    units = charts.Curve.of("units", sizes.ravel(), told)
+    units = charts.Curve("units", sizes.ravel(), known.ravel())
     kinds = charts.kinds_in([units], locked)
     notes = charts.WON, *waterfall_notes(flow.waterfall), *([charts.BAND] if flow.gates else [])
     key = Key(locked, kinds, notes=notes)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from lstm.errors import ConfigError
 from lstm.figures.flow import ALONE, EDGE, head_height, headed
-from lstm.figures.plots import unit_curves
+from lstm.figures.plots import units_of
 from lstm.gradient_flow import Difference
 from lstm.gradient_flow.steps import Floats
 from minigrad.drawing import Ratios, Scale, charts
@@ -64,9 +64,10 @@ def _ratios(decades: Floats) -> charts.Floats:
 
 def _unit_kinds(difference: Difference, ratios: charts.Floats) -> list[charts.Curve]:
     """The ratios of each unit, with what one of the two is where it is no number."""
-    both = [unit_curves(flow, flow.main.symbol) for flow in (difference.first, difference.second)]
+    flows = difference.first, difference.second
+    both = [units_of(flow, flow.main.symbol)[1] for flow in flows]
     return [
-        charts.Curve("unit", row, np.where(a.kinds == "normal", b.kinds, a.kinds))
+        charts.Curve("unit", row, np.where(a == "normal", b, a))
         for row, a, b in zip(ratios, *both, strict=True)
     ]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import wraps
-from typing import Concatenate, ParamSpec, cast
+from typing import Any, Concatenate, ParamSpec, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from lstm.errors import ConfigError, check_count
 from lstm.figures.flow import flow_curves, path_curves
 from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall, check_flow
-from lstm.gradient_flow.steps import Floats, Words
+from lstm.gradient_flow.steps import Words
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.amount import told
 from minigrad.drawing.escape import plain
@@ -104,13 +104,15 @@ def plot_units(
     )
 
 
-def units_of(flow: Flow, part: str) -> tuple[Floats, Words]:
+def units_of(flow: Flow, part: str) -> tuple[charts.Floats, Words]:
     """‖∂L/∂part‖ of each unit over the batch, (H, T), and what kind each is."""
     whole = np.array(flow.series[part].kinds)
     sizes = flow.unit_norms[part].T
     told = np.isin(whole, ["underflow", "disconnected"])
     known = np.where((sizes == 0.0) & told, whole, "normal")
-    return sizes, np.where((sizes == 0.0) & flow.lost[part].T, "underflow", known)
+    kinds: Any = np.where((sizes == 0.0) & flow.lost[part].T, "underflow", known).ravel().tolist()
+    every = charts.Curve.of("units", sizes.ravel(), kinds)
+    return every.norms.reshape(sizes.shape), every.kinds.reshape(sizes.shape)
 
 
 @of_flow

@@ -11,7 +11,7 @@ import numpy as np
 from lstm.errors import ConfigError
 from lstm.gradient_flow.measured import Flow
 from lstm.gradient_flow.saving import Saved
-from lstm.gradient_flow.steps import Floats, unit_norms
+from lstm.gradient_flow.steps import Floats
 from lstm.gradient_flow.words import EQUAL, compare
 from lstm.plain_values import jsonable
 from minigrad.display import Table
@@ -50,11 +50,11 @@ class Difference(Saved):
         for flows of numbers alone."""
         if self.first.source is None or self.second.source is None:
             return None
-        both = [flow.adjoints[flow.main.symbol] for flow in (self.first, self.second)]
-        if both[0].shape[2] != both[1].shape[2]:
+        both = [flow.unit_norms[flow.main.symbol] for flow in (self.first, self.second)]
+        if both[0].shape[1] != both[1].shape[1]:
             return None
         with np.errstate(all="ignore"):
-            return np.subtract(*[np.log10(unit_norms(adjoints)) for adjoints in both])
+            return np.subtract(*[np.log10(norms) for norms in both])
 
     @property
     def sentences(self) -> list[str]:

@@ -70,7 +70,7 @@ def _bad(source: Source) -> Bad:
     counts = {} if meter.mask is None else {meter.xs: meter.mask}
     if counts and read == "every":
         counts[meter.ys] = counts[meter.xs]
-    back = meter.outputs()["adjoints"][meter.graph.made[meter.main]]
+    back = meter.way.stacks["adjoints"][meter.graph.made[meter.main]]
     grads = mg.grad(meter.value, params)
     grads[meter.main] = mg.substitute(back, {meter.seed: mg.ones_like(meter.seed)})
     return Bad(meter.value, grads, params, meter.inputs, source.batch, [], counts, axes)

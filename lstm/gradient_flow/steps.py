@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.gradient_flow.equations import Read, StepGraph, Term, over_steps
 from minigrad import Expr
-from minigrad.drawing.amount import norms_of
 
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
@@ -125,13 +124,6 @@ def wide_norm(x: Expr, axis: tuple[int, ...] | None = None) -> Expr:
     scale = mg.where((top > 0) & mg.isfinite(top), top, mg.ones_like(top))
     sums = mg.sum(mg.square(x / scale), axis=axis)
     return mg.reshape(scale, sums.shape) * mg.sqrt(sums)
-
-
-def unit_norms(adjoints: Floats) -> Floats:
-    """The 2-norm of each unit over the batch, (T, H), of adjoints (T, B, H)."""
-    steps, batch, units = adjoints.shape
-    rows = adjoints.transpose(0, 2, 1).reshape(-1, batch)
-    return np.reshape(norms_of(rows), (steps, units))
 
 
 # --- fan-ins -------------------------------------------------------------------------------------
