@@ -56,7 +56,10 @@ class NoOut(lstm.LSTM):
         return {**values, "h": mg.tanh(values["C"])}
 
 
-@pytest.mark.parametrize("cell", [lstm.LSTM, lstm.CoupledLSTM])
+CELLS = [lstm.LSTM, lstm.CoupledLSTM, lstm.PeepholeLSTM, lstm.GRU, lstm.RNN, NoOut]
+
+
+@pytest.mark.parametrize("cell", CELLS)
 def test_no_box_of_a_cell_lies_over_another_and_steps_are_apart(cell: Any) -> None:
     diagram = _drawn(cell)
     assert diagram.picture is not None and diagram.picture.is_placed
@@ -74,6 +77,29 @@ def test_no_box_of_a_cell_lies_over_another_and_steps_are_apart(cell: Any) -> No
             step = steps[diagram.picture.groups.index(node.group)]
             rect = nodes[node.id]
             assert step[0] < rect[0] and rect[2] < step[2]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_line_is_straight_and_above_all_else(cell: Any) -> None:
+    picture = _drawn(cell).picture
+    assert picture is not None
+    heights = {n.id: n.place[1] for n in picture.nodes if n.place is not None}
+    on_line = {n.id for n in picture.nodes if n.lane is not None}
+    assert bool(on_line) == (cell is not lstm.RNN)
+    assert {heights[key] for key in on_line} <= {0.0}
+    in_steps = [heights[n.id] for n in picture.nodes if n.group is not None]
+    assert min(in_steps) >= 0.0 or cell is lstm.RNN
+
+
+def test_layers_stand_above_what_they_read_and_the_input_lowest() -> None:
+    picture = _drawn(lstm.GRU, steps=1).picture
+    assert picture is not None
+    heights = {n.name or n.title: n.place[1] for n in picture.nodes if n.place is not None}
+    for gate in "zr":
+        rows = [
+            heights[key] for key in (f"{gate}₁", f"· + b_{gate}", f"· @ W_{gate}", "[ , ]", "x₁")
+        ]
+        assert rows == sorted(rows) and len({*rows}) == len(rows)
 
 
 def test_a_cell_that_computes_what_nobody_reads_is_drawn() -> None:

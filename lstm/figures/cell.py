@@ -1,6 +1,7 @@
 """The cell unrolled over a few steps: every op of the real graph, and its gradient.
 
-Where the cell says where its ops stand, they stand there; else Graphviz places them.
+Its ops stand where the cell says, or else as in the textbook's figure of it; where an op has no
+place, Graphviz lays all out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import minigrad as mg
 from lstm.cells import Place
 from lstm.cells.anatomy import anatomy, line_over_time
 from lstm.errors import ConfigError, check_count
+from lstm.figures.cell_places import COLUMN, places_of
 from lstm.gradient_flow.tensors import Loss, check_batch, loss_of, variables, without_padding
 from lstm.gradient_flow.tensors import Place as At
 from lstm.layers import subscript
@@ -25,9 +27,7 @@ from minigrad.drawing import Diagram, Scale, draw
 
 STEPS = 3
 NODES = 3_000  # more cannot be read on one sheet, and Graphviz takes minutes for them
-_COLUMN = 106.0  # points
-_STEP = 624.0  # from one step to the next
-_LEFT = -150.0  # of the initial states
+_LEFT = -150.0  # points: where the initial states stand
 
 
 def cell_unrolled(
@@ -133,18 +133,20 @@ def _lanes(
 
 
 def _places(model: Model, unrolled: Unrolled, loss: Expr) -> Mapping[Expr, Place] | None:
-    cell, places = model.cell, model.cell.places
-    if places is None or len(unrolled.layers) > 1:
+    cell = model.cell
+    if len(unrolled.layers) > 1:
         return None
+    places = places_of(cell)
     first = unrolled.states[0]._asdict()
-    placed = {node: (_LEFT, places[part][1]) for part, node in first.items() if part in places}
+    placed = {node: (_LEFT, places.start[p]) for p, node in first.items() if p in places.start}
     for t, values in enumerate(unrolled.values):
         named = {"x": unrolled.xs[t], **values}
-        for spelled, (x, y) in places.items():
-            placed[_node(named, spelled)] = (x + t * _STEP, y)
+        for spelled, (x, y) in places.ops.items():
+            placed[_node(named, spelled)] = (x + t * places.step, y)
     read = cell.output_of(unrolled.states[-1])
-    y = places[cell.output][1] if cell.output in places else 0.0
-    return placed | _readout_places(read, loss, (len(unrolled.values) - 1) * _STEP, y)
+    y = places.ops[cell.output][1] if cell.output in places.ops else 0.0
+    end = len(unrolled.values) * places.step
+    return placed | _readout_places(read, loss, end, y)
 
 
 def _node(values: Mapping[str, Expr], spelled: str) -> Expr:
@@ -159,11 +161,10 @@ def _node(values: Mapping[str, Expr], spelled: str) -> Expr:
     return node
 
 
-def _readout_places(read: Expr, loss: Expr, step: float, y: float) -> dict[Expr, Place]:
+def _readout_places(read: Expr, loss: Expr, x: float, y: float) -> dict[Expr, Place]:
     """What follows the state that is read in the last step, from left to right."""
     known = set(mg.toposort(read))
     rest = [
         n for n in mg.toposort(loss) if n not in known and n.args and n.op is not mg.broadcast_to.op
     ]
-    x = step + 5.8 * _COLUMN
-    return {n: (x + k * _COLUMN, y) for k, n in enumerate(rest)}
+    return {n: (x + k * COLUMN, y) for k, n in enumerate(rest)}

@@ -320,7 +320,10 @@ def _add_edge(
         if is_told and not picture.is_slide:
             # Where places are given, a label lies on its line: it needs a ground of its own.
             ground = PAGE if picture.is_placed else "transparent"
-            shown = numbers("", adjoint_text(edge.term), size=8, bgcolor=ground)
+            said = adjoint_text(edge.term)
+            if picture.is_placed and len(edge.term.elements) > 1:  # there is room for a number
+                said = f"‖{fmt(edge.term.norm)}‖"
+            shown = numbers("", said, size=8, bgcolor=ground)
             label = table([shown], cellpadding="0")
             attributes["label"] = f"<{label}>"
             attributes["labeltooltip"] = attributes["tooltip"]
