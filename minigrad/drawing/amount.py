@@ -99,6 +99,8 @@ class Steps:
     """The 2-norms of one tensor at each step of the loops that it lies in, by place in xs."""
 
     norms: tuple[float, ...]
+    lost: tuple[bool, ...] = ()
+    """For each whether it is 0 for a product too small to hold; () where none is."""
 
     @property
     def least(self) -> float:
@@ -131,8 +133,19 @@ class Steps:
         runs = [Steps(self.norms[a:b]) for a, b in pairwise(ends)]
         return [(run.least, run.most) for run in runs]
 
+    def lost_in_bins(self, count: int) -> list[bool]:
+        """For each of such runs of steps whether a product was lost in it.
+
+        >>> Steps((1.0, 0.0, 0.0, 3.0), (False, True, False, False)).lost_in_bins(2)
+        [True, False]
+        """
+        lost = self.lost or (False,) * len(self.norms)
+        count = min(count, len(lost))
+        ends = [len(lost) * k // count for k in range(count + 1)] if count else [0]
+        return [any(lost[a:b]) for a, b in pairwise(ends)]
+
     def long(self) -> str:
-        """All three, and how many of the steps have none, at full precision.
+        """All three, and how many of the steps have none or lost it, at full precision.
 
         >>> Steps((0.5, 0.0, 2.0)).long()
         'over 3 steps: min 0.0, median 0.5, max 2.0; 0 at 1 of them'
@@ -140,7 +153,9 @@ class Steps:
         count = len(self.norms)
         words = f"over {count} step{'s' * (count != 1)}: "
         words += f"min {self.least!r}, median {self.middle!r}, max {self.most!r}"
-        zeros = self.norms.count(0.0)
+        lost = sum(self.lost)
+        zeros = self.norms.count(0.0) - lost
+        words += f"; underflow at {lost} of them" * (lost > 0)
         return words + f"; 0 at {zeros} of them" * (zeros > 0)
 
 

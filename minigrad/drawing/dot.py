@@ -354,6 +354,8 @@ def _caption(picture: Picture) -> str:
     rows += [cell(note, size=9, color=MUTED, limit=400, align="left") for note in picture.notes]
     if picture.has_gradients:
         kinds = {edge_style(a, picture.scale).kind for a in picture.gradients()}
+        if any(a.steps is not None and any(a.steps.lost) for a in picture.gradients()):
+            kinds.add("underflow")  # strips have its colour
         caption = (
             "Gradient that flows back along an arrow: its colour and width are the norm of its own "
             "term; ∂ in a node is the sum of these terms"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from minigrad.drawing.amount import Steps
+from minigrad.drawing.amount import Steps, kind_of
 from minigrad.drawing.escape import WIDEST, esc
 from minigrad.drawing.palette import INK, MUTED, text_on
 from minigrad.drawing.theme import EdgeStyle, Kind, Scale, fmt, legend_rows
@@ -71,7 +71,8 @@ def strip(steps: Steps, scale: Scale, bins: int = BINS) -> str:
     width = max(2, min(12, room // max(len(shown), 1)))
     rows = []
     for k in (1, 0):
-        colors = [scale.style(both[k]).color for both in shown]
+        pairs = zip(shown, steps.lost_in_bins(bins), strict=True)
+        colors = [scale.look(both[k], kind_of(both[k], lost)).color for both, lost in pairs]
         size = f'FIXEDSIZE="TRUE" WIDTH="{width}" HEIGHT="6"'
         rows.append("".join(f'<TD BGCOLOR="{color}" {size}></TD>' for color in colors))
     return f"<TD>{table(rows, cellpadding='0')}</TD>"

@@ -19,6 +19,7 @@ from minigrad.drawing.amount import UNCONNECTED, Amount
 from minigrad.drawing.inside import carried_back, carried_by, within
 from minigrad.drawing.outline import Line, Outline, Term, Vertex
 from minigrad.drawing.theme import Scale
+from minigrad.drawing.underflow import Suspects
 from minigrad.graph.leaves import const
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import free_variables, toposort
@@ -81,10 +82,32 @@ def measure(
     totals = {some: total for some in sums if (total := around.total(some)) is not None}
     asked = [*around.exprs, *(e for inside in insides for e in inside.exprs), *totals.values()]
     arrays = iter(_evaluate(asked, at))
-    values, adjoints, terms = around.read(arrays, at)
+    values, told, passing = around.read(arrays, at)
+    adjoints, terms = around.adjoints(told), told.terms
     for inside in insides:
         inside.read(arrays, values, adjoints, terms)
-    return Measured(values, adjoints, terms, {some: Amount.of(next(arrays)) for some in totals})
+    totalled = {some: Amount.of(next(arrays)) for some in totals}
+    if sweep is not None:
+        lost = _lost_inside(drawn, sweep, at, adjoints, terms)
+        told.tell_underflow(nodes, around.uses, passing, lost)
+        adjoints |= around.adjoints(told)
+    return Measured(values, adjoints, terms, totalled)
+
+
+def _lost_inside(
+    drawn: Outline,
+    sweep: Sweep,
+    at: Mapping[Any, Any],
+    adjoints: dict[Vertex, Amount],
+    terms: dict[Term, Amount],
+) -> list[Line]:
+    """Rename the zeros of loops' steps that are too small products, of outer loops first; the uses
+    of what lies around them by which something was lost."""
+    made = [Suspects.of(level, drawn, sweep, terms) for level in drawn.levels.values()]
+    suspects = [suspect for suspect in made if suspect is not None]
+    asked = [probe for suspect in suspects for probe in suspect.probes.values()]
+    arrays = iter(_evaluate(asked, at))
+    return [line for suspect in suspects for line in suspect.tell(arrays, adjoints, terms)]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -131,19 +154,25 @@ class _Around:
 
     def read(
         self, arrays: Iterator[Array], at: Mapping[Any, Any]
-    ) -> tuple[dict[Vertex, Amount], dict[Vertex, Amount], dict[Term, Amount]]:
-        """Values, adjoints and terms of the arrays, which come in the order of `exprs`."""
+    ) -> tuple[dict[Vertex, Amount], _Told, set[Term]]:
+        """Values, adjoints and terms of the arrays, which come in the order of `exprs`, and the
+        terms that are zero though their rules give something."""
         values = {Vertex((), n): Amount.of(next(arrays)) for n in self.tensors}
         if not self.has_gradients:
-            return values, {}, {}
+            return values, _Told({}, {}), set()
         arrived = {n: [next(arrays) for _ in items] for n, items in self.cotangents.items()}
         told = _Told(
             dict.fromkeys(self.nodes, UNCONNECTED) | {n: _amount(a) for n, a in arrived.items()},
             dict.fromkeys(self.uses, UNCONNECTED)
             | {k: Amount.of(next(arrays)) for k in self.terms},
         )
-        told.tell_underflow(self.nodes, self.uses, _passing(told.terms, arrived, at))
-        return values, {Vertex((), n): told.adjoints[n] for n in self.tensors}, told.terms
+        passing = _passing(told.terms, arrived, at)
+        told.tell_underflow(self.nodes, self.uses, passing)
+        return values, told, passing
+
+    def adjoints(self, told: _Told) -> dict[Vertex, Amount]:
+        """What was told of tensors."""
+        return {Vertex((), n): told.adjoints[n] for n in self.tensors if n in told.adjoints}
 
 
 def _items(whole: Expr) -> list[Expr]:
@@ -211,8 +240,21 @@ class _Told:
     adjoints: dict[Expr, Amount]
     terms: dict[Term, Amount]
 
-    def tell_underflow(self, nodes: Sequence[Expr], uses: Lines, passing: set[Term]) -> None:
-        """Rename the zeros that are too small products, and give the uses by items their terms."""
+    def tell_underflow(
+        self,
+        nodes: Sequence[Expr],
+        uses: Lines,
+        passing: set[Term],
+        lost: Sequence[Line] = (),
+    ) -> None:
+        """Rename the zeros that are too small products, and give the uses by items their terms.
+
+        lost: uses by the steps of loops by which something was lost.
+        """
+        for line in lost:
+            if line.term in self.terms and self.terms[line.term].kind == "zero":
+                self.terms[line.term] = replace(self.terms[line.term], kind="underflow")
+            self._pass_on(line.source)
         by_user: dict[Expr, list[Term]] = {}
         for term in uses:
             by_user.setdefault(term.user, []).append(term)
