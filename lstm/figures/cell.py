@@ -27,6 +27,7 @@ from minigrad.drawing import Diagram, Scale, draw
 
 STEPS = 3
 NODES = 3_000  # more cannot be read on one sheet, and Graphviz takes minutes for them
+_READOUT = 1.5 * COLUMN  # from op to op of the readout, with room for the number between
 _LEFT = -150.0  # points: where the initial states stand
 
 
@@ -167,4 +168,4 @@ def _readout_places(read: Expr, loss: Expr, x: float, y: float) -> dict[Expr, Pl
     rest = [
         n for n in mg.toposort(loss) if n not in known and n.args and n.op is not mg.broadcast_to.op
     ]
-    return {n: (x + k * COLUMN, y) for k, n in enumerate(rest)}
+    return {n: (x + k * _READOUT, y) for k, n in enumerate(rest)}
