@@ -90,9 +90,7 @@ def check_options(options: Options) -> Options:
 
 def _steps(pin: Any) -> list[int]:
     """Numbers of steps that stay visible."""
-    if isinstance(pin, int) or not isinstance(pin, Iterable):
-        raise DTypeError(f"pin is a list of steps, such as pin=[57], not {pin!r:.60}")
-    return [as_integer(step, "a step of pin=") for step in pin]
+    return [as_integer(step, "a step of pin=") for step in as_items(pin, "pin")]
 
 
 def _check_loops(loops: object) -> None:
