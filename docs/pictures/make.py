@@ -24,6 +24,7 @@ from lstm.figures import (
     flow_details,
     long_dependency,
     paths,
+    whole_cell,
 )
 from lstm.figures.numbered import FIGURES
 from lstm.gradient_flow import Flow, attention_routes
@@ -94,6 +95,13 @@ def waterfall(t: Trained) -> Drawn:
         f"{lost['tanh′']:.0f}; the LSTM's forget gates lose {gates['f']:.1f} of one."
     )
     return beside(lstm.plot_waterfall, t.after, 3.6, said=said)
+
+
+def step(t: Trained) -> Drawn:
+    """The trained LSTM at the step that the first sequence's marker marks first."""
+    xs, ys, *_ = t.batch
+    marked = int(xs[:, 0, 1].argmax()) + 1
+    return whole_cell(model=t.models["LSTM"][1], xs=xs, ys=ys, t=marked, grad=True)
 
 
 def loop() -> Drawn:
@@ -226,7 +234,8 @@ PICTURES: dict[str, Callable[[Trained], Drawn]] = (
         "attention_routes": lambda t: routes(),
         "right_by_length": lambda t: lengths(),
     }
-    | {entry.file: lambda t, draw=entry.draw: draw() for entry in FIGURES.values()}
+    | {"lstm_step": lambda t: step(t)}
+    | {entry.file: lambda t, entry=entry: entry.chart("auto") for entry in FIGURES.values()}
     | {"ex4_long_dependency": lambda t: long_dependency(task=lstm.France(distance=30))}
 )
 MAPS: dict[str, Callable[[Trained, Theme], Chart]] = {  # of many coloured cells

@@ -67,8 +67,7 @@ class Paper:
 
     def layer(self, at: Place, words: str, *, lit: bool = True, label: str = "") -> None:
         """A layer with weights: a yellow box."""
-        letters = re.sub(r"[${}_]", "", words)
-        size = min(WORDS, 1.96 / max(1, len(letters)))  # so that any words fit
+        size = min(WORDS, 1.96 / _letters(words))  # so that any words fit
         self._shape(_rounded(at, *LAYER, 0.06), "layer", lit, label)
         self.words(at, words, lit=lit, size=size)
 
@@ -84,7 +83,7 @@ class Paper:
     ) -> None:
         """What a step reads, or what it gives: a circle outside the cell."""
         self._shape(Circle(at, END), kind, lit, f"{kind} {words}")
-        self.words(at, words, lit=lit)
+        self.words(at, words, lit=lit, size=min(WORDS, 1.6 / _letters(words)))
 
     def cell(self, box: Box, words: str = "", *, lit: bool = True) -> None:
         """The frame of a cell; closed, with its name in it."""
@@ -186,6 +185,11 @@ class Paper:
             bbox=behind,
             zorder=3.0,
         )
+
+
+def _letters(words: str) -> int:
+    """How many letters words have, as they are read; one at least."""
+    return max(1, len(re.sub(r"[${}_]", "", words)))
 
 
 def _rounded(middle: Place, wide: float, high: float, radius: float) -> FancyBboxPatch:
