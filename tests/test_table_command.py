@@ -11,7 +11,8 @@ import lstm
 from lstm.cli import main
 
 QUICK = ["--length", 4, "--hidden", 3, "--batch", 4, "--steps", 2]
-MODEL = "lstm-models/csv-waves-lstm.safetensors"
+QUICK += ["--cell", "rnn", "--schedule", "constant"]
+MODEL = "lstm-models/csv-waves-rnn.safetensors"
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +62,7 @@ def test_classes_and_what_is_resumed(capsys):
     told = json.loads(command(capsys, *args, *QUICK, "--json")[1].splitlines()[-1])
     assert told["task"]["settings"]["classes"] == ["a", "b"]
     assert list(told["baselines"]) == ["always in the same shares"]
-    args = ["train", "csv", "waves.csv", "--resume", "--steps", 3, "--json"]
+    args = ["train", "csv", "waves.csv", "--cell", "rnn", "--resume", "--steps", 3, "--json"]
     again = json.loads(command(capsys, *args)[1].splitlines()[-1])
     assert (again["task"], again["steps"]) == (told["task"], 3)
     _, out, _ = command(capsys, "predict", MODEL, "waves.csv", "--out", "f.csv")

@@ -149,7 +149,7 @@ def test_a_target_that_is_missing_throughout_a_part(tmp_path, part, rows):
 
 
 def model_of(task, **options):
-    return lstm.Model.create(lstm.GRU, task=task, hidden_size=3, **options)
+    return lstm.Model.create(lstm.RNN, task=task, hidden_size=3, **options)
 
 
 def test_what_is_said_is_the_model_of_each_window_in_the_targets_unit(file, tmp_path):
@@ -267,9 +267,9 @@ def test_a_forecast_is_shown_and_written(file, tmp_path):
 def test_the_code_in_the_docs_runs(tmp_path, monkeypatch):
     page = (Path(__file__).parent.parent / "docs" / "models.md").read_text()
     code = next(c for c in re.findall(r"```python\n(.*?)```", page, re.S) if "TableTask" in c)
-    small = "task=task, hidden_size=3), task, lstm.Settings(steps=2, batch=2)"
-    assert code.count("task=task), task") == 1
+    small = "(lstm.RNN, task=task, hidden_size=3), task, lstm.Settings(steps=2, batch=2)"
+    assert code.count("(lstm.GRU, task=task), task") == 1
     monkeypatch.chdir(tmp_path)
     write(Path("weather.csv"), temperature=range(60))
-    exec(code.replace("task=task), task", small), {"lstm": lstm})
+    exec(code.replace("(lstm.GRU, task=task), task", small), {"lstm": lstm})
     assert Path("forecast.svg").exists()

@@ -12,7 +12,8 @@ from lstm.cli import main
 
 TEXT = "the cat sat on the mat.\nthe dog sat on the cat.\n" * 8
 QUICK = ["--length", 8, "--hidden", 4, "--batch", 2, "--steps", 2]
-WRITTEN = "lstm-models/text-cats-lstm.safetensors"
+QUICK += ["--cell", "rnn", "--schedule", "constant"]
+WRITTEN = "lstm-models/text-cats-rnn.safetensors"
 MODEL = "model"
 
 
@@ -84,7 +85,7 @@ def test_json_has_the_baselines_and_resumes_with_the_same_settings(capsys):
     assert told["unit"] == "bits per character"
     assert list(told["baselines"]) == [f"{n}-gram" for n in range(1, 6)]
     assert told["training"]["stateful"] is True
-    args = ["train", "text", "cats.txt", "--resume", "--steps", 3, "--json"]
+    args = ["train", "text", "cats.txt", "--cell", "rnn", "--resume", "--steps", 3, "--json"]
     again = json.loads(command(capsys, *args)[1].splitlines()[-1])
     assert again["task"] == told["task"]
     assert (again["steps"], again["task"]["settings"]["level"]) == (3, "bytes")

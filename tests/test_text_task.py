@@ -124,6 +124,12 @@ def test_words_are_those_of_the_training_part_and_others_are_spelt():
     assert len(Tokenizer.of(many * 2, "word").tokens) == len(set(many)) + MOST_WORDS
 
 
+def test_words_that_only_the_end_has_are_no_tokens():
+    task = lstm.TextTask("one two " * 90 + "three three " * 5, level="word", length=8)
+    assert {" one", " two"} <= {*task.tokenizer.tokens}
+    assert " three" not in task.tokenizer.tokens
+
+
 def test_line_ends_and_a_mark_of_byte_order_are_no_part_of_the_text(tmp_path):
     file = tmp_path / "text"
     file.write_bytes(b"\xef\xbb\xbf" + b"one\r\ntwo\rthree\n" * 20)
@@ -202,7 +208,7 @@ def test_a_text_is_trained_as_suits_it_and_goes_on_with_the_same_text_only(tmp_p
     assert settings.stateful
     models, file = [], tmp_path / "checkpoint"
     for steps in ([4], [2, 4]):
-        model = lstm.Model.create(lstm.LSTM, task=task, hidden_size=4)
+        model = lstm.Model.create(lstm.RNN, task=task, hidden_size=4)
         for k, end in enumerate(steps):
             chosen = lstm.Settings(
                 **{**task.usual, "steps": end, "batch": 4, "schedule": "constant"}
@@ -229,11 +235,11 @@ def test_a_task_says_itself():
 def test_the_code_in_the_docs_runs(tmp_path, monkeypatch, capsys):
     page = (Path(__file__).parent.parent / "docs" / "models.md").read_text()
     code = next(c for c in re.findall(r"```python\n(.*?)```", page, re.S) if "TextTask" in c)
-    small = "task=task, hidden_size=4), task, lstm.Settings(steps=2, batch=2)"
-    assert code.count("task=task), task") == 1
+    small = "(lstm.RNN, task=task, hidden_size=4), task, lstm.Settings(steps=2, batch=2)"
+    assert code.count("(lstm.LSTM, task=task), task") == 1
     monkeypatch.chdir(tmp_path)
     Path("book.txt").write_text("Once upon a time there was a time. " * 30)
     names = {"lstm": lstm}
-    exec(code.replace("task=task), task", small), names)
+    exec(code.replace("(lstm.LSTM, task=task), task", small), names)
     assert names["bits"] > 0
     assert len(capsys.readouterr().out) >= 200
