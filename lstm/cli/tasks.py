@@ -8,6 +8,10 @@ from lstm.cli.tables import console, print_json, table
 from lstm.tasks import TASKS
 
 HELP = "list the tasks"
+OWN = (
+    "Of your own: lstm train text FILE; lstm train csv FILE --target COLUMN; a class or a variable "
+    "in Python, lstm train FILE.py:NAME."
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -40,4 +44,5 @@ def run(args: argparse.Namespace) -> int:
         said = ", ".join(f"{setting}={value}" for setting, value in settings)
         rows.add_row("", f"Settings (--set NAME=VALUE): {said}.")
     console().print(rows)
+    console().print(OWN)
     return 0
