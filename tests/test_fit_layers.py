@@ -97,7 +97,7 @@ def test_a_state_goes_on_from_batch_to_batch():
     settings = Settings(steps=9, batch=2, rate=1e-30, stateful=True)
     trainer = trainer_of(model, Running(4), settings)
     for k in range(3):
-        trainer.step(*Running(4).batch_at(k, None, 2))
+        trainer.step(*Running(4).batch_at(k, np.random.default_rng(0), 2))
     stream = np.random.default_rng(5).random((200, 2, 2)).astype(np.float32)[:12]
     last = model.run(stream).last["layer1"]
     carried = {name: p.value for name, p in trainer.state.carried.items()}
