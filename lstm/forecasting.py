@@ -54,6 +54,16 @@ class Forecast(Saved):
             return float(np.mean([said != true for said, true in pairs]))
         return float(np.sqrt(np.mean([(said - true) ** 2 for said, true in pairs])))
 
+    @property
+    def summary(self) -> str:
+        """How many rows are told, and how well."""
+        count = f"{len(self.rows)} rows of {self.target}"
+        if np.isnan(self.error):
+            return f"{count}, of which no truth is known."
+        if self.classes is not None:
+            return f"{count}, of those that are known {1 - self.error:.1%} right."
+        return f"{count}, off by {self.error:.4g}, the root of the mean square."
+
     def last(self, count: int) -> Forecast:
         """That of so many of the last rows alone."""
         return replace(
@@ -88,7 +98,7 @@ class Forecast(Saved):
             for row, *pair in zip(self.rows, self.said, self.truth, strict=True)
         ]
         cut = [*shown[:3], ("…", "", ""), *shown[-3:]] if len(shown) > 7 else shown
-        return Table(f"{self.target}, {len(shown)} rows", cut, heads=("row", "said", "truth"))
+        return Table(self.summary, cut, heads=("row", "said", "truth"))
 
 
 def predict(model: Model, table: Path | str) -> Forecast:
@@ -99,6 +109,16 @@ def predict(model: Model, table: Path | str) -> Forecast:
         target may be missing, unless it is read.
 
     Raises ConfigError for a model of anything else, and for a table that does not fit.
+
+    >>> import lstm
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "rises.csv")
+    ...     _ = file.write_text("\\n".join(["x", *map(str, range(50))]))
+    ...     model = lstm.Model.create(lstm.RNN, task=lstm.TableTask(file, "x", length=4))
+    ...     forecast = lstm.predict(model, file)
+    >>> forecast.rows[:2], forecast.truth[-2:], len(forecast.said)
+    (['5', '6'], [49.0, None], 47)
     """
     reading = _reading(model)
     columns = read_columns(Path(table))

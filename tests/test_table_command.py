@@ -99,3 +99,4 @@ def test_what_cannot_be_predicted(capsys):
     Path("words.csv").write_text("x,y\n" + "1,2\n" * 5 + "one,2\n")
     assert "x is 'one' in line 7" in refused(capsys, "predict", "model", "words.csv")
     assert "suffix" in refused(capsys, "predict", "model", "waves.csv", "--out", "f.xls")
+    assert "was made for a file, which is not in it" in refused(capsys, "flow", "model")

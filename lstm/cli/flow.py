@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lstm.cli.options import LONGEST, common, model_file, overwriting, own_cell, path, whole
 from lstm.cli.own_code import class_named
+from lstm.cli.own_files import OF_FILES
 from lstm.cli.parts import loaded, shown_batch, status
 from lstm.cli.tables import console, print_json, printable
 from lstm.errors import ConfigError, ModelFileError
@@ -66,6 +67,11 @@ def task_of(model: Model, args: argparse.Namespace) -> Task:
         kinds = {own.name: own}
     name = model.task.get("name", next(iter(kinds)) if args.task else "")
     settings = model.task.get("settings", {})
+    if name in OF_FILES and name not in kinds:
+        raise ModelFileError(
+            f"the model {args.model} was made for a file, which is not in it: with the task made "
+            "of that again, lstm.flow(model, *task.batch(rng, 32), task.loss) measures it in Python"
+        )
     try:
         task = make_task(name, settings, kinds)
     except (ConfigError, TypeError) as error:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from math import isnan
 
 from lstm.cli.options import model_file, own_cell, path
 from lstm.cli.parts import loaded
 from lstm.cli.tables import console, print_json, printable
-from lstm.forecasting import Forecast, predict
 
 HELP = "what a model of a table says of its rows"
 
@@ -25,6 +23,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from lstm.forecasting import predict  # measuring, and writing, is loaded by those who do
+
     forecast = predict(loaded(args), args.table)
     for out in args.out or []:
         forecast.save(out)
@@ -34,17 +34,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(forecast.to_csv())
         return 0
     to = console()
-    to.print(printable(_summary(forecast)))
+    to.print(printable(forecast.summary))
     for out in args.out:
         to.print(printable(f"Wrote {out}"), soft_wrap=True)
     return 0
-
-
-def _summary(forecast: Forecast) -> str:
-    """How many rows are told, and how well."""
-    count = f"{len(forecast.rows)} rows of {forecast.target}"
-    if isnan(forecast.error):
-        return f"{count}, of which no truth is known."
-    if forecast.classes is not None:
-        return f"{count}, of those that are known {1 - forecast.error:.1%} right."
-    return f"{count}, off by {forecast.error:.4g}, the root of the mean square."

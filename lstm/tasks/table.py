@@ -39,6 +39,14 @@ class TableTask(ArrayTask):
     of a loss the root of the mean square error in the target's own unit.
 
     Raises ConfigError, with the line where there is one, for a file or settings that do not fit.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "rises.csv")
+    ...     _ = file.write_text("\\n".join(["x", *map(str, range(50))]))
+    ...     task = TableTask(file, "x", length=4)
+    >>> task.baseline_words, round(task.in_unit(task.baselines["the last value"]), 6)
+    ('linear in the window', 1.0)
     """
 
     reading: Reading

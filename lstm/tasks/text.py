@@ -48,10 +48,10 @@ class TextTask(Task):
     >>> import lstm
     >>> task = lstm.TextTask("she sells sea shells by the sea shore. " * 20, length=16)
     >>> task
-    TextTask(702 + 39 + 39 characters of 14 kinds, by 16)
+    TextTask(702 + 39 + 39 characters of 12 kinds, by 16)
     >>> xs, ys = task.batch(np.random.default_rng(0), size=1)
     >>> [task.tokenizer.tokens[x] for x in xs[:4, 0]]
-    ['s', ' ', 'b', 'y']
+    ['a', ' ', 's', 'h']
     """
 
     tokenizer: Tokenizer
