@@ -19,7 +19,7 @@ class Reverse(OfLetters):
     >>> import numpy as np
     >>> task = Reverse(longest=5)
     >>> task.pairs(np.random.default_rng(3), size=1)
-    [('abb', 'bba')]
+    [('abbbg', 'gbbba')]
     """
 
     name: ClassVar[str] = "reverse"
