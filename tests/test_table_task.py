@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 import lstm
+from lstm.figures.forecast import draw_forecast
 from lstm.tasks.reading import reading_of
+from minigrad.drawing.palette import contrast
 
 ROWS = 100
 
@@ -242,6 +245,16 @@ def test_the_picture_has_the_numbers_and_gaps_where_nothing_is_known(file):
     assert [tick.get_text() for tick in ax.get_xticklabels()][-1] == "+2"
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["truth", "said"]
     assert len(forecast.plot(last=None).get_lines()[0].get_ydata()) == 96
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "auto"])
+def test_curves_are_seen_on_their_page(file, theme):
+    forecast = lstm.predict(model_of(lstm.TableTask(file, "y", length=5)), file)
+    (ax,) = draw_forecast(forecast, theme=theme).figure.axes
+    page = to_hex(ax.get_facecolor())
+    truth, said = (line.get_color() for line in ax.get_lines())
+    assert min(contrast(truth, page), contrast(said, page)) > 4.5
+    assert contrast(truth, said) > 1.5
 
 
 def test_classes_stand_at_their_names(file):

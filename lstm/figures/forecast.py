@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 
 from lstm.errors import check_count
 from lstm.forecasting import Forecast
 from minigrad.drawing import charts
 from minigrad.drawing.charts import Chart, Sheet
 from minigrad.drawing.escape import plain
-from minigrad.drawing.palette import INK, LIGHT
+from minigrad.drawing.palette import DARK, LIGHT, contrast
 
 _SIZE = 720.0, 300.0
 _PLACE = 90.0, 48.0, 606.0, 212.0  # left, top, width and height of the axes
@@ -29,7 +30,9 @@ def plot_forecast(forecast: Forecast, ax: Axes | None = None, *, last: int | Non
     at = range(len(drawn.rows))
     ax = Sheet(*_SIZE).axes(*_PLACE) if ax is None else ax
     charts.set_title(ax, _title(drawn))
-    curves = {"truth": (drawn.truth, INK, "o"), "said": (drawn.said, LIGHT["focus"], "x")}
+    ink, page = str(ax.title.get_color()), to_hex(ax.get_facecolor())  # of whatever style it is in
+    focus = max((LIGHT["focus"], DARK["focus"]), key=lambda color: contrast(color, page))
+    curves = {"truth": (drawn.truth, ink, "o"), "said": (drawn.said, focus, "x")}
     for label, (values, color, mark) in curves.items():
         (line,) = ax.plot(at, _heights(drawn, values), color=color, label=label)
         if drawn.classes is not None:
