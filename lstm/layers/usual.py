@@ -131,7 +131,7 @@ def usual_readout(
     >>> encoder = usual_stack(lstm.GRU(2, 3), bidirectional=True)
     >>> decoder = usual_readout(encoder, lstm.GRU(2, 3), 7, "decoder", "additive", steps=5)
     >>> decoder.attention
-    AdditiveAttention(input_size=3, output_size=6)
+    AdditiveAttention(input_size=3, output_size=6, dtype='float32')
     """
     read = read or "last"
     if read != "decoder":
