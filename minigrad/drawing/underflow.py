@@ -98,33 +98,47 @@ class _Told:
         passing: Mapping[Term, Bools],
     ) -> None:
         self.level, self.adjoints, self.terms, self.shape = of.level, adjoints, terms, shape
-        self.passing = passing
-        self.zero: dict[Expr, Bools] = {
-            node: np.reshape(np.equal(norms, 0.0), shape)
+        loops = of.level.loops
+        self.zero = {
+            node: zero
             for node in of.level.body.nodes
-            if (norms := _norms(adjoints.get(Vertex(of.level.loops, node))))
+            if (zero := self._zeros(adjoints.get(Vertex(loops, node)))) is not None
         }
         self.lost = {node: np.zeros(shape, np.bool_) for node in self.zero}
-        self.lost_terms: dict[Term, Bools] = {}
         self.by_user: dict[Expr, list[Line]] = {}
+        self.small: dict[Term, Bools] = {}
+        """Of terms that may be lost, where they are if what comes back to their users is not 0."""
         for line in of.lines:
-            if not line.is_back:
+            zero = None if line.is_back else self._zeros(terms.get(line.term))
+            if zero is not None and (line.term in passing or line.term.user.op is ITEM):
+                self.small[line.term] = zero & passing.get(line.term, np.True_)
                 self.by_user.setdefault(line.term.user, []).append(line)
+        self.lost_terms = {term: np.zeros(shape, np.bool_) for term in self.small}
+        self.users = [n for n in of.level.body.nodes[::-1] if n in self.zero or n in self.by_user]
+
+    def _zeros(self, amount: Amount | None) -> Bools | None:
+        """Where the steps of an amount are 0; None where none is, or it has not all steps."""
+        norms = _norms(amount)
+        return np.reshape(np.equal(norms, 0.0), self.shape) if 0.0 in norms else None
 
     def run(self) -> None:
         body, steps = self.level.body, self.shape[-1]
         order = range(steps) if self.level.reverse else range(steps)[::-1]
         entering = [self._entering(k) for k in range(len(body.outputs))]
+        small = [array.reshape(-1, steps).any(axis=0) for array in self.small.values()]
+        begins = np.any(small, axis=0) if small else np.zeros(steps, np.bool_)
         after: int | None = None
         for t in order:
             arriving: dict[Expr, Bools] = {}
             for k, node in enumerate(body.outputs):
-                came: Bools | bool = entering[k]
+                came: Bools = entering[k]
                 if k < body.n_carry and after is not None:
                     lost = self.lost.get(body.carries[k])
                     came = False if lost is None else lost[..., after]
-                arriving[node] = arriving.get(node, np.False_) | came
-            self._step(t, arriving)
+                if np.any(came):
+                    arriving[node] = arriving.get(node, np.False_) | came
+            if arriving or begins[t]:
+                self._step(t, arriving)
             after = t
         self._note()
 
@@ -142,7 +156,7 @@ class _Told:
         loops = self.level.loops
         around = [line for lines in self.by_user.values() for line in lines]
         around = [line for line in around if line.source.loops != loops]
-        return lost + [line for line in around if self.lost_terms.get(line.term, np.False_).any()]
+        return lost + [line for line in around if self.lost_terms[line.term].any()]
 
     def _entering(self, k: int) -> bool:
         """Whether what comes back to a result of the loop was lost behind it."""
@@ -155,29 +169,20 @@ class _Told:
         )
 
     def _step(self, t: int, arriving: dict[Expr, Bools]) -> None:
-        for user in reversed(self.level.body.nodes):
+        loops = self.level.loops
+        for user in self.users:
             own: Bools = np.True_
             if user in self.zero:
-                lost = self.zero[user][..., t] & arriving.get(user, np.False_)
+                zero = self.zero[user][..., t]
+                lost = zero & arriving.get(user, np.False_)
                 self.lost[user][..., t] = lost
-                own = lost if user.op is ITEM else ~self.zero[user][..., t] | lost
+                own = lost if user.op is ITEM else ~zero | lost
             for line in self.by_user.get(user, ()):
-                lost = self._lost_of(line.term, t, own)
-                if line.source.loops == self.level.loops:
+                gone = self.small[line.term][..., t] & own
+                self.lost_terms[line.term][..., t] = gone
+                if line.source.loops == loops:
                     source = line.source.node
-                    arriving[source] = arriving.get(source, np.False_) | lost
-
-    def _lost_of(self, term: Term, t: int, own: Bools) -> Bools:
-        """Where a term was lost in a step."""
-        norms = _norms(self.terms.get(term))
-        if 0.0 not in norms or (term not in self.passing and term.user.op is not ITEM):
-            return np.False_
-        if term not in self.lost_terms:
-            self.lost_terms[term] = np.zeros(self.shape, np.bool_)
-        passes = self.passing[term][..., t] if term in self.passing else np.True_
-        lost = np.reshape(np.equal(norms, 0.0), self.shape)[..., t] & passes & own
-        self.lost_terms[term][..., t] = lost
-        return lost
+                    arriving[source] = arriving.get(source, np.False_) | gone
 
     def _note(self) -> None:
         for node, lost in self.lost.items():
