@@ -147,7 +147,7 @@ def model_of(cell: str, attention: str | None, hidden: int = 4, both: bool = Fal
 def decoded(model: lstm.Model, cell: str, kind: str | None, hs: Array, targets: Any) -> Any:
     """Outputs (U, O) and weights (U, S) of the annotations (S, F) of one sequence."""
     params, case = unflatten(model.values())["readout"], cell_cases.CASES[cell]
-    start, end = params["start"], hs[-1:]
+    start, end = params["start"], np.concatenate([hs[-1:, :4], hs[:1, 4:]], axis=1)  # of both ways
     state = {p: np.tanh(end @ start[f"W_{p}"] + start[f"b_{p}"]) for p in case.state}
     token, outputs, shares = O, [], []
     for u in range(U):
@@ -163,13 +163,14 @@ def decoded(model: lstm.Model, cell: str, kind: str | None, hs: Array, targets: 
     return np.array(outputs), np.array(shares)
 
 
-CHOICES = [(cell, None) for cell in CELLS] + [("lstm", a) for a in ("dot", "general", "additive")]
+CHOICES = [(cell, None, False) for cell in CELLS] + [("gru", "additive", True)]
+CHOICES += [("lstm", kind, False) for kind in ("dot", "general", "additive")]
 
 
 @pytest.mark.parametrize("told", [True, False])
-@pytest.mark.parametrize(("cell", "attention"), CHOICES)
-def test_a_decoder_is_its_equations_in_numpy(cell, attention, told):
-    model, lengths = model_of(cell, attention), np.array([5, 1, 3])
+@pytest.mark.parametrize(("cell", "attention", "both"), CHOICES)
+def test_a_decoder_is_its_equations_in_numpy(cell, attention, both, told):
+    model, lengths = model_of(cell, attention, both=both), np.array([5, 1, 3])
     rng = np.random.default_rng(3)
     xs = np.where(np.arange(S)[:, None] < lengths, rng.integers(0, 5, (S, B)), 999)
     targets = np.where(np.arange(U)[:, None] < [6, 2, 4], rng.integers(0, O, (U, B)), -1)

@@ -143,6 +143,7 @@ def plot_correct_by_length(
         look: Any = {"color": f"C{k}", "marker": _SHAPES[k % len(_SHAPES)], "ms": 4.5, "lw": 1.6}
         ax.plot([*by_length], [*by_length.values()], label=plain(name), **look)
     ax.set_ylim(-0.03, 1.03)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlabel("length of the sequence")
     ax.set_ylabel("share that is right")
     ax.grid(True, axis="y")
