@@ -57,6 +57,8 @@ CALLS: dict[Callable[..., Any], tuple[Any, ...]] = {
     charts.bars: (["f"], [1.0]),
     charts.waterfall: (0.0, ["f"], [1.0]),
     charts.difference: (ROW,),
+    charts.shares: (np.array([[0.5]]), ["a"], ["x"]),
+    lstm.plot_alignment: (np.array([[0.5]]), ["a"], ["x"]),
     charts.difference_caption: ("a", "b"),
     charts.legend: (SCALE,),
     charts.legend_height: (SCALE, ["zero"], 400.0),

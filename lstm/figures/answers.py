@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from lstm.arguments import array
 from lstm.errors import ConfigError
@@ -49,6 +50,13 @@ def plot_alignment(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['b', 'a']
     """
+    try:
+        read, said = [*read], [*said]
+    except TypeError:
+        raise ConfigError(
+            f"read and said are words, a list or a text of letters, not {read!r:.40} and "
+            f"{said!r:.40}"
+        ) from None
     shares = array(weights.eval() if isinstance(weights, Expr) else weights, "weights")
     if shares.ndim != 2 or shares.shape < (len(said), 0) or shares.shape[1] < len(read):
         raise ConfigError(
@@ -57,9 +65,9 @@ def plot_alignment(
         )
     return charts.shares(
         shares[: len(said), : len(read)],
+        said,
+        read,
         ax,
-        rows=[*said],
-        columns=[*read],
         names=("said, from the top", "read"),
         title=title,
         legend=legend,
@@ -143,7 +151,7 @@ def plot_correct_by_length(
         look: Any = {"color": f"C{k}", "marker": _SHAPES[k % len(_SHAPES)], "ms": 4.5, "lw": 1.6}
         ax.plot([*by_length], [*by_length.values()], label=plain(name), **look)
     ax.set_ylim(-0.03, 1.03)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("length of the sequence")
     ax.set_ylabel("share that is right")
     ax.grid(True, axis="y")

@@ -55,10 +55,10 @@ class _Boxes(Key):
 @checked
 def shares(
     sizes: ArrayLike,
-    ax: Axes | None = None,
-    *,
     rows: Sequence[str],
     columns: Sequence[str],
+    ax: Axes | None = None,
+    *,
     names: tuple[str, str] = ("", ""),
     title: str = "",
     legend: bool = True,
@@ -71,7 +71,7 @@ def shares(
     of the axes, what sizes and colours mean. Raises ShapeError for sizes of another shape than the
     labels say, and for what is no share.
 
-    >>> ax = shares([[0.75, 0.25]], rows=["b"], columns=["x", "y"])
+    >>> ax = shares([[0.75, 0.25]], ["b"], ["x", "y"])
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['x', 'y']
     """
