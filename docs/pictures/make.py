@@ -21,6 +21,7 @@ import minigrad as mg
 from lstm.figures import (
     cell_unrolled,
     compare_flows,
+    draw_difference,
     flow_details,
     long_dependency,
     paths,
@@ -240,6 +241,9 @@ PICTURES: dict[str, Callable[[Trained], Drawn]] = (
 )
 MAPS: dict[str, Callable[[Trained, Theme], Chart]] = {  # of many coloured cells
     "details": lambda t, theme: flow_details(t.after["LSTM"], theme=theme),
+    "difference": lambda t, theme: draw_difference(
+        lstm.compare(*t.after.values(), names=[*t.after]).difference(), theme=theme
+    ),
     "itemised": lambda t, theme: itemised(t.after, theme),
 }
 
