@@ -89,6 +89,21 @@ def test_the_drawn_cell_does_not_see_what_is_padding(cell, ends) -> None:
     assert f"{whole:.12f}"[:10] not in drawn.dot
 
 
+def test_gates_are_summed_up_without_what_is_padding() -> None:
+    (xs, ys), model = _data(), _model()
+    biases = model.params["layer1"]
+    for name, open_at in (("b_f", 6.0), ("b_i", -6.0)):  # in padding too
+        biases[name].value = np.full(4, open_at)
+    flow = lstm.flow(model, xs, ys, lengths=LENGTHS)
+    for symbol, gate in flow.gates.items():
+        rows = [step[here] for step, here in zip(flow.values[symbol], MASK, strict=True)]
+        np.testing.assert_allclose(gate.mean, [row.mean() for row in rows], rtol=1e-12)
+        np.testing.assert_allclose(gate.low, [row.min() for row in rows], rtol=1e-12)
+        np.testing.assert_allclose(gate.high, [row.max() for row in rows], rtol=1e-12)
+    assert flow.gates["f"].open == flow.gates["i"].closed == 1.0
+    assert flow.gates["f"].closed == flow.gates["i"].open == 0.0
+
+
 def test_a_cell_drawn_without_padding_in_its_steps_is_placed_as_one_without_lengths() -> None:
     (xs, ys), model = _data(), _model()
     drawn = cell_unrolled(model, xs, ys, 2, lengths=LENGTHS)

@@ -33,6 +33,20 @@ def test_unrolled():
     assert subscript("f", 1203) == "f₁₂₀₃"
 
 
+def test_a_backward_layer_that_is_written_out_counts_as_time_does():
+    model = Model.create(LSTM(2, 3, "float64"), 1, 0, bidirectional=True, readout="every")
+    xs = np.random.default_rng(0).normal(size=(4, 2, 2))
+    unrolled = model.unroll(mg.const(xs))
+    ahead, back = unrolled.layers["layer1.forward"], unrolled.layers["layer1.backward"]
+    assert [v["f"].name[-1] for v in ahead.values] == ["₁", "₂", "₃", "₄"]
+    assert [v["f"].name[-1] for v in back.values] == ["₄", "₃", "₂", "₁"]  # as it reads
+    assert [made.h.name[-1] for made in back.made] == ["₄", "₃", "₂", "₁"]
+    assert back.xs == ahead.xs[::-1] and [x.name[-1] for x in ahead.xs] == ["₁", "₂", "₃", "₄"]
+    for x, row in zip(back.xs, xs[::-1], strict=True):
+        np.testing.assert_array_equal(x.eval(), row)
+    np.testing.assert_allclose(unrolled.output.eval(), model.output(xs).eval(), rtol=1e-12)
+
+
 def test_unrolled_values_are_the_steps():
     model = small()
     data = np.random.default_rng(0).random((3, 2, 2), np.float32)
