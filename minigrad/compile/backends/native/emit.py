@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
 import numpy as np
 
+from minigrad.compile.backends.native.irtools import counted, memory_type, moved, nest
 from minigrad.compile.backends.native.irtools import int64 as index
-from minigrad.compile.backends.native.irtools import moved, nest
 from minigrad.compile.backends.native.jit import host, llvm
 from minigrad.compile.backends.native.lanes import Lanes
 from minigrad.compile.backends.native.layout import bytes_of, parts
 from minigrad.compile.backends.native.memory import Memory
-from minigrad.compile.backends.native.pointwise import ROWS, constant, for_each
+from minigrad.compile.backends.native.pointwise import ROWS, Place, constant, for_each
 from minigrad.compile.backends.native.stages import Schedule, Stage
-from minigrad.compile.backends.native.views import UnsupportedError, View, common_axes
+from minigrad.compile.backends.native.views import UnsupportedError, View, common_axes, contiguous
 from minigrad.graph.node import Expr, Op
 from minigrad.ops.arithmetic import add
 from minigrad.ops.choice import maximum, minimum
@@ -224,58 +224,135 @@ def fill_with(code: Code, node: Expr, number: float, target: View) -> None:
 
 # --- reductions --------------------------------------------------------------------------------
 
-REDUCTIONS = {SUM: (add.op, 0.0), MAX: (maximum.op, -inf), MIN: (minimum.op, inf)}
+_JOINED = {SUM: (add.op, 0.0), MAX: (maximum.op, -inf), MIN: (minimum.op, inf)}
 """What two elements become, and what an element is joined to first."""
 
 
-def emit_reduction(code: Code, node: Expr) -> None:
-    """Join the operand's elements, in order, to the start.
+@dataclass(frozen=True)
+class Term:
+    """What is joined: elements that lie somewhere, or pointwise ops of them."""
 
-    Where the last axis goes, its elements are joined in as many columns as lanes have room.
+    reads: list[Place]
+    compute: Callable[[Lanes, list[Any]], Any]
+
+    def part(self, dims: Shape, steps: Sequence[tuple[int, ...]]) -> Term:
+        """The elements along other axes."""
+        pairs = zip(self.reads, steps, strict=True)
+        reads = [(View(v.base, dims, s, v.offset), dtype) for (v, dtype), s in pairs]
+        return Term(reads, self.compute)
+
+    def moved(self, code: Code, at: Sequence[Any], start: int, count: Shape) -> Term:
+        """Some of the last axis, from a place on, as rows of contiguous elements."""
+        reads = []
+        for v, dtype in self.reads:
+            terms = [*zip(at, v.strides[:-1], strict=True), (1, v.offset + start * v.strides[-1])]
+            base = moved(code.builder, dtype, v.base, terms)
+            inner = contiguous(count) if v.strides[-1] else (0,) * len(count)
+            reads.append((View(base, count, inner), dtype))
+        return Term(reads, self.compute)
+
+
+def emit_reduction(code: Code, stage: Stage) -> None:
+    """Join elements, in order, to the start.
+
+    Where the last axis goes, they are joined in as many columns as lanes have room. What only the
+    reduction reads is computed as it is read, where it lies like what it is computed of.
     """
-    (term,), (axes,), out = node.args, node.attrs, code.home[node]
-    view, (how, start) = code.view(term), REDUCTIONS[node.op]
+    node, *inner = stage.nodes
+    (axes,), out, shape = node.attrs, code.home[node], node.args[0].shape
+    how, start = _JOINED[node.op]
     fill_with(code, node, start, out)
     waiting = iter(out.strides)
-    total_strides = tuple(0 if k in axes else next(waiting) for k in range(term.ndim))
-    total = View(out.base, term.shape, total_strides, out.offset)
-    dims, (steps, into) = common_axes(term.shape, [view, total])
-    lanes = host().lanes(node.dtype)
-    if (steps[-1], into[-1]) == (1, 0) and dims[-1] >= 2 * lanes and 0 not in dims:
-        columns = lanes * (4 if dims[-1] >= 64 * lanes else 1)
-        ends = view.base, view.offset, steps, total.base, total.offset, into
-        _join_rows(code, node, dims, ends, columns)
-    else:
-        join(code, node, how, View(view.base, dims, steps, view.offset),
-             View(total.base, dims, into, total.offset))  # fmt: skip
+    total_strides = tuple(0 if k in axes else next(waiting) for k in range(len(shape)))
+    total = View(out.base, shape, total_strides, out.offset)
+    term = _term(code, node, inner)
+    views = [view for view, _ in term.reads]
+    dims, (*steps, into) = common_axes(shape, [*views, total])
+    plain, _ = common_axes(shape, [View.whole(None, shape), total])
+    with ExitStack() as stack:
+        if inner and (dims != plain or any(s[-1] not in (0, 1) for s in steps)):
+            room = View.whole(stack.enter_context(code.borrowed(node.args[0].type)), shape)
+            compute = term.compute
+            for_each(code.builder, shape, node.dtype, term.reads,
+                     lambda lanes, values: [compute(lanes, values)], [(room, node.dtype)])  # fmt: skip
+            term = lying(room, node)
+            dims, (*steps, into) = common_axes(shape, [room, total])
+        term, total = term.part(dims, steps), View(total.base, dims, into, total.offset)
+        lanes = host().lanes(node.dtype)
+        in_rows = all(s[-1] in (0, 1) for s in steps) and any(s[-1] for s in steps)
+        if in_rows and into[-1] == 0 and dims[-1] >= 2 * lanes and 0 not in dims:
+            columns = lanes * (4 if dims[-1] >= 64 * lanes else 1)
+            _join_rows(code, node, term, total, columns)
+        else:
+            join(code, node, how, term, total)
     write_copies(code, node)
 
 
-def join(code: Code, node: Expr, how: Op, term: View, total: View) -> None:
+def lying(view: View, node: Expr) -> Term:
+    """What lies somewhere, in the dtype of a node."""
+    return Term([(view, node.dtype)], lambda lanes, values: values[0])
+
+
+def _term(code: Code, node: Expr, inner: Sequence[Expr]) -> Term:
+    """The operand of a reduction, of what it is computed of."""
+    own = {*inner}
+    reads: dict[Expr, int] = {}
+    for n in (*inner, node):
+        for a in n.args:
+            if a not in own and (n is node or uniform_value(a) is None):
+                reads.setdefault(a, len(reads))
+
+    def compute(lanes: Lanes, values: list[Any]) -> Any:
+        known = {a: values[k] for a, k in reads.items()}
+        for n in inner:
+            operands = [known[a] if a in known else constant(lanes, a) for a in n.args]
+            known[n] = ROWS[n.op](lanes, operands)
+        return known[node.args[0]]
+
+    return Term([(code.view(a), a.dtype) for a in reads], compute)
+
+
+def join(code: Code, node: Expr, how: Op, term: Term, total: View) -> None:
     """Join elements to those of another view by a row of two operands; `total` may repeat."""
-    places = [(term, node.dtype), (total, node.dtype)]
+    to = total, node.dtype
 
     def each(lanes: Lanes, values: list[Any]) -> list[Any]:
-        return [ROWS[how](lanes, values)]
+        *read, before = values
+        return [ROWS[how](lanes, [term.compute(lanes, read), before])]
 
-    for_each(code.builder, term.shape, node.dtype, places, each, places[1:])
+    for_each(code.builder, total.shape, node.dtype, [*term.reads, to], each, [to])
 
 
-def _join_rows(code: Code, node: Expr, dims: Shape, ends: tuple[Any, ...], columns: int) -> None:
-    base, offset, steps, total, total_offset, into = ends
-    how, start = REDUCTIONS[node.op]
-    rows, rest = divmod(dims[-1], columns)
-    with code.borrowed(node.type, columns) as room, nest(code.builder, dims[:-1]) as counters:
-        at = [*zip(counters, steps[:-1], strict=True), (1, offset)]
-        to = [*zip(counters, into[:-1], strict=True), (1, total_offset)]
-        first = moved(code.builder, node.dtype, base, at)
-        here = moved(code.builder, node.dtype, total, to)
+def _join_rows(code: Code, node: Expr, term: Term, total: View, columns: int) -> None:
+    how, start = _JOINED[node.op]
+    rows, rest = divmod(total.shape[-1], columns)
+    with (
+        code.borrowed(node.type, columns) as room,
+        nest(code.builder, total.shape[:-1]) as counters,
+    ):
+        to = [*zip(counters, total.strides[:-1], strict=True), (1, total.offset)]
+        here = moved(code.builder, node.dtype, total.base, to)
         fill_with(code, node, start, View.whole(room, (columns,)))
-        join(
-            code, node, how, View.whole(first, (rows, columns)), View(room, (rows, columns), (0, 1))
-        )
-        join(code, node, how, View.whole(first, (rest,), rows * columns), View(here, (rest,), (0,)))
-        join(code, node, how, View.whole(room, (columns,)), View(here, (columns,), (0,)))
+        first = term.moved(code, counters, 0, (rows, columns))
+        join(code, node, how, first, View(room, (rows, columns), (0, 1)))
+        last = term.moved(code, counters, rows * columns, (rest,))
+        join(code, node, how, last, View(here, (rest,), (0,)))
+        _join_columns(code, node, room, here, columns)
+
+
+def _join_columns(code: Code, node: Expr, room: Any, here: Any, columns: int) -> None:
+    """Join so many elements to one, in order, which waits in a register meanwhile."""
+    how, _ = _JOINED[node.op]
+    builder, kind = code.builder, memory_type(node.dtype)
+    align, lanes = node.dtype.itemsize, Lanes(code.builder, memory_type(node.dtype))
+    first, before = builder.load(here, align=align, typ=kind), builder.block
+    with counted(builder, columns) as k:
+        total = builder.phi(kind)
+        total.add_incoming(first, before)
+        place = moved(builder, node.dtype, room, [(k, 1)])
+        joined = ROWS[how](lanes, [builder.load(place, align=align, typ=kind), total])
+        total.add_incoming(joined, builder.block)
+    builder.store(joined, here, align=align)
 
 
 def lanes_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from minigrad.compile.backends.native.emit import Code, copy, fill_with, join, write_copies
+from minigrad.compile.backends.native.emit import Code, copy, fill_with, join, lying, write_copies
 from minigrad.compile.backends.native.irtools import int64, memory_type, moved, nest
 from minigrad.compile.backends.native.views import UnsupportedError, View
 from minigrad.graph.node import Expr
@@ -47,7 +47,7 @@ def emit_scatter_add(code: Code, node: Expr) -> None:
     inner, indexed = _cut(code.home[node], node.attrs[0])
     addends = code.view(node.args[0])
     with _places(code, node, inner, indexed, addends) as (there, here):
-        join(code, node, add.op, here, there)
+        join(code, node, add.op, lying(here, node), there)
     write_copies(code, node)
 
 

@@ -14,21 +14,23 @@ import numpy as np
 
 from minigrad.graph.leaves import CONST, PLACEHOLDER
 from minigrad.graph.node import Expr
-from minigrad.graph.walk import toposort
-from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, uniform_value
+from minigrad.graph.walk import count_uses, toposort
+from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, SUM, uniform_value
 from minigrad.ops.custom import BARRIER, STOP
 from minigrad.ops.index import GETITEM
+from minigrad.ops.reduce import MAX, MIN
 from minigrad.ops.shape import PERMUTE
 from minigrad.ops.tuples import ITEM
 from minigrad.types import FLOAT32, FLOAT64
 
+REDUCTIONS = frozenset({SUM, MAX, MIN})
 _VIEWS = frozenset({BROADCAST, RESHAPE, PERMUTE, GETITEM, STOP, BARRIER})
 
 
 @dataclass(slots=True)
 class Stage:
     """Ops of one loop over one shape; or one op that is not pointwise, before its items if it has
-    several results."""
+    several results, and before the pointwise ops whose results it alone reads, as it joins them."""
 
     nodes: list[Expr] = field(default_factory=list)
     pointwise: bool = False
@@ -81,8 +83,10 @@ def schedule(outputs: Sequence[Expr]) -> Schedule:
     place: dict[Expr, int] = {}  # the stage that computes a node
     in_memory = {source(o) for o in outputs}
     dtypes: dict[Expr, np.dtype[Any]] = {}  # of tests, the dtype of what they compare
+    inner = _read_once(outputs)
+    apart = {n for nodes in inner.values() for n in nodes}
     for node in toposort(outputs):
-        if is_leaf(node) or is_view(node):
+        if is_leaf(node) or is_view(node) or node in apart:
             continue
         if node.op is ITEM:
             place[node] = place[node.args[0]]
@@ -90,9 +94,10 @@ def schedule(outputs: Sequence[Expr]) -> Schedule:
             in_memory.add(node)
             continue
         if not is_elementwise(node):
-            in_memory.update(source(a) for a in node.args)
-            place[node] = len(stages)
-            stages.append(Stage([node]))
+            group = [node, *inner.get(node, ())]
+            in_memory.update(source(a) for n in group for a in n.args if a not in apart)
+            place |= dict.fromkeys(group, len(stages))
+            stages.append(Stage(group))
             continue
         # A value of the same group is at hand as it is, not as a view of it.
         earliest = 0
@@ -113,6 +118,27 @@ def schedule(outputs: Sequence[Expr]) -> Schedule:
                 if place.get(source(a), k) != k or (source(a) is not a and source(a) in place)
             )
     return Schedule(stages, {n for n in in_memory if not is_leaf(n)})
+
+
+def _read_once(outputs: Sequence[Expr]) -> dict[Expr, list[Expr]]:
+    """{reduction: the pointwise ops of its floats whose results nothing else reads, in order}"""
+    uses, made = count_uses(outputs), {}
+    for node in uses:
+        if node.op not in REDUCTIONS or not node.type.is_float:
+            continue
+        chain: dict[Expr, None] = {}
+        waiting = list(node.args)
+        while waiting:
+            n = waiting.pop()
+            numbers = [a for a in n.args if uniform_value(a) is None]
+            floats = n.op is ASTYPE or {a.dtype for a in numbers} == {node.dtype}
+            if is_leaf(n) or not is_elementwise(n) or uses[n] > 1 or n.dtype != node.dtype:
+                continue
+            if floats and all(a.shape == n.shape for a in n.args):
+                chain[n] = None
+                waiting += n.args
+        made[node] = [*reversed(chain)]  # a tree: what is read was met later
+    return made
 
 
 def _float_dtype(node: Expr, known: dict[Expr, np.dtype[Any]]) -> np.dtype[Any]:

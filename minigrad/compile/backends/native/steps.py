@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any, cast
 
 from minigrad.compile.backends.native.emit import (
-    REDUCTIONS,
     Code,
     copy,
     copy_or_fill,
@@ -30,7 +29,7 @@ from minigrad.compile.backends.native.jit import llvm
 from minigrad.compile.backends.native.layout import Layout, bytes_of, lay_out, parts
 from minigrad.compile.backends.native.memory import Memory
 from minigrad.compile.backends.native.products import emit_product, pack_constants
-from minigrad.compile.backends.native.stages import Stage, schedule
+from minigrad.compile.backends.native.stages import REDUCTIONS, Stage, schedule
 from minigrad.compile.backends.native.together import emit_together
 from minigrad.compile.backends.native.views import View
 from minigrad.graph.node import Expr, Op
@@ -219,7 +218,7 @@ def _at(code: Code, stack: View, step: Expr, t: Any) -> View:
 _SINGLE: dict[Op, Callable[[Code, Stage], None]] = {
     SCAN: _emit_scan,
     MATMUL: lambda code, stage: emit_product(code, stage.nodes[0]),
-    **{op: lambda code, stage: emit_reduction(code, stage.nodes[0]) for op in REDUCTIONS},
+    **{op: lambda code, stage: emit_reduction(code, stage) for op in REDUCTIONS},
     CONCAT: lambda code, stage: emit_concat(code, stage.nodes[0]),
     GETITEM: lambda code, stage: emit_gather(code, stage.nodes[0]),
     SCATTER: lambda code, stage: _emit_scatter(code, stage.nodes[0]),
