@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby, pairwise
 from statistics import median
 from typing import Any, NamedTuple
@@ -69,7 +70,7 @@ class Series:
         """norm(t) / norm(t + 1) for t = 1 … T - 1: what one step back multiplies it by."""
         return [a / b if b else math.nan for a, b in pairwise(self.norms)]
 
-    @property
+    @cached_property
     def factor(self) -> float:
         """The median of the factors of steps between norms that are neither zero nor overflown; of
         an even number of steps, the geometric mean of the middle two. NaN where there is none.
@@ -80,7 +81,7 @@ class Series:
         logs = [step for step in self._logs if step is not None]
         return 10.0 ** median(logs) if logs else math.nan
 
-    @property
+    @cached_property
     def jumps(self) -> list[Jump]:
         """Runs of steps that all multiply by far more, or all by far less, than the median step;
         the largest first.
@@ -102,7 +103,7 @@ class Series:
             first = k
         return [jump for _, jump in sorted(runs, key=lambda pair: -pair[0])]
 
-    @property
+    @cached_property
     def _logs(self) -> list[float | None]:
         """log10 of each factor, None where a norm is zero or not finite."""
         logs = [math.log10(x) if 0.0 < x < math.inf else None for x in self.norms]

@@ -218,7 +218,7 @@ def test_a_name_stands_under_a_curve_that_has_no_room_above() -> None:
     frame = Frame(360.0, 230.0, -3, 0, 20)
     ((word, spot),) = name_spots(frame, [curve])
     assert word == "only"
-    assert spot.y == frame.y(1.0) + 9.0
+    assert spot.y == frame.ys(np.array([1.0]))[0] + 9.0
     assert 0.0 <= spot.left <= 0.1 * frame.width
 
 
@@ -226,6 +226,6 @@ def test_a_name_may_not_cross_the_piece_that_leads_to_its_first_step() -> None:
     curve = Curve.of("jump", [1e-3] * 5 + [1.0] * 15)
     frame = Frame(200.0, 230.0, -3, 0, 20)
     # From the middle of step 5, at 45, the curve rises to that of step 6, at 55.
-    halfway = frame.y(10**-1.5)
+    halfway = frame.ys(np.array([10**-1.5]))[0]
     assert Spot(52.0, 20.0, halfway, 0.0).hits(frame, [curve], [])
     assert not Spot(72.0, 20.0, halfway, 0.0).hits(frame, [curve], [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from numbers import Integral
 from typing import Any
@@ -370,5 +370,7 @@ def series_row(name: str, series: Series) -> tuple[str, str, str, str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(v) for name, v in value.items()}
+    if not isinstance(value, (Series, Split, GateValues)):
+        return value
     # not `asdict`, which copies each number of a list by itself
-    return _plain(vars(value)) if isinstance(value, (Series, Split, GateValues)) else value
+    return {of.name: _plain(getattr(value, of.name)) for of in fields(value)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-from minigrad.drawing.charts.looks import Curve
+import numpy as np
+
+from minigrad.drawing.charts.looks import Curve, Floats
 from minigrad.drawing.escape import WIDEST
 
 _HALF = 7.0  # of a name's height, and some air
@@ -29,10 +29,12 @@ class Frame:
         """Of the middle of step t = 1 … T."""
         return (t - 0.5) / self.steps * self.width
 
-    def y(self, norm: float) -> float:
-        """Of a magnitude, on the axis of decades; what is below stands on the floor."""
-        exponent = min(max(math.log10(norm), self.lo), self.hi) if norm > 0.0 else self.lo
-        return (self.hi - exponent) / (self.hi - self.lo) * self.height
+    def ys(self, norms: Floats) -> Floats:
+        """Of magnitudes, on the axis of decades; what is below stands on the floor."""
+        found = np.where(norms > 0.0, norms, 0.0)
+        with np.errstate(divide="ignore"):
+            exponents = np.clip(np.log10(found), self.lo, self.hi)
+        return (self.hi - exponents) / (self.hi - self.lo) * self.height
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ class Spot:
         """Whether the name would lie on a curve or on another name."""
         for curve in curves:
             ys = _heights(frame, curve, self.left, self.wide)
-            if any(min(p) - air < self.y < max(p) + air for p in pairwise([ys[0], *ys])):
+            before = np.concatenate([ys[:1], ys[:-1]])
+            above, below = np.minimum(before, ys) - air, np.maximum(before, ys) + air
+            if ((above < self.y) & (self.y < below)).any():
                 return True
         return any(
             abs(self.y - o.y) < 11.0
@@ -69,7 +73,7 @@ def name_spots(frame: Frame, curves: Sequence[Curve]) -> list[tuple[str, Spot]]:
     frame is left out.
     """
     named: list[tuple[str, Spot]] = []
-    for curve in sorted(curves, key=lambda c: frame.y(c.norms[0])):
+    for curve in sorted(curves, key=lambda c: frame.ys(c.norms[:1])[0]):
         words = " ".join([curve.mark, *curve.label.split()]).strip()
         spots = [
             s for s in _spots(frame, curve, _LETTER * min(len(words), WIDEST)) if s.is_within(frame)
@@ -90,13 +94,13 @@ def _spots(frame: Frame, curve: Curve, wide: float) -> Iterator[Spot]:
     for k in range(9):
         left = 5.0 + k / 10 * frame.width
         ys = _heights(frame, curve, left, wide)
-        for y in (min(ys) - _CLEAR, max(ys) + _CLEAR):
-            yield Spot(left, wide, y, max(abs(y - other) for other in ys) + 4.0 * k)
+        for y in (float(ys.min()) - _CLEAR, float(ys.max()) + _CLEAR):
+            yield Spot(left, wide, y, float(np.abs(y - ys).max()) + 4.0 * k)
 
 
-def _heights(frame: Frame, curve: Curve, left: float, wide: float) -> list[float]:
+def _heights(frame: Frame, curve: Curve, left: float, wide: float) -> Floats:
     """The curve's heights from `left` so far to the right, one step more at each end."""
     steps = len(curve.norms)
     first, last = (x / frame.width * steps for x in (left, left + wide))
     lo, hi = max(0, min(int(first) - 1, steps - 1)), int(last) + 2
-    return [frame.y(norm) for norm in curve.norms[lo:hi]]
+    return frame.ys(curve.norms[lo:hi])

@@ -235,6 +235,10 @@ class Term:
     reads: list[Place]
     compute: Callable[[Lanes, list[Any]], Any]
 
+    def computed(self, lanes: Lanes, values: list[Any]) -> list[Any]:
+        """What is joined, as all that is written."""
+        return [self.compute(lanes, values)]
+
     def part(self, dims: Shape, steps: Sequence[tuple[int, ...]]) -> Term:
         """The elements along other axes."""
         pairs = zip(self.reads, steps, strict=True)
@@ -272,9 +276,8 @@ def emit_reduction(code: Code, stage: Stage) -> None:
     with ExitStack() as stack:
         if inner and (dims != plain or any(s[-1] not in (0, 1) for s in steps)):
             room = View.whole(stack.enter_context(code.borrowed(node.args[0].type)), shape)
-            compute = term.compute
-            for_each(code.builder, shape, node.dtype, term.reads,
-                     lambda lanes, values: [compute(lanes, values)], [(room, node.dtype)])  # fmt: skip
+            write = [(room, node.dtype)]
+            for_each(code.builder, shape, node.dtype, term.reads, term.computed, write)
             term = lying(room, node)
             dims, (*steps, into) = common_axes(shape, [room, total])
         term, total = term.part(dims, steps), View(total.base, dims, into, total.offset)
