@@ -207,11 +207,12 @@ def extremes(sizes: Floats, most: int = BINS) -> list[NDArray[np.intp]]:
     count = sizes.shape[1]
     if count <= most:
         return [np.broadcast_to(np.arange(count), sizes.shape)]
-    ranked = np.where(np.isnan(sizes), inf, sizes)
-    return [
-        np.stack([a + pick(ranked[:, a:b], axis=1) for a, b in bins(count, most)], axis=1)
-        for pick in (np.argmax, np.argmin)
-    ]
+    first, end = np.array(bins(count, most)).T
+    longest = int((end - first).max())
+    # all bins as long as the longest: their last step again, which the one before stands for
+    places = np.minimum(first[:, None] + np.arange(longest), end[:, None] - 1)
+    binned = np.where(np.isnan(sizes), inf, sizes)[:, places]
+    return [first + pick(binned, axis=2) for pick in (np.argmax, np.argmin)]
 
 
 def edges(steps: int, most: int = BINS) -> NDArray[np.intp]:
