@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
 from textwrap import wrap
 from typing import Any, Literal
 
 import matplotlib as mpl
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -69,8 +68,12 @@ def style(theme: Theme = "light") -> dict[str, Any]:
 
 
 def drawn_in(theme: Theme) -> AbstractContextManager[None]:
-    """A context in which figures are made in the style of a theme."""
-    parameters: Any = style(theme)
+    """A context in which figures are made in the style of a theme.
+
+    Titles keep their place: nothing stands above axes there, which looking for takes matplotlib a
+    twentieth of the time that it draws.
+    """
+    parameters: Any = style(theme) | {"axes.titley": 1.0}
     return mpl.rc_context(parameters)
 
 
@@ -219,7 +222,7 @@ class Chart(Drawn):
     @cached_property
     def svg(self) -> str:
         """The picture as an SVG document; of the theme "auto" it follows the reader's scheme."""
-        told = [a for a in self.figure.findobj(_is_told) if isinstance(a, Stretches | Pieces)]
+        told = list(_told(self.figure))
         named = [(a, a.get_gid()) for a in told]
         for k, artist in enumerate(told):
             artist.set_gid(f"told{k}")
@@ -286,5 +289,10 @@ def _canvas(format: str) -> Any:
     return FigureCanvasSVG if format == "svg" else FigureCanvasAgg
 
 
-def _is_told(artist: Artist) -> bool:
-    return isinstance(artist, Stretches | Pieces) and bool(artist.hints)
+def _told(figure: Figure) -> Iterator[Stretches | Pieces]:
+    """What tells something to who points at it. `Figure.findobj` would make every tick, of hidden
+    axes too."""
+    waiting: list[Any] = [*figure.axes]
+    for ax in waiting:  # grows while it is read
+        waiting += ax.child_axes
+        yield from (a for a in ax.collections if isinstance(a, Stretches | Pieces) and a.hints)
