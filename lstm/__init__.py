@@ -61,6 +61,7 @@ Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has al
     AnBnCn          the same in strings of n a's, n b's and n c's
     Dyck2           what may come next in strings of two kinds of brackets
     Parity          whether the number of ones is odd
+    Agreement       pronouns and verbs that agree with the subject of their sentence
     Sky             the last word of a sentence, which its subject decides
     France          the last word of a text, which a country far back decides
     DelayedSine     what a wave was, so many steps ago
@@ -101,7 +102,10 @@ The gradient's way back
 
 What a model has learnt
 
-    swap_influence  what each input decides of the answer: it is another's, and what changes
+    swap_influence  what each input decides: it is another's, and how the answer changes
+    probe           what can be read of a state, by a linear map and by each unit alone
+    Probe           what it gives
+    without_units   what a model says where some units remember nothing
 
 Charts of it: a flow, and axes to draw on (`ax=`), which they return
 
@@ -115,6 +119,8 @@ Charts of it: a flow, and axes to draw on (`ax=`), which they return
     plot_memory        how many steps each unit remembers
     plot_itemised      from a loss at each step back to each step
     plot_influence     from each input to each output
+    plot_text          tokens, each on the colour of a number
+    plot_accuracy      how often each cell is right, against how far back it has to remember
 
     plot_alignment          where a decoder looks: weights, and what is read and said
     plot_attention_routes   by which ways the gradient comes back: attention or recurrence
@@ -198,7 +204,6 @@ from lstm.layers import (
 from lstm.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
 from lstm.metrics import accuracy, bits_per_character, perplexity
 from lstm.model import Model
-from lstm.probing import swap_influence
 from lstm.runs import Run, Unrolled
 from lstm.sampling import sample
 from lstm.tasks import (
@@ -238,6 +243,7 @@ if TYPE_CHECKING:
         plot_correct_by_length,
     )
     from lstm.figures.plots import (
+        plot_accuracy,
         plot_cancellation,
         plot_gate,
         plot_influence,
@@ -246,11 +252,13 @@ if TYPE_CHECKING:
         plot_memory,
         plot_norms,
         plot_paths,
+        plot_text,
         plot_units,
         plot_waterfall,
     )
     from lstm.forecasting import Forecast, predict
     from lstm.gradient_flow import Comparison, Flow, FlowWatch, compare, flow
+    from lstm.probing import Probe, probe, swap_influence, without_units
 
 __all__ = [
     "CELLS",
@@ -294,6 +302,7 @@ __all__ = [
     "OutputError",
     "PaddedBatch",
     "PeepholeLSTM",
+    "Probe",
     "Progress",
     "RNNState",
     "Readout",
@@ -332,6 +341,7 @@ __all__ = [
     "optim",
     "padded",
     "perplexity",
+    "plot_accuracy",
     "plot_alignment",
     "plot_attention_routes",
     "plot_cancellation",
@@ -343,18 +353,22 @@ __all__ = [
     "plot_memory",
     "plot_norms",
     "plot_paths",
+    "plot_text",
     "plot_units",
     "plot_waterfall",
     "predict",
+    "probe",
     "sample",
     "swap_influence",
     "train",
+    "without_units",
 ]
 
 library(__file__)
 
 _MEASURED = ("Comparison", "Flow", "FlowWatch", "compare", "flow")
 _FORECASTS = ("Forecast", "predict")
+_ASKED = ("Probe", "probe", "swap_influence", "without_units")
 _PLOTS = frozenset(name for name in __all__ if name.startswith("plot_"))
 _OF_ANSWERS = ("plot_alignment", "plot_attention_routes", "plot_correct_by_length")
 _FOUND = {kind.__name__: kind for kind in (*CELLS.values(), *LAYERS.values(), *TASKS.values())}
@@ -373,6 +387,8 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
             return getattr(import_module("lstm.gradient_flow"), name)
         if name in _FORECASTS:
             return getattr(import_module("lstm.forecasting"), name)
+        if name in _ASKED:
+            return getattr(import_module("lstm.probing"), name)
         if name == "figures":
             return import_module("lstm.figures")
         if name in _PLOTS:  # and matplotlib by those who plot

@@ -89,7 +89,7 @@ class Model(ShownModel):
         task: the task that it is made for. Of a `Task`, sizes, vocabulary and readout are the
             task's unless given; a name and settings, as `Task.config` gives, are only noted.
         memory: steps that the gates are set to remember at first, for cells that have gates to set.
-            None: as many as the task has, unless the cell says; 0: as the cell says. `notes` tells
+            None: as many as the task says, unless the cell does; 0: as the cell says. `notes` tells
             of it.
         readout: "last" (the usual), "every" or "decoder"; see `Readout` and `Decoder`. attention:
             that of a decoder, "dot", "general" or "additive"; None: it has none.
@@ -246,6 +246,7 @@ class Model(ShownModel):
         truncate: int | None = None,
         routes: Mapping[str, float] | None = None,
         detach: Mapping[str, float] | None = None,
+        clamp: Mapping[str, Any] | None = None,
         tape: Tape | None = None,
     ) -> Run:
         """Run over xs (T, B, I), or integer tokens (T, B), as loops: what trains and predicts.
@@ -262,6 +263,8 @@ class Model(ShownModel):
             share at each step, {"h": 0} cuts it; "layer2.h" is that of one layer.
         detach: {part: p}: with a key, nothing comes back along that part at a step with
             probability p, drawn for all sequences at once (h-detach: Arpit et al. 2019).
+        clamp: {part of the state: (H,)}: what each step reads of those units in the place of what
+            they were; NaN: as it was. A unit whose memory is taken away in this way is ablated.
         tape: where the layers note their loops, to be measured.
 
         Its mathematics is that of `unroll`, whose every value has a name, for pictures. Raises
@@ -269,9 +272,13 @@ class Model(ShownModel):
         """
         xs = self._inputs(xs)
         routes, detach = check_routes(routes, detach)
-        check_parts(self.recurrent(), [*routes, *detach])
+        held = {
+            part: expression(units, np.dtype(self.dtype)) for part, units in (clamp or {}).items()
+        }
+        check_parts(self.recurrent(), [*routes, *detach, *held])
         counts = mask_given(xs.shape, lengths, mask)
-        context = Context(counts, key_given(key), truncate, tape=tape, routes=routes, detach=detach)
+        cut: Any = {"routes": routes, "detach": detach, "clamp": held}
+        context = Context(counts, key_given(key), truncate, tape=tape, **cut)
         start = self._start(state, xs.shape[1])
         steps = Steps.of(xs, context.mask, written_out=context.written_out)
         top, last = self.layers.run(self.params, steps, start, context)

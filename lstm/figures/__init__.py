@@ -15,11 +15,13 @@ if TYPE_CHECKING:
         plot_attention_routes,
         plot_correct_by_length,
     )
+    from lstm.figures.bounds import vanishing
     from lstm.figures.dependencies import long_dependency, short_dependency
     from lstm.figures.derivation import cell_gradient
     from lstm.figures.details import flow_details
     from lstm.figures.differences import draw_difference, plot_difference
     from lstm.figures.flow import compare_flows, paths
+    from lstm.figures.gender import gender_and_number
     from lstm.figures.page import page_of_table
     from lstm.figures.plots import plot_norms
     from lstm.figures.textbook.one_cell import (
@@ -46,6 +48,7 @@ __all__ = [
     "flow_details",
     "forget_gate",
     "gate",
+    "gender_and_number",
     "input_gate",
     "legend",
     "long_dependency",
@@ -61,6 +64,7 @@ __all__ = [
     "rolled",
     "short_dependency",
     "unrolled",
+    "vanishing",
     "variants",
     "whole_cell",
     "write_demo",
@@ -76,6 +80,7 @@ _LATER = {
     "flow_details": "lstm.figures.details",
     "forget_gate": "lstm.figures.textbook.one_cell",
     "gate": "lstm.figures.textbook.signs",
+    "gender_and_number": "lstm.figures.gender",
     "input_gate": "lstm.figures.textbook.one_cell",
     "legend": "lstm.figures.textbook.signs",
     "long_dependency": "lstm.figures.dependencies",
@@ -91,6 +96,7 @@ _LATER = {
     "rolled": "lstm.figures.textbook.row",
     "short_dependency": "lstm.figures.dependencies",
     "unrolled": "lstm.figures.textbook.row",
+    "vanishing": "lstm.figures.bounds",
     "variants": "lstm.figures.textbook.one_cell",
     "whole_cell": "lstm.figures.textbook.one_cell",
     "write_demo": "lstm.figures.write",

@@ -23,7 +23,7 @@ from minigrad.drawing import charts
 from minigrad.drawing.charts import Chart, Curve, Floats, Key, Sheet, Theme
 from minigrad.drawing.palette import DARK, LIGHT
 
-_HIDDEN, _OTHERS = 32, 64  # units; other sentences whose words are put in the place of one's own
+_OTHERS = 64  # sentences, the one that is shown and those whose words stand in for its own
 _LINE, _LETTER, _AIR = 15.0, 5.9, 14.0  # points: a line, a letter's width, what is below a row
 _CAPTION = "Norm of ∂y/∂x, from the answer back to each word: colour and width of the line into A"
 _FILLED = (
@@ -76,13 +76,12 @@ def long_dependency(
     return _figure("A long dependency", models, task or France(), seed, theme, width)
 
 
-def trained(
-    cell: type[RNN] | type[LSTM], task: Sentences, seed: int = 0, steps: int = 300
-) -> Model:
-    """A small model of a task of sentences, trained in a second or two."""
-    model = Model.create(cell, seed=seed, task=task, hidden_size=_HIDDEN)
-    settings = Settings(steps=steps, rate=0.01, seed=seed)
-    return fit(model, task, settings, validate=0, progress=False).model
+def trained(cell: type[RNN] | type[LSTM], task: Sentences, seed: int = 0) -> Model:
+    """A small model of a task of sentences, trained as is usual for it."""
+    model = Model.create(cell, seed=seed, task=task)
+    return fit(
+        model, task, Settings(**{**task.usual, "seed": seed}), validate=0, progress=False
+    ).model
 
 
 def _figure(

@@ -13,7 +13,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lstm.errors import ConfigError, check_count
+from lstm.figures.distances import plot_accuracy as plot_accuracy
 from lstm.figures.flow import flow_curves, path_curves
+from lstm.figures.token_text import plot_text as plot_text
 from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall, check_flow
 from lstm.gradient_flow.steps import Words
 from minigrad.drawing import Scale, charts

@@ -208,6 +208,8 @@ class Context(NamedTuple):
     """{part of the state, or place and part: how much of what comes back along it, a step}."""
     detach: Mapping[str, float] = MappingProxyType({})
     """{the same: the probability, a step, that nothing comes back along it}; needs a key."""
+    clamp: Mapping[str, Expr] = MappingProxyType({})
+    """{the same: what each unit is whenever a step reads it, NaN where it is as it was}"""
 
     @property
     def written_out(self) -> bool:
@@ -216,14 +218,29 @@ class Context(NamedTuple):
 
     def share(self, part: str) -> float:
         """How much of what comes back along a part of the state of the layer here goes on."""
-        return self._of_part(self.routes, part, 1.0)
+        share: float = self._of_part(self.routes, part, 1.0)
+        return share
 
     def cut(self, part: str) -> float:
         """How likely it is, a step, that nothing comes back along it."""
-        return self._of_part(self.detach, part, 0.0)
+        probability: float = self._of_part(self.detach, part, 0.0)
+        return probability
 
-    def _of_part(self, numbers: Mapping[str, float], part: str, usual: float) -> float:
-        return numbers.get(join(self.place, part), numbers.get(part, usual))
+    def clamped(self, part: str, value: Expr) -> Expr:
+        """A part of the state (B, H) as a step reads it, with the units that are clamped. Raises
+        ConfigError for another number of units."""
+        units = self._of_part(self.clamp, part, None)
+        if units is None:
+            return value
+        if units.shape != value.shape[1:]:
+            raise ConfigError(
+                f"clamp= has for {join(self.place, part)} a number, or NaN, for each unit, "
+                f"{value.shape[1:]}, not {units.shape}"
+            )
+        return mg.where(mg.isnan(units), value, units)
+
+    def _of_part(self, given: Mapping[str, Any], part: str, usual: Any) -> Any:
+        return given.get(join(self.place, part), given.get(part, usual))
 
     def split(self, name: str) -> Context:
         """What the part of that name is given."""

@@ -45,7 +45,8 @@ class Recurrent(Derived):
 
     Where the context's mask is False a step changes nothing, so that a sequence's last state is
     that at its own end, and one that is read from the last step to the first starts there. What its
-    `routes` and `detach` leave of the gradient is left where a step reads the state.
+    `routes` and `detach` leave of the gradient is left where a step reads the state, and what
+    `clamp` says is read there.
     Raises ConfigError for what is no cell, or no probability.
     """
 
@@ -191,14 +192,16 @@ class Recurrent(Derived):
 
 
 def _entering(state: Any, now: Tree, context: Context) -> Any:
-    """The state as a step reads it: itself, of whose gradient a share comes back."""
+    """The state as a step reads it: itself, of whose gradient a share comes back, with the units
+    that are clamped."""
     shares = {part: context.share(part) for part in state._fields} | now.get("shares", {})
     scaled = {
         part: mg.scale_gradient(getattr(state, part), share)
         for part, share in shares.items()
         if isinstance(share, Expr) or share != 1
     }
-    return state._replace(**scaled)
+    state = state._replace(**scaled)
+    return type(state)(*[context.clamped(p, x) for p, x in state._asdict().items()])
 
 
 def _kept(made: Any, state: Any, now: Tree) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -49,6 +50,8 @@ class Sky(Sentences):
     input_size: ClassVar[int] = len(_WORDS)
     vocabulary: ClassVar[int | None] = len(_WORDS)
     output_size: ClassVar[int] = len(_WORDS)
+    hidden_size: ClassVar[int | None] = 32
+    usual: ClassVar[Mapping[str, Any]] = {"steps": 300, "rate": 0.01}
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sentences", check_count("sentences", self.sentences))

@@ -35,6 +35,8 @@ from minigrad.drawing.charts.sheet import (
     Theme,
     drawn_in,
     own_axes,
+    points_of,
+    set_name,
     set_title,
     style,
 )
@@ -67,7 +69,9 @@ __all__ = [
     "legend_height",
     "marks_in",
     "own_axes",
+    "points_of",
     "scale_of",
+    "set_name",
     "set_title",
     "shares",
     "strip",

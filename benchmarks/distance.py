@@ -1,0 +1,64 @@
+"""How far back a word may lie: RNN and LSTM on "I grew up in France … I speak fluent …", trained
+and tested at one distance after the other, five seeds each; python benchmarks/distance.py OUT.csv
+
+A training is as is usual for the task; the RNN has the best of three learning rates. Rows are added
+to the file as they come, so that a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import lstm
+from lstm.tasks.france import France
+
+SEEDS = range(5)
+DISTANCES = {
+    lstm.LSTM: (50, 200, 500, 5, 10, 20, 100, 1000),
+    lstm.RNN: (50, 5, 10, 15, 20, 30, 100, 200),
+}
+RATES = {lstm.RNN: (0.005, 0.01, 0.02), lstm.LSTM: (0.02,)}
+HEADS = ("cell", "distance", "seed", "correct", "rate", "sequences", "seconds")
+
+
+def main(path: Path) -> None:
+    warnings.simplefilter("ignore", lstm.TrainingWarning)
+    known = {row[:3] for row in rows_of(path)} if path.exists() else set()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if not known:
+            writer.writerow(HEADS)
+        for kind, distances in DISTANCES.items():
+            for distance in distances:
+                for seed in SEEDS:
+                    if (kind.name, str(distance), str(seed)) not in known:
+                        writer.writerow(trial(kind, distance, seed))
+                        file.flush()
+
+
+def rows_of(path: Path) -> list[tuple[str, ...]]:
+    """The rows of a file without its head."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [tuple(row) for row in csv.reader(file)][1:]
+
+
+def trial(kind: type[lstm.Cell], distance: int, seed: int) -> list[object]:
+    """One cell, distance and seed: the best of the rates on test sentences."""
+    task, best = France(distance), (-1.0, 0.0)
+    start = time.process_time()
+    for rate in RATES[kind]:
+        settings = lstm.Settings(**{**task.usual, "rate": rate, "seed": seed})
+        model = lstm.Model.create(kind, seed=seed, task=task)
+        fitted = lstm.fit(model, task, settings, validate=0, progress=False)
+        best = max(best, (fitted.score.correct, rate))
+    seconds = (time.process_time() - start) / len(RATES[kind])
+    sequences = settings.steps * settings.batch
+    return [kind.name, distance, seed, best[0], best[1], sequences, round(seconds, 1)]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,122 @@
+"""Accuracy against distance: how far back what is asked for may lie, for one cell beside others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from lstm.errors import ConfigError, check_number
+from minigrad.drawing import charts
+from minigrad.drawing.charts import Floats
+from minigrad.drawing.escape import WIDEST, plain
+
+Scores = Mapping[str, Mapping[float, Sequence[float]]]
+_WIDTH, _HEIGHT = 520.0, 300.0
+_MARKS = ("o", "s", "^", "D")
+_LINES = ("-", "--", "-.", ":")
+
+
+def plot_accuracy(
+    scores: Scores,
+    ax: Axes | None = None,
+    *,
+    chance: float | None = None,
+    criterion: float | None = None,
+    name: str = "distance in steps",
+    title: str = "Accuracy against distance",
+) -> Axes:
+    """How often each cell is right, against how far back what it needs lies; returns the axes.
+
+    scores: {cell: {distance: the accuracy of each seed}}. A line is the mean of the seeds, filled
+    from the least to the largest; each seed is a dot. Distances stand on an axis of powers. chance,
+    criterion: accuracies that are marked. ax: axes to draw on; new ones unless given. name: what a
+    distance is. Raises ConfigError for what are no such scores.
+
+    >>> ax = plot_accuracy({"RNN": {5: [1.0, 0.9], 50: [0.2, 0.25]}}, chance=0.2)
+    >>> [text.get_text() for text in ax.texts]
+    ['chance', 'RNN']
+    """
+    rows = {cell: _checked(cell, by_distance) for cell, by_distance in scores.items()}
+    if not rows:
+        raise ConfigError("scores are {cell: {distance: [accuracy of each seed]}}, and not empty")
+    ax = ax or charts.own_axes(_WIDTH, _HEIGHT)
+    ax.set_xscale("log")
+    ax.set_ylim(-0.03, 1.03)
+    muted = ax.xaxis.label.get_color()
+    for level, word, upwards in ((chance, "chance", "bottom"), (criterion, "criterion", "top")):
+        if level is not None:
+            ax.axhline(check_number(word, level, least=0, most=1), color=muted, lw=1.0, ls=":")
+            place: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": upwards}
+            ax.text(0.01, level, word, color=muted, fontsize=9, **place)
+    for k, (cell, by_distance) in enumerate(rows.items()):
+        _draw_cell(ax, cell, by_distance, k)
+    every = sorted({distance for row in rows.values() for distance in row})
+    ax.set_xlim(every[0] / 1.15, every[-1] * 1.15)
+    ax.set_xticks(every, [f"{distance:g}" for distance in every])
+    ax.set_xticks([], minor=True)
+    ax.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "20 %", "40 %", "60 %", "80 %", "100 %"])
+    ax.grid(True, axis="y")
+    ax.set_axisbelow(True)
+    charts.set_name(ax, name)
+    charts.set_title(ax, title)
+    return ax
+
+
+def _draw_cell(ax: Axes, cell: str, by_distance: Mapping[float, Floats], k: int) -> None:
+    """The mean of the seeds, the band, the seeds, and the cell's name at the end of its line."""
+    at = sorted(by_distance)
+    means, lows, highs = (
+        [float(pick(by_distance[x])) for x in at] for pick in (np.mean, np.min, np.max)
+    )
+    color, mark = f"C{k}", _MARKS[k % len(_MARKS)]
+    ax.plot(at, means, color=color, lw=1.8, ls=_LINES[k % len(_LINES)], label=plain(cell, WIDEST))
+    ax.fill_between(at, lows, highs, color=color, alpha=0.2, lw=0)
+    for x in at:
+        row = by_distance[x]
+        ax.plot([x] * len(row), row, mark, color=color, ms=4, mfc=ax.get_facecolor(), mew=1.0)
+    ax.annotate(
+        plain(cell, WIDEST),
+        (at[-1], means[-1]),
+        xytext=(0, -8 if means[-1] > 0.5 else 8),
+        textcoords="offset points",
+        ha="right",
+        va="top" if means[-1] > 0.5 else "bottom",
+        color=color,
+        fontweight="bold",
+        parse_math=False,
+    )
+
+
+def _checked(cell: str, by_distance: Mapping[float, Sequence[float]]) -> dict[float, Floats]:
+    """Rows of accuracies by distance. Raises ConfigError for others."""
+    if not isinstance(by_distance, Mapping) or not by_distance:
+        raise ConfigError(f"the scores of {cell!r:.40} are accuracies by distance, and not empty")
+    made = {}
+    for distance, row in by_distance.items():
+        values = np.asarray(row, np.float64)
+        if values.ndim != 1 or not values.size or not ((values >= 0) & (values <= 1)).all():
+            raise ConfigError(
+                f"the scores of {cell!r:.40} at {distance!r:.40} are accuracies of seeds, each of "
+                f"0 to 1, not {row!r:.40}"
+            )
+        made[check_number("a distance", distance, above=0)] = values
+    return made
+
+
+def how_far(scores: Scores, criterion: float = 0.99) -> dict[str, float | None]:
+    """{cell: the largest distance up to which each seed's accuracy is so large}; None: none.
+
+    >>> how_far({"RNN": {5: [1.0, 1.0], 10: [1.0, 0.4], 20: [1.0, 1.0]}})
+    {'RNN': 5.0}
+    """
+    far: dict[str, float | None] = {}
+    for cell, by_distance in scores.items():
+        far[cell] = None
+        for distance, row in sorted(_checked(cell, by_distance).items()):
+            if row.min() < criterion:
+                break
+            far[cell] = distance
+    return far
