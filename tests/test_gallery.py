@@ -75,6 +75,8 @@ def test_the_line_beside_each_picture_makes_one():
     first, *blocks = re.findall(r"```python\n(.*?)```", "\n".join(parts), re.DOTALL)
     exec(first.replace("100", "7").replace("16", "3"), names)
     for block in blocks:
+        if "gender_and_number(" in block:  # which trains for seconds, and has tests of its own
+            continue
         *before, last = ast.parse(block).body
         exec(compile(ast.Module(before, []), "docs/gallery.md", "exec"), names)
         assert isinstance(last, ast.Expr), block
