@@ -137,7 +137,13 @@ def test_the_figure_says_what_was_found(theme):
 
 def test_an_untrained_model_knows_little_and_one_without_gates_is_refused():
     task = Agreement(12)
-    found = known_by(lstm.Model.create(lstm.LSTM, task=task, hidden_size=3), task, units=1)
+    model = lstm.Model.create(lstm.LSTM, task=task, hidden_size=3)
+    found = known_by(model, task, units=1)
+    xs, ys = task.batch(np.random.default_rng(0), 200)
+    right = model.output(xs).eval().argmax(-1) == ys
+    cues = {"gender": xs == task.words.index("and"), "number": xs == task.words.index("often")}
+    assert found.right[""] == {f: pytest.approx(right[cue].mean()) for f, cue in cues.items()}
+    assert found.right[""]["gender"] != found.right[""]["number"]
     assert [len(units) for units in found.units.values()] == [1, 1]
     assert found.words[0] in SUBJECT
     assert found.subjects[0] == 0

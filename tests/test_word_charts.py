@@ -72,6 +72,7 @@ def test_accuracy_is_drawn_with_each_seed_and_a_band():
 def test_how_far_is_as_far_as_every_seed_is_right():
     assert how_far(SCORES) == {"RNN": None, "LSTM": 500}
     assert how_far({"a": {1: [1.0], 2: [0.5], 3: [1.0]}}) == {"a": 1}
+    assert how_far({"a": {1: [1.0, 0.985]}}) == {"a": None}  # the mean is enough, a seed is not
 
 
 @pytest.mark.parametrize(
