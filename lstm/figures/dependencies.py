@@ -25,7 +25,7 @@ from minigrad.drawing.palette import DARK, LIGHT
 
 _OTHERS = 64  # sentences, the one that is shown and those whose words stand in for its own
 _LINE, _LETTER, _AIR = 15.0, 5.9, 14.0  # points: a line, a letter's width, what is below a row
-_CAPTION = "Norm of ∂y/∂x, from the answer back to each word: colour and width of the line into A"
+_CAPTION = "Norm of ∂y/∂x: colour and width of the lines into A"
 _FILLED = (
     "A circle is filled, and a number says, how much of the answer goes to other words where this "
     "word is another: 0 tells nothing, 1 decides."

@@ -27,7 +27,7 @@ from minigrad.drawing.charts import Chart, Sheet, Theme
 _TEXTS, _UNITS = 200, 3  # texts that are probed; units that are taken away
 _SEED, _STEPS = 3, 600  # of a model whose units carry one feature each
 _TEXT, _BANDS, _BARS, _GAP, _LETTER = 66.0, 80.0, 90.0, 34.0, 5.9  # points
-_KEY = 40.0  # at the right of the gates
+_KEY, _BESIDE = 40.0, 600.0  # at the right of the gates; a width that has room for both bars
 _GATES = "f", "i"
 _ASKED = {"gender": "pronouns", "number": "verbs"}
 
@@ -149,7 +149,8 @@ def chart_of_known(known: Known, *, theme: Theme = "auto", width: float = WIDE) 
     text = _TEXT if width >= WIDE else _TEXT * WIDE / width
     one = text + _BANDS + 3 * _GAP + 16
     with charts.drawn_in(theme):
-        sheet = headed(title, width, top + one * len(_ASKED) + _BARS + 2 * _GAP)
+        bars = (_BARS + _GAP) * (1 if within > _BESIDE else len(_ASKED))
+        sheet = headed(title, width, top + one * len(_ASKED) + bars + _GAP)
         for k, line in enumerate(lines):
             sheet.text(EDGE, head_height(title, width) + 15 * k, line, fontsize=11)
         for k, feature in enumerate(_ASKED):
@@ -193,10 +194,12 @@ def _draw_gates(ax: Axes, known: Known, unit: int) -> None:
 
 def _draw_bars(sheet: Sheet, known: Known, top: float, within: float) -> None:
     """How often what a feature decides agrees: with all units, without those of each feature."""
-    column = within / len(_ASKED)
+    beside = within > _BESIDE
+    column = within / len(_ASKED) if beside else within
     rows = {"": "all units", **{f: f"without those of {f}" for f in _ASKED}}
     for k, (feature, asked) in enumerate(_ASKED.items()):
-        ax = sheet.axes(EDGE + column * k + 140, top + _GAP, column - 160, _BARS - 20)
+        left, below = (column * k, 0.0) if beside else (0.0, (_BARS + _GAP) * k)
+        ax = sheet.axes(EDGE + left + 140, top + _GAP + below, column - 160, _BARS - 20)
         sizes = [known.right[without][feature] for without in rows]
         words = [f"{size:.1%}" for size in sizes]
         title = f"{asked.capitalize()} that agree"
