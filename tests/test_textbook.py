@@ -4,7 +4,7 @@ wire, with its equations, and what is lit is what was asked for."""
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import own_cells
 import pytest
@@ -22,7 +22,41 @@ from lstm.figures.textbook.wiring import wiring_of
 from lstm.figures.textbook.with_equations import cell_figure
 from minigrad.drawing.palette import DARK, LIGHT
 
-OWN = [own_cells.Blend, own_cells.Leaky, own_cells.Original, own_cells.NoOut, own_cells.TwoLines]
+
+class Many(NamedTuple):
+    """A state of three parts."""
+
+    h: Any
+    C: Any
+    m: Any
+
+
+class Tangled(Cell[Any]):
+    """Three parts of a state of which none lasts, and products of all pairs of four layers."""
+
+    name = "tangled"
+    weights = "abcd"
+    state_type = Many
+
+    def equations(self, params: Any, state: Any, x: Any) -> Any:
+        parts = (state.h, state.C, state.m, state.h)
+        hx = [mg.concat([part, x], -1) for part in parts]
+        a, b, c, d = (
+            mg.tanh(z @ params[f"W_{w}"] + params[f"b_{w}"])
+            for z, w in zip(hx, "abcd", strict=True)
+        )
+        made = {"h": a * b + c * d, "C": mg.tanh(a * c), "m": mg.sigmoid(b * d)}
+        return {"a": a, "b": b, "c": c, "d": d, **made}
+
+
+OWN = [
+    Tangled,
+    own_cells.Blend,
+    own_cells.Leaky,
+    own_cells.Original,
+    own_cells.NoOut,
+    own_cells.TwoLines,
+]
 CELL_TYPES = [*CELLS.values(), *OWN]
 
 
@@ -162,6 +196,12 @@ def test_the_lstms_line_runs_along_the_top() -> None:
     assert layers == [(1.0, 1.0), (2.0, 1.0), (3.0, 1.0), (4.0, 1.0)]
 
 
+def test_parts_that_do_not_last_leave_room_for_their_names() -> None:
+    plan = plan_of(made(Tangled), wiring_of(made(Tangled)))
+    rows = [plan.at[f"{part}{end}"][1] for end in ("_before", "_after") for part in "hCm"]
+    assert rows == [0.0, -0.5, -1.0] * 2 and plan.bottom < -1.0
+
+
 def test_a_plan_that_names_no_box_is_refused() -> None:
     class Odd(lstm.RNN):
         plan: ClassVar[Places | None] = {"q": (1.0, 1.0)}
@@ -202,6 +242,8 @@ def test_what_is_lit_is_exact(theme: str) -> None:
     lit = {label for label, c in colours.items() if c == ink and label.strip("_")}
     wires = {"f.0.0.0 → f", "h_before → f.0.0.0", "x → f.0.0.0", "f → C.0"}
     assert lit == wires | {"layer f", "reads $x_{t}$"}
+    fills = {str(p.get_label()): p.get_facecolor() for p in ax.patches}
+    assert fills["layer f"] != fills["layer i"] == fills["pointwise C"]
     words = [t.get_text() for t in ax.texts if t.get_color() == dress["ink"]]
     assert sorted(words[:-1]) == ["$f_{t}$", "$h_{t-1}$", "$x_{t}$", "σ"]  # and the equation
     assert {t.get_color() for t in ax.texts} == {dress["ink"], dress["faint"]}

@@ -12,7 +12,7 @@ import minigrad as mg
 from lstm.cells import Cell, Place
 from lstm.errors import ConfigError
 from lstm.figures.textbook.notation import COLUMN, END, LAYER, OP, ROUND, ROW, Paper
-from lstm.figures.textbook.placing import BOTTOM, Plan, plan_of
+from lstm.figures.textbook.placing import Plan, plan_of
 from lstm.figures.textbook.routing import routes_of
 from lstm.figures.textbook.wiring import Box, Wiring, X, wiring_of
 from minigrad.drawing import EdgeStyle
@@ -23,7 +23,6 @@ WIDE = 2.6  # of a column that has room for numbers
 _HEIGHTS = 1.12, 3.1, 4.95, 6.25, 8.4  # of the rows there
 NUMBER = 0.49  # the height of their letters
 STUB = 0.9  # how far wires go on outside the frame
-LOW = BOTTOM * ROW
 NOW, BEFORE = "ₜ", "ₜ₋₁"
 _REACH = {"layer": LAYER[1] / 2, "pointwise": OP}
 
@@ -96,8 +95,13 @@ class Module:
         return self.place((self.plan.width, 0.0))[0]
 
     @property
+    def low(self) -> float:
+        """The lower edge of the frame."""
+        return self.place((0.0, self.plan.bottom))[1]
+
+    @property
     def high(self) -> float:
-        """The upper edge of the frame; `LOW` is the lower one."""
+        """The upper edge of the frame."""
         return self.place((0.0, self.plan.top))[1]
 
     @property
@@ -105,7 +109,7 @@ class Module:
         """The rectangle that a cell takes with what stands outside: (left, bottom, right, top)."""
         circle = STUB + 2.0 * END + 0.1
         left, right = (2.9, 0.7) if self.has_numbers else (1.3, 0.7)
-        return -STUB - left, LOW - circle, self.width + STUB + right, self.high + circle
+        return -STUB - left, self.low - circle, self.width + STUB + right, self.high + circle
 
     @property
     def key_left(self) -> float:
@@ -125,7 +129,7 @@ class Module:
         """The cell, its frame's left edge there. in_row: between others, whose state it shares.
         looks: of each wire the look of what it sends back."""
         lit = Lit.of(self.wiring, highlight)
-        paper.cell((left, LOW, left + self.width, self.high), lit=highlight is None)
+        paper.cell((left, self.low, left + self.width, self.high), lit=highlight is None)
         self._wires(paper, left, lit, "cell" if highlight is None else "group", looks or {})
         for name, box in self.wiring.boxes.items():
             self._box(paper, left, box, name in lit.boxes, in_row)

@@ -13,21 +13,22 @@ from typing import Any
 
 from lstm.cells import Cell, Place
 from lstm.errors import ConfigError
-from lstm.figures.textbook.wiring import BEFORE, OUT, Box, Wiring, X
+from lstm.figures.textbook.wiring import AFTER, BEFORE, OUT, Box, Wiring, X
 
 LAYERS, PRODUCTS, ABOVE, LINE = 1.0, 2.0, 3.0, 4.0
 """The rows of the layers, of what meets their outputs, of what reads the line, and of the line."""
-BOTTOM = -0.75
-"""Where the frame begins."""
+_PARTS = 0.5  # from one part of the state that runs along the bottom to the next
+_UNDER = 0.75  # how far the frame goes on below the lowest
 _OVER, _OVER_LAYERS = 0.75, 1.25  # how far it goes on over the highest row
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where each box stands, (column, row), and how far the frame goes to the right and up."""
+    """Where each box stands, (column, row), and how far the frame goes right, down and up."""
 
     at: Mapping[str, Place]
     width: float
+    bottom: float
     top: float
 
 
@@ -54,7 +55,12 @@ def plan_of(cell: Cell[Any], wiring: Wiring, beside: float = 1.25) -> Plan:
     highest = max([LINE * bool(wiring.line), *(y for _, y in inner.values())])
     top = highest + (_OVER if highest > LAYERS else _OVER_LAYERS)
     inner |= _merges(wiring, inner)
-    return Plan(inner | _ends(wiring, inner, width, top), width, top)
+    states = _states(wiring, width)
+    bottom = min([0.0, *(y for _, y in states.values())]) - _UNDER
+    readers = [inner[name][0] for name in wiring.outputs.get(X, ()) if name in inner]
+    ends = {X: (min(readers, default=0.5), bottom), OUT: (width - 0.5, top)} | states
+    ends = {name: place for name, place in ends.items() if name in wiring.boxes}
+    return Plan(inner | ends, width, bottom, top)
 
 
 class _Placed:
@@ -118,18 +124,15 @@ def _merges(wiring: Wiring, at: Mapping[str, Place]) -> dict[str, Place]:
     return merges
 
 
-def _ends(wiring: Wiring, at: Mapping[str, Place], width: float, top: float) -> dict[str, Place]:
-    """The lasting part of the state enters and leaves at the top, all else at the bottom; x comes
-    from below what reads it first."""
-    readers = [at[name][0] for name in wiring.outputs.get(X, ()) if name in at]
-    ends: dict[str, Place] = {X: (min(readers, default=0.5), BOTTOM), OUT: (width - 0.5, top)}
+def _states(wiring: Wiring, width: float) -> dict[str, Place]:
+    """The lasting part of the state enters and leaves at the top, all else at the bottom."""
     lasting = wiring.line[0].removesuffix(BEFORE) if wiring.line else None
-    low = 0.0
+    low = [part for part in parts_of(wiring) if part != lasting]
+    rows = {part: -_PARTS * k for k, part in enumerate(low)} | {lasting: LINE}
+    ends: dict[str, Place] = {}
     for part in parts_of(wiring):
-        row = LINE if part == lasting else low
-        low -= 0.25 * (part != lasting)
-        ends |= {f"{part}{BEFORE}": (0.0, row), f"{part}_after": (width, row)}
-    return {name: place for name, place in ends.items() if name in wiring.boxes}
+        ends |= {f"{part}{BEFORE}": (0.0, rows[part]), f"{part}{AFTER}": (width, rows[part])}
+    return ends
 
 
 def parts_of(wiring: Wiring) -> Sequence[str]:

@@ -11,12 +11,13 @@ from heapq import heappop, heappush
 from itertools import pairwise
 
 from lstm.cells import Place
-from lstm.figures.textbook.placing import BOTTOM, Plan
+from lstm.figures.textbook.placing import Plan
 from lstm.figures.textbook.wiring import Wiring
 
-PITCH = 0.25  # of the grid, in columns and rows
-_STEP = 100  # what a step costs; across, it costs a little more the higher it lies
-_CORNER, _CROSSING, _SIDE, _OVERLAP = 6 * _STEP, 4 * _STEP, 2 * _STEP, 200 * _STEP
+PITCHES = 0.25, 0.125  # of the grid, in columns and rows; the finer where wires would overlap
+# What a quarter of a row costs; across, it costs a little more the higher it lies.
+_QUARTER = 200
+_CORNER, _CROSSING, _SIDE, _OVERLAP = 6 * _QUARTER, 4 * _QUARTER, 2 * _QUARTER, 200 * _QUARTER
 Point = tuple[int, int]
 _RIGHT, _LEFT, _UP, _DOWN = (1, 0), (-1, 0), (0, 1), (0, -1)
 _ALL = (_RIGHT, _UP, _LEFT, _DOWN)
@@ -33,7 +34,6 @@ def routes_of(wiring: Wiring, plan: Plan) -> dict[tuple[str, str], list[Place]]:
     >>> routes_of(wiring, plan_of(cell, wiring))["h.0.0.0", "h"]  # along, then up
     [(1.0, 0.0), (1.5, 0.0), (1.5, 1.0)]
     """
-    router = _Router(wiring, plan)
     line = set(zip(wiring.line, wiring.line[1:], strict=False))
 
     def order(wire: tuple[str, str]) -> tuple[bool, bool, float]:
@@ -41,17 +41,21 @@ def routes_of(wiring: Wiring, plan: Plan) -> dict[tuple[str, str], list[Place]]:
         into_merge = wiring.boxes[wire[1]].kind == "merge"  # trunks, from which others fork
         return wire not in line, not into_merge, abs(a - c) + abs(b - d)
 
-    for wire in sorted(wiring.wires, key=order):
-        router.route(*wire)
-    return {wire: _corners(router.ways[wire]) for wire in wiring.wires}
+    for pitch in PITCHES:
+        router = _Router(wiring, plan, pitch)
+        for wire in sorted(wiring.wires, key=order):
+            router.route(*wire)
+        if not router.overlaps:
+            break
+    return {wire: _corners(router.ways[wire], router.pitch) for wire in wiring.wires}
 
 
-def _corners(way: Sequence[Point]) -> list[Place]:
+def _corners(way: Sequence[Point], pitch: float) -> list[Place]:
     """The ends of a way and where it turns."""
     inner = [
         q for p, q, r in zip(way, way[1:], way[2:], strict=False) if _toward(p, q) != _toward(q, r)
     ]
-    return [(x * PITCH, y * PITCH) for x, y in (way[0], *inner, way[-1])]
+    return [(x * pitch, y * pitch) for x, y in (way[0], *inner, way[-1])]
 
 
 def _toward(p: Point, q: Point) -> Point:
@@ -63,11 +67,14 @@ def _toward(p: Point, q: Point) -> Point:
 class _Router:
     """The grid, what lies on it, and the ways that are laid so far."""
 
-    def __init__(self, wiring: Wiring, plan: Plan) -> None:
+    def __init__(self, wiring: Wiring, plan: Plan, pitch: float) -> None:
+        self.pitch, self.each = pitch, round(0.25 / pitch)
+        """each: steps in a quarter of a row."""
+        self.overlaps = False
         self.kinds = {name: box.kind for name, box in wiring.boxes.items()}
-        self.at = {name: (round(x / PITCH), round(y / PITCH)) for name, (x, y) in plan.at.items()}
-        self.right = round(plan.width / PITCH)
-        self.bottom, self.top = round(BOTTOM / PITCH), round(plan.top / PITCH)
+        self.at = {name: (round(x / pitch), round(y / pitch)) for name, (x, y) in plan.at.items()}
+        self.right = round(plan.width / pitch)
+        self.bottom, self.top = round(plan.bottom / pitch), round(plan.top / pitch)
         self.blocked = {p for name in self.at for p in self._inside(name)}
         self.used: dict[str, set[Point]] = {name: set() for name in self.at}
         """Sides of each box at which something enters or leaves."""
@@ -79,7 +86,7 @@ class _Router:
 
     def _half(self, name: str) -> int:
         kind = self.kinds[name]
-        return 2 if kind in ("layer", "pointwise") else 1
+        return self.each * (2 if kind in ("layer", "pointwise") else 1)
 
     def _inside(self, name: str) -> Iterable[Point]:
         (x, y), n = self.at[name], self._half(name) - 1
@@ -166,6 +173,7 @@ class _Router:
                     best[following], came[following] = total, state
                     count += 1
                     heappush(queue, (total, count, following))
+        self.overlaps |= finish is None or finish[0] >= _OVERLAP
         assert finish is not None  # overlaps are dear, not forbidden: there is always a way
         way: list[Point] = []
         step: tuple[Point, Point] | None = finish[1]
@@ -180,8 +188,9 @@ class _Router:
     ) -> Iterable[tuple[tuple[Point, Point], int]]:
         """One step on, and turns where one stands."""
         q = (point[0] + d[0], point[1] + d[1])
-        if 0 <= q[0] <= self.right and self.bottom <= q[1] <= self.top and q not in self.blocked:
-            yield (q, d), _STEP + q[1] * (d[1] == 0) + self._meets(source, q, d)
+        within = 0 < q[0] < self.right and self.bottom < q[1] < self.top
+        if within and q not in self.blocked:
+            yield (q, d), _QUARTER // self.each + q[1] * (d[1] == 0) + self._meets(source, q, d)
         if not is_fork:  # which has its turns among the starts, but the way back
             cost = _CORNER + (_OVERLAP if self._others(source, point) else 0)
             for turned in ((d[1], d[0]), (-d[1], -d[0])):

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from lstm.cells import RNN
 from lstm.errors import ConfigError, check_count
 from lstm.figures.textbook.canvas import cell_given, chart_of, paper_of, themed
-from lstm.figures.textbook.module import LOW, STUB, Module, tex
+from lstm.figures.textbook.module import STUB, Module, tex
 from lstm.figures.textbook.notation import END, WORDS, Paper
 from lstm.figures.textbook.wiring import AFTER
 from lstm.layers import subscript
@@ -30,7 +30,7 @@ _MARGIN, _LOOP, _EQUALS, _REST = 0.3, 0.9, 1.6, 1.8
 def closed(paper: Paper, module: Module, left: float, time: str) -> None:
     """A closed cell between others, what it reads below, what it gives above, and the state that it
     hands on to the right."""
-    low, high, middle = LOW, module.high, left + CLOSED / 2
+    low, high, middle = module.low, module.high, left + CLOSED / 2
     paper.cell((left, low, left + CLOSED, high), NAME)
     cell = module.cell
     below = [(middle, low - STUB), (middle, low)]
@@ -65,7 +65,7 @@ def repeating_module(cell: Any = None, ax: Axes | None = None, *, theme: Theme =
     """
     module = Module(cell_given(cell))
     left, right = -STUB - CLOSED, module.width + STUB
-    box = (left - STUB, LOW - OUTSIDE, right + CLOSED + STUB, module.high + OUTSIDE)
+    box = (left - STUB, module.low - OUTSIDE, right + CLOSED + STUB, module.high + OUTSIDE)
     paper = paper_of(box, ax, theme)
     hand_on(paper, module, left - STUB)
     closed(paper, module, left, "ₜ₋₁")
@@ -86,7 +86,7 @@ def rolled(cell: Any = None, ax: Axes | None = None, *, theme: Theme = "auto") -
     'RNN, rolled up'
     """
     module = Module(cell_given(cell, RNN))
-    box = (-_MARGIN, LOW - OUTSIDE, CLOSED + _LOOP + _MARGIN, module.high + OUTSIDE)
+    box = (-_MARGIN, module.low - OUTSIDE, CLOSED + _LOOP + _MARGIN, module.high + OUTSIDE)
     paper = paper_of(box, ax, theme)
     _loop(paper, module, 0.0)
     told = f"{NAME} reads xₜ, gives {module.cell.output}ₜ, and hands on {_state(module)}"
@@ -111,9 +111,11 @@ def unrolled(
     start = CLOSED + _LOOP + _EQUALS
     each = CLOSED + STUB
     right = start + steps * each - STUB + _REST
-    paper = paper_of((-_MARGIN, LOW - OUTSIDE, right + _MARGIN, module.high + OUTSIDE), ax, theme)
+    paper = paper_of(
+        (-_MARGIN, module.low - OUTSIDE, right + _MARGIN, module.high + OUTSIDE), ax, theme
+    )
     _loop(paper, module, 0.0)
-    middle = (LOW + module.high) / 2
+    middle = (module.low + module.high) / 2
     paper.words((start - _EQUALS / 2, middle), "=", size=2.5 * WORDS)
     for k in range(steps):
         is_last = k == steps - 1
@@ -137,7 +139,7 @@ def _state(module: Module) -> str:
 def _loop(paper: Paper, module: Module, left: float) -> None:
     """A closed cell whose state comes back to it."""
     closed(paper, module, left, "ₜ")
-    right, middle = left + CLOSED, (LOW + module.high) / 2
+    right, middle = left + CLOSED, (module.low + module.high) / 2
     out, back = middle - _LOOP * 0.6, middle + _LOOP * 0.6
     far = right + _LOOP
     parts = ", ".join(module.cell.state_type._fields)

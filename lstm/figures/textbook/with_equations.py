@@ -9,7 +9,15 @@ from matplotlib.axes import Axes
 
 import minigrad as mg
 from lstm.errors import ConfigError
-from lstm.figures.textbook.canvas import KEY, cell_given, chart_of, paper_of, width_of, write
+from lstm.figures.textbook.canvas import (
+    KEY,
+    cell_given,
+    chart_of,
+    height_of,
+    paper_of,
+    width_of,
+    write,
+)
 from lstm.figures.textbook.live import Array, Live, Shown, checked_model, live_of
 from lstm.figures.textbook.module import BEFORE, NOW, Highlight, Lit, Module, Wire, tex
 from lstm.figures.textbook.parts import Parts
@@ -88,6 +96,8 @@ def cell_figure(
     beside = [] if module.has_numbers else [line for e in equations for line in e.shown]
     left, bottom, right, top = module.box
     wide = max(map(width_of, beside), default=-2 * AIR)
+    middle, half = module.high / 2, height_of(beside) / 2
+    bottom, top = min(bottom, middle - half), max(top, middle + half)
     looks, key = ({}, None) if live is None else looks_of(live, scale)
     end = right + wide + 2 * AIR
     if key is not None:
@@ -97,7 +107,7 @@ def cell_figure(
     if live is not None and module.has_numbers:
         boxes = Lit.of(module.wiring, highlight).boxes
         module.numbers(paper, {n: in_rows(v) for n, v in live.values.items() if n in boxes})
-    write(paper, beside, right + AIR, module.high / 2)
+    write(paper, beside, right + AIR, middle)
     told = [e.told for e in equations]
     return chart_of(paper, f"{module.cell.heading}: {title}", told, theme)
 
