@@ -49,6 +49,17 @@ def undrawn(monkeypatch):
     monkeypatch.setattr("lstm.figures.write.draw_all", empty)
 
 
+@pytest.fixture(scope="module")
+def by_numpy():
+    """What is compiled in a module runs on NumPy, for tests of words and pictures: these are the
+    same, whichever backend has the numbers, and half of such a test's time is LLVM's."""
+    from minigrad.compile.backends import registry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry.BACKENDS, "native", registry.BACKENDS["numpy"])
+        yield
+
+
 # --- a skipped test cannot hide a regression ---------------------------------------------------
 
 # Where MINIGRAD_STRICT_SKIPS is set, as in CI, a test may be skipped for these reasons, and, unless

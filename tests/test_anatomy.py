@@ -19,6 +19,8 @@ from lstm.figures import cell_unrolled, paths, write_flow
 from lstm.model import Model
 from lstm.tasks import Adding
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 

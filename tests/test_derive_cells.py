@@ -17,6 +17,8 @@ from lstm.cells.anatomy import anatomy
 from lstm.figures.derivation import CellGradient, CellGradients
 from lstm.figures.derivation_symbols import symbols_of
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 LENGTH, HIDDEN = 12, 3
 
 

@@ -11,6 +11,8 @@ from written_flows import Stated, Written, close
 import lstm
 import minigrad as mg
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 T, B, H = 5, 3, 4
 LENGTHS = [5, 2, 4]
 CASES: dict[str, Stated] = {

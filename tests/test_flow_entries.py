@@ -16,6 +16,7 @@ from lstm.cells.anatomy import line_over_time
 from lstm.figures.flow import path_curves
 from lstm.gradient_flow import advice
 from lstm.gradient_flow.advice import DROWNED
+from minigrad.drawing.amount import kind_of, told
 
 T, B, H = 4, 3, 3
 LENGTHS = [4, 2, 3]
@@ -136,9 +137,10 @@ def test_norms_tables_and_charts_tell_the_parts(case: str) -> None:
     assert plain["carried"]["norms"] == split.carried.norms
     first = {part: size[0] for part, size in norms.items()}
     close(split.share[0], first["carried"] / (first["carried"] + first["around"]))
+    shown = {part: told(size, kind_of(size), 1) for part, size in first.items()}
     said = (
-        f"have these norms: {first['carried']:.1e} {along}, {first['around']:.1e} {around}, "
-        f"{first['entered']:.1e} entered at that very step."
+        f"have these norms: {shown['carried']} {along}, {shown['around']} {around}, "
+        f"{shown['entered']} entered at that very step."
     )
     assert said in " ".join(flow.diagnosis)
 

@@ -22,6 +22,8 @@ from lstm.gradient_flow.summary import lost_units
 from lstm.gradient_flow.words import NAMED
 from minigrad.drawing.amount import kind_of
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 T, B = 60, 3
 MOST = float(np.finfo(np.float32).max)
 

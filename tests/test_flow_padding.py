@@ -16,6 +16,8 @@ from lstm.errors import ConfigError, TrainingError
 from lstm.figures import cell_unrolled, compare_flows, write_flow
 from lstm.gradient_flow.words import EVERY
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 T, B, LENGTHS = 6, 3, [6, 2, 4]
 MASK = np.arange(T)[:, None] < np.array(LENGTHS)
 

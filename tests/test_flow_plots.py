@@ -19,6 +19,8 @@ from minigrad.drawing import Scale
 from minigrad.drawing.charts import Chart
 from minigrad.drawing.charts.marks import Stretches
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 STEPS = 12
 SCALE = Scale(-12.0, 0.0)
 

@@ -17,6 +17,8 @@ import lstm
 from lstm.gradient_flow.glance import Glance
 from lstm.gradient_flow.tensors import Meter, Place
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 TASK, SETTINGS = lstm.Adding(length=8), lstm.Settings(steps=5, batch=4)
 
 
