@@ -26,6 +26,7 @@ from lstm.layers import (
     Stack,
     Steps,
     Tape,
+    check_clamp,
     check_layer,
     check_parts,
     check_routes,
@@ -272,9 +273,7 @@ class Model(ShownModel):
         """
         xs = self._inputs(xs)
         routes, detach = check_routes(routes, detach)
-        held = {
-            part: expression(units, np.dtype(self.dtype)) for part, units in (clamp or {}).items()
-        }
+        held = check_clamp(clamp, self.dtype)
         check_parts(self.recurrent(), [*routes, *detach, *held])
         counts = mask_given(xs.shape, lengths, mask)
         cut: Any = {"routes": routes, "detach": detach, "clamp": held}

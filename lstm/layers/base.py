@@ -371,3 +371,14 @@ def check_layer(value: Any, base: type[Any] = Layer) -> Any:
     if not isinstance(value, base):
         raise ConfigError(f"a {base.__name__} is needed, not {value!r:.60}")
     return value
+
+
+def check_clamp(clamp: Any, dtype: str) -> dict[str, Expr]:
+    """`clamp` as a context has it, in a dtype; none of None. Raises ConfigError."""
+    if clamp is not None and not isinstance(clamp, Mapping):
+        raise ConfigError(
+            "clamp= is a dict, {part of the state: a number, or NaN, for each unit}, not "
+            f"{clamp!r:.60}"
+        )
+    held = (clamp or {}).items()
+    return {part: expression(x, np.dtype(dtype), f"clamp={part!r:.40}") for part, x in held}
