@@ -69,7 +69,7 @@ class France(Sentences):
     @property
     def memory(self) -> int:
         # Gates that remember T steps keep 1/e of the country and of every word since. With 10 T
-        # all of 5 seeds meet the criterion at distance 50 in 600 steps; with T three of them do.
+        # more of 5 seeds meet the criterion at distance 50 in the same steps than with T.
         return 10 * self.steps
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
