@@ -114,7 +114,7 @@ def predict(model: Model, table: Path | str) -> Forecast:
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     file = Path(folder, "rises.csv")
-    ...     _ = file.write_text("\\n".join(["x", *map(str, range(50))]))
+    ...     np.savetxt(file, range(50), "%d", header="x", comments="")
     ...     model = lstm.Model.create(lstm.RNN, task=lstm.TableTask(file, "x", length=4))
     ...     forecast = lstm.predict(model, file)
     >>> forecast.rows[:2], forecast.truth[-2:], len(forecast.said)

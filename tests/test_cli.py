@@ -19,6 +19,7 @@ from lstm.cli import main
 from lstm.cli.demo import FILES as DEMO_FILES
 from lstm.cli.flow import FILES as FLOW_FILES
 from lstm.cli.tables import score_table
+from lstm.gradient_flow.measuring import flow_to_draw
 from lstm.model import Model
 from lstm.tasks import Adding
 from lstm.training import Report, Score
@@ -333,7 +334,12 @@ def test_each_model_is_measured_once(capsys, tmp_path, monkeypatch, command, flo
         measured.append(model)
         return _flow(model, *args)
 
+    def drawing(model, *args, _flow=flow_to_draw, **ends):
+        measured.append(model)
+        return _flow(model, *args, **ends)
+
     monkeypatch.setattr("lstm.gradient_flow.flow", counting)
+    monkeypatch.setattr("lstm.gradient_flow.measuring.flow_to_draw", drawing)
     monkeypatch.setattr("lstm.figures.write.flow_of", counting)
     args = ["--length", 4, "--out", tmp_path / "out", "--json"]
     args = [saved(tmp_path / "m"), *args] if command == "flow" else ["--steps", 1, *args]

@@ -54,7 +54,7 @@ def test_every_cell_is_drawn_with_every_op(kind) -> None:
     symbols = {"i", "f", "o"} & set(model.unroll(mg.var("x", (1, 1, 2), "float32")).values[0])
     names = {n.name for n in picture.nodes}
     assert {f"{s}{t}" for s in symbols | {"h"} for t in "₁₂"} <= names
-    assert picture.is_placed
+    assert picture.is_placed == (kind is not lstm.LayerNormLSTM)  # its norms have no place
     assert "step t = 2" in _words(figure.svg)
 
 

@@ -63,8 +63,8 @@ def test_the_line_of_an_equation_is_that_of_the_cell() -> None:
 def test_names_that_are_not_there_are_guessed_among_those_that_are() -> None:
     with pytest.raises(AttributeError, match=r"did you mean const\?"):
         mg.tensor  # type: ignore[attr-defined]  # noqa: B018
-    with pytest.raises(AttributeError, match=r"no attribute 'tensor'$"):
-        lstm.tensor  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'quux'$"):
+        lstm.quux  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(AttributeError, match=r"did you mean RNN\?"):
         lstm.rnn  # type: ignore[attr-defined]  # noqa: B018
 

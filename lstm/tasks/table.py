@@ -43,7 +43,7 @@ class TableTask(ArrayTask):
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     file = Path(folder, "rises.csv")
-    ...     _ = file.write_text("\\n".join(["x", *map(str, range(50))]))
+    ...     np.savetxt(file, range(50), "%d", header="x", comments="")
     ...     task = TableTask(file, "x", length=4)
     >>> task.baseline_words, round(task.in_unit(task.baselines["the last value"]), 6)
     ('linear in the window', 1.0)
