@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from lstm.errors import ConfigError
+from lstm.errors import ConfigError, check_count
 from lstm.gradient_flow.saving import Saved
 from lstm.model import Model, check_model
 from lstm.tasks import TableTask
@@ -65,10 +65,9 @@ class Forecast(Saved):
         return f"{count}, off by {self.error:.4g}, the root of the mean square."
 
     def last(self, count: int) -> Forecast:
-        """That of so many of the last rows alone."""
-        return replace(
-            self, rows=self.rows[-count:], said=self.said[-count:], truth=self.truth[-count:]
-        )
+        """That of so many of the last rows alone. Raises ConfigError for none."""
+        last = slice(-check_count("count", count), None)
+        return replace(self, rows=self.rows[last], said=self.said[last], truth=self.truth[last])
 
     def table(self) -> dict[str, Sequence[Any]]:
         """Rows, what is said of them, and the truth, by column."""
@@ -129,15 +128,18 @@ def predict(model: Model, table: Path | str) -> Forecast:
     )
     first = reading.length - 1 + reading.horizon
     names = dates if dates is not None else [str(row + 1) for row in range(columns.rows)]
-    names = [*names, *(f"+{k + 1}" for k in range(reading.horizon))]
-    truth = [*_truth(columns, reading), *[None] * reading.horizon]
+    truth = _truth(columns, reading)
+    told, rows = range(first, first + len(answers)), columns.rows
     said: list[Any]
     if reading.classes is None:
         said = (answers[:, 0] * reading.deviations[-1] + reading.means[-1]).tolist()
     else:
         said = [reading.classes[k] for k in answers.argmax(-1)]
     rest = reading.target, reading.horizon
-    return Forecast(*rest, names[first:], said, truth[first:], reading.classes)
+    told_names = [names[k] if k < rows else f"+{k - rows + 1}" for k in told]
+    return Forecast(
+        *rest, told_names, said, [truth[k] if k < rows else None for k in told], reading.classes
+    )
 
 
 def _reading(model: Model) -> Reading:

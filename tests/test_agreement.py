@@ -150,3 +150,8 @@ def test_an_untrained_model_knows_little_and_one_without_gates_is_refused():
     assert found.values["C"].shape == (12, 3)
     with pytest.raises(ConfigError, match="no gates f and i"):
         known_by(lstm.Model.create(lstm.RNN, task=task, hidden_size=3), task, units=1)
+
+
+def test_nothing_is_asked_before_the_first_subject():
+    words = np.array([[Agreement.words.index(word)] for word in ("often", "and")])
+    assert Agreement.labels(words).tolist() == [[-1], [-1]]

@@ -82,3 +82,8 @@ def test_cells_that_are_no_numbers(tmp_path, cell):
 def test_a_column_that_there_is_not(tmp_path):
     with pytest.raises(ConfigError, match="no column 'tmep'; it has day, temp; did you mean temp"):
         columns(tmp_path, "day,temp\n1,2\n").column("tmep")
+
+
+def test_lines_end_where_the_file_ends_them_and_nowhere_else(tmp_path):
+    read = columns(tmp_path, "note\na\x85b\u2028c\x1dd\ne\n")
+    assert (read.column("note"), read.lines) == (["a\x85b\u2028c\x1dd", "e"], [2, 3])

@@ -286,3 +286,30 @@ def test_the_code_in_the_docs_runs(tmp_path, monkeypatch):
     write(Path("weather.csv"), temperature=range(60))
     exec(code.replace("(lstm.GRU, task=task), task", small), {"lstm": lstm})
     assert Path("forecast.svg").exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_column_that_never_changes_has_the_scale_1(tmp_path):
+    file = write(tmp_path / "t.csv", x=[0.1] * 90 + [0.2] * 10, y=range(100))
+    task = lstm.TableTask(file, "y", length=5)
+    assert reading_of(task.config()["settings"]).deviations[0] == 1.0
+    write(file, x=[-1e308, 1e308] * 50, y=range(100))
+    with pytest.raises(lstm.ConfigError, match="the numbers of x are too large"):
+        lstm.TableTask(file, "y", length=5)
+
+
+def test_a_file_may_say_any_horizon(file):
+    model = model_of(lstm.TableTask(file, "y", length=5, horizon=2))
+    far = {"name": "csv", "settings": model.task["settings"] | {"horizon": 10**15}}
+    forecast = lstm.predict(lstm.Model.of(model.layers, model.readout, model.values(), far), file)
+    assert len(forecast.rows) == ROWS - 4 and forecast.rows[-1] == f"+{10**15}"
+    with pytest.raises(lstm.ConfigError, match="count"):
+        forecast.last(0)
+
+
+def test_names_with_dollars_are_no_formulas(file, tmp_path):
+    lines = file.read_text().replace("up", "$\\bad$")
+    file.write_text(lines)
+    forecast = lstm.predict(model_of(lstm.TableTask(file, "kind", classify=True, length=5)), file)
+    forecast.save(tmp_path / "a.svg")
+    assert "$\\bad$" in (tmp_path / "a.svg").read_text()

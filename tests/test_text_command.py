@@ -144,3 +144,19 @@ def test_a_text_cannot_steer_the_terminal(capsys):
     lstm.Model.create(lstm.RNN, task=task, hidden_size=2).save(MODEL)
     _, out, _ = command(capsys, "sample", MODEL, "--prompt", "\x1b", "--length", 9)
     assert out == "�" * 10 + "\n"
+
+
+def test_a_forecast_does_not_steer_the_terminal(capsys, tmp_path):
+    rows = "\n".join(f"{k},{'a' if k % 2 else 'b'}" for k in range(40))
+    file = tmp_path / "t.csv"
+    file.write_text(f"x,kind\n{rows}\n")
+    task = lstm.TableTask(file, "kind", classify=True, length=5)
+    model = lstm.Model.create(lstm.RNN, task=task)
+    settings = model.task["settings"] | {"classes": ["\x1b]0;a\x07", "\x1b]0;b\x07"]}
+    named = {"name": "csv", "settings": settings}
+    lying = tmp_path / "m.safetensors"
+    lstm.Model.of(model.layers, model.readout, model.values(), named).save(lying)
+    file.write_text("x\n" + "\n".join(map(str, range(40))) + "\n")
+    assert main(["predict", str(lying), str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "\ufffd]0;" in out and "\x1b" not in out

@@ -16,7 +16,7 @@ from lstm.errors import ConfigError
 from lstm.figures import numbered
 from lstm.figures.textbook.live import Live, live_of
 from lstm.figures.textbook.wiring import wiring_of
-from lstm.figures.textbook.with_equations import in_rows
+from lstm.figures.textbook.with_equations import _few_letters, in_rows
 from minigrad.drawing import Scale
 
 STEPS, T = 5, 3
@@ -232,3 +232,15 @@ def test_every_figure_of_the_textbook_has_its_name() -> None:
     for name, entry in numbered.FIGURES.items():
         assert entry.file.startswith(name) and entry.file.isidentifier()
         assert entry.draw.__name__ in lstm.figures.__all__
+
+
+@pytest.mark.parametrize(
+    ("x", "word"), [(9.997, "10"), (-9.996, "−10"), (9.99, "9.99"), (-0.25, "−.25"), (10.2, "10")]
+)
+def test_only_a_leading_0_is_left_out(x: float, word: str) -> None:
+    assert _few_letters(x) == word
+
+
+def test_numbers_need_a_model() -> None:
+    with pytest.raises(ConfigError, match="xs= goes with model="):
+        lstm.figures.forget_gate(lstm.LSTM, xs=np.zeros((3, 1, 2)))

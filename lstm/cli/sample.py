@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from functools import partial
-from unicodedata import category
 
 from lstm.cli.options import model_file, own_cell, positive, whole
 from lstm.cli.parts import loaded
-from lstm.cli.tables import print_json
+from lstm.cli.tables import print_json, printable_text
 from lstm.sampling import sample
 
 HELP = "let a model of a text write"
@@ -53,6 +52,5 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(text: str) -> None:
     """At once, without what would steer a terminal."""
-    plain = (c if c in "\n\t" or category(c) != "Cc" else "\ufffd" for c in text)
-    sys.stdout.write("".join(plain))
+    sys.stdout.write(printable_text(text))
     sys.stdout.flush()

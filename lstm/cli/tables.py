@@ -86,6 +86,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
+def printable_text(text: str) -> str:
+    """The same of several lines: line ends and tabs stay.
+
+    >>> printable_text("a\\tb\\n\\x1b[31m")
+    'a\\tb\\n\ufffd[31m'
+    """
+    return "".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in text)
+
+
 def print_json(results: Any, indent: int | None = 2) -> int:
     """Print results for a machine, in one line where indent is None; returns the exit status."""
     print(json.dumps(jsonable(results), indent=indent, allow_nan=False), flush=True)

@@ -69,7 +69,11 @@ def _model_options(group: Any) -> None:
     text = f"one of {', '.join(CELLS)}, or your own: FILE.py:NAME (default: lstm); may be given "
     text += "several times, for a model of each"
     group.add_argument("--cell", choices=OrOwn(CELLS), action="append", metavar="NAME", help=text)
-    group.add_argument("--hidden-size", type=whole(1, LARGEST), help=f"units (default: {HIDDEN})")
+    group.add_argument(
+        "--hidden-size",
+        type=whole(1, LARGEST),
+        help=f"units (default: the task's, mostly {HIDDEN})",
+    )
     group.add_argument(
         "--memory",
         type=whole(0),

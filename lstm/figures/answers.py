@@ -155,6 +155,7 @@ def plot_correct_by_length(
     ax.set_xlabel("length of the sequence")
     ax.set_ylabel("share that is right")
     ax.grid(True, axis="y")
-    ax.legend(loc="best")
+    for text in ax.legend(loc="best").texts:
+        text.set_parse_math(False)
     charts.set_title(ax, title)
     return ax

@@ -38,7 +38,8 @@ def plot_forecast(forecast: Forecast, ax: Axes | None = None, *, last: int | Non
         if drawn.classes is not None:
             line.set(linestyle="none", marker=mark, fillstyle="none")
     if drawn.classes is not None:
-        ax.set_yticks(range(len(drawn.classes)), [plain(name) for name in drawn.classes])
+        names = [plain(name) for name in drawn.classes]
+        ax.set_yticks(range(len(names)), names, parse_math=False)
     else:
         ax.set_ylabel(plain(drawn.target), parse_math=False)
     shown = np.unique(np.linspace(0, len(drawn.rows) - 1, _TICKS).astype(int))

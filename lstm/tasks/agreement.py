@@ -128,7 +128,7 @@ class Agreement(Sentences):
         """The answer at each step of a text, -1 where nothing is asked, (T, B)."""
         known = cls.features(xs)
         pronoun, verb = (xs == cls.words.index(cue) for cue in ("and", "often"))
-        told = np.where(verb, 2 + known["number"], _NOT_ASKED)
+        told = np.where(verb & (known["number"] >= 0), 2 + known["number"], _NOT_ASKED)
         labels: NDArray[np.int64] = np.where(pronoun, known["gender"], told)
         return labels
 

@@ -146,6 +146,11 @@ def scales_of(
         known = values[~np.isnan(values)]
         if not len(known):
             raise ConfigError(f"{columns.where}: {name} is missing in all rows to train on")
-        means.append(float(known.mean()))
-        deviations.append(float(known.std()) or 1.0)
+        alike = known.min() == known.max()  # whose deviation may be other than 0 by rounding
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale = float(known.mean()), 1.0 if alike else float(known.std())
+        if not np.isfinite(scale).all():
+            raise ConfigError(f"{columns.where}: the numbers of {name} are too large to be scaled")
+        means.append(scale[0])
+        deviations.append(scale[1])
     return tuple(means), tuple(deviations)

@@ -205,7 +205,7 @@ def checked_model(shown: Shown) -> Model | None:
     """The model whose numbers are shown, or None. Raises ConfigError without its input."""
     model = shown.get("model")
     if model is None:
-        if extra := [name for name in shown if shown.get(name) not in (None, False)]:
+        if extra := [k for k, value in shown.items() if value is not None and value is not False]:
             raise ConfigError(f"{extra[0]}= goes with model=, the model whose numbers are shown")
         return None
     if shown.get("xs") is None:

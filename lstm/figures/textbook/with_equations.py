@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -156,7 +157,7 @@ def _few_letters(x: float) -> str:
     >>> _few_letters(-0.0123), _few_letters(0.0), _few_letters(3e-4), _few_letters(1234.5)
     ('−.01', '0', '3e−4', '1e3')
     """
-    fixed = f"{x:.2f}".replace("0.", ".") if abs(x) < 10 else f"{x:.0f}"
+    fixed = re.sub(r"^(-?)0\.", r"\1.", f"{x:.2f}") if abs(x) < 9.995 else f"{x:.0f}"
     text = fixed if 0.005 <= abs(x) < 1000 else "0" if x == 0 else f"{x:.0e}"
     return text.replace("e-0", "e-").replace("e+0", "e").replace("-", "−")
 

@@ -100,7 +100,9 @@ def _lay_out(ax: Axes, rows: Sequence[str], columns: Sequence[str], names: tuple
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
     for axis, labels, name in ((ax.yaxis, rows, names[0]), (ax.xaxis, columns, names[1])):
-        axis.set_ticks(range(1, len(labels) + 1), [plain(x, WIDEST) for x in labels])
+        axis.set_ticks(
+            range(1, len(labels) + 1), [plain(x, WIDEST) for x in labels], parse_math=False
+        )
         axis.set_ticks(np.arange(len(labels) + 1) + 0.5, minor=True)
         axis.set_label_text(plain(name, WIDEST), parse_math=False)
     ax.tick_params(which="both", length=0)
