@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.errors import ConfigError, check_count
 from lstm.gradient_flow.saving import Saved
-from lstm.model import Model, check_model
+from lstm.model import Model, settings_made_for
 from lstm.tasks import TableTask
 from lstm.tasks.columns import Columns, read_columns
 from lstm.tasks.reading import Reading, reading_of
@@ -144,12 +144,7 @@ def predict(model: Model, table: Path | str) -> Forecast:
 
 def _reading(model: Model) -> Reading:
     """How a model of a table reads. Raises ConfigError for another model."""
-    check_model(model)
-    name = model.task.get("name")
-    if name != TableTask.name:
-        made = "no table" if name is None else f"the task {name!r:.40}, which is no table"
-        raise ConfigError(f"the model was made for {made}: lstm.TableTask trains one that predicts")
-    reading = reading_of(model.task.get("settings", {}))
+    reading = reading_of(settings_made_for(model, TableTask, "table", "predicts"))
     sizes = 2 * len(reading.features), len(reading.classes or [reading.target])
     if model.layers.tokens or (model.input_size, model.output_size) != sizes:
         raise ConfigError(

@@ -377,6 +377,19 @@ def check_model(value: Any) -> Model:
     return value
 
 
+def settings_made_for(model: Model, kind: type[Task], what: str, doing: str) -> Any:
+    """The settings of the task that a model notes, as they stand in its file. Raises ConfigError
+    for what is no model, and for one of another task; what: what the task is of; doing:
+    what its models do."""
+    name = check_model(model).task.get("name")
+    if name != kind.name:
+        made = f"no {what}" if name is None else f"the task {name!r:.40}, which is no {what}"
+        raise ConfigError(
+            f"the model was made for {made}: lstm.{kind.__name__} trains one that {doing}"
+        )
+    return model.task.get("settings", {})
+
+
 def _check_value(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> None:
     array = np.asarray(value)
     if array.shape != shape or array.dtype != dtype:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.arguments import generator
 from lstm.errors import ConfigError, check_count, check_number
-from lstm.model import Model, check_model
+from lstm.model import Model, settings_made_for
 from lstm.tasks import TextTask
 from lstm.tasks.tokenizer import Tokenizer
 from lstm.training.streams import carried_on, carried_state
@@ -52,7 +52,7 @@ def sample(
     if length is not None:
         check_count("length", length)
     check_number("temperature", temperature, least=0)
-    kept = None if top_k is None else check_count("top_k", top_k)
+    most = None if top_k is None else check_count("top_k", top_k)
     rng = generator(seed)
     if not isinstance(prompt, str) or not prompt:
         raise ConfigError(f"prompt= is a text of at least one character, not {prompt!r:.40}")
@@ -64,7 +64,7 @@ def sample(
             logits = step(token)
         text_of = tokenizer.decoder()
         for _ in count() if length is None else range(length):
-            token = drawn(logits, temperature, kept, rng)
+            token = drawn(logits, temperature, most, rng)
             if text := text_of(token):
                 yield text
             logits = step(token)
@@ -74,12 +74,7 @@ def sample(
 
 def tokenizer_of(model: Model) -> Tokenizer:
     """How a model of text reads. Raises ConfigError for another model."""
-    check_model(model)
-    name = model.task.get("name")
-    if name != TextTask.name:
-        trained = "no text" if name is None else f"the task {name!r:.40}, which is no text"
-        raise ConfigError(f"the model was made for {trained}: lstm.TextTask trains one that writes")
-    tokenizer = Tokenizer.from_config(model.task.get("settings", {}))
+    tokenizer = Tokenizer.from_config(settings_made_for(model, TextTask, "text", "writes"))
     tokens = len(tokenizer.tokens)
     if not model.layers.tokens or (model.input_size, model.output_size) != (tokens, tokens):
         raise ConfigError(

@@ -1,14 +1,13 @@
 """`lstm train csv FILE` and `lstm predict`: from a table to a forecast, and what they refuse."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import command, refused
 
 import lstm
-from lstm.cli import main
 
 QUICK = ["--length", 4, "--hidden", 3, "--batch", 4, "--steps", 2]
 QUICK += ["--cell", "rnn", "--schedule", "constant"]
@@ -20,21 +19,6 @@ def own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [f"{np.sin(k):.3f},{np.cos(k):.3f},{'ab'[k % 2]}" for k in range(60)]
     Path("waves.csv").write_text("\n".join(["x,y,kind", *rows]))
-
-
-def command(capsys, *args):
-    status = main([str(a) for a in args])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-def refused(capsys, *args):
-    before = sorted(os.listdir())
-    status, out, err = command(capsys, *args)
-    assert (status, out) == (2, "")
-    assert err.startswith("lstm: ") and err.count("\n") == 1 and err.endswith("\n")
-    assert sorted(os.listdir()) == before
-    return err
 
 
 def test_from_a_table_to_a_forecast(capsys):
@@ -100,3 +84,19 @@ def test_what_cannot_be_predicted(capsys):
     assert "x is 'one' in line 7" in refused(capsys, "predict", "model", "words.csv")
     assert "suffix" in refused(capsys, "predict", "model", "waves.csv", "--out", "f.xls")
     assert "was made for a file, which is not in it" in refused(capsys, "flow", "model")
+
+
+def test_a_forecast_does_not_steer_the_terminal(capsys, tmp_path):
+    rows = "\n".join(f"{k},{'a' if k % 2 else 'b'}" for k in range(40))
+    file = tmp_path / "t.csv"
+    file.write_text(f"x,kind\n{rows}\n")
+    task = lstm.TableTask(file, "kind", classify=True, length=5)
+    model = lstm.Model.create(lstm.RNN, task=task)
+    settings = model.task["settings"] | {"classes": ["\x1b]0;a\x07", "\x1b]0;b\x07"]}
+    named = {"name": "csv", "settings": settings}
+    lying = tmp_path / "m.safetensors"
+    lstm.Model.of(model.layers, model.readout, model.values(), named).save(lying)
+    file.write_text("x\n" + "\n".join(map(str, range(40))) + "\n")
+    status, out, _ = command(capsys, "predict", lying, file)
+    assert status == 0
+    assert "\ufffd]0;" in out and "\x1b" not in out

@@ -1,11 +1,11 @@
 """`lstm train text FILE` and `lstm sample`: from a file to a text, and what they refuse."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import pytest
+from commands import command, refused
 
 import lstm
 from lstm.cli import main
@@ -28,21 +28,6 @@ def trained():
     """A model of the text, which was made by the task's own words, and never trained."""
     task = lstm.TextTask(TEXT, length=8)
     lstm.Model.create(lstm.LSTM, task=task, hidden_size=4).save(MODEL)
-
-
-def command(capsys, *args):
-    status = main([str(a) for a in args])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
-
-
-def refused(capsys, *args):
-    before = sorted(os.listdir())
-    status, out, err = command(capsys, *args)
-    assert (status, out) == (2, "")
-    assert err.startswith("lstm: ") and err.count("\n") == 1 and err.endswith("\n")
-    assert sorted(os.listdir()) == before
-    return err
 
 
 def test_from_a_file_to_a_text(capsys):
@@ -144,19 +129,3 @@ def test_a_text_cannot_steer_the_terminal(capsys):
     lstm.Model.create(lstm.RNN, task=task, hidden_size=2).save(MODEL)
     _, out, _ = command(capsys, "sample", MODEL, "--prompt", "\x1b", "--length", 9)
     assert out == "�" * 10 + "\n"
-
-
-def test_a_forecast_does_not_steer_the_terminal(capsys, tmp_path):
-    rows = "\n".join(f"{k},{'a' if k % 2 else 'b'}" for k in range(40))
-    file = tmp_path / "t.csv"
-    file.write_text(f"x,kind\n{rows}\n")
-    task = lstm.TableTask(file, "kind", classify=True, length=5)
-    model = lstm.Model.create(lstm.RNN, task=task)
-    settings = model.task["settings"] | {"classes": ["\x1b]0;a\x07", "\x1b]0;b\x07"]}
-    named = {"name": "csv", "settings": settings}
-    lying = tmp_path / "m.safetensors"
-    lstm.Model.of(model.layers, model.readout, model.values(), named).save(lying)
-    file.write_text("x\n" + "\n".join(map(str, range(40))) + "\n")
-    assert main(["predict", str(lying), str(file)]) == 0
-    out = capsys.readouterr().out
-    assert "\ufffd]0;" in out and "\x1b" not in out

@@ -9,6 +9,16 @@ from lstm.cells.base import Gate, Params, Places, RNNState, Values
 from lstm.cells.gated import Gated
 from minigrad import Expr, concat, sigmoid, tanh
 
+TAKING_PLAN = {
+    "h̃": (3.25, 1.0),
+    "h̃.0.0.0.0": (1.0, 2.0),
+    "h.0.0": (2.0, 3.0),
+    "h.0": (2.0, 4.0),
+    "h.1": (3.25, 2.5),
+    "h": (3.25, 4.0),
+}
+"""Of h = (1 - z) * h + z * h̃, where the candidate reads what a gate shows of h."""
+
 
 @dataclass(frozen=True)
 class GRU(Gated[RNNState]):
@@ -29,12 +39,7 @@ class GRU(Gated[RNNState]):
     plan: ClassVar[Places | None] = {
         "r": (1.0, 1.0),
         "z": (2.0, 1.0),
-        "h̃": (3.25, 1.0),
-        "h̃.0.0.0.0": (1.0, 2.0),
-        "h.0.0": (2.0, 3.0),
-        "h.0": (2.0, 4.0),
-        "h.1": (3.25, 2.5),
-        "h": (3.25, 4.0),
+        **TAKING_PLAN,
     }
 
     def _starts(self) -> dict[str, float]:

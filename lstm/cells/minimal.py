@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from lstm.cells.base import Gate, Params, Places, RNNState, Values
 from lstm.cells.gated import Gated
+from lstm.cells.gru import TAKING_PLAN
 from minigrad import Expr, concat, sigmoid, tanh
 
 
@@ -25,15 +26,7 @@ class MGU(Gated[RNNState]):
     gates: ClassVar[tuple[Gate, ...] | None] = (
         Gate("f", "gate", one="takes the candidate", zero="keeps h"),
     )
-    plan: ClassVar[Places | None] = {
-        "f": (2.0, 1.0),
-        "h̃": (3.25, 1.0),
-        "h̃.0.0.0.0": (1.0, 2.0),
-        "h.0.0": (2.0, 3.0),
-        "h.0": (2.0, 4.0),
-        "h.1": (3.25, 2.5),
-        "h": (3.25, 4.0),
-    }
+    plan: ClassVar[Places | None] = {"f": (2.0, 1.0), **TAKING_PLAN}
 
     def _starts(self) -> dict[str, float]:
         return {"b_f": -self.gate_bias}

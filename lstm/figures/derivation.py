@@ -164,12 +164,12 @@ class CellGradients:
         """Why the gradient of one lasts longer than that of the other, in numbers."""
         if len(self.parts) < 2:
             return self.parts[0].words
-        kept, lost = sorted(self.parts, key=lambda part: -part.left)
+        lasting, lost = sorted(self.parts, key=lambda part: -part.left)
         return (
             f"So over {lost.steps} steps what comes straight back in the {lost.heading} "
             f"{_fate(lost.left)} (to {lost.left:.2g}: {lost.terms[0].text} multiplies by "
-            f"{lost.rate:.3g} a step), and in the {kept.heading} it {_fate(kept.left)} (to "
-            f"{kept.left:.2g}: {kept.terms[0].text} multiplies by {kept.rate:.3g} a step)."
+            f"{lost.rate:.3g} a step), and in the {lasting.heading} it {_fate(lasting.left)} (to "
+            f"{lasting.left:.2g}: {lasting.terms[0].text} multiplies by {lasting.rate:.3g} a step)."
         )
 
     def latex(self) -> str:

@@ -59,13 +59,13 @@ class Known:
         """What was found, a sentence for each feature."""
         lines = []
         for feature, asked in _ASKED.items():
-            found, other = self.probes[feature], next(f for f in _ASKED if f != feature)
+            probe, other = self.probes[feature], next(f for f in _ASKED if f != feature)
             units = ", ".join(str(k + 1) for k in self.units[feature])
             without = self.right[feature]
             lines.append(
-                f"{feature.capitalize()}: a linear probe of {found.part} reads it at "
-                f"{found.accuracy:.1%} of steps (chance {found.chance:.1%}), unit "
-                f"{self.units[feature][0] + 1} alone at {found.by_unit.max():.1%}. Without the "
+                f"{feature.capitalize()}: a linear probe of {probe.part} reads it at "
+                f"{probe.accuracy:.1%} of steps (chance {probe.chance:.1%}), unit "
+                f"{self.units[feature][0] + 1} alone at {probe.by_unit.max():.1%}. Without the "
                 f"memory of units {units}, {without[feature]:.1%} of {asked} agree, and "
                 f"{without[other]:.1%} of {_ASKED[other]}. At a new subject "
                 + " and ".join(f"{g} is {a:.2f}" for g, (a, _) in self.gates[feature].items())

@@ -77,15 +77,12 @@ class Attention(Layer):
 
         return xs.map(lambda x: look(x) if x.ndim == 2 else mg.vmap(look)(x)), {}
 
-    def _drawn(self, rng: Rng) -> Tree:
+    def init(self, rng: Rng) -> Tree:
         """Weights of U(-1/√n, 1/√n), where n is how many numbers each sum has."""
         return {
             name: rng.uniform(-(shape[0] ** -0.5), shape[0] ** -0.5, shape).astype(self.dtype)
             for name, shape in self.shapes().items()
         }
-
-    def init(self, rng: Rng) -> Tree:
-        return self._drawn(rng)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm.errors import check_count
-from lstm.losses import cross_entropy
 from lstm.tasks.base import Batch
+from lstm.tasks.labels import NO_LABEL, Labels
 from lstm.tasks.sentences import Sentences
-from minigrad import Expr
 
 NOUNS = {
     ("he", "one"): ("king", "uncle", "actor"),
@@ -35,11 +34,10 @@ _WORDS = (
     *ADVERBS,
 )
 _SUBJECT = {noun: kinds for kinds, nouns in NOUNS.items() for noun in nouns}
-_NOT_ASKED = -1
 
 
 @dataclass(frozen=True)
-class Agreement(Sentences):
+class Agreement(Labels, Sentences):
     """A text of a subject ("queens"), and what is said of it: adverbs, verbs with an object ("often
     see some king"), and pronouns ("and she"), in any order, with full stops anywhere; and then of
     the next subject.
@@ -114,7 +112,7 @@ class Agreement(Sentences):
         >>> Agreement.features(Agreement.tokens(["today", "kings", "often"])[:, None])["number"].T
         array([[-1,  1,  1]])
         """
-        known = {feature: np.full(xs.shape, _NOT_ASKED) for feature in FEATURES}
+        known = {feature: np.full(xs.shape, NO_LABEL) for feature in FEATURES}
         is_subject = cls.subjects(xs)
         for k, (feature, values) in enumerate(FEATURES.items()):
             of_word = [values.index(_SUBJECT[w][k]) if w in _SUBJECT else 0 for w in cls.words]
@@ -128,20 +126,9 @@ class Agreement(Sentences):
         """The answer at each step of a text, -1 where nothing is asked, (T, B)."""
         known = cls.features(xs)
         pronoun, verb = (xs == cls.words.index(cue) for cue in ("and", "often"))
-        told = np.where(verb & (known["number"] >= 0), 2 + known["number"], _NOT_ASKED)
+        told = np.where(verb & (known["number"] >= 0), 2 + known["number"], NO_LABEL)
         labels: NDArray[np.int64] = np.where(pronoun, known["gender"], told)
         return labels
-
-    def loss(self, prediction: Expr, target: Expr) -> Expr:
-        return cross_entropy(prediction, target, ignore_index=_NOT_ASKED)
-
-    def elements(self, target: NDArray[Any]) -> int:
-        return int((target != _NOT_ASKED).sum())
-
-    def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
-        right = (prediction.argmax(-1) == target) | (target == _NOT_ASKED)
-        texts: NDArray[np.bool_] = right.all(0)
-        return texts
 
 
 def _text(rng: np.random.Generator) -> Iterator[str]:

@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm.errors import check_count
-from lstm.losses import cross_entropy
-from lstm.tasks.base import PaddedBatch, Task
-from minigrad import Expr
+from lstm.tasks.base import PaddedBatch
+from lstm.tasks.labels import NO_LABEL, Labels
 
 SYMBOLS = "BTPSXVE"
 # Each node of the grammar's graph, and the edges that leave it: symbol and node.
 REBER = ["B1", "T2 P3", "S2 X4", "T3 V5", "X3 S6", "P4 V6", "E7", ""]
-_PADDING = -1
 
 
 def _graph() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -49,7 +47,7 @@ END = len(NODES) - 1
 
 
 @dataclass(frozen=True)
-class Reber(Task):
+class Reber(Labels):
     """Hochreiter & Schmidhuber, "Long short-term memory", 1997, experiment 1, after Cleeremans,
     Servan-Schreiber & McClelland 1989.
 
@@ -80,7 +78,6 @@ class Reber(Task):
     output_size: ClassVar[int] = len(SYMBOLS)
     readout: ClassVar[str] = "every"
     padding: ClassVar[str | None] = "lengths"
-    target_dtype: ClassVar[str] = "int64"
     baseline_words: ClassVar[str] = "symbols as often as they come"
     criterion: ClassVar[str] = (
         "in each of 2000 test strings, at each step, what may come next has the largest outputs"
@@ -101,12 +98,12 @@ class Reber(Task):
         return (self.steps, batch)
 
     def batch(self, rng: np.random.Generator, size: int) -> PaddedBatch:
-        strings = np.full((self.longest, size), _PADDING)
+        strings = np.full((self.longest, size), NO_LABEL)
         missing = np.arange(size)
         while len(missing):  # strings that are too long are drawn again
             strings[:, missing], done = self._walks(rng, len(missing))
             missing = missing[~done]
-        lengths = (strings != _PADDING).sum(0) - 1
+        lengths = (strings != NO_LABEL).sum(0) - 1
         xs = np.where(np.arange(self.steps)[:, None] < lengths, strings[:-1], 0)
         return PaddedBatch(xs, strings[1:], lengths)
 
@@ -114,17 +111,11 @@ class Reber(Task):
         self, rng: np.random.Generator, size: int
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Strings, and whether each has come to its end."""
-        node, strings = np.zeros(size, np.int64), np.full((self.longest, size), _PADDING)
+        node, strings = np.zeros(size, np.int64), np.full((self.longest, size), NO_LABEL)
         for row, fork in zip(strings, rng.integers(0, 2, strings.shape), strict=True):
-            row[:] = np.where(node == END, _PADDING, EDGES[node, fork])
+            row[:] = np.where(node == END, NO_LABEL, EDGES[node, fork])
             node = NODES[node, fork]
         return strings, node == END
-
-    def loss(self, prediction: Expr, target: Expr) -> Expr:
-        return cross_entropy(prediction, target, ignore_index=_PADDING)
-
-    def elements(self, target: NDArray[Any]) -> int:
-        return int((target != _PADDING).sum())
 
     def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
         node = np.full(target.shape[1], NODES[0, 0])  # the first symbol, B, has been read
@@ -133,7 +124,7 @@ class Reber(Task):
             may = np.zeros(outputs.shape, bool)
             np.put_along_axis(may, EDGES[node], True, axis=1)
             least, most = np.where(may, outputs, np.inf), np.where(may, -np.inf, outputs)
-            right &= (least.min(1) > most.max(1)) | (symbol == _PADDING)
+            right &= (least.min(1) > most.max(1)) | (symbol == NO_LABEL)
             node = NODES[node, (EDGES[node, 1] == symbol).astype(np.int64)]
         return right
 

@@ -11,16 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstm.errors import ConfigError, check_count
-from lstm.losses import cross_entropy
-from lstm.tasks.base import PaddedBatch, Task
-from minigrad import Expr
+from lstm.tasks.base import PaddedBatch
+from lstm.tasks.labels import NO_LABEL, Labels
 
 END = 0  # the token that an answer ends with; letters are counted from 1
-_PADDING = -1
 
 
 @dataclass(frozen=True)
-class Rewriting(Task):
+class Rewriting(Labels):
     """A string is read letter by letter, and answered letter by letter, up to an end.
 
     An answer is right where all of it is. Whether the letters before were told or said by the model
@@ -33,7 +31,6 @@ class Rewriting(Task):
     """The letters of answers."""
     readout: ClassVar[str] = "decoder"
     padding: ClassVar[str | None] = "lengths"
-    target_dtype: ClassVar[str] = "int64"
     baseline_words: ClassVar[str] = "letters as often as they come"
     criterion: ClassVar[str] = "99 % of 2000 test strings are answered without a mistake"
 
@@ -62,7 +59,7 @@ class Rewriting(Task):
     def batch(self, rng: np.random.Generator, size: int) -> PaddedBatch:
         texts, answers = zip(*self.pairs(rng, check_count("size", size)), strict=True)
         xs, lengths = self.tokens(texts)
-        ys = np.full(self.target_shape(size), _PADDING)
+        ys = np.full(self.target_shape(size), NO_LABEL)
         for k, answer in enumerate(answers):
             ys[: len(answer), k] = [self.answers.index(letter) + 1 for letter in answer]
             ys[len(answer), k] = END
@@ -93,20 +90,6 @@ class Rewriting(Task):
             whole = row[: ends[0]] if len(ends) else row
             texts.append("".join(self.answers[k - 1] for k in whole))
         return texts
-
-    def loss(self, prediction: Expr, target: Expr) -> Expr:
-        return cross_entropy(prediction, target, ignore_index=_PADDING)
-
-    def elements(self, target: NDArray[Any]) -> int:
-        return int((target != _PADDING).sum())
-
-    def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
-        right = (prediction.argmax(-1) == target) | (target == _PADDING)
-        strings: NDArray[np.bool_] = right.all(0)
-        return strings
-
-    def solved(self, prediction: NDArray[Any], target: NDArray[Any]) -> bool:
-        return bool(self.correct(prediction, target).mean() >= 0.99)
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,17 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.errors import ConfigError, check_count, check_number
 from lstm.files import checked_text, read_utf8
-from lstm.losses import cross_entropy
-from lstm.tasks.base import Batch, Task
+from lstm.tasks.base import Batch
+from lstm.tasks.labels import NO_LABEL, Labels
 from lstm.tasks.ngrams import ORDERS, ngram_losses
 from lstm.tasks.sequences import checksum
 from lstm.tasks.tokenizer import Tokenizer, utf8
 from minigrad import Expr
 
 Tokens = NDArray[np.int64]
-_NONE = -1  # the target beyond the end of what is held out
 
 
-class TextTask(Task):
+class TextTask(Labels):
     """What comes next in a text, asked at each of its tokens.
 
     text: a `pathlib.Path` is a file of UTF-8, in which any of the usual line ends is a newline; a
@@ -68,7 +67,6 @@ class TextTask(Task):
     title: ClassVar[str | None] = "Text"
     summary: ClassVar[str] = "what comes next in a text of your own"
     paper: ClassVar[str | None] = "Graves 2013, section 3"
-    target_dtype: ClassVar[str] = "int64"
     readout: ClassVar[str] = "every"
     baseline_words: ClassVar[str] = f"{ORDERS}-gram"
     criterion: ClassVar[str] = "for you to say: it ends with its steps, with patience or a callback"
@@ -156,7 +154,7 @@ class TextTask(Task):
             at = start + step + np.arange(size) * long
             there = (step < long) & (at < end)
             at = np.where(there, at, start)
-            yield Batch(self._tokens[at - 1], np.where(there, self._tokens[at], _NONE))
+            yield Batch(self._tokens[at - 1], np.where(there, self._tokens[at], NO_LABEL))
 
     @property
     def tested_on(self) -> str:
@@ -164,23 +162,17 @@ class TextTask(Task):
 
     # --- what is asked -----------------------------------------------------------------------
 
-    def loss(self, prediction: Expr, target: Expr) -> Expr:
-        return cross_entropy(prediction, target, ignore_index=_NONE)
-
     def judged(self, prediction: Expr) -> Expr:
         """The likeliest token (T, B): all that is asked of a prediction beside its loss."""
         return mg.argmax(prediction, axis=-1)
 
     def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
         """Of each token."""
-        right: NDArray[np.bool_] = (prediction == target)[target != _NONE]
+        right: NDArray[np.bool_] = (prediction == target)[target != NO_LABEL]
         return right
 
     def solved(self, prediction: NDArray[Any], target: NDArray[Any]) -> bool:
         return False
-
-    def elements(self, target: NDArray[Any]) -> int:
-        return int(np.count_nonzero(target != _NONE))
 
     @cached_property
     def baselines(self) -> dict[str, float]:

@@ -135,8 +135,8 @@ class _Spots:
         for a, b in self.wiring.wires:
             if (a, b) not in within:
                 uses = [u for u in adjoints.edges(self.nodes[a]) if u not in inside[a]]
-                kept = [u for u in uses if (u[0] in self._next) == (b != OUT)]
-                sent[a, b] = [_sum([known.get(use) for use in kept])]
+                going = [u for u in uses if (u[0] in self._next) == (b != OUT)]
+                sent[a, b] = [_sum([known.get(use) for use in going])]
             elif any(inside[a][use] > 1 for use in chain.from_iterable(within[a, b].values())):
                 # Layers share a product: of each the part that passes its own value.
                 nodes = [self.nodes[s] for s in within[a, b]]

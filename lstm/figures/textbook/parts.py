@@ -56,23 +56,20 @@ class Parts:
     def forgetting(self) -> list[str]:
         """What decides how much of the line goes on: all that the first op on it reads beside it.
 
-        None where the first op adds.
+        Nothing where there is but one op on the line.
         """
         return self._before(self.ops[:1]) if len(self.ops) > 1 else []
 
     @property
     def writing(self) -> list[str]:
         """What decides what is added: all that the later ops read, the last products left out."""
-        last = self._beside(self.ops[1:] or self.ops)
-        products = [name for name in last if self.wiring.boxes[name].kind == "pointwise"]
-        return [name for name in self._before(self.ops[1:] or self.ops) if name not in products]
+        before = self._before(self.ops[1:] or self.ops)
+        return [name for name in before if name not in self._products]
 
     @property
     def updating(self) -> list[str]:
         """The ops on the line, those that make what is added, and the line's end."""
-        last = self._beside(self.ops[1:] or self.ops)
-        products = [name for name in last if self.wiring.boxes[name].kind == "pointwise"]
-        return [*products, *self.ops, self.line[-1]]
+        return [*self._products, *self.ops, self.line[-1]]
 
     @property
     def showing(self) -> list[str]:
@@ -86,6 +83,12 @@ class Parts:
         if not forgetting:
             raise ConfigError(f"no layer of cell {self.cell.name} gates its line")
         return forgetting[-1], self.ops[0]
+
+    @property
+    def _products(self) -> list[str]:
+        """The pointwise ops whose results are added to the line."""
+        beside = self._beside(self.ops[1:] or self.ops)
+        return [name for name in beside if self.wiring.boxes[name].kind == "pointwise"]
 
     def _beside(self, ops: Iterable[str]) -> list[str]:
         """What ops on the line read beside it."""

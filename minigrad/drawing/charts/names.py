@@ -31,9 +31,9 @@ class Frame:
 
     def ys(self, norms: Floats) -> Floats:
         """Of magnitudes, on the axis of decades; what is below stands on the floor."""
-        found = np.where(norms > 0.0, norms, 0.0)
+        positive = np.where(norms > 0.0, norms, 0.0)
         with np.errstate(divide="ignore"):
-            exponents = np.clip(np.log10(found), self.lo, self.hi)
+            exponents = np.clip(np.log10(positive), self.lo, self.hi)
         return (self.hi - exponents) / (self.hi - self.lo) * self.height
 
 
