@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> int:
             figure = entry.chart(
                 "dark" if args.dark else "light", numbers.get(entry.cell) if entry.cell else None
             )
+            figure.prefix = name  # all stand on one page; before it is drawn, which is once
             write_atomically(part / file, figure.data(args.format))
-            figure.prefix = name
             sections.append(Section(figure.title, picture=figure.svg))
         text = page("The textbook's figures", ["Each is drawn from the graph of a cell."], sections)
         write_atomically(part / "index.html", text)

@@ -7,7 +7,7 @@ import sys
 
 from lstm.cli.options import model_file, own_cell, path
 from lstm.cli.parts import loaded
-from lstm.cli.tables import console, print_json, printable, printable_text
+from lstm.cli.tables import LINES, console, print_json, printable
 
 HELP = "what a model of a table says of its rows"
 
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         return print_json(forecast.plain_values())
     if not args.out:
-        sys.stdout.write(printable_text(forecast.to_csv()))
+        sys.stdout.write(printable(forecast.to_csv(), LINES))
         return 0
     to = console()
     to.print(printable(forecast.summary))

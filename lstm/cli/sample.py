@@ -8,7 +8,7 @@ from functools import partial
 
 from lstm.cli.options import model_file, own_cell, positive, whole
 from lstm.cli.parts import loaded
-from lstm.cli.tables import print_json, printable_text
+from lstm.cli.tables import LINES, print_json, printable
 from lstm.sampling import sample
 
 HELP = "let a model of a text write"
@@ -52,5 +52,5 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(text: str) -> None:
     """At once, without what would steer a terminal."""
-    sys.stdout.write(printable_text(text))
+    sys.stdout.write(printable(text, LINES))
     sys.stdout.flush()

@@ -77,22 +77,17 @@ def norm_text(measured: dict[str, Any]) -> str:
     return SMALLEST if kind == "underflow" else told(measured["norm"], kind, 1)
 
 
-def printable(text: str) -> str:
-    """Text from a file or a name without what would steer a terminal.
+LINES = "\n\t"
 
-    >>> printable("a\\x1b[31mb")
-    'a\ufffd[31mb'
+
+def printable(text: str, also: str = "") -> str:
+    """Text from a file or a name without what would steer a terminal; also: characters that stay,
+    such as LINES.
+
+    >>> printable("a\\x1b[31mb\\n"), printable("a\\tb\\n\\x1b", LINES)
+    ('a\ufffd[31mb\ufffd', 'a\\tb\\n\ufffd')
     """
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
-
-
-def printable_text(text: str) -> str:
-    """The same of several lines: line ends and tabs stay.
-
-    >>> printable_text("a\\tb\\n\\x1b[31m")
-    'a\\tb\\n\ufffd[31m'
-    """
-    return "".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in text)
+    return "".join(c if c.isprintable() or c in also else "\ufffd" for c in text)
 
 
 def print_json(results: Any, indent: int | None = 2) -> int:
