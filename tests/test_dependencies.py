@@ -189,3 +189,8 @@ def test_what_reaches_a_word_is_the_flows_influence(latch):
     lines = [a for a in chart.figure.axes[0].collections if isinstance(a, Stretches)]
     hints = [hint.partition(" = ")[2] for line in lines for hint in line.hints]
     assert hints == [f"{x:.2e}" for x in influence]
+
+
+def test_models_are_told_by_their_headings() -> None:
+    with pytest.raises(ConfigError, match=r"models= takes \{heading: a model of the task\}, not 3"):
+        long_dependency(3)  # type: ignore[arg-type]

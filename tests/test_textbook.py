@@ -328,8 +328,9 @@ def test_what_a_cell_does_not_have_is_said() -> None:
             draw(cell)
     with pytest.raises(ConfigError, match="steps= must be at least 2"):
         lstm.figures.unrolled(steps=1)
-    with pytest.raises(ConfigError, match="one or more cells"):
-        lstm.figures.variants([])
+    for cells in ([], 3, "gru"):
+        with pytest.raises(ConfigError, match="one or more cells"):
+            lstm.figures.variants(cells)  # type: ignore[arg-type]
 
 
 # --- rows and signs ------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from textwrap import wrap
 import numpy as np
 
 from lstm.cells import LSTM, RNN
+from lstm.errors import ConfigError
 from lstm.figures.flow import EDGE, WIDE, head_height, headed
 from lstm.figures.word_chain import HEIGHT, Chain, Read, folded, share
 from lstm.gradient_flow import flow
@@ -92,6 +93,8 @@ def _figure(
     theme: Theme,
     width: float,
 ) -> Chart:
+    if models is not None and not isinstance(models, Mapping):
+        raise ConfigError(f"models= takes {{heading: a model of the task}}, not {models!r:.60}")
     models = models or {kind.__name__: trained(kind, task, seed) for kind in (RNN, LSTM)}
     reads = {name: read_sentence(model, task, seed) for name, model in models.items()}
     return chart_of_reads(head, reads, theme=theme, width=width)

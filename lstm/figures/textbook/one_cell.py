@@ -134,9 +134,11 @@ def variants(
     >>> variants().title
     'LSTM with peepholes, LSTM with i = 1 − f, GRU'
     """
+    if not isinstance(cells, Sequence) or isinstance(cells, str) or not cells:
+        raise ConfigError(
+            f"cells= takes a list of one or more cells to be drawn side by side, not {cells!r:.60}"
+        )
     modules = [Module(cell_given(cell)) for cell in cells]
-    if not modules:
-        raise ConfigError("cells= takes one or more cells to be drawn side by side")
     written = [equations_of(module, module.symbols) for module in modules]
     texts = [[line for e in equations for line in e.shown] for equations in written]
     written_high = max(map(height_of, texts))
