@@ -171,19 +171,19 @@ def test_what_lies_after_t_is_drawn_where_it_is_not_nothing() -> None:
 
 
 def test_rows_and_runs_of_steps_stand_at_their_steps() -> None:
-    """Two rows, of t = 1 and t = 6, and three runs of two steps each."""
+    """Two rows, of t = 1 … 3 and t = 4 … 6, and three runs of two steps each."""
     high = np.array([[1e-1, 0.0, 0.0], [1e-2, 1e-3, 0.5]])
     low = np.array([[0.0, 0.0, 0.0], [1e-4, 1e-5, 2e-2]])
     spans = [(1, 2), (3, 4), (5, 6)]
-    ax = triangle(high, low=low, rows=[1, 6], columns=spans, scale=SCALE)
+    ax = triangle(high, low=low, rows=[(1, 3), (4, 6)], columns=spans, scale=SCALE)
     assert (ax.get_xlim(), ax.get_ylim()) == ((0.5, 6.5), (6.5, 0.5))
     middle = [1.5, 3.5, 5.5]
-    assert [color_at(ax, x, 1.25) for x in middle] == [expected(0.1), None, None]
-    assert color_at(ax, 1.5, 2.75) == expected(0.1)  # step 2 is after t = 1, and no zero
+    assert [color_at(ax, x, 1.25) for x in middle] == [expected(0.1), expected(0.0), None]
+    assert [color_at(ax, x, 2.75) for x in middle] == [expected(0.0), expected(0.0), None]
     assert [color_at(ax, x, 4.25) for x in middle] == [expected(v) for v in high[1]]
     assert [color_at(ax, x, 5.75) for x in middle] == [expected(v) for v in low[1]]
     hints = [h for a in ax.collections for h in getattr(a, "hints", ())]
-    assert "t=6, s=3 … 4: 0.001 … 0.001" in hints
+    assert "t=4 … 6, s=3 … 4: 0.001 … 0.001" in hints
 
 
 def test_bins_of_a_triangle_keep_their_extremes() -> None:
@@ -194,7 +194,8 @@ def test_bins_of_a_triangle_keep_their_extremes() -> None:
           for k in (100, 300, 400, 500)}  # fmt: skip
     for t, s, size, share in ((400, 100, 0.5, 0.25), (500, 300, 2e-6, 0.75)):
         x = (600 * at[s] // 256 + 600 * (at[s] + 1) // 256 + 1) / 2
-        y = 0.5 + (at[t] + share) * 600 / 256
+        top, bottom = (600 * k // 256 + 0.5 for k in (at[t], at[t] + 1))
+        y = top + share * (bottom - top)
         assert color_at(ax, x, y) == expected(size)
     diagonal = {color for _, _, color in cells(ax).values()}
     assert diagonal == {expected(0.5), expected(2e-6), expected(1e-3)}  # no zero of what is after
@@ -209,7 +210,7 @@ def test_bins_of_a_triangle_keep_their_extremes() -> None:
         (lambda: heat_map(np.ones((2, 3)), kinds=["zero"]), "as many kinds"),
         (lambda: triangle(np.ones(3)), "needs"),
         (lambda: triangle(np.ones((2, 2)), low=np.ones((2, 3))), "needs"),
-        (lambda: triangle(np.ones((2, 2)), rows=[1]), r"not \(1, 2\)"),
+        (lambda: triangle(np.ones((2, 2)), rows=[(1, 1)]), r"not \(1, 2\)"),
         (lambda: bars(["a"], [1.0, 2.0]), r"1 labels need as many sizes, not \(2,\)"),
         (lambda: bars([], []), "labels"),
         (lambda: waterfall(0.0, ["f"], [1.0, 2.0]), "1 links need"),

@@ -182,7 +182,7 @@ def test_a_gate_is_its_values(flow, symbol: str) -> None:
 def test_triangles_hold_each_pair_of_steps(flow, kind: str) -> None:
     draw = {"itemised": lstm.plot_itemised, "influence": lstm.plot_influence}[kind]
     ax, pairs = draw(flow, scale=SCALE), getattr(flow, kind)
-    for row, t in enumerate(pairs.rows):
+    for row, (t, _) in enumerate(pairs.rows):
         for column in range(STEPS):
             wanted = _color(pairs.high[row, column]) if column < t else None
             assert color_at(ax, column + 1, t) == wanted, (t, column)

@@ -273,7 +273,7 @@ def _plot_pairs(
         columns=pairs.columns,
         scale=scale,
         labels=labels,
-        title=titled(flow, pairs.title, ax),
+        title=titled(flow, pairs.symbol, ax),
         caption=caption,
         legend=legend,
     )

@@ -5,7 +5,7 @@ One sweep back for each step t, several at a time, in the loops that train.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -15,36 +15,38 @@ from numpy.typing import NDArray
 
 import minigrad as mg
 from lstm.errors import ConfigError
-from lstm.gradient_flow.steps import Floats, Words, norm
+from lstm.gradient_flow.steps import Floats, Words, norm, quiet
 from lstm.gradient_flow.tensors import LARGE_SEED, Meter, looped
 from minigrad import Expr
 from minigrad.display import in_a_line
 
 MOST = 256
 """So many rows and columns there are at most."""
-_CHUNK = 2**23
+_CHUNK = 2**22
 """So many elements of adjoints are there at a time."""
+_Places = NDArray[np.int64]
+_Spans = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class StepMap:
     """A number for each pair of steps, from t (rows) back to s (columns).
 
-    Of more than 256 steps, `rows` are samples, 256 of them, evenly spaced, the first and the last
-    included: each takes a sweep of its own, and what lies between is not known. A column is a run
-    of steps, of which there is the least number and the largest.
+    Of more than 256 steps both are runs of steps. Of the pairs of two runs there are the least
+    number and the largest, of all of them; of a run with itself but for those of which s lies after
+    t and there is nothing.
     """
 
     symbol: str
     """What the number is: "‖∂Lₜ/∂C_s‖"."""
-    rows: tuple[int, ...]
-    """The steps t, counted from 1."""
-    columns: tuple[tuple[int, int], ...]
+    rows: _Spans
+    """The first and the last step t of each row, counted from 1."""
+    columns: _Spans
     """The first and the last step s of each column."""
     low: Floats
     """(rows, columns)"""
     high: Floats
-    """(rows, columns); `low` where each column is one step."""
+    """(rows, columns); `low` where each run is one step."""
     kinds: Words
     """(rows, columns), of `high`: "underflow" is a zero that is none, as the product was too small
     for the dtype; all others are "normal", and what the number says."""
@@ -54,50 +56,57 @@ class StepMap:
     def __repr__(self) -> str:
         return in_a_line(self)
 
-    @property
-    def title(self) -> str:
-        """What headings call it: what the number is, and of how many steps, where it is of some."""
-        steps = self.columns[-1][1]
-        sampled = f" ({len(self.rows)} of {steps:,} steps t)"
-        return self.symbol + sampled * (len(self.rows) < steps)
-
     @classmethod
-    def of(
-        cls, symbol: str, rows: Sequence[int], norms: Floats, larger: Floats | None = None
-    ) -> StepMap:
-        """From norms (rows, T); larger: the same of a much larger loss in float64, where a zero
-        stays only if it has a factor of 0.
+    def of(cls, symbol: str, norms: Floats, larger: Floats | None = None) -> StepMap:
+        """From norms (T, T); larger: the same of a much larger loss in float64, where a zero stays
+        only if it has a factor of 0.
 
-        >>> StepMap.of("‖∂Lₜ/∂h_s‖", [1], np.arange(512.0)[None]).columns[-1]
-        (511, 512)
+        >>> pairs = StepMap.of("‖∂Lₜ/∂h_s‖", np.arange(512.0) + np.zeros((512, 1)))
+        >>> pairs.columns[-1], pairs.rows[0], pairs.low[0, -1], pairs.high[0, -1]
+        ((511, 512), (1, 2), 510.0, 511.0)
         """
-        steps = norms.shape[1]
-        edges = np.linspace(0, steps, min(steps, MOST) + 1).round().astype(int)
-        spans = list(pairwise(edges))
-        low, high = (
-            np.stack([pick(norms[:, a:b], axis=1) for a, b in spans], axis=1)
-            for pick in (np.min, np.max)
-        )
-        columns = tuple((int(a) + 1, int(b)) for a, b in spans)
+        bins = _Bins(len(norms))
+        bins.add(np.arange(len(norms)), norms, larger)
+        return bins.told(symbol)
+
+
+class _Bins:
+    """The extremes of pairs of runs of steps, of rows (T,) that come some at a time."""
+
+    def __init__(self, steps: int) -> None:
+        self.edges = np.linspace(0, steps, min(steps, MOST) + 1).round().astype(np.int64)
+        shape = (len(self.edges) - 1,) * 2
+        self.run = np.repeat(np.arange(shape[0]), np.diff(self.edges))
+        self.low, self.high = np.full(shape, np.inf), np.full(shape, -np.inf)
+        self.lost, self.none = np.zeros(shape, bool), np.zeros(shape, bool)
+
+    def add(self, rows: _Places, norms: Floats, larger: Floats | None) -> None:
+        """Take the numbers (R, T) of some rows; larger: as of `StepMap.of`."""
+        zero, steps = norms == 0.0, np.arange(norms.shape[1])
+        lost = np.zeros_like(zero) if larger is None else zero & (larger != 0.0)
+        is_after = (self.run[rows][:, None] == self.run) & (steps > rows[:, None])
+        no_pair = is_after & zero & ~lost
+        parts: list[tuple[np.ufunc, NDArray[Any], NDArray[Any]]] = [
+            (np.minimum, self.low, np.where(no_pair, np.inf, norms)),
+            (np.maximum, self.high, norms),
+            (np.logical_or, self.lost, lost),
+            (np.logical_or, self.none, zero & ~lost & ~no_pair),
+        ]
+        for pick, total, part in parts:
+            by_column = pick.reduceat(part, self.edges[:-1], axis=1)
+            for run, row in zip(self.run[rows], by_column, strict=True):
+                pick(total[run], row, out=total[run])
+
+    def told(self, symbol: str) -> StepMap:
+        """The map of all rows."""
         # Of a run of which all are 0 the largest is lost where any is, and the least where all are.
-        lost = np.zeros(norms.shape, bool) if larger is None else (norms == 0.0) & (larger != 0.0)
-        none = (norms == 0.0) & ~lost
-        any_lost, any_none = (
-            np.stack([some[:, a:b].any(axis=1) for a, b in spans], axis=1) for some in (lost, none)
-        )
-        kinds, low_kinds = (
-            np.where(is_lost, "underflow", "normal")
-            for is_lost in ((high == 0.0) & any_lost, any_lost & ~any_none)
-        )
-        return cls(symbol, tuple(t + 1 for t in rows), columns, low, high, kinds, low_kinds)
+        lost = (self.high == 0.0) & self.lost, self.lost & ~self.none
+        kinds = [np.where(is_lost, "underflow", "normal") for is_lost in lost]
+        runs = tuple((int(a) + 1, int(b)) for a, b in pairwise(self.edges))
+        return StepMap(symbol, runs, runs, self.low, self.high, *kinds)
 
 
-def rows_of(steps: int) -> list[int]:
-    """Up to 256 of the steps 0 … steps - 1, evenly spaced, the first and the last included."""
-    return [int(t) for t in np.linspace(0, steps - 1, min(steps, MOST)).round()]
-
-
-def itemised(meter: Meter, batch: Sequence[Any], part: str) -> StepMap:
+def itemised(meter: Meter, batch: list[Any], part: str) -> StepMap:
     """‖∂Lₜ/∂state_s‖ for a loss at every step t, where s ≤ t (Cashman et al., "RNNbow:
     visualizing learning via backpropagation gradients in recurrent neural networks", 2019).
 
@@ -105,65 +114,94 @@ def itemised(meter: Meter, batch: Sequence[Any], part: str) -> StepMap:
     the loss were step t read instead: if all layers read forwards, were the sequences to end at t.
     t and s count in the order of the layer.
     """
-    rows, norms = _itemised(meter, batch, part)
-    larger = _where_lost(rows, norms, lambda: _itemised(meter.wide(), batch, part, LARGE_SEED))
-    return StepMap.of(f"‖∂Lₜ/∂{part}_s‖", rows, norms, larger)
+
+    def sweep(meter: Meter, seed: float) -> _Sweep:
+        run, loop = looped(_every_step(meter), meter.xs, meter.mask, meter.place)
+        axes = (0, 0 if _reads_every(meter) else None)
+        losses = mg.vmap(_loss_of_step(meter), in_axes=axes)(run.output, meter.ys)
+        place = mg.var("t", (), "int64")
+        adjoints = mg.adjoints(mg.sum(_unit(place, losses)) * seed)
+        norms = norm(adjoints[getattr(loop.made, part)], (1, 2))
+        return _Sweep(meter, batch, place, norms, backwards=meter.layer.reverse)
+
+    return _binned(f"‖∂Lₜ/∂{part}_s‖", meter, sweep)
 
 
-def _itemised(
-    meter: Meter, batch: Sequence[Any], part: str, seed: float = 1.0
-) -> tuple[list[int], Floats]:
-    """The steps t, and the norms (rows, T), times `seed`."""
-    whole = _every_step(meter)
-    run, loop = looped(whole, meter.xs, meter.mask, meter.place)
-    losses = mg.vmap(_loss_of_step(meter), in_axes=(0, 0 if _reads_every(meter) else None))(
-        run.output, meter.ys
-    )
-    steps = losses.shape[0]
-    place = mg.var("t", (), "int64")
-    adjoints = mg.adjoints(mg.sum(_unit(place, losses)) * seed)
-    norms = norm(adjoints[getattr(loop.made, part)], (1, 2))
-    rows = rows_of(steps)
-    backwards = meter.layer.reverse
-    places = np.array([steps - 1 - t if backwards else t for t in rows])
-    numbers = _for_each(meter, batch, place, norms, places)
-    return rows, numbers[:, ::-1] if backwards else numbers
-
-
-def influence(meter: Meter, batch: Sequence[Any]) -> StepMap:
+def influence(meter: Meter, batch: list[Any]) -> StepMap:
     """‖∂yₜ/∂x_s‖ of the readout at every step t to what the model reads at step s, the connectivity
     of Madsen ("Visualizing memorization in RNNs", Distill 2019), over all of y's elements; of
     tokens, to what the embedding makes of them. t and s count as time does."""
-    rows, norms = _influence(meter, batch)
-    larger = _where_lost(rows, norms, lambda: _influence(meter.wide(), batch, LARGE_SEED))
-    return StepMap.of("‖∂yₜ/∂x_s‖", rows, norms, larger)
+
+    def sweep(meter: Meter, seed: float) -> _Sweep:
+        whole = _every_step(meter)
+        run, loop = looped(whole, meter.xs, meter.mask, next(iter(whole.recurrent())))
+        read = loop.xs if whole.layers.tokens else meter.xs
+        steps, _, width = run.output.shape
+        place = mg.var("t and element", (), "int64")
+        at = mg.permute_dims(run.output, (0, 2, 1))  # (T, O, B)
+        units = _unit(place, mg.reshape(at, (steps * width, -1)))
+        norms = norm(mg.grad(mg.sum(units) * seed, read), (1, 2))
+        return _Sweep(meter, batch, place, norms, width)
+
+    return _binned("‖∂yₜ/∂x_s‖", meter, sweep)
 
 
-def _influence(meter: Meter, batch: Sequence[Any], seed: float = 1.0) -> tuple[list[int], Floats]:
-    """The steps t, and the norms (rows, T), times `seed`."""
-    whole = _every_step(meter)
-    places = whole.recurrent()
-    run, loop = looped(whole, meter.xs, meter.mask, next(iter(places)))
-    read = loop.xs if whole.layers.tokens else meter.xs
-    steps, _, width = run.output.shape
-    place = mg.var("t and element", (), "int64")
-    at = mg.permute_dims(run.output, (0, 2, 1))  # (T, O, B)
-    units = _unit(place, mg.reshape(at, (steps * width, -1)))
-    norms = norm(mg.grad(mg.sum(units) * seed, read), (1, 2))
-    rows = rows_of(steps)
-    places = np.array([t * width + k for t in rows for k in range(width)])
-    numbers = _for_each(meter, batch, place, norms, places).astype(np.float64)
-    by_element = numbers.reshape(len(rows), width, steps)
-    with np.errstate(over="ignore"):
-        return rows, np.sqrt(np.square(by_element).sum(axis=1))
+def _binned(symbol: str, meter: Meter, made: Callable[[Meter, float], _Sweep]) -> StepMap:
+    """All rows of a sweep; again, in float64 and of a much larger loss, those with zeros before t,
+    which need not be any."""
+    sweep, wide = made(meter, 1.0), None
+    bins, steps = _Bins(sweep.steps), np.arange(sweep.steps)
+    for rows in sweep.blocks():
+        norms, larger = sweep(rows), None
+        if ((norms == 0.0) & (steps <= rows[:, None])).any():
+            wide = wide or made(meter.wide(), LARGE_SEED)
+            larger = wide(rows)
+        bins.add(rows, norms, larger)
+    return bins.told(symbol)
 
 
-def _where_lost(
-    rows: Sequence[int], norms: Floats, larger: Callable[[], tuple[list[int], Floats]]
-) -> Floats | None:
-    """The larger norms, if there are zeros before t, which need not be any."""
-    before = np.arange(norms.shape[1]) <= np.array(rows)[:, None]
-    return larger()[1] if ((norms == 0.0) & before).any() else None
+class _Sweep:
+    """The way back from each of some steps t, compiled.
+
+    norms: (T,) for a place, t · width + k for each of `width` elements k of step t, over which the
+    norm is taken. backwards: t and s count from the last step.
+    """
+
+    def __init__(
+        self,
+        meter: Meter,
+        batch: list[Any],
+        place: Expr,
+        norms: Expr,
+        width: int = 1,
+        backwards: bool = False,
+    ) -> None:
+        self.steps, self._width, self._backwards = norms.shape[0], width, backwards
+        many = max(1, _CHUNK // max(meter.loop.outputs.size, 1))
+        self._rows = max(1, min(many // width, self.steps))
+        self._many = min(many, self._rows * width)
+        stack = mg.var("places", (self._many,), "int64")
+        every = mg.vmap(lambda one: mg.substitute(norms, {place: one}))(stack)
+        read = {*mg.free_variables(every)}
+        pairs = [(v, x) for v, x in zip(meter.inputs, batch, strict=True) if v in read]
+        self._batch = [x for _, x in pairs]
+        self._run = mg.function([*(v for v, _ in pairs), stack], [every])
+
+    def blocks(self) -> Iterator[_Places]:
+        """All steps, so many at a time that their adjoints have room."""
+        for first in range(0, self.steps, self._rows):
+            yield np.arange(first, min(first + self._rows, self.steps))
+
+    def __call__(self, rows: _Places) -> Floats:
+        """The norms of some steps, (R, T)."""
+        at = self.steps - 1 - rows if self._backwards else rows
+        places = (at[:, None] * self._width + np.arange(self._width)).ravel()
+        padding = np.zeros(-len(places) % self._many, np.int64)
+        parts = np.concatenate([places, padding]).reshape(-1, self._many)
+        made = np.concatenate([quiet(self._run, *self._batch, part)[0] for part in parts])
+        norms = made[: len(places)].astype(np.float64).reshape(len(rows), self._width, self.steps)
+        whole: Floats = np.hypot.reduce(norms, axis=1)  # also of those whose squares are 0
+        return whole[:, ::-1] if self._backwards else whole
 
 
 def _unit(place: Expr, values: Expr) -> Expr:
@@ -193,20 +231,3 @@ def _loss_of_step(meter: Meter) -> Callable[[Expr, Expr], Expr]:
     if not _reads_every(meter):
         return meter.loss
     return lambda output, target: meter.loss(mg.expand_dims(output, 0), mg.expand_dims(target, 0))
-
-
-def _for_each(
-    meter: Meter, batch: Sequence[Any], place: Expr, norms: Expr, places: NDArray[np.int64]
-) -> Floats:
-    """`norms` for each of some places, so many at a time that their adjoints have room."""
-    many = max(1, min(len(places), _CHUNK // max(meter.loop.outputs.size, 1)))
-    stack = mg.var("places", (many,), "int64")
-    every = mg.vmap(lambda one: mg.substitute(norms, {place: one}))(stack)
-    read = {*mg.free_variables(every)}
-    pairs = [(v, x) for v, x in zip(meter.inputs, batch, strict=True) if v in read]
-    run = mg.function([*(v for v, _ in pairs), stack], [every])
-    padding = np.zeros(-len(places) % many, np.int64)
-    parts = np.concatenate([places, padding]).reshape(-1, many)
-    with np.errstate(all="ignore"):
-        made = np.concatenate([run(*(x for _, x in pairs), part)[0] for part in parts])
-    return made[: len(places)]

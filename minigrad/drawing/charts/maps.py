@@ -129,7 +129,7 @@ def triangle(
     low: ArrayLike | None = None,
     kinds: Any = None,
     low_kinds: Any = None,
-    rows: Sequence[int] | None = None,
+    rows: Spans | None = None,
     columns: Spans | None = None,
     scale: Scale | None = None,
     labels: tuple[str, str] = ("back to step s", "from step t"),
@@ -139,11 +139,11 @@ def triangle(
 ) -> Axes:
     """Draw a magnitude for each pair of steps: from step t, downwards, back to step s.
 
-    sizes: (R, K), the largest where a column is a run of steps; low: the least, which stands below
-    it. kinds, low_kinds: what kind each is, where that is known. rows: the steps t; columns: the
-    runs of steps s; all steps unless given, in at most 256 bins which keep their extremes. Nothing
-    is drawn where s lies after t and there is exactly nothing. scale, ax, caption, legend: as in
-    `heat_map`. Raises ShapeError for other shapes.
+    sizes: (R, K), the largest of two runs of steps; low: the least, which stands below it. kinds,
+    low_kinds: what kind each is, where that is known. rows, columns: the runs of steps t and s; all
+    steps unless given, in at most 256 bins which keep their extremes. Nothing is drawn where s lies
+    after t and there is exactly nothing. scale, ax, caption, legend: as in `heat_map`. Raises
+    ShapeError for other shapes.
 
     >>> ax = triangle(np.tril(np.ones((4, 4))), title="‖∂Lₜ/∂C_s‖")
     >>> ax.get_title("center"), ax.get_ylabel()
@@ -151,7 +151,7 @@ def triangle(
     """
     pairs = _pairs(sizes, low, (kinds, low_kinds), rows, columns)
     steps = pairs.columns[-1][1]
-    rows_drawn = list(pairs.drawn(steps))
+    rows_drawn = list(pairs.drawn())
     locked = scale or Scale.of(pairs.high.ravel().tolist())
     drawn = np.stack([row.sizes for row in rows_drawn])
     known = np.stack([row.kinds for row in rows_drawn])
@@ -178,28 +178,26 @@ class _Pairs:
     rows: Spans
     columns: Spans
 
-    def drawn(self, steps: int) -> Iterator[Row]:
-        """The rows one below the other, in as much height as there are steps."""
-        cuts = np.linspace(0.5, steps + 0.5, len(self.rows) + 1).tolist()
-        starts, ends = np.array(self.columns).T
+    def drawn(self) -> Iterator[Row]:
+        """The rows, each at its steps."""
+        starts, _ = np.array(self.columns).T
         is_binned = any(a < b for a, b in (*self.columns, *self.rows))
         for k, (first, last) in enumerate(self.rows):
             high, known = self.high[k], self.kinds[0][k]
-            # Runs of steps that meet hold pairs of which one lies after, where there is nothing.
-            meets = (starts <= last) & (first < ends)
-            least = np.where(meets, high, self.low[k]), np.where(meets, known, self.kinds[1][k])
-            parts = [(high, known), least] if is_binned else [(high, known)]
+            parts = [(high, known), (self.low[k], self.kinds[1][k])][: 1 + is_binned]
             for (part, kinds), at in zip(
-                parts, halves(cuts[k], cuts[k + 1], len(parts)), strict=True
+                parts, halves(first - 0.5, last + 0.5, len(parts)), strict=True
             ):
                 shown = np.where((starts > last) & (known == "zero"), "", kinds)
-                yield Row(*at, part, shown, self._telling(first, part))
+                yield Row(*at, part, shown, self._telling((first, last), part))
 
-    def _telling(self, t: int, sizes: Floats) -> Callable[[int, int, EdgeStyle], str]:
+    def _telling(self, row: tuple[int, int], sizes: Floats) -> Callable[[int, int, EdgeStyle], str]:
+        steps = " … ".join(map(str, dict.fromkeys(row)))
+
         def tell(a: int, b: int, look: EdgeStyle) -> str:
             words = "" if look.kind == "normal" else f", {KIND_WORDS[look.kind]}"
             ends = f"{fmt(sizes[a])} … {fmt(sizes[b - 1])}"
-            return f"t={t}, s={self.columns[a][0]} … {self.columns[b - 1][1]}: {ends}{words}"
+            return f"t={steps}, s={self.columns[a][0]} … {self.columns[b - 1][1]}: {ends}{words}"
 
         return tell
 
@@ -208,7 +206,7 @@ def _pairs(
     sizes: ArrayLike,
     low: ArrayLike | None,
     kinds: tuple[Any, Any],
-    rows: Sequence[int] | None,
+    rows: Spans | None,
     columns: Spans | None,
 ) -> _Pairs:
     high = np.asarray(sizes, np.float64)
@@ -219,9 +217,13 @@ def _pairs(
     known = kinds_of(high, kinds[0])
     if low is None and rows is None and columns is None:
         parts = _binned(high, known)
-        return _Pairs(parts[0][0], parts[-1][0], (parts[0][1], parts[-1][1]), *spans)
-    after = spans[0] if rows is None else [(int(t), int(t)) for t in rows]
-    before = spans[1] if columns is None else columns
+        (most, of_most), (low, of_low) = parts[0], parts[-1]
+        # Runs of steps that meet hold pairs of which one lies after, where there is nothing.
+        (firsts, lasts), (starts, ends) = (np.array(runs).T for runs in spans)
+        meets = (starts <= lasts[:, None]) & (firsts[:, None] < ends)
+        least, of_least = np.where(meets, most, low), np.where(meets, of_most, of_low)
+        return _Pairs(most, least, (of_most, of_least), *spans)
+    after, before = spans[0] if rows is None else rows, spans[1] if columns is None else columns
     if (len(after), len(before)) != high.shape:
         raise ShapeError(
             f"magnitudes {high.shape} need as many rows and columns, not "
