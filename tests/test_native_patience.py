@@ -1,4 +1,4 @@
-"""A program is compiled quickly first, and optimised once it has run for long: to the same bits."""
+"""A program is compiled quickly first, with care once it has run for long: to the same bits."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ import minigrad as mg
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 
 from minigrad.compile.backends.native import program
+from minigrad.compile.backends.native.jit import Effort
 
-Made = list[bool]
+Made = list[Effort]
+QUICK, PLAIN, FULL = Effort
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Made:
-    """Whether each module that is compiled is optimised."""
+    """The effort with which each module is compiled."""
     compile_module, modules = program.compile_module, []
 
-    def noted(module: Any, *, optimised: bool = True) -> Any:
-        modules.append(optimised)
-        return compile_module(module, optimised=optimised)
+    def noted(module: Any, *, effort: Effort) -> Any:
+        modules.append(effort)
+        return compile_module(module, effort=effort)
 
     monkeypatch.setattr(program, "compile_module", noted)
     return modules
@@ -53,19 +55,25 @@ def _gradients(seed: float) -> tuple[mg.Function, list[Any]]:
     return f, [values[0], rng.random((9, 5)) < 0.7, *values[1:]]
 
 
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "PATIENCE", {})
+
+
 def test_a_program_that_has_run_long_is_optimised_and_gives_the_same_bits(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(program, "PATIENCE", 0)
+    _no_patience(monkeypatch)
     f, values = _gradients(0.75)
-    assert made == [False] * len(made) and made
+    assert made and set(made) == {QUICK}
+    programs = len(made)
     quick = f(*values)
-    assert made == [False] * (len(made) // 2) + [True] * (len(made) // 2)
-    count = len(made)
-    for result in (f(*values), f(*values)):
+    assert made[programs:] == [PLAIN] * programs
+    plain = f(*values)
+    assert made[2 * programs :] == [FULL] * programs
+    for result in (plain, f(*values), f(*values)):
         for a, b in zip(quick, result, strict=True):
             assert a.tobytes() == b.tobytes()
-    assert len(made) == count
+    assert len(made) == 3 * programs
 
 
 def test_a_program_is_not_optimised_before_its_time(
@@ -76,30 +84,43 @@ def test_a_program_is_not_optimised_before_its_time(
     x = mg.var("x", (3, 4))
     last, _ = mg.scan(lambda c, row: (mg.tanh(c + row) * 0.8125, None), mg.zeros(4), x)
     f = mg.function([x], last, backend="native")
-    for _ in range(program.PATIENCE):  # it has run for that many seconds, and took one to compile
+    for effort, after in ((QUICK, [QUICK, PLAIN]), (PLAIN, [QUICK, PLAIN, FULL])):
+        before = after[:-1]
+        for _ in range(program.PATIENCE[effort]):  # so many seconds, and it took one to compile
+            f(np.ones((3, 4)))
+            assert made == before
         f(np.ones((3, 4)))
-    assert made == [False]
-    f(np.ones((3, 4)))
-    assert made == [False, True]
+        assert made == after
+
+
+@pytest.mark.parametrize(("size", "first"), [(180, QUICK), (200, PLAIN)])
+def test_what_runs_for_long_when_it_is_called_once_is_compiled_with_care(
+    made: Made, size: int, first: Effort
+) -> None:
+    """64 steps with 2·size·64·64 operations each: 94 and 105 million."""
+    x = mg.var("x", (64, 64))
+    last, _ = mg.scan(lambda c, _: (c @ x, None), mg.full((size, 64), 0.3125), None, length=64)
+    mg.function([x], last, backend="native")
+    assert made == [first]
 
 
 def test_threads_that_call_at_once_optimise_once(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(program, "PATIENCE", 0)
+    _no_patience(monkeypatch)
     f, values = _gradients(0.625)
     count, start, results = len(made), threading.Barrier(4), []
 
     def call() -> None:
         start.wait()
-        results.extend([f(*values) for _ in range(3)])
+        results.extend([f(*values) for _ in range(4)])
 
     threads = [threading.Thread(target=call) for _ in range(4)]
     _each(threads, threading.Thread.start)
     _each(threads, threading.Thread.join)
-    assert made.count(True) == count
+    assert made.count(PLAIN) == made.count(FULL) == count
     assert len({b"".join(np.asarray(r).tobytes() for r in result) for result in results}) == 1
-    assert len(results) == 12
+    assert len(results) == 16
 
 
 def _each(threads: list[threading.Thread], do: Callable[[threading.Thread], None]) -> None:

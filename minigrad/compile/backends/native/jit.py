@@ -12,6 +12,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -189,16 +190,24 @@ def module_text(text: str, values: Mapping[str, object]) -> str:
     return f'target triple = "{triple()}"\n' + names.sub(lambda name: str(values[name[0]]), text)
 
 
-def compile_module(module: Any, cpu: Cpu | None = None, *, optimised: bool = True) -> NativeCode:
-    """Verify, optimise (loops vectorised) and load an `ir.Module`, or the text of one.
+class Effort(Enum):
+    """How much LLVM thinks about a module. What its code computes is the same to the bit."""
 
-    optimised: without, LLVM only chooses instructions, which takes less than half the time. What
-    the code computes is the same to the bit. Raises RuntimeError, with LLVM's own words, for IR
-    that is not well formed.
+    QUICK = "instructions one by one"
+    PLAIN = "instructions and registers chosen with care"
+    FULL = "loops vectorised, and all else that it knows"
+
+
+def compile_module(
+    module: Any, cpu: Cpu | None = None, *, effort: Effort = Effort.FULL
+) -> NativeCode:
+    """Verify, optimise and load an `ir.Module`, or the text of one.
+
+    Raises RuntimeError, with LLVM's own words, for IR that is not well formed.
     """
     text, cpu = str(module), cpu or host()
     with _compiling:
-        code = _loaded(text, cpu, optimised)
+        code = _loaded(text, cpu, effort)
     _free_dead()
     return code
 
@@ -213,9 +222,9 @@ def assembly(module: Any, cpu: Cpu | None = None) -> str:
 # What LLVM made for these is freed when they return, so still under the lock.
 
 
-def _loaded(text: str, cpu: Cpu, optimised: bool) -> NativeCode:
-    parsed, machine = _parsed(text, cpu)
-    if optimised:
+def _loaded(text: str, cpu: Cpu, effort: Effort) -> NativeCode:
+    parsed, machine = _parsed(text, cpu, effort)
+    if effort is Effort.FULL:
         _optimise(parsed, machine)
     # The engine takes over both the module and the target machine, and frees them with itself: a
     # machine that two engines share is freed twice, so each has its own.
@@ -225,19 +234,20 @@ def _loaded(text: str, cpu: Cpu, optimised: bool) -> NativeCode:
 
 
 def _assembled(text: str, cpu: Cpu) -> str:
-    parsed, machine = _parsed(text, cpu)
+    parsed, machine = _parsed(text, cpu, Effort.FULL)
     _optimise(parsed, machine)
     return str(machine.emit_assembly(parsed))
 
 
-def _parsed(text: str, cpu: Cpu) -> tuple[Any, Any]:
+def _parsed(text: str, cpu: Cpu, effort: Effort) -> tuple[Any, Any]:
     """The parsed module, and the target machine that it is for."""
     binding = llvm().binding
     parsed = binding.parse_assembly(text)
     parsed.verify()
     target = binding.Target.from_triple(triple())
+    level = 0 if effort is Effort.QUICK else 3
     machine = target.create_target_machine(
-        cpu=cpu.name, features=cpu.features, opt=3, jit=True, reloc="default"
+        cpu=cpu.name, features=cpu.features, opt=level, jit=True, reloc="default"
     )
     parsed.data_layout = str(machine.target_data)
     return parsed, machine
@@ -261,6 +271,7 @@ def _optimise(parsed: Any, machine: Any) -> None:
 
 __all__ = [
     "Cpu",
+    "Effort",
     "Llvm",
     "NativeCode",
     "NativeFunction",

@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.compile.backends.native.arrays import PLAIN, Kinds
 from minigrad.compile.backends.native.emit import Code
 from minigrad.compile.backends.native.irtools import int64 as index
-from minigrad.compile.backends.native.jit import compile_module, llvm, new_module
+from minigrad.compile.backends.native.jit import Effort, compile_module, llvm, new_module
 from minigrad.compile.backends.native.memory import Memory, aligned
 from minigrad.compile.backends.native.stages import Schedule, schedule
 from minigrad.compile.backends.native.steps import emit_step
@@ -21,19 +21,23 @@ from minigrad.compile.backends.native.support import check_body
 from minigrad.compile.backends.native.team import call_helpers
 from minigrad.compile.backends.native.together import helped, side_by_side, team_size
 from minigrad.compile.backends.native.views import View
+from minigrad.compile.backends.native.work import work_of
+from minigrad.graph.walk import toposort
 from minigrad.loop.body import Body
 from minigrad.loop.node import BLOCK
 from minigrad.types import Array
 
-# How many times as long as it took to compile a program runs before it is optimised. That takes 2.2
-# times as long as compiling it without, and spares a training step 0 to 6 in a hundred, mostly 2.
-PATIENCE = 100
+# How many times as long as it took to compile a program runs before it is compiled with more care.
+# PLAIN takes 2 to 3 times as long as QUICK, whose products run at a sixth of the speed and the rest
+# at half; FULL takes 2.2 times as long as PLAIN and spares a training step 0 to 6 in a hundred.
+PATIENCE = {Effort.QUICK: 1, Effort.PLAIN: 100}
+LIGHT = 10**8  # operations that QUICK code does in less time than is spared by compiling it
 
 
 class Compiled:
     """The machine code of a body, whatever runs it.
 
-    It is compiled without optimisations at first, and with them once it has run for long.
+    It is compiled quickly at first, and with more care once it has run for as long as pays.
 
     threads: how many a call may use. The others help with what can run side by side.
     """
@@ -47,24 +51,34 @@ class Compiled:
         self.threads = team_size(beside, threads)
         _emit_program(module, body, memory, beside if self.threads > 1 else plan, self.threads)
         self.scratch = memory.size
-        text, begun = str(module), perf_counter()
-        self._function = compile_module(text, optimised=False).function("program", 2)
-        self._patience = PATIENCE * (perf_counter() - begun)
-        self._unoptimised = [text]
+        self._text = str(module)
+        light = sum(map(work_of, toposort(body.outputs))) < LIGHT
+        first, *later = list(Effort)[0 if light else 1 :]
+        self._ahead = [later]
+        self._compile(first)
 
     def run(self, places: Any, start: int) -> None:
         """Run on a table of addresses and on scratch memory."""
         begun = perf_counter()
         self._function(places, start)
-        if self._unoptimised:
+        if self._ahead:
             self._patience -= perf_counter() - begun
             if self._patience < 0:
-                self._optimise()
+                self._compile_again()
 
-    def _optimise(self) -> None:
-        with suppress(IndexError):  # another thread was first
-            text = self._unoptimised.pop()  # atomic
-            self._function = compile_module(text).function("program", 2)
+    def _compile(self, effort: Effort) -> None:
+        begun = perf_counter()
+        self._function = compile_module(self._text, effort=effort).function("program", 2)
+        self._patience = PATIENCE.get(effort, 0) * (perf_counter() - begun)
+
+    def _compile_again(self) -> None:
+        with suppress(IndexError):  # another thread is at it
+            efforts = self._ahead.pop()  # atomic
+            if self._patience < 0:  # and no other was in between
+                effort, *efforts = efforts
+                self._compile(effort)
+            if efforts:
+                self._ahead.append(efforts)
 
 
 class Program:
