@@ -58,7 +58,8 @@ def test_help_is_a_word_too(capsys) -> None:
         (["help", "flw"], "there is no 'flw'; .*; did you mean flow?"),
         (
             ["zzz"],
-            "there are demo, train, flow, tasks, info, sample, predict, reproduce, walk, figures",
+            "there are demo, train, flow, tasks, info, sample, predict, reproduce, walk, figures, "
+            "sweep",
         ),
         (["train", "addin"], "there is no task 'addin'; there are: adding.*; did you mean adding?"),
         (["train", "adding", "--cell", "lsmt"], "argument --cell: there is no 'lsmt'; "),

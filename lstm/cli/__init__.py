@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -17,7 +18,19 @@ from contextlib import contextmanager, suppress
 from io import StringIO, TextIOWrapper
 from typing import Any, NoReturn
 
-from lstm.cli import demo, figures, flow, info, predict, reproduce, sample, tasks, train, walk
+from lstm.cli import (
+    demo,
+    figures,
+    flow,
+    info,
+    predict,
+    reproduce,
+    sample,
+    sweep,
+    tasks,
+    train,
+    walk,
+)
 from lstm.cli.options import Parser
 from lstm.cli.tables import printable
 from lstm.errors import LstmError
@@ -25,7 +38,7 @@ from minigrad import MinigradError
 
 COMMANDS = {"demo": demo, "train": train, "flow": flow, "tasks": tasks, "info": info}
 COMMANDS |= {"sample": sample, "predict": predict, "reproduce": reproduce, "walk": walk}
-COMMANDS |= {"figures": figures}
+COMMANDS |= {"figures": figures, "sweep": sweep}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,6 +82,7 @@ def _asked(argv: Sequence[str]) -> argparse.Namespace:
         raise
     if unknown:
         args.parser.refuse(unknown)
+    args.spelled = shlex.join(["lstm", *words])
     return args
 
 

@@ -40,7 +40,7 @@ def demo_table(task: Task, results: dict[str, Any]) -> Table:
     rows = table(*heads, title=f"{task.heading}, {task.steps} steps")
     rows.add_row(task.baseline_words, f"{task.baseline:.4f}", "1.00", "", "", "")
     for numbers in results["models"].values():
-        first = [numbers["title"], _loss_text(numbers["test_loss"])]
+        first = [numbers["title"], loss_text(numbers["test_loss"])]
         first.append(f"{numbers['test_loss'] / task.baseline:.2f}")
         for part in numbers["gradient_before"]:
             norms = [norm_text(numbers[f"gradient_{when}"][part]) for when in ("before", "after")]
@@ -57,8 +57,7 @@ def score_table(task: Task, scores: dict[str, Score]) -> Table:
         rows.add_row(name, f"{task.in_unit(loss):.4f}", "", "")
     for name, score in scores.items():
         solved = "yes" if score.solved else "no"
-        loss_text = _loss_text(task.in_unit(score.loss))
-        rows.add_row(name, loss_text, f"{score.correct:.1%}", solved)
+        rows.add_row(name, loss_text(task.in_unit(score.loss)), f"{score.correct:.1%}", solved)
     return rows
 
 
@@ -67,7 +66,8 @@ def console() -> Console:
     return Console(markup=False, emoji=False, highlight=False)
 
 
-def _loss_text(loss: float) -> str:
+def loss_text(loss: float) -> str:
+    """A loss in a few letters."""
     return f"{loss:.4f}" if loss >= 0.001 else f"{loss:.1e}"
 
 
