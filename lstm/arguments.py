@@ -86,6 +86,14 @@ def within(values: Any, least: int, most: int, what: str) -> Expr:
     return checked
 
 
+def array_within(values: Any, least: int, most: int, what: str) -> NDArray[Any]:
+    """The same of integers that are known, as an array."""
+    integers = array(values, f"each {what}")
+    if integers.dtype.kind not in "iu":
+        raise ConfigError(f"each {what} must be an integer, not {integers.dtype}")
+    return _checked(integers, least, most, what)
+
+
 def _within_type(values: Any, least: Any, most: Any, what: Any) -> Any:
     if values.dtype.kind not in "iu":
         raise mg.DTypeError(f"each {what} must be an integer, not {values.dtype}")

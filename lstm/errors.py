@@ -1,7 +1,8 @@
-"""The exceptions that `lstm` raises on purpose, and the checks of numbers, which raise one."""
+"""The exceptions that `lstm` raises on purpose, and the checks of plain values, which raise one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from math import inf, isfinite, nan
 from numbers import Integral, Real
@@ -75,3 +76,39 @@ def check_number(
         kind = f"a number {bounds}" if bounds else "a finite number"
         raise ConfigError(f"{name} must be {kind}, not {value!r:.40}")
     return number
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """The value. Raises ConfigError unless it is True or False: what is neither may be taken for
+    either, as "no" is true.
+
+    >>> check_flag("reverse", "no")
+    Traceback (most recent call last):
+        ...
+    lstm.errors.ConfigError: reverse is True or False, not 'no'
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is True or False, not {value!r:.40}")
+    return value
+
+
+def check_text(name: str, value: Any) -> str:
+    """The value. Raises ConfigError unless it is a text."""
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} is a text, not {value!r:.40}")
+    return value
+
+
+def check_texts(name: str, values: Any) -> list[str]:
+    """The values as a list. Raises ConfigError unless they are several texts, and not one.
+
+    >>> check_texts("features", "heat")
+    Traceback (most recent call last):
+        ...
+    lstm.errors.ConfigError: features are a list of texts, not 'heat'
+    """
+    is_list = isinstance(values, Iterable) and not isinstance(values, (str, bytes))
+    texts = list(values) if is_list else []
+    if not is_list or not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"{name} are a list of texts, not {values!r:.40}")
+    return texts

@@ -27,17 +27,17 @@ def path_given(path: str | Path) -> Path:
     raise OutputError(f"a path is needed, such as 'flow.svg', not {path!r:.40}")
 
 
-def read_utf8(path: Path) -> str:
-    """A file's text, in which any of the usual line ends is a newline. Raises ConfigError, which
-    says where it is no UTF-8, or no text."""
-    if path.exists() and not path.is_file():
-        raise ConfigError(f"cannot read {path}: it is no regular file")
+def read_utf8(path: Path | str) -> str:
+    """A file's text, in which any of the usual line ends is a newline. Raises ConfigError for what
+    is no path, or no regular file, and says where it is no UTF-8, or no text."""
     try:
-        data = path.read_bytes()
+        file = path_given(path)
+        if file.exists() and not file.is_file():
+            raise ValueError("it is no regular file")
+        data = file.read_bytes()
     except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
-        ) from None
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot read {path!s:.200}: {reason}") from None
     try:
         return checked_text(str(path), data.decode())
     except UnicodeDecodeError as error:

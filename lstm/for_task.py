@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from lstm.cells import Cell, Gated, cell_class
-from lstm.errors import ConfigError
+from lstm.errors import ConfigError, check_number
 from lstm.tasks import Task
 
 HIDDEN = 16
@@ -54,8 +54,10 @@ def remembering(cell: Cell[Any], task: Task | None, memory: float | None) -> Cel
     """The cell with gates that are set to remember, where it has such.
 
     memory: for how many steps; None: as many as the task says, unless the cell does; 0: as it says.
-    Raises ConfigError for a cell without gates to set.
+    Raises ConfigError for a cell without gates to set, and for what is no number of steps.
     """
+    if memory is not None:
+        check_number("memory", memory, least=0)
     if not isinstance(cell, Gated):
         if memory:
             raise ConfigError(f"a cell of kind {cell.name} has no gates for a memory to set")

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from lstm.errors import ConfigError, check_count
+from lstm.errors import check_count
 from lstm.gradient_flow.saving import Saved
-from lstm.model import Model, settings_made_for
+from lstm.made_for import way_of
+from lstm.model import Model
 from lstm.tasks import TableTask
 from lstm.tasks.columns import Columns, read_columns
-from lstm.tasks.reading import Reading, reading_of
+from lstm.tasks.reading import Reading
 from minigrad.display import Table
 
 _AT_ONCE = 500  # windows
@@ -119,8 +120,8 @@ def predict(model: Model, table: Path | str) -> Forecast:
     >>> forecast.rows[:2], forecast.truth[-2:], len(forecast.said)
     (['5', '6'], [49.0, None], 47)
     """
-    reading = _reading(model)
-    columns = read_columns(Path(table))
+    reading = way_of(model, TableTask, Reading.from_config, "table", "predicts")
+    columns = read_columns(table)
     dates = columns.dates()
     windows = reading.windows(columns)
     answers = np.concatenate(
@@ -140,18 +141,6 @@ def predict(model: Model, table: Path | str) -> Forecast:
     return Forecast(
         *rest, told_names, said, [truth[k] if k < rows else None for k in told], reading.classes
     )
-
-
-def _reading(model: Model) -> Reading:
-    """How a model of a table reads. Raises ConfigError for another model."""
-    reading = reading_of(settings_made_for(model, TableTask, "table", "predicts"))
-    sizes = 2 * len(reading.features), len(reading.classes or [reading.target])
-    if model.layers.tokens or (model.input_size, model.output_size) != sizes:
-        raise ConfigError(
-            f"the model's task has {sizes[0]} inputs and {sizes[1]} outputs, and the model "
-            f"{model.input_size} and {model.output_size}"
-        )
-    return reading
 
 
 def _answers(model: Model, windows: NDArray[Any]) -> NDArray[Any]:

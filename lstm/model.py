@@ -109,8 +109,8 @@ class Model(ShownModel):
         made_for = task if isinstance(task, Task) else None
         if made_for is not None:
             output_size = made_for.output_size if output_size is None else output_size
-            readout = readout or made_for.readout
-            vocabulary = vocabulary or made_for.vocabulary
+            readout = made_for.readout if readout is None else readout
+            vocabulary = made_for.vocabulary if vocabulary is None else vocabulary
         if output_size is None:
             raise ConfigError("output_size= is needed, or a task=, such as lstm.Adding(100)")
         check_options(options)
@@ -375,19 +375,6 @@ def check_model(value: Any) -> Model:
             f"a model is needed, such as lstm.Model.create(lstm.LSTM, task=task), not {value!r:.60}"
         )
     return value
-
-
-def settings_made_for(model: Model, kind: type[Task], what: str, doing: str) -> Any:
-    """The settings of the task that a model notes, as they stand in its file. Raises ConfigError
-    for what is no model, and for one of another task; what: what the task is of; doing:
-    what its models do."""
-    name = check_model(model).task.get("name")
-    if name != kind.name:
-        made = f"no {what}" if name is None else f"the task {name!r:.40}, which is no {what}"
-        raise ConfigError(
-            f"the model was made for {made}: lstm.{kind.__name__} trains one that {doing}"
-        )
-    return model.task.get("settings", {})
 
 
 def _check_value(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from lstm.errors import ConfigError
 
 Tree: TypeAlias = Any
@@ -86,6 +88,22 @@ def map_leaves(function: Callable[[str, Any], Any], tree: Tree, place: str = "")
         for name, branch in _branches(tree).items()
     }
     return branches if isinstance(tree, Mapping) else type(tree)(**branches)
+
+
+def drawn(rng: np.random.Generator, shapes: Tree, dtype: str) -> Tree:
+    """Parameters of linear maps: weights of U(-1/√n, 1/√n), where n is how many numbers each sum
+    has, the first size of a shape; biases, whose names begin with b_, at 0.
+
+    >>> made = drawn(np.random.default_rng(0), {"W": (4, 2), "b_y": (2,)}, "float32")
+    >>> bool(abs(made["W"]).max() < 0.5), made["b_y"].tolist()
+    (True, [0.0, 0.0])
+    """
+
+    def one(name: str, shape: tuple[int, ...]) -> Any:
+        bound = 0.0 if name.rpartition(".")[2].startswith("b_") else shape[0] ** -0.5
+        return rng.uniform(-bound, bound, shape).astype(dtype)
+
+    return map_leaves(one, shapes)
 
 
 def check_names(names: set[str], expected: set[str], what: str = "tensors") -> None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.arguments import generator
 from lstm.errors import ConfigError, check_count, check_number
-from lstm.model import Model, settings_made_for
+from lstm.made_for import way_of
+from lstm.model import Model
 from lstm.tasks import TextTask
 from lstm.tasks.tokenizer import Tokenizer
 from lstm.training.streams import carried_on, carried_state
@@ -48,7 +49,7 @@ def sample(
     >>> "".join(lstm.sample(model, "ab", length=6, temperature=0))
     'cdabcd'
     """
-    tokenizer = tokenizer_of(model)
+    tokenizer = way_of(model, TextTask, Tokenizer.from_config, "text", "writes")
     if length is not None:
         check_count("length", length)
     check_number("temperature", temperature, least=0)
@@ -70,18 +71,6 @@ def sample(
             logits = step(token)
 
     return pieces()
-
-
-def tokenizer_of(model: Model) -> Tokenizer:
-    """How a model of text reads. Raises ConfigError for another model."""
-    tokenizer = Tokenizer.from_config(settings_made_for(model, TextTask, "text", "writes"))
-    tokens = len(tokenizer.tokens)
-    if not model.layers.tokens or (model.input_size, model.output_size) != (tokens, tokens):
-        raise ConfigError(
-            f"the model's task has {tokens} tokens, and the model {model.input_size} inputs and "
-            f"{model.output_size} outputs"
-        )
-    return tokenizer
 
 
 def drawn(

@@ -31,12 +31,12 @@ def test_other_delimiters(tmp_path, delimiter):
 
 
 def test_gaps_are_no_numbers(tmp_path):
-    gaps = ["", "NaN", "na", "N/A", "null", "None", "?"]
+    gaps = ["", "NaN", "-nan", "na", "N/A", "null", "None", "?"]
     assert all(map(is_gap, gaps)) and not is_gap("0")
     read = columns(
         tmp_path, "k,x\n" + "".join(f"{k},{gap}\n" for k, gap in enumerate(gaps)) + "9,1\n"
     )
-    np.testing.assert_array_equal(read.numbers("x"), [np.nan] * 7 + [1])
+    np.testing.assert_array_equal(read.numbers("x"), [np.nan] * 8 + [1])
     assert read.is_numeric("x")
     assert not columns(tmp_path, "k,x\n1,\n2,NA\n").is_numeric("x")
 
@@ -59,6 +59,7 @@ def test_dates_are_told_from_numbers_and_words(tmp_path):
         ("a,b\n1,2,3\n", "line 2 has 3 cells, and the header 2"),
         ("a,a\n1,2\n", "the names of columns, has 'a' twice"),
         ("a,,b\n1,2,3\n", "has a column without a name"),
+        ("\n1,2\n", "its first line is empty, and should name the columns"),
         ("1.5,2\n1,2\n", "is of numbers, and should name the columns: add a header"),
         ('a,b\n1,"2\n', "line 2: unexpected end of data"),
         (b"a,b\n1,\xff\n", "is no UTF-8: byte 0xff in line 2"),
@@ -71,7 +72,14 @@ def test_files_that_are_no_table(tmp_path, data, message):
         columns(tmp_path, data)
 
 
-@pytest.mark.parametrize("cell", ["warm", "1,5", "inf", "1e999", "0x10"])
+@pytest.mark.parametrize("cell", ["1.", ".5", "+2E-3", "-0", "007", "1e+5"])
+def test_cells_that_are_numbers(tmp_path, cell):
+    assert columns(tmp_path, f"k,x\n1,{cell}\n").numbers("x").tolist() == [float(cell)]
+
+
+@pytest.mark.parametrize(
+    "cell", ["warm", "1,5", "inf", "1e999", "0x10", "1_000", "infinity", "١٢", "1 2", "-", "."]
+)
 def test_cells_that_are_no_numbers(tmp_path, cell):
     read = columns(tmp_path, f'k,x\n1,2\n2,"{cell}"\n')
     with pytest.raises(ConfigError, match=f"x is '{cell}' in line 3, and must be a number"):

@@ -45,7 +45,7 @@ def test_classes_and_what_is_resumed(capsys):
     args = ["train", "csv", "waves.csv", "--target", "kind", "--classify", "--features", "x, y"]
     told = json.loads(command(capsys, *args, *QUICK, "--json")[1].splitlines()[-1])
     assert told["task"]["settings"]["classes"] == ["a", "b"]
-    assert list(told["baselines"]) == ["always in the same shares"]
+    assert list(told["baselines"]) == ["always in the same shares", "by the last class"]
     args = ["train", "csv", "waves.csv", "--cell", "rnn", "--resume", "--steps", 3, "--json"]
     again = json.loads(command(capsys, *args)[1].splitlines()[-1])
     assert (again["task"], again["steps"]) == (told["task"], 3)

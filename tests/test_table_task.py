@@ -1,6 +1,8 @@
 """`lstm.TableTask`: what of a table is read, scaled, asked for and held out."""
 
 import re
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from matplotlib.colors import to_hex
 
 import lstm
 from lstm.figures.forecast import draw_forecast
-from lstm.tasks.reading import reading_of
+from lstm.tasks.reading import Reading
 from minigrad.drawing.palette import contrast
 
 ROWS = 100
@@ -107,7 +109,44 @@ def test_classes(file):
     np.testing.assert_array_equal(parts(task)["test"][1], labels[90:])
     shares = np.bincount(labels[1:80]) / 79
     expected = -np.log(shares[labels[90:]]).mean()
-    assert task.baselines == {"always in the same shares": pytest.approx(expected)}
+    followed = Counter(pairwise(labels[:80]))  # each class by the one before
+    losses = []
+    for before, after in pairwise(labels[89:]):
+        cases = followed[before, 0] + followed[before, 1]
+        losses.append(-np.log((followed[before, after] + shares[after]) / (cases + 1)))
+    assert task.baselines == {
+        "always in the same shares": pytest.approx(expected),
+        "by the last class": pytest.approx(np.mean(losses)),
+    }
+    assert task.baseline_words == "by the last class"
+
+
+def test_a_class_may_be_read_where_it_is_asked_for_later(tmp_path):
+    """Of numbers that stand for classes, the row that is asked for tells them, and no other."""
+    file = write(tmp_path / "t", x=range(60), kind=[k % 2 for k in range(60)])
+    task = lstm.TableTask(file, "kind", features=["kind"], classify=True, length=4)
+    assert task.reading.features == ("kind",)
+    assert lstm.TableTask(file, "kind", classify=True, length=4).reading.features == ("x",)
+    with pytest.raises(lstm.ConfigError, match="kind is what is asked for, in the very row"):
+        lstm.TableTask(file, "kind", features=["kind"], classify=True, length=4, horizon=0)
+
+
+def test_the_last_class_is_one_that_is_known_already(tmp_path):
+    """Four rows ahead, with gaps: of each row in the test the class is that of rows before."""
+    kinds = ["" if k % 5 == 0 else "ab"[k // 7 % 2] for k in range(100)]
+    task = lstm.TableTask(
+        write(tmp_path / "t", x=range(100), kind=kinds), "kind", classify=True, horizon=4, length=2
+    )
+    first, asked = 5, [k for k in range(100) if kinds[k]]
+    last = {k: next((kinds[j] for j in range(k - 4, -1, -1) if kinds[j]), None) for k in asked}
+    training = [k for k in asked if first <= k < 80]
+    shares = {c: np.mean([kinds[k] == c for k in training]) for c in "ab"}
+    losses = []
+    for k in (k for k in asked if k >= 90):
+        alike = [kinds[j] for j in training if last[j] == last[k]]
+        right = alike.count(kinds[k]) + shares[kinds[k]]
+        losses.append(-np.log(right / (len(alike) + 1)))
+    assert task.baselines["by the last class"] == pytest.approx(np.mean(losses))
 
 
 def test_the_past_of_the_target_is_read_unless_it_would_be_told(file):
@@ -122,10 +161,10 @@ def test_the_past_of_the_target_is_read_unless_it_would_be_told(file):
         ("z", {}, "has no column 'z'; it has name, x, y, kind"),
         ("y", {"features": ["z"]}, "has no column 'z'"),
         ("y", {"features": ["kind"]}, "kind is 'down' in line 2, and must be a number"),
-        ("kind", {}, "kind is 'down' in line 2, and must be a number"),
-        ("y", {"features": []}, "features= are names of columns, each once"),
-        ("y", {"features": "x"}, "features= are names of columns, each once"),
-        ("y", {"features": ["x", "x"]}, "features= are names of columns, each once"),
+        ("kind", {}, "kind is 'down' in line 2, and must be a number.*: classify=True, or --cl"),
+        ("y", {"features": []}, "features are names of columns, each once"),
+        ("y", {"features": "x"}, "features are a list of texts, not 'x'"),
+        ("y", {"features": ["x", "x"]}, "features are names of columns, each once"),
         ("y", {"features": ["y"], "horizon": 0}, "y is what is asked for, in the very row"),
         ("y", {"length": 80}, "80 of its 100 rows .* length=80 with horizon=1 need 82"),
         ("y", {"horizon": -1}, "horizon must be a whole number of at least 0"),
@@ -224,7 +263,7 @@ def test_models_that_predict_no_table(file):
 def test_a_file_that_lies_about_its_columns_is_refused(file, change):
     model = model_of(lstm.TableTask(file, "y", length=5))
     settings = model.task["settings"]
-    assert reading_of(settings).features == ("x", "y")
+    assert Reading.from_config(settings).features == ("x", "y")
     lying = lstm.Model.of(model.layers, model.readout, model.values(),
                           {"name": "csv", "settings": settings | change})  # fmt: skip
     with pytest.raises(lstm.ConfigError):
@@ -292,7 +331,7 @@ def test_the_code_in_the_docs_runs(tmp_path, monkeypatch):
 def test_a_column_that_never_changes_has_the_scale_1(tmp_path):
     file = write(tmp_path / "t.csv", x=[0.1] * 90 + [0.2] * 10, y=range(100))
     task = lstm.TableTask(file, "y", length=5)
-    assert reading_of(task.config()["settings"]).deviations[0] == 1.0
+    assert Reading.from_config(task.config()["settings"]).deviations[0] == 1.0
     write(file, x=[-1e308, 1e308] * 50, y=range(100))
     with pytest.raises(lstm.ConfigError, match="the numbers of x are too large"):
         lstm.TableTask(file, "y", length=5)

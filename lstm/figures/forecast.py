@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from lstm.errors import check_count
+from lstm.errors import ConfigError, check_count
 from lstm.forecasting import Forecast
 from minigrad.drawing import charts
 from minigrad.drawing.charts import Chart, Sheet
@@ -29,6 +29,8 @@ def plot_forecast(forecast: Forecast, ax: Axes | None = None, *, last: int | Non
     drawn = forecast if last is None else forecast.last(check_count("last", last))
     at = range(len(drawn.rows))
     ax = Sheet(*_SIZE).axes(*_PLACE) if ax is None else ax
+    if not isinstance(ax, Axes):
+        raise ConfigError(f"ax= takes axes of matplotlib, such as plt.gca(), not {ax!r:.40}")
     charts.set_title(ax, _title(drawn))
     ink, page = str(ax.title.get_color()), to_hex(ax.get_facecolor())  # of whatever style it is in
     focus = max((LIGHT["focus"], DARK["focus"]), key=lambda color: contrast(color, page))

@@ -12,8 +12,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 import minigrad as mg
-from lstm.errors import ConfigError, check_count
-from lstm.layers.base import Context, Layer, Rng, Steps, masked
+from lstm.errors import ConfigError, check_count, check_flag
+from lstm.layers.base import Context, Layer, Steps, masked
 from lstm.params import Tree
 from minigrad import Expr
 
@@ -77,13 +77,6 @@ class Attention(Layer):
 
         return xs.map(lambda x: look(x) if x.ndim == 2 else mg.vmap(look)(x)), {}
 
-    def init(self, rng: Rng) -> Tree:
-        """Weights of U(-1/√n, 1/√n), where n is how many numbers each sum has."""
-        return {
-            name: rng.uniform(-(shape[0] ** -0.5), shape[0] ** -0.5, shape).astype(self.dtype)
-            for name, shape in self.shapes().items()
-        }
-
 
 @dataclass(frozen=True)
 class DotAttention(Attention):
@@ -104,8 +97,7 @@ class DotAttention(Attention):
                 f"a dot product is of queries and annotations of one size, not {self.input_size} "
                 f"and {self.output_size} units; GeneralAttention takes any"
             )
-        if not isinstance(self.scaled, bool):
-            raise ConfigError(f"scaled is True or False, not {self.scaled!r:.40}")
+        check_flag("scaled", self.scaled)
 
     def score(self, params: Tree, query: Expr, annotations: Expr) -> Expr:
         query = query * self.input_size**-0.5 if self.scaled else query

@@ -19,7 +19,7 @@ import minigrad as mg
 from lstm.arguments import expression, within
 from lstm.cells import Values
 from lstm.errors import ConfigError, check_count, check_number
-from lstm.params import Tree, join
+from lstm.params import Tree, drawn, join
 from minigrad import Expr
 from minigrad.display import ShownAsCall, in_a_line
 
@@ -297,8 +297,8 @@ class Layer(ShownAsCall, ABC):
         return {}
 
     def init(self, rng: Rng) -> Tree:
-        """New parameters, as arrays."""
-        return {}
+        """New parameters, as arrays; unless a layer says otherwise, as `drawn` has them."""
+        return drawn(rng, self.shapes(), self.dtype)
 
     def initial_state(self, batch: int) -> Tree:
         """The state that sequences start from; {} where nothing is carried."""

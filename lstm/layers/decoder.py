@@ -13,7 +13,7 @@ from lstm.errors import ConfigError, check_count
 from lstm.layers.attention import Attention
 from lstm.layers.base import Context, Rng, Steps, check_layer
 from lstm.layers.readout import Answer, Readout
-from lstm.params import Tree, map_leaves
+from lstm.params import Tree, drawn
 from minigrad import Expr
 
 if TYPE_CHECKING:
@@ -81,15 +81,10 @@ class Decoder(Readout):
 
     def init(self, rng: Rng) -> Tree:
         shapes, dtype = self.shapes(), self.dtype
-
-        def drawn(name: str, shape: tuple[int, ...]) -> Any:
-            bound = 0 if name.startswith("b_") else shape[0] ** -0.5
-            return rng.uniform(-bound, bound, shape).astype(dtype)
-
         made = {"E": rng.standard_normal(shapes["E"]).astype(dtype)}
-        made["start"] = map_leaves(drawn, shapes["start"])
+        made["start"] = drawn(rng, shapes["start"], dtype)
         made |= {name: part.init(rng) for name, part in self._parts.items() if name in shapes}
-        return made | {name: drawn(name, shapes[name]) for name in ("W_y", "b_y")}
+        return made | drawn(rng, {name: shapes[name] for name in ("W_y", "b_y")}, dtype)
 
     @property
     def _parts(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import minigrad as mg
 from lstm.cells import Cell, Params, Values
 from lstm.cells.anatomy import follow
-from lstm.errors import ConfigError
+from lstm.errors import ConfigError, check_flag
 from lstm.layers.base import (
     Context,
     Derived,
@@ -60,8 +60,7 @@ class Recurrent(Derived):
     def __post_init__(self) -> None:
         cell = check_layer(self.cell, Cell)
         self._derive(cell.input_size, cell.output_size, cell.dtype)
-        if not isinstance(self.reverse, bool):
-            raise ConfigError(f"reverse is True or False, not {self.reverse!r:.40}")
+        check_flag("reverse", self.reverse)
         for rate in ("recurrent_dropout", "zoneout"):
             self._set(rate, check_probability(rate, getattr(self, rate)))
 

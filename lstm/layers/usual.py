@@ -8,7 +8,7 @@ from inspect import Parameter, signature
 from typing import Any
 
 from lstm.cells import Cell
-from lstm.errors import ConfigError, check_count
+from lstm.errors import ConfigError, check_count, check_flag, check_text
 from lstm.layers.attention import (
     AdditiveAttention,
     Attention,
@@ -86,6 +86,9 @@ def usual_stack(
     ['layer1', 'dropout1', 'layer2']
     """
     check_layer(cell, Cell)
+    flags = {"bidirectional": bidirectional, "layer_norm": layer_norm, "residual": residual}
+    for name, flag in flags.items():
+        check_flag(name, flag)
     layers = check_count("layers", layers)
     dropout = check_probability("dropout", dropout)
     input_dropout = check_probability("input_dropout", input_dropout)
@@ -133,7 +136,7 @@ def usual_readout(
     >>> decoder.attention
     AdditiveAttention(input_size=3, output_size=6, dtype='float32')
     """
-    read = read or "last"
+    read = "last" if read is None else check_text("readout", read)
     if read != "decoder":
         if attention is not None:
             raise ConfigError(f"attention= is of a decoder, and this readout reads {read!r:.40}")
@@ -145,7 +148,7 @@ def usual_readout(
         )
     attends = None
     if attention is not None:
-        if attention not in ATTENTIONS:
+        if not isinstance(attention, str) or attention not in ATTENTIONS:
             hint = did_you_mean(attention, ATTENTIONS) if isinstance(attention, str) else ""
             raise ConfigError(
                 f"attention= is one of {', '.join(ATTENTIONS)}, not {attention!r:.40}{hint}"

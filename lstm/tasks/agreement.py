@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from lstm.errors import check_count
 from lstm.tasks.base import Batch
-from lstm.tasks.labels import NO_LABEL, Labels
-from lstm.tasks.sentences import Sentences
+from lstm.tasks.labels import NO_LABEL
+from lstm.tasks.sentences import Words
 
 NOUNS = {
     ("he", "one"): ("king", "uncle", "actor"),
@@ -37,7 +37,7 @@ _SUBJECT = {noun: kinds for kinds, nouns in NOUNS.items() for noun in nouns}
 
 
 @dataclass(frozen=True)
-class Agreement(Labels, Sentences):
+class Agreement(Words):
     """A text of a subject ("queens"), and what is said of it: adverbs, verbs with an object ("often
     see some king"), and pronouns ("and she"), in any order, with full stops anywhere; and then of
     the next subject.
@@ -100,7 +100,8 @@ class Agreement(Labels, Sentences):
 
     @classmethod
     def subjects(cls, xs: NDArray[Any]) -> NDArray[np.bool_]:
-        """At which steps there is a new subject: a noun, and no object, (T, B)."""
+        """At which steps of tokens (T, B) there is a new subject: a noun, and no object, (T, B)."""
+        xs = cls._checked(xs, 2)
         is_noun: NDArray[np.bool_] = np.array([word in _SUBJECT for word in cls.words])[xs]
         is_noun[1:] &= xs[:-1] != cls.words.index("some")
         return is_noun
@@ -112,6 +113,7 @@ class Agreement(Labels, Sentences):
         >>> Agreement.features(Agreement.tokens(["today", "kings", "often"])[:, None])["number"].T
         array([[-1,  1,  1]])
         """
+        xs = cls._checked(xs, 2)
         known = {feature: np.full(xs.shape, NO_LABEL) for feature in FEATURES}
         is_subject = cls.subjects(xs)
         for k, (feature, values) in enumerate(FEATURES.items()):
@@ -124,6 +126,7 @@ class Agreement(Labels, Sentences):
     @classmethod
     def labels(cls, xs: NDArray[Any]) -> NDArray[np.int64]:
         """The answer at each step of a text, -1 where nothing is asked, (T, B)."""
+        xs = cls._checked(xs, 2)
         known = cls.features(xs)
         pronoun, verb = (xs == cls.words.index(cue) for cue in ("and", "often"))
         told = np.where(verb & (known["number"] >= 0), 2 + known["number"], NO_LABEL)

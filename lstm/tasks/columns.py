@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,8 +20,9 @@ from lstm.files import read_utf8
 from minigrad.names import did_you_mean
 
 Floats = NDArray[np.float64]
-_GAPS = frozenset(["", "na", "n/a", "nan", "null", "none", "?"])
+_GAPS = frozenset(["", "na", "n/a", "nan", "-nan", "null", "none", "?"])
 _DELIMITERS = ",;\t|"
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -54,20 +56,18 @@ class Columns:
             )
         return self.cells[name]
 
-    def numbers(self, name: str) -> Floats:
-        """A column (N,) of numbers, NaN where a cell is a gap. Raises ConfigError, with its line,
-        for another cell that is no finite number."""
+    def numbers(self, name: str, remedy: str = "") -> Floats:
+        """A column (N,) of numbers, NaN where a cell is a gap. Raises ConfigError, with its line
+        and the remedy, for another cell that is no finite number."""
         values = np.empty(self.rows)
         for row, cell in enumerate(self.column(name)):
-            try:
-                values[row] = nan if is_gap(cell) else float(cell)
-            except ValueError:
-                values[row] = np.inf
-            if np.isinf(values[row]):
+            number = nan if is_gap(cell) else _number(cell)
+            if number is None:
                 raise ConfigError(
                     f"{self.where}: {name} is {cell!r:.40} in line {self.lines[row]}, and must be "
-                    "a number, or empty where it is missing"
+                    f"a number, or empty where it is missing{remedy}"
                 )
+            values[row] = number
         return values
 
     def is_numeric(self, name: str) -> bool:
@@ -92,7 +92,7 @@ class Columns:
         return None
 
 
-def read_columns(path: Path) -> Columns:
+def read_columns(path: Path | str) -> Columns:
     """The columns of a file, whose first line names them; commas, semicolons, tabs or bars part
     them. Raises ConfigError, with the line, for what is no such file."""
     text = read_utf8(path)
@@ -132,6 +132,8 @@ def is_gap(cell: str) -> bool:
 
 def _check_names(where: str, names: Sequence[str]) -> None:
     """Raise ConfigError for a first line that does not name each column."""
+    if not names:
+        raise ConfigError(f"{where}: its first line is empty, and should name the columns")
     twice = [name for k, name in enumerate(names) if name in names[:k]]
     if "" in names or twice:
         wrong = f"{twice[0]!r:.40} twice" if twice and twice[0] else "a column without a name"
@@ -142,11 +144,15 @@ def _check_names(where: str, names: Sequence[str]) -> None:
         )
 
 
+def _number(cell: str) -> float | None:
+    """The finite number that a cell is, as tables write it; None where it is none. Python would
+    read more: 1_000, nan, infinity."""
+    number = float(cell) if _NUMBER.fullmatch(cell) else nan
+    return number if isfinite(number) else None
+
+
 def _is_number(cell: str) -> bool:
-    try:
-        return isfinite(float(cell))
-    except ValueError:
-        return False
+    return _number(cell) is not None
 
 
 def _moments(cells: Iterable[str]) -> list[datetime] | None:

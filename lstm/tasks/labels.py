@@ -1,4 +1,4 @@
-"""What tasks share that ask for a label at some steps, and for none at the others."""
+"""What tasks share that ask for labels: of a sequence, or of some of its steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ NO_LABEL = -1
 
 @dataclass(frozen=True)
 class Labels(Task):
-    """Targets (T, B) are labels, or NO_LABEL; a sequence is right where all its labels are said."""
+    """Targets are labels, (B,) of sequences or (T, B) of steps, with NO_LABEL where nothing is
+    asked; a sequence is right where all that is asked of it is said."""
 
     target_dtype: ClassVar[str] = "int64"
 
@@ -30,7 +31,7 @@ class Labels(Task):
 
     def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
         right = (prediction.argmax(-1) == target) | (target == NO_LABEL)
-        sequences: NDArray[np.bool_] = right.all(0)
+        sequences: NDArray[np.bool_] = np.all(np.atleast_2d(right), axis=0)
         return sequences
 
     def solved(self, prediction: NDArray[Any], target: NDArray[Any]) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from lstm.errors import ConfigError, check_count
+from lstm.errors import ConfigError, check_count, check_text, check_texts
 from lstm.tasks.columns import Columns, is_gap
 
 Array = NDArray[Any]
@@ -71,36 +71,41 @@ class Reading:
                 )
         return np.array([numbers.get(cell, -1) for cell in cells]), known
 
+    @staticmethod
+    def from_config(settings: Mapping[str, Any]) -> Reading:
+        """What `config` gave. Raises ConfigError for what it did not: a file may say anything."""
+        target, classes = settings.get("target"), settings.get("classes")
+        names = _list_of(str, settings.get("features"))
+        scales = [_list_of(float, settings.get(name)) for name in ("means", "deviations")]
+        known = None if classes is None else _list_of(str, classes)
+        sound = (
+            isinstance(target, str)
+            and names
+            and (classes is None or len(known or ()) > 1)
+            and {*map(len, scales)} == {len(names) + (classes is None)}
+            and all(map(isfinite, scales[0] + scales[1]))
+            and min(scales[1]) > 0
+        )
+        if not sound:
+            raise ConfigError("its task does not say what columns it reads, and how")
+        return Reading(
+            str(target),
+            names,
+            check_count("length", settings.get("length")),
+            check_count("horizon", settings.get("horizon"), 0),
+            scales[0],
+            scales[1],
+            known,
+        )
+
     def config(self) -> dict[str, Any]:
         """As plain values, from which it is made again."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
-
-def reading_of(settings: Mapping[str, Any]) -> Reading:
-    """What `Reading.config` gave. Raises ConfigError for what it did not, as any file may say."""
-    target, classes = settings.get("target"), settings.get("classes")
-    names = _list_of(str, settings.get("features"))
-    scales = [_list_of(float, settings.get(name)) for name in ("means", "deviations")]
-    known = None if classes is None else _list_of(str, classes)
-    sound = (
-        isinstance(target, str)
-        and names
-        and (classes is None or len(known or ()) > 1)
-        and {*map(len, scales)} == {len(names) + (classes is None)}
-        and all(map(isfinite, scales[0] + scales[1]))
-        and min(scales[1]) > 0
-    )
-    if not sound:
-        raise ConfigError("its task does not say what columns it reads, and how")
-    return Reading(
-        str(target),
-        names,
-        check_count("length", settings.get("length")),
-        check_count("horizon", settings.get("horizon"), 0),
-        scales[0],
-        scales[1],
-        known,
-    )
+    @property
+    def sizes(self) -> tuple[bool, int, int]:
+        """That no tokens are read, how many numbers are, and how many outputs tell the target."""
+        return False, 2 * len(self.features), 1 if self.classes is None else len(self.classes)
 
 
 def _list_of(kind: type[Any], values: Any) -> tuple[Any, ...]:
@@ -111,22 +116,27 @@ def _list_of(kind: type[Any], values: Any) -> tuple[Any, ...]:
 
 
 def features_of(
-    columns: Columns, target: str, asked: Sequence[str] | None, *, past: bool
+    columns: Columns, target: str, asked: Sequence[str] | None, *, horizon: int, classify: bool
 ) -> tuple[str, ...]:
-    """The columns to read: those that are asked for, or all of numbers."""
-    columns.column(target)
+    """The columns to read: those that are asked for, or all of numbers; the target among them
+    where it is a number, of rows before the one that is asked for."""
+    columns.column(check_text("target", target))
+    if not classify:
+        columns.numbers(target, "; of names of classes say so: classify=True, or --classify")
     if asked is None:
-        kinds = [n for n in columns.cells if columns.is_numeric(n) and (past or n != target)]
+        left_out = [target] if classify or horizon == 0 else []
+        kinds = [n for n in columns.cells if n not in left_out and columns.is_numeric(n)]
         if not kinds:
             raise ConfigError(f"{columns.where} has no column of numbers to read")
         return tuple(kinds)
-    if isinstance(asked, str) or not asked or len(set(asked)) < len(asked):
-        raise ConfigError(f"features= are names of columns, each once, not {asked!r:.60}")
-    if target in asked and not past:
+    names = check_texts("features", asked)
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"features are names of columns, each once, not {asked!r:.60}")
+    if target in names and horizon == 0:
         raise ConfigError(f"features: {target} is what is asked for, in the very row that is read")
-    for name in asked:
+    for name in names:
         columns.numbers(name)
-    return tuple(asked)
+    return tuple(names)
 
 
 def classes_of(columns: Columns, target: str) -> tuple[str, ...]:

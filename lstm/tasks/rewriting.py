@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm.errors import ConfigError, check_count
+from lstm.arguments import array_within
+from lstm.errors import ConfigError, check_count, check_texts
 from lstm.tasks.base import PaddedBatch
 from lstm.tasks.labels import NO_LABEL, Labels
 
@@ -70,6 +71,7 @@ class Rewriting(Labels):
 
         Raises ConfigError for one that is empty or too long, and for a letter that is none.
         """
+        texts = check_texts("texts", texts)
         xs = np.zeros((self.steps, len(texts)), np.int64)
         for k, text in enumerate(texts):
             wrong = [letter for letter in text if letter not in self.letters]
@@ -83,9 +85,13 @@ class Rewriting(Labels):
         return xs, np.array([len(text) for text in texts])
 
     def said(self, tokens: NDArray[Any]) -> list[str]:
-        """Answers (U, B) as strings, each up to its end or to padding."""
+        """Answers (U, B) as strings, each up to its end or to padding. Raises ConfigError for a
+        token that there is not."""
+        answers = array_within(tokens, NO_LABEL, len(self.answers), "token")
+        if answers.ndim != 2:
+            raise ConfigError(f"{self.name} has answers (U, B), not {answers.shape}")
         texts = []
-        for row in np.transpose(tokens):
+        for row in answers.T:
             ends = np.flatnonzero(row <= END)
             whole = row[: ends[0]] if len(ends) else row
             texts.append("".join(self.answers[k - 1] for k in whole))

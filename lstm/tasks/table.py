@@ -8,9 +8,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from lstm.errors import ConfigError, check_count, check_number
+from lstm.errors import ConfigError, check_count, check_flag, check_number
 from lstm.tasks.arrays import ArrayTask
 from lstm.tasks.columns import Columns, read_columns
+from lstm.tasks.labels import NO_LABEL
 from lstm.tasks.reading import Array, Reading, classes_of, features_of, scales_of
 
 _RIDGES = (1e-3, 1e-1, 10.0, 1e3)
@@ -35,8 +36,9 @@ class TableTask(ArrayTask):
 
     Numbers are read as their distance from the mean, in standard deviations, both of what is
     trained on. The baselines of a number are that mean, the last value that is known and the linear
-    forecast of the whole window (ridge regression); of a class how often each is. `in_unit` makes
-    of a loss the root of the mean square error in the target's own unit.
+    forecast of the whole window (ridge regression); of a class how often each is, and how often it
+    follows the last one that is known. `in_unit` makes of a loss the root of the mean square error
+    in the target's own unit.
 
     Raises ConfigError, with the line where there is one, for a file or settings that do not fit.
 
@@ -74,8 +76,9 @@ class TableTask(ArrayTask):
         length: int = 32,
         held_out: float = 0.2,
     ) -> None:
-        columns = read_columns(Path(table))
+        columns = read_columns(table)
         columns.dates()  # which must not go back
+        check_flag("classify", classify)
         check_count("length", length)
         check_count("horizon", horizon, 0)
         check_number("held_out", held_out, above=0, below=1)
@@ -87,7 +90,7 @@ class TableTask(ArrayTask):
                 f"on, and sequences of length={length} with horizon={horizon} need "
                 f"{length + horizon + 1}"
             )
-        names = features_of(columns, target, features, past=horizon > 0 and not classify)
+        names = features_of(columns, target, features, horizon=horizon, classify=classify)
         classes = classes_of(columns, target) if classify else None
         means, deviations = scales_of(columns, [*names, *([] if classify else [target])], cuts[0])
         reading = Reading(target, names, length, horizon, means, deviations, classes)
@@ -138,7 +141,7 @@ class _Part(NamedTuple):
     ys: Array
     """(N,): labels, or numbers in deviations from the mean."""
     last: Array
-    """(N,): of numbers, the last one known before; the mean, 0, where none is."""
+    """(N,): the last one known before; where none is the mean, 0, and of labels NO_LABEL."""
 
 
 def _parts(columns: Columns, reading: Reading, cuts: tuple[int, int]) -> list[_Part]:
@@ -150,7 +153,7 @@ def _parts(columns: Columns, reading: Reading, cuts: tuple[int, int]) -> list[_P
     gap = max(1, reading.horizon)
     latest = np.maximum.accumulate(np.where(known, rows, -1))  # row at which it was last known
     before = np.concatenate([np.full(gap, -1), latest[:-gap]])
-    last = np.where(before < 0, 0, ys[before])
+    last = np.where(before < 0, NO_LABEL if reading.classes else 0, ys[before])
     asked = (rows >= first) & known
     parts = []
     ends = {"to train on": (0, cuts[0]), "for validation": cuts, "for the test": (cuts[1], len(ys))}
@@ -166,10 +169,17 @@ def _parts(columns: Columns, reading: Reading, cuts: tuple[int, int]) -> list[_P
 
 
 def _of_classes(parts: Sequence[_Part], classes: int) -> dict[str, float]:
-    """The loss on the test of one prediction for all: how often each class is in training."""
-    counts = np.bincount(parts[0].ys, minlength=classes)
-    shares = np.maximum(counts / counts.sum(), 1e-12)
-    return {"always in the same shares": float(-np.log(shares)[parts[2].ys].mean())}
+    """The loss on the test of two predictions: how often each class is in training, and how often
+    after the last class, with the former counted as one more case of each."""
+    training, _, test = parts
+    shares = np.maximum(np.bincount(training.ys, minlength=classes) / len(training.ys), 1e-12)
+    counts = np.zeros((classes + 1, classes))  # in the last row, after no class
+    np.add.at(counts, (training.last, training.ys), 1)
+    after = (counts + shares) / (counts.sum(-1, keepdims=True) + 1)
+    return {
+        "always in the same shares": float(-np.log(shares)[test.ys].mean()),
+        "by the last class": float(-np.log(after)[test.last, test.ys].mean()),
+    }
 
 
 def _of_numbers(parts: Sequence[_Part]) -> dict[str, float]:

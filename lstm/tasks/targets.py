@@ -60,7 +60,9 @@ def targets_of(
     Raises ConfigError for what does not fit.
     """
     rows = _checked(ys, len(xs))
-    labels = rows[0].dtype.kind == "i" and (loss in (None, "cross_entropy") or callable(loss))
+    labels = rows[0].dtype.kind == "i" and (
+        loss is None or callable(loss) or loss_of(loss, True) is cross_entropy
+    )
     every = _every(rows, xs, readout, labels=labels, cut=cut)
     if every:
         for k, (row, x) in enumerate(zip(rows, xs, strict=True)):
@@ -178,7 +180,7 @@ def _every(
     rows: Sequence[Array], xs: Sequence[Array], readout: str | None, *, labels: bool, cut: bool
 ) -> bool:
     """Whether the targets are of every step. Raises ConfigError where they do not say."""
-    if readout not in (None, "last", "every"):
+    if not (readout is None or (isinstance(readout, str) and readout in ("last", "every"))):
         raise ConfigError(f"readout= is 'last' or 'every', not {readout!r:.40}")
     axes, widths = rows[0].ndim, {len(row) for row in rows if row.ndim}
     if axes == 1 and not labels and readout is None:

@@ -75,6 +75,11 @@ class Tokenizer:
         return {"level": self.level, "tokens": None if self.level == "bytes" else [*self.tokens]}
 
     @property
+    def sizes(self) -> tuple[bool, int, int]:
+        """That tokens are read, how many kinds there are, and as many to say."""
+        return True, len(self.tokens), len(self.tokens)
+
+    @property
     def unit(self) -> str:
         """What a token is called."""
         return LEVELS[self.level]
