@@ -14,7 +14,8 @@ import lstm
 import minigrad as mg
 from lstm.cells import CELLS, Cell, Places
 from lstm.errors import ConfigError
-from lstm.figures.textbook.module import Lit, Module
+from lstm.figures.textbook.lit import Lit
+from lstm.figures.textbook.module import Module
 from lstm.figures.textbook.parts import Parts
 from lstm.figures.textbook.placing import plan_of
 from lstm.figures.textbook.routing import routes_of
@@ -309,12 +310,13 @@ def test_parts_of_other_cells_are_told_by_how_they_stand_to_the_line(kind: Any) 
     cell = made(kind)
     parts = Parts(cell, wiring_of(cell), "line")
     expected = {
-        "GRU": (["z", "h.0.0"], ["z", "r", "h̃.0.0.0.0", "h̃"], []),
-        "MGU": (["f", "h.0.0"], ["f", "h̃.0.0.0.0", "h̃"], []),
+        "GRU": (["z", "h.0.0"], ["z", "r", "h̃"], []),
+        "MGU": (["f", "h.0.0"], ["f", "h̃"], []),
         "Blend": (["g"], ["g", "c", "C.1.0"], ["h"]),
-        "Original": ([], ["i", "C.1.1"], ["o", "h.1", "h"]),
+        "Original": ([], ["i", "C.1.1"], ["o", "h"]),
     }
-    assert (parts.forgetting, parts.writing, parts.showing) == expected[type(cell).__name__]
+    told = (parts.forgetting, parts.writing, parts.showing)
+    assert tuple(part.equations for part in told) == expected[type(cell).__name__]
 
 
 def test_what_a_cell_does_not_have_is_said() -> None:

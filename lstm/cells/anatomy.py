@@ -156,15 +156,10 @@ def anatomy(cell: Cell[Any], line: str | None = None) -> Anatomy:
     >>> anatomy(GRU(input_size=2, hidden_size=3)).line
     Line(symbol='h', factor='1 − z')
     """
-    dtype = cell.dtype
-    params = {name: mg.var(name, shape, dtype) for name, shape in cell.shapes().items()}
-    zeros = cell.initial_state(1)._asdict()
-    before = {part: mg.var(f"{part} before", z.shape, z.dtype) for part, z in zeros.items()}
-    values = cell.compute(
-        params, cell.state_type(**before), mg.var("x", (1, cell.input_size), dtype)
-    )
+    params, state, x = cell.variables(" before")
+    values = cell.compute(params, state, x)
     order = mg.toposort([*values.values()])
-    of = _line(cell, line or cell.line, values, before, order)
+    of = _line(cell, line or cell.line, values, state._asdict(), order)
     return Anatomy(of, _gates(cell, values, order, of))
 
 

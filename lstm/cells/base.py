@@ -179,11 +179,22 @@ class Cell(ShownAsCall, ABC, Generic[S]):
         """Every value of one step of variables: the parameters by name, x, and the state before as
         h_before. before, now: what is added to the names of that state, and of x. Raises what
         `compute` raises."""
+        return self.compute(*self.variables(before, now))
+
+    def variables(self, before: str = "_before", now: str = "") -> tuple[Params, S, Expr]:
+        """What a step reads, as variables: the parameters by name, the state before, and x; named
+        as in `check`, with a ′ more where a parameter has that name."""
         params = {name: mg.var(name, shape, self.dtype) for name, shape in self.shapes().items()}
+
+        def beside(name: str, shape: Shape, dtype: Any) -> Expr:
+            while name in params:
+                name += "′"
+            return mg.var(name, shape, dtype)
+
         zeros = self.initial_state(1)._asdict()
-        state = {part: mg.var(f"{part}{before}", z.shape, z.dtype) for part, z in zeros.items()}
-        x = mg.var(f"x{now}", (1, self.input_size), self.dtype)
-        return self.compute(params, self.state_type(**state), x)
+        state = [beside(f"{part}{before}", z.shape, z.dtype) for part, z in zeros.items()]
+        x = beside(f"x{now}", (1, self.input_size), self.dtype)
+        return params, cast(S, self.state_type(*state)), x
 
     def formulas(self, before: str = "_before", now: str = "") -> dict[str, Expr]:
         """The equations of a step by their symbols, each in those before it and in what it reads:
@@ -286,11 +297,21 @@ class _Named(dict[str, Expr]):
         super().__init__(params)
         self.cell = cell
 
+    def __getattr__(self, name: str) -> Expr:
+        raise read_otherwise(name)
+
     def __missing__(self, name: str) -> Expr:
         raise ConfigError(
             f"the equations of cell {self.cell} read the parameter {name!r}, but there are only "
             f"{', '.join(self)}; `weights` or `shapes()` say which there are"
         )
+
+
+def read_otherwise(name: str) -> Exception:
+    """What to say where a parameter is read as an attribute; Python itself asks for some."""
+    if name.startswith("__"):
+        return AttributeError(name)
+    return ConfigError(f"a parameter is read by its name, p[{name!r:.40}], not p.{name:.40}")
 
 
 def _said(value: object) -> str:

@@ -14,7 +14,7 @@ from keyword import iskeyword
 from typing import Any, ClassVar
 
 import minigrad as mg
-from lstm.cells.base import Cell, Gate, Params, Shape, Values
+from lstm.cells.base import Cell, Gate, Params, Shape, Values, read_otherwise
 from lstm.errors import ConfigError, check_count, check_number
 from minigrad import Expr
 
@@ -128,8 +128,18 @@ class OfFunction(Cell[Any]):
     @cached_property
     def _read(self) -> dict[str, Shape]:
         reads = _Reads(self)
+        zeros = self.initial_state(1)._asdict()
+        state = self.state_type(*[mg.var(part, z.shape, z.dtype) for part, z in zeros.items()])
         x = mg.var("x", (1, self.input_size), self.dtype)
-        self._values(reads, self.initial_state(1), x)
+        try:
+            self._values(reads, state, x)
+        except mg.ShapeError as error:
+            raise ConfigError(
+                f"the step function {self.name} does not fit the shapes of its parameters, with "
+                f"H = {self.hidden_size} units and I = {self.input_size} inputs: {error}\n"
+                "  W_… is (H + I, H), as for concat([h, x], -1) @ W, and b_… (H,), unless params= "
+                f'says another: lstm.cell({self.name}, params={{"W_h": ("H", "H")}})'
+            ) from error
         shapes = {name: leaf.shape for name, leaf in reads.items()}
         for what, said in (("params", self.said_shapes), ("starts", self.said_starts)):
             if missing := [name for name in said if name not in shapes]:
@@ -162,6 +172,9 @@ class _Reads(dict[str, Expr]):
     def __init__(self, of: OfFunction) -> None:
         super().__init__()
         self.of = of
+
+    def __getattr__(self, name: str) -> Expr:
+        raise read_otherwise(name)
 
     def __missing__(self, name: str) -> Expr:
         if not isinstance(name, str):

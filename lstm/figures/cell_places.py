@@ -51,14 +51,14 @@ def places_of(cell: Cell[Any]) -> CellPlaces:
         if box.kind in ("layer", "pointwise"):
             x, row = plan.at[name]
             y = (LINE - row) * _ROW
-            ops[name] = x * COLUMN, y
-            for inner, depth, beside in _inside(name, box.node, boxes):
+            ops[box.spelled] = x * COLUMN, y
+            for inner, depth, beside in _inside(box.spelled, box.node, boxes):
                 ops[inner] = (x + beside / 2) * COLUMN, y + depth * _ROW
                 deepest = max(deepest, depth)
     bottom = (LINE - LAYERS + deepest + 1) * _ROW
     for name, box in wiring.boxes.items():
         if box.kind == "merge" and box.node.op.name == "concat":
-            ops[name] = plan.at[name][0] * COLUMN, bottom
+            ops[box.spelled] = plan.at[name][0] * COLUMN, bottom
     ops[X] = plan.at[X][0] * COLUMN, bottom + _BELOW
     lasting = wiring.line[0] if wiring.line else None
     parts = cell.state_type._fields

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minigrad as mg
-from lstm.cells import Values
 from lstm.errors import ConfigError, check_count
 from lstm.figures.textbook.wiring import OUT, Wiring
 from lstm.gradient_flow.tensors import Loss, check_batch, loss_of, variables
@@ -117,7 +116,7 @@ class _Spots:
             elif box.kind in ("after", "output"):
                 self.nodes[name] = unrolled.values[step - 1][box.words]
             elif not wiring.is_joined(name):
-                self.nodes[name] = _down(unrolled.values[step - 1], name)
+                self.nodes[name] = box.within(unrolled.values[step - 1])
 
     def terms(self, loss: Expr) -> dict[tuple[str, str], list[Expr | None]]:
         """For each wire the terms of its parts; one, but where layers read several side by side."""
@@ -170,15 +169,6 @@ class _Spots:
         inputs = self.wiring.inputs[name]
         each = [self.wiring.inputs[a] if self.wiring.is_joined(a) else [a] for a in inputs]
         return {self.nodes[a] for a in chain.from_iterable(each)}
-
-
-def _down(values: Values, name: str) -> Expr:
-    """The node that "C.0" spells."""
-    symbol, *way = (name,) if name in values else name.split(".")
-    node = values[symbol]
-    for k in way:
-        node = node.args[int(k)]
-    return node
 
 
 def _uses_within(root: Expr, source: Expr, stops: set[Expr]) -> set[Use]:

@@ -2,68 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import minigrad as mg
 from lstm.cells import Cell, Place
-from lstm.errors import ConfigError
+from lstm.figures.textbook.lit import Lit
 from lstm.figures.textbook.notation import COLUMN, END, LAYER, OP, ROUND, ROW, Paper
 from lstm.figures.textbook.placing import Plan, plan_of
 from lstm.figures.textbook.routing import routes_of
-from lstm.figures.textbook.wiring import Box, Wiring, X, wiring_of
+from lstm.figures.textbook.wiring import Box, Wire, Wiring, X, wiring_of
 from minigrad.drawing import EdgeStyle
 
-Wire = tuple[str, str]
-Highlight = Collection[str | Wire]
 WIDE = 2.6  # of a column that has room for numbers
 _HEIGHTS = 1.12, 3.1, 4.95, 6.25, 8.4  # of the rows there
 NUMBER = 0.49  # the height of their letters
 STUB = 0.9  # how far wires go on outside the frame
 NOW, BEFORE = "ₜ", "ₜ₋₁"
 _REACH = {"layer": LAYER[1] / 2, "pointwise": OP}
-
-
-@dataclass(frozen=True)
-class Lit:
-    """What of a wiring is drawn in full; the rest is faint."""
-
-    boxes: frozenset[str]
-    wires: frozenset[Wire]
-
-    @staticmethod
-    def of(wiring: Wiring, highlight: Highlight | None) -> Lit:
-        """All of it for None; else the boxes named, with the wires into them and, where none of
-        its readers is named, those out of each; and the wires named, with the boxes at their ends.
-
-        Raises ConfigError for a name that is not there.
-        """
-        if highlight is None:
-            return Lit(frozenset(wiring.boxes), frozenset(wiring.wires))
-        known = {*wiring.boxes, *wiring.wires}
-        if unknown := [name for name in highlight if name not in known]:
-            raise ConfigError(
-                f"highlight= names {unknown[0]!r:.60}, which this figure does not have; it has "
-                f"{', '.join(wiring.boxes)}, and pairs of these that a wire joins"
-            )
-        boxes = {name for name in highlight if isinstance(name, str)}
-        for name in [*boxes]:  # what a merge brings is lit with what reads it
-            stack = [a for a in wiring.inputs[name] if wiring.boxes[a].kind == "merge"]
-            boxes.update(stack)
-        wires = {w for w in highlight if not isinstance(w, str)}
-        ends = {name for wire in wires for name in wire}
-        for a, b in wiring.wires:
-            into = b in boxes
-            out = a in boxes and not boxes.intersection(wiring.outputs[a])
-            if into or out:
-                wires.add((a, b))
-        shown = boxes | ends
-        ends_of_step = ("before", "input", "after", "output")
-        shown |= {n for w in wires for n in w if wiring.boxes[n].kind in ends_of_step}
-        return Lit(frozenset(shown), frozenset(wires))
 
 
 class Module:
@@ -122,18 +80,19 @@ class Module:
         paper: Paper,
         *,
         left: float = 0.0,
-        highlight: Highlight | None = None,
+        lit: Lit | None = None,
         in_row: bool = False,
         looks: Mapping[Wire, EdgeStyle] | None = None,
     ) -> None:
-        """The cell, its frame's left edge there. in_row: between others, whose state it shares.
-        looks: of each wire the look of what it sends back."""
-        lit = Lit.of(self.wiring, highlight)
-        paper.cell((left, self.low, left + self.width, self.high), lit=highlight is None)
-        self._wires(paper, left, lit, "cell" if highlight is None else "group", looks or {})
+        """The cell, its frame's left edge there. lit: what is drawn in full; all, unless given.
+        in_row: between others, whose state it shares. looks: of each wire the look of what it sends
+        back."""
+        whole = lit or Lit.of(self.wiring)
+        paper.cell((left, self.low, left + self.width, self.high), lit=lit is None)
+        self._wires(paper, left, whole, "cell" if lit is None else "group", looks or {})
         for name, box in self.wiring.boxes.items():
-            self._box(paper, left, box, name in lit.boxes, in_row)
-        if highlight is not None:
+            self._box(paper, left, box, name in whole.boxes, in_row)
+        if lit is not None:
             self._symbols(paper, left, lit)
 
     def _wires(

@@ -18,8 +18,9 @@ from lstm.figures.textbook.canvas import (
     width_of,
     write,
 )
+from lstm.figures.textbook.lit import Highlight
 from lstm.figures.textbook.live import Shown
-from lstm.figures.textbook.module import Highlight, Module
+from lstm.figures.textbook.module import Module
 from lstm.figures.textbook.notation import WORDS
 from lstm.figures.textbook.with_equations import AIR, equations_of, part_figure, shown_cell
 from minigrad.drawing.charts import Chart, Theme
@@ -59,7 +60,7 @@ def whole_cell(
     RNN: step t = 1
     hₜ = tanh(concat(hₜ₋₁, xₜ, axis=1) @ W_h + b_h) = [0.42, 0.53]
     """
-    return shown_cell(cell, ax, theme, shown, "a step", highlight=highlight)
+    return shown_cell(cell, ax, theme, shown, "a step", highlight)
 
 
 @themed
@@ -139,7 +140,7 @@ def variants(
             f"cells= takes a list of one or more cells to be drawn side by side, not {cells!r:.60}"
         )
     modules = [Module(cell_given(cell)) for cell in cells]
-    written = [equations_of(module, module.symbols) for module in modules]
+    written = [equations_of(module) for module in modules]
     texts = [[line for e in equations for line in e.shown] for equations in written]
     written_high = max(map(height_of, texts))
     boxes = [module.box for module in modules]

@@ -126,7 +126,7 @@ def _merges(wiring: Wiring, at: Mapping[str, Place]) -> dict[str, Place]:
 
 def _states(wiring: Wiring, width: float) -> dict[str, Place]:
     """The lasting part of the state enters and leaves at the top, all else at the bottom."""
-    lasting = wiring.line[0].removesuffix(BEFORE) if wiring.line else None
+    lasting = wiring.lasting if wiring.line else None
     low = [part for part in parts_of(wiring) if part != lasting]
     rows = {part: -_PARTS * k for k, part in enumerate(low)} | {lasting: LINE}
     ends: dict[str, Place] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -12,9 +14,11 @@ from lstm.figures.textbook.canvas import cell_given, chart_of, paper_of, themed
 from lstm.figures.textbook.module import NOW, Module, tex
 from lstm.figures.textbook.notation import LAYER, OP, Paper
 from lstm.figures.textbook.parts import Parts
+from lstm.figures.textbook.wiring import Wiring
 from minigrad.drawing.charts import Chart, Theme
 
 _WIDE = 3.4  # of a sign with its words
+_STEP = 2.2  # from a gate's layer to the op on the line, or to what is between
 MEANINGS = (
     "layer with\nweights",
     "pointwise\noperation",
@@ -63,22 +67,28 @@ def gate(cell: Any = None, ax: Axes | None = None, *, theme: Theme = "auto") -> 
     """
     module = Module(cell_given(cell))
     parts = Parts(module.cell, module.wiring, "gate")
-    layer, op = parts.gate()
-    boxes = module.wiring.boxes
-    paper = paper_of((-3.6, -1.8, 2.6, 2.7), ax, theme)
-    _draw_gate(paper, parts.symbol, boxes[layer].words, boxes[op].words, layer)
+    way = parts.gate()
+    layer = module.wiring.symbols.get(way[0], way[0])
+    paper = paper_of((-3.6, -1.8, 2.6, _STEP * (len(way) - 1) + 0.5), ax, theme)
+    _draw_gate(paper, module.wiring, way)
     said = anatomy(module.cell).gates.get(layer, Gate(layer))
     told = [f"1 {said.one}, 0 {said.zero}"] if said.one and said.zero else []
     return chart_of(paper, f"{module.cell.heading}: {said.name or layer}", told, theme)
 
 
-def _draw_gate(paper: Paper, line: str, layer: str, op: str, symbol: str) -> None:
-    top = 2.2
+def _draw_gate(paper: Paper, wiring: Wiring, way: Sequence[str]) -> None:
+    """A gate from its layer up to the op on the line."""
+    heights = [k * _STEP for k in range(len(way))]
+    top = heights[-1]
     paper.wire([(-2.2, top), (0.0, top)], arrow=OP, label="line in")
     paper.wire([(0.0, top), (2.2, top)], arrow=0.0, label="line out")
-    paper.wire([(0.0, 0.0), (0.0, top)], arrow=OP, label="gate")
     paper.wire([(0.0, -1.5), (0.0, 0.0)], arrow=LAYER[1] / 2, label="in")
-    paper.layer((0.0, 0.0), layer, label=f"layer {symbol}")
-    paper.pointwise((0.0, top), op, label="pointwise")
-    paper.words((0.15, 1.1), tex(symbol + NOW), ha="left")
-    paper.words((-2.3, top), tex(line + "ₜ₋₁"), ha="right")
+    for (low, a), (high, b) in pairwise(zip(heights, way, strict=True)):
+        paper.wire([(0.0, low), (0.0, high)], arrow=OP, label=f"{a} → {b}")
+        if a in wiring.symbols:
+            paper.words((0.15, (low + high) / 2), tex(wiring.symbols[a] + NOW), ha="left")
+    for y, name in zip(heights, way, strict=True):
+        box = wiring.boxes[name]
+        draw = paper.layer if box.kind == "layer" else paper.pointwise
+        draw((0.0, y), box.words, label=f"{box.kind} {name}")
+    paper.words((-2.3, top), tex(f"{wiring.lasting}ₜ₋₁"), ha="right")

@@ -6,8 +6,8 @@ stand on paper is not said here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,9 +16,12 @@ from lstm.cells import Cell
 from lstm.cells.anatomy import anatomy
 from minigrad import Expr
 
+Wire = tuple[str, str]
+"""(from, to), by names of boxes."""
 Kind = Literal["layer", "pointwise", "merge", "before", "input", "after", "output"]
 """A merge is a concatenation; the last four are the ends of a step: the state before it, what it
 reads, the state after it, and what leaves the cell."""
+INNER = ("layer", "pointwise", "merge")
 X, OUT = "x", "out"
 BEFORE, AFTER = "_before", "_after"
 
@@ -29,12 +32,28 @@ class Box:
 
     name: str
     """The symbol of its value, or its way down from one: "C.0" is the first argument of C; of the
-    ends "h_before", "x", "h_after", "out"."""
+    ends "h_before", "x", "h_after", "out". Where another box has that name, it has a ′ more."""
     kind: Kind
     words: str
     """What stands in it: σ, ×; of a layer without an activation its matrix, as mathematics between
     dollars; of an end the symbol."""
     node: Expr
+    symbol: str = ""
+    """The value that it is, or lies below; "" of ends, and of merges of our own."""
+    way: tuple[int, ...] = ()
+    """Its way down from there: which argument, step by step."""
+
+    @property
+    def spelled(self) -> str:
+        """The symbol and the way down: "C.0"."""
+        return ".".join([self.symbol, *map(str, self.way)])
+
+    def within(self, values: Mapping[str, Expr]) -> Expr:
+        """The same node among other values of the same equations."""
+        node = values[self.symbol]
+        for k in self.way:
+            node = node.args[k]
+        return node
 
 
 @dataclass(frozen=True)
@@ -42,10 +61,45 @@ class Wiring:
     """Boxes by name, in an order in which each comes after what it reads, and the wires."""
 
     boxes: Mapping[str, Box]
-    wires: tuple[tuple[str, str], ...]
-    """(from, to), by names; of one box in the order of its arguments."""
-    line: tuple[str, ...]
-    """The boxes that the lasting part of the state passes, its ends too; none without a line."""
+    wires: tuple[Wire, ...]
+    """Of one box in the order of its arguments."""
+    lasting: str | None
+    """The part of the state that is the cell's line; None without one."""
+
+    @cached_property
+    def symbols(self) -> dict[str, str]:
+        """Of each box whose value has a symbol in the equations, that symbol."""
+        return {name: b.symbol for name, b in self.boxes.items() if b.symbol and not b.way}
+
+    def equation(self, name: str) -> set[str]:
+        """The boxes of what a box computes: itself, and all that leads to it from values that have
+        symbols, and from the ends."""
+        boxes, stack = {name}, [name]
+        while stack:
+            for a in self.inputs[stack.pop()]:
+                if a not in boxes and a not in self.symbols and self.boxes[a].kind in INNER:
+                    boxes.add(a)
+                    stack.append(a)
+        return boxes
+
+    def way(self, start: str, end: str) -> list[str]:
+        """The shortest way from one box to another that takes pointwise ops, both included; empty
+        where there is none."""
+        ways = {start: [start]}
+        queue = [start]
+        for name in queue:
+            for b in self.outputs[name]:
+                if b not in ways and (b == end or self.boxes[b].kind == "pointwise"):
+                    ways[b] = [*ways[name], b]
+                    queue.append(b)
+        return ways.get(end, [])
+
+    @cached_property
+    def line(self) -> tuple[str, ...]:
+        """The boxes that the lasting part of the state passes, its ends too; none without one."""
+        if self.lasting is None:
+            return ()
+        return tuple(self.way(f"{self.lasting}{BEFORE}", f"{self.lasting}{AFTER}"))
 
     @cached_property
     def inputs(self) -> dict[str, list[str]]:
@@ -73,9 +127,8 @@ def wiring_of(cell: Cell[Any]) -> Wiring:
     >>> wiring.wires[-3:]
     (('h.0.0.0', 'h'), ('h', 'h_after'), ('h', 'out'))
     """
-    values = cell.check()
-    step = _Step(cell, values)
-    parts = list(cell.state_type._fields)
+    step = _Step(cell)
+    values, parts = step.values, list(cell.state_type._fields)
     made, reads = step.boxes(values[part] for part in parts)
     names = {box.node: box.name for box in made}
     inputs = {box.name: [names[a] for a in reads.get(box.node, ())] for box in made}
@@ -85,7 +138,8 @@ def wiring_of(cell: Cell[Any]) -> Wiring:
     ends.append(Box(OUT, "output", cell.output, values[cell.output]))
     wires += [(names[end.node], end.name) for end in ends]
     boxes = {box.name: box for box in [*made, *ends]}
-    return Wiring(boxes, tuple(wires), _line(cell, boxes, wires))
+    line = anatomy(cell).line
+    return Wiring(boxes, tuple(wires), None if line is None else line.symbol)
 
 
 def _joined(boxes: Sequence[Box], inputs: dict[str, list[str]]) -> list[Box]:
@@ -106,39 +160,24 @@ def _joined(boxes: Sequence[Box], inputs: dict[str, list[str]]) -> list[Box]:
     return made
 
 
-def _line(
-    cell: Cell[Any], boxes: Mapping[str, Box], wires: Sequence[tuple[str, str]]
-) -> tuple[str, ...]:
-    """The shortest way from the lasting part of the state to itself that takes pointwise ops."""
-    line = anatomy(cell).line
-    if line is None:
-        return ()
-    start, end = f"{line.symbol}{BEFORE}", f"{line.symbol}{AFTER}"
-    ways: dict[str, tuple[str, ...]] = {start: (start,)}
-    queue = [start]
-    for name in queue:
-        for a, b in wires:
-            if a == name and b not in ways and (b == end or boxes[b].kind == "pointwise"):
-                ways[b] = (*ways[a], b)
-                queue.append(b)
-    return ways.get(end, ())
-
-
 class _Step:
     """The nodes of a step, and which of them are boxes."""
 
-    def __init__(self, cell: Cell[Any], values: Mapping[str, Expr]) -> None:
+    def __init__(self, cell: Cell[Any]) -> None:
+        params, state, x = cell.variables(BEFORE)
+        self.values = values = cell.compute(params, state, x)
         self.order = mg.toposort([*values.values()])
         self.symbols = {v: symbol for symbol, v in reversed([*values.items()])}
-        self.ends: dict[Expr, Box] = {}
-        names = {f"{part}{BEFORE}": part for part in cell.state_type._fields} | {X: X}
-        for node in self.order:
-            if not node.args and node.name in names:
-                kind: Kind = "input" if node.name == X else "before"
-                self.ends[node] = Box(node.name, kind, names[node.name], node)
+        before = state._asdict()
+        ends = [Box(f"{part}{BEFORE}", "before", part, v) for part, v in before.items()]
+        ends.append(Box(X, "input", X, x))
+        used = set(self.order)
+        self.ends = {end.node: end for end in ends if end.node in used}
+        self.taken = {X, OUT, *(f"{part}{end}" for part in before for end in (BEFORE, AFTER))}
+        """Names that ends have, whatever the equations call their values."""
         self.below: dict[Expr, dict[Expr, None]] = {}
         """Of what depends on the state or the input: the boxes that it reads, in order."""
-        self.weights: dict[Expr, dict[str, None]] = {}
+        self.weights: dict[Expr, dict[Expr, None]] = {}
         """The parameters that it meets on the way to them."""
         self.joint: set[Expr] = set()
         """What joins different vectors otherwise than a sum does: a gate's product."""
@@ -147,11 +186,11 @@ class _Step:
 
     def _look(self, node: Expr) -> None:
         """What a layer that holds the node reads by it: all between is linear, or normalises."""
-        weights: dict[str, None] = {}
+        weights: dict[Expr, None] = {}
         sources = []
         for a in node.args:
             if a not in self.below:
-                weights |= dict.fromkeys(v.name or "" for v in mg.free_variables(a))
+                weights |= dict.fromkeys(mg.free_variables(a))
             elif self._is_box(a):
                 sources.append({a: None})
             else:
@@ -180,20 +219,31 @@ class _Step:
                 kind, words, reads[node] = self._drawn(node)
                 drawn[node] = kind, words
                 stack += reads[node]
-        ways = self._spelled()
+        ways = self._ways()
         made = [n for n in self.order if n in drawn or n in self.ends]
-        return [self.ends.get(n) or Box(ways[n], *drawn[n], n) for n in made], reads
+        boxes = [self.ends.get(n) or Box("", *drawn[n], n, *ways[n]) for n in made]
+        return [box if box.name else self._named(box) for box in boxes], reads
 
-    def _spelled(self) -> dict[Expr, str]:
-        """A name for each node: its symbol, or its way down from the first value that reads it."""
-        ways = dict(self.symbols)
+    def _named(self, box: Box) -> Box:
+        """A box with a name that no other has."""
+        name = box.spelled
+        while name in self.taken:
+            name += "′"
+        self.taken.add(name)
+        return replace(box, name=name)
+
+    def _ways(self) -> dict[Expr, tuple[str, tuple[int, ...]]]:
+        """Of each node its symbol, or its way down from the first value that reads it."""
+        ways: dict[Expr, tuple[str, tuple[int, ...]]]
+        ways = {v: (symbol, ()) for v, symbol in self.symbols.items()}
         for value in [v for v in self.order if v in self.symbols]:
             stack = [value]
             while stack:
                 user = stack.pop()
+                symbol, way = ways[user]
                 for k, a in enumerate(user.args):
                     if a in self.below and a not in ways:
-                        ways[a] = f"{ways[user]}.{k}"
+                        ways[a] = symbol, (*way, k)
                         stack.append(a)
         return ways
 
@@ -208,11 +258,10 @@ class _Step:
             return "layer", words, [*reads]
         return "pointwise", self._with_numbers(node), direct
 
-    def _matrices(self, weights: Iterable[str]) -> str:
+    def _matrices(self, weights: Collection[Expr]) -> str:
         """The parameters that are matrices, as mathematics; all where none is."""
-        leaves = {node.name: node for node in self.order if not node.args}
-        shown = [w for w in weights if leaves[w].ndim > 1] or weights
-        return f"${', '.join(leaves[w].latex() for w in shown)}$"
+        shown = [w for w in weights if w.ndim > 1] or weights
+        return f"${', '.join(w.latex() for w in shown)}$"
 
     def _with_numbers(self, node: Expr) -> str:
         """The symbol of an op, with the number that is its other operand: "1−", "×0.5"."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 
 import minigrad as mg
+from lstm.cells import Cell
 from lstm.errors import ConfigError
 from lstm.figures.textbook.canvas import (
     KEY,
@@ -19,9 +20,11 @@ from lstm.figures.textbook.canvas import (
     width_of,
     write,
 )
+from lstm.figures.textbook.lit import Highlight, Lit
 from lstm.figures.textbook.live import Array, Live, Shown, checked_model, live_of
-from lstm.figures.textbook.module import BEFORE, NOW, Highlight, Lit, Module, Wire, tex
-from lstm.figures.textbook.parts import Parts
+from lstm.figures.textbook.module import BEFORE, NOW, Module, tex
+from lstm.figures.textbook.parts import Part, Parts
+from lstm.figures.textbook.wiring import Wire, wiring_of
 from minigrad import Expr
 from minigrad.drawing import EdgeStyle, Scale
 from minigrad.drawing.amount import UNCONNECTED, Amount
@@ -39,75 +42,71 @@ def part_figure(
     shown: Shown,
     name: str,
     title: str,
-    lit_of: Callable[[Parts], Highlight],
+    part_of: Callable[[Parts], Part],
 ) -> Chart:
-    """The figure of a part of the cell."""
-
-    def highlight(module: Module) -> tuple[Highlight, str]:
-        parts = Parts(module.cell, module.wiring, name)
-        lit = lit_of(parts)
-        if not lit:
-            raise ConfigError(f"cell {module.cell.name} has no {name}")
-        return lit, title.format(line=parts.symbol)
-
-    return shown_cell(cell, ax, theme, shown, title, part=highlight)
+    """The figure of a part of the cell: what computes it is lit, and its equations stand beside."""
+    drawn, live = _asked(cell, shown)
+    module = Module(drawn)
+    part = part_of(Parts(drawn, module.wiring, name))
+    if not part.onward:
+        raise ConfigError(f"cell {drawn.name} has no {name}")
+    title = title.format(line=module.wiring.lasting)
+    title += "" if live is None else f", step t = {live.step}"
+    equations = equations_of(module, part.equations, live)
+    lit = Lit.of_part(module.wiring, part)
+    return cell_figure(module, lit, equations, title, ax, theme, live, shown.get("scale"))
 
 
 def shown_cell(
-    cell: Any,
-    ax: Axes | None,
-    theme: Theme,
-    shown: Shown,
-    title: str,
-    *,
-    highlight: Highlight | None = None,
-    part: Callable[[Module], tuple[Highlight, str]] | None = None,
+    cell: Any, ax: Axes | None, theme: Theme, shown: Shown, title: str, highlight: Highlight | None
 ) -> Chart:
-    """A cell, what is lit of it, and beside it the equations of what is; of a whole cell with
-    numbers these stand at its boxes, and no equation beside it."""
+    """A cell with all its equations beside it; with numbers these stand at its boxes, and no
+    equation beside it."""
+    drawn, live = _asked(cell, shown)
+    module = Module(drawn, has_numbers=live is not None)
+    lit = None if highlight is None else Lit.of(module.wiring, highlight)
+    title = title if live is None else f"step t = {live.step}"
+    equations = equations_of(module, None, live)
+    return cell_figure(module, lit, equations, title, ax, theme, live, shown.get("scale"))
+
+
+def _asked(cell: Any, shown: Shown) -> tuple[Cell[Any], Live | None]:
+    """The cell that is drawn, and its numbers where a model is given."""
     model = checked_model(shown)
-    if model is not None and cell is not None:
+    if model is None:
+        return cell_given(cell), None
+    if cell is not None:
         raise ConfigError("cell= and model= go not together: the model's cell is drawn")
-    drawn = cell_given(cell) if model is None else model.cell
-    module = Module(drawn, has_numbers=model is not None and part is None)
-    written: Highlight = module.symbols
-    if part is not None:
-        highlight, title = part(module)
-        written = [name for name in highlight if isinstance(name, str)]
-    live = None
-    if model is not None:
-        live = live_of(module.wiring, model, shown)
-        title = f"{title}, step t = {live.step}" if part else f"step t = {live.step}"
-    return cell_figure(module, highlight, written, title, ax, theme, live, shown.get("scale"))
+    return model.cell, live_of(wiring_of(model.cell), model, shown)
 
 
 def cell_figure(
     module: Module,
-    highlight: Highlight | None,
-    written: Iterable[Any],
+    lit: Lit | None,
+    equations: Sequence[Equation],
     title: str,
     ax: Axes | None = None,
     theme: Theme = "auto",
     live: Live | None = None,
     scale: Scale | None = None,
 ) -> Chart:
-    """A cell, what is lit of it, and beside it the equations of symbols; in wide columns the
-    numbers in their place."""
-    equations = equations_of(module, written, live)
+    """A cell, what is lit of it, and beside it equations; in wide columns the numbers in their
+    place."""
     beside = [] if module.has_numbers else [line for e in equations for line in e.shown]
     left, bottom, right, top = module.box
     wide = max(map(width_of, beside), default=-2 * AIR)
     middle, half = module.high / 2, height_of(beside) / 2
     bottom, top = min(bottom, middle - half), max(top, middle + half)
-    looks, key = ({}, None) if live is None else looks_of(live, scale)
+    whole = lit or Lit.of(module.wiring)
+    looks, key = ({}, None) if live is None else looks_of(live, scale, whole.wires)
     end = right + wide + 2 * AIR
     if key is not None:
         end = max(end, left + module.key_left + KEY)
     paper = paper_of((left, bottom, end, top), ax, theme, key, module.key_left)
-    module.draw(paper, highlight=highlight, looks=looks)
+    module.draw(paper, lit=lit, looks=looks)
     if live is not None and module.has_numbers:
-        boxes = Lit.of(module.wiring, highlight).boxes
-        module.numbers(paper, {n: in_rows(v) for n, v in live.values.items() if n in boxes})
+        values = {n: v for n, v in live.values.items() if n in whole.boxes}
+        module.numbers(paper, {n: in_rows(v) for n, v in values.items()})
     write(paper, beside, right + AIR, middle)
     told = [e.told for e in equations]
     return chart_of(paper, f"{module.cell.heading}: {title}", told, theme)
@@ -121,16 +120,28 @@ class Equation(NamedTuple):
 
 
 def equations_of(
-    module: Module, written: Iterable[Any], live: Live | None = None
+    module: Module, boxes: Iterable[str] | None = None, live: Live | None = None
 ) -> list[Equation]:
-    """The equations of symbols, with their values where these are known; none of other names."""
+    """The equations of boxes, of those without a symbol what they compute, with their values where
+    these are known; unless given, of all symbols."""
     formulas = module.cell.formulas(BEFORE, NOW)
+    wiring = module.wiring
+    written: list[tuple[str | None, str | None, Expr]]
+    if boxes is None:
+        named = {symbol: name for name, symbol in wiring.symbols.items()}
+        written = [(named.get(s), s, formula) for s, formula in formulas.items()]
+    else:
+        of = [(name, wiring.boxes[name]) for name in boxes]
+        written = [(n, wiring.symbols.get(n), box.within(formulas)) for n, box in of]
     equations = []
-    for s in [s for s in module.symbols if s in {*written}]:
-        lines = [f"{tex(s + NOW)[:-1]} = {written_out(formulas[s])}$"]
-        told = f"{s}{NOW} = {formulas[s]}"
-        if live is not None:
-            value = Amount.of(live.values[s]).short(_two_digits)
+    for name, symbol, formula in written:
+        shown, told = f"${written_out(formula)}$", f"{formula}"
+        if symbol is not None:
+            shown = f"{tex(symbol + NOW)[:-1]} = {shown[1:]}"
+            told = f"{symbol}{NOW} = {told}"
+        lines = [shown]
+        if live is not None and name is not None:
+            value = Amount.of(live.values[name]).short(_two_digits)
             lines.append(f"$\\quad =$ {value}")
             told += f" = {value}"
         equations.append(Equation(lines, told))
@@ -166,8 +177,11 @@ def _two_digits(x: float) -> str:
     return f"{x:.2g}".replace("-", "−")
 
 
-def looks_of(live: Live, scale: Scale | None) -> tuple[dict[Wire, EdgeStyle], Key | None]:
-    """The look of each wire by what it sends back, and the key to it; none without a gradient."""
+def looks_of(
+    live: Live, scale: Scale | None, wires: Collection[Wire]
+) -> tuple[dict[Wire, EdgeStyle], Key | None]:
+    """The look of each wire by what it sends back, and the key to those that are lit; none without
+    a gradient."""
     if live.terms is None:
         return {}, None
     amounts = {
@@ -175,5 +189,5 @@ def looks_of(live: Live, scale: Scale | None) -> tuple[dict[Wire, EdgeStyle], Ke
     }
     scale = scale or Scale.of([amount.norm for amount in amounts.values()])
     looks = {wire: scale.look(amount.norm, amount.kind) for wire, amount in amounts.items()}
-    caption = "Norm of ∂L on its way back"
-    return looks, Key(scale, frozenset(look.kind for look in looks.values()), caption)
+    kinds = frozenset(looks[wire].kind for wire in wires)
+    return looks, Key(scale, kinds, "Norm of ∂L on its way back")
