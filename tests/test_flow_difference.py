@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 
 import lstm
@@ -20,6 +21,7 @@ from lstm.gradient_flow import Difference, Flow, Series
 from lstm.gradient_flow.words import EQUAL
 from minigrad.drawing import Ratios, charts, palette
 from minigrad.drawing.amount import kind_of
+from minigrad.drawing.theme import special_style
 
 T, B, H = 9, 3, 4
 NAMES = ("RNN", "LSTM")
@@ -130,9 +132,18 @@ def test_wrong_names_steps_and_kinds_are_refused(measured: Difference) -> None:
 # --- charts ---------------------------------------------------------------------------------------
 
 
+def boxes_of(ax: Any) -> list[Any]:
+    return [c for c in ax.collections if isinstance(c, PolyCollection)]
+
+
+def lines_of(ax: Any) -> list[Any]:
+    return [c for c in ax.collections if isinstance(c, LineCollection)]
+
+
 def boxes(ax: Any) -> list[tuple[float, float, float, float, str]]:
     """Left, right, top, bottom and colour of all that is filled."""
-    (filled,) = [c for c in ax.collections if len(c.get_facecolor())]
+    filled, *others = boxes_of(ax)
+    assert not others
     corners = [path.vertices for path in filled.get_paths()]
     colors = map(to_hex, filled.get_facecolor())
     return [
@@ -153,10 +164,62 @@ def test_bars_reach_from_0_to_the_decades_in_the_colours_of_the_scale() -> None:
         assert top == pytest.approx(value) and bottom == 0.0
         assert color == palette.SIDES[int(np.floor(value * 2)) + 6]
     low, high = ax.get_ylim()
-    assert low < -3.0 and high > 2.5
+    assert -3.5 < low < -3.0 and 2.5 < high < 3.0
     said = [text.get_text() for text in ax.child_axes[0].texts]
     assert said[0] == "Decades that a holds more (+) or b (−): colour"
-    assert said[1:] == [*scale.labels]
+    assert said[1:] == ["as much", *scale.labels] or said[1:] == [*scale.labels, "as much"]
+
+
+def test_what_is_equal_is_on_neither_side() -> None:
+    """A neutral look, of bars as of units, that the legend has where it occurs alone."""
+    even = special_style("even")
+    assert even.color not in {*palette.SIDES, *palette.RAMP}
+    for dress in (palette.LIGHT, palette.DARK):
+        assert palette.contrast(even.color, dress["page"]) >= 3.0
+    ax = charts.difference([0.0, 0.4, 1e-9, -1e-9])
+    (line,) = lines_of(ax)
+    assert [p.vertices.tolist() for p in line.get_paths()] == [[[0.5, 0.0], [1.5, 0.0]]]
+    assert (to_hex(line.get_color()[0]), line.hints) == (even.color, ("t=1: as much",))
+    middle = palette.SIDES[5:7]
+    assert [box[-1] for box in boxes(ax)] == [middle[1], middle[1], middle[0]]
+    assert "as much" in [text.get_text() for text in ax.child_axes[0].texts]
+    none = charts.difference([0.1, -2.0])
+    assert "as much" not in [text.get_text() for text in none.child_axes[0].texts]
+    long = np.full(1000, 0.0)
+    long[500] = 0.5
+    ax = charts.difference(long)
+    (line,) = lines_of(ax)
+    assert (len(boxes(ax)), len(line.get_paths())) == (1, 255)
+
+
+def test_the_axis_ends_at_0_where_all_are_on_one_side() -> None:
+    for row, (low, high) in (([-4.0, -1.0], (-4.16, 0.16)), ([0.5, 2.0], (-0.08, 2.08)),
+                             ([0.0], (-0.5, 0.5))):  # fmt: skip
+        assert charts.difference(row).get_ylim() == pytest.approx((low, high))
+
+
+def test_units_of_one_norm_are_even_in_the_map(measured: Difference) -> None:
+    same = Difference(measured.first, measured.first, ("a", "b"))
+    _, units, key = same.draw().figure.axes
+    (lines,) = lines_of(units)
+    assert {to_hex(c) for c in lines.get_color()} == {special_style("even").color}
+    assert len(lines.get_paths()) == H and not boxes_of(units)
+    said = [text.get_text() for text in key.texts]
+    assert "as much" in said and not any("no number" in words for words in said)
+
+
+def test_why_units_are_left_out_is_said(measured: Difference) -> None:
+    rng = np.random.default_rng(0)
+    model = lstm.Model.create(lstm.LSTM(2, H + 1), 1, seed=0)
+    larger = lstm.flow(model, rng.normal(size=(T, B, 2)), np.ones((B, 1)))
+    made = lstm.compare(measured.first, larger).difference()
+    said = "Units are not compared: RNN has 4 and LSTM 5."
+    assert made.by_unit is None and made.without_units == said and measured.without_units == ""
+    chart = made.draw()
+    assert said in [text.get_text() for text in chart.figure.texts]
+    assert said in chart.description and said in repr(made) and len(chart.figure.axes) == 2
+    bare = lstm.compare(measured.first, flow([1.0] * T), names=["a", "b"]).difference()
+    assert bare.without_units == "Units are not compared: b is of numbers alone."
 
 
 def test_long_rows_keep_both_ends_of_each_bin() -> None:
@@ -164,7 +227,7 @@ def test_long_rows_keep_both_ends_of_each_bin() -> None:
     row[500], row[501] = 4.0, -5.0
     heights = [top for _, _, top, _, _ in boxes(charts.difference(row))]
     assert max(heights) == pytest.approx(4.0) and min(heights) == pytest.approx(-5.0)
-    assert len(heights) == 512
+    assert len(heights) == 257  # a bin of one number has one bar
 
 
 def test_the_picture_has_the_map_of_units_on_the_same_scale(measured: Difference) -> None:

@@ -85,9 +85,10 @@ def draw_difference(
     within, wide = width - 2 * EDGE, width - _LEFT - 3 * EDGE
     ratios = None if units is None else _ratios(units.T)
     curves = [] if ratios is None else _unit_kinds(difference, ratios)
-    kinds = charts.kinds_in(curves, locked)
-    key = Key(locked, kinds, caption, (_NO_NUMBER,) if kinds - {"normal"} else ())
-    lines = [part for said in difference.sentences for part in wrap(said, int(within / _LETTER))]
+    kinds = charts.kinds_in(curves, locked) | charts.difference_kinds(difference.decades, locked)
+    key = Key(locked, kinds, caption, (_NO_NUMBER,) if kinds - {"normal", "even"} else ())
+    told = [*difference.sentences, *filter(None, [difference.without_units])]
+    lines = [part for said in told for part in wrap(plain(said), int(within / _LETTER))]
     top = head_height(head, width) + _TITLE
     bars = top + _BARS + _AXIS
     below = bars if ratios is None else bars + _TITLE + _UNITS + _AXIS
@@ -98,10 +99,10 @@ def draw_difference(
         plot_difference(difference, ax, scale=locked, legend=False)
         if ratios is not None:
             ax = sheet.axes(_LEFT, bars + _TITLE, wide, _UNITS)
-            told, title = np.stack([c.kinds for c in curves]), "The same of each unit"
-            charts.heat_map(ratios, ax, kinds=told, scale=locked, title=title, legend=False)
+            known, title = np.stack([c.kinds for c in curves]), "The same of each unit"
+            charts.heat_map(ratios, ax, kinds=known, scale=locked, title=title, legend=False)
         key.draw(sheet.axes(EDGE, below, within, key.height(within)), within)
         for k, line in enumerate(lines):
             sheet.text(EDGE, words + k * _LINE, line, fontsize=9.5)
-    said = "\n".join([head, *difference.sentences])
-    return Chart(sheet.figure, title=head, description=said, theme=theme)
+    description = "\n".join([head, *told])
+    return Chart(sheet.figure, title=head, description=description, theme=theme)

@@ -57,6 +57,19 @@ class Difference(Saved):
             return np.subtract(*[np.log10(norms) for norms in both])
 
     @property
+    def without_units(self) -> str:
+        """Why there is nothing by unit; nothing where there is."""
+        if self.by_unit is not None:
+            return ""
+        flows = self.first, self.second
+        alone = [n for n, flow in zip(self.names, flows, strict=True) if flow.source is None]
+        if alone:
+            return f"Units are not compared: {alone[0]} is of numbers alone."
+        counts = [flow.unit_norms[flow.main.symbol].shape[1] for flow in flows]
+        (a, b), (m, n) = self.names, counts
+        return f"Units are not compared: {a} has {m} and {b} {n}."
+
+    @property
     def sentences(self) -> list[str]:
         """Which holds more at t = 1, and where they differ most."""
         sizes = np.abs(np.where(np.isfinite(self.decades), self.decades, 0.0))
@@ -111,7 +124,8 @@ class Difference(Saved):
             for t, d in ((t, float(self.decades[t - 1])) for t in steps)
         ]
         heads = ("step", *self.names, "decades")
-        return Table(f"{self.names[0]} less {self.names[1]}", rows, heads, self.sentences)
+        said = [*self.sentences, *filter(None, [self.without_units])]
+        return Table(f"{self.names[0]} less {self.names[1]}", rows, heads, said)
 
 
 def _decades(flow: Flow) -> Floats:

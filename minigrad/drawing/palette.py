@@ -69,6 +69,7 @@ SIDES: tuple[str, ...] = (
 # Of what has no place on the ramp.
 ZERO, UNDERFLOW, DISCONNECTED = "#858585", "#7a6fa8", "#909090"
 NAN, INF = "#c13d9e", "#d9480f"
+EVEN = "#7d838b"  # of a ratio of exactly 1, which is on neither side
 
 _NAMES = {color: name for name, color in LIGHT.items()}
 

@@ -13,9 +13,9 @@ from minigrad.drawing import palette
 from minigrad.drawing.palette import RAMP, SIDES
 
 Dash = Literal["solid", "dashed", "dotted"]
-Kind = Literal["normal", "below", "underflow", "zero", "disconnected", "nan", "inf"]
+Kind = Literal["normal", "below", "underflow", "zero", "disconnected", "nan", "inf", "even"]
 """What a magnitude is: "below" is nonzero and below the scale, "underflow" a product of nonzero
-factors that came out as 0, "disconnected" no derivative at all."""
+factors that came out as 0, "disconnected" no derivative at all, "even" a ratio of exactly 1."""
 
 # The family of all text, as DOT and SVG name it. Verdana is the widespread font whose widths come
 # closest, for a viewer of an SVG who has no DejaVu Sans.
@@ -62,6 +62,7 @@ _SPECIAL: dict[Kind, EdgeStyle] = {
     "disconnected": EdgeStyle(palette.DISCONNECTED, 1.0, "dotted", "disconnected"),
     "nan": EdgeStyle(palette.NAN, 5.0, "dashed", "nan"),
     "inf": EdgeStyle(palette.INF, 6.5, "solid", "inf"),
+    "even": EdgeStyle(palette.EVEN, 3.0, "solid", "even"),
 }
 
 KIND_WORDS: dict[Kind, str] = {
@@ -72,6 +73,7 @@ KIND_WORDS: dict[Kind, str] = {
     "disconnected": "not connected",
     "nan": "NaN",
     "inf": "infinite",
+    "even": "as much",
 }
 """What a sentence or a tooltip calls a kind."""
 
@@ -165,6 +167,12 @@ class Scale:
         """What a legend calls the edges."""
         return tuple(map(fmt, self.edges))
 
+    @property
+    def even(self) -> float | None:
+        """The magnitude that has a look of its own as it is on neither side of a two-sided scale;
+        None: there are no sides."""
+        return None
+
     def index(self, magnitude: float) -> int:
         """The class of a finite positive magnitude, 0 for the smallest; clamped at both ends.
 
@@ -192,6 +200,8 @@ class Scale:
             return _SPECIAL["inf"]
         if magnitude == 0.0:
             return _SPECIAL["zero"]
+        if magnitude == self.even:
+            return _SPECIAL["even"]
         if math.log10(magnitude) < self.lo_exp - _SLACK:
             return _SPECIAL["below"]
         return self.class_style(self.index(magnitude))
@@ -220,8 +230,12 @@ class Ratios(Scale):
     """Ratios from 10**-d to 10**d, in an even number of classes that meet at 1: each side has a hue
     of its own, and what is further from 1 more of it. Its numbers are told in decades.
 
+    Exactly 1 is on neither side.
+
     >>> Ratios.between([0.5, 2e4]).labels
     ('−5', '−4', '−3', '−2', '−1', '0', '+1', '+2', '+3', '+4', '+5')
+    >>> Ratios.between([1.0]).style(1.0).kind
+    'even'
     """
 
     @staticmethod
@@ -242,6 +256,10 @@ class Ratios(Scale):
     def classes(self) -> int:
         """As many on each side, up to six, each half a decade wide, or whole ones."""
         return 2 * math.ceil(self.hi_exp / _step_of(self.hi_exp) - _SLACK)
+
+    @property
+    def even(self) -> float:
+        return 1.0
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -292,6 +310,8 @@ def legend_rows(scale: Scale) -> list[tuple[str, EdgeStyle]]:
         "nan": "nan",
         "inf": "inf",
     }
+    if scale.even is not None:
+        labels["even"] = "as much"
     rows += [(label, _SPECIAL[kind]) for kind, label in labels.items()]
     return rows
 

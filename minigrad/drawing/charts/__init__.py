@@ -12,6 +12,7 @@ from minigrad.drawing.charts.linear import (
     bars,
     difference,
     difference_caption,
+    difference_kinds,
     waterfall,
 )
 from minigrad.drawing.charts.looks import (
@@ -62,6 +63,7 @@ __all__ = [
     "decades",
     "difference",
     "difference_caption",
+    "difference_kinds",
     "drawn_in",
     "heat_map",
     "kinds_in",

@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike
 from minigrad.drawing.charts.arguments import checked
 from minigrad.drawing.charts.key import Key, axes_with_key, kinds_among
 from minigrad.drawing.charts.looks import Floats, bins, codes, edges, extremes, kinds_of, styles
-from minigrad.drawing.charts.marks import add_boxes
+from minigrad.drawing.charts.marks import add_boxes, add_lines
 from minigrad.drawing.charts.sheet import points_of, set_name, set_time, set_title
 from minigrad.drawing.escape import WIDEST, plain
-from minigrad.drawing.theme import Ratios, Scale, fmt
+from minigrad.drawing.theme import KIND_WORDS, Kind, Ratios, Scale, fmt
 from minigrad.errors import ShapeError
 
 _BAR = 0.62  # of a row's height
@@ -167,24 +167,27 @@ def difference(
     """Draw by how many powers of ten one of two magnitudes is larger than the other, over
     t = 1 … T; returns the axes.
 
-    decades: (T,), above 0 where the first is larger. From 0 there is a bar to each; of long rows to
-    the least and to the largest of each of 256 bins. What is not finite has none. names: of the
-    two. scale: `Ratios`, whose colours say the same. legend: say beneath what both mean. Raises
-    ShapeError for other than one row.
+    decades: (T,), above 0 where the first is larger. From 0 there is a bar to each, and a line at 0
+    where they are equal; of long rows to the least and to the largest of each of 256 bins. What is
+    not finite has none. names: of the two. scale: `Ratios`, whose colours say the same. legend: say
+    beneath what both mean. Raises ShapeError for other than one row.
 
     >>> ax = difference([0.5, -1.0, -4.0], names=("RNN", "LSTM"))
     >>> ax.get_ylabel(), [round(float(y), 2) for y in ax.get_ylim()]
-    ('decades', [-4.2, 0.7])
+    ('decades', [-4.18, 0.68])
     """
     row = np.asarray(decades, np.float64)
     if row.ndim != 1 or not row.size:
         raise ShapeError(f"a difference needs (T,) decades, not {row.shape}")
     sound = row[np.isfinite(row)]
     locked = scale or Ratios.between(_powers(sound).tolist())
-    key = Key(locked, caption=difference_caption(*names)) if legend else None
+    present = difference_kinds(row, locked)
+    key = Key(locked, present, difference_caption(*names)) if legend else None
     ax = axes_with_key(ax, 460.0, 180.0, key)
     _draw_sides(ax, row, locked)
-    ax.set_ylim(float(sound.min(initial=0.0)) - 0.2, float(sound.max(initial=0.5)) + 0.2)
+    low, high = float(sound.min(initial=0.0)), float(sound.max(initial=0.0))
+    air = 0.04 * (high - low) or 0.5
+    ax.set_ylim(low - air, high + air)
     ax.axhline(0.0, color=ax.xaxis.label.get_color(), lw=0.8)
     ax.set_ylabel("decades")
     set_time(ax, len(row))
@@ -199,20 +202,48 @@ def difference_caption(first: str, second: str) -> str:
     return f"Decades that {more} holds more (+) or {less} (−): colour"
 
 
+@checked
+def difference_kinds(decades: ArrayLike, scale: Scale) -> frozenset[Kind]:
+    """What the bars of a difference in decades, (T,), look like: "normal", "even" or both.
+
+    >>> sorted(difference_kinds([0.0, 1.0, math.nan], Ratios(-2.0, 2.0)))
+    ['even', 'normal']
+    """
+    row = np.asarray(decades, np.float64)
+    ratios = _powers([row[t] for _, t in _ends(row)])
+    return kinds_among(ratios, np.full(ratios.shape, "normal"), scale)
+
+
+def _ends(row: Floats) -> list[tuple[int, int]]:
+    """The bin and the step of all that is drawn: of each bin both ends, of which one that is 0
+    stands for the bin only where both are."""
+    which = [steps[0].tolist() for steps in extremes(row[None])]
+    flat = {k for k, steps in enumerate(zip(*which, strict=True)) if not row[[*steps]].any()}
+    ends = dict.fromkeys((k, t) for steps in which for k, t in enumerate(steps))
+    return [(k, t) for k, t in ends if math.isfinite(row[t]) and (row[t] or k in flat)]
+
+
 def _draw_sides(ax: Axes, row: Floats, scale: Scale) -> None:
-    """A bar from 0 to the ends of each bin, in the colour of each."""
-    looks, ends = styles(scale), edges(len(row)) + 0.5
-    boxes, hues, hints = [], [], []
-    for which in extremes(row[None]):
-        values, steps = row[which[0]], which[0]
-        hue = codes(_powers(values), np.full(values.shape, "normal"), scale)
-        for k, (value, t) in enumerate(zip(values.tolist(), steps.tolist(), strict=True)):
-            if math.isfinite(value) and value:
-                boxes.append((ends[k], ends[k + 1], value, 0.0))
-                hues.append(looks[hue[k]])
-                hints.append(f"t={t + 1}: {_signed(value)} decades")
-    if boxes:
-        add_boxes(ax, boxes, hues, hints)
+    """A bar from 0 to the ends of each bin, in the colour of each; a line for those that are 0."""
+    looks, edge = styles(scale), (edges(len(row)) + 0.5).tolist()
+    ends = _ends(row)
+    values = row[[t for _, t in ends]]
+    known = codes(_powers(values), np.full(values.shape, "normal"), scale)
+    bars: list[Any] = []
+    lines: list[Any] = []
+    for (k, t), value, hue in zip(ends, values.tolist(), known, strict=True):
+        left, right, look = edge[k], edge[k + 1], looks[hue]
+        if value:
+            told = f"t={t + 1}: {_signed(value)} decades"
+            bars.append(((left, right, value, 0.0), look, told))
+        else:
+            told = f"t={t + 1}: {KIND_WORDS[look.kind]}"
+            lines.append((np.array([(left, 0.0), (right, 0.0)]), look, told))
+    if bars:
+        add_boxes(ax, *map(list, zip(*bars, strict=True)))
+    if lines:
+        paths, hues, hints = zip(*lines, strict=True)
+        add_lines(ax, paths, hues, hints)
 
 
 def _powers(levels: ArrayLike) -> Floats:

@@ -27,7 +27,7 @@ Mark = Literal["", "○", "△", "□", "◇"]
 """What tells curves apart, at some of their points: dashes say what kind of nothing is there."""
 MARKS: tuple[Mark, ...] = get_args(Mark)
 
-_SPECIAL: tuple[Kind, ...] = ("below", "underflow", "zero", "disconnected", "nan", "inf")
+_SPECIAL: tuple[Kind, ...] = ("below", "underflow", "zero", "disconnected", "nan", "inf", "even")
 _MARKED = 8
 _SLACK = 1e-9  # as in Scale: log10 of 10**k may miss k by a rounding error
 
@@ -139,6 +139,8 @@ def codes(sizes: Floats, kinds: Words, scale: Scale) -> NDArray[np.intp]:
     looks: NDArray[np.intp] = np.minimum(normal, scale.classes - 1).astype(np.intp)
     below = (kinds == "normal") & (exponents < scale.lo_exp - _SLACK)
     kinds = np.where(below, "below", kinds)
+    if scale.even is not None:
+        kinds = np.where((kinds == "normal") & (sizes == scale.even), "even", kinds)
     for k, kind in enumerate(_SPECIAL):
         looks[kinds == kind] = scale.classes + k
     looks[kinds == ""] = -1
