@@ -163,3 +163,50 @@ def hint(element: ET.Element) -> str:
     """The tooltip of a group, with Graphviz's hard spaces as spaces."""
     title = element.find(f"{SVG}title")
     return "" if title is None else (title.text or "").replace("\xa0", " ")
+
+
+Rect = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+
+def rects(svg: str) -> dict[str, Rect]:
+    """The outline of each shape, by its id without the prefix; of nodes, groups and lanes."""
+    outlines = {}
+    for group in ET.fromstring(svg).iter(f"{SVG}g"):
+        shape = next((e for e in group if e.tag != f"{SVG}title"), None)
+        if group.get("class") == "node" and shape is not None and "rx" not in shape.attrib:
+            key = (group.get("id") or "").rpartition("-")[2]
+            outlines[key] = _around(_points(shape))
+        elif group.get("class") == "node" and shape is not None and float(shape.get("rx", 0)) > 4:
+            x, y, wide, high = (float(shape.get(k, 0)) for k in ("cx", "cy", "rx", "ry"))
+            key = (group.get("id") or "").rpartition("-")[2]
+            outlines[key] = x - wide, y - high, x + wide, y + high
+    return outlines
+
+
+def ways(svg: str) -> dict[str, list[list[tuple[float, float]]]]:
+    """The pieces of each arrow, as the ends of their straight or bent lines, by the arrow's id."""
+    pieces: dict[str, list[list[tuple[float, float]]]] = {}
+    for group in ET.fromstring(svg).iter(f"{SVG}g"):
+        path = next(group.iter(f"{SVG}path"), None)
+        if group.get("class") == "edge" and path is not None:
+            key = (group.get("id") or "").rpartition("-")[2].partition("piece")[0]
+            points = _points(path)
+            pieces.setdefault(key, []).append([points[0], points[-1]])
+    return pieces
+
+
+def _points(shape: ET.Element) -> list[tuple[float, float]]:
+    text = shape.get("points") or shape.get("d") or ""
+    numbers = [float(x) for x in re.findall(r"-?[\d.]+", text)]
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _around(points: list[tuple[float, float]]) -> Rect:
+    xs, ys = zip(*points, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def is_over(a: Rect, b: Rect) -> bool:
+    """Whether two outlines lie over each other."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import xml.etree.ElementTree as ET
 from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from pictures import SVG
+from pictures import is_over, rects
 
 import lstm
 import minigrad as mg
@@ -20,30 +18,11 @@ from minigrad.drawing.spread import spread
 
 RNG = np.random.default_rng(0)
 XS, YS = RNG.normal(size=(3, 3, 2)).astype("float32"), np.ones((3, 1), np.float32)
-Rect = tuple[float, float, float, float]
 
 
 def _drawn(cell: Any, steps: int = 3) -> Diagram:
     model = lstm.Model.create(cell(input_size=2, hidden_size=4), output_size=1, seed=0)
     return cell_unrolled(model, XS, YS, steps=steps)
-
-
-def _rects(diagram: Diagram) -> dict[str, Rect]:
-    """The outline of each node: left, top, right, bottom."""
-    rects = {}
-    for group in ET.fromstring(diagram.svg).iter(f"{SVG}g"):
-        if group.get("class") == "node":
-            shape = next(e for e in group if e.tag != f"{SVG}title")
-            text = shape.get("points") or shape.get("d") or ""
-            numbers = [float(x) for x in re.findall(r"-?[\d.]+", text)]
-            xs, ys = numbers[::2], numbers[1::2]
-            key = (group.get("id") or "").rpartition("-")[2]
-            rects[key] = min(xs), min(ys), max(xs), max(ys)
-    return rects
-
-
-def _overlap(a: Rect, b: Rect) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 class NoOut(lstm.LSTM):
@@ -63,12 +42,12 @@ CELLS = [lstm.LSTM, lstm.CoupledLSTM, lstm.PeepholeLSTM, lstm.GRU, lstm.RNN, NoO
 def test_no_box_of_a_cell_lies_over_another_and_steps_are_apart(cell: Any) -> None:
     diagram = _drawn(cell)
     assert diagram.picture is not None and diagram.picture.is_placed
-    rects = _rects(diagram)
-    nodes = {key: rect for key, rect in rects.items() if key.startswith("n")}
+    outlines = rects(diagram.svg)
+    nodes = {key: rect for key, rect in outlines.items() if key.startswith("n")}
     assert len(nodes) == len(diagram.picture.nodes)
     for a, b in combinations(nodes, 2):
-        assert not _overlap(nodes[a], nodes[b]), (a, b)
-    steps = [rects[key] for key in rects if key.startswith("group")]
+        assert not is_over(nodes[a], nodes[b]), (a, b)
+    steps = [outlines[key] for key in outlines if key.startswith("group")]
     assert len(steps) == 3
     for left, right in pairwise(sorted(steps)):
         assert left[2] < right[0]

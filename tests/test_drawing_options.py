@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pictures import ways
 
 import minigrad as mg
 
@@ -15,6 +16,7 @@ Y = mg.tanh(INNER)
 STRANGE: dict[str, dict[str, Any]] = {
     "names": {"names": {Z: "z"}},
     "places": {"places": {Z: (0.0, 1.0)}},
+    "bends": {"bends": {(Z, Y): [(0.0, 1.0)]}},
     "inline": {"inline": [Z]},
     r"groups\['box'\]": {"groups": {"box": [INNER, Z]}},
     r"lanes\['row'\]": {"lanes": {"row": [Z]}},
@@ -83,3 +85,33 @@ def test_what_is_folded_away_may_be_spoken_of():
     wide = mg.broadcast_to(X, (3,))
     y = mg.sum(wide * mg.var("v", (3,)))
     assert mg.draw(y, groups={"box": [wide]}).picture.groups == []
+
+
+def test_arrows_have_corners_where_places_are_given():
+    x = mg.var("x")
+    y = mg.tanh(x)
+    places = {x: (0.0, 0.0), y: (200.0, 0.0)}
+    drawn = mg.draw(y, places=places, bends={(x, y): [(0.0, -90.0), (200, -90)]})
+    (edge,) = drawn.picture.edges
+    assert edge.bends == ((0.0, -90.0), (200.0, -90.0))
+    up, along, down = ways(drawn.svg)["e0"]
+    assert up[1] == along[0] == pytest.approx((up[0][0], along[0][1]))
+    assert along[1][1] == along[0][1] < up[0][1]
+    assert along[1][0] - along[0][0] == pytest.approx(200.0)
+    assert down[0] == along[1]
+    # Where Graphviz lays out, it lays out arrows, too.
+    assert "e0dot" not in mg.draw(y, bends={(x, y): [(0.0, -90.0)]}).dot
+
+
+@pytest.mark.parametrize(
+    ("bends", "message"),
+    [
+        ([1], "bends is a dict, such as"),
+        ({"x": [(0.0, 1.0)]}, "bends is of pairs \\(node, user\\)"),
+        ({("x", "y"): [(0.0, 1.0)]}, "bends holds 'x', which is no expression"),
+        ({(X, Y): [1.0]}, "bends is a dict, such as .*; it has \\[1.0\\]"),
+    ],
+)
+def test_corners_of_another_kind_are_refused(bends, message):
+    with pytest.raises(mg.DTypeError, match=message):
+        mg.draw(Y, bends=bends)

@@ -6,16 +6,14 @@ place, Graphviz lays all out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 import minigrad as mg
-from lstm.cells import Place
 from lstm.cells.anatomy import anatomy, line_over_time
 from lstm.errors import ConfigError, check_count
-from lstm.figures.cell_places import COLUMN, places_of
+from lstm.figures.layer_places import Sheet, sheet_of
 from lstm.gradient_flow.tensors import Loss, check_batch, loss_of, variables, without_padding
 from lstm.gradient_flow.tensors import Place as At
 from lstm.layers import subscript
@@ -27,8 +25,6 @@ from minigrad.drawing import Diagram, Scale, draw
 
 STEPS = 3
 NODES = 3_000  # more cannot be read on one sheet, and Graphviz takes minutes for them
-_READOUT = 1.5 * COLUMN  # from op to op of the readout, with room for the number between
-_LEFT = -150.0  # points: where the initial states stand
 
 
 def cell_unrolled(
@@ -76,14 +72,17 @@ def cell_unrolled(
             f"{steps} steps are {count} ops, more than {limit}; "
             f"draw at most {limit * steps // count} steps, or give limit=None"
         )
+    every, layers = model.readout.read == "every", model.recurrent()
+    sheet = sheet_of(layers, unrolled.layers, value, every) if counts is None else None
     tensor = f"{xs.shape[1]}×{model.cell.hidden_size}"
     return draw(
         value,
         {xs_var: xs, ys_var: ys},
         grad=True,
-        groups=_groups(unrolled, inside),
+        groups=_groups(unrolled, inside, sheet),
         lanes=_lanes(model, unrolled, value, inside) if counts is None else None,
-        places=_places(model, unrolled, value) if counts is None else None,
+        places=None if sheet is None else sheet.places,
+        bends=None if sheet is None else sheet.bends,
         inline=[n for n in (*model.flat_params.values(), xs_var, ys_var) if n in inside],
         shapes=False,
         scale=scale,
@@ -105,8 +104,10 @@ def _start(model: Model, batch: int) -> Any:
     return map_leaves(leaf, model.initial_state(batch))
 
 
-def _groups(unrolled: Unrolled, inside: set[Expr]) -> dict[str, list[Expr]]:
+def _groups(unrolled: Unrolled, inside: set[Expr], sheet: Sheet | None) -> dict[str, list[Expr]]:
     """What each step adds, of what is drawn: a cell may compute what nobody reads."""
+    if sheet is not None:
+        return {f"step t = {t}": [*nodes] for t, nodes in enumerate(sheet.steps, 1)}
     groups: dict[str, list[Expr]] = {}
     seen = set(mg.toposort([*unrolled.states[0]]))
     for t, values in enumerate(unrolled.values, 1):
@@ -121,51 +122,13 @@ def _lanes(
 ) -> dict[str, list[Expr]]:
     """The cell line: C₀ → × → + → C₁ → …, for a cell that has one, as far as it is drawn: with
     zoneout no loss comes of the last C."""
-    line = anatomy(model.cell).line
-    if line is None:
-        return {}
-    states = [getattr(s, line.symbol) for s in unrolled.states]
-    steps = line_over_time(states, loss).steps
-    whole = [states[0], *(n for step in steps for n in reversed(step))]
-    return {"the cell line": [node for node in whole if node in inside]}
-
-
-# --- where a cell puts things --------------------------------------------------------------------
-
-
-def _places(model: Model, unrolled: Unrolled, loss: Expr) -> Mapping[Expr, Place] | None:
-    cell = model.cell
-    if len(unrolled.layers) > 1:
-        return None
-    places = places_of(cell)
-    first = unrolled.states[0]._asdict()
-    placed = {node: (_LEFT, places.start[p]) for p, node in first.items() if p in places.start}
-    for t, values in enumerate(unrolled.values):
-        named = {"x": unrolled.xs[t], **values}
-        for spelled, (x, y) in places.ops.items():
-            placed[_node(named, spelled)] = (x + t * places.step, y)
-    read = cell.output_of(unrolled.states[-1])
-    y = places.ops[cell.output][1] if cell.output in places.ops else 0.0
-    end = len(unrolled.values) * places.step
-    return placed | _readout_places(read, loss, end, y)
-
-
-def _node(values: Mapping[str, Expr], spelled: str) -> Expr:
-    """The op that "C.0" spells: the first argument of C."""
-    symbol, *down = spelled.split(".")
-    try:
-        node = values[symbol]
-        for position in down:
-            node = node.args[int(position)]
-    except (LookupError, ValueError):
-        raise ConfigError(f"the cell has a place for {spelled!r}, but no such op") from None
-    return node
-
-
-def _readout_places(read: Expr, loss: Expr, x: float, y: float) -> dict[Expr, Place]:
-    """What follows the state that is read in the last step, from left to right."""
-    known = set(mg.toposort(read))
-    rest = [
-        n for n in mg.toposort(loss) if n not in known and n.args and n.op is not mg.broadcast_to.op
-    ]
-    return {n: (x + k * _READOUT, y) for k, n in enumerate(rest)}
+    lanes: dict[str, list[Expr]] = {}
+    for place, layer in model.recurrent().items():
+        line = anatomy(layer.cell).line
+        if line is not None:
+            states = [getattr(s, line.symbol) for s in unrolled.layers[place].states]
+            steps = line_over_time(states, loss).steps
+            whole = [states[0], *(n for step in steps for n in reversed(step))]
+            title = "the cell line" if len(unrolled.layers) == 1 else f"{place}: the cell line"
+            lanes[title] = [node for node in whole if node in inside]
+    return lanes

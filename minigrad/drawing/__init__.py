@@ -33,6 +33,7 @@ def draw(
     lanes: Mapping[str, Iterable[Expr]] | None = None,
     inline: Iterable[Expr] = (),
     places: Mapping[Expr, tuple[float, float]] | None = None,
+    bends: Mapping[tuple[Expr, Expr], Sequence[tuple[float, float]]] | None = None,
     shapes: bool = True,
     scale: Scale | None = None,
     direction: str = "LR",
@@ -60,6 +61,8 @@ def draw(
         on one line only.
     places: {node: (x, y)} in points, y downwards, for a layout of your own; it is used where every
         node that is drawn has a place.
+    bends: {(node, user): [(x, y), …]}, the corners of an arrow from a node to what uses it, in a
+        layout of your own.
     shapes: write the shapes of tensors beside their values (they are in the tooltips anyway).
     inline: leaves to write into the ops that use them, as constants always are. Other leaves with
         more than four uses are drawn beside each, and the caption has their gradients.
@@ -104,6 +107,7 @@ def draw(
         groups={} if groups is None else groups,
         lanes={} if lanes is None else lanes,
         places={} if places is None else places,
+        bends={} if bends is None else bends,
         shapes=shapes,
         inline=inline,
         scale=scale,

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import graphviz
 
 from minigrad.drawing.amount import Amount
+from minigrad.drawing.arrows import WIRE, add_arrow, edge_style
 from minigrad.drawing.escape import esc, plain, tooltip, words
 from minigrad.drawing.html import FEW_BINS, cell, chip, legend, numbers, strip, table
 from minigrad.drawing.palette import INK, LIGHT, MUTED, PAGE
-from minigrad.drawing.picture import Box, Edge, Node, Picture, Row, adjoint_text
+from minigrad.drawing.picture import Box, Node, Picture, Row, adjoint_text
 from minigrad.drawing.spread import margin_of, spread, width_of
-from minigrad.drawing.theme import FONT, EdgeStyle, Scale, fmt, short
+from minigrad.drawing.theme import FONT, Scale, fmt, short
 
-NUMBERED = 40  # edges; a picture with more keeps its numbers in the tooltips
 _SYMBOL = 4  # characters of a title that stands beside a name where words are few
-_WIRE = LIGHT["wire"]
 _SHAPES = {
     "input": "ellipse",
     "param": "cylinder",
@@ -74,7 +73,7 @@ def to_dot(picture: Picture) -> str:
             _add_node(graph, node, picture)
     names = {n.id: plain(n.name or n.title) for n in picture.nodes}
     for edge in picture.edges:
-        _add_edge(graph, edge, picture, names)
+        add_arrow(graph, edge, picture, names)
     return str(graph.source)
 
 
@@ -82,10 +81,13 @@ def _spread(picture: Picture) -> Picture:
     """With the places that leave room for what the boxes hold."""
     widths = [width_of(_label(node, picture)) for node in picture.nodes]
     outermost = {box.key: picture.outermost(box.key) for box in picture.boxes}
-    boxes = [outermost.get(node.group or "") for node in picture.nodes]
-    places = spread([node.place or (0.0, 0.0) for node in picture.nodes], widths, boxes)
-    nodes = [replace(n, place=at) for n, at in zip(picture.nodes, places, strict=True)]
-    return replace(picture, nodes=nodes)
+    boxes: list[str | None] = [outermost.get(node.group or "") for node in picture.nodes]
+    corners = [corner for edge in picture.edges for corner in edge.bends]
+    wanted = [node.place or (0.0, 0.0) for node in picture.nodes] + corners
+    places = iter(spread(wanted, widths + [0.0] * len(corners), boxes + [None] * len(corners)))
+    nodes = [replace(node, place=next(places)) for node in picture.nodes]
+    edges = [replace(e, bends=tuple([next(places) for _ in e.bends])) for e in picture.edges]
+    return replace(picture, nodes=nodes, edges=edges)
 
 
 def _clusters(graph: graphviz.Digraph, picture: Picture) -> None:
@@ -157,7 +159,7 @@ def _band(
     left, right = min(x - side for x, _, side in places), max(x + side for x, _, side in places)
     top, bottom = min(y for _, y, _ in places) - above, max(y for _, y, _ in places) + above
     is_lane = id.startswith("lane")
-    right += 90 * is_lane  # room for its label at the end
+    left -= max(90.0, 8.0 * len(label)) * is_lane  # room for its label, where the state starts
     graph.node(
         id,
         id=id,
@@ -173,13 +175,8 @@ def _band(
         labelloc="t",
         fontsize="11",
         fontcolor=INK,
-        label=words(label, "\\r" if is_lane else "\\l"),
+        label=words(label, "\\l"),
     )
-
-
-def edge_style(amount: Amount, scale: Scale) -> EdgeStyle:
-    """The look of a measured amount."""
-    return scale.look(amount.norm, amount.kind)
 
 
 def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
@@ -187,7 +184,7 @@ def _add_node(graph: graphviz.Digraph, node: Node, picture: Picture) -> None:
         "shape": _SHAPES[node.role],
         "style": "rounded,filled" if node.role in ("op", "carry", "steps") else "filled",
         "fillcolor": LIGHT[_FILLS[node.role]],
-        "color": _WIRE,
+        "color": WIRE,
         "penwidth": "1",
         "id": node.id,
         "tooltip": tooltip([node.name or node.title, *node.notes]),
@@ -306,47 +303,6 @@ def value_text(amount: Amount, shapes: bool = True) -> str:
 
 def _shape(amount: Amount) -> str:
     return "×".join(map(str, amount.shape))
-
-
-def _add_edge(
-    graph: graphviz.Digraph, edge: Edge, picture: Picture, names: Mapping[str, str]
-) -> None:
-    attributes = {"id": edge.id, "color": _WIRE, "penwidth": "1.1"}
-    if edge.term is not None:
-        style = edge_style(edge.term, picture.scale)
-        attributes |= {"color": style.color, "penwidth": f"{style.width:g}", "style": style.dash}
-        attributes["tooltip"] = tooltip(_edge_notes(edge, edge.term, names))
-        is_told = len(picture.edges) <= NUMBERED or edge.is_from_lane or edge.is_back
-        if is_told and not picture.is_slide:
-            # Where places are given, a label lies on its line: it needs a ground of its own.
-            ground = PAGE if picture.is_placed else "transparent"
-            said = adjoint_text(edge.term)
-            if picture.is_placed and len(edge.term.elements) > 1:  # there is room for a number
-                said = f"‖{fmt(edge.term.norm)}‖"
-            shown = numbers("", said, size=8, bgcolor=ground)
-            label = table([shown], cellpadding="0")
-            attributes["label"] = f"<{label}>"
-            attributes["labeltooltip"] = attributes["tooltip"]
-    if edge.is_back:
-        attributes["constraint"] = "false"
-    elif edge.is_between_boxes:
-        # Boxes stand side by side. A weight would pull them over each other: of arrows between
-        # boxes Graphviz takes the direction for a wish.
-        attributes["minlen"] = "2"
-    elif edge.is_in_lane or edge.is_on_line:
-        attributes["weight"] = "100"
-    source = edge.source if edge.row is None else f"{edge.source}:r{edge.row}"
-    graph.edge(source, edge.target, **attributes)
-
-
-def _edge_notes(edge: Edge, term: Amount, names: Mapping[str, str]) -> Iterable[str]:
-    way = "to the next step" if edge.is_back else f"operand {edge.position + 1}"
-    yield f"{names[edge.source]} → {names[edge.target]}, {way}"
-    if term.kind == "disconnected":
-        yield "no derivative passes here"
-    else:
-        note = " (underflow: nonzero factors, product 0)" * (term.kind == "underflow")
-        yield f"term of the adjoint of {names[edge.source]}: {term.long()}{note}"
 
 
 def _caption(picture: Picture) -> str:

@@ -36,6 +36,12 @@ class Frames:
         self.lines |= {Vertex(v.loops, n) for v in drawn.levels.values() for n in line_of(v.body)}
         self.names = {v: name for n, name in options.names.items() for v in self.shapes([n])}
         self.places = {v: p for n, p in options.places.items() for v in self.shapes([n])}
+        self.bends = {
+            (v, u): [(float(x), float(y)) for x, y in corners]
+            for (node, user), corners in options.bends.items()
+            for v in self.shapes([node])
+            for u in self.shapes([user])
+        }
         self.spoken_of = {*self.lane, *self.places}
         self.spoken_of |= {v for title in options.groups for v in sets[title]}
 

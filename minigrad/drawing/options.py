@@ -32,6 +32,7 @@ class Options:
     groups: Mapping[str, Iterable[Expr]] = field(default_factory=dict)
     lanes: Mapping[str, Iterable[Expr]] = field(default_factory=dict)
     places: Mapping[Expr, tuple[float, float]] = field(default_factory=dict)
+    bends: Mapping[tuple[Expr, Expr], Sequence[tuple[float, float]]] = field(default_factory=dict)
     shapes: bool = True
     inline: Iterable[Expr] = ()
     scale: Scale | None = None
@@ -67,6 +68,7 @@ def check_options(options: Options) -> Options:
         raise DTypeError(f"scale is a minigrad.drawing.Scale, not {options.scale!r:.60}")
     _check_notes("names", options.names, _is_text, '{x: "input"}')
     _check_notes("places", options.places, _is_place, "{x: (0.0, 40.0)}")
+    _check_bends(options.bends)
     inline = as_items(options.inline, "inline")
     for node in inline:
         _require_node(node, "inline")
@@ -75,6 +77,7 @@ def check_options(options: Options) -> Options:
         groups=_sets("groups", options.groups),
         lanes=_sets("lanes", options.lanes),
         places=options.places,
+        bends=options.bends,
         shapes=options.shapes,
         inline=inline,
         scale=options.scale,
@@ -113,6 +116,7 @@ def of_other_nodes(
         options,
         names={new.get(n, n): name for n, name in options.names.items()},
         places={new.get(n, n): place for n, place in options.places.items()},
+        bends={(new.get(n, n), new.get(u, u)): at for (n, u), at in options.bends.items()},
         groups={**{t: all_new(ns) for t, ns in options.groups.items()}, **steps},
         lanes={t: all_new(ns) for t, ns in options.lanes.items()},
         inline=all_new(options.inline),
@@ -124,6 +128,7 @@ def check_nodes(options: Options, nodes: Collection[Expr]) -> None:
     spoken_of: dict[str, Iterable[Expr]] = {
         "names": options.names,
         "places": options.places,
+        "bends": [node for ends in options.bends for node in ends],
         "inline": options.inline,
     }
     spoken_of |= {f"groups[{title!r}]": members for title, members in options.groups.items()}
@@ -175,6 +180,20 @@ def _is_place(value: object) -> bool:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         return False
     return all(isinstance(x, Real) for x in value)
+
+
+def _check_bends(bends: Any) -> None:
+    """Raise DTypeError unless arrows have corners."""
+    example = "{(x, y): [(0.0, 40.0)]}"
+    if not isinstance(bends, Mapping):
+        raise DTypeError(f"bends is a dict, such as {example}, not {bends!r:.60}")
+    for ends, corners in bends.items():
+        if not isinstance(ends, tuple) or len(ends) != 2:
+            raise DTypeError(f"bends is of pairs (node, user), such as {example}, not {ends!r:.60}")
+        for node in ends:
+            _require_node(node, "bends")
+        if not isinstance(corners, (list, tuple)) or not all(map(_is_place, corners)):
+            raise DTypeError(f"bends is a dict, such as {example}; it has {corners!r:.60}")
 
 
 def _require_node(node: object, what: str) -> None:

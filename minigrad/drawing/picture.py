@@ -77,6 +77,8 @@ class Edge:
     """Whether it goes from one box to another that lies beside it, such as to the next step."""
     row: int | None = None
     """The row of its source from which it starts."""
+    bends: tuple[tuple[float, float], ...] = ()
+    """Its corners in points, where all nodes have places."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,7 @@ class Builder:
             is_on_line={line.source, line.target} <= self.frames.lines,
             is_between_boxes=self._is_between_boxes(line),
             row=self._row_of(line.source),
+            bends=tuple(self.frames.bends.get((line.source, line.target), ())),
         )
 
     def _is_between_boxes(self, line: Line) -> bool:
