@@ -41,6 +41,15 @@ def test_gaps_are_no_numbers(tmp_path):
     assert not columns(tmp_path, "k,x\n1,\n2,NA\n").is_numeric("x")
 
 
+def test_empty_lines_are_gaps_of_one_column_and_nothing_of_several(tmp_path):
+    """Or rows would be other moments than they are. At the end they are nothing of either."""
+    read = columns(tmp_path, 'x\n1\n\n3\n""\n\n\n')
+    np.testing.assert_array_equal(read.numbers("x"), [1, np.nan, 3, np.nan])
+    assert read.lines == [2, 3, 4, 5]
+    read = columns(tmp_path, "x,y\n1,2\n\n3,4\n\n")
+    assert (read.cells, read.lines) == ({"x": ["1", "3"], "y": ["2", "4"]}, [2, 4])
+
+
 def test_dates_are_told_from_numbers_and_words(tmp_path):
     assert columns(tmp_path, "a,b\n20260101,x\n20260102,y\n").dates() is None
     read = columns(tmp_path, "n,when\n1,2026-01-01 10:00\n2,2026-01-01 11:00\n")

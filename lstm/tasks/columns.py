@@ -102,23 +102,23 @@ def read_columns(path: Path | str) -> Columns:
     try:
         names = [name.strip() for name in next(reader)]
         _check_names(str(path), names)
-        rows, lines = [], []
-        for row in reader:
-            if not row:  # an empty line, such as the last
-                continue
-            if len(row) != len(names):
-                raise ConfigError(
-                    f"{path}: line {reader.line_num} has {len(row)} cells, and the header "
-                    f"{len(names)}"
-                )
-            rows.append([cell.strip() for cell in row])
-            lines.append(reader.line_num)
+        rows = [(reader.line_num, row) for row in reader if row or len(names) == 1]
     except csv.Error as error:
         raise ConfigError(f"{path}: line {reader.line_num}: {error}") from None
+    while rows and not rows[-1][1]:  # empty lines at the end; before it, the gaps of one column
+        rows.pop()
     if not rows:
         raise ConfigError(f"{path} has a header and no rows")
-    cells = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-    return Columns(str(path), cells, lines)
+    for line, row in rows:
+        if len(row or names) != len(names):
+            raise ConfigError(
+                f"{path}: line {line} has {len(row)} cells, and the header {len(names)}"
+            )
+    columns = zip(*(row or [""] for _, row in rows), strict=True)
+    cells = {
+        name: [cell.strip() for cell in column] for name, column in zip(names, columns, strict=True)
+    }
+    return Columns(str(path), cells, [line for line, _ in rows])
 
 
 def is_gap(cell: str) -> bool:
