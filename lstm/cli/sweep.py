@@ -38,7 +38,7 @@ from lstm.cli.asked import (
 )
 from lstm.cli.options import OrOwn, path, whole
 from lstm.cli.results import FILE, Head, Key, Sweep, Trial, resumed, summed, write_sweep
-from lstm.cli.sweep_words import finding, result_table, write_results
+from lstm.cli.sweep_words import USUAL, finding, result_table, write_results
 from lstm.cli.tables import console, print_json, printable
 from lstm.errors import ConfigError, LstmError, TrainingError, TrainingWarning
 from lstm.files import check_file, output_folder
@@ -48,7 +48,6 @@ from minigrad.names import did_you_mean
 
 HELP = "train a task with several cells and seeds, and compare them"
 FOLDER = Path("lstm-sweeps")
-USUAL = ("rnn", "gru", "lstm")
 FILES = ("index.html", "sweep.csv", "sweep.md", "sweep.svg", "sweep.png")
 _ALONE = ("MINIGRAD_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

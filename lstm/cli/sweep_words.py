@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from minigrad.display import Table, plain
 
 Trials = Mapping[str, Sequence[Trial]]
 """The runs of each cell, by its name; a cell may have none."""
+USUAL = ("rnn", "gru", "lstm")
+"""Cells that are swept unless others are asked for."""
 _COLUMNS = ("cell", "seed", "why", "steps", "sequences", "seconds", "loss", "correct")
 
 
@@ -142,7 +145,7 @@ def rows_of_markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
 
 def escaped(text: str) -> str:
     """Text in a line of Markdown, in which nothing is markup."""
-    shown = plain(text).replace("&", "&amp;").replace("<", "&lt;")
+    shown = re.sub(r"&(?=[#\w]+;)", "&amp;", plain(text)).replace("<", "&lt;")
     return "".join(f"\\{c}" if c in "\\`*_[]|#~" else c for c in shown)
 
 

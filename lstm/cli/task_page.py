@@ -1,0 +1,167 @@
+"""The page of all tasks: what is to be reached, and what sweeps came to, cell by cell. Every number
+on it is read from the files of sweeps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from lstm.cli.options import LONGEST
+from lstm.cli.results import FILE, Sweep, read_sweep, summed
+from lstm.cli.sweep_words import (
+    HEADS,
+    USUAL,
+    WORDS,
+    Trials,
+    baselines,
+    escaped,
+    finding,
+    heading,
+    row_of,
+    rows_of_markdown,
+    settings_said,
+)
+from lstm.errors import ConfigError
+from lstm.tasks import TASKS, Task, make_task
+from minigrad.display import plain
+
+_CHART = "sweep.svg"
+_HEAD = """\
+A run ends when its criterion is met, or with the last step that was asked for. The first table has
+of how many seeds it was met, after how many sequences and in how many seconds; the others have
+more of it.
+"""
+
+
+class Swept(NamedTuple):
+    """A sweep of a task, and where its file is."""
+
+    path: Path
+    task: Task
+    sweep: Sweep
+
+    @property
+    def trials(self) -> Trials:
+        """The runs of each cell: of those that are usual, and what else there is."""
+        return self.sweep.of(dict.fromkeys([*USUAL, *self.sweep.cells]))
+
+
+def sweeps_in(folder: Path) -> list[Swept]:
+    """All sweeps in a folder and below it, in the order of their paths. Raises ConfigError where
+    there is none, for a file that is none, and for one of a task that is now another."""
+    files = sorted(folder.rglob(FILE)) if folder.is_dir() else []
+    if not files:
+        raise ConfigError(f"there is no {FILE} in {folder}; lstm sweep TASK --out writes one")
+    return [_swept(path) for path in files]
+
+
+def _swept(path: Path) -> Swept:
+    sweep = read_sweep(path)
+    said = sweep.head.task
+    try:
+        task = make_task(said["name"], said["settings"])
+    except (ConfigError, TypeError) as error:
+        raise ConfigError(f"{path} is of a task that cannot be made: {error}") from None
+    if task.steps > LONGEST:
+        raise ConfigError(f"{path} is of a task of {task.steps} steps, more than {LONGEST}")
+    if task.criterion != sweep.head.criterion:
+        raise ConfigError(
+            f"{path} was swept when solved was: {plain(sweep.head.criterion, 80)}; with --force "
+            "lstm sweep does it again"
+        )
+    return Swept(path, task, sweep)
+
+
+def task_page(swept: Sequence[Swept], command: str, beside: Path) -> str:
+    """The page in Markdown. command: what makes it; beside: the folder that it will be in, from
+    which charts are named."""
+    by_name: dict[str, list[Swept]] = {name: [] for name in TASKS}
+    for one in swept:
+        by_name[one.task.name].append(one)
+    lines = ["# Tasks", "", f"Made by `{plain(command)}` from what `lstm sweep` wrote.", ""]
+    lines += [*_HEAD.splitlines(), "", WORDS, "", *_overview(by_name), "", *_how_many(by_name)]
+    for name, sweeps in by_name.items():
+        lines += ["", *_section(name, sweeps, beside)]
+    return "\n".join([*lines, ""])
+
+
+def _overview(by_name: Mapping[str, Sequence[Swept]]) -> list[str]:
+    """A row for each sweep, and one for each task without any."""
+    rows = []
+    for name, sweeps in by_name.items():
+        for one in sweeps:
+            said = [_in_short(one.trials, cell) for cell in USUAL]
+            rows.append([name, _settings(one), *said])
+        if not sweeps:
+            rows.append([name, "", *["not run"] * len(USUAL)])
+    return rows_of_markdown(["task", "settings", *map(heading, USUAL)], rows)
+
+
+def _settings(one: Swept) -> str:
+    """What the task was made with, where that is not as usual."""
+    usual = make_task(one.task.name).config()["settings"]
+    own = one.task.config()["settings"]
+    return ", ".join(f"{name}={value}" for name, value in own.items() if usual[name] != value)
+
+
+def _in_short(trials: Trials, cell: str) -> str:
+    if not trials[cell]:
+        return "not run"
+    one = summed(trials[cell])
+    after = "" if one.sequences is None else f", {one.sequences[0]:,.0f}"
+    return f"{one.reached} of {one.seeds}{after}, {one.seconds:.3g} s"
+
+
+def _how_many(by_name: Mapping[str, Sequence[Swept]]) -> list[str]:
+    """Which criteria the LSTM meets, by the best sweep of each task."""
+    shares: dict[str, float] = {}
+    for name, sweeps in by_name.items():
+        sums = [summed(one.trials["lstm"]) for one in sweeps if one.trials["lstm"]]
+        if sums:
+            shares[name] = max(one.reached / one.seeds for one in sums)
+    parts = {
+        "The LSTM meets the criterion from every seed": [n for n, x in shares.items() if x == 1],
+        "From some seeds": [n for n, x in shares.items() if 0 < x < 1],
+        "From none": [n for n, x in shares.items() if not x],
+        "Not run": [n for n in by_name if n not in shares],
+    }
+    return [f"- {said}: {', '.join(names)}." for said, names in parts.items() if names]
+
+
+def _section(name: str, sweeps: Sequence[Swept], beside: Path) -> Iterator[str]:
+    task = sweeps[0].task if sweeps else make_task(name)
+    yield f"## {escaped(name)}"
+    yield ""
+    yield f"{escaped(task.heading)}: {escaped(task.summary)}."
+    yield ""
+    if task.paper is not None:
+        yield f"- From: {escaped(task.paper)}."
+    yield f"- Solved is: {escaped(task.criterion)}."
+    if not sweeps:
+        yield "- Not run."
+    for one in sweeps:
+        yield from _results(one, beside)
+
+
+def _results(one: Swept, beside: Path) -> Iterator[str]:
+    task, trials = one.task, one.trials
+    said = settings_said(one.sweep.head, task)
+    yield ""
+    yield f"{task.steps} steps{f'; {escaped(said)}' if said else ''}. " + escaped(
+        " ".join(baselines(task))
+    )
+    yield ""
+    yield escaped(finding({cell: made for cell, made in trials.items() if made}))
+    yield ""
+    rows = [row_of(task, cell, made) for cell, made in trials.items()]
+    yield from rows_of_markdown([*HEADS, task.unit], rows)
+    yield ""
+    yield from (f"    {plain(command)}" for command in one.sweep.commands)
+    chart = one.path.with_name(_CHART)
+    if chart.is_file():
+        where = quote(Path(os.path.relpath(chart, beside)).as_posix())
+        yield ""
+        yield f"![{escaped(task.heading)}: losses and right answers of each cell]({where})"
