@@ -28,11 +28,13 @@ def plain(text: str, limit: int | None = None) -> str:
     >>> plain("a\\0b\\n"), plain("abcdef", limit=4), plain("  ")
     ('a^@b^J', 'abc…', '··')
     """
-    first, *parts = text.split(_JOINER)
-    shown = "".join(map(_visible, first))
-    for before, part in zip([first, *parts], parts, strict=False):
-        shown += _JOINER if _is_emoji(before[-1:]) and _is_emoji(part[:1]) else _STAND_IN
-        shown += "".join(map(_visible, part))
+    shown = text
+    if not (text.isascii() and text.isprintable()):  # else there is nothing to look for
+        first, *parts = text.split(_JOINER)
+        shown = "".join(map(_visible, first))
+        for before, part in zip([first, *parts], parts, strict=False):
+            shown += _JOINER if _is_emoji(before[-1:]) and _is_emoji(part[:1]) else _STAND_IN
+            shown += "".join(map(_visible, part))
     if not shown.strip():
         shown = "·" * len(shown)
     return shown if limit is None or len(shown) <= limit else shown[: limit - 1] + "…"

@@ -15,8 +15,8 @@ from lstm.gradient_flow.measuring import flow_to_draw
 TASK = lstm.Adding(length=7)
 
 
-def _model(cell: Any = lstm.LSTM, **options: Any) -> lstm.Model:
-    return lstm.Model.create(cell, task=TASK, hidden_size=4, memory=30, **options)
+def _model(cell: Any = lstm.LSTM, memory: float | None = 30) -> lstm.Model:
+    return lstm.Model.create(cell, task=TASK, hidden_size=4, memory=memory)
 
 
 @pytest.fixture
@@ -50,6 +50,24 @@ def test_all_that_is_drawn_comes_of_one_function(compiled: list[Any], lengths: A
     for part, adjoint in flow.adjoints.items():
         norms = np.sqrt(np.square(adjoint.astype(np.float64)).sum(axis=1))
         np.testing.assert_allclose(drawn.unit_norms[part], norms, rtol=1e-6)
+
+
+@pytest.mark.parametrize("cell", [lstm.RNN, lstm.GRU])
+def test_waterfalls_of_all_routes_come_of_one_function(compiled: list[Any], cell: Any) -> None:
+    """Without a line from that which draws; of a line that brings less than half, from one more."""
+    model, (xs, ys) = _model(cell, memory=None), TASK.batch(np.random.default_rng(0), 3)
+    if cell is lstm.GRU:  # which forgets at once
+        model.params["layer1"]["b_z"].value = np.full(4, 9.0, "float32")
+    drawn = flow_to_draw(model, xs, ys, TASK.loss)
+    flow_details(drawn)
+    assert drawn.waterfall.route == ("h" if cell is lstm.RNN else "h̃")
+    assert len(compiled) == (1 if cell is lstm.RNN else 2)
+    made, flow = len(compiled), lstm.flow(model, xs, ys, TASK.loss)
+    assert [*flow.waterfalls] == [*drawn.waterfalls] and len(compiled) == made + 2
+    for route, fall in flow.waterfalls.items():
+        near = {"rtol": 1e-5, "atol": 1e-6}
+        np.testing.assert_allclose(drawn.waterfalls[route].decades, fall.decades, **near)
+        assert drawn.waterfalls[route].start == pytest.approx(fall.start)
 
 
 def test_what_a_watch_keeps_is_of_the_parameters_at_its_step() -> None:

@@ -17,8 +17,8 @@ from lstm.gradient_flow.way_back import Row, WayBack
 from minigrad import Expr
 from minigrad.display import in_a_line
 
-LINE = "line"
-"""The route along a cell's line."""
+LINE, EVERY = "line", ""
+"""The route along a cell's line, and all routes."""
 _CHUNK = 2**22
 """So many elements of Jacobians are there at a time."""
 
@@ -98,10 +98,10 @@ class _Fall(NamedTuple):
 class Falls:
     """Tells what each link of the routes of a step, and of the line, makes of a norm.
 
-    only: "line", where no other is wanted.
+    only: LINE, where no other is wanted, or EVERY one.
     """
 
-    def __init__(self, way: WayBack, line: Line | None = None, only: str = "") -> None:
+    def __init__(self, way: WayBack, line: Line | None = None, only: str = EVERY) -> None:
         self._way, graph = way, way.graph
         self._falls: dict[str, _Fall] = {}
         factors: Mapping[str, Expr] = {}

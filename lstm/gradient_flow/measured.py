@@ -212,12 +212,12 @@ class Flow(Saved):
     def waterfalls(self) -> dict[str, Waterfall]:
         """{route: its waterfall}: which local derivative wins or loses how many powers of ten at
         each step, (T - 1, links), along the line ("line") and through each gate."""
-        return self._falls("falls")
+        return self._falls(linear_maps.EVERY)
 
-    def _falls(self, name: str, only: str = "") -> dict[str, Waterfall]:
+    def _falls(self, only: str) -> dict[str, Waterfall]:
         meter = self._source.meter
         falls = linear_maps.Falls(meter.way, meter.line, only)
-        told = self._source.told(name, lambda: falls)
+        told = self._source.told(only, lambda: falls)
         return falls.waterfalls(told, meter.mask is not None)
 
     @cached_property
@@ -226,7 +226,7 @@ class Flow(Saved):
         later steps, by their norms; otherwise that of the route by which most comes."""
         along = linear_maps.LINE
         if self.split is not None and self.split.share[0] >= 0.5:  # no other need be computed
-            return self._falls(along, along)[along]
+            return self._falls(along)[along]
         return max(self.waterfalls.values(), key=lambda w: np.nan_to_num(w.end, nan=-np.inf))
 
     @cached_property

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from lstm.gradient_flow.cuts import Routes
-from lstm.gradient_flow.linear_maps import LINE, Falls
+from lstm.gradient_flow.linear_maps import EVERY, LINE, Falls
 from lstm.gradient_flow.steps import Bools, Floats
 from lstm.gradient_flow.tensors import Meter, Reading, Values
 from lstm.gradient_flow.way_back import Teller
@@ -59,7 +59,8 @@ class Source:
 
 def drawn_of(meter: Meter) -> dict[str, Callable[[], Teller]]:
     """What tells all that is drawn of a flow beside its norms, by the names that it asks for."""
-    made: dict[str, Callable[[], Teller]] = {"cuts": lambda: Routes(meter.way)}
-    if meter.line is not None:
-        made[LINE] = lambda: Falls(meter.way, meter.line, LINE)
-    return made
+    fall = EVERY if meter.line is None else LINE  # most likely the line carries most
+    return {
+        "cuts": lambda: Routes(meter.way),
+        fall: lambda: Falls(meter.way, meter.line, only=fall),
+    }
