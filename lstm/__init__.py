@@ -122,6 +122,7 @@ Charts of it: a flow, and axes to draw on (`ax=`), which they return
     plot_influence     from each input to each output
     plot_text          tokens, each on the colour of a number
     plot_accuracy      how often each cell is right, against how far back it has to remember
+    plot_film          a film, what models say of each frame, and what moves one answer
 
     plot_alignment          where a decoder looks: weights, and what is read and said
     plot_attention_routes   by which ways the gradient comes back: attention or recurrence
@@ -246,6 +247,7 @@ if TYPE_CHECKING:
     from lstm.figures.plots import (
         plot_accuracy,
         plot_cancellation,
+        plot_film,
         plot_gate,
         plot_influence,
         plot_itemised,
@@ -347,6 +349,7 @@ __all__ = [
     "plot_attention_routes",
     "plot_cancellation",
     "plot_correct_by_length",
+    "plot_film",
     "plot_gate",
     "plot_influence",
     "plot_itemised",

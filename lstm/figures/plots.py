@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 
 from lstm.errors import ConfigError, check_count
 from lstm.figures.distances import plot_accuracy as plot_accuracy
+from lstm.figures.film import plot_film as plot_film
 from lstm.figures.flow import flow_curves, path_curves
 from lstm.figures.token_text import plot_text as plot_text
 from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall, check_flow

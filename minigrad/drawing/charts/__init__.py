@@ -4,7 +4,14 @@ They take arrays, labels and kinds, and know nothing of graphs. This is `mg.char
 and matplotlib with it, when it is first asked for.
 """
 
-from minigrad.drawing.charts.key import Key, kinds_in, legend, legend_height, marks_in
+from minigrad.drawing.charts.key import (
+    Key,
+    axes_with_key,
+    kinds_in,
+    legend,
+    legend_height,
+    marks_in,
+)
 from minigrad.drawing.charts.linear import (
     BAND,
     WON,
@@ -27,7 +34,7 @@ from minigrad.drawing.charts.looks import (
     ticks,
 )
 from minigrad.drawing.charts.maps import heat_map, triangle
-from minigrad.drawing.charts.marks import add_lines
+from minigrad.drawing.charts.marks import add_boxes, add_lines
 from minigrad.drawing.charts.series import ROW, curves, strip, strips
 from minigrad.drawing.charts.shares import shares
 from minigrad.drawing.charts.sheet import (
@@ -55,7 +62,9 @@ __all__ = [
     "Rows",
     "Sheet",
     "Theme",
+    "add_boxes",
     "add_lines",
+    "axes_with_key",
     "band",
     "bars",
     "bins",
