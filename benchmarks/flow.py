@@ -153,10 +153,10 @@ def command(steps: int) -> float:
         file = Path(folder, "model.safetensors")
         made(steps)[0].save(file)
         words = [sys.executable, "-m", "lstm.cli", "flow", str(file), "--out", f"{folder}/out"]
-        kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{folder}/bytecode"}
+        bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{folder}/bytecode"}
         for _ in range(4):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run(words, check=True, capture_output=True, env=os.environ | kept)
+            subprocess.run(words, check=True, capture_output=True, env=os.environ | bytecode)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             spent.append(sum(after[:2]) - sum(before[:2]))
     return min(spent[1:])

@@ -308,8 +308,8 @@ class Model(ShownModel):
         Raises ConfigError as `run` does.
         """
         tape = Tape({}, short=len(self.recurrent()) == 1)
-        given = {"lengths": lengths, "mask": mask, "targets": targets, "key": key}
-        run = self.run(xs, state=state, routes=routes, detach=detach, tape=tape, **given)
+        options = {"lengths": lengths, "mask": mask, "targets": targets, "key": key}
+        run = self.run(xs, state=state, routes=routes, detach=detach, tape=tape, **options)
         run.output.named("y")
         return Unrolled(run, tape.written, tape.written[self.place()])
 

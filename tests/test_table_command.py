@@ -63,6 +63,9 @@ def test_classes_and_what_is_resumed(capsys):
         (["train", "csv", ".", "--target", "y"], "it is no regular file"),
         (["train", "csv", "waves.csv", "--target", "y", "--length", "99"], "is too short: 48 of"),
         (["train", "csv", "waves.csv", "--target", "y", "--level", "char"], "takes no --level"),
+        (["train", "csv", "waves.csv", "--target", "y", "--set", "target=x"], "--set target= say"),
+        (["train", "csv", "waves.csv", "--target", "y", "--set", "features=5"], "features are a"),
+        (["train", "csv", "waves.csv", "--target", "y", "--set", "classify=no"], "True or False"),
         (["train", "text", "waves.csv", "--target", "y"], "the task text takes no --target"),
         (["train", "adding", "--horizon", "3"], "the task adding takes no --horizon"),
         (["train", "adding", "--held-out", "0.3"], "the task adding takes no --held-out"),
@@ -83,6 +86,9 @@ def test_what_cannot_be_predicted(capsys):
     Path("words.csv").write_text("x,y\n" + "1,2\n" * 5 + "one,2\n")
     assert "x is 'one' in line 7" in refused(capsys, "predict", "model", "words.csv")
     assert "suffix" in refused(capsys, "predict", "model", "waves.csv", "--out", "f.xls")
+    for wrong in ("f.xls", "none/f.csv"):  # and nothing of what could have been written
+        refused(capsys, "predict", "model", "waves.csv", "--out", "f.csv", "--out", wrong)
+    assert not Path("f.csv").exists()
     assert "was made for a file, which is not in it" in refused(capsys, "flow", "model")
 
 

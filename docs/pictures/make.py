@@ -194,12 +194,12 @@ def lengths() -> Chart:
 
 def trials() -> dict[str, dict[float, list[float]]]:
     """{cell: {distance: the accuracy of each seed}}, as benchmarks/distance.py measured them."""
-    found: dict[str, dict[float, list[float]]] = {"RNN": {}, "LSTM": {}}
+    accuracies: dict[str, dict[float, list[float]]] = {"RNN": {}, "LSTM": {}}
     with (HERE.parent / "tables" / "france.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            by_distance = found[row["cell"].upper()]
+            by_distance = accuracies[row["cell"].upper()]
             by_distance.setdefault(float(row["distance"]), []).append(float(row["correct"]))
-    return found
+    return accuracies
 
 
 def distances() -> Chart:

@@ -80,8 +80,11 @@ def task_of_file(
     if unknown:
         names = ", ".join(kind.settings)
         raise ConfigError(f"task {args.task} has no setting {unknown}; it has {names}")
-    settings = {name: then[name] for name in kind.settings if name in then} | dict(asked)
-    settings |= _settings(args, args.task, kind.settings)
+    options = _settings(args, args.task, kind.settings)
+    for name in asked.keys() & options.keys():
+        raise ConfigError(f"--{name.replace('_', '-')} and --set {name}= say the same: give one")
+    then = {name: then[name] for name in kind.settings if name in then}
+    settings = {**then, **asked, **options}
     if kind is TableTask and "target" not in settings:
         raise ConfigError("the task csv needs --target COLUMN, which is what is asked for")
     task: Task = kind(file, **settings)

@@ -24,7 +24,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from lstm.forecasting import predict  # measuring, and writing, is loaded by those who do
+    from lstm.gradient_flow.saving import check_target
 
+    for out in args.out or []:
+        check_target(out)  # all of them, or none is written
     forecast = predict(loaded(args), args.table)
     for out in args.out or []:
         forecast.save(out)

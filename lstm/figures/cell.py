@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import minigrad as mg
 from lstm.cells.anatomy import anatomy, line_over_time
@@ -52,14 +53,8 @@ def cell_unrolled(
     >>> [figure.picture.groups, figure.picture.is_placed]
     [['step t = 1', 'step t = 2'], True]
     """
-    steps = check_count("steps", steps)
-    xs, ys = np.asarray(xs), np.asarray(ys)
-    check_batch(model, xs, ys)
-    xs, ys, counts = without_padding(model, xs, ys, At(lengths=lengths, mask=mask))
-    xs = xs[:steps]
-    if counts is not None:  # Graphviz places masks, and fails with lanes; without padding: none
-        counts = None if counts[:steps].all() else counts[:steps]
-    ys = ys[:steps] if model.readout.read == "every" else ys
+    place = At(lengths=lengths, mask=mask)
+    xs, ys, counts = _cut(model, xs, ys, check_count("steps", steps), place)
     steps = len(xs)
     xs_var, ys_var = variables(model, xs, ys, "target")
     told = ys_var if model.readout.read == "decoder" else None
@@ -92,6 +87,18 @@ def cell_unrolled(
             f"op, its values (from … to, over {tensor}: sequences × units) and its gradient ‖∂L/∂·‖"
         ),
     )
+
+
+def _cut(
+    model: Model, xs: Any, ys: Any, steps: int, place: At
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_] | None]:
+    """The first steps of a batch, its targets, and which steps count; None: all of them do."""
+    xs, ys = np.asarray(xs), np.asarray(ys)
+    check_batch(model, xs, ys)
+    xs, ys, counts = without_padding(model, xs, ys, place)
+    if counts is not None:  # Graphviz places masks, and fails with lanes; without padding: none
+        counts = None if counts[:steps].all() else counts[:steps]
+    return xs[:steps], ys[:steps] if model.readout.read == "every" else ys, counts
 
 
 def _start(model: Model, batch: int) -> Any:

@@ -90,7 +90,7 @@ def known_by(
     features, count = task.features(xs), check_count("units", units)
     inquiry = Inquiry(model, xs)
     probes = {name: inquiry.probe(features[name]) for name in FEATURES}
-    best = {name: found.ranked[:count] for name, found in probes.items()}
+    best = {name: probe.ranked[:count] for name, probe in probes.items()}
     asked = {"gender": (ys == 0) | (ys == 1), "number": ys >= 2}
     right = {}
     for name, taken in {"": [], **best}.items():

@@ -77,4 +77,4 @@ def attention_routes(
     _, at_once = adjoints.split(node, through=onwards)
     parts = [adjoints[node], at_once, attention - at_once, start]
     run = mg.function([*meter.inputs, meter.seed], parts, backend="numpy")  # it runs once
-    return Routes(meter.main, *run(*meter.given(xs_array, ys_array, counts), 1.0))
+    return Routes(meter.main, *run(*meter.batch(xs_array, ys_array, counts), 1.0))

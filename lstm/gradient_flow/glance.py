@@ -157,12 +157,12 @@ class Glance:
     def read(self, xs: Any, ys: Any, mask: Any = None) -> list[Numbers]:
         """The numbers of a batch; where one is zero that need not be, those of a much larger ∂L/∂L
         in float64, too, and those of one that is NaN."""
-        given = self.meter.given(xs, ys, mask)
-        numbers = [quiet(self._run, *given, 1.0)]
+        batch = self.meter.batch(xs, ys, mask)
+        numbers = [quiet(self._run, *batch, 1.0)]
         lost = any(self._is_lost(*norms) for norms in self._shown(numbers[0]).items())
         if lost or not all(units.all() for units in numbers[0].get("units", {}).values()):
             wide = Glance(self.meter.wide(), brief=self.brief)
-            numbers += [quiet(wide._run, *given, seed) for seed in (LARGE_SEED, np.nan)]
+            numbers += [quiet(wide._run, *batch, seed) for seed in (LARGE_SEED, np.nan)]
         return numbers
 
     def _shown(self, numbers: Numbers) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class Glance:
     def measure(self, xs: Any, ys: Any, mask: Any = None) -> Flow:
         """The flow of a batch, which knows where its arrays come from."""
         numbers = self.read(xs, ys, mask)
-        return self.flow(numbers, self.meter.given(xs, ys, mask))
+        return self.flow(numbers, self.meter.batch(xs, ys, mask))
 
     def flow(self, numbers: list[Numbers], batch: list[Any] | None = None) -> Flow:
         """The flow of what was read: norms and words, and of a batch what arrays come from."""

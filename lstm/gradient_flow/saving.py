@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lstm.errors import OutputError
-from lstm.files import path_given, write_atomically
+from lstm.files import check_file, path_given, write_atomically
 from minigrad.display import ShownAsTable
 
 PICTURES = (".svg", ".png", ".pdf")
+SUFFIXES = (".csv", ".json", ".html", *PICTURES)
 
 
 class Saved(ShownAsTable):
@@ -57,7 +58,7 @@ class Saved(ShownAsTable):
         what is no path, and where it
         cannot be written, RenderError where the picture cannot be drawn.
         """
-        target = path_given(path)
+        target = check_target(path)
         kind = target.suffix.lower()
         makers: dict[str, Callable[[Path], Any]] = {
             ".csv": self.to_csv,
@@ -66,17 +67,31 @@ class Saved(ShownAsTable):
         }
         if kind in makers:
             makers[kind](target)
-        elif kind in PICTURES:
-            write_atomically(target, self.draw().data(kind[1:]))
         else:
-            known = ", ".join([*makers, *PICTURES])
-            raise OutputError(f"cannot write {target}: its suffix is none of {known}")
+            write_atomically(target, self.draw().data(kind[1:]))
         return target
 
     def _page(self, path: Path) -> None:
         from lstm.figures import page_of_table  # pages are loaded by those who write them
 
         _written(path, page_of_table(self._table(), self.draw().svg))
+
+
+def check_target(path: str | Path) -> Path:
+    """Where `save` shall write, before any work. Raises OutputError for a suffix that it does not
+    know, for what is no path, and where nothing can be written.
+
+    >>> check_target("flow.xls")
+    Traceback (most recent call last):
+        ...
+    lstm.errors.OutputError: cannot write flow.xls: its suffix is none of .csv, .json, .html, \
+.svg, .png, .pdf
+    """
+    target = path_given(path)
+    if target.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"cannot write {target}: its suffix is none of {', '.join(SUFFIXES)}")
+    check_file(target)
+    return target
 
 
 def _written(path: str | Path | None, text: str) -> str:

@@ -180,7 +180,7 @@ class Meter:
         """What comes of a batch."""
         return [self.xs, self.ys, *([] if self.mask is None else [self.mask])]
 
-    def given(self, xs: Any, ys: Any, mask: Any) -> list[Any]:
+    def batch(self, xs: Any, ys: Any, mask: Any) -> list[Any]:
         """A batch, as `inputs` take it."""
         return [xs, ys, *([] if self.mask is None else [mask])]
 
@@ -197,7 +197,7 @@ class Meter:
     def read(self, xs: Any, ys: Any, mask: Any = None, seed: float = 1.0) -> Reading:
         """The numbers of all steps in the order in which the layer reads them."""
         run = self.compiled("arrays", lambda: self.way.stacks | self.way.arrays())
-        numbers = quiet(run, *self.given(xs, ys, mask), seed)
+        numbers = quiet(run, *self.batch(xs, ys, mask), seed)
         start = self.layer.initial_state(len(numbers["leaving"][0]))
         names = ("values", "adjoints", "x", "factors", "leaving", "parts")
         of = in_order({name: numbers[name] for name in names}, self.steps)

@@ -239,8 +239,8 @@ class Context(NamedTuple):
             )
         return mg.where(mg.isnan(units), value, units)
 
-    def _of_part(self, given: Mapping[str, Any], part: str, usual: Any) -> Any:
-        return given.get(join(self.place, part), given.get(part, usual))
+    def _of_part(self, by_part: Mapping[str, Any], part: str, usual: Any) -> Any:
+        return by_part.get(join(self.place, part), by_part.get(part, usual))
 
     def split(self, name: str) -> Context:
         """What the part of that name is given."""

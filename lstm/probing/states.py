@@ -150,8 +150,8 @@ def probe(
     >>> import lstm
     >>> model = lstm.Model.create(lstm.GRU(1, 3), output_size=1)
     >>> xs = np.sign(np.random.default_rng(0).normal(size=(5, 40, 1)))
-    >>> found = probe(model, xs, xs[..., 0] > 0)  # of the input of the step itself
-    >>> found.part, found.accuracy > found.chance
+    >>> read = probe(model, xs, xs[..., 0] > 0)  # of the input of the step itself
+    >>> read.part, read.accuracy > read.chance
     ('h', True)
     """
     return Inquiry(model, xs, layer).probe(labels, part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.errors import ConfigError, check_count, check_number
 from lstm.tasks.base import Batch, PaddedBatch, Task
-from lstm.tasks.parts import places_of, read_parts
+from lstm.tasks.parts import Part, places_of, read_parts
 from lstm.tasks.sequences import Array, checksum, side_by_side
 from lstm.tasks.targets import LOSSES, MOST, Targets, check_loss, doubt, graph_checksum, loss_of
 from minigrad import Expr
@@ -100,18 +100,29 @@ class ArrayTask(Task):
         name: str | None = None,
         seed: int = 0,
     ) -> None:
-        data = {"training": (xs, ys, lengths)}
         held = {"validation": validation, "test": test}
-        data |= {part: given for part, given in held.items() if isinstance(given, tuple)}
+        data = {"training": (xs, ys, lengths)}
+        data |= {part: own for part, own in held.items() if isinstance(own, tuple)}
         asked = {"loss": loss, "readout": readout, "outputs": output_size}
         read = read_parts(data, asked)
-        rows = [row for part in read.values() for row in part.xs]
-        targets = [row for part in read.values() for row in part.targets.rows]
-        first = read["training"].targets
-        places = places_of(read, held, check_count("seed", seed, 0))
+        self._read(read, places_of(read, held, check_count("seed", seed, 0)), loss, vocabulary)
+        self._set_tolerance(tolerance)
+        self._set(_graph=self._loss_graph())
+        if name is not None:
+            self._set(name=check_name(name), title=name)
+        labels, tokens = self.target_dtype == "int64", self.vocabulary is not None
+        if labels and loss is None and output_size is None:
+            _warn(doubt(_targets(read), "ys", "classes", "output_size"))
+        if tokens and vocabulary is None:
+            _warn(doubt(_rows(read), "xs", "tokens", "vocabulary"))
+
+    def _read(
+        self, read: Mapping[str, Part], places: Mapping[str, Array], loss: Any, vocabulary: Any
+    ) -> None:
+        """Set what the data and their loss say."""
+        rows, targets, first = _rows(read), _targets(read), read["training"].targets
         tokens = rows[0].ndim == 1
         _require_none(vocabulary=None if tokens else vocabulary)
-        _require_none(tolerance=tolerance if first.labels else None)
         self._set(
             readout="every" if first.every else "last",
             output_size=max(part.targets.outputs for part in read.values()),
@@ -127,19 +138,14 @@ class ArrayTask(Task):
             _places=places,
         )
         self._set(input_size=self.vocabulary if tokens else rows[0].shape[1])
-        if tolerance is not None:
-            tolerance = check_number("tolerance", tolerance, least=0)
-        self._set(_asked=tolerance)
-        if not first.labels:
+
+    def _set_tolerance(self, asked: Any) -> None:
+        """That of numbers, which is usual where none is asked for; labels have none."""
+        _require_none(tolerance=asked if self.target_dtype == "int64" else None)
+        self._set(_asked=None if asked is None else check_number("tolerance", asked, least=0))
+        if self.target_dtype != "int64":
             usual = self._training_targets().std(0) / 10
-            self._set(_tolerance=usual if tolerance is None else tolerance)
-        self._set(_graph=self._loss_graph())
-        if name is not None:
-            self._set(name=check_name(name), title=name)
-        if first.labels and loss is None and output_size is None:
-            _warn(doubt(targets, "ys", "classes", "output_size"))
-        if tokens and vocabulary is None:
-            _warn(doubt(rows, "xs", "tokens", "vocabulary"))
+            self._set(_tolerance=usual if asked is None else self._asked)
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -347,6 +353,15 @@ def _vocabulary(rows: Sequence[Array], asked: int | None) -> int:
             f"xs have a token {wrong}: integers are tokens, 0 to {count - 1}; floats are numbers"
         )
     return count
+
+
+def _rows(read: Mapping[str, Part]) -> list[Array]:
+    """The sequences of all parts."""
+    return [row for part in read.values() for row in part.xs]
+
+
+def _targets(read: Mapping[str, Part]) -> list[Array]:
+    return [row for part in read.values() for row in part.targets.rows]
 
 
 def _together(targets: Sequence[Array], kind: Targets) -> Array:

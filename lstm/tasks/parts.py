@@ -23,15 +23,15 @@ class Part(NamedTuple):
 def read_parts(data: dict[str, tuple[Any, ...]], asked: dict[str, Any]) -> dict[str, Part]:
     """The sequences and the targets of each part, which are of one kind."""
     read: dict[str, Part] = {}
-    for part, given in data.items():
+    for part, items in data.items():
         try:
-            if len(given) not in (2, 3):
+            if len(items) not in (2, 3):
                 raise ConfigError(
-                    f"(xs, ys) or (xs, ys, lengths) is needed, not {len(given)} items"
+                    f"(xs, ys) or (xs, ys, lengths) is needed, not {len(items)} items"
                 )
-            xs = sequences_of(given[0], *given[2:])
-            cut = len(given) == 3 and given[2] is not None
-            read[part] = Part(xs, targets_of(given[1], xs, cut=cut, **asked))
+            xs = sequences_of(items[0], *items[2:])
+            cut = len(items) == 3 and items[2] is not None
+            read[part] = Part(xs, targets_of(items[1], xs, cut=cut, **asked))
             _require_same(read["training"], read[part])
         except ConfigError as error:
             raise ConfigError(str(error) if part == "training" else f"{part}: {error}") from None
@@ -55,7 +55,7 @@ def _require_same(first: Part, other: Part) -> None:
 
 def places_of(read: dict[str, Part], held: dict[str, Any], seed: int) -> dict[str, Array]:
     """Which of all the sequences are for training, for validation and for the test."""
-    sizes = {part: len(given.xs) for part, given in read.items()}
+    sizes = {name: len(part.xs) for name, part in read.items()}
     ends = np.cumsum([*sizes.values()])
     places = {p: np.arange(end - sizes[p], end) for p, end in zip(read, ends, strict=True)}
     order = np.random.default_rng(seed).permutation(places["training"])

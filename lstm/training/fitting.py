@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from lstm.training.evaluation import Score, evaluate
 from lstm.training.interruption import Interruption
 from lstm.training.loop import Watch, checked
 from lstm.training.metrics_file import MetricsFile
-from lstm.training.progress import Callback, after, shown
+from lstm.training.progress import Callback, Progress, after, shown
 from lstm.training.settings import Settings
 from lstm.training.streams import check_fits
 from lstm.training.trainer import Report
@@ -124,45 +125,71 @@ def fit(
     check_fits(model, task)
     _check_kinds(optimizer, callback, out=out, metrics=metrics)
     _check_files(out, metrics, resume=resume, force=force)
-    counts = {"validate": (validate, 0), "patience": (patience, 1), "save_every": (save_every, 1)}
-    for name, (value, least) in counts.items():
-        if value is not None:
-            check_count(name, value, least)
+    _check_counts(validate, patience, save_every)
     old = out if resume else None
     course = _course(model, task, settings, optimizer, validate, patience, old, watch)
-    reports, saver = [], _Saver(course, out, save_every)
     notes = (*_notes(model, task), *_over_before(course))
-    wrong = course.alarm()
     with ExitStack() as stack:
-        if metrics is not None:
-            if not resume:  # nothing is there, or force= says to write over it
-                Path(metrics).unlink(missing_ok=True)
-            log = stack.enter_context(MetricsFile(metrics, course.state.steps))
+        log = None if metrics is None else _metrics_file(metrics, course, resume=resume)
+        if log is not None:
+            stack.enter_context(log)
         show = stack.enter_context(shown(task.name, course.settings.steps, notes, progress))
         asked = stack.enter_context(Interruption())
-        stack.enter_context(saver)
-        start, why = time.perf_counter(), course.over()
-        while why is None:
-            report, score = course.step()
-            reports.append(report)
-            best = None if course.best is None else course.best.score
-            seconds = time.perf_counter() - start
-            wrong = course.alarm()
-            told = after(report, course.settings, len(reports), seconds, score, best, wrong)
-            if metrics is not None:
+        saver = stack.enter_context(_Saver(course, out, save_every))
+
+        def tell(report: Report, score: Score | None, told: Progress) -> bool:
+            if log is not None:
                 log.add(_line(report, score))
             saver.save_if_due()
             show(told)
-            stop = callback is not None and _wants_end(callback(told))
-            why = course.over() or _stopped(asked.signal is not None, stop)
+            return callback is not None and _wants_end(callback(told))
+
+        reports, why = _all_steps(course, tell, asked)
     _pass_on(asked, course, out)
     best_model = course.best_model()
     test = evaluate(best_model, task, course.settings.seed, carried=course.settings.carried)
+    wrong = course.alarm()
     warnings = () if wrong is None else (wrong,)
     return Fitted(model, best_model, reports, test, why, notes, warnings, task.tested_on)
 
 
+def _all_steps(
+    course: Course,
+    tell: Callable[[Report, Score | None, Progress], bool],
+    asked: Interruption,
+) -> tuple[list[Report], str]:
+    """Train to the end; the reports of the steps, and why that was the end. tell: is told of each
+    step, and gives whether to stop there."""
+    reports: list[Report] = []
+    start, why = time.perf_counter(), course.over()
+    while why is None:
+        report, score = course.step()
+        reports.append(report)
+        best = None if course.best is None else course.best.score
+        seconds = time.perf_counter() - start
+        wrong = course.alarm()
+        told = after(report, course.settings, len(reports), seconds, score, best, wrong)
+        stop = tell(report, score, told)
+        why = course.over() or _stopped(asked.signal is not None, stop)
+    return reports, why
+
+
 # --- before the first step ----------------------------------------------------------------------
+
+
+def _check_counts(validate: Any, patience: Any, save_every: Any) -> None:
+    """Raise ConfigError for counts that are none."""
+    counts = {"validate": (validate, 0), "patience": (patience, 1), "save_every": (save_every, 1)}
+    for name, (value, least) in counts.items():
+        if value is not None:
+            check_count(name, value, least)
+
+
+def _metrics_file(path: str | Path, course: Course, *, resume: bool) -> MetricsFile:
+    """What each step adds a line to; what is there goes on, or goes, as force= says."""
+    if not resume:
+        Path(path).unlink(missing_ok=True)
+    return MetricsFile(path, course.state.steps)
 
 
 def _check_kinds(optimizer: Any, callback: Any, **paths: Any) -> None:

@@ -131,8 +131,8 @@ class Channel:
     """One cotangent on its way back through all steps, and what it does in the reverse loop.
 
     init, xs: what the variables of the reverse step stand for outside.
-    carried, given: what a reverse step makes: cotangents of the carries and sums for the constants;
-        terms of the inputs of the step, and where these may be other than 0.
+    carried, stacked: what a reverse step makes: cotangents of the carries and sums for the
+        constants; terms of the inputs of the step, and where these may be other than 0.
     """
 
     def __init__(self, call: Call, back: StepBack, arriving: Arriving) -> None:
@@ -152,7 +152,7 @@ class Channel:
                 self.xs[back.seeds.masks[u]] = widened(mask, whole)
         self.carried = [terms.get(v, full(0, v.type)) for v in self._moving]
         self.carried += [total + terms[v] for v, total in self._sums.items()]
-        self.given = [*(terms[v] for v in self._emitted), *back.live.values()]
+        self.stacked = [*(terms[v] for v in self._emitted), *back.live.values()]
 
     def terms(self, ends: Iterator[Expr], stacks: Iterator[Expr]) -> list[Expr | None]:
         """What the arguments of the loop get, of the results of the reverse loop."""
@@ -193,8 +193,8 @@ def run_back(
         xs={v: x for channel in channels for v, x in channel.xs.items()} | xs,
     )
     carried = [e for channel in channels for e in channel.carried]
-    given = [e for channel in channels for e in channel.given]
-    results = reverse.giving([*carried, *given, *asked])
+    stacked = [e for channel in channels for e in channel.stacked]
+    results = reverse.giving([*carried, *stacked, *asked])
     ends, stacks = iter(results[: len(carried)]), iter(results[len(carried) :])
     terms: list[Terms] = [channel.terms(ends, stacks) for channel in channels]
     return terms, list(stacks)
@@ -268,10 +268,10 @@ class LoopReverse:
         self._in_turn = crossing is not None and crossing.in_turn
         body, nodes = call.body, call.body.nodes
         none = tuple_of([full(0, t) for t in _types(call)])
-        given = [none if ct is None else ct for ct in cotangents]
+        entering = [none if ct is None else ct for ct in cotangents]
         if self._in_turn:
-            given = [tuple_of(c) for c in _entering(call, *map(items_of, given))]
-        arriving = [Arriving(body, ct) for ct in given]
+            entering = [tuple_of(c) for c in _entering(call, *map(items_of, entering))]
+        arriving = [Arriving(body, ct) for ct in entering]
         if crossing is None:
             backs = [plain_step_back(body, arriving[0].ys)]
             self.sweep = Sweep(nodes, backs[0].seeds.of(body.outputs))

@@ -33,10 +33,10 @@ def checked(draw: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(draw)
     def looked_at(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = taken.bind(*args, **kwargs)
-        for name, value in given.arguments.items():
-            given.arguments[name] = _looked_at(taken.parameters[name], value)
-        return draw(*given.args, **given.kwargs)
+        bound = taken.bind(*args, **kwargs)
+        for name, value in bound.arguments.items():
+            bound.arguments[name] = _looked_at(taken.parameters[name], value)
+        return draw(*bound.args, **bound.kwargs)
 
     return looked_at
 
