@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, wraps
+from functools import wraps
 from typing import Any, ParamSpec
 
 from matplotlib.axes import Axes
-from matplotlib.font_manager import FontProperties
-from matplotlib.mathtext import MathTextParser
 
 from lstm.cells import LSTM, Cell
 from lstm.cells.of_function import cell_class
 from lstm.errors import ConfigError
-from lstm.figures.textbook.notation import Box, Paper
+from lstm.figures.textbook.notation import Box, Paper, extent
 from minigrad.drawing.charts import Chart, Key, Sheet, Theme, drawn_in, style
 
 SLIDE = 960.0, 540.0
@@ -97,18 +95,9 @@ def chart_of(paper: Paper, title: str, description: Iterable[str], theme: Theme)
     return Chart(paper.ax.figure.figure, title=title, description=told, theme=theme)
 
 
-@lru_cache(512)
-def size_of(equation: str) -> tuple[float, float]:
-    """How wide and how high an equation is, in units."""
-    font = FontProperties(size=_INCH)  # a letter of 72 points is one unit high
-    parsed: Any = MathTextParser("path").parse(equation, dpi=_INCH, prop=font)
-    wide, high = parsed[:2]
-    return float(wide) / _INCH * WRITTEN, float(high) / _INCH * WRITTEN
-
-
 def width_of(equation: str) -> float:
     """How wide an equation is, in units."""
-    return size_of(equation)[0]
+    return extent(equation, WRITTEN)[0]
 
 
 def height_of(equations: Sequence[str]) -> float:
@@ -127,4 +116,4 @@ def write(paper: Paper, equations: Sequence[str], left: float, middle: float) ->
 
 def _line(equation: str) -> float:
     """How much of the height an equation takes, with what is left above and below."""
-    return max(_LEADING, size_of(equation)[1] + 0.4)
+    return max(_LEADING, extent(equation, WRITTEN)[1] + 0.4)

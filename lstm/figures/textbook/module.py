@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import minigrad as mg
 from lstm.cells import Cell, Place
+from lstm.figures.textbook.labels import Choice, Label, along, around, placed
 from lstm.figures.textbook.lit import Lit
-from lstm.figures.textbook.notation import COLUMN, END, LAYER, OP, ROUND, ROW, Paper
+from lstm.figures.textbook.notation import (
+    COLUMN,
+    END,
+    LAYER,
+    OP,
+    ROUND,
+    ROW,
+    WORDS,
+    Paper,
+    extent,
+    op_width,
+)
+from lstm.figures.textbook.notation import Box as Rect
 from lstm.figures.textbook.placing import Plan, plan_of
 from lstm.figures.textbook.routing import routes_of
-from lstm.figures.textbook.wiring import Box, Wire, Wiring, X, wiring_of
+from lstm.figures.textbook.wiring import INNER, Box, Wire, Wiring, X, wiring_of
 from minigrad.drawing import EdgeStyle
 
-WIDE = 2.6  # of a column that has room for numbers
-_HEIGHTS = 1.12, 3.1, 4.95, 6.25, 8.4  # of the rows there
-NUMBER = 0.49  # the height of their letters
+NUMBER = 0.49  # the height of the letters of numbers
+_ROWS = tuple(ROW * k for k in range(6))
+_NUMBER_COLUMN, _NUMBER_ROWS = 2.6, (0.0, 1.12, 3.1, 4.95, 6.25, 8.42)
+"""The width of columns and the heights of rows, where numbers stand between them."""
+_WIDER = 1.0, 1.05, 1.1, 1.15, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0
+"""How much more of them is tried, across and upwards, until all words have a place."""
+_SLIDE = 960.0, 540.0  # in points
+_OUTSIDE, _WRITTEN = (5.3, 5.9), 8.0
+"""Units beside and above a frame, and of equations beside it."""
+_PAD = 0.09  # of half a wire
 STUB = 0.9  # how far wires go on outside the frame
 NOW, BEFORE = "ₜ", "ₜ₋₁"
 _REACH = {"layer": LAYER[1] / 2, "pointwise": OP}
@@ -27,25 +47,62 @@ _REACH = {"layer": LAYER[1] / 2, "pointwise": OP}
 class Module:
     """A cell laid out: what it is made of, and the corners of all its wires, in units."""
 
-    def __init__(self, cell: Cell[Any], *, has_numbers: bool = False) -> None:
-        self.cell, self.has_numbers = cell, has_numbers
+    def __init__(self, cell: Cell[Any], numbers: Mapping[str, str] | None = None) -> None:
+        """numbers: words on the values of boxes, in the place of symbols."""
+        self.cell, self.has_numbers = cell, numbers is not None
         self.wiring: Wiring = wiring_of(cell)
-        self.plan: Plan = plan_of(cell, self.wiring, beside=1.75 if has_numbers else 1.25)
+        self.plan: Plan = plan_of(cell, self.wiring, beside=1.25 if numbers is None else 1.75)
+        self._grid = routes_of(self.wiring, self.plan)
+        self.words = self._words(numbers)
+        """Of each box that has words beside it: these."""
+        self.size = WORDS if numbers is None else NUMBER
+        self.labels = self._laid_out()
+        """Where they stand."""
 
-    @cached_property
-    def routes(self) -> dict[Wire, list[Place]]:
+    def _words(self, numbers: Mapping[str, str] | None) -> dict[str, str]:
+        """What leaves the step has its number where it was made; a symbol stands where something of
+        this step reads the value."""
+        boxes = self.wiring.boxes
+        if numbers is not None:
+            without = "merge", "after", "output"
+            return {n: words for n, words in numbers.items() if boxes[n].kind not in without}
+        return {
+            name: tex(symbol + NOW)
+            for name, symbol in self.wiring.symbols.items()
+            if boxes[name].kind != "merge" and self._wires_within(name)
+        }
+
+    def _laid_out(self) -> dict[str, Label]:
+        """Words in their places, with columns and rows as wide as it takes: what leaves letters
+        largest on a slide is tried first."""
+        column, rows = (_NUMBER_COLUMN, _NUMBER_ROWS) if self.has_numbers else (COLUMN, _ROWS)
+        self._stretch(column, rows)
+        wide, high = self.width, self.high - self.low
+        beside = _OUTSIDE[0] + (0.0 if self.has_numbers else _WRITTEN)
+
+        def unit(more: tuple[float, float]) -> tuple[float, float]:
+            sizes = wide * more[0] + beside, high * more[1] + _OUTSIDE[1]
+            return -min(_SLIDE[0] / sizes[0], _SLIDE[1] / sizes[1]), sum(more)
+
+        for across, up in sorted(product(_WIDER, _WIDER), key=unit):
+            self._stretch(column * across, [y * up for y in rows])
+            labels = placed({name: self._choices(name) for name in self.words}, [*self._taken()])
+            if labels is not None:
+                return labels
+        raise AssertionError("words have no place, however wide the columns are")
+
+    def _stretch(self, column: float, rows: Sequence[float]) -> None:
+        """Set the width of columns and the heights of rows, and with them all places."""
+        self.column, self.rows = column, rows
+        self.routes = {wire: [self.place(at) for at in way] for wire, way in self._grid.items()}
         """The corners of each wire."""
-        routes = routes_of(self.wiring, self.plan)
-        return {wire: [self.place(at) for at in way] for wire, way in routes.items()}
 
     def place(self, at: Place) -> Place:
-        """A place of the plan, in units; there is more between its rows where numbers stand."""
-        (x, y), rows = at, (0.0, *_HEIGHTS)
-        if not self.has_numbers:
-            return x * COLUMN, y * ROW
+        """A place of the plan, in units."""
+        (x, y), rows = at, self.rows
         k = min(max(int(y), 0), len(rows) - 1)
         more = rows[k + 1] - rows[k] if k + 1 < len(rows) else ROW
-        return x * WIDE, rows[k] + (y - k) * (ROW if y < 0 else more)
+        return x * self.column, rows[k] + (y - k) * (rows[1] if y < 0 else more)
 
     @property
     def width(self) -> float:
@@ -66,14 +123,16 @@ class Module:
     def box(self) -> tuple[float, float, float, float]:
         """The rectangle that a cell takes with what stands outside: (left, bottom, right, top)."""
         circle = STUB + 2.0 * END + 0.1
-        left, right = (2.9, 0.7) if self.has_numbers else (1.3, 0.7)
-        return -STUB - left, self.low - circle, self.width + STUB + right, self.high + circle
+        left = min([-STUB - 1.3, *(label.rect[0] - 0.1 for label in self.labels.values())])
+        return left, self.low - circle, self.width + STUB + 0.7, self.high + circle
 
     @property
     def key_left(self) -> float:
         """How far a key below the frame must stay from the left edge of `box`."""
-        beside = 5.2 * NUMBER if self.has_numbers else 0.5
-        return self.place(self.plan.at[X])[0] - self.box[0] + END + beside
+        right = self.place(self.plan.at[X])[0] + END if X in self.plan.at else 0.0
+        if X in self.labels:
+            right = max(right, self.labels[X].rect[2])
+        return right - self.box[0] + 0.5
 
     def draw(
         self,
@@ -94,6 +153,8 @@ class Module:
             self._box(paper, left, box, name in whole.boxes, in_row)
         if lit is not None:
             self._symbols(paper, left, lit)
+        elif self.has_numbers:
+            self._label(paper, left, self.labels)
 
     def _wires(
         self, paper: Paper, left: float, lit: Lit, ground: str, looks: Mapping[Wire, EdgeStyle]
@@ -163,54 +224,86 @@ class Module:
             paper.words((at[0] + STUB + 0.1, y), tex(box.words + NOW), lit=lit, ha="left")
 
     def _symbols(self, paper: Paper, left: float, lit: Lit) -> None:
-        """The symbols of values beside lit wires that lead upwards from where they are made."""
-        written: set[str] = set()
+        """The words of what is lit: numbers of boxes, or symbols of values that lit wires bring to
+        what reads them, unless they stand where these leave the step."""
+        if self.has_numbers:
+            self._label(paper, left, lit.boxes)
+            return
+        ends = {
+            f"{box.words}"
+            for n, box in self.wiring.boxes.items()
+            if n in lit.boxes and box.kind == "after"
+        }
+        lit_from = {a for a, _ in lit.wires}
+        self._label(paper, left, [n for n in lit_from if self.wiring.symbols.get(n) not in ends])
+
+    def _label(self, paper: Paper, left: float, names: Collection[str]) -> None:
+        for name, (rect, align) in self.labels.items():
+            if name in names:
+                x = {"left": rect[0], "center": (rect[0] + rect[2]) / 2, "right": rect[2]}[align]
+                at = left + x, rect[1]
+                paper.words(at, self.words[name], size=self.size, ha=align, va="bottom")
+
+    # --- where words stand ------------------------------------------------------------------------
+
+    def _choices(self, name: str) -> Iterator[Choice]:
+        """Where the words of a box may stand."""
+        box, (x, y) = self.wiring.boxes[name], self.place(self.plan.at[name])
+        wide, high = extent(self.words[name], self.size)
+        if box.kind == "before":
+            left = self._end_words(box)[0]
+            for cost, (right, middle) in enumerate(
+                [
+                    (x - STUB - 0.1, y - 0.45 - high / 2),
+                    (left - 0.1, y),
+                    (x - STUB - 0.1, y + 0.45 + high / 2),
+                ]
+            ):
+                rect = right - wide, middle - high / 2, right, middle + high / 2
+                yield Choice(float(cost), Label(rect, "right"))
+        elif box.kind == "input":
+            yield from around((x, y - STUB - END), (END, END), wide, high, first=False)
+        else:
+            first = self.has_numbers and name in self.wiring.line
+            yield from along(map(self.outside, self._wires_within(name)), wide, high)
+            yield from around((x, y), self._half(box), wide, high, first=first)
+
+    def _wires_within(self, name: str) -> list[Wire]:
+        """The wires from a box to what reads it in this step."""
+        of = [(a, b) for a, b in self.wiring.wires if a == name]
+        return [wire for wire in of if self.wiring.boxes[wire[1]].kind in INNER]
+
+    def _half(self, box: Box) -> Place:
+        """Half the width and the height of a box."""
+        if box.kind == "layer":
+            return LAYER[0] / 2, LAYER[1] / 2
+        return (op_width(box.words) / 2, OP) if box.kind == "pointwise" else (0.0, 0.0)
+
+    def _end_words(self, box: Box) -> Rect:
+        """The rectangle of the symbol of a state outside the frame."""
+        (x, y), before = self.place(self.plan.at[box.name]), box.kind == "before"
+        wide, _ = extent(tex(box.words + (BEFORE if before else NOW)), WORDS)
+        left = x - STUB - 0.1 - wide if before else x + STUB + 0.1
+        return left, y - 0.38, left + wide, y + 0.38  # a subscript hangs below
+
+    def _taken(self) -> Iterator[Rect]:
+        """All that words must be clear of."""
         for wire in self.wiring.wires:
-            name, _ = wire
-            p, q, *_ = self.routes[wire]
-            is_upwards = p[0] == q[0] and q[1] > p[1]
-            reach = _REACH.get(self.wiring.boxes[name].kind)
-            if wire in lit.wires and name in self.symbols and reach and is_upwards:
-                if name not in written:
-                    is_long = q[1] - p[1] > 2.0
-                    bottom = (p[1] + q[1]) / 2 if is_long else p[1] + reach + 0.06
-                    at = left + p[0] + 0.15, bottom
-                    paper.words(at, tex(name + NOW), ha="left", va="bottom")
-                written.add(name)
-
-    def numbers(self, paper: Paper, words: Mapping[str, str]) -> None:
-        """Words on the values of boxes, beside where these leave them; what leaves the step has
-        them where it was made."""
-        for name, text in words.items():
-            if self.wiring.boxes[name].kind not in ("merge", "after", "output"):
-                x, y, ha, va = self._beside(name)
-                ground = "page" if self.wiring.boxes[name].kind in ("before", "input") else "cell"
-                paper.number((x, y), text, NUMBER, ground, ha=ha, va=va)
-
-    def _beside(self, name: str) -> tuple[float, float, str, str]:
-        """Where words on a box stand, and how they are aligned there."""
-        x, y = self.place(self.plan.at[name])
-        kind = self.wiring.boxes[name].kind
-        if kind in ("input", "output"):
-            return (
-                x + END + 0.12,
-                y + (STUB + END) * (1 if kind == "output" else -1),
-                "left",
-                "center",
-            )
-        if kind in ("before", "after"):
-            way = 1 if kind == "after" else -1
-            return x + way * (STUB + 0.1), y - 0.4, "left" if way == 1 else "right", "top"
-        reach = _REACH[kind] + 0.1
-        if name in self.wiring.line:
-            return x, y + reach, "center", "bottom"
-        p, q, *_ = self.routes[name, self.wiring.outputs[name][0]]
-        if q[1] == p[1]:
-            return x + reach + 0.2, y + 0.1, "left", "bottom"
-        is_up = q[1] > p[1]
-        if kind == "pointwise" and abs(q[1] - p[1]) - 2 * reach < 2.2 * NUMBER:
-            return x + reach + 0.3, y, "left", "center"
-        return x + 0.12, y + (reach if is_up else -reach), "left", "bottom" if is_up else "top"
+            for (a, b), (c, d) in pairwise(self.outside(wire)):
+                yield min(a, c) - _PAD, min(b, d) - _PAD, max(a, c) + _PAD, max(b, d) + _PAD
+        for name, box in self.wiring.boxes.items():
+            x, y = self.place(self.plan.at[name])
+            if box.kind in ("before", "after"):
+                yield self._end_words(box)
+                continue
+            wide, high = self._half(box)
+            if box.kind in ("input", "output"):
+                wide, high = END, END
+                y += (STUB + END) * (1 if box.kind == "output" else -1)
+            yield x - wide, y - high, x + wide, y + high
+        right, low, high = self.width, self.low, self.high
+        yield from [(0.0, low, 0.0, high), (right, low, right, high)]
+        yield from [(0.0, low, right, low), (0.0, high, right, high)]
 
     @cached_property
     def symbols(self) -> list[str]:

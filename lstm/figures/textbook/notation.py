@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.mathtext import MathTextParser
 from matplotlib.patches import Circle, Ellipse, FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
 
@@ -20,10 +23,10 @@ from lstm.cells import Place
 from minigrad.drawing import EdgeStyle
 from minigrad.drawing.palette import DARK, LIGHT
 
-COLUMN, ROW = 1.4, 1.12
+COLUMN, ROW = 1.45, 1.12
 """The width of a column and the height of a row of a cell's plan."""
 ROUND = 0.28  # the radius of a wire's corners
-LAYER = 1.16, 0.66  # width and height
+LAYER = 1.28, 0.66  # width and height
 OP = 0.27  # the radius of a pointwise op
 END = 0.52  # the radius of an input's or an output's circle
 WORDS = 0.49  # the height of letters
@@ -32,6 +35,8 @@ _ARROW = 0.2
 _UNIT = 40.0  # points that a unit has where a look's width is meant as it stands
 _DASHES: dict[str, Any] = {"solid": "solid", "dashed": (0, (3.5, 2.0)), "dotted": (0, (1.0, 2.0))}
 _INCH = 72.0
+_LINE, _LEADING = 1.18, 1.25  # the height of a line of plain text, and from one to the next
+_HINTED = 1.03  # how much wider letters are where they are fitted to pixels
 Box = tuple[float, float, float, float]
 """A rectangle: left, bottom, right, top."""
 
@@ -73,9 +78,8 @@ class Paper:
 
     def pointwise(self, at: Place, words: str, *, lit: bool = True, label: str = "") -> None:
         """A pointwise op: a pink circle, wider for a word."""
-        wide = 2.0 * OP if len(words) < 2 else 2.0 * OP + 0.2 * len(words)
         size = WORDS * (1.15 if len(words) < 2 else 1.0)
-        self._shape(Ellipse(at, wide, 2.0 * OP), "pointwise", lit, label)
+        self._shape(Ellipse(at, op_width(words), 2.0 * OP), "pointwise", lit, label)
         self.words(at, words, lit=lit, size=size)
 
     def end(
@@ -172,19 +176,26 @@ class Paper:
             zorder=6.0,
         )
 
-    def number(self, at: Place, words: str, size: float, ground: str, *, ha: str, va: str) -> None:
-        """Words on a ground that hides the wires behind them."""
-        behind = {"facecolor": self.dress[ground], "edgecolor": "none", "pad": 0.5}
-        self.ax.text(
-            *at,
-            words,
-            fontsize=size * self.point,
-            ha=ha,
-            va=va,
-            color=self.dress["ink"],
-            bbox=behind,
-            zorder=3.0,
-        )
+
+def op_width(words: str) -> float:
+    """How wide a pointwise op is: round, and wider for a word."""
+    return 2.0 * OP if len(words) < 2 else 2.0 * OP + 0.26 * len(words)
+
+
+def extent(words: str, size: float) -> tuple[float, float]:
+    """How wide and how high words are, in units, as they are drawn: one line of mathematics, or
+    lines of plain text."""
+    lines = words.split("\n")
+    wide, high = np.max([_line_extent(line) for line in lines], axis=0)
+    return float(wide) * _HINTED * size, float(high + _LEADING * (len(lines) - 1)) * size
+
+
+@lru_cache(512)
+def _line_extent(line: str) -> tuple[float, float]:
+    """Of letters one unit high; no line is less high than any plain letters are."""
+    font = FontProperties(size=_INCH)
+    parsed: Any = MathTextParser("path").parse(line, dpi=_INCH, prop=font)
+    return float(parsed[0]) / _INCH, max(float(parsed[1]) / _INCH, _LINE)
 
 
 def _letters(words: str) -> int:

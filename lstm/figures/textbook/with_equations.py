@@ -63,7 +63,8 @@ def shown_cell(
     """A cell with all its equations beside it; with numbers these stand at its boxes, and no
     equation beside it."""
     drawn, live = _asked(cell, shown)
-    module = Module(drawn, has_numbers=live is not None)
+    numbers = None if live is None else {n: in_rows(v) for n, v in live.values.items()}
+    module = Module(drawn, numbers)
     lit = None if highlight is None else Lit.of(module.wiring, highlight)
     title = title if live is None else f"step t = {live.step}"
     equations = equations_of(module, None, live)
@@ -104,9 +105,6 @@ def cell_figure(
         end = max(end, left + module.key_left + KEY)
     paper = paper_of((left, bottom, end, top), ax, theme, key, module.key_left)
     module.draw(paper, lit=lit, looks=looks)
-    if live is not None and module.has_numbers:
-        values = {n: v for n, v in live.values.items() if n in whole.boxes}
-        module.numbers(paper, {n: in_rows(v) for n, v in values.items()})
     write(paper, beside, right + AIR, middle)
     told = [e.told for e in equations]
     return chart_of(paper, f"{module.cell.heading}: {title}", told, theme)
