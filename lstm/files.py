@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -115,24 +116,26 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def output_folder(
-    path: str | Path, names: Collection[str] = (), *, force: bool = False
+    path: str | Path,
+    names: Collection[str] = (),
+    *,
+    force: bool = False,
+    command: str = "",
+    holds: Collection[str] = (),
 ) -> Iterator[Path]:
     """A hidden folder inside `path` to write to; what is in it moves to `path` at the end.
 
     `path` is made if need be. When the block raises, or `path` cannot be written, nothing is left
     behind, not even folders that were made for it. Raises OutputError, before the block runs.
 
-    names: of files that will be written. What an earlier run wrote is written over; where such
-    files are there, and no page of ours beside them, they are somebody else's, and that is an
-    OutputError unless force.
+    names: of files that will be written. What an earlier run of the same command wrote is written
+    over; where such files are there, and no page of it beside them, they are somebody else's, and
+    that is an OutputError unless force. command: what the page says that it is of, beside us;
+    holds: what it will list, so that none is lost which lists more.
     """
     path = Path(path)
-    foreign = [] if force or _has_our_page(path) else [n for n in names if (path / n).exists()]
-    if foreign:
-        raise OutputError(
-            f"{path / foreign[0]} is there already, and it is not of lstm: --out takes another "
-            "folder, --force writes over it"
-        )
+    if not force and (there := [n for n in names if (path / n).exists()]):
+        _check_ours(path, there[0], command, holds)
     made = [p for p in (path, *path.parents) if not p.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -150,13 +153,43 @@ def output_folder(
         _remove_empty(made)  # succeeds for those only in which nothing was written
 
 
-def _has_our_page(folder: Path) -> bool:
-    """Whether there is a page that lstm wrote, which says so in its head."""
+def generator_of(command: str = "", holds: Collection[str] = ()) -> str:
+    """What a page names as its generator: us, the command that writes it, and what it lists.
+
+    >>> generator_of("figures", ["ex10"]), generator_of()
+    ('minigrad-lstm figures ex10', 'minigrad-lstm')
+    """
+    return " ".join([GENERATOR, *([command] if command else []), *holds])
+
+
+def _check_ours(folder: Path, name: str, command: str, holds: Collection[str]) -> None:
+    """Raise OutputError unless the page in a folder is of a command, and lists nothing else."""
+    generator = _generator_in(folder)
+    ways = "--out takes another folder, --force writes over it"
+    if generator is None:
+        raise OutputError(f"{folder / name} is there already, and it is not of lstm: {ways}")
+    of, *listed = generator or [""]
+    if of != command:
+        raise OutputError(
+            f"{folder / 'index.html'} is there already, and of another command, lstm "
+            f"{of or 'flow, demo or the like'}: {ways}"
+        )
+    if lost := [entry for entry in listed if entry not in holds]:
+        raise OutputError(
+            f"{folder / 'index.html'} is there already, and lists {lost[0]:.40}, too, which this "
+            f"run does not write: {ways}"
+        )
+
+
+def _generator_in(folder: Path) -> list[str] | None:
+    """What the page in a folder says beside us of what wrote it; None where that is not lstm."""
     try:
         with (folder / "index.html").open("rb") as file:
-            return GENERATOR.encode() in file.read(1000)
+            head = file.read(2000).decode(errors="replace")
     except OSError:
-        return False
+        return None
+    said = re.search(rf'<meta name="generator" content="{GENERATOR}((?: [\w.-]+)*)"', head)
+    return said[1].split() if said else None
 
 
 def _move_files(source: Path, target: Path) -> None:

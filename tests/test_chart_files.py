@@ -103,14 +103,14 @@ def test_ids_begin_with_the_prefix_and_references_are_to_them() -> None:
 def test_a_theme_is_a_style_and_only_auto_follows_the_reader() -> None:
     for theme, dress in (("light", LIGHT), ("dark", DARK)):
         svg = _chart(theme).svg
-        assert "prefers-color-scheme" not in svg
+        assert "light-dark(" not in svg
         fills = {e.get("fill") for e in ET.fromstring(svg).iter()}
         assert dress["page"] in fills
         assert dress["ink"] in fills
         other = DARK if dress is LIGHT else LIGHT
         assert not {other["page"], other["ink"], "#000000"} & fills
     auto = _chart("auto").svg
-    assert "prefers-color-scheme: dark" in auto
+    assert "light-dark(" in auto
     classes = {c for e in ET.fromstring(auto).iter() for c in e.get("class", "").split()}
     assert {"fill-page", "fill-ink", "fill-muted"} <= classes
     with pytest.raises(mg.GraphError, match='"light", "dark" or "auto"'):

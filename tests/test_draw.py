@@ -254,7 +254,7 @@ def test_hostile_names_stay_text(name: str) -> None:
     assert plain(name, 40)[:20].replace(" ", "") in words.replace("\xa0", "").replace(" ", "")
     tags = {e.tag.removeprefix(SVG) for e in root.iter()}
     allowed = {"svg", "g", "title", "desc", "style", "polygon", "path", "ellipse", "text"}
-    assert tags <= allowed | {"polyline"}
+    assert tags <= allowed | {"polyline", "rect"}
     assert not any(key.startswith("on") for e in root.iter() for key in e.attrib)
 
 

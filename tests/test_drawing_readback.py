@@ -515,11 +515,9 @@ def _named_colours(svg: str) -> set[str]:
     """The classes of colours that a dark page changes, each checked against its colour and rule."""
     root = ET.fromstring(svg)
     (style,) = [e.text or "" for e in root.iter(f"{SVG}style")]
-    assert "prefers-color-scheme: dark" in style
-    assert style.count(f"#{root.get('id')} .") == style.count("{") - 1  # of no other picture
-    rules = {
-        name: (use, color) for name, use, color in re.findall(r"\.([\w-]+){(\w+):(#\w+)}", style)
-    }
+    assert style.count(f"#{root.get('id')}") >= style.count("{") - 1  # of no other picture
+    of_both = r"\.([\w-]+){(\w+):light-dark\((#\w+),(#\w+)\)}"
+    rules = {name: (use, *colors) for name, use, *colors in re.findall(of_both, style)}
     seen = set()
     for element in root.iter():
         for use in ("fill", "stroke"):
@@ -532,7 +530,7 @@ def _named_colours(svg: str) -> set[str]:
                 assert f"{use}-" not in element.get("class", "")
             else:
                 assert f"{use}-{name}" in element.get("class", "").split()
-                assert rules[f"{use}-{name}"] == (use, pal.DARK[name])
+                assert rules[f"{use}-{name}"] == (use, color, pal.DARK[name])
                 seen.add(f"{use}-{name}")
     return seen
 

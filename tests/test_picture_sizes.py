@@ -34,14 +34,14 @@ def _natural(diagram: Diagram) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("theme", [None, "light", "dark", "auto"])
-def test_files_are_light_unless_asked_and_pages_follow_their_reader(
+def test_files_are_light_unless_asked_and_in_pages_follow_the_page(
     theme: str | None, tmp_path: Path
 ) -> None:
     diagram = _small(theme=theme)
     saved = diagram.save(tmp_path / "y.svg").read_text(encoding="utf-8")
     shown = diagram._repr_mimebundle_()["image/svg+xml"]
-    assert ("prefers-color-scheme" in saved) == (theme == "auto")
-    assert ("prefers-color-scheme" in shown) == (theme in (None, "auto"))
+    assert ("light-dark(" in saved) == (theme == "auto")
+    assert ("light-dark(" in shown) == (theme in (None, "auto"))
     dress, other = (pal.DARK, pal.LIGHT) if theme == "dark" else (pal.LIGHT, pal.DARK)
     drawn = re.sub("<style.*?</style>", "", saved, flags=re.DOTALL)
     assert dress["ink"] in drawn and dress["page"] in drawn

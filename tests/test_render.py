@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import stat
 import struct
 import subprocess
@@ -13,7 +14,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from pictures import elements, hint, words
 
+import minigrad as mg
 from minigrad.drawing import font_config, render_child
 from minigrad.drawing import render as module
 from minigrad.drawing.faults import RenderError
@@ -443,3 +446,38 @@ def test_shrink_keeps_side_and_area() -> None:
         assert width * height * factor**2 <= 100_000_001
         fullest = max(max(width, height) * factor / 32_000, width * height * factor**2 / 1e8)
         assert factor == 1.0 or fullest == pytest.approx(1.0)  # no smaller than it must be
+
+
+# ---------------------------------------------------------------- which Graphviz draws
+
+
+def test_pip_s_graphviz_draws_whatever_dot_is_on_the_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = render("digraph { a -> b }", "svg")
+    _fake_dot(tmp_path, "sys.exit(1)")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert render("digraph { a -> b }", "svg") == before
+
+
+RENDERERS = ["pip", *(["system"] if shutil.which("dot") else [])]
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_all_of_a_picture_is_drawn_by_either(
+    renderer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same shapes, words and hints; sizes differ from version to version of Graphviz."""
+    if renderer == "system":
+
+        def absent() -> str:
+            raise module._AbsentError("pygraphviz is not installed")
+
+        monkeypatch.setattr(module, "_folder_of_pygraphviz", absent)
+    x = mg.var("x", (2,))
+    diagram = mg.draw(mg.sum(mg.tanh(x)), at={x: [0.5, -1.0]}, grad=True)
+    parts = elements(diagram.svg, diagram.prefix)
+    assert {"n0", "n1", "n2", "e0", "e1", "graph"} <= set(parts)
+    assert words(parts["n1"]) == ["tanh", "[0.4621, -0.7616]", "∂ [1, 1]"]
+    assert hint(parts["e1"]).startswith("tanh → Σ, operand 1\nterm of the adjoint of tanh")
+    assert diagram.png.startswith(b"\x89PNG") and diagram.pdf.startswith(b"%PDF")

@@ -84,3 +84,29 @@ def test_a_checkpoint_that_another_training_wrote_stays(tmp_path):
     assert read_checkpoint(path).arrays["count"] == 6
     fit(path, force=True)  # over the one that was there
     assert written(tmp_path / "nothing") is None
+
+
+def test_a_page_of_another_command_is_not_written_over(tmp_path):
+    write(tmp_path)
+    before = (tmp_path / "index.html").read_text()
+    with pytest.raises(lstm.OutputError, match=r"index\.html is there already, and of another"):
+        write(tmp_path, command="walk")
+    assert (tmp_path / "index.html").read_text() == before
+    assert main(["walk", "--out", str(tmp_path)]) == 2
+    assert (tmp_path / "index.html").read_text() == before
+
+
+def test_figures_drawn_later_do_not_take_others_off_the_index(tmp_path, capsys):
+    out = ["--out", str(tmp_path)]
+    assert main(["figures", "--only", "ex9", "--only", "ex7", *out]) == 0
+    before = (tmp_path / "index.html").read_text()
+    assert main(["figures", "--only", "ex9", *out]) == 2
+    assert "index.html is there already, and lists ex7, too" in capsys.readouterr().err
+    assert (tmp_path / "index.html").read_text() == before
+    # All of them again, whatever their order and format; and where it is asked for, fewer.
+    assert main(["figures", "--only", "ex7", "--only", "ex9", "--format", "png", *out]) == 0
+    assert main(["figures", "--only", "ex9", "--force", *out]) == 0
+    assert "ex7" not in (tmp_path / "index.html").read_text().partition("<title>")[0]
+    # The walk and the figures leave each other alone.
+    assert main(["walk", *out]) == 2
+    assert "of another command, lstm figures" in capsys.readouterr().err

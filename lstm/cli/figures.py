@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from lstm.cli.options import one_of, overwriting, path
 from lstm.cli.parts import status
 from lstm.cli.tables import console, print_json, printable
 from lstm.errors import ConfigError
-from lstm.files import output_folder, write_atomically
+from lstm.files import generator_of, output_folder, write_atomically
 from minigrad.names import did_you_mean
 
 HELP = "draw the textbook's figures from the cells' equations"
@@ -41,8 +42,10 @@ def run(args: argparse.Namespace) -> int:
         )
     files = {name: f"{FIGURES[name].file}.{args.format}" for name in names}
     sections = []
+    written = [*files.values(), "index.html"]
+    ours: dict[str, Any] = {"command": "figures", "holds": names}
     with (
-        output_folder(args.out, [*files.values(), "index.html"], force=args.force) as part,
+        output_folder(args.out, written, force=args.force, **ours) as part,
         status("drawing", args.json),
     ):
         entries = [FIGURES[name] for name in names if args.numbers]
@@ -56,11 +59,12 @@ def run(args: argparse.Namespace) -> int:
             figure.prefix = name  # all stand on one page; before it is drawn, which is once
             write_atomically(part / file, figure.data(args.format))
             sections.append(Section(figure.title, picture=figure.svg))
-        text = page("The textbook's figures", ["Each is drawn from the graph of a cell."], sections)
+        intro = ["Each is drawn from the graph of a cell."]
+        text = page("The textbook's figures", intro, sections, generator=generator_of(**ours))
         write_atomically(part / "index.html", text)
-    written = [str(args.out / file) for file in (*files.values(), "index.html")]
+    paths = [str(args.out / file) for file in written]
     if args.json:
-        return print_json({"files": written})
-    for file in written:
+        return print_json({"files": paths})
+    for file in paths:
         console().print(printable(f"Wrote {file}"), soft_wrap=True)
     return 0

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from lstm.walk import FILES, write_walk  # drawing is loaded by those who draw
 
     with (
-        output_folder(args.out, FILES, force=args.force) as part,
+        output_folder(args.out, FILES, force=args.force, command="walk") as part,
         status("running the walk", args.json) as shown,
     ):
         written = write_walk(

@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lstm.files import GENERATOR
+from lstm.files import generator_of
 from lstm.gradient_flow import Flow
 from minigrad.display import Table
 from minigrad.drawing.escape import plain
@@ -42,14 +42,22 @@ class Section:
     """What explains the tables."""
 
 
-def page(title: str, intro: Sequence[str], sections: Sequence[Section], leads: bool = False) -> str:
+def page(
+    title: str,
+    intro: Sequence[str],
+    sections: Sequence[Section],
+    leads: bool = False,
+    generator: str = "",
+) -> str:
     """The whole page; it is well-formed XML too. leads: the first sentence of intro is in large.
+    generator: what it says of who wrote it, as `generator_of` has it.
 
     >>> text = page("<T>", ["a & b"], [Section("s", points=["p"])])
     >>> "&lt;T&gt;" in text, "a &amp; b" in text, text.count("<h2")
     (True, True, 1)
     """
-    return render("page.html.jinja", title=title, intro=intro, sections=sections, leads=leads)
+    values = {"title": title, "intro": intro, "sections": sections, "leads": leads}
+    return render("page.html.jinja", generator=generator or generator_of(), **values)
 
 
 def render(template: str, **values: Any) -> str:
@@ -61,7 +69,6 @@ def render(template: str, **values: Any) -> str:
             light=css_variables(LIGHT),
             dark=css_variables(DARK),
             width_of=_width_of,
-            generator=GENERATOR,
             is_broad=_is_broad,
             **values,
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lstm.figures.page import render
-from lstm.files import write_atomically
+from lstm.files import generator_of, write_atomically
 from lstm.walk.running import run
 from lstm.walk.shown import Shown, shown
 from lstm.walk.source import notebook, pieces
@@ -38,4 +38,4 @@ def write_walk(
 
 def _page(blocks: list[Shown]) -> str:
     title = pieces()[0].text.partition("\n")[0].lstrip("# ")
-    return render("walk.html.jinja", title=title, blocks=blocks)
+    return render("walk.html.jinja", title=title, blocks=blocks, generator=generator_of("walk"))

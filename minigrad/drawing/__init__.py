@@ -77,8 +77,9 @@ def draw(
         step, and of more than 30 with one for many: the first, the last and remarkable ones stay.
         Not where groups, lanes or places are given. False draws every op.
     pin: steps, counted from 1, that are not folded away with others.
-    theme: "light", "dark", or "auto", which follows the reader's; by default files are light, and
-        what a notebook shows is "auto".
+    theme: "light", "dark", or "auto", which follows the page around it, by its `color-scheme`, and
+        as a file of its own the reader's; by default files are light, and what a notebook shows is
+        "auto". There nodes with numbers take the focus, and then show them.
     dpi: dots per inch of a PNG, 96 by default; SVG and PDF have no dots.
     width: that of the picture in pixels, of a PDF at 96 an inch. A PNG with text that nobody can
         read is refused with what is large enough.

@@ -41,7 +41,8 @@ def add_arrow(
             if picture.is_placed and len(edge.term.elements) > 1:  # there is room for a number
                 said = f"‖{fmt(edge.term.norm)}‖"
             shown = numbers("", said, size=8, bgcolor=ground)
-            label = table([shown], cellpadding="0")
+            # What Graphviz places lies beside its line, and keeps clear of the tip.
+            label = table([shown], cellpadding="0" if picture.is_placed else "4")
             attributes["label"] = f"<{label}>"
             attributes["labeltooltip"] = attributes["tooltip"]
     if edge.is_back:

@@ -83,12 +83,11 @@ class Diagram(Drawn):
 
     def finish_svg(self, svg: bytes) -> str:
         """Graphviz's SVG of this diagram with its title, description, ids and dark dress."""
-        return self._finished(svg, self.look.theme in (None, "auto"))
+        return self._finished(svg, self.look.theme in (None, "auto"), reach=True)
 
-    def _finished(self, svg: bytes, dark: bool) -> str:
-        text = finish(
-            svg, title=self.title, description=self.description, prefix=self.prefix, dark=dark
-        )
+    def _finished(self, svg: bytes, dark: bool, reach: bool = False) -> str:
+        said = {"title": self.title, "description": self.description, "prefix": self.prefix}
+        text = finish(svg, **said, dark=dark, reach=reach)
         return self.look.resized(text)
 
     def formats(self) -> dict[str, Callable[[], bytes]]:

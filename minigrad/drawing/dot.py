@@ -58,7 +58,7 @@ def to_dot(picture: Picture) -> str:
     )
     if picture.is_slide:
         graph.attr("graph", nodesep="0.14", ranksep="0.1", pad="0.05")
-    margin = "0.06,0.05" if picture.is_slide else "0.06,0.03"
+    margin = "0.06,0.05" if picture.is_slide else "0.09,0.04"
     graph.attr("node", fontname=FONT, fontsize="10", margin=margin, height="0.3", width="0.3")
     graph.attr("edge", fontname=FONT, fontsize="8", arrowsize="0.6")
     if picture.is_hurried:

@@ -10,7 +10,7 @@ Place = tuple[float, float]
 
 _LETTER = 0.63  # of the size of text: the mean width of a letter of DejaVu Sans, digits and all
 _HIGH = 40.0  # points: boxes whose centres are closer than that may lie over each other
-_BORDER, _GAP = 12.0, 14.0  # points: around the text of a node, and between two
+_BORDER, _GAP = 16.0, 14.0  # points: around the text of a node, and between two
 _MARGIN, _BETWEEN = 58.0, 8.0  # points: around what lies in a box, and between two boxes
 
 

@@ -8,17 +8,23 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 from minigrad.drawing.escape import plain
-from minigrad.drawing.palette import DARK, name_of
+from minigrad.drawing.palette import DARK, LIGHT, name_of
+from minigrad.drawing.reach import within_reach
 from minigrad.drawing.theme import BOLD
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
+_DARK_PAGES = ('[data-jp-theme-light="false"]', ".vscode-dark")
+"""Notebooks that are dark, and may say so by these alone: JupyterLab and Visual Studio Code."""
 
 
-def finish(svg: bytes, *, title: str, description: str, prefix: str, dark: bool = True) -> str:
+def finish(
+    svg: bytes, *, title: str, description: str, prefix: str, dark: bool = True, reach: bool = False
+) -> str:
     """The SVG as text, without XML declaration, fit to stand alone or inside an HTML page.
 
-    Every id starts with `prefix`. With `dark` it follows the reader's colour scheme.
+    Every id starts with `prefix`. With `dark` it follows the colour scheme of the page around it;
+    with `reach` what nodes tell of numbers shows where they have the focus.
     """
     root = ET.fromstring(svg)
     _describe(root, title, description, prefix)
@@ -30,10 +36,13 @@ def finish(svg: bytes, *, title: str, description: str, prefix: str, dark: bool 
                 element.set(key, value.replace("url(#", f"url(#{prefix}-"))
     _tooltips(root)
     _tidy(root)
+    rules = within_reach(root, prefix) if reach else ""
     _name_colors(root)
     if dark:
+        rules = _dark_css(f"#{prefix}") + rules
+    if rules:
         style = ET.Element(f"{{{_SVG}}}style")
-        style.text = _dark_css(f"#{prefix}")
+        style.text = rules
         root.insert(2, style)
     root.set("id", prefix)
     ET.register_namespace("", _SVG)
@@ -42,13 +51,19 @@ def finish(svg: bytes, *, title: str, description: str, prefix: str, dark: bool 
 
 
 def _dark_css(selector: str) -> str:
-    """The CSS rules that turn a finished picture dark where the reader's scheme is dark."""
+    """The CSS rules that turn a finished picture dark where the page around it is dark.
+
+    That is the page's own `color-scheme`, or the theme of a notebook. By itself, as a document, a
+    picture follows the reader's. Browsers from before 2024 show it light.
+    """
     rules = "".join(
-        f"{selector} .{use}-{name}{{{use}:{color}}}"
+        f"{selector} .{use}-{name}{{{use}:light-dark({LIGHT[name]},{color})}}"
         for name, color in DARK.items()
         for use in ("fill", "stroke")
     )
-    return f"@media screen and (prefers-color-scheme: dark){{{rules}}}"
+    alone = f":root{selector}{{color-scheme:light dark}}"
+    notebooks = ",".join(f"{page} {selector}" for page in _DARK_PAGES)
+    return f"@media screen{{{alone}{notebooks}{{color-scheme:dark}}{rules}}}"
 
 
 def _name_colors(root: ET.Element) -> None:

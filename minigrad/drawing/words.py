@@ -19,7 +19,9 @@ from minigrad.drawing.picture import Edge, Node, Picture, Role, Row, adjoint_tex
 from minigrad.drawing.theme import fmt
 from minigrad.graph.leaves import CONST, PARAM, VAR
 from minigrad.graph.node import Expr
-from minigrad.text import to_str
+from minigrad.graph.walk import toposort
+from minigrad.ops.tuples import ITEM
+from minigrad.text import formula, to_str
 
 _WIDEST_TITLE = 80  # characters of an expression without a name
 _MOST_COPIED = 12  # leaves that the caption lists
@@ -76,8 +78,12 @@ class Builder:
         )
 
     def _title(self) -> str:
+        # What a loop gives has a name; the loop itself would be told as a record of its steps.
+        given = [n for n in toposort(self.roots) if n.op is ITEM and n.args[0].op.inside]
+        of_loops = {n: self.naming.op_title(Vertex((), n)) for n in given}
         names = [
-            display_name(r, self.options.names) or plain(to_str(r, 12), _WIDEST_TITLE)
+            display_name(r, self.options.names)
+            or plain(formula(r, limit=12, names=of_loops)[0], _WIDEST_TITLE)
             for r in self.roots
         ]
         what = "Gradients of " if self.grad else "Graph of "

@@ -24,9 +24,26 @@ def local_names(nodes: Sequence[Expr]) -> dict[Expr, str]:
     >>> [(node.op.name, name) for node, name in local_names(mg.toposort(speed)).items()]
     [('divide', 'speed')]
     """
-    parts = {a for node in nodes for a in node.args if a._origin == node._origin}
+    parts = {a for n in nodes for a in n.args if a._origin == n._origin and not _comes_again(a, n)}
     names = {n: _assigned(*n._origin) for n in nodes if n.args and n._origin and n not in parts}
     return {node: name for node, name in names.items() if name.strip("_")}
+
+
+def _comes_again(before: Expr, node: Expr) -> bool:
+    """Whether two nodes of one line are what two turns of a Python loop made, such as
+    `for _ in range(3): h = tanh(h)`, and not two parts of what one call made."""
+    if node._origin is None or before.op is not node.op or before.type is not node.type:
+        return False
+    code, last = node._origin
+    return any(start <= last < end for start, end in _loops(code))
+
+
+@lru_cache(maxsize=256)
+def _loops(code: CodeType) -> list[tuple[int, int]]:
+    """Where the loops of some code begin and end: what is jumped back over."""
+    told = dis.get_instructions(code)
+    back = [i for i in told if i.opname.startswith("JUMP_BACKWARD") or "_BACKWARD_" in i.opname]
+    return [(i.argval, i.offset) for i in back]
 
 
 def _assigned(code: CodeType, last: int) -> str:
@@ -39,7 +56,8 @@ def _assigned(code: CodeType, last: int) -> str:
 @lru_cache(maxsize=256)
 def _after(code: CodeType) -> tuple[list[int], list[str]]:
     """The instructions of some code, where each begins, and the name that it stores in."""
-    told = list(dis.get_instructions(code))
+    # What widens an argument is no instruction of its own, and none stands between two.
+    told = [i for i in dis.get_instructions(code) if i.opname != "EXTENDED_ARG"]
     names = [
         str(i.argval[0] if isinstance(i.argval, tuple) else i.argval)
         if i.opname.startswith(_STORES) and not i.opname.startswith("STORE_FAST_MAYBE")
