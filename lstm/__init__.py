@@ -65,6 +65,7 @@ Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has al
     Sky             the last word of a sentence, which its subject decides
     France          the last word of a text, which a country far back decides
     Movie           what happens in each frame of a film, as earlier scenes decide it
+    Spoken          which digit a word is, of cepstra of its sound
     DelayedSine     what a wave was, so many steps ago
     MackeyGlass     what a chaotic series will be
     Reverse         the letters of a string from the last to the first
