@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from minigrad.errors import DTypeError, ShapeError
@@ -40,20 +40,23 @@ def walk(
 ) -> dict[Expr, tuple[Expr, ...]]:
     """What each node under the roots reads, in an order in which it comes after what it reads."""
     order: dict[Expr, tuple[Expr, ...]] = {}
-    stack = list(roots)[::-1]
-    while stack:
-        node = stack[-1]
-        if node in order:
-            stack.pop()
-            continue
-        needs = reads(node)
-        waiting = [a for a in needs if a not in order]
-        if waiting:
-            stack.extend(reversed(waiting))
+    # The node at hand, what it reads, and what of that is still to be seen; and those above it.
+    node: Any = None
+    needs: tuple[Expr, ...] = ()
+    rest = iter(roots)
+    above: list[tuple[Any, tuple[Expr, ...], Iterator[Expr]]] = []
+    while True:
+        for a in rest:
+            if a not in order:
+                above.append((node, needs, rest))
+                node, needs = a, reads(a)
+                rest = iter(needs)
+                break
         else:
+            if not above:
+                return order
             order[node] = needs
-            stack.pop()
-    return order
+            node, needs, rest = above.pop()
 
 
 def map_graph(
@@ -94,7 +97,7 @@ def depend_on(roots: Iterable[Expr], outputs: Sequence[Expr]) -> set[Expr]:
     """The nodes that depend on any of the roots, the roots among them."""
     dependents = set(roots)
     for node in toposort(outputs):
-        if any(a in dependents for a in node.args):
+        if not dependents.isdisjoint(node.args):
             dependents.add(node)
     return dependents
 

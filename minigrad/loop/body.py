@@ -177,13 +177,13 @@ def close(
     """
     variables = {*carries, *xs}
     reads = walk(outputs, lambda node: () if node in variables else node.args)
-    moving: dict[Expr, bool] = {}
+    moving = {*variables}
     outside: dict[Expr, None] = {}
     for node, args in reads.items():
-        moving[node] = node in variables or any(moving[a] for a in args)
-        if moving[node]:
-            outside.update((a, None) for a in args if not moving[a] and not _is_number(a))
-    outside.update((o, None) for o in outputs if not moving[o] and not _is_number(o))
+        if not moving.isdisjoint(args):
+            moving.add(node)
+            outside.update((a, None) for a in args if a not in moving and not _is_number(a))
+    outside.update((o, None) for o in outputs if o not in moving and not _is_number(o))
     constants = list(outside)
     leaves = [*carries, *xs, *constants]
     kinds = ["carry"] * len(carries) + ["x"] * len(xs) + ["const"] * len(constants)
