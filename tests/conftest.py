@@ -4,6 +4,7 @@ ones, and many: HYPOTHESIS_PROFILE=explore pytest tests/test_properties.py
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -49,15 +50,69 @@ def undrawn(monkeypatch):
     monkeypatch.setattr("lstm.figures.write.draw_all", empty)
 
 
-@pytest.fixture(scope="module")
-def by_numpy():
-    """What is compiled in a module runs on NumPy, for tests of words and pictures: these are the
-    same, whichever backend has the numbers, and half of such a test's time is LLVM's."""
+@pytest.fixture
+def vectors(monkeypatch):
+    """Pages are written with pictures as SVG and with empty ones as PNG, for tests that look at no
+    dots."""
+    from lstm.figures import files
+    from minigrad.drawing.charts import Chart
+
+    drawn = files.render_many
+
+    def without_dots(jobs):
+        svg = iter(drawn([job for job in jobs if job[1] == "svg"]))
+        return [next(svg) if format == "svg" else b"" for _, format in jobs]
+
+    monkeypatch.setattr(files, "render_many", without_dots)
+    monkeypatch.setattr(Chart, "png", b"")
+
+
+@contextlib.contextmanager
+def _on_numpy():
     from minigrad.compile.backends import registry
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(registry.BACKENDS, "native", registry.BACKENDS["numpy"])
         yield
+
+
+@pytest.fixture(scope="module")
+def by_numpy():
+    """What is compiled in a module runs on NumPy, for tests of words and pictures: these are the
+    same, whichever backend has the numbers, and half of such a test's time is the compiler's."""
+    with _on_numpy():
+        yield
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """A demonstration whose two moments and two models all differ: the folder of its files, their
+    paths as they were told, and the models' flows."""
+    import numpy as np
+
+    import lstm
+    from lstm.figures import write_demo
+
+    folder, task = tmp_path_factory.mktemp("demo"), lstm.Adding(length=8)
+    xs, ys = task.batch(np.random.default_rng(3), 4)
+    seeds = {"rnn": (0, 1), "lstm": (2, 3)}
+    models = {
+        cell: tuple(lstm.Model.create(lstm.CELLS[cell](2, 4), 1, k, task.config()) for k in pair)
+        for cell, pair in seeds.items()
+    }
+    results = {
+        "baseline": 0.2,
+        "baseline_words": "nobody looks",
+        "criterion": "all of them right",
+        "models": {
+            "rnn": {"test_loss": 0.19, "solved": False},
+            "lstm": {"test_loss": 0.0004, "solved": True},
+        },
+    }
+    with _on_numpy():
+        written = write_demo(folder, models, xs, ys, results)
+        flows = {name: [lstm.flow(m, xs, ys) for m in pair] for name, pair in models.items()}
+    return folder, written, flows
 
 
 # --- a skipped test cannot hide a regression ---------------------------------------------------

@@ -143,6 +143,7 @@ def test_an_own_cells_gate_is_measured() -> None:
     assert "the mean of g" in words
 
 
+@pytest.mark.usefixtures("vectors")
 @pytest.mark.parametrize("kind", [GRU, own_cells.MinimalGated, own_cells.Blend, RNN])
 def test_pages_of_other_cells_never_say_forget_gate(kind, tmp_path: Path) -> None:
     options = {"memory": 6} if kind is GRU else {}

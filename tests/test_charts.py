@@ -16,13 +16,15 @@ import pytest
 from chart_reader import Legend, Panel, Shape, read, shapes_of
 
 import lstm
-from lstm.cells import LSTM, RNN
-from lstm.figures import compare_flows, paths, write_demo, write_flow
+from lstm.cells import LSTM
+from lstm.figures import compare_flows, paths, write_flow
 from lstm.gradient_flow import Flow, Series, Split
 from lstm.gradient_flow.words import compare, describe, diagnose
 from lstm.model import Model
 from lstm.tasks import Adding
 from minigrad.drawing.amount import kind_of
+
+pytestmark = pytest.mark.usefixtures("by_numpy")
 
 HTML = "{http://www.w3.org/1999/xhtml}"
 KINDS = {  # label in the legend, and the dash of a stretch
@@ -418,32 +420,19 @@ def test_long_titles_keep_clear_of_numbers_and_of_the_next_panel(panels: int) ->
 # --- files ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """A demonstration whose two moments and two models all differ."""
-    folder: Path = tmp_path_factory.mktemp("demo")
-    xs, ys = Adding(length=8).batch(np.random.default_rng(3), 4)
-    models = {
-        kind.name: tuple(
-            Model.create(kind(2, 4), 1, seed, Adding(length=8).config()) for seed in seeds
-        )
-        for kind, seeds in ((RNN, (0, 1)), (LSTM, (2, 3)))
-    }
-    results = {
-        "baseline": 0.2,
-        "baseline_words": "nobody looks",
-        "models": {
-            "rnn": {"test_loss": 0.19, "solved": False},
-            "lstm": {"test_loss": 0.0004, "solved": True},
-        },
-    }
-    write_demo(folder, models, xs, ys, results)
-    flows = {name: [lstm.flow(m, xs, ys) for m in pair] for name, pair in models.items()}
-    return folder, flows
+def test_the_demo_writes_all_its_files(demo) -> None:
+    folder, written, _ = demo
+    names = {"index.html", "flow.csv"}
+    names |= {f"{n}.{s}" for n in ("compare", "paths", "cell") for s in ("svg", "png")}
+    assert {p.name for p in written} == names
+    assert {p.name for p in folder.iterdir()} == names
+    assert all(p.stat().st_size > 500 for p in written)
+    for path in folder.glob("*.svg"):
+        ET.parse(path)
 
 
 def test_the_demos_pictures_show_before_left_of_after(demo) -> None:
-    folder, flows = demo
+    folder, _, flows = demo
     titles = ("before training", "after training")
     panels = {title: [pair[k] for pair in flows.values()] for k, title in enumerate(titles)}
     _check((folder / "compare.svg").read_text(encoding="utf-8"), _expected(panels))
@@ -459,7 +448,7 @@ def test_the_demos_pictures_show_before_left_of_after(demo) -> None:
 
 
 def test_the_csv_holds_every_number(demo) -> None:
-    folder, flows = demo
+    folder, _, flows = demo
     rows = list(csv.DictReader(io.StringIO((folder / "flow.csv").read_text(encoding="utf-8"))))
     found = {(r["model"], r["when"], int(r["t"]), r["quantity"]): float(r["value"]) for r in rows}
     expected = {}
@@ -488,7 +477,7 @@ def _tables(folder: Path) -> list[tuple[str, list[list[str]]]]:
 
 
 def test_the_pages_tables_hold_the_numbers(demo) -> None:
-    folder, flows = demo
+    folder, _, flows = demo
     (label, results), *numbers = _tables(folder)
     assert label == "Test errors and gradients"
     rnn, cell = flows["rnn"], flows["lstm"]
@@ -512,7 +501,7 @@ def test_the_pages_tables_hold_the_numbers(demo) -> None:
 
 
 def test_the_pages_sentences_are_of_their_model_and_moment(demo) -> None:
-    folder, flows = demo
+    folder, _, flows = demo
     root = ET.parse(folder / "index.html").getroot()
     points = ["".join(li.itertext()) for li in root.iter(f"{HTML}li")]
     moments = ("Before training", "After training")
@@ -530,6 +519,7 @@ def test_the_pages_sentences_are_of_their_model_and_moment(demo) -> None:
     assert points[len(expected)].startswith("Measured on one batch of 4 sequences in float32")
 
 
+@pytest.mark.usefixtures("vectors")
 def test_the_flow_commands_chart_is_its_models(tmp_path) -> None:
     xs, ys = Adding(length=8).batch(np.random.default_rng(3), 4)
     model = Model.create(LSTM(2, 4), 1, 5)

@@ -24,6 +24,8 @@ from lstm.model import Model
 from lstm.tasks import Adding
 from lstm.training import Report, Score
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 QUICK = ["--steps", "3", "--length", "5", "--hidden", "3", "--batch", "4"]
 
 
@@ -119,12 +121,13 @@ def test_demo_json(capsys, tmp_path):
     assert all(os.path.isfile(name) for name in found["files"])
 
 
-def test_flow(capsys, tmp_path):
+def test_flow(capsys, tmp_path, request):
     path = saved(tmp_path / "m.safetensors")
     status, out, _ = run(capsys, "flow", path, "--out", tmp_path / "flow")
     assert status == 0
     assert "∂L/∂C reaches t=1" in out
     assert set(os.listdir(tmp_path / "flow")) == set(FLOW_FILES)
+    request.getfixturevalue("undrawn")
     args = ["--out", tmp_path / "flow", "--length", 7, "--json"]  # over what was written before
     found = json.loads(run(capsys, "flow", path, *args)[1])
     assert found["task"]["settings"]["length"] == 7

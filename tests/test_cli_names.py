@@ -20,6 +20,8 @@ from lstm.model import Model
 from lstm.tasks import Adding
 from lstm.training import Settings, fit
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 
 def _ends(capsys: pytest.CaptureFixture[str], *args: str) -> str:
     with pytest.raises(SystemExit) as caught:
@@ -113,6 +115,7 @@ def test_closed_streams_are_no_traceback(args: str, closed: str, said: bool) -> 
     expected = "lstm: cannot write: standard output is closed\n" if said else ""
     assert done.stderr == expected
     assert done.returncode == (2 if ">&- " in f"{closed} "[:4] else 0)
+    assert ("adding" in done.stdout) == (args == "tasks" and not said)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")

@@ -20,6 +20,8 @@ from minigrad.drawing.charts import Curve, scale_of
 from minigrad.drawing.charts.marks import Stretches
 from minigrad.drawing.palette import DARK
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 
 @pytest.fixture(scope="module")
 def latch():

@@ -13,6 +13,8 @@ import lstm
 import minigrad as mg
 from minigrad.display import Table, in_a_line
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 x, v = mg.var("x"), mg.var("v", (3,))
 
 

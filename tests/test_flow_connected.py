@@ -13,6 +13,8 @@ import lstm
 import minigrad as mg
 from lstm.figures.plots import units_of
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 STEPS, READ = 8, 4
 
 

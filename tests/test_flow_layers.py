@@ -12,6 +12,8 @@ import minigrad as mg
 from lstm.errors import ConfigError
 from lstm.figures import cell_unrolled, write_flow
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 T, B, F, H = 7, 3, 2, 4
 LENGTHS = [7, 3, 5]
 
@@ -40,13 +42,13 @@ def test_adjoints_are_those_of_the_layer_that_is_asked_for(layer, way, given) ->
     place = f"layer{layer}.{way}"
     loss = _loss(model.output(xs, **given), mg.const(ys))
     expected = mg.grad(loss, model.params[f"layer{layer}"][way]["b_h"]).eval()
-    adjoints = lstm.flow(model, xs, ys, _loss, layer=layer, direction=way, **given).adjoints["h"]
+    flow = lstm.flow(model, xs, ys, _loss, layer=layer, direction=way, **given)
+    adjoints = flow.adjoints["h"]
     hs = np.stack([v["h"].eval() for v in model.unroll(xs, **given).layers[place].values])
     counts = np.arange(T)[:, None] < given.get("lengths", [T] * B)
     counts = counts[::-1] if way == "backward" else counts  # as the layer reads
     terms = adjoints * (1 - hs**2) * counts[:, :, None]
     np.testing.assert_allclose(terms.sum((0, 1)), expected, rtol=1e-10)
-    flow = lstm.flow(model, xs, ys, _loss, layer=layer, direction=way, **given)
     np.testing.assert_allclose(
         flow.series["h"].norms, np.sqrt((adjoints**2).sum((1, 2))), rtol=1e-12
     )

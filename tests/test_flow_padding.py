@@ -122,6 +122,7 @@ def test_a_mask_that_does_not_fit_is_refused(mask) -> None:
             draw(_model(), *_data(), mask=mask)
 
 
+@pytest.mark.usefixtures("vectors")
 @pytest.mark.parametrize(
     ("cell", "ends"),
     [(lstm.RNN, {}), (lstm.LSTM, {}), (lstm.GRU, {"lengths": LENGTHS}),

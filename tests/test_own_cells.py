@@ -17,6 +17,8 @@ from lstm.figures import write_demo, write_flow
 from lstm.model import Model
 from lstm.tasks import Adding
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 
 def _rnn(**statements: Any) -> type[Cell[Any]]:
     return type("Mine", (RNN,), {"name": "mine", "state_type": RNNState, **statements})
@@ -131,6 +133,7 @@ def test_a_cells_class_may_stand_for_a_list_of_one(tmp_path) -> None:
             Model.load(path, cells)
 
 
+@pytest.mark.usefixtures("vectors")
 def test_a_page_of_a_cell_without_h_never_speaks_of_h(tmp_path) -> None:
     xs, ys = Adding(length=6).batch(np.random.default_rng(0), 3)
     flow = lstm.flow(Model.create(MFirst(2, 3), 1, seed=0), xs, ys)
@@ -158,6 +161,7 @@ def test_where_no_part_lasts_the_main_gradient_is_that_of_the_output() -> None:
     assert flow.main.symbol == "m"
 
 
+@pytest.mark.usefixtures("vectors")
 def test_flows_are_told_by_their_cells_titles_or_the_names_that_models_are_given(tmp_path) -> None:
     task = Adding(length=6)
     xs, ys = task.batch(np.random.default_rng(0), 3)

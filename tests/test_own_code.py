@@ -21,6 +21,8 @@ from lstm.figures import write_flow
 from lstm.model import Model
 from lstm.tasks import Adding, Task
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 HERE = Path(__file__).parent
 CELLS_FILE = HERE / "own_cells.py"
 
@@ -124,6 +126,7 @@ def _own_task(path: Path) -> Task:
     return class_named(f"{path}:First", Task)(length=6)
 
 
+@pytest.mark.usefixtures("vectors")
 def test_flow_of_an_own_task_given_its_loss(task_file, tmp_path) -> None:
     task = _own_task(task_file)
     model = Model.create(LSTM(2, 3), task.output_size, seed=0, task=task.config())

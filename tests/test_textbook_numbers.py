@@ -19,6 +19,8 @@ from lstm.figures.textbook.wiring import wiring_of
 from lstm.figures.textbook.with_equations import _few_letters, in_rows
 from minigrad.drawing import Scale
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 STEPS, T = 5, 3
 
 

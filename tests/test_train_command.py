@@ -138,7 +138,7 @@ def test_it_may_be_resumed_to_train_longer_and_not_otherwise(capsys):
 
 def test_the_same_bits_across_processes():
     """A training in one process; and in three, each stopped by a signal of its own."""
-    args = [sys.executable, "-m", "lstm.cli", "train", "adding", *map(str, QUICK)]
+    args = ["train", "adding", *map(str, QUICK)]
     first = ["--steps", "40", "--validate", "7", "--optimizer", "nesterov"]
     code = (
         "import os, signal, sys\nfrom lstm.cli import main\nfrom lstm.tasks import Adding\n"
@@ -149,11 +149,12 @@ def test_the_same_bits_across_processes():
         "    return drawn(self, rng, size)\n"
         "Adding.batch = batch\nsys.exit(main(sys.argv[1:]))\n"
     )
-    subprocess.run([*args, *first, "--out", "whole"], check=True, capture_output=True)
-    rest = [*args[3:], "--out", "parts"]
-    for stop, more in ((20, first), (7, ["--resume"]), (0, ["--resume"])):
-        done = subprocess.run([sys.executable, "-c", code.format(stop), *rest, *more])
-        assert done.returncode == (143 if stop else 0)
+    assert main([*args, *first, "--out", "whole"]) == 0
+    args += ["--out", "parts"]
+    for stop, more in ((20, first), (7, ["--resume"])):
+        done = subprocess.run([sys.executable, "-c", code.format(stop), *args, *more])
+        assert done.returncode == 143
+    assert main([*args, "--resume"]) == 0
     assert Path("whole").read_bytes() == Path("parts").read_bytes()
     ours, theirs = read_checkpoint("whole.checkpoint"), read_checkpoint("parts.checkpoint")
     assert same(ours.arrays, theirs.arrays)

@@ -16,6 +16,8 @@ from lstm.figures.bounds import vanishing, vanishing_of
 from lstm.figures.distances import how_far
 from minigrad.drawing.palette import RAMP
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 WORDS = ["the", "kings", "<b>&", "$x$", ""]
 VALUES = [0.0, 0.5, -1.0, np.nan, 2.0]
 
