@@ -155,7 +155,7 @@ def _stacked(nested: Any) -> mg.Expr:
     return mg.stack([_stacked(n) for n in nested]) if isinstance(nested, list) else nested
 
 
-PAIRS = st.lists(st.tuples(*[st.integers(0, 80)] * 3), min_size=2, max_size=6)
+PAIRS = st.lists(st.tuples(*[st.integers(0, 80)] * 3), min_size=2, max_size=5)
 OPTIONS = st.sampled_from(
     [
         {},
@@ -174,7 +174,7 @@ def cases(draw: Any, nested: bool) -> Case:
     return Case(
         draw(PAIRS),
         draw(PAIRS) if nested else [],
-        draw(st.sampled_from([5, 1, 4] if nested else [5, 7, 1])),
+        draw(st.sampled_from([4, 1, 3] if nested else [5, 4, 1])),
         draw(st.booleans()),
         draw(st.tuples(st.booleans(), st.booleans(), st.booleans()).filter(any)),
         draw(OPTIONS),
@@ -252,13 +252,13 @@ def _check(case: Case, gates: Sequence[int], backend: str) -> None:
 GATES = st.lists(st.integers(0, 50), max_size=3)
 
 
-@settings(max_examples=20)
+@settings(max_examples=14)
 @given(cases(nested=False), GATES)
 def test_what_is_read_of_a_loop_is_what_the_unrolled_graph_has(case: Case, gates: Any) -> None:
     _check(case, gates, "numpy")
 
 
-@settings(max_examples=9)
+@settings(max_examples=7)
 @given(cases(nested=True), GATES)
 def test_what_is_read_of_nested_loops_is_too(case: Case, gates: Any) -> None:
     _check(case, gates, "numpy")

@@ -19,6 +19,8 @@ from lstm.store.checkpoint import read_checkpoint
 from lstm.tasks import Adding
 from lstm.training import Settings, evaluate, fit, random_streams, train
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 TASK = Adding(length=6)
 
 

@@ -14,6 +14,8 @@ from lstm.tasks import Adding
 from lstm.tasks.base import PaddedBatch
 from lstm.training import Settings, fit
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 TASK = Adding(length=6)
 
 

@@ -11,6 +11,8 @@ import pytest
 import lstm
 from lstm.training import random_streams
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 SIDE = 5  # sequences side by side
 
 

@@ -134,7 +134,7 @@ def by_hand(body, v, factors, reverse, where):
     return loss_of(by_python, body(v, tap), v, reverse=reverse)
 
 
-@settings(max_examples=settings.default.max_examples // 2)  # each is differentiated for 0.2 s
+@settings(max_examples=settings.default.max_examples // 4)  # each is differentiated for 0.2 s
 @given(st.data())
 def test_any_step_is_that_with_scales_written_into_it(data):
     body, reverse = tapped_body(data.draw), data.draw(st.booleans())

@@ -85,7 +85,7 @@ def assert_same_to_second_order(loop, plain, v, at):
         assert_allclose(a, b, rtol=1e-9, atol=1e-11)
 
 
-@settings(max_examples=3 * settings.default.max_examples // 4)  # 0.1 s each
+@settings(max_examples=settings.default.max_examples // 2)  # 0.1 s each
 @given(st.data())
 def test_scan_is_its_unrolled_form_to_second_order(data):
     body = random_body(data.draw)

@@ -18,6 +18,8 @@ from lstm.model import Model
 from lstm.tasks import Adding
 from lstm.training import TEST_SEQUENCES, Settings, evaluate, random_streams, train
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 SEED = 5
 
 

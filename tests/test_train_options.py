@@ -11,6 +11,8 @@ import lstm
 from lstm.cli import main
 from lstm.store.checkpoint import read_checkpoint
 
+pytestmark = pytest.mark.usefixtures("by_numpy")
+
 TINY = ["--hidden-size", "2", "--steps", "2", "--batch", "4", "--validate", "0"]
 DATA = """
 import numpy as np, lstm

@@ -99,7 +99,7 @@ def test_the_gradient_is_that_of_segments_that_start_anew(k, reverse, backend):
             assert_allclose(gradient[i, j], slope, rtol=1e-7, atol=1e-8)
 
 
-@settings(max_examples=settings.default.max_examples // 2)  # each is differentiated for 0.2 s
+@settings(max_examples=settings.default.max_examples // 4)  # each is differentiated for 0.2 s
 @given(st.data())
 def test_any_step_is_cut_as_its_plain_nodes_are(data):
     body = random_body(data.draw)
