@@ -99,13 +99,9 @@ def test_options_of_groups_come_near_too() -> None:
 @pytest.mark.parametrize(
     ("args", "closed", "said"),
     [
-        ("tasks", ">&-", True),
         ("tasks --json", ">&-", True),
-        ("--version", ">&-", True),
-        ("help", ">&-", True),
         ("tasks", "2>&-", False),
         ("help", "2>&-", False),
-        ("tasks --json", ">&- 2>&-", False),
         ("--version", ">&- 2>&-", False),
     ],
 )
@@ -119,7 +115,7 @@ def test_closed_streams_are_no_traceback(args: str, closed: str, said: bool) -> 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
-@pytest.mark.parametrize("args", [["--version"], ["help"], ["tasks", "--help"]])
+@pytest.mark.parametrize("args", [["--version"], ["help"]])
 def test_help_that_cannot_be_written_is_an_error(args: list[str]) -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "lstm.cli", *args]

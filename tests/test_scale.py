@@ -1,4 +1,4 @@
-"""Chains of 20,000 ops, and one of 50,000, within Python's default recursion limit; no absolute
+"""Chains of 10,000 ops, and one of 50,000, within Python's default recursion limit; no absolute
 times."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 import minigrad as mg
 from minigrad.graph.node import _TABLE
 
-N = 20_000
+N = 10_000
 
 
 def chain(x, n=N):
