@@ -117,6 +117,12 @@ def _check_curve(panel: Panel, legend: Legend, label: str, series: Series) -> No
     shown: dict[int, float] = {}
     for piece, after in pairwise(pieces):
         assert piece.points[-1] == pytest.approx(after.points[0], abs=0.02)
+        met, *sides = (
+            panel.step(x) for x, _ in (piece.points[-1], piece.points[-2], after.points[1])
+        )
+        assert met == pytest.approx(sum(sides) / 2, abs=0.05)  # half-way between two steps
+    ends = [panel.step(pieces[k].points[k][0]) for k in (0, -1)]
+    assert ends == pytest.approx([1, steps], abs=0.1)
     for piece in pieces:
         for x, y in piece.points[1:-1]:  # at its ends it meets its neighbours half-way
             t = panel.step(x)

@@ -163,6 +163,13 @@ def test_bars_reach_from_0_to_the_decades_in_the_colours_of_the_scale() -> None:
         assert (left, right) == (t + 0.5, t + 1.5)
         assert top == pytest.approx(value) and bottom == 0.0
         assert color == palette.SIDES[int(np.floor(value * 2)) + 6]
+    told_each = (
+        "t=1: −3.00 decades",
+        "t=2: −0.20 decades",
+        "t=4: −1.00 decades",
+        "t=5: +2.50 decades",
+    )
+    assert boxes_of(ax)[0].hints == told_each
     low, high = ax.get_ylim()
     assert -3.5 < low < -3.0 and 2.5 < high < 3.0
     said = [text.get_text() for text in ax.child_axes[0].texts]

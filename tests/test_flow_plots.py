@@ -178,6 +178,21 @@ def test_a_gate_is_its_values(flow, symbol: str) -> None:
         lstm.plot_gate(flow, "q")
 
 
+def test_of_a_long_gate_each_bin_reaches_from_its_least_to_its_largest(flow) -> None:
+    rng = np.random.default_rng(0)
+    middle = rng.uniform(0.4, 0.6, 512)
+    low, high = middle - rng.uniform(0.0, 0.3, 512), middle + rng.uniform(0.0, 0.3, 512)
+    rows = {"mean": middle.tolist(), "low": low.tolist(), "high": high.tolist()}
+    long = replace(flow, gates={"f": replace(flow.gates["f"], **rows)})
+    ax = lstm.plot_gate(long, "f", legend=False)
+    corners = {tuple(p) for p in ax.collections[0].get_paths()[0].vertices.round(9).tolist()}
+    for k in range(256):  # bins of two steps, each in its middle
+        pair = slice(2 * k, 2 * k + 2)
+        ends = {(2 * k + 1.5, round(x, 9)) for x in (low[pair].min(), high[pair].max())}
+        assert ends <= corners
+    assert ax.lines[0].get_ydata() == pytest.approx(middle.reshape(256, 2).mean(axis=1))
+
+
 @pytest.mark.parametrize("kind", ["itemised", "influence"])
 def test_triangles_hold_each_pair_of_steps(flow, kind: str) -> None:
     draw = {"itemised": lstm.plot_itemised, "influence": lstm.plot_influence}[kind]

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 from test_chart_maps import color_at
+from written_flows import Written
 
 import lstm
 import minigrad as mg
@@ -102,6 +103,18 @@ def _measured() -> tuple[lstm.Flow, np.ndarray, np.ndarray]:
     x = mg.var("x", shape)
     (jacobian,) = mg.function([x], [mg.jacobian(model.run(x).output, x)])(xs)
     return lstm.flow(model, xs, ys, lstm.mse), losses, np.sqrt((jacobian**2).sum(axis=(1, 2, 4, 5)))
+
+
+def test_steps_of_a_layer_that_reads_backward_count_as_it_reads() -> None:
+    options = {"bidirectional": True, "readout": "every"}
+    it = Written((lstm.LSTM, options, {"direction": "backward"}), (5, 2, 3), seed=5)
+    written = it.model.unroll(mg.const(it.xs))
+    states = [state.C for state in written.layers["layer1.backward"].made]
+    expected = np.zeros((5, 5))
+    for t in range(5):
+        adjoints = mg.adjoints(lstm.mse(written.output[4 - t], mg.const(it.ys[4 - t])))
+        expected[t, : t + 1] = [np.linalg.norm(adjoints[c].eval()) for c in states[: t + 1]]
+    np.testing.assert_allclose(it.flow.itemised.high, expected, rtol=1e-9, atol=1e-15)
 
 
 # Sweeps at a time: less than a row of influence has, some rows that leave one over, all.

@@ -164,6 +164,13 @@ def test_jumps_are_told_where_the_median_misses_the_end_by_half_a_decade() -> No
     assert "jump" not in describe(series(geometric([0.9] * 9 + [9.0, 0.09])))
 
 
+def test_a_miss_of_half_a_decade_exactly_is_none() -> None:
+    half = 10.0**OFF
+    assert math.log10(half) == OFF == 0.5
+    for first, is_told in ((half, False), (math.nextafter(half, UP), True)):
+        assert ("but" in describe(series([first, 1.0, 1.0, 1.0]))) == is_told
+
+
 def test_steps_from_or_to_zero_have_no_rate() -> None:
     norms = [0.0, 0.0, 1e-6, 1e-4, 1e-2, 1.0]
     assert series(norms).factor == pytest.approx(1e-2)
