@@ -36,6 +36,7 @@ Layers: functions from sequences to sequences; `LAYERS` has all by name
     LayerNorm       each step shifted to mean 0 and scaled to variance 1
     Embedding       a row of numbers for each token
     Readout         from the top layer to the outputs, of the last step or of every one
+    Annotations     steps each by itself, for an attention, where no cell reads them
     Decoder         a readout that answers with a sequence, token by token, with attention or not
     Attention       what all attention shares: what a query reads of annotations, in shares
     DotAttention    in the shares of q · a
@@ -71,6 +72,7 @@ Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has al
     Reverse         the letters of a string from the last to the first
     Sort            the letters of a string in the order of the alphabet
     Dates           a date as people write it, in the way of ISO 8601
+    Caption         what a small picture shows, and where, in words
     make_task       the task of that name, with settings
     Batch           sequences, and what to predict from each
     PaddedBatch     the same of sequences of unequal length
@@ -126,6 +128,7 @@ Charts of it: a flow, and axes to draw on (`ax=`), which they return
     plot_film          a film, what models say of each frame, and what moves one answer
 
     plot_alignment          where a decoder looks: weights, and what is read and said
+    plot_caption            where it looks in a picture, word by word
     plot_attention_routes   by which ways the gradient comes back: attention or recurrence
     plot_correct_by_length  the share of sequences that are right, against their length
     figures            pictures beside charts, and `cell_gradient`, a derivation
@@ -240,11 +243,8 @@ from minigrad.names import did_you_mean
 
 if TYPE_CHECKING:
     from lstm import figures
-    from lstm.figures.answers import (
-        plot_alignment,
-        plot_attention_routes,
-        plot_correct_by_length,
-    )
+    from lstm.figures.answers import plot_alignment, plot_attention_routes, plot_correct_by_length
+    from lstm.figures.looks import plot_caption
     from lstm.figures.plots import (
         plot_accuracy,
         plot_cancellation,
@@ -349,6 +349,7 @@ __all__ = [
     "plot_alignment",
     "plot_attention_routes",
     "plot_cancellation",
+    "plot_caption",
     "plot_correct_by_length",
     "plot_film",
     "plot_gate",
@@ -371,11 +372,17 @@ __all__ = [
 
 library(__file__)
 
-_MEASURED = ("Comparison", "Flow", "FlowWatch", "compare", "flow")
-_FORECASTS = ("Forecast", "predict")
-_ASKED = ("Probe", "probe", "swap_influence", "without_units")
-_PLOTS = frozenset(name for name in __all__ if name.startswith("plot_"))
-_OF_ANSWERS = ("plot_alignment", "plot_attention_routes", "plot_correct_by_length")
+_LATER = {
+    **dict.fromkeys(("Comparison", "Flow", "FlowWatch", "compare", "flow"), "gradient_flow"),
+    **dict.fromkeys(("Forecast", "predict"), "forecasting"),
+    **dict.fromkeys(("Probe", "probe", "swap_influence", "without_units"), "probing"),
+    **dict.fromkeys([name for name in __all__ if name.startswith("plot_")], "figures.plots"),
+    **dict.fromkeys(("plot_alignment", "plot_attention_routes"), "figures.answers"),
+    "plot_caption": "figures.looks",
+    "plot_correct_by_length": "figures.answers",
+}
+"""Where names are that are loaded when they are asked for, matplotlib with plots alone: importing
+lstm stays quick."""
 _FOUND = {kind.__name__: kind for kind in (*CELLS.values(), *LAYERS.values(), *TASKS.values())}
 
 
@@ -388,16 +395,9 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
     def __getattr__(name: str) -> object:
         if name in _FOUND:
             return _FOUND[name]
-        if name in _MEASURED:  # loaded by those who measure: importing lstm stays quick
-            return getattr(import_module("lstm.gradient_flow"), name)
-        if name in _FORECASTS:
-            return getattr(import_module("lstm.forecasting"), name)
-        if name in _ASKED:
-            return getattr(import_module("lstm.probing"), name)
         if name == "figures":
             return import_module("lstm.figures")
-        if name in _PLOTS:  # and matplotlib by those who plot
-            module = "answers" if name in _OF_ANSWERS else "plots"
-            return getattr(import_module(f"lstm.figures.{module}"), name)
+        if name in _LATER:
+            return getattr(import_module(f"lstm.{_LATER[name]}"), name)
         hint = "" if name.startswith("_") else did_you_mean(name, [*__all__, *_FOUND])
         raise AttributeError(f"module 'lstm' has no attribute {name!r}{hint}")

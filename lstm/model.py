@@ -111,6 +111,7 @@ class Model(ShownModel):
             output_size = made_for.output_size if output_size is None else output_size
             readout = made_for.readout if readout is None else readout
             vocabulary = made_for.vocabulary if vocabulary is None else vocabulary
+            options = {"layers": made_for.layers} | options
         if output_size is None:
             raise ConfigError("output_size= is needed, or a task=, such as lstm.Adding(100)")
         check_options(options)
@@ -193,8 +194,9 @@ class Model(ShownModel):
 
     @property
     def cell(self) -> Cell[Any]:
-        """The cell of the last recurrent layer. Raises ConfigError where there is none."""
-        return self.recurrent()[self.place()].cell
+        """The cell of the last recurrent layer, or else a decoder's. Raises ConfigError without."""
+        own = None if self.recurrent() else getattr(self.readout, "cell", None)
+        return self.recurrent()[self.place()].cell if own is None else own
 
     @property
     def notes(self) -> tuple[str, ...]:

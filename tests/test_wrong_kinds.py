@@ -59,6 +59,7 @@ CALLS: dict[Callable[..., Any], tuple[Any, ...]] = {
     charts.difference: (ROW,),
     charts.shares: (np.array([[0.5]]), ["a"], ["x"]),
     lstm.plot_alignment: (np.array([[0.5]]), ["a"], ["x"]),
+    lstm.plot_caption: (np.zeros((2, 2, 3)), np.array([[0.5]]), ["a"]),
     charts.difference_caption: ("a", "b"),
     charts.legend: (SCALE,),
     charts.legend_height: (SCALE, ["zero"], 400.0),

@@ -48,7 +48,8 @@ def model_options(group: Any) -> None:
         help="steps that the gates are set to remember at first (default: the task's length, of "
         "text 0; 0: the usual bias, a forget gate of σ(1))",
     )
-    group.add_argument("--layers", type=whole(1, LARGEST), help="of cells (default: 1)")
+    text = "of cells (default: the task's, mostly 1; 0: a decoder looks at the steps themselves)"
+    group.add_argument("--layers", type=whole(0, LARGEST), help=text)
     text = f"of a task whose answers are sequences: {', '.join(ATTENTIONS)} (default: none)"
     group.add_argument("--attention", choices=[*ATTENTIONS], metavar="NAME", help=text)
     for name, text in _SWITCHES.items():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lstm.figures.differences import draw_difference, plot_difference
     from lstm.figures.flow import compare_flows, paths
     from lstm.figures.gender import gender_and_number
+    from lstm.figures.looks import plot_caption
     from lstm.figures.page import page_of_table
     from lstm.figures.plots import plot_norms
     from lstm.figures.textbook.one_cell import (
@@ -57,6 +58,7 @@ __all__ = [
     "paths",
     "plot_alignment",
     "plot_attention_routes",
+    "plot_caption",
     "plot_correct_by_length",
     "plot_difference",
     "plot_norms",
@@ -88,8 +90,9 @@ _LATER = {
     "page_of_table": "lstm.figures.page",
     "paths": "lstm.figures.flow",
     "plot_alignment": "lstm.figures.answers",
-    "plot_correct_by_length": "lstm.figures.answers",
     "plot_attention_routes": "lstm.figures.answers",
+    "plot_caption": "lstm.figures.looks",
+    "plot_correct_by_length": "lstm.figures.answers",
     "plot_difference": "lstm.figures.differences",
     "plot_norms": "lstm.figures.plots",
     "repeating_module": "lstm.figures.textbook.row",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lstm.discovery import classes_by_name
+from lstm.layers.annotations import Annotations
 from lstm.layers.attention import (
     AdditiveAttention,
     Attention,
@@ -41,6 +42,7 @@ LAYERS: dict[str, type[Layer]] = classes_by_name(__name__, __path__, Layer)
 __all__ = [
     "LAYERS",
     "AdditiveAttention",
+    "Annotations",
     "Attention",
     "Bidirectional",
     "Context",

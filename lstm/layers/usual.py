@@ -9,6 +9,7 @@ from typing import Any
 
 from lstm.cells import Cell
 from lstm.errors import ConfigError, check_count, check_flag, check_text
+from lstm.layers.annotations import Annotations
 from lstm.layers.attention import (
     AdditiveAttention,
     Attention,
@@ -75,6 +76,8 @@ def usual_stack(
     """Layers called "embedding", "input_dropout", "layer1", "norm1", "dropout1", "layer2" …
 
     cell: of the first layer; each further one has the same, that reads what the one before gives.
+    layers: how many of it; 0: the steps are "annotations", of as many units, which a decoder looks
+        at, each by itself.
     dropout: between recurrent layers. input_dropout: of what the first one reads.
         recurrent_dropout, zoneout: see `Recurrent`. layer_norm: what each layer gives is
         normalised. residual: each layer after the first adds its input. vocabulary: inputs are
@@ -89,20 +92,24 @@ def usual_stack(
     flags = {"bidirectional": bidirectional, "layer_norm": layer_norm, "residual": residual}
     for name, flag in flags.items():
         check_flag(name, flag)
-    layers = check_count("layers", layers)
+    layers = check_count("layers", layers, 0)
     dropout = check_probability("dropout", dropout)
     input_dropout = check_probability("input_dropout", input_dropout)
-    if layers == 1 and (dropout or residual):
+    _check_cells(layers, bidirectional, recurrent_dropout, zoneout, layer_norm)
+    if layers <= 1 and (dropout or residual):
         option = "residual" if residual else "dropout"
         raise ConfigError(
-            f"{option} acts between layers, and there is one: give layers=2 or more, or "
-            "input_dropout, recurrent_dropout or zoneout, which act in one"
+            f"{option} acts between layers, and there is {'one' if layers else 'none'}: give "
+            "layers=2 or more, or input_dropout, recurrent_dropout or zoneout, which act in one"
         )
     parts: dict[str, Layer] = {}
     if vocabulary is not None:
         parts["embedding"] = Embedding(vocabulary, cell.input_size, dtype=cell.dtype)
     if input_dropout:
         parts["input_dropout"] = Dropout(cell.input_size, input_dropout, dtype=cell.dtype)
+    if layers == 0:
+        sizes = cell.input_size, cell.hidden_size
+        parts["annotations"] = Annotations(*sizes, dtype=cell.dtype)
     for k in range(1, layers + 1):
         forward = Recurrent(cell, recurrent_dropout=recurrent_dropout, zoneout=zoneout)
         layer: Layer = Bidirectional(forward) if bidirectional else forward
@@ -114,6 +121,15 @@ def usual_stack(
             parts[f"dropout{k}"] = Dropout(units, dropout, dtype=cell.dtype)
         cell = replace(cell, input_size=units)
     return Stack(parts)
+
+
+def _check_cells(layers: int, *options: Any) -> None:
+    """Raise ConfigError where there are options of recurrent layers, and none of these."""
+    if layers == 0 and any(options):
+        raise ConfigError(
+            "bidirectional, recurrent_dropout, zoneout and layer_norm are of recurrent layers, and "
+            "there is none: give layers=1 or more"
+        )
 
 
 def usual_readout(
@@ -138,6 +154,8 @@ def usual_readout(
     """
     read = "last" if read is None else check_text("readout", read)
     if read != "decoder":
+        if not layers.recurrent():
+            raise ConfigError("layers=0 is for a decoder: nothing else would be left for the cell")
         if attention is not None:
             raise ConfigError(f"attention= is of a decoder, and this readout reads {read!r:.40}")
         return Readout(layers.output_size, output_size, read, dtype=layers.dtype)

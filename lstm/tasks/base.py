@@ -99,6 +99,9 @@ class Task(ShownAsCall, ABC):
     """When the task counts as solved, in words."""
     usual: ClassVar[Mapping[str, Any]] = {}
     """Settings for its training where those of `Settings` do not suit it, by name."""
+    layers: ClassVar[int] = 1
+    """How many layers of cells a model that is made for it has, unless told; 0, of a task that is
+    answered with sequences: none reads it, and a decoder looks at each step by itself."""
     hidden_size: ClassVar[int | None] = None
     """Units of a cell that is made for it; None: as many as are usual."""
     unit: ClassVar[str] = "test loss"

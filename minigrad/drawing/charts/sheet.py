@@ -269,6 +269,7 @@ class Chart(Drawn):
         file, canvas, dots = io.BytesIO(), self.figure.canvas, self.figure.dpi
         same: Any = {"svg.fonttype": "none", "svg.hashsalt": self.prefix, "pdf.fonttype": 42}
         same["path.simplify"] = False  # each number is a point
+        same["image.composite_image"] = False  # several would be one, as large as the axes
         try:
             self.figure.dpi = dpi
             with mpl.rc_context(same), warnings.catch_warnings():
