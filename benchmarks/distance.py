@@ -1,5 +1,5 @@
-"""How far back a word may lie: RNN and LSTM on "I grew up in France … I speak fluent …", trained
-and tested at one distance after the other, five seeds each; python benchmarks/distance.py OUT.csv
+"""How far back what decides may lie: RNN and LSTM, trained and tested at one distance after the
+other, five seeds each; python benchmarks/distance.py TASK OUT.csv, of france or latching
 
 A training is as is usual for the task; the RNN has the best of three learning rates. Rows are added
 to the file as they come, so that a run that was stopped goes on.
@@ -11,32 +11,40 @@ import csv
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import lstm
 from lstm.tasks.france import France
+from lstm.tasks.latching import Latching
 
 SEEDS = range(5)
-DISTANCES = {
-    lstm.LSTM: (50, 200, 500, 5, 10, 20, 100, 1000),
-    lstm.RNN: (50, 5, 10, 15, 20, 30, 100, 200),
+DISTANCES: Mapping[str, Mapping[type[lstm.Cell], tuple[int, ...]]] = {
+    "france": {
+        lstm.LSTM: (50, 200, 500, 5, 10, 20, 100, 1000),
+        lstm.RNN: (50, 5, 10, 15, 20, 30, 100, 200),
+    },
+    "latching": {
+        lstm.LSTM: (5, 10, 20, 50, 100, 200, 500),
+        lstm.RNN: (5, 10, 20, 50, 100, 200, 500),
+    },
 }
 RATES = {lstm.RNN: (0.005, 0.01, 0.02), lstm.LSTM: (0.02,)}
 HEADS = ("cell", "distance", "seed", "correct", "rate", "sequences", "seconds")
 
 
-def main(path: Path) -> None:
+def main(name: str, path: Path) -> None:
     warnings.simplefilter("ignore", lstm.TrainingWarning)
     known = {row[:3] for row in rows_of(path)} if path.exists() else set()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         if not known:
             writer.writerow(HEADS)
-        for kind, distances in DISTANCES.items():
+        for kind, distances in DISTANCES[name].items():
             for distance in distances:
                 for seed in SEEDS:
                     if (kind.name, str(distance), str(seed)) not in known:
-                        writer.writerow(trial(kind, distance, seed))
+                        writer.writerow(trial(name, kind, distance, seed))
                         file.flush()
 
 
@@ -46,9 +54,10 @@ def rows_of(path: Path) -> list[tuple[str, ...]]:
         return [tuple(row) for row in csv.reader(file)][1:]
 
 
-def trial(kind: type[lstm.Cell], distance: int, seed: int) -> list[object]:
-    """One cell, distance and seed: the best of the rates on test sentences."""
-    task, best = France(distance), (-1.0, 0.0)
+def trial(name: str, kind: type[lstm.Cell], distance: int, seed: int) -> list[object]:
+    """One cell, distance and seed: the best of the rates on test sequences."""
+    task = France(distance) if name == "france" else Latching(distance)
+    best = (-1.0, 0.0)
     start = time.process_time()
     for rate in RATES[kind]:
         settings = lstm.Settings(**{**task.usual, "rate": rate, "seed": seed})
@@ -61,4 +70,4 @@ def trial(kind: type[lstm.Cell], distance: int, seed: int) -> list[object]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

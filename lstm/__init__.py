@@ -61,6 +61,7 @@ Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has al
     AnBn            what may come next in strings of n a's and then n b's
     AnBnCn          the same in strings of n a's, n b's and n c's
     Dyck2           what may come next in strings of two kinds of brackets
+    Latching        one bit of the first steps, held through noise
     Parity          whether the number of ones is odd
     Agreement       pronouns and verbs that agree with the subject of their sentence
     Sky             the last word of a sentence, which its subject decides
@@ -69,6 +70,7 @@ Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has al
     Spoken          which digit a word is, of cepstra of its sound
     DelayedSine     what a wave was, so many steps ago
     MackeyGlass     what a chaotic series will be
+    Lorenz          what a coordinate of a chaotic system will be, of which no other is seen
     Reverse         the letters of a string from the last to the first
     Sort            the letters of a string in the order of the alphabet
     Dates           a date as people write it, in the way of ISO 8601
@@ -126,7 +128,6 @@ Charts of it: a flow, and axes to draw on (`ax=`), which they return
     plot_text          tokens, each on the colour of a number
     plot_accuracy      how often each cell is right, against how far back it has to remember
     plot_film          a film, what models say of each frame, and what moves one answer
-
     plot_alignment          where a decoder looks: weights, and what is read and said
     plot_caption            where it looks in a picture, word by word
     plot_attention_routes   by which ways the gradient comes back: attention or recurrence
@@ -243,11 +244,13 @@ from minigrad.names import did_you_mean
 
 if TYPE_CHECKING:
     from lstm import figures
-    from lstm.figures.answers import plot_alignment, plot_attention_routes, plot_correct_by_length
-    from lstm.figures.looks import plot_caption
     from lstm.figures.plots import (
         plot_accuracy,
+        plot_alignment,
+        plot_attention_routes,
         plot_cancellation,
+        plot_caption,
+        plot_correct_by_length,
         plot_film,
         plot_gate,
         plot_influence,
@@ -372,17 +375,12 @@ __all__ = [
 
 library(__file__)
 
-_LATER = {
+_LATER = {  # loaded when asked for, and matplotlib with plots alone: importing lstm stays quick
     **dict.fromkeys(("Comparison", "Flow", "FlowWatch", "compare", "flow"), "gradient_flow"),
     **dict.fromkeys(("Forecast", "predict"), "forecasting"),
     **dict.fromkeys(("Probe", "probe", "swap_influence", "without_units"), "probing"),
     **dict.fromkeys([name for name in __all__ if name.startswith("plot_")], "figures.plots"),
-    **dict.fromkeys(("plot_alignment", "plot_attention_routes"), "figures.answers"),
-    "plot_caption": "figures.looks",
-    "plot_correct_by_length": "figures.answers",
 }
-"""Where names are that are loaded when they are asked for, matplotlib with plots alone: importing
-lstm stays quick."""
 _FOUND = {kind.__name__: kind for kind in (*CELLS.values(), *LAYERS.values(), *TASKS.values())}
 
 

@@ -140,7 +140,7 @@ ERRORS = [
     ([], "the following arguments are required: COMMAND (see lstm --help)"),
     (["trian"], "there is no 'trian'; there are demo, train, flow"),
     (["train"], "the following arguments are required: TASK (see lstm train --help)"),
-    (["train", "juggling"], "there is no task 'juggling'; there are: adding, agreement, copying"),
+    (["train", "juggling"], "there is no task 'juggling'; there are: adding, agreement, caption, "),
     (
         ["train", "adding", "--cell", "mlp"],
         "argument --cell: there is no 'mlp'; there are",

@@ -70,7 +70,7 @@ def test_the_criterion():
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("adder", {}, "there is no task 'adder'; there are: adding, agreement, copying"),
+        ("adder", {}, "there is no task 'adder'; there are: adding, agreement, caption, "),
         (None, {}, "there is no task None"),
         ("adding", {"size": 3}, "task adding has no setting 'size'; it has length, variant"),
         ("adding", {"length": 1}, "length must be a whole number of at least 2, not 1"),

@@ -1,5 +1,5 @@
-"""Parity, the delayed sine and the Mackey-Glass series: their sequences against their definitions,
-computed another way; their baselines; and when they count as solved."""
+"""Parity, latching, the delayed sine and chaotic series (Mackey & Glass, Lorenz): their sequences
+against their definitions, computed another way; their baselines; and when they count as solved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import pytest
 import lstm
 import minigrad as mg
 from lstm.tasks.delayed_sine import DelayedSine
-from lstm.tasks.mackey_glass import LONG, SERIES, MackeyGlass, _series
+from lstm.tasks.forecasts import LONG, SERIES
+from lstm.tasks.latching import Latching
+from lstm.tasks.lorenz import Lorenz, _advanced
+from lstm.tasks.mackey_glass import MackeyGlass, _series
 from lstm.tasks.parity import Parity
 
 
@@ -40,6 +43,29 @@ def test_one_where_the_number_of_ones_is_odd(length, shortest):
     assert task.solved(said, ys)
     said[7] *= -1
     assert task.correct(said, ys).tolist() == [k != 7 for k in range(2000)]
+    assert not task.solved(said, ys)
+
+
+# --- latching ------------------------------------------------------------------------------------
+
+
+def test_a_bit_of_three_steps_and_then_noise():
+    task = Latching(length=9)
+    xs, ys = batch(task, 4000)
+    signs = np.sign(ys[:, 0])
+    np.testing.assert_allclose(np.abs(ys), 0.8, rtol=1e-6)
+    assert abs(signs.mean()) < 0.06
+    np.testing.assert_array_equal(xs[:3, :, 0], np.tile(signs, (3, 1)))
+    noise = xs[3:, :, 0].astype(float)
+    assert noise.var() == pytest.approx(0.2, abs=0.01)
+    assert abs(noise.mean()) < 0.02
+    assert abs((noise * signs).mean()) < 0.02  # it tells nothing of the class
+    assert value(task, np.zeros(ys.shape), ys) == pytest.approx(task.baseline)
+    said = ys / 100
+    said[:40] *= -1
+    assert task.correct(said, ys).tolist() == [k >= 40 for k in range(4000)]
+    assert task.solved(said, ys)
+    said[40:41] *= -1
     assert not task.solved(said, ys)
 
 
@@ -74,7 +100,7 @@ def test_the_first_steps_have_no_target():
     assert not task.solved(said, ys)
 
 
-# --- Mackey & Glass ------------------------------------------------------------------------------
+# --- chaotic series ------------------------------------------------------------------------------
 
 
 def test_the_series_solves_its_equation():
@@ -92,9 +118,31 @@ def test_the_series_solves_its_equation():
     np.testing.assert_allclose(_series()[: len(last), :4], last, atol=2e-3)
 
 
-def test_windows_are_of_series_and_what_is_held_out_is_of_others():
-    task = MackeyGlass(length=20, horizon=5)
-    assert _series().shape == (LONG, 256)
+def test_lorenz_moves_as_his_equations_say():
+    """By Heun's method with steps a tenth as long, for half a unit of time."""
+
+    def slopes(s):
+        x, y, z = s
+        return np.array([10 * (y - x), x * (28 - z) - y, x * y - 8 * z / 3])
+
+    state = np.random.default_rng(0).normal(0, 5, (3, 4))
+    state[2] += 20
+    expected, made, h = state, state, 0.01 / 10
+    for _ in range(500):
+        a = slopes(expected)
+        expected = expected + h / 2 * (a + slopes(expected + h * a))
+    for _ in range(50):
+        made = _advanced(made)
+    np.testing.assert_allclose(made, expected, atol=2e-3)
+    xs = Lorenz.series() * 10
+    assert xs.std() == pytest.approx(7.92, abs=0.1)  # on the attractor
+    assert np.abs(xs).max() < 20
+
+
+@pytest.mark.parametrize("kind", [MackeyGlass, Lorenz])
+def test_windows_are_of_series_and_what_is_held_out_is_of_others(kind):
+    task = kind(length=20, horizon=5)
+    assert task.series().shape == (LONG, 256)
     windows = {part: [] for part in SERIES}
     for part in SERIES:
         rng = np.random.default_rng(0)
@@ -104,24 +152,28 @@ def test_windows_are_of_series_and_what_is_held_out_is_of_others():
             windows[part] += [*np.concatenate([xs, ys[-5:]])[:, :, 0].T]
         assert len(windows[part]) == 40
         first, count = SERIES[part]
-        own = (_series()[:, first : first + count] - 1).astype(np.float32)
+        own = task.series()[:, first : first + count].astype(np.float32)
         starts = np.lib.stride_tricks.sliding_window_view(own, 25, 0).reshape(-1, 25)
         known = {row.tobytes() for row in starts}
         assert {np.ascontiguousarray(w).tobytes() for w in windows[part]} <= known
     assert not {w.tobytes() for w in windows["training"]} & {w.tobytes() for w in windows["test"]}
+
+
+def test_blood_cells_stay_within_bounds():
     values = _series()
+    np.testing.assert_array_equal(MackeyGlass.series(), values - 1)
     assert (values.min() > 0.2, values.max() < 1.45) == (True, True)
     assert values.mean() == pytest.approx(0.9, abs=0.05)
 
 
-@pytest.mark.parametrize("horizon", [1, 14])
-def test_the_loss_to_beat_is_that_of_a_linear_forecast(horizon):
-    task = MackeyGlass(horizon=horizon)
+@pytest.mark.parametrize(("kind", "horizon"), [(MackeyGlass, 1), (MackeyGlass, 14), (Lorenz, 8)])
+def test_the_loss_to_beat_is_that_of_a_linear_forecast(kind, horizon):
+    task = kind(horizon=horizon)
     rows = {}
     for part in ("training", "test"):
         first, count = SERIES[part]
         own = np.lib.stride_tricks.sliding_window_view(
-            _series()[:, first : first + count], 8 + horizon, 0
+            task.series()[:, first : first + count], 8 + horizon, 0
         ).reshape(-1, 8 + horizon)
         rows[part] = np.column_stack([own[:, :8], np.ones(len(own))]), own[:, -1]
     seen, said = rows["training"]
@@ -129,7 +181,9 @@ def test_the_loss_to_beat_is_that_of_a_linear_forecast(horizon):
     seen, said = rows["test"]
     assert task.baseline == pytest.approx(((seen @ weights - said) ** 2).mean(), rel=1e-5)
     assert task.baseline < said.var()
-    assert task.baseline < ((seen[:, 7] - said) ** 2).mean()  # that it stays as it is
+    stays = ((seen[:, 7] - said) ** 2).mean()
+    assert [*task.baselines.values()] == pytest.approx([stays, task.baseline])
+    assert task.baseline < stays
     xs, ys = batch(task, 4)
     said = ys + np.sqrt(task.baseline / 11)
     said[:7] = 99  # eight have to be seen
@@ -147,7 +201,8 @@ def test_the_loss_to_beat_is_that_of_a_linear_forecast(horizon):
         (Parity, {"length": 3, "shortest": 4}, "shortest is 4, and length 3"),
         (DelayedSine, {"delay": 60}, "length must be a whole number of at least 61"),
         (MackeyGlass, {"length": 190}, "length . horizon is 204, and a series has 200 numbers"),
-        (MackeyGlass, {"length": 8}, "length must be a whole number of at least 9"),
+        (Lorenz, {"length": 8}, "length must be a whole number of at least 9"),
+        (Latching, {"length": 3}, "length must be a whole number of at least 4"),
     ],
 )
 def test_settings_that_cannot_be(kind, settings, words):

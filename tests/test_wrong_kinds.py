@@ -58,6 +58,7 @@ CALLS: dict[Callable[..., Any], tuple[Any, ...]] = {
     charts.waterfall: (0.0, ["f"], [1.0]),
     charts.difference: (ROW,),
     charts.shares: (np.array([[0.5]]), ["a"], ["x"]),
+    charts.veiled: (np.zeros((2, 2, 3)), np.array([[0.5]]), ["a"]),
     lstm.plot_alignment: (np.array([[0.5]]), ["a"], ["x"]),
     lstm.plot_caption: (np.zeros((2, 2, 3)), np.array([[0.5]]), ["a"]),
     charts.difference_caption: ("a", "b"),

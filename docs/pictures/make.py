@@ -34,6 +34,7 @@ from lstm.figures.bounds import vanishing_of
 from lstm.figures.distances import how_far
 from lstm.figures.numbered import FIGURES
 from lstm.gradient_flow import Flow, attention_routes
+from lstm.tasks.caption import Thing
 from minigrad.drawing import Drawn, Scale
 from minigrad.drawing.charts import Chart, Theme, drawn_in
 
@@ -192,10 +193,32 @@ def lengths() -> Chart:
     return one(lambda ax: draw(ANSWERING.models, task, ax, sequences=4000), 7.0, 3.2, said)
 
 
-def trials() -> dict[str, dict[float, list[float]]]:
+def looked_at() -> Chart:
+    task, rng = lstm.Caption(), np.random.default_rng
+    model = lstm.Model.create(lstm.LSTM, task=task, attention="additive")
+    settings = lstm.Settings(**task.usual)
+    score = lstm.fit(model, task, settings, validate=0, progress=False).score
+    scenes = task.scenes(rng(1), 2000)
+    xs, ys = task.drawn(rng(2), scenes)
+    weights = model.run(xs, targets=ys).attention.eval()
+    shown = (Thing("blue", "square", 1, 0), Thing("red", "circle", 4, 4))
+    seen, told = task.drawn(rng(0), [shown])
+    looks = model.run(seen, targets=told).attention.eval()[:, 0]
+    boxes = [thing and thing.box for thing in task.named(shown)]
+    said = (
+        f"Of 2000 new pictures {score.correct:.1%} are told without a mistake. Of what the decoder "
+        "looks at for a word that names an object, "
+        f"{np.nanmean(task.mass(weights, scenes)):.0%} is within the object's box, 4 of 49 patches."
+    )
+    picture, words = task.pictures(seen)[0], task.words(shown)
+    draw = lstm.plot_caption
+    return one(lambda ax: draw(picture, looks, words, ax, boxes=boxes), 7.6, 5.0, said)
+
+
+def trials(name: str) -> dict[str, dict[float, list[float]]]:
     """{cell: {distance: the accuracy of each seed}}, as benchmarks/distance.py measured them."""
     accuracies: dict[str, dict[float, list[float]]] = {"RNN": {}, "LSTM": {}}
-    with (HERE.parent / "tables" / "france.csv").open(encoding="utf-8") as file:
+    with (HERE.parent / "tables" / f"{name}.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             by_distance = accuracies[row["cell"].upper()]
             by_distance.setdefault(float(row["distance"]), []).append(float(row["correct"]))
@@ -203,7 +226,7 @@ def trials() -> dict[str, dict[float, list[float]]]:
 
 
 def distances() -> Chart:
-    scores = trials()
+    scores = trials("france")
     far = how_far(scores)
     said = (
         f"Trained and tested at one distance after the other, five seeds each: all of the LSTMs "
@@ -228,6 +251,19 @@ def film() -> Chart:
     with drawn_in("auto"):
         ax = lstm.plot_film({"LSTM": fitted.best}, task, at=FILM_AT)
     return Chart(ax.figure, title=ax.get_title("left"), description=said, theme="auto")
+
+
+def latched() -> Chart:
+    scores = trials("latching")
+    learnt = {
+        steps: [sum(x >= 0.99 for x in scores[cell][steps]) for cell in ("LSTM", "RNN")]
+        for steps in (5, 20, 50, 100, 200)
+    }
+    counts = "; ".join(f"{a} and {b} at {steps} steps" for steps, (a, b) in learnt.items())
+    said = f"Of five LSTMs and five RNNs of one unit each, so many learn to hold a bit: {counts}."
+    draw, title = lstm.plot_accuracy, "One bit, held through noise"
+    more: dict[str, Any] = {"chance": 0.5, "criterion": 0.99, "title": title, "name": "steps T"}
+    return one(lambda ax: draw(scores, ax, **more), 7.0, 3.8, said)
 
 
 def what_is_left() -> Chart:
@@ -319,7 +355,9 @@ PICTURES: dict[str, Callable[[Trained], Drawn]] = (
         "attention_routes": lambda t: routes(),
         "right_by_length": lambda t: lengths(),
         "forecast": lambda t: forecast(),
+        "caption": lambda t: looked_at(),
         "accuracy_by_distance": lambda t: distances(),
+        "latching": lambda t: latched(),
         "gender_and_number": lambda t: gender_and_number(),
         "film": lambda t: film(),
         "vanishing": lambda t: what_is_left(),

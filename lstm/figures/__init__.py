@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lstm.figures.answers import (
         plot_alignment,
         plot_attention_routes,
+        plot_caption,
         plot_correct_by_length,
     )
     from lstm.figures.bounds import vanishing
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from lstm.figures.differences import draw_difference, plot_difference
     from lstm.figures.flow import compare_flows, paths
     from lstm.figures.gender import gender_and_number
-    from lstm.figures.looks import plot_caption
     from lstm.figures.page import page_of_table
     from lstm.figures.plots import plot_norms
     from lstm.figures.textbook.one_cell import (
@@ -91,7 +91,7 @@ _LATER = {
     "paths": "lstm.figures.flow",
     "plot_alignment": "lstm.figures.answers",
     "plot_attention_routes": "lstm.figures.answers",
-    "plot_caption": "lstm.figures.looks",
+    "plot_caption": "lstm.figures.answers",
     "plot_correct_by_length": "lstm.figures.answers",
     "plot_difference": "lstm.figures.differences",
     "plot_norms": "lstm.figures.plots",

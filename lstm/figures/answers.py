@@ -74,6 +74,36 @@ def plot_alignment(
     )
 
 
+def plot_caption(
+    picture: Any,
+    weights: Any,
+    words: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    boxes: Sequence[Sequence[int] | None] = (),
+    title: str = "Where the decoder looks for each word",
+) -> Axes:
+    """A picture, and then the same for each word that is said of it: it shines through where the
+    decoder looks (Xu et al., "Show, attend and tell", 2015, figure 2); returns the axes.
+
+    picture: (H, W, 3), of red, green and blue from 0 to 1. weights: (U, S) of one caption, as
+    `run.attention.eval()[:, b]`, over S patches in rows from the upper left one, as many in a row
+    as rows. words: one a row; what weights have beyond them is left out. boxes: for each word the
+    patches of the object that it names, or None: they are framed, and how much of the weights they
+    have is written beneath. ax: axes that hold nothing else; new ones unless given. Raises
+    ConfigError or ShapeError for what does not fit.
+
+    >>> import numpy as np
+    >>> ax = plot_caption(np.zeros((4, 4, 3)), [[0.9, 0.1, 0, 0]], ["red"], boxes=[[0]])
+    >>> [text.get_text() for text in ax.texts]
+    ['the picture', 'red', '90 % in its box']
+    """
+    shares = array(weights.eval() if isinstance(weights, Expr) else weights, "weights")
+    if isinstance(words, Sequence) and shares.ndim == 2:
+        shares = shares[: len(words)]
+    return charts.veiled(picture, shares, words, ax, boxes=boxes, title=title)
+
+
 def plot_attention_routes(
     model: Model,
     xs: Any,

@@ -13,6 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lstm.errors import ConfigError, check_count
+from lstm.figures.answers import plot_alignment as plot_alignment
+from lstm.figures.answers import plot_attention_routes as plot_attention_routes
+from lstm.figures.answers import plot_caption as plot_caption
+from lstm.figures.answers import plot_correct_by_length as plot_correct_by_length
 from lstm.figures.distances import plot_accuracy as plot_accuracy
 from lstm.figures.film import plot_film as plot_film
 from lstm.figures.flow import flow_curves, path_curves

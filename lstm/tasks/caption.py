@@ -59,9 +59,10 @@ class Caption(Labels):
     A picture has 28 × 28 pixels of noisy grey. It is read as 49 patches, in rows from the upper
     left one, of 62 numbers: the patch's pixels, and its row and its column, one-hot. An object is
     of one of four colours and four shapes, and lies on 2 × 2 patches. Of one alone it is told in
-    which quarter it is; of two, which differ, how they stand: where they share no column the left
-    one first, and "left of", else the upper one, and "above". So each picture has one caption,
-    which is right where all its words are.
+    which quarter it is; of two, which differ, how they stand: where they are further apart in
+    columns than in rows the left one first, and "left of", else the upper one, and "above"; as far
+    apart in both they are never. So each picture has one caption, which is right where all its
+    words are.
 
     No recurrent layer reads the patches (`layers` is 0), so that what a decoder with attention
     looks at is what it sees: `mass` says how much of that is the object that a word names.
@@ -89,11 +90,9 @@ class Caption(Labels):
 
     @property
     def baseline(self) -> float:
-        beside, kinds = _beside(), len(_KINDS)
-        how = -beside * log(beside) - (1 - beside) * log(1 - beside)
-        one, two = log(4 * kinds), log(kinds * (kinds - 1)) + how
-        words = (7 + 7 * beside + 6 * (1 - beside)) / 2
-        return (log(2) + (one + two) / 2) / words
+        kinds = len(_KINDS)  # rows and columns are alike, so that both ways to stand are as often
+        one, two = log(4 * kinds), log(2 * kinds * (kinds - 1))
+        return (log(2) + (one + two) / 2) / (7 / 2 + 7 / 4 + 6 / 4)
 
     @property
     def best_guess(self) -> float:
@@ -193,18 +192,21 @@ def _scene(rng: np.random.Generator, count: int) -> Scene:
     kinds = rng.choice(len(_KINDS), count, replace=False).tolist()
     while True:
         places = rng.integers(0, _PLACES, (count, 2)).tolist()
-        if count == 1 or _are_apart(*places):
+        if count == 1 or _are_told_apart(*places):
             things = [Thing(*_KINDS[k], *at) for k, at in zip(kinds, places, strict=True)]
             return _in_order(things)
 
 
-def _are_apart(a: Sequence[int], b: Sequence[int]) -> bool:
-    return max(abs(a[0] - b[0]), abs(a[1] - b[1])) >= SPAN
+def _are_told_apart(a: Sequence[int], b: Sequence[int]) -> bool:
+    """Whether objects at two places, row and column, lie apart, and one direction more than the
+    other."""
+    rows, columns = abs(a[0] - b[0]), abs(a[1] - b[1])
+    return rows != columns and max(rows, columns) >= SPAN
 
 
 def _are_beside(a: Sequence[int], b: Sequence[int]) -> bool:
-    """Whether objects at two places, row and column, share no column."""
-    return abs(a[1] - b[1]) >= SPAN
+    """Whether two places are further apart in columns than in rows."""
+    return abs(a[1] - b[1]) > abs(a[0] - b[0])
 
 
 def _in_order(things: Sequence[Thing]) -> Scene:
@@ -223,14 +225,6 @@ def _told(scene: Scene) -> list[tuple[str, Thing | None]]:
         return [*told, *((word, None) for word in ("at", "the", *quarter))]
     how = ("left", "of") if _are_beside(first[2:], others[0][2:]) else ("above",)
     return [*told, *((word, None) for word in how), *((word, others[0]) for word in others[0][:2])]
-
-
-@lru_cache
-def _beside() -> float:
-    """How many of all pairs of places that are apart are beside each other."""
-    places = [*product(range(_PLACES), repeat=2)]
-    apart = [pair for pair in product(places, repeat=2) if _are_apart(*pair)]
-    return sum(_are_beside(*pair) for pair in apart) / len(apart)
 
 
 @lru_cache

@@ -48,6 +48,7 @@ from minigrad.drawing.charts.sheet import (
     set_title,
     style,
 )
+from minigrad.drawing.charts.veils import veiled
 
 __all__ = [
     "BAND",
@@ -90,5 +91,6 @@ __all__ = [
     "style",
     "ticks",
     "triangle",
+    "veiled",
     "waterfall",
 ]
