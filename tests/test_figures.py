@@ -198,3 +198,18 @@ def test_a_name_may_not_cross_the_piece_that_leads_to_its_first_step() -> None:
     halfway = frame.ys(np.array([10**-1.5]))[0]
     assert Spot(52.0, 20.0, halfway, 0.0).hits(frame, [curve], [])
     assert not Spot(72.0, 20.0, halfway, 0.0).hits(frame, [curve], [])
+
+
+def test_a_name_lies_on_no_curve_where_many_decades_are_low() -> None:
+    """As in the picture of README: two curves of an LSTM at the top, and an RNN's that vanishes."""
+    norms = {
+        "LSTM ‖∂L/∂Cₜ‖": [0.06 * 1.01**t for t in range(100)],
+        "LSTM ‖∂L/∂hₜ‖": [3e-4 * 1.01**t for t in range(100)],
+        "RNN ‖∂L/∂hₜ‖": [0.3 * 0.41 ** (100 - t) for t in range(100)],
+    }
+    curves = [Curve.of(name, values) for name, values in norms.items()]
+    frame = Frame(322.0, 194.0, *decades(curves), 100)
+    chosen = dict(name_spots(frame, curves))
+    for name, spot in chosen.items():
+        others = [other for word, other in chosen.items() if word != name]
+        assert spot.is_within(frame) and not spot.hits(frame, curves, others), name

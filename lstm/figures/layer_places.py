@@ -41,8 +41,9 @@ class Sheet:
 
 def sheet_of(
     layers: Mapping[str, Recurrent], written: Mapping[str, Written], loss: Expr, every: bool
-) -> Sheet:
-    """The sheet of a model's layers, written out, under a loss; every: it reads every step.
+) -> Sheet | None:
+    """The sheet of a model's layers, written out, under a loss; every: it reads every step. None
+    where a cell has no place for an op that it reads by.
 
     Raises ConfigError where a cell has a place for what is not there.
     """
@@ -113,12 +114,14 @@ class _Layout:
         self.channels: dict[tuple[int, bool], count[int]] = {}
         self.highest = 0
 
-    def sheet(self) -> Sheet:
+    def sheet(self) -> Sheet | None:
         cells = {n for lane in self.lanes for k in range(self.count) for n, _ in lane.of_step(k)}
         given = {n for lane in self.lanes for v in lane.written.values for n in v.values()}
         cells -= {x for lane in self.lanes for x in lane.written.xs} - given
         for k, lane in enumerate(self.lanes):
             self._lane(k, lane, cells)
+        if any(source not in self.at for node in self.at for source in self._drawn(node)):
+            return None
         self._after()
         corners = {ends: way for ends in self._uses() if (way := self._way(*ends))}
         stride = self._stride()

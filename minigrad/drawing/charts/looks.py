@@ -29,6 +29,8 @@ MARKS: tuple[Mark, ...] = get_args(Mark)
 
 _SPECIAL: tuple[Kind, ...] = ("below", "underflow", "zero", "disconnected", "nan", "inf", "even")
 _MARKED = 8
+_MOST_DECADES = 300  # whose ticks still are float64
+_DECADES_A_NAME = 15  # that a name is high where an axis has that many, and a few more
 _SLACK = 1e-9  # as in Scale: log10 of 10**k may miss k by a rounding error
 
 
@@ -236,14 +238,18 @@ def ticks(steps: int) -> list[int]:
 
 
 def decades(curves: Sequence[Curve]) -> tuple[int, int]:
-    """The exponents that an axis needs for all the curves, float64's whole range at most."""
+    """The exponents that an axis needs for all the curves, float64's whole range at most.
+
+    Of many decades each is low: some are left free at the top for the name of the highest curve.
+    """
     curves = curves_given(curves, "curves")
     sizes = np.concatenate([curve.norms for curve in curves]) if curves else np.zeros(0)
     sound = sizes[(sizes > 0.0) & (sizes < inf)]
     if not sound.size:
         return -6, 0
     lo, hi = floor(log10(sound.min())), ceil(log10(sound.max()) + _SLACK)
-    return lo - (hi - lo < 3), hi + (hi - lo < 2)
+    free = min((hi - lo) // _DECADES_A_NAME, max(0, _MOST_DECADES - hi))
+    return lo - (hi - lo < 3), hi + (hi - lo < 2) + free
 
 
 def _whole(name: str, value: Any) -> int:
