@@ -52,6 +52,16 @@ def test_a_factor_of_zero_is_a_zero() -> None:
     assert set(table.kinds.flat) == {"normal"} and table.high[5, 3] == 0.0 < table.high[5, 5]
 
 
+def test_a_loss_too_small_for_its_own_step_underflows_there() -> None:
+    model = lstm.Model.create(lstm.RNN(1, 2), 1, 0)
+
+    def tiny(output, target):
+        return lstm.mse(output, target) * 1e-30 * 1e-30
+
+    table = lstm.flow(model, np.zeros((1, 1, 1)), np.ones((1, 1)), tiny).itemised
+    assert table.high.tolist() == [[0.0]] and table.kinds.tolist() == [["underflow"]]
+
+
 def test_of_a_run_of_steps_both_ends_have_their_kind() -> None:
     """Runs of two steps: what is lost, what is 0, and what is neither, in all pairs."""
     norms, larger = np.ones((512, 512)), np.ones((512, 512))
