@@ -128,3 +128,16 @@ def test_every_step_has_its_readout_above_it() -> None:
     assert [n.group for n in readouts] == diagram.picture.groups
     for node, t in zip(readouts, "₁₂₃", strict=True):
         assert shapes[node.id][3] < outlines[f"layer1.backward.h{t}"][1]
+
+
+def test_a_model_with_a_decoder_is_laid_out_by_graphviz_and_fits_a_png() -> None:
+    attention = lstm.DotAttention(4, 4)
+    decoder = lstm.Decoder(4, 5, cell=lstm.GRU(7, 4), attention=attention, steps=2)
+    layers = lstm.Recurrent(lstm.GRU(2, 4))
+    values = {"readout": decoder.init(RNG)} | layers.init(RNG)
+    model = lstm.Model.of(layers, decoder, values)
+    targets = np.zeros((2, 3), np.int64)
+    diagram = cell_unrolled(model, XS, targets, steps=2, loss=lstm.cross_entropy)
+    assert diagram.picture is not None and not diagram.picture.is_placed
+    assert diagram.picture.groups == ["step t = 1", "step t = 2"]
+    assert diagram.png.startswith(b"\x89PNG")

@@ -68,7 +68,9 @@ def cell_unrolled(
             f"draw at most {limit * steps // count} steps, or give limit=None"
         )
     every, layers = model.readout.read == "every", model.recurrent()
-    sheet = sheet_of(layers, unrolled.layers, value, every) if counts is None else None
+    # A decoder's steps have no lane: all of its ops would stand in one row.
+    is_placed = counts is None and model.readout.read != "decoder"
+    sheet = sheet_of(layers, unrolled.layers, value, every) if is_placed else None
     tensor = f"{xs.shape[1]}×{model.cell.hidden_size}"
     return draw(
         value,
