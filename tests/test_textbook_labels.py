@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import own_cells
 import pytest
+from matplotlib.patches import Polygon
 from test_textbook import Tangled
 from test_textbook_lit import late, misnamed, named, ugrnn
 
@@ -109,3 +110,34 @@ def test_the_symbol_of_a_value_that_is_read_stands_in_the_figure_of_what_reads_i
         shown = [t.get_text() for t in figure.figure.axes[0].texts if t.get_color() == LIGHT["ink"]]
         for symbol in symbols:
             assert (symbol if "$" in symbol else f"${mg.var(symbol + 'ₜ').latex()}$") in shown
+
+
+@pytest.mark.parametrize("kind", [lstm.PeepholeLSTM, lstm.CoupledLSTM])
+def test_arrows_that_lead_into_boxes_from_beside_are_seen(kind: type[Cell[Any]]) -> None:
+    """Each head ends at the edge of what it leads to, outside of it."""
+    module = Module(kind(2, 3))
+    ax = cell_figure(module, None, [], "arrows", None, "light").figure.axes[0]
+    tips = [p.get_xy()[0] for p in ax.patches if isinstance(p, Polygon)]
+    boxes = [p for p in ax.patches if str(p.get_label()).startswith(("layer", "pointwise"))]
+    units = ax.transData.inverted()
+    rects = [units.transform_bbox(p.get_window_extent()) for p in boxes]
+    beside = [
+        tip
+        for tip in tips
+        for r in rects
+        if r.y0 + 0.1 < tip[1] < r.y1 - 0.1 and r.x0 - 0.02 < tip[0] < r.x1 + 0.02
+    ]
+    assert len(beside) >= 3
+    assert not any(
+        r.x0 + 0.02 < x < r.x1 - 0.02 for x, y in beside for r in rects if r.y0 < y < r.y1
+    )
+
+
+@pytest.mark.parametrize("draw", ["variants", "legend", "rolled", "unrolled", "repeating_module"])
+def test_words_of_rows_and_signs_lie_on_nothing_and_keep_a_space(draw: str) -> None:
+    figure = getattr(lstm.figures, draw)()
+    assert [*met(figure)] == []
+    ax = figure.figure.axes[0]
+    boxes = [t.get_window_extent() for t in ax.texts if t.get_text()]
+    page = ax.figure.bbox
+    assert all(page.x0 <= b.x0 and b.x1 <= page.x1 for b in boxes)

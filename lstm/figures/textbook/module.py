@@ -33,15 +33,16 @@ NUMBER = 0.49  # the height of the letters of numbers
 _ROWS = tuple(ROW * k for k in range(6))
 _NUMBER_COLUMN, _NUMBER_ROWS = 2.6, (0.0, 1.12, 3.1, 4.95, 6.25, 8.42)
 """The width of columns and the heights of rows, where numbers stand between them."""
+_COLUMN_WITH_ARROWS = LAYER[0] + 0.4
+"""Where arrows lead into layers from beside them, half a column away."""
 _WIDER = 1.0, 1.05, 1.1, 1.15, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0
 """How much more of them is tried, across and upwards, until all words have a place."""
 _SLIDE = 960.0, 540.0  # in points
 _OUTSIDE, _WRITTEN = (5.3, 5.9), 8.0
 """Units beside and above a frame, and of equations beside it."""
 _PAD = 0.09  # of half a wire
-STUB = 0.9  # how far wires go on outside the frame
+STUB = 0.8  # how far wires go on outside the frame
 NOW, BEFORE = "ₜ", "ₜ₋₁"
-_REACH = {"layer": LAYER[1] / 2, "pointwise": OP}
 
 
 class Module:
@@ -76,6 +77,8 @@ class Module:
         """Words in their places, with columns and rows as wide as it takes: what leaves letters
         largest on a slide is tried first."""
         column, rows = (_NUMBER_COLUMN, _NUMBER_ROWS) if self.has_numbers else (COLUMN, _ROWS)
+        if any(self._enters_beside(wire) for wire in self._grid):
+            column = max(column, _COLUMN_WITH_ARROWS)
         self._stretch(column, rows)
         wide, high = self.width, self.high - self.low
         beside = _OUTSIDE[0] + (0.0 if self.has_numbers else _WRITTEN)
@@ -90,6 +93,11 @@ class Module:
             if labels is not None:
                 return labels
         raise AssertionError("words have no place, however wide the columns are")
+
+    def _enters_beside(self, wire: Wire) -> bool:
+        """Whether a wire leads into a layer from its left or right."""
+        p, q = self._grid[wire][-2:]
+        return self.wiring.boxes[wire[1]].kind == "layer" and p[1] == q[1]
 
     def _stretch(self, column: float, rows: Sequence[float]) -> None:
         """Set the width of columns and the heights of rows, and with them all places."""
@@ -124,7 +132,7 @@ class Module:
         """The rectangle that a cell takes with what stands outside: (left, bottom, right, top)."""
         circle = STUB + 2.0 * END + 0.1
         left = min([-STUB - 1.3, *(label.rect[0] - 0.1 for label in self.labels.values())])
-        return left, self.low - circle, self.width + STUB + 0.7, self.high + circle
+        return left, self.low - circle, self.width + STUB + 0.65, self.high + circle
 
     @property
     def key_left(self) -> float:
@@ -169,9 +177,10 @@ class Module:
         for wire in sorted(self.wiring.wires, key=order):
             for (x, y), across in self._crossings(wire, drawn):
                 paper.gap((left + x, y), across, ground)
-            kind = self.wiring.boxes[wire[1]].kind
+            target = self.wiring.boxes[wire[1]]
             way = [(left + x, y) for x, y in self.outside(wire)]
-            arrow = None if kind == "merge" else _REACH.get(kind, 0.0)
+            is_level = way[-1][1] == way[-2][1]
+            arrow = None if target.kind == "merge" else self._half(target)[0 if is_level else 1]
             look = looks.get(wire) if wire in lit.wires else None
             label = " → ".join(wire)
             paper.wire(way, lit=wire in lit.wires, arrow=arrow, label=label, look=look)

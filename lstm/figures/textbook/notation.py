@@ -26,7 +26,7 @@ from minigrad.drawing.palette import DARK, LIGHT
 COLUMN, ROW = 1.4, 1.12
 """The width of a column and the height of a row of a cell's plan."""
 ROUND = 0.28  # the radius of a wire's corners
-LAYER = 1.25, 0.66  # width and height
+LAYER = 1.22, 0.66  # width and height
 OP = 0.27  # the radius of a pointwise op
 END = 0.52  # the radius of an input's or an output's circle
 WORDS = 0.49  # the height of letters
