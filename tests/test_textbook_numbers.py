@@ -222,8 +222,9 @@ def test_the_command_writes_what_is_asked_for(
     assert "step t = " in text and "<text" in text
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 2 and "What the signs mean" in page
-    assert main(["figures", "--out", str(tmp_path), "--only", "ex7", "--format", "png"]) == 0
-    assert (tmp_path / "ex7_legend.png").read_bytes()[:4] == b"\x89PNG"
+    alone = tmp_path / "alone"
+    assert main(["figures", "--out", str(alone), "--only", "ex7", "--format", "png"]) == 0
+    assert (alone / "ex7_legend.png").read_bytes()[:4] == b"\x89PNG"
     assert main(["figures", "--out", str(tmp_path), "--only", "ex77"]) == 2
     assert "there is no figure 'ex77'; there are ex1, ex2" in capsys.readouterr().err
 
