@@ -52,6 +52,7 @@ class Parser(argparse.ArgumentParser):
         # Without the dashes, which would make all of them alike.
         known = re.findall(r"--([\w-]+)", self.format_usage())
         hint = did_you_mean(unknown.strip("-").partition("=")[0], known).replace("mean ", "mean --")
+        hint = hint if unknown.startswith("-") else ""
         self.error(f"unrecognized arguments: {' '.join(arguments)}{hint}")
 
 
