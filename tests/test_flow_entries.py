@@ -67,6 +67,7 @@ def test_the_parts_are_the_sums_of_those_of_each_loss(case: str) -> None:
     states = [getattr(state, it.symbol) for state in written.states]
     nodes = [getattr(state, it.symbol) for state in written.made]
     entered, carried, around = (np.zeros((T, B, H)) for _ in range(3))
+    splits = []  # of each loss: its step, and the two parts at each step up to that
     rows = np.eye(B) if "lengths" in it.given else np.ones((1, B))  # a sequence ends by itself
     for s, entry in enumerate(it.entries()):
         for row in rows:
@@ -78,10 +79,11 @@ def test_the_parts_are_the_sums_of_those_of_each_loss(case: str) -> None:
             line = {node for step in over.steps for node in step}
             off = {n for n in over.detours if line & {*n.args}}  # zeros are the first state of all
             adjoints = mg.adjoints(loss)
-            splits = [adjoints.split(node, off) for node in nodes[: s + 1]]
-            for t, (left, stayed) in enumerate(mg.eval(splits)):
-                around[t] += left
-                (entered if t == s else carried)[t] += stayed
+            splits.append((s, [adjoints.split(node, off) for node in nodes[: s + 1]]))
+    for (s, _), of_one in zip(splits, mg.eval([parts for _, parts in splits]), strict=True):
+        for t, (left, stayed) in enumerate(of_one):
+            around[t] += left
+            (entered if t == s else carried)[t] += stayed
     for part, expected in (("entered", entered), ("carried", carried), ("around", around)):
         close(getattr(it.flow, part), expected)
         assert np.abs(expected).max() > 1e-3 or (part == "entered" and "zoneout" in case)
