@@ -26,9 +26,10 @@ from lstm.cli.asked import (
 )
 from lstm.cli.options import OrOwn, path, whole
 from lstm.cli.parts import about, scored
+from lstm.cli.reports import FILES, Seen, write_page
 from lstm.cli.tables import console, print_json, printable, score_table
 from lstm.errors import ConfigError, OutputError, TrainingWarning
-from lstm.files import check_file, new_folder
+from lstm.files import check_file, new_folder, output_folder
 from lstm.store.checkpoint import read_checkpoint
 from lstm.tasks import Task
 from lstm.training import Fitted, Progress, Settings, fit
@@ -60,6 +61,8 @@ def _file_options(group: Any) -> None:
     text = f"default: {FOLDER}/TASK-CELL.safetensors; of arrays without a name FILE-NAME-CELL"
     group.add_argument("--out", type=path, help=text)
     group.add_argument("--metrics", type=path, help="a file for a line of JSON each step")
+    text = "a folder for a page of what came of it, with pictures"
+    group.add_argument("--report", type=path, metavar="FOLDER", help=text)
     group.add_argument("--resume", action="store_true", help="go on from the checkpoint beside it")
     group.add_argument("--force", action="store_true", help="write over what is there")
 
@@ -76,9 +79,17 @@ def run(args: argparse.Namespace) -> int:
         for out in outs:
             check_file(out)  # so that it has a name
             _check_files(args, out, _checkpoint_of(out))
+        if args.report is not None:
+            page = stack.enter_context(output_folder(args.report, FILES, force=args.force))
         made = [_trained(args, kind, tasks, out) for kind, out in zip(cells, outs, strict=True)]
-    if not args.json:
-        _print(made, outs)
+        if args.report is not None:
+            seen = [one.seen for one in made if one.seen is not None]
+            write_page(page, seen, [one.fitted for one in made], args.spelled)
+    if args.json:
+        return print_json({"report": str(args.report)}, indent=None) if args.report else 0
+    _print(made, outs)
+    if args.report is not None:
+        console().print(printable(f"Wrote {args.report / 'index.html'}"), soft_wrap=True)
     return 0
 
 
@@ -88,6 +99,8 @@ class _Made(NamedTuple):
     task: Task
     settings: Settings
     fitted: Fitted
+    seen: Seen | None
+    """What a report needs of it, where one is asked for."""
 
 
 def _checkpoint_of(out: Path) -> Path:
@@ -101,6 +114,7 @@ def _trained(args: argparse.Namespace, kind: type[Cell[Any]], tasks: Tasks, out:
     task = task_asked(args, tasks, checkpoint)
     settings = settings_asked(args, task, checkpoint)
     model = model_asked(args, kind, task, settings, checkpoint)
+    seen = None if args.report is None else Seen(task, settings)
     start = time.perf_counter()
     with warnings.catch_warnings():  # they are printed with what came of it
         warnings.simplefilter("ignore", TrainingWarning)
@@ -114,7 +128,8 @@ def _trained(args: argparse.Namespace, kind: type[Cell[Any]], tasks: Tasks, out:
             resume=args.resume,
             force=args.force,
             metrics=args.metrics,
-            callback=partial(_tell, kind.name) if args.json else None,
+            callback=partial(_tell, kind.name if args.json else "", seen),
+            watch=None if seen is None else seen.watch,
             progress=False if args.json else None,
         )
     fitted.best.save(out)
@@ -125,11 +140,14 @@ def _trained(args: argparse.Namespace, kind: type[Cell[Any]], tasks: Tasks, out:
         if fitted.reports:
             results |= {"train_loss": fitted.reports[-1].loss, "steps": fitted.reports[-1].step}
         print_json(results | {"seconds": round(time.perf_counter() - start, 3)}, indent=None)
-    return _Made(task, settings, fitted)
+    return _Made(task, settings, fitted, seen)
 
 
-def _tell(cell: str, progress: Progress) -> None:
-    if progress.score is not None:
+def _tell(cell: str, seen: Seen | None, progress: Progress) -> None:
+    """Pass on where training stands. cell: where it is printed for a machine, of which."""
+    if seen is not None:
+        seen.callback(progress)
+    if cell and progress.score is not None:
         print_json({"cell": cell} | progress.values(), indent=None)
 
 

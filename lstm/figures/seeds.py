@@ -24,6 +24,7 @@ _LEFT, _AXIS, _TITLE, _LEGEND = 54.0, 46.0, 28.0, 24.0
 _NUMBER = 22.0  # half of the last number of an axis, beside it
 _ROW, _LETTER = 15.0, 6.2  # of the legend, in points
 _TOGETHER = 560.0  # as wide as two panels beside each other need
+_STRETCHES = 100
 _DECADES = 10.0  # a range that needs a scale of powers
 
 
@@ -141,11 +142,11 @@ def _draw_cell(
 
 
 def _draw_training(ax: Axes, seeds: Seeds) -> None:
-    """Thin lines of the loss in training, the median of each of at most 256 stretches."""
+    """Thin lines of the loss in training, the median of each of so many stretches."""
     for k, name in enumerate(seeds.runs):
         if name in seeds.training:
             at, losses = map(np.asarray, seeds.training[name])
-            parts = [slice(*part) for part in charts.bins(len(at))]
+            parts = [slice(*part) for part in charts.bins(len(at), _STRETCHES)]
             middles = [float(np.median(losses[part])) for part in parts]
             ends = [float(at[part][-1]) for part in parts]
             ax.plot(ends, middles, color=f"C{k}", lw=0.8, alpha=0.6, zorder=1)
