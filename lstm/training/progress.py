@@ -93,8 +93,8 @@ def shown(
     if visible is None:
         visible = sys.stderr is not None and sys.stderr.isatty()
     if not visible:  # rich before 14.3 writes an empty line for a bar that it does not show
-        # Python's own warning is of the line that asked for the training, three calls up.
-        yield _warner(partial(warnings.warn, category=TrainingWarning, stacklevel=4))
+        # Python's own warning is of the line that asked for the training, four calls up.
+        yield _warner(partial(warnings.warn, category=TrainingWarning, stacklevel=5))
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
