@@ -68,6 +68,7 @@ Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has al
     France          the last word of a text, which a country far back decides
     Movie           what happens in each frame of a film, as earlier scenes decide it
     Spoken          which digit a word is, of cepstra of its sound
+    Digits          which digit a picture is, read by rows or by pixels
     DelayedSine     what a wave was, so many steps ago
     MackeyGlass     what a chaotic series will be
     Lorenz          what a coordinate of a chaotic system will be, of which no other is seen

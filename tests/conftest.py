@@ -51,6 +51,31 @@ def undrawn(monkeypatch):
 
 
 @pytest.fixture
+def made_up_pictures(monkeypatch):
+    """What stands for scikit-learn, whether it is installed or not: 1,797 pictures of digits, where
+    the digit is the row of a bright line, and the pixel of it that is brightest."""
+    import sys
+    from types import SimpleNamespace
+
+    import numpy as np
+
+    from lstm.tasks import digits
+
+    rng = np.random.default_rng(0)
+    target = rng.integers(10, size=1797)
+    images = rng.integers(0, 4, (1797, 8, 8)).astype(float)
+    images[np.arange(1797), target % 8] += 9.0
+    images[np.arange(1797), target % 8, target // 8] += 4.0
+    data = SimpleNamespace(images=images, target=target)
+    package = SimpleNamespace(load_digits=lambda: data)
+    monkeypatch.setitem(sys.modules, "sklearn", SimpleNamespace(datasets=package))
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", package)
+    digits.all_pictures.cache_clear()
+    yield data
+    digits.all_pictures.cache_clear()
+
+
+@pytest.fixture
 def vectors(monkeypatch):
     """Pages are written with pictures as SVG and with empty ones as PNG, for tests that look at no
     dots."""

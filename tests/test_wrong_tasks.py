@@ -59,7 +59,7 @@ class Twice(lstm.Adding):
 
 
 @pytest.mark.parametrize("kind", [*lstm.tasks.TASKS.values(), Twice])
-def test_what_draws_is_given_a_generator_and_counts(kind):
+def test_what_draws_is_given_a_generator_and_counts(kind, made_up_pictures):
     rng, task = np.random.default_rng(0), kind()
     for draw in (task.batch, task.batch_at, task.held_out):
         given = {"position": 1, "part": "test", "rng": rng, "sequences": 1, "size": 1}
