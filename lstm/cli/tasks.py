@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         rows.add_row("", f"Solved is: {task.criterion}.")
         settings = task.config()["settings"].items()
         said = ", ".join(f"{setting}={value}" for setting, value in settings)
-        rows.add_row("", f"Settings (--set NAME=VALUE): {said}.")
+        rows.add_row("", f"Settings (--set NAME=VALUE): {said or 'none'}.")
     console().print(rows)
     console().print(OWN)
     return 0
