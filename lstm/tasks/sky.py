@@ -51,7 +51,7 @@ class Sky(Sentences):
     vocabulary: ClassVar[int | None] = len(_WORDS)
     output_size: ClassVar[int] = len(_WORDS)
     hidden_size: ClassVar[int | None] = 32
-    usual: ClassVar[Mapping[str, Any]] = {"steps": 300, "rate": 0.01}
+    usual: ClassVar[Mapping[str, Any]] = {"steps": 600, "rate": 0.01}
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sentences", check_count("sentences", self.sentences))
