@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lstm.figures.gender import gender_and_number
     from lstm.figures.page import page_of_table
     from lstm.figures.plots import plot_norms
+    from lstm.figures.textbook.fan import attention_fan
     from lstm.figures.textbook.one_cell import (
         cell_line,
         cell_update,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from lstm.figures.write import write_demo, write_flow
 
 __all__ = [
+    "attention_fan",
     "cell_gradient",
     "cell_line",
     "cell_unrolled",
@@ -74,6 +76,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "attention_fan": "lstm.figures.textbook.fan",
     "cell_gradient": "lstm.figures.derivation",
     "cell_line": "lstm.figures.textbook.one_cell",
     "cell_update": "lstm.figures.textbook.one_cell",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import hypot
 from typing import Any, Literal
 
 import numpy as np
@@ -87,16 +88,24 @@ class Paper:
     ) -> None:
         """What a step reads, or what it gives: a circle outside the cell."""
         self._shape(Circle(at, END), kind, lit, f"{kind} {words}")
-        self.words(at, words, lit=lit, size=min(WORDS, 1.6 / _letters(words)))
+        self.words(at, words, lit=lit, size=min(WORDS, 1.4 / _letters(words)))
 
-    def cell(self, box: Box, words: str = "", *, lit: bool = True) -> None:
-        """The frame of a cell; closed, with its name in it."""
+    def cell(
+        self,
+        box: Box,
+        words: str = "",
+        *,
+        lit: bool = True,
+        size: float = 2.2 * WORDS,
+        label: str = "cell",
+    ) -> None:
+        """The frame of a cell; closed, with its name in it, in letters of a size."""
         left, bottom, right, top = box
         middle = (left + right) / 2, (bottom + top) / 2
         shape = _rounded(middle, right - left, top - bottom, 0.3)
-        self._shape(shape, "cell", lit, "cell", zorder=1.0)
+        self._shape(shape, "cell", lit, label, zorder=1.0)
         if words:
-            self.words(middle, words, lit=lit, size=2.2 * WORDS)
+            self.words(middle, words, lit=lit, size=size)
 
     def _shape(self, shape: Any, fill: str, lit: bool, label: str, zorder: float = 4.0) -> None:
         shape.set(
@@ -209,7 +218,7 @@ def _rounded(middle: Place, wide: float, high: float, radius: float) -> FancyBbo
 
 
 def _length(p: Place, q: Place) -> float:
-    return abs(p[0] - q[0]) + abs(p[1] - q[1])  # wires run along one axis
+    return hypot(p[0] - q[0], p[1] - q[1])
 
 
 def _between(p: Place, q: Place, length: float) -> Place:

@@ -36,7 +36,7 @@ from minigrad.drawing.charts.looks import (
 from minigrad.drawing.charts.maps import heat_map, triangle
 from minigrad.drawing.charts.marks import add_boxes, add_lines
 from minigrad.drawing.charts.series import ROW, curves, strip, strips
-from minigrad.drawing.charts.shares import shares
+from minigrad.drawing.charts.shares import share_style, shares
 from minigrad.drawing.charts.sheet import (
     Chart,
     Sheet,
@@ -85,6 +85,7 @@ __all__ = [
     "scale_of",
     "set_name",
     "set_title",
+    "share_style",
     "shares",
     "strip",
     "strips",

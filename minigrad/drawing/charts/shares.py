@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import isnan, sqrt
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,13 +17,14 @@ from minigrad.drawing.charts.marks import add_boxes
 from minigrad.drawing.charts.sheet import set_title
 from minigrad.drawing.escape import WIDEST, plain
 from minigrad.drawing.palette import RAMP
-from minigrad.drawing.theme import EdgeStyle
+from minigrad.drawing.theme import EdgeStyle, special_style
 from minigrad.errors import ShapeError
 
 SHARE_CAPTION = "Share: the size and the colour of a box; none below 0.01"
 _LEAST = 0.01
 _CELL, _MOST = 24.0, 560.0  # points: of a cell, and of axes of their own at most
 _SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)  # in the key
+_THINNEST, _THICKEST = 1.0, 6.0  # points: lines of shares
 _BOX, _APART = 18.0, 58.0  # points: the box of a whole there, and from one to the next
 
 
@@ -47,7 +48,7 @@ class _Boxes(Key):
         corners = [
             _box(x + _BOX / 2, 26.0, share, _BOX) for x, share in zip(lefts, _SHOWN, strict=True)
         ]
-        add_boxes(ax, corners, [_look(share) for share in _SHOWN])
+        add_boxes(ax, corners, [share_style(share) for share in _SHOWN])
         for x, share in zip(lefts, _SHOWN, strict=True):
             ax.text(x + _BOX + 4.0, 26.0, f"{share:g}", fontsize=8.5, color=muted, va="center")
 
@@ -114,7 +115,7 @@ def _draw(ax: Axes, array: Floats, rows: Sequence[str], columns: Sequence[str]) 
     places = [(int(r), int(k)) for r, k in np.argwhere(array >= _LEAST)]
     corners = [_box(k + 1.0, r + 1.0, array[r, k], 0.96) for r, k in places]
     hints = [f"{plain(rows[r])}: {array[r, k]:.3f} of {plain(columns[k])}" for r, k in places]
-    add_boxes(ax, corners, [_look(array[r, k]) for r, k in places], hints)
+    add_boxes(ax, corners, [share_style(array[r, k]) for r, k in places], hints)
 
 
 def _box(x: float, y: float, share: float, whole: float) -> tuple[float, float, float, float]:
@@ -123,6 +124,15 @@ def _box(x: float, y: float, share: float, whole: float) -> tuple[float, float, 
     return x - half, x + half, y - half, y + half
 
 
-def _look(share: float) -> EdgeStyle:
-    """The look of a share: its colour is that of one of equal classes of shares."""
-    return EdgeStyle(RAMP[min(int(share * len(RAMP)), len(RAMP) - 1)], 1.0, "solid", "normal")
+def share_style(share: float) -> EdgeStyle:
+    """The look of a share: its colour is that of one of equal classes of shares, and the width of a
+    line grows with it; that of NaN is its own.
+
+    >>> share_style(1.0).color == RAMP[-1], [share_style(x).width for x in (0.0, 0.5, 1.0)]
+    (True, [1.0, 3.5, 6.0])
+    """
+    if isnan(share):
+        return special_style("nan")
+    color = RAMP[min(int(share * len(RAMP)), len(RAMP) - 1)]
+    width = round(_THINNEST + min(share, 1.0) * (_THICKEST - _THINNEST), 2)
+    return EdgeStyle(color, width, "solid", "normal")
