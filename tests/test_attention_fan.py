@@ -119,6 +119,23 @@ def test_nothing_lies_over_anything_else_and_each_part_has_its_row(step: int | N
     assert rows["attention"][3] < rows["decoder"][1]
 
 
+def test_no_words_lie_over_others_and_those_of_boxes_stay_in_them() -> None:
+    chart = attention_fan(_model(bidirectional=False), XS, lengths=LENGTHS, said=["end", "a"])
+    axes = chart.figure.axes[0]
+    inverse = axes.transData.inverted()
+    written = []
+    for text in axes.texts:
+        box = text.get_window_extent().transformed(inverse)
+        written.append((text.get_text(), (box.x0, box.y0, box.x1, box.y1)))
+    for (a, first), (b, second) in combinations(written, 2):
+        assert not is_over(first, second), (a, b)
+    boxes = [rect for _, rect in _rects(chart)]
+    for words, rect in written:
+        for box in boxes:
+            inside = box[0] <= rect[0] and box[1] <= rect[1] and rect[2] <= box[2]
+            assert not is_over(rect, box) or (inside and rect[3] <= box[3]), words
+
+
 def test_lines_lead_from_their_annotation_into_their_attention_in_order() -> None:
     outlines = dict(_rects(_drawn()))
     for u, t in np.ndindex(3, 3):
