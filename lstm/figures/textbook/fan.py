@@ -69,11 +69,10 @@ def attention_fan(
     >>> import lstm
     >>> task = lstm.Reverse(longest=3)
     >>> model = lstm.Model.create(lstm.LSTM, task=task, hidden_size=4, attention="dot")
-    >>> xs, lengths = task.tokens(["ab"])
-    >>> print(attention_fan(model, xs, lengths=lengths, said="ba").description)
+    >>> xs, lengths = task.tokens(["a"])
+    >>> print(attention_fan(model, xs, lengths=lengths, said="a").description)
     Attention: what each step of the decoder reads
-    c₁ = 0.49 h₁ + 0.51 h₂
-    c₂ = 0.50 h₁ + 0.50 h₂
+    c₁ = 1.00 h₁
     """
     times, weights = _measured(check_model(model), xs, lengths, mask)
     inputs = _words(read, [f"x{subscript('', t)}" for t in times], "read", whole=True)
