@@ -52,7 +52,7 @@ class Seen:
         try:
             self._watch(step, model, task, (xs, ys, *ends.values()))
         except (LstmError, MinigradError) as error:  # what cannot be measured can be trained
-            self.why_no_flow = f"It could not be measured: {error}"
+            self.why_no_flow = str(error)
 
     def callback(self, progress: Progress) -> None:
         """Note a validation."""
@@ -61,7 +61,7 @@ class Seen:
 
     def trained(self, fitted: Fitted) -> Trained:
         """All of it, when the training has ended."""
-        from lstm.figures.report import AFTER, Trained
+        from lstm.figures.report import BEFORE, Trained
         from lstm.figures.seeds import Run
 
         unit, size = self.task.in_unit, self.settings.batch
@@ -80,25 +80,29 @@ class Seen:
                 (f"{step:,}", f"{flow.loss:.4g}", flow.main.shown(1))
                 for step, flow in self._watch.flows.items()
             ]
-            heads = "step", "loss", f"∂L/∂{flows[AFTER].main.symbol} at t=1"
+            heads = "step", "loss", f"∂L/∂{flows[BEFORE].main.symbol} at t=1"
             watched = Table(f"{fitted.model.cell.heading} while it was trained", rows, heads)
-        return Trained(fitted, run, training, flows, watched)
+        return Trained(fitted, run, training, flows, self.why_no_flow, watched)
 
     def _flows(self, fitted: Fitted) -> Mapping[str, Flow]:
         """Before, half-way through and after training."""
         from lstm.figures.report import AFTER, BEFORE, DURING
         from lstm.gradient_flow.measuring import flow_to_draw
 
-        if self.why_no_flow:
+        if self.why_no_flow or not self._watch.flows:
             return {}
         seen, last = self._watch.flows, fitted.reports[-1].step if fitted.reports else 0
         xs, ys, ends = self._batch
-        first, *later = sorted(seen) or [0]
-        flows = {BEFORE: seen[first]} if seen else {}
+        first, *later = sorted(seen)
+        flows = {BEFORE: seen[first]}
         inner = [step for step in later if step < last]
         if inner:
             flows[DURING] = seen[min(inner, key=lambda step: abs(step - (first + last) / 2))]
-        return flows | {AFTER: flow_to_draw(fitted.best, xs, ys, self.task.loss, **ends)}
+        try:
+            flows[AFTER] = flow_to_draw(fitted.best, xs, ys, self.task.loss, **ends)
+        except (LstmError, MinigradError) as error:
+            self.why_no_flow = str(error)
+        return flows
 
 
 def write_page(
@@ -118,7 +122,6 @@ def write_page(
         settings=_settings(task, settings, made),
         reproduce=_again(command, settings),
         seed=settings.seed,
-        why_no_flow=seen[0].why_no_flow,
     )
 
 

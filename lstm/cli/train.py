@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     for option in ("out", "metrics"):
         if len(cells) > 1 and getattr(args, option) is not None:
             raise ConfigError(f"--{option} is one file, and there are {len(cells)} cells")
+    _check_report(args)
     tasks = tasks_of(args)
     with ExitStack() as stack:
         folder = FOLDER if args.out is not None else stack.enter_context(new_folder(FOLDER))
@@ -82,14 +83,15 @@ def run(args: argparse.Namespace) -> int:
         if args.report is not None:
             page = stack.enter_context(output_folder(args.report, FILES, force=args.force))
         made = [_trained(args, kind, tasks, out) for kind, out in zip(cells, outs, strict=True)]
-        if args.report is not None:
-            seen = [one.seen for one in made if one.seen is not None]
-            write_page(page, seen, [one.fitted for one in made], args.spelled)
+        if not args.json:
+            _print(made, outs)  # what is there already, should the page fail
+        if args.report is None:
+            return 0
+        seen = [one.seen for one in made if one.seen is not None]
+        write_page(page, seen, [one.fitted for one in made], args.spelled)
     if args.json:
-        return print_json({"report": str(args.report)}, indent=None) if args.report else 0
-    _print(made, outs)
-    if args.report is not None:
-        console().print(printable(f"Wrote {args.report / 'index.html'}"), soft_wrap=True)
+        return print_json({"report": str(args.report)}, indent=None)
+    console().print(printable(f"Wrote {args.report / 'index.html'}"), soft_wrap=True)
     return 0
 
 
@@ -164,6 +166,16 @@ def _print(made: Sequence[_Made], outs: Sequence[Path]) -> None:
         head = f"{fitted.model.cell.heading}: " if len(made) > 1 else ""
         to.print(head + " ".join([*said, *fitted.warnings]))
         to.print(printable(f"Wrote {out}"), soft_wrap=True)
+
+
+def _check_report(args: argparse.Namespace) -> None:
+    """Raise ConfigError, before any work, for a training of which no page can be made."""
+    if args.report is None:
+        return
+    if args.validate == 0:
+        raise ConfigError("--validate 0: the curves of a --report are of validations")
+    if args.resume:
+        raise ConfigError("--report tells of a training from its first step on, not with --resume")
 
 
 def _check_files(args: argparse.Namespace, out: Path, checkpoint: Path) -> None:

@@ -35,8 +35,10 @@ class Trained:
     training: tuple[Sequence[float], Sequence[float]]
     """Sequences before each step's end, and the losses."""
     flows: Mapping[str, Flow]
-    """By moment: BEFORE, DURING where there is one, and AFTER; empty where none could be measured.
-    All of one batch of test sequences."""
+    """By moment: BEFORE, DURING where there is one, and AFTER, those that could be measured. All of
+    one batch of test sequences."""
+    why_no_flow: str = ""
+    """Why one could not."""
     watched: Table | None = None
     """The same at more steps, as of a FlowWatch."""
 
@@ -55,13 +57,12 @@ def write_report(
     settings: Sequence[Table],
     reproduce: Sequence[str],
     seed: int = 0,
-    why_no_flow: str = "",
 ) -> list[Path]:
     """Write the page of trainings of one task into a folder that exists; returns the files' paths.
 
     finding: what came of them, which stands first. results, settings: tables; reproduce: sentences,
-    such as a command. why_no_flow: what to say where no flow could be measured. Files: index.html,
-    flow.csv, and curves, flow, paths, details and task as .svg and .png, those that there are.
+    such as a command. Files: index.html, flow.csv, and curves, flow, paths, details and task as
+    .svg and .png, those that there are.
     Raises OutputError or RenderError.
     """
     by_name = {one.heading: one for one in trained}
@@ -69,14 +70,15 @@ def write_report(
     chosen = _chosen(trained)
     wide, narrow = (_figures(task, by_name, chosen, seed, width) for width in (None, NARROW))
     pictures = draw_all(wide, narrow)
+    curves, own = (
+        [_pictured(pictures, name, title, wide[name].description)] if name in wide else []
+        for name, title in (("curves", _CURVES), ("task", _OWN))
+    )
     sections = [
-        _pictured(pictures, "curves", _CURVES, wide["curves"].description),
+        *curves,
         Section("Results", tables=[results], footnotes=[f"Solved means: {task.criterion}."]),
-        *_flow_sections(pictures, trained, chosen, why_no_flow),
-    ]
-    if "task" in wide:
-        sections.append(_pictured(pictures, "task", _OWN, wide["task"].description))
-    sections += [
+        *_flow_sections(pictures, trained, chosen),
+        *own,
         Section("How it was trained", tables=settings),
         Section("How to do it again", text=reproduce),
     ]
@@ -110,7 +112,9 @@ def _figures(
         {name: one.training for name, one in by_name.items()},
     )
     head = " beside ".join(by_name)
-    figures: dict[str, Drawn] = {"curves": draw_seeds(seeds, head, width=width)}
+    figures: dict[str, Drawn] = {}
+    if any(one.run.at for one in by_name.values()):  # else no validation had a finite loss
+        figures["curves"] = draw_seeds(seeds, head, width=width)
     if chosen is not None:
         moments = {
             m: [one.flows[m] for one in by_name.values() if m in one.flows] for m in _MOMENTS
@@ -139,11 +143,16 @@ def _pictured(pictures: Pictures, name: str, title: str, caption: str) -> Sectio
 
 
 def _flow_sections(
-    pictures: Pictures, trained: Sequence[Trained], chosen: Flow | None, why_not: str
+    pictures: Pictures, trained: Sequence[Trained], chosen: Flow | None
 ) -> list[Section]:
     """How the gradient flowed, before, during and after training."""
+    not_measured = [
+        f"{one.heading}: how the gradient flows could not be measured: {one.why_no_flow}"
+        for one in trained
+        if one.why_no_flow
+    ]
     if chosen is None:
-        return [Section(_FLOW, text=[why_not])] if why_not else []
+        return [Section(_FLOW, text=not_measured)] if not_measured else []
     after = [(one, one.flows[AFTER]) for one in trained if AFTER in one.flows]
     said = [f"{one.heading}, {AFTER}: {line}" for one, flow in after for line in flow.diagnosis]
     steps = [f"{one.heading}: {_when(one)}" for one in trained if one.flows]
@@ -153,7 +162,7 @@ def _flow_sections(
     )
     return [
         _pictured(pictures, "flow", _FLOW, caption),
-        Section("In words", points=said),
+        Section("In words", points=[*said, *not_measured]),
         *path_sections(pictures, chosen),
         details_section(pictures, chosen),
         caveats([flow for _, flow in after], trained[-1].fitted.best.cell),
@@ -161,6 +170,7 @@ def _flow_sections(
 
 
 def _when(one: Trained) -> str:
-    """How many steps its training had."""
-    last = one.fitted.reports[-1].step if one.fitted.reports else 0
-    return f"{last:,} steps of training"
+    """How many steps its training had, and after which the model is that is shown as trained."""
+    last, best = one.fitted.reports[-1].step if one.fitted.reports else 0, one.fitted.best_step
+    shown = "" if best == last else f", shown as after step {best:,}, where validation went best"
+    return f"{last:,} steps of training{shown}"

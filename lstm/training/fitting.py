@@ -57,6 +57,8 @@ class Fitted(ShownAsTable):
     """What was still wrong at the end, in sentences."""
     tested_on: str = "new sequences"
     """What `score` is measured on, in words."""
+    best_step: int = 0
+    """After which step `best` is."""
 
     def _table(self) -> Table:
         loss, correct, is_solved = self.score
@@ -150,7 +152,8 @@ def fit(
     test = evaluate(best_model, task, course.settings.seed, carried=course.settings.carried)
     wrong = course.alarm()
     warnings = () if wrong is None else (wrong,)
-    return Fitted(model, best_model, reports, test, why, notes, warnings, task.tested_on)
+    at = course.state.steps if course.best is None else course.best.step
+    return Fitted(model, best_model, reports, test, why, notes, warnings, task.tested_on, at)
 
 
 def _all_steps(
