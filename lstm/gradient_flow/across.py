@@ -62,7 +62,7 @@ class StepMap:
         only if it has a factor of 0.
 
         >>> pairs = StepMap.of("‖∂Lₜ/∂h_s‖", np.arange(512.0) + np.zeros((512, 1)))
-        >>> pairs.columns[-1], pairs.rows[0], pairs.low[0, -1], pairs.high[0, -1]
+        >>> pairs.columns[-1], pairs.rows[0], float(pairs.low[0, -1]), float(pairs.high[0, -1])
         ((511, 512), (1, 2), 510.0, 511.0)
         """
         bins = _Bins(len(norms))
