@@ -17,6 +17,10 @@ class ConfigError(LstmError, ValueError):
     """A setting that cannot be: a size below one, a cell or a task that does not exist ..."""
 
 
+class UnknownAttributeError(ConfigError, AttributeError):
+    """What is no attribute is read as one; `hasattr` says no, and others read what to write."""
+
+
 class ModelFileError(LstmError, ValueError):
     """A model file that is missing, malformed, or does not hold what its header says."""
 

@@ -6,7 +6,7 @@ the way are never empty and have no dot in them, so no two leaves have one name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -90,9 +90,13 @@ def map_leaves(function: Callable[[str, Any], Any], tree: Tree, place: str = "")
     return branches if isinstance(tree, Mapping) else type(tree)(**branches)
 
 
-def drawn(rng: np.random.Generator, shapes: Tree, dtype: str) -> Tree:
-    """Parameters of linear maps: weights of U(-1/√n, 1/√n), where n is how many numbers each sum
-    has, the first size of a shape; biases, whose names begin with b_, at 0.
+def drawn(
+    rng: np.random.Generator, shapes: Tree, dtype: str, *, maps: Collection[str] = ()
+) -> Tree:
+    """Parameters of linear maps: matrices of U(-1/√n, 1/√n), where n is how many numbers each sum
+    has, the first size of a shape; vectors and scalars, which are added, at 0.
+
+    maps: dotted names of vectors that are no biases, but multiply: these are drawn, too.
 
     >>> made = drawn(np.random.default_rng(0), {"W": (4, 2), "b_y": (2,)}, "float32")
     >>> bool(abs(made["W"]).max() < 0.5), made["b_y"].tolist()
@@ -100,8 +104,9 @@ def drawn(rng: np.random.Generator, shapes: Tree, dtype: str) -> Tree:
     """
 
     def one(name: str, shape: tuple[int, ...]) -> Any:
-        bound = 0.0 if name.rpartition(".")[2].startswith("b_") else shape[0] ** -0.5
-        return rng.uniform(-bound, bound, shape).astype(dtype)
+        is_map = len(shape) > 1 or name in maps
+        bound = shape[0] ** -0.5 if is_map and shape[0] else 0.0
+        return np.asarray(rng.uniform(-bound, bound, shape), dtype)
 
     return map_leaves(one, shapes)
 

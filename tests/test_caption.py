@@ -220,3 +220,10 @@ def test_words_are_each_once():
     assert len(set(WORDS)) == len(WORDS)
     assert TASK.output_size == len(WORDS) + 1
     assert TASK.steps == GRID**2
+
+
+def test_words_that_there_are_not_are_refused():
+    for wrong, words in (([[99]], "token 99"), ([[-2]], "token -2"), ([1, 2], r"answers \(U, B\)")):
+        with pytest.raises(ConfigError, match=words):
+            TASK.said(np.array(wrong))
+    assert TASK.said([[1, 0], [-1, 2]]) == ["red", ""]

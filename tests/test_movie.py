@@ -164,3 +164,16 @@ def test_scenes_follow_each_other_by_their_labels():
     scenes += [Scene("meet", (1, 2), 2), Scene("door", (2,), 2), Scene("meet", (0, 1), 2)]
     told = [EVENTS[k] for k, _ in groupby(np.concatenate([*events(scenes)])) if k]
     assert told == ["▪ finds", "opens", "← gives", "meet", "shut out", "gives →"]
+
+
+def test_pictures_that_are_kept_take_little_memory_and_are_all_of_a_usual_film():
+    most = drawn.cache_info().maxsize
+    assert most is not None
+    assert most * drawn(Scene("meet", (0, 1), 1000)).nbytes < 2**27
+    drawn.cache_clear()
+    task, rng = Movie(), np.random.default_rng(0)
+    task.batch(rng, 200)
+    before = drawn.cache_info().misses
+    assert before == 12 * 7 == drawn.cache_info().currsize  # scenes by actors, of 3 to 9 frames
+    task.batch(rng, 200)
+    assert drawn.cache_info().misses == before

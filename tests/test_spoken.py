@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from lstm.tasks import speech
+from lstm.tasks import speech, spoken
 from lstm.tasks.spoken import Spoken, nearest_mean, scaled
 
 
@@ -113,3 +113,9 @@ def test_99_of_100_words_are_enough():
     assert task.correct(said, ys).sum() == 990
     said[10] = np.roll(said[10], 1)
     assert not task.solved(said, ys)
+
+
+def test_the_scale_that_is_kept_cannot_be_written_to():
+    for values in spoken._usual():
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 0.0

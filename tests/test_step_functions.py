@@ -170,3 +170,25 @@ def test_a_function_without_a_name_is_an_own_one() -> None:
     half = lstm.cell(functools.partial(scaled, 0.5), params={"V": ("I", "H")})
     assert (half.__name__, half.name, half.state_type._fields) == ("own", "own", ("h",))
     assert anatomy(half(2, 3)).line == ("h", "0.5")
+
+
+def test_a_parameter_that_is_asked_for_as_an_attribute_is_not_there():
+    asked = []
+
+    def step(p, h, x):
+        asked.append((hasattr(p, "W_h"), getattr(p, "b_h", None)))
+        return mg.tanh(mg.concat([h, x], axis=-1) @ p["W_h"])
+
+    lstm.Model.create(step, task=TASK).output(np.ones((2, 1, 2)))
+    assert asked and set(asked) == {(False, None)}
+
+    class Own(lstm.RNN):
+        name = "own"
+
+        def compute(self, params, state, x):
+            asked.append((hasattr(params, "W_h"), getattr(params, "b_h", None)))
+            return super().compute(params, state, x)
+
+    asked.clear()
+    lstm.Model.create(Own(2, 3), 1, 0).output(np.ones((2, 1, 2)))
+    assert asked and set(asked) == {(False, None)}

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 import minigrad as mg
 from lstm.arguments import generator
-from lstm.errors import ConfigError, check_count
+from lstm.errors import ConfigError, UnknownAttributeError, check_count
 from minigrad import Expr
 from minigrad.display import ShownAsCall, bundle
 
@@ -307,11 +307,10 @@ class _Named(dict[str, Expr]):
         )
 
 
-def read_otherwise(name: str) -> Exception:
-    """What to say where a parameter is read as an attribute; Python itself asks for some."""
-    if name.startswith("__"):
-        return AttributeError(name)
-    return ConfigError(f"a parameter is read by its name, p[{name!r:.40}], not p.{name:.40}")
+def read_otherwise(name: str) -> UnknownAttributeError:
+    """What to say where a parameter is read as an attribute."""
+    said = f"a parameter is read by its name, p[{name!r:.40}], not p.{name:.40}"
+    return UnknownAttributeError(said)
 
 
 def _said(value: object) -> str:

@@ -72,7 +72,7 @@ def chart_of_task(
         return _panels(title, told, _draw_classes, theme, width, named=46.0)
     if task.readout == "last":
         return _panels("What is said, against what is true", told, _draw_scatter, theme, width)
-    if labels or set(np.unique(told.truth)) <= {-1.0, 0.0, 1.0}:
+    if labels or task.by_sign:
         return _one(
             "How often all that is asked is right, step by step", told, _draw_right, theme, width
         )
@@ -133,11 +133,14 @@ def _draw_scatter(ax: Axes, said: Array, truth: Array) -> None:
 
 
 def _draw_classes(ax: Axes, said: Array, truth: Array) -> None:
-    classes = np.unique(truth)
-    answers = said.argmax(-1)
-    counts = [[(answers[truth == row] == k).mean() for k in classes] for row in classes]
-    names = [str(k) for k in classes]
-    charts.shares(counts, names, names, ax, names=("what is true", "what is said"), legend=False)
+    classes, answers = np.unique(truth), said.argmax(-1)
+    called = {str(k): answers == k for k in classes}
+    rows, others = [*called], ~np.isin(answers, classes)
+    if others.any():
+        called["others"] = others
+    sizes = [[those[truth == k].mean() for those in called.values()] for k in classes]
+    names = ("what is true", "what is said")
+    charts.shares(sizes, rows, [*called], ax, names=names, legend=False)
 
 
 def _one(
@@ -165,7 +168,8 @@ def _one(
 
 def right_by_step(said: Array, truth: Array) -> tuple[list[int], list[float]]:
     """Steps, from 1, at which something is asked, and there the share of sequences in which all is
-    right. said, truth: labels, or the scores of labels; or the signs of many answers.
+    right. said, truth: labels, or the scores of labels; or numbers whose signs say yes or no, and 1
+    or 0, or what is less, or NaN, where nothing is asked.
 
     >>> right_by_step(np.array([[1, 0], [1, 1]]), np.array([[1, 1], [-1, -1]]))
     ([1], [0.5])
@@ -177,7 +181,7 @@ def right_by_step(said: Array, truth: Array) -> tuple[list[int], list[float]]:
         asked = truth >= 0
     else:
         asked = np.asarray((truth >= 0).any(-1))
-        right = np.asarray(((said > 0) == (truth == 1)).all(-1))
+        right = np.asarray(((said > 0) == (truth > 0.5)).all(-1))
     steps = np.flatnonzero(asked.any(1))
     return (steps + 1).tolist(), [float(right[t][asked[t]].mean()) for t in steps]
 

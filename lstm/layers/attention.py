@@ -13,8 +13,8 @@ import numpy as np
 
 import minigrad as mg
 from lstm.errors import ConfigError, check_count, check_flag
-from lstm.layers.base import Context, Layer, Steps, masked
-from lstm.params import Tree
+from lstm.layers.base import Context, Layer, Rng, Steps, masked
+from lstm.params import Tree, drawn
 from minigrad import Expr
 
 
@@ -137,6 +137,9 @@ class AdditiveAttention(Attention):
     def shapes(self) -> Tree:
         N = self.output_size if self.units is None else self.units
         return {"W_a": (self.input_size, N), "U_a": (self.output_size, N), "v_a": (N,)}
+
+    def init(self, rng: Rng) -> Tree:
+        return drawn(rng, self.shapes(), self.dtype, maps=("v_a",))
 
     def score(self, params: Tree, query: Expr, annotations: Expr) -> Expr:
         keys = annotations @ params["U_a"]  # of no query: computed once, before a loop of queries

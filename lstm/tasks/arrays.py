@@ -130,6 +130,7 @@ class ArrayTask(Task):
             target_dtype="int64" if first.labels else "float32",
             baseline_words=_SAID[first.labels],
             padding=None if len({len(row) for row in rows}) == 1 else "lengths",
+            by_sign=loss_of(loss, first.labels) is LOSSES["binary_cross_entropy"],
             _loss=loss_of(loss, first.labels),
             _lengths=np.array([len(row) for row in rows]),
             _xs=side_by_side(rows, 0),

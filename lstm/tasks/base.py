@@ -88,6 +88,9 @@ class Task(ShownAsCall, ABC):
     """What is predicted from: "last", one output at the end, or "every", one a step; or "decoder":
     ys (U, B) are tokens that answer the sequence, below 0 where they are padding, and the outputs
     are (U, B, O), each made where the tokens before it are known to be those of ys."""
+    by_sign: ClassVar[bool] = False
+    """Whether each output says yes or no by its sign: targets are then 1 or 0, and others where
+    nothing is asked."""
     vocabulary: ClassVar[int | None] = None
     """How many tokens there are, of a task whose inputs are integer tokens (T, B)."""
     padding: ClassVar[str | None] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product, takewhile
+from itertools import product
 from math import log
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lstm.errors import ConfigError
 from lstm.tasks.base import Batch
-from lstm.tasks.labels import NO_LABEL, Labels
+from lstm.tasks.labels import END, NO_LABEL, Labels, up_to_end
 
 COLOURS = {
     "red": (0.85, 0.15, 0.15),
@@ -24,7 +24,6 @@ COLOURS = {
 }
 SHAPES = ("square", "circle", "triangle", "cross")
 WORDS = (*COLOURS, *SHAPES, "at", "the", "top", "bottom", "left", "right", "of", "above")
-END = 0  # the token that a caption ends with; words are counted from 1
 GRID, PATCH = 7, 4  # patches along each side of a picture, pixels along each side of a patch
 SPAN = 2  # patches along each side of an object
 _PLACES = GRID - SPAN + 1  # along each side
@@ -156,11 +155,10 @@ class Caption(Labels):
         """Which object each word of the caption names, by its colour or by its shape."""
         return [thing for _, thing in _told(scene)]
 
-    def said(self, tokens: NDArray[Any]) -> list[str]:
-        """Captions (U, B) as texts, each up to its end or to padding."""
-        rows = np.transpose(tokens).tolist()
-        whole = [takewhile(lambda token: token > END, row) for row in rows]
-        return [" ".join(WORDS[token - 1] for token in row) for row in whole]
+    def said(self, tokens: Any) -> list[str]:
+        """Captions (U, B) as texts, each up to its end or to padding. Raises ConfigError for a
+        token that there is not."""
+        return [" ".join(WORDS[token - 1] for token in row) for row in up_to_end(tokens, self)]
 
     def mass(self, weights: Any, scenes: Sequence[Scene]) -> NDArray[np.float64]:
         """How much of the attention is within the box of the object that a word names, (U, B); NaN

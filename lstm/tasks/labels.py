@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm.arguments import array_within
+from lstm.errors import ConfigError
 from lstm.losses import cross_entropy
 from lstm.tasks.base import Task
 from minigrad import Expr
 
 NO_LABEL = -1
 """The target of a step at which nothing is asked, such as one beyond a sequence's end."""
+END = 0
+"""The token that an answer of several tokens ends with."""
 
 
 @dataclass(frozen=True)
@@ -36,3 +42,13 @@ class Labels(Task):
 
     def solved(self, prediction: NDArray[Any], target: NDArray[Any]) -> bool:
         return bool(self.correct(prediction, target).mean() >= 0.99)
+
+
+def up_to_end(tokens: Any, task: Task) -> Iterator[list[int]]:
+    """Answers (U, B) to a task, one after the other, each up to its END or to padding. Raises
+    ConfigError for another shape, and for a token that there is not."""
+    answers = array_within(tokens, NO_LABEL, task.output_size - 1, "token")
+    if answers.ndim != 2:
+        raise ConfigError(f"{task.name} has answers (U, B), not {answers.shape}")
+    for row in answers.T.tolist():
+        yield [*takewhile(lambda token: token > END, row)]

@@ -31,6 +31,7 @@ class Language(Task):
     readout: ClassVar[str] = "every"
     padding: ClassVar[str | None] = "lengths"
     target_dtype: ClassVar[str] = "float32"
+    by_sign: ClassVar[bool] = True
     baseline_words: ClassVar[str] = "always the same shares"
     criterion: ClassVar[str] = (
         "in each of 2000 test strings, at each step, exactly what may come next is said"

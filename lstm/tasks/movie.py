@@ -196,7 +196,7 @@ def events(scenes: Sequence[Scene]) -> Iterator[NDArray[np.int64]]:
         yield labels
 
 
-@lru_cache(1024)
+@lru_cache(128)  # all of films that are usual; some 100 MB where scenes have 1,000 frames
 def drawn(scene: Scene) -> NDArray[np.float32]:
     """The frames of a scene, (frames, 12, 12): actors hop to the key, to the door or to each other,
     and back. Nothing of it tells who has the key."""

@@ -44,6 +44,7 @@ class Parity(Task):
     output_size: ClassVar[int] = 1
     padding: ClassVar[str | None] = "lengths"
     target_dtype: ClassVar[str] = "float32"
+    by_sign: ClassVar[bool] = True
     baseline_words: ClassVar[str] = "either alike"
     criterion: ClassVar[str] = "each of 2000 test sequences right"
 

@@ -10,12 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm.arguments import array_within
 from lstm.errors import ConfigError, check_count, check_texts
 from lstm.tasks.base import PaddedBatch
-from lstm.tasks.labels import NO_LABEL, Labels
-
-END = 0  # the token that an answer ends with; letters are counted from 1
+from lstm.tasks.labels import END, NO_LABEL, Labels, up_to_end
 
 
 @dataclass(frozen=True)
@@ -84,18 +81,10 @@ class Rewriting(Labels):
             xs[: len(text), k] = [self.letters.index(letter) + 1 for letter in text]
         return xs, np.array([len(text) for text in texts])
 
-    def said(self, tokens: NDArray[Any]) -> list[str]:
+    def said(self, tokens: Any) -> list[str]:
         """Answers (U, B) as strings, each up to its end or to padding. Raises ConfigError for a
         token that there is not."""
-        answers = array_within(tokens, NO_LABEL, len(self.answers), "token")
-        if answers.ndim != 2:
-            raise ConfigError(f"{self.name} has answers (U, B), not {answers.shape}")
-        texts = []
-        for row in answers.T:
-            ends = np.flatnonzero(row <= END)
-            whole = row[: ends[0]] if len(ends) else row
-            texts.append("".join(self.answers[k - 1] for k in whole))
-        return texts
+        return ["".join(self.answers[k - 1] for k in row) for row in up_to_end(tokens, self)]
 
 
 @dataclass(frozen=True)

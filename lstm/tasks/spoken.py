@@ -11,14 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm.losses import cross_entropy
-from lstm.tasks.base import PaddedBatch, Task
+from lstm.tasks.base import PaddedBatch
+from lstm.tasks.labels import Labels
 from lstm.tasks.speech import COEFFICIENTS, DIGITS, LONGEST, cepstra, said
-from minigrad import Expr
 
 
 @dataclass(frozen=True)
-class Spoken(Task):
+class Spoken(Labels):
     """A word, zero to nine, is heard as 100 frames a second, and told when it has ended.
 
     Words are synthesised by rule (`lstm.tasks.speech`): each by a speaker of another pitch, another
@@ -38,7 +37,6 @@ class Spoken(Task):
     output_size: ClassVar[int] = len(DIGITS)
     hidden_size: ClassVar[int | None] = 32
     padding: ClassVar[str | None] = "lengths"
-    target_dtype: ClassVar[str] = "int64"
     baseline_words: ClassVar[str] = "each digit as often"
     criterion: ClassVar[str] = "99 % of 2000 test words are told"
     usual: ClassVar[Mapping[str, Any]] = {"steps": 1000, "rate": 0.01}
@@ -66,16 +64,6 @@ class Spoken(Task):
         waves, lengths = said([names[k] for k in digits], rng)
         return PaddedBatch(scaled(cepstra(waves)), digits, lengths)
 
-    def loss(self, prediction: Expr, target: Expr) -> Expr:
-        return cross_entropy(prediction, target)
-
-    def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
-        right: NDArray[np.bool_] = prediction.argmax(-1) == target
-        return right
-
-    def solved(self, prediction: NDArray[Any], target: NDArray[Any]) -> bool:
-        return bool(self.correct(prediction, target).mean() >= 0.99)
-
 
 def scaled(frames: NDArray[np.float64]) -> NDArray[np.float32]:
     """Cepstra (B, K, I) as the task has them, (K, B, I), on the scale of all words."""
@@ -89,7 +77,10 @@ def _usual() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     waves, lengths = said([*DIGITS] * 5, np.random.default_rng(0))
     frames = cepstra(waves)
     inside = frames[np.arange(LONGEST) < lengths[:, None]]
-    return inside.mean(0), inside.std(0)
+    usual = inside.mean(0), inside.std(0)
+    for values in usual:
+        values.setflags(write=False)  # they are kept
+    return usual
 
 
 @lru_cache(1)
