@@ -145,9 +145,10 @@ def output_folder(
         raise OutputError(f"cannot write into {path}: {error.strerror or error}") from None
     try:
         yield part
-        _move_files(part, path)
-    except OSError as error:
-        raise OutputError(f"cannot write into {path}: {error.strerror or error}") from None
+        try:
+            _move_files(part, path)
+        except OSError as error:
+            raise OutputError(f"cannot write into {path}: {error.strerror or error}") from None
     finally:
         rmtree(part, ignore_errors=True)
         _remove_empty(made)  # succeeds for those only in which nothing was written

@@ -7,6 +7,7 @@ import json
 import os
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,9 @@ def told(inline, monkeypatch):
         curve = [(8, 0.5, 0.25), (16, 0.125, 0.5 + solved / 2)]
         count = 16 + 8 * seed if solved else 16
         why = "solved" if solved else "steps"
-        return Trial(cell, seed, why, count // 4, count, 0.5 + seed, 0.125, 0.5, curve)
+        equations = sweep.digest(sweep._model(args, cell, lstm.Adding(4)).cell)
+        made = Trial(cell, seed, why, count // 4, count, 0.5 + seed, 0.125, 0.5, curve)
+        return replace(made, equations=equations)
 
     monkeypatch.setattr(sweep, "trial", trial)
     return asked
@@ -182,8 +185,8 @@ def test_what_is_said_and_written(capsys, told):
     )
     assert said in " ".join(out.split())
     text = Path("d/sweep.md").read_text()
-    assert "| LSTM | 3 of 3 | 24 (16 to 32) | 1.5 | 50.0% | 0.1250 |" in text
-    assert "| RNN | 0 of 3 | - | 1.5 | 50.0% | 0.1250 |" in text
+    assert "| LSTM | 3 of 3 | 0 | 24 (16 to 32) | 1.5 | 50.0% | 0.1250 |" in text
+    assert "| RNN | 0 of 3 | 0 | - | 1.5 | 50.0% | 0.1250 |" in text
     assert f"Solved is: {lstm.Adding.criterion}." in text
     assert "    lstm sweep adding --length 4" in text
     with open("d/sweep.csv", newline="") as file:
@@ -201,14 +204,14 @@ def test_cells_that_were_not_asked_for_stay_out_of_the_table(capsys, told, undra
 
 def test_the_finding_is_in_words_whatever_came():
     one = Trial("mine", 0, "solved", 4, 16, 0.5, 0.1, 0.5)
-    assert finding({"mine": [one]}) == (
+    assert finding(lstm.Adding(4), {"mine": [one]}) == (
         "mine: 1 of 1 seeds meets the criterion after 16 sequences, in 0.5 s."
     )
     failed = Trial("rnn", 0, "failed", 4, 16, 0.5, None, None)
-    assert finding({"rnn": [failed]}) == (
+    assert finding(lstm.Adding(4), {"rnn": [failed]}) == (
         "RNN: its one seed does not meet the criterion in 16 sequences."
     )
-    assert finding({"rnn": []}) == "Nothing was run."
+    assert finding(lstm.Adding(4), {"rnn": []}) == "Nothing was run."
     assert summed([failed]).correct is None
     assert escaped("a|b_c<i>\n") == "a\\|b\\_c&lt;i>^J"
 
@@ -260,7 +263,7 @@ def test_charts_of_nothing_are_refused():
     ("args", "said"),
     [
         (["--cell", "rnn,lsmt"], "there is no 'lsmt'; there are"),
-        (["--cell", "rnn,rnn"], "two called 'rnn'"),
+        (["--cell", "rnn,rnn"], "'rnn' is there more than once"),
         (["--validate", "0"], "asks by validation"),
         (["--attention", "dot"], "attention"),
         (["--seeds", "0"], "no whole number of at least 1"),
@@ -279,9 +282,11 @@ def test_a_sweep_of_other_settings_is_not_written_over(capsys, told, undrawn):
     assert Path("d/sweep.json").read_bytes() == before
 
 
+GOOD = {"what": "lstm sweep 2", "head": results.asdict(HEAD), "commands": [], "asked": {}}
 TRIAL = {
     "cell": "rnn", "seed": 0, "why": "steps", "steps": 4, "sequences": 16, "seconds": 0.5,
     "loss": 0.1, "correct": 0.5, "curve": [[8, 0.5, 0.5]], "said": "",
+    "title": "RNN", "equations": "0a",
 }  # fmt: skip
 
 
@@ -299,16 +304,19 @@ TRIAL = {
         {**TRIAL, "correct": 1.5},
         {**TRIAL, "curve": [[8, "nan", 0.5]]},
         {**TRIAL, "curve": [[8, 0.5]]},
+        {**TRIAL, "curve": [[8, 0.5, 0.5], [8, 0.5, 0.5]]},
+        {**TRIAL, "loss": 10**400},
+        {**TRIAL, "title": "\x1b"},
+        {**TRIAL, "equations": "../"},
         {**TRIAL, "more": 1},
         {k: v for k, v in TRIAL.items() if k != "said"},
     ],
 )
 def test_hostile_runs_are_refused(tmp_path, trial):
-    good = {"what": "lstm sweep 1", "head": results.asdict(HEAD), "commands": []}
     file = tmp_path / "sweep.json"
-    file.write_text(json.dumps(good | {"trials": [TRIAL]}))
+    file.write_text(json.dumps(GOOD | {"trials": [TRIAL]}))
     assert read_sweep(file).trials["rnn", 0].correct == 0.5
-    file.write_text(json.dumps(good | {"trials": [trial]}))
+    file.write_text(json.dumps(GOOD | {"trials": [trial]}))
     with pytest.raises(ConfigError, match="is no sweep that lstm wrote"):
         read_sweep(file)
 
@@ -319,11 +327,12 @@ def test_hostile_runs_are_refused(tmp_path, trial):
         "[]",
         "{",
         "[" * 100_000,
-        '{"what": "lstm sweep 1"}',
-        '{"what": "lstm sweep 2", "head": {}, "commands": [], "trials": []}',
+        '{"what": "lstm sweep 2"}',
         '{"what": "lstm sweep 1", "head": {}, "commands": [], "trials": []}',
+        '{"what": "lstm sweep 2", "head": {}, "commands": [], "asked": {}, "trials": []}',
+        '{"what": "lstm sweep 2", "head": {}, "commands": [], "asked": {"rnn": -1}, "trials": []}',
         '{"what": NaN}',
-        '{"what": "lstm sweep 1", "head": {}, "commands": [1], "trials": []}',
+        '{"what": "lstm sweep 2", "head": {}, "commands": [1], "asked": {}, "trials": []}',
     ],
 )
 def test_files_that_are_no_sweep_are_refused(capsys, told, text):
@@ -336,8 +345,7 @@ def test_files_that_are_no_sweep_are_refused(capsys, told, text):
 
 
 def test_a_seed_that_is_there_twice_is_refused(tmp_path):
-    good = {"what": "lstm sweep 1", "head": results.asdict(HEAD), "commands": []}
     file = tmp_path / "sweep.json"
-    file.write_text(json.dumps(good | {"trials": [TRIAL, TRIAL]}))
+    file.write_text(json.dumps(GOOD | {"trials": [TRIAL, TRIAL]}))
     with pytest.raises(ConfigError, match="seed 0 of 'rnn' twice"):
         read_sweep(file)

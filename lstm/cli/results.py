@@ -4,23 +4,35 @@ file is taken on trust."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
+from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any, NoReturn, TypeAlias
 
+import minigrad as mg
+from lstm.cells import Cell
 from lstm.errors import ConfigError
 from lstm.files import read_utf8, write_atomically
 from lstm.plain_values import jsonable
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 FILE = "sweep.json"
-_WHAT = "lstm sweep 1"  # the format, by which a file says what it is
+_WHAT = "lstm sweep 2"  # the format, by which a file says what it is
 _LARGEST = 1 << 26  # bytes
 _DIGITS = 6
+_LONGEST = 1000  # letters of a cell's name, or of the path to it
+_DEEPEST = 1 << 16  # ops of an equation that are written out
 Key: TypeAlias = tuple[str, int]
-"""A cell and a seed."""
+"""A cell, as it is spelled, and a seed."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,7 @@ class Trial:
     """What came of one cell and one seed."""
 
     cell: str
+    """As it was asked for: its name, or FILE.py:NAME."""
     seed: int
     why: str
     """Why it ended, as of `Fitted.why`; "failed" where a loss was not finite."""
@@ -35,7 +48,7 @@ class Trial:
     sequences: int
     """That were trained on until it ended."""
     seconds: float
-    """Of one core, from the first step to the last, with all validations."""
+    """Of one core, for all of `fit`: it compiles, trains, validates and tests in these."""
     loss: float | None
     correct: float | None
     """Of the best model on test sequences."""
@@ -43,6 +56,10 @@ class Trial:
     """(sequences, loss, correct) of each validation."""
     said: str = ""
     """What failed, in words."""
+    title: str = ""
+    """What headings call the cell; empty of one that has its own name alone."""
+    equations: str = ""
+    """`digest` of the cell."""
 
     @property
     def key(self) -> Key:
@@ -77,11 +94,18 @@ class Sweep:
     head: Head
     commands: list[str] = field(default_factory=list)
     trials: dict[Key, Trial] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
+    """By cell: the most seeds that a command asked for; fewer have run where it was stopped."""
 
     def of(self, cells: Iterable[str]) -> dict[str, list[Trial]]:
         """The runs of each of the cells, by seed."""
         known = sorted(self.trials.items(), key=lambda item: item[0])
         return {cell: [trial for (name, _), trial in known if name == cell] for cell in cells}
+
+    @property
+    def equations(self) -> dict[str, str]:
+        """By cell, of which equations its runs are."""
+        return {trial.cell: trial.equations for trial in self.trials.values()}
 
     @property
     def cells(self) -> list[str]:
@@ -99,15 +123,17 @@ class Summary:
     most: int
     """Sequences that the longest run was trained on."""
     seconds: float
-    """The median."""
+    """The median of those that met the criterion, or of all where none did."""
     correct: float | None
     loss: float | None
     """Medians of those that did not fail."""
+    failed: int
 
 
 def summed(trials: Sequence[Trial]) -> Summary:
     """What runs of one cell come to; there is at least one."""
-    counts = [trial.sequences for trial in trials if trial.reached]
+    reached = [trial for trial in trials if trial.reached]
+    counts = [trial.sequences for trial in reached]
     rights = [trial.correct for trial in trials if trial.correct is not None]
     losses = [trial.loss for trial in trials if trial.loss is not None]
     return Summary(
@@ -115,28 +141,69 @@ def summed(trials: Sequence[Trial]) -> Summary:
         len(counts),
         (median(counts), min(counts), max(counts)) if counts else None,
         max(trial.sequences for trial in trials),
-        median(trial.seconds for trial in trials),
+        median(trial.seconds for trial in reached or trials),
         median(rights) if rights else None,
         median(losses) if losses else None,
+        sum(trial.why == "failed" for trial in trials),
     )
+
+
+def digest(cell: Cell[Any]) -> str:
+    """What tells a cell's equations from others, as they are read: its formulas, the constants in
+    them, the shapes of its parameters and where these start.
+
+    >>> import lstm
+    >>> class Mine(lstm.RNN):
+    ...     def equations(self, p, state, x):
+    ...         return {"h": mg.sigmoid(mg.concat([state.h, x], -1) @ p["W_h"] + p["b_h"])}
+    >>> digest(Mine(2, 3)) == digest(lstm.RNN(2, 3)), len(digest(Mine(2, 3)))
+    (False, 16)
+    """
+    said = [f"{name} = {mg.to_str(x, _DEEPEST)}" for name, x in cell.formulas().items()]
+    constants = [x.value for x in mg.toposort([*cell.check().values()]) if x.op.name == "const"]
+    said += [repr(value.tolist()) for value in constants if value.ndim]
+    starts = {name: f"{x:.{_DIGITS}g}" for name, x in cell._starts().items()}
+    whole = [*said, repr(cell.shapes()), repr(starts), cell.output, cell.dtype]
+    return sha256("\n".join(whole).encode(errors="replace")).hexdigest()[:16]
 
 
 # --- files --------------------------------------------------------------------------------------
 
 
-def write_sweep(path: Path, sweep: Sweep) -> None:
-    """Write a sweep, with the runs that are there already and are of it. Raises OutputError, and
+def write_sweep(path: Path, sweep: Sweep, *, anew: bool = False) -> None:
+    """Write a sweep, with the runs that are there already and are of it, unless anew. Others that
+    write it wait, where the system has such locks (not on Windows). Raises OutputError, and
     ConfigError for a file that is no sweep, or another one."""
-    if path.exists():
-        there = resumed(path, sweep.head)
-        sweep.trials = there.trials | sweep.trials
-        sweep.commands = list(dict.fromkeys([*there.commands, *sweep.commands]))
-    lines = [_line(asdict(sweep.trials[key])) for key in sorted(sweep.trials)]
-    whole = {"what": _WHAT, "head": asdict(sweep.head), "commands": sweep.commands}
-    said = [f" {json.dumps(name)}: {_line(value)}" for name, value in whole.items()]
-    rows = ",\n".join(f"  {line}" for line in lines)
-    said.append(f' "trials": [\n{rows}\n ]')
-    write_atomically(path, "{\n" + ",\n".join(said) + "\n}\n")
+    with _locked(path.parent):
+        if path.exists() and not anew:
+            there = resumed(path, sweep.head, sweep.equations)
+            sweep.trials = there.trials | sweep.trials
+            sweep.commands = list(dict.fromkeys([*there.commands, *sweep.commands]))
+            for cell, seeds in there.asked.items():
+                sweep.asked[cell] = max(seeds, sweep.asked.get(cell, 0))
+        lines = [_line(asdict(sweep.trials[key])) for key in sorted(sweep.trials)]
+        whole = {"what": _WHAT, "head": asdict(sweep.head), "commands": sweep.commands}
+        whole["asked"] = dict(sorted(sweep.asked.items()))
+        said = [f" {json.dumps(name)}: {_line(value)}" for name, value in whole.items()]
+        rows = ",\n".join(f"  {line}" for line in lines)
+        said.append(f' "trials": [\n{rows}\n ]')
+        write_atomically(path, "{\n" + ",\n".join(said) + "\n}\n")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Alone with a folder: of those that ask for this, each waits for the one before."""
+    if fcntl is None:
+        yield
+        return
+    # The folder, as a file in it would be left behind, and the sweep's own is another each time.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # there are file systems without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _line(value: Any) -> str:
@@ -152,8 +219,9 @@ def _short(value: Any) -> Any:
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
 
 
-def resumed(path: Path, head: Head) -> Sweep:
-    """The sweep of a file, to go on with. Raises ConfigError where its runs are others."""
+def resumed(path: Path, head: Head, equations: Mapping[str, str]) -> Sweep:
+    """The sweep of a file, to go on with. equations: by cell, their `digest` now. Raises
+    ConfigError where its runs are others."""
     sweep = read_sweep(path)
     now, then = json.loads(_line(asdict(head))), asdict(sweep.head)
     for part in now:
@@ -161,6 +229,12 @@ def resumed(path: Path, head: Head) -> Sweep:
             raise ConfigError(
                 f"{path} is a sweep of another {part}: {_differing(then[part], now[part])}; --out "
                 "takes another folder, --force writes over it"
+            )
+    for cell, then_of in sweep.equations.items():
+        if equations.get(cell, then_of) != then_of:
+            raise ConfigError(
+                f"{path} has runs of {cell!r:.100} when its equations, or where its parameters "
+                "start, were others; --out takes another folder, --force writes over it"
             )
     return sweep
 
@@ -189,18 +263,24 @@ def read_sweep(path: Path) -> Sweep:
         refuse(f"it is no JSON: {error}")
     if not isinstance(said, dict) or said.get("what") != _WHAT:
         refuse(f'its "what" is not "{_WHAT}"')
-    if set(said) != {"what", "head", "commands", "trials"}:
-        refuse("it has not a head, commands and trials")
+    if set(said) != {"what", "head", "commands", "asked", "trials"}:
+        refuse("it has not a head, commands, what was asked and trials")
     if not _is_list(said["commands"], lambda one: isinstance(one, str)):
         refuse("its commands are no texts")
+    asked = said["asked"]
+    if not isinstance(asked, dict) or not all(map(_is_count, asked.values())):
+        refuse("what was asked is no count of seeds by cell")
     head = _made(Head, _HEAD, said["head"], refuse)
     trials: dict[Key, Trial] = {}
+    equations: dict[str, str] = {}
     for one in said["trials"] if isinstance(said["trials"], list) else refuse("no trials"):
         trial = _made(Trial, _TRIAL, one, refuse)
         if trial.key in trials:
             refuse(f"it has seed {trial.seed} of {trial.cell!r:.40} twice")
+        if equations.setdefault(trial.cell, trial.equations) != trial.equations:
+            refuse(f"it has {trial.cell!r:.40} with two sets of equations")
         trials[trial.key] = trial
-    return Sweep(head, said["commands"], trials)
+    return Sweep(head, said["commands"], trials, asked)
 
 
 def _made(
@@ -225,7 +305,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and isfinite(value) and abs(value) < 1e300
+    return type(value) in (int, float) and -1e300 < value < 1e300
 
 
 def _is_share(value: Any) -> bool:
@@ -236,6 +316,15 @@ def _is_point(value: Any) -> bool:
     if not isinstance(value, list) or len(value) != 3:
         return False
     return _is_count(value[0]) and _is_number(value[1]) and _is_share(value[2])
+
+
+def _is_curve(value: Any) -> bool:
+    """Points from left to right."""
+    return _is_list(value, _is_point) and all(a[0] < b[0] for a, b in pairwise(value))
+
+
+def _is_title(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST and value.isprintable()
 
 
 def _is_config(value: Any) -> bool:
@@ -254,7 +343,7 @@ _HEAD: dict[str, Callable[[Any], bool]] = {
     "patience": lambda x: x is None or _is_count(x),
 }
 _TRIAL: dict[str, Callable[[Any], bool]] = {
-    "cell": lambda x: isinstance(x, str) and 0 < len(x) <= 100 and x.isprintable(),
+    "cell": lambda x: _is_title(x) and x != "",
     "seed": _is_count,
     "why": lambda x: x in _WHY,
     "steps": _is_count,
@@ -262,6 +351,8 @@ _TRIAL: dict[str, Callable[[Any], bool]] = {
     "seconds": lambda x: _is_number(x) and x >= 0,
     "loss": lambda x: x is None or _is_number(x),
     "correct": lambda x: x is None or _is_share(x),
-    "curve": lambda x: _is_list(x, _is_point),
+    "curve": _is_curve,
     "said": lambda x: isinstance(x, str),
+    "title": _is_title,
+    "equations": lambda x: isinstance(x, str) and (not x or (len(x) <= 64 and x.isalnum())),
 }

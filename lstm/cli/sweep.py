@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -37,11 +37,22 @@ from lstm.cli.asked import (
     training_options,
 )
 from lstm.cli.options import OrOwn, path, whole
-from lstm.cli.results import FILE, Head, Key, Sweep, Trial, resumed, summed, write_sweep
-from lstm.cli.sweep_words import USUAL, finding, result_table, write_results
+from lstm.cli.results import (
+    FILE,
+    Head,
+    Key,
+    Sweep,
+    Trial,
+    digest,
+    resumed,
+    summed,
+    write_sweep,
+)
+from lstm.cli.sweep_words import USUAL, failures, finding, result_table, write_results
 from lstm.cli.tables import console, print_json, printable
 from lstm.errors import ConfigError, LstmError, TrainingError, TrainingWarning
 from lstm.files import check_file, output_folder
+from lstm.model import Model
 from lstm.tasks import Task
 from lstm.training import Progress, check_fits, fit
 from minigrad.names import did_you_mean
@@ -49,7 +60,9 @@ from minigrad.names import did_you_mean
 HELP = "train a task with several cells and seeds, and compare them"
 FOLDER = Path("lstm-sweeps")
 FILES = ("index.html", "sweep.csv", "sweep.md", "sweep.svg", "sweep.png")
-_ALONE = ("MINIGRAD_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ALONE = [f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL")]
+_ALONE += ["MINIGRAD_THREADS", "VECLIB_MAXIMUM_THREADS"]
+_MOST_JOBS = 61 if sys.platform == "win32" else 1_000  # processes that Windows can wait for
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = "how many, from 0 on, for each cell (default: 5)"
     parser.add_argument("--seeds", type=whole(1, 10_000), default=5, help=text)
     text = "processes at a time, of one thread each (default: 2)"
-    parser.add_argument("--jobs", type=whole(1, 1_000), default=2, help=text)
+    parser.add_argument("--jobs", type=whole(1, _MOST_JOBS), default=2, help=text)
     parser.add_argument("--json", action="store_true", help="results as JSON, an object a line")
     model_options(parser.add_argument_group("the models"))
     training_options(parser.add_argument_group("how to train"))
@@ -73,6 +86,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
+        if names.count(name) > 1:
+            raise argparse.ArgumentTypeError(f"{name!r:.40} is there more than once")
+        if not name.isprintable():
+            raise argparse.ArgumentTypeError(f"{name!r:.40} has letters that cannot be shown")
         if name not in OrOwn(CELLS):
             hint = did_you_mean(name, list(CELLS))
             said = f"there is no {name!r:.40}; there are {', '.join(CELLS)}{hint}"
@@ -83,35 +100,47 @@ def _names(text: str) -> list[str]:
 def run(args: argparse.Namespace) -> int:
     tasks = tasks_of(args)
     task, out = task_asked(args, tasks), args.out or FOLDER / tasks.label
-    kinds = cells_named(args.cell)
     head = _head(args, task)
-    for kind in kinds:  # what cannot be is told before anything is trained
-        check_fits(model_asked(args, kind, task, settings_asked(args, task)), task)
-    with output_folder(out, FILES, force=args.force) as part:
+    equations = {cell: digest(_model(args, cell, task).cell) for cell in args.cell}
+    asked = [(cell, seed) for seed in range(args.seeds) for cell in args.cell]
+    with output_folder(out, FILES, force=args.force, command="sweep") as part:
         file = out / FILE
         check_file(file)
-        sweep = Sweep(head) if args.force or not file.exists() else resumed(file, head)
-        if args.force:
-            file.unlink(missing_ok=True)
+        anew = args.force or not file.exists()
+        sweep = Sweep(head) if anew else resumed(file, head, equations)
         sweep.commands = list(dict.fromkeys([*sweep.commands, args.spelled]))
-        names = dict(zip([kind.name for kind in kinds], args.cell, strict=True))
-        asked = [(cell, seed) for seed in range(args.seeds) for cell in names]
-        for key in sweep.trials if args.json else ():
-            _tell(sweep.trials[key])
-        _train(args, names, sweep, [key for key in asked if key not in sweep.trials], file)
-        trials = sweep.of(names)
+        for cell in args.cell:
+            sweep.asked[cell] = max(args.seeds, sweep.asked.get(cell, 0))
+        for key in asked if args.json else ():
+            if key in sweep.trials:
+                _tell(sweep.trials[key])
+        _train(args, sweep, [key for key in asked if key not in sweep.trials], equations, file)
+        trials = sweep.of(args.cell)
         written = write_results(part, sweep, task, trials)
-        files = [file, *(out / one.relative_to(part) for one in written)]
+        names = [one.name for one in written]
+    for name in FILES:  # no chart of earlier runs beside a page without one
+        if name not in names:
+            (out / name).unlink(missing_ok=True)
+    files = [file, *(out / name for name in names)]
     if args.json:
         sums = {cell: asdict(summed(made)) for cell, made in trials.items()}
         return print_json({"cells": sums, "files": [str(one) for one in files]}, indent=None)
     to = console()
     to.print(result_table(task, trials))
     to.print(f"Solved is: {task.criterion}.")
-    to.print(printable(finding(trials)))
+    for sentence in (finding(task, trials), *failures(trials)):
+        to.print(printable(sentence))
     for one in files:
         to.print(printable(f"Wrote {one}"), soft_wrap=True)
     return 0
+
+
+def _model(args: argparse.Namespace, cell: str, task: Task) -> Model:
+    """One of a cell. What cannot be is told by it before anything is trained."""
+    (kind,) = cells_named([cell])
+    model = model_asked(args, kind, task, settings_asked(args, task))
+    check_fits(model, task)
+    return model
 
 
 def _head(args: argparse.Namespace, task: Task) -> Head:
@@ -128,34 +157,45 @@ def _head(args: argparse.Namespace, task: Task) -> Head:
 
 
 def _train(
-    args: argparse.Namespace, names: dict[str, str], sweep: Sweep, keys: list[Key], file: Path
+    args: argparse.Namespace,
+    sweep: Sweep,
+    keys: list[Key],
+    equations: Mapping[str, str],
+    file: Path,
 ) -> None:
-    """Train what is not known yet; each run is in the file as soon as it has ended."""
+    """Train what is not known yet; each run is in the file as soon as it has ended. What is there
+    to be written over stays until then."""
     if not keys:
         return
     plain = {k: v for k, v in vars(args).items() if k not in ("run", "parser")}
     work = partial(trial, argparse.Namespace(**plain))
-    done = len(keys)
+    anew = args.force
     try:
         with _pool(min(args.jobs, len(keys))) as pool, _shown(len(keys), args.json) as show:
-            jobs = [pool.submit(work, names[cell], seed) for cell, seed in keys]
+            jobs = [pool.submit(work, *key) for key in keys]
             for job in as_completed(jobs):
                 made = job.result()
+                if made.equations != equations[made.cell]:
+                    raise ConfigError(f"{made.cell} was edited while it was trained")
                 sweep.trials[made.key] = made
-                write_sweep(file, sweep)
+                write_sweep(file, sweep, anew=anew)
+                anew = False
                 show(made)
     except BrokenProcessPool:
-        raise LstmError(
-            "a process that trained was ended from outside, as where memory is short: fewer --jobs "
-            f"need less; {_way_on(sweep, done, file)}"
-        ) from None
+        few = "a process that trained was ended from outside, as where memory is short: fewer "
+        few += "--jobs need less"
+        raise LstmError("; ".join([few, *_way_on(sweep, file)])) from None
     except BaseException as error:
-        error.add_note(_way_on(sweep, done, file))
+        for note in _way_on(sweep, file):
+            error.add_note(note)
         raise
 
 
-def _way_on(sweep: Sweep, asked: int, file: Path) -> str:
-    return f"{len(sweep.trials)} runs are whole in {file}; the same command goes on"
+def _way_on(sweep: Sweep, file: Path) -> list[str]:
+    """How to go on, where there is anything to go on from."""
+    count = len(sweep.trials)
+    runs = "1 run is" if count == 1 else f"{count} runs are"
+    return [f"{runs} whole in {file}; the same command goes on"] if count else []
 
 
 @contextmanager
@@ -219,7 +259,8 @@ def trial(args: argparse.Namespace, cell: str, seed: int) -> Trial:
         why, said = "failed", str(error).partition("\n")[0]
     seconds = round(time.process_time() - start, 2)
     count = steps * settings.batch
-    return Trial(kind.name, seed, why, steps, count, seconds, loss, correct, curve, said)
+    known = printable(model.cell.heading)[:100], digest(model.cell)
+    return Trial(cell, seed, why, steps, count, seconds, loss, correct, curve, said, *known)
 
 
 def _tell(made: Trial) -> None:
@@ -246,7 +287,7 @@ def _shown(count: int, as_json: bool) -> Iterator[Callable[[Trial], None]]:
         job = bar.add_task("", total=count, last="")
 
         def show(made: Trial) -> None:
-            last = f"{made.cell} {made.seed}: {made.why} after {made.sequences:,} sequences"
+            last = f"{made.title} {made.seed}: {made.why} after {made.sequences:,} sequences"
             bar.update(job, advance=1, last=printable(last))
 
         yield show

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich.table import Table as Printed
 from lstm.cells import CELLS
 from lstm.cli.results import Head, Summary, Sweep, Trial, summed
 from lstm.cli.tables import loss_text, table
-from lstm.files import write_atomically
+from lstm.files import generator_of, write_atomically
 from lstm.tasks import Task
 from lstm.training import Settings
 from minigrad.display import Table, plain
@@ -24,24 +25,46 @@ Trials = Mapping[str, Sequence[Trial]]
 """The runs of each cell, by its name; a cell may have none."""
 USUAL = ("rnn", "gru", "lstm")
 """Cells that are swept unless others are asked for."""
-_COLUMNS = ("cell", "seed", "why", "steps", "sequences", "seconds", "loss", "correct")
+_COLUMNS = ("cell", "seed", "why", "steps", "sequences", "seconds", "loss", "correct", "said")
 
 
-def heading(cell: str) -> str:
-    """What a cell is called; one that lstm does not know, by its name."""
+def heading(cell: str, made: Sequence[Trial] = ()) -> str:
+    """What a cell is called: as its runs say; one without, as lstm does, or as it is spelled."""
+    if made and made[-1].title:
+        return made[-1].title
     kind = CELLS.get(cell)
     return cell if kind is None else kind.title or kind.__name__
 
 
-def finding(trials: Trials) -> str:
+def headings(trials: Trials) -> dict[str, str]:
+    """What each cell is called, where no two are called alike."""
+    names = {cell: heading(cell, made) for cell, made in trials.items()}
+    same = [name for name in names.values() if [*names.values()].count(name) > 1]
+    return {
+        cell: f"{name} ({cell})" if name in same and cell not in CELLS else name
+        for cell, name in names.items()
+    }
+
+
+def finding(task: Task, trials: Trials) -> str:
     """What came of each cell, in a sentence, those that did best first."""
     sums = {cell: summed(made) for cell, made in trials.items() if made}
-    order = sorted(sums, key=lambda cell: -sums[cell].reached / sums[cell].seeds)
-    said = "; ".join(f"{heading(cell)}: {_said(sums[cell])}" for cell in order)
+    names = headings(trials)
+
+    def worth(cell: str) -> tuple[float, float]:
+        one = sums[cell]
+        loss = inf if one.loss is None else one.loss
+        return (-one.reached / one.seeds, 0.0) if task.has_criterion else (0.0, loss)
+
+    said = "; ".join(
+        f"{names[cell]}: {_said(task, sums[cell])}" for cell in sorted(sums, key=worth)
+    )
     return f"{said}." if said else "Nothing was run."
 
 
-def _said(made: Summary) -> str:
+def _said(task: Task, made: Summary) -> str:
+    if not task.has_criterion:
+        return _loss_said(task, made)
     if made.sequences is None:
         right = "" if made.correct is None else f", {made.correct:.1%} correct"
         of = f"none of {made.seeds} seeds meets" if made.seeds > 1 else "its one seed does not meet"
@@ -53,6 +76,30 @@ def _said(made: Summary) -> str:
     )
 
 
+def _loss_said(task: Task, made: Summary) -> str:
+    """What came of a cell where there is no criterion to meet."""
+    if made.loss is None:
+        failed = "its one seed failed" if made.seeds == 1 else f"all {made.seeds} seeds failed"
+        return f"{failed} within {made.most:,} sequences"
+    sound = made.seeds - made.failed
+    of = "" if sound == 1 else f", the median of {sound} seeds,"
+    right = "" if made.correct is None else f", {made.correct:.1%} correct"
+    loss = loss_text(task.in_unit(made.loss))
+    return f"{task.unit} {loss}{of} after at most {made.most:,} sequences{right}"
+
+
+def failures(trials: Trials) -> list[str]:
+    """Of each cell of which runs failed, how many, and why the first of them."""
+    names = headings(trials)
+    said = []
+    for cell, made in trials.items():
+        failed = [one for one in made if one.why == "failed"]
+        if failed:
+            why = f", seed {failed[0].seed}: {failed[0].said}" if failed[0].said else ""
+            said.append(f"{names[cell]}: {len(failed)} of {len(made)} failed{why}")
+    return said
+
+
 def _spread(made: Summary) -> str:
     """Of those that met it: the median, and from the least to the largest."""
     if made.sequences is None:
@@ -61,39 +108,49 @@ def _spread(made: Summary) -> str:
     return f"{middle:,.0f}" + (f" ({least:,} to {most:,})" if least < most else "")
 
 
-HEADS = ("", "reached", "sequences", "seconds", "correct")
+HEADS = ("", "reached", "failed", "sequences", "seconds", "correct")
 
 
-def row_of(task: Task, cell: str, made: Sequence[Trial]) -> list[str]:
-    """What came of a cell: under HEADS, and the loss in the task's unit."""
+def row_of(task: Task, name: str, made: Sequence[Trial]) -> list[str]:
+    """What came of a cell that is called so: under HEADS, and the loss in the task's unit."""
     if not made:
-        return [heading(cell), "not run", "", "", "", ""]
+        return [name, "not run", "", "", "", "", ""]
     one = summed(made)
     return [
-        heading(cell),
-        f"{one.reached} of {one.seeds}",
+        name,
+        f"{one.reached} of {one.seeds}" if task.has_criterion else f"- of {one.seeds}",
+        str(one.failed),
         _spread(one),
         f"{one.seconds:.3g}",
         "-" if one.correct is None else f"{one.correct:.1%}",
-        "failed" if one.loss is None else loss_text(task.in_unit(one.loss)),
+        "-" if one.loss is None else loss_text(task.in_unit(one.loss)),
     ]
+
+
+def rows_of(task: Task, trials: Trials) -> list[list[str]]:
+    """A row for each cell."""
+    return [row_of(task, name, trials[cell]) for cell, name in headings(trials).items()]
 
 
 def result_table(task: Task, trials: Trials) -> Printed:
     """The table for a terminal."""
     rows = table(*HEADS, task.unit, title=f"{task.heading}, {task.steps} steps")
-    for cell, made in trials.items():
-        rows.add_row(*map(plain, row_of(task, cell, made)))
+    for row in rows_of(task, trials):
+        rows.add_row(*map(plain, row))
     return rows
 
 
 def settings_said(head: Head, task: Task) -> str:
     """What is not as usual for the task, in words."""
-    usual = json.loads(json.dumps(vars(Settings(**task.usual)), default=dict))
-    named = {**head.model, **{k: v for k, v in head.training.items() if v != usual.get(k)}}
     settings = {k: v for k, v in head.task["settings"].items() if not isinstance(v, (dict, list))}
-    said = [f"{name}={value}" for name, value in {**settings, **named}.items()]
-    return plain(", ".join(said), 400)
+    said = {**settings, **head.model, **training_said(head, task)}
+    return plain(", ".join(f"{name}={value}" for name, value in said.items()), 400)
+
+
+def training_said(head: Head, task: Task) -> dict[str, Any]:
+    """The settings of training that are not as usual for the task."""
+    usual = json.loads(json.dumps(vars(Settings(**task.usual)), default=dict))
+    return {name: value for name, value in head.training.items() if value != usual.get(name)}
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -109,22 +166,29 @@ def as_csv(trials: Trials) -> str:
     return text.getvalue()
 
 
-WORDS = (
-    "Reached: of how many seeds the criterion was met, on validation sequences; sequences: trained "
-    "on until then, the median of those seeds (and the least to the largest); seconds: of one "
-    "core, the median; correct and loss: of 2000 other sequences, the median."
-)
+def words(tested_on: str) -> str:
+    """What the columns of the table are. tested_on: as `Task.tested_on` has it."""
+    return (
+        "Reached: of how many seeds the criterion was met, on validation sequences; failed: of how "
+        "many the loss was not finite; sequences: trained on until the criterion was met, the "
+        "median of those seeds (and the least to the largest); seconds: of one core, compiling and "
+        "tests among them, the median of the seeds that met it, or of all where none did; correct "
+        f"and loss: of {tested_on}, the median of the seeds that did not fail."
+    )
 
 
 def as_markdown(sweep: Sweep, task: Task, trials: Trials) -> str:
     """The table as a file keeps it, with how it was made."""
-    lines = [f"# {task.heading}: {', '.join(map(heading, trials))}", "", finding(trials), ""]
-    lines += rows_of_markdown(
-        [*HEADS, task.unit], [row_of(task, cell, made) for cell, made in trials.items()]
-    )
-    said = [*baselines(task), f"Solved is: {task.criterion}.", WORDS]
+    lines = [f"# {escaped(_title(task, trials))}", "", escaped(finding(task, trials)), ""]
+    lines += rows_of_markdown([*HEADS, task.unit], rows_of(task, trials))
+    said = [*baselines(task), f"Solved is: {task.criterion}.", words(task.tested_on)]
+    said = [escaped(line) for line in [*failures(trials), *said]]
     said += ["Made by", "\n".join(f"    {line}" for line in map(plain, sweep.commands))]
     return "\n".join([*lines, *(f"\n{line}" for line in said), ""])
+
+
+def _title(task: Task, trials: Trials) -> str:
+    return f"{task.heading}, {task.steps} steps: {', '.join(headings(trials).values())}"
 
 
 def baselines(task: Task) -> list[str]:
@@ -150,39 +214,54 @@ def escaped(text: str) -> str:
 
 
 def write_results(folder: Path, sweep: Sweep, task: Task, trials: Trials) -> list[Path]:
-    """Write the page, the table and the chart; returns their paths."""
+    """Write the page, the table, and the chart where there is anything to draw; returns their
+    paths."""
     from lstm.figures.page import Section, page  # drawing is loaded by those who draw
-    from lstm.figures.seeds import NARROW, Seeds, draw_seeds
 
-    shown = {heading(cell): [run_of(task, one) for one in made] for cell, made in trials.items()}
-    losses = {name: task.in_unit(x) for name, x in task.baselines.items()}
-    unit = task.unit.removeprefix("test ")
-    asked = Seeds({k: v for k, v in shown.items() if any(r.at for r in v)}, losses, unit)
-    title = f"{task.heading}, {task.steps} steps: {', '.join(shown)}"
-    chart, narrow = draw_seeds(asked, title), draw_seeds(asked, title, width=NARROW)
-    chart.prefix, narrow.prefix = "sweep", "sweep-narrow"
-    rows = [row_of(task, cell, made) for cell, made in trials.items()]
+    title = _title(task, trials)
     every = [[str(getattr(one, k)) for k in _COLUMNS] for made in trials.values() for one in made]
+    files: dict[str, Any] = {
+        "sweep.md": as_markdown(sweep, task, trials),
+        "sweep.csv": as_csv(trials),
+    }
     sections = [
-        Section("Training", picture=chart.svg, narrow=narrow.svg, caption=chart.description),
         Section(
             "In numbers",
-            tables=[Table(task.heading, rows, [*HEADS, task.unit])],
-            footnotes=[f"Solved is: {task.criterion}.", *baselines(task), WORDS],
+            tables=[Table(task.heading, rows_of(task, trials), [*HEADS, task.unit])],
+            footnotes=[
+                *failures(trials),
+                f"Solved is: {task.criterion}.",
+                *baselines(task),
+                words(task.tested_on),
+            ],
         ),
         Section("How it was made", text=[settings_said(sweep.head, task)], points=sweep.commands),
         Section("All runs", folded=[Table("Each run", every, _COLUMNS)]),
     ]
-    files: dict[str, Any] = {
-        "index.html": page(title, [finding(trials)], sections, leads=True),
-        "sweep.md": as_markdown(sweep, task, trials),
-        "sweep.csv": as_csv(trials),
-        "sweep.svg": chart.data("svg"),
-        "sweep.png": chart.data("png"),
-    }
+    if any(run.curve for made in trials.values() for run in made):
+        chart, narrow = _charts(task, trials, title)
+        training = {"picture": chart.svg, "narrow": narrow.svg, "caption": chart.description}
+        sections.insert(0, Section("Training", **training))
+        files |= {"sweep.svg": chart.data("svg"), "sweep.png": chart.data("png")}
+    said = [finding(task, trials)]
+    by = generator_of("sweep")
+    files["index.html"] = page(title, said, sections, leads=True, generator=by)
     for name, data in files.items():
         write_atomically(folder / name, data)
-    return [folder / name for name in files]
+    return [folder / name for name in sorted(files)]
+
+
+def _charts(task: Task, trials: Trials, title: str) -> tuple[Any, Any]:
+    """How the runs went, and the same for narrow screens."""
+    from lstm.figures.seeds import NARROW, Seeds, draw_seeds
+
+    names = headings(trials)
+    shown = {names[cell]: [run_of(task, one) for one in made] for cell, made in trials.items()}
+    losses = {name: task.in_unit(x) for name, x in task.baselines.items()}
+    asked = Seeds(shown, losses, task.unit.removeprefix("test "))
+    chart, narrow = draw_seeds(asked, title), draw_seeds(asked, title, width=NARROW)
+    chart.prefix, narrow.prefix = "sweep", "sweep-narrow"
+    return chart, narrow
 
 
 def run_of(task: Task, made: Trial) -> Any:

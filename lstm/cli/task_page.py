@@ -14,15 +14,17 @@ from lstm.cli.results import FILE, Sweep, read_sweep, summed
 from lstm.cli.sweep_words import (
     HEADS,
     USUAL,
-    WORDS,
     Trials,
     baselines,
     escaped,
+    failures,
     finding,
     heading,
-    row_of,
+    rows_of,
     rows_of_markdown,
     settings_said,
+    training_said,
+    words,
 )
 from lstm.errors import ConfigError
 from lstm.tasks import TASKS, Task, make_task
@@ -81,8 +83,16 @@ def task_page(swept: Sequence[Swept], command: str, beside: Path) -> str:
     by_name: dict[str, list[Swept]] = {name: [] for name in TASKS}
     for one in swept:
         by_name[one.task.name].append(one)
-    lines = ["# Tasks", "", f"Made by `{plain(command)}` from what `lstm sweep` wrote.", ""]
-    lines += [*_HEAD.splitlines(), "", WORDS, "", *_overview(by_name), "", *_how_many(by_name)]
+    lines = ["# Tasks", "", "Made from what `lstm sweep` wrote by", "", f"    {plain(command)}", ""]
+    lines += [
+        *_HEAD.splitlines(),
+        "",
+        words("test sequences"),
+        "",
+        *_overview(by_name),
+        "",
+        *_how_many(by_name),
+    ]
     for name, sweeps in by_name.items():
         lines += ["", *_section(name, sweeps, beside)]
     return "\n".join([*lines, ""])
@@ -92,40 +102,52 @@ def _overview(by_name: Mapping[str, Sequence[Swept]]) -> list[str]:
     """A row for each sweep, and one for each task without any."""
     rows = []
     for name, sweeps in by_name.items():
+        differ = any(one.sweep.head.training != sweeps[0].sweep.head.training for one in sweeps)
         for one in sweeps:
-            said = [_in_short(one.trials, cell) for cell in USUAL]
-            rows.append([name, _settings(one), *said])
+            said = [_in_short(one, cell) for cell in USUAL]
+            rows.append([name, _settings(one, differ), *said])
         if not sweeps:
             rows.append([name, "", *["not run"] * len(USUAL)])
     return rows_of_markdown(["task", "settings", *map(heading, USUAL)], rows)
 
 
-def _settings(one: Swept) -> str:
-    """What the task was made with, where that is not as usual."""
+def _settings(one: Swept, with_training: bool) -> str:
+    """What the task was made with, and trained with if that is asked, where it is not as usual."""
     usual = make_task(one.task.name).config()["settings"]
     own = one.task.config()["settings"]
-    return ", ".join(f"{name}={value}" for name, value in own.items() if usual[name] != value)
+    said = {name: value for name, value in own.items() if usual[name] != value}
+    if with_training:
+        said |= training_said(one.sweep.head, one.task)
+    return ", ".join(f"{name}={value}" for name, value in said.items())
 
 
-def _in_short(trials: Trials, cell: str) -> str:
-    if not trials[cell]:
+def _in_short(swept: Swept, cell: str) -> str:
+    made = swept.trials[cell]
+    if not made:
         return "not run"
-    one = summed(trials[cell])
+    one = summed(made)
     after = "" if one.sequences is None else f", {one.sequences[0]:,.0f}"
-    return f"{one.reached} of {one.seeds}{after}, {one.seconds:.3g} s"
+    wanted = swept.sweep.asked.get(cell, 0)
+    of = f" ({wanted} asked for)" if wanted > one.seeds else ""
+    return f"{one.reached} of {one.seeds}{of}{after}, {one.seconds:.3g} s"
 
 
 def _how_many(by_name: Mapping[str, Sequence[Swept]]) -> list[str]:
-    """Which criteria the LSTM meets, by the best sweep of each task."""
-    shares: dict[str, float] = {}
+    """Which criteria the LSTM meets; of a task with several sweeps, in which of them."""
+    shares: dict[str, list[float]] = {}
     for name, sweeps in by_name.items():
         sums = [summed(one.trials["lstm"]) for one in sweeps if one.trials["lstm"]]
         if sums:
-            shares[name] = max(one.reached / one.seeds for one in sums)
+            shares[name] = [one.reached / one.seeds for one in sums]
     parts = {
-        "The LSTM meets the criterion from every seed": [n for n, x in shares.items() if x == 1],
-        "From some seeds": [n for n, x in shares.items() if 0 < x < 1],
-        "From none": [n for n, x in shares.items() if not x],
+        "The LSTM meets the criterion from every seed": [
+            n for n, x in shares.items() if min(x) == 1
+        ],
+        "From every seed in some of its sweeps": [
+            n for n, x in shares.items() if min(x) < max(x) == 1
+        ],
+        "From some seeds": [n for n, x in shares.items() if 0 < max(x) < 1],
+        "From none": [n for n, x in shares.items() if not max(x)],
         "Not run": [n for n in by_name if n not in shares],
     }
     return [f"- {said}: {', '.join(names)}." for said, names in parts.items() if names]
@@ -154,10 +176,12 @@ def _results(one: Swept, beside: Path) -> Iterator[str]:
         " ".join(baselines(task))
     )
     yield ""
-    yield escaped(finding({cell: made for cell, made in trials.items() if made}))
+    yield escaped(finding(task, trials))
     yield ""
-    rows = [row_of(task, cell, made) for cell, made in trials.items()]
-    yield from rows_of_markdown([*HEADS, task.unit], rows)
+    yield from rows_of_markdown([*HEADS, task.unit], rows_of(task, trials))
+    for line in (*failures(trials), *_stopped(one)):
+        yield ""
+        yield escaped(line)
     yield ""
     yield from (f"    {plain(command)}" for command in one.sweep.commands)
     chart = one.path.with_name(_CHART)
@@ -165,3 +189,10 @@ def _results(one: Swept, beside: Path) -> Iterator[str]:
         where = quote(Path(os.path.relpath(chart, beside)).as_posix())
         yield ""
         yield f"![{escaped(task.heading)}: losses and right answers of each cell]({where})"
+
+
+def _stopped(one: Swept) -> list[str]:
+    """Of which cells fewer seeds have run than were asked for."""
+    counts = {cell: (len(made), one.sweep.asked.get(cell, 0)) for cell, made in one.trials.items()}
+    said = [f"{heading(c, one.trials[c])} {n} of {of}" for c, (n, of) in counts.items() if n < of]
+    return [f"Stopped before all seeds had run: {', '.join(said)}."] if said else []

@@ -162,7 +162,10 @@ def _draw_baselines(ax: Axes, baselines: Mapping[str, float]) -> None:
 
 def _scale_losses(ax: Axes) -> None:
     """Powers of ten where losses span more than one."""
-    values = np.concatenate([np.asarray(line.get_ydata(), float).ravel() for line in ax.lines])
+    drawn = [np.asarray(line.get_ydata(), float).ravel() for line in ax.lines]
+    for band in ax.collections:
+        drawn += [np.asarray(path.vertices, float)[:, 1] for path in band.get_paths()]
+    values = np.concatenate(drawn)
     values = values[np.isfinite(values)]
     if values.size and values.min() > 0 and values.max() > _DECADES * values.min():
         ax.set_yscale("log")
@@ -214,18 +217,23 @@ def _draw_legend(sheet: Sheet, ax: Axes, top: float, columns: int) -> None:
 
 
 def _described(seeds: Seeds) -> str:
-    """What the marks mean, of those that are there."""
-    whys = {run.why for runs in seeds.runs.values() for run in runs}
+    """What the marks mean, of those that are there, and which runs have none."""
+    drawn = {name: [run for run in runs if len(run.at)] for name, runs in seeds.runs.items()}
+    whys = {run.why for runs in drawn.values() for run in runs}
     said = ["Against the sequences that were trained on, of validation sequences: a line"]
-    if any(len(runs) > 1 for runs in seeds.runs.values()):
+    if any(len(runs) > 1 for runs in drawn.values()):
         said[0] += " is the median of the seeds, filled from the least to the largest"
         said.append("a run that has ended counts on as it was")
     else:
         said[0] += " for each cell"
-    if seeds.training:
+    if any(name in seeds.training for name in seeds.runs):
         said.append("thin lines are the loss in training")
     if "solved" in whys:
         said.append("● is where a run met the criterion")
     if "failed" in whys:
         said.append("✕ where its loss was not finite")
+    for name, runs in seeds.runs.items():
+        lost = len(runs) - len(drawn[name])
+        if lost:
+            said.append(f"of {name} {lost} of {len(runs)} failed before a validation: not drawn")
     return "; ".join(said) + "."

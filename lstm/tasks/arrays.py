@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import minigrad as mg
 from lstm.errors import ConfigError, check_count, check_number
-from lstm.tasks.base import Batch, PaddedBatch, Task
+from lstm.tasks.base import YOURS, Batch, PaddedBatch, Task
 from lstm.tasks.parts import Part, places_of, read_parts
 from lstm.tasks.sequences import Array, checksum, side_by_side
 from lstm.tasks.targets import LOSSES, MOST, Targets, check_loss, doubt, graph_checksum, loss_of
@@ -82,7 +82,7 @@ class ArrayTask(Task):
     name: ClassVar[str] = "arrays"
     title: ClassVar[str | None] = "Sequences of your own"
     summary: ClassVar[str] = "a target for each sequence of your own"
-    criterion: ClassVar[str] = "for you to say: it ends with its steps, with patience or a callback"
+    criterion: ClassVar[str] = YOURS
 
     def __init__(
         self,

@@ -20,6 +20,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 STATED = ("name", "summary", "input_size", "output_size", "target_dtype", "criterion")
 """What the class of each task says of it, beside its methods."""
+YOURS = "for you to say: it ends with its steps, with patience or a callback"
+"""The criterion of a task that has none."""
 _LEAST = {"position": 0, "sequences": 1, "size": 1}  # of what is counted in a draw
 
 
@@ -126,6 +128,11 @@ class Task(ShownAsCall, ABC):
     def baseline(self) -> float:
         """The loss to beat: of the best prediction that does not look at the sequence, or, of
         forecasts, of a simple one that does."""
+
+    @property
+    def has_criterion(self) -> bool:
+        """Whether there is a criterion that a model can meet, or not."""
+        return self.criterion != YOURS
 
     @property
     def memory(self) -> int:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import minigrad as mg
 from lstm.errors import ConfigError, check_count, check_number
 from lstm.files import checked_text, read_utf8
-from lstm.tasks.base import Batch
+from lstm.tasks.base import YOURS, Batch
 from lstm.tasks.labels import NO_LABEL, Labels
 from lstm.tasks.ngrams import ORDERS, ngram_losses
 from lstm.tasks.sequences import checksum
@@ -69,7 +69,7 @@ class TextTask(Labels):
     paper: ClassVar[str | None] = "Graves 2013, section 3"
     readout: ClassVar[str] = "every"
     baseline_words: ClassVar[str] = f"{ORDERS}-gram"
-    criterion: ClassVar[str] = "for you to say: it ends with its steps, with patience or a callback"
+    criterion: ClassVar[str] = YOURS
     unit: ClassVar[str] = "bits per character"
     usual: ClassVar[Mapping[str, Any]] = {"stateful": True, "rate": 0.01, "steps": 2000}
     hidden_size: ClassVar[int | None] = 128
