@@ -4,7 +4,6 @@
     fitted = lstm.fit(model, lstm.Adding(length=50))
 
 Cells: one step over time; `CELLS` has all by name
-
     Cell            what all share; subclass it, or one below, for a cell of your own equations
     RNN             the simple recurrent network, h = tanh(W·[h, x] + b)
     LSTM            the LSTM with a forget gate, C = f∗C + i∗C̃, h = o∗tanh(C)
@@ -20,13 +19,11 @@ Cells: one step over time; `CELLS` has all by name
     LSTMState       the same of an LSTM: h and C
 
 Models: layers, a readout, and their parameters
-
     Model           make one (`create`), run it, write it out, save and load it
     Run             what `Model.run` gives: the output, every step's, and the last state
     Unrolled        what `Model.unroll` gives: every value of every step, by name
 
 Layers: functions from sequences to sequences; `LAYERS` has all by name
-
     Layer           what all share; subclass it for a layer of your own
     Recurrent       a cell over time, one way
     Bidirectional   two of them, one of which reads from the last step to the first
@@ -47,7 +44,6 @@ Layers: functions from sequences to sequences; `LAYERS` has all by name
     mask_of         the mask (T, B) of sequences with lengths (B,)
 
 Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has all by name
-
     ArrayTask       arrays or lists of sequences of your own, and what to say of each
     TableTask       what a column of a table of your own will be, so many rows from now
     TextTask        what comes next in a text of your own, by characters, words or bytes
@@ -82,7 +78,6 @@ Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has al
     padded          sequences of unequal length side by side, and their lengths
 
 Training
-
     fit             train to the end: validated, saved, stopped and resumed
     train           train step by step: a report each
     evaluate        how a model does on sequences that it never saw
@@ -100,7 +95,6 @@ Training
     optim           optimisers, schedules and clipping, as expressions: `lstm.optim.adam(0.01)`
 
 The gradient's way back
-
     flow            how the gradient of a batch flows back over the steps
     Flow            what it gives: arrays, norms, words, tables and pictures
     compare         several flows side by side, on one scale
@@ -108,14 +102,12 @@ The gradient's way back
     FlowWatch       records flows during training: `lstm.fit(..., watch=lstm.FlowWatch())`
 
 What a model has learnt
-
     swap_influence  what each input decides: it is another's, and how the answer changes
     probe           what can be read of a state, by a linear map and by each unit alone
     Probe           what it gives
     without_units   what a model says where some units remember nothing
 
 Charts of it: a flow, and axes to draw on (`ax=`), which they return
-
     plot_norms         how much of the gradient reaches each step
     plot_paths         by which path: along the line, around it, and what entered at each step
     plot_units         the same of each unit
@@ -136,7 +128,6 @@ Charts of it: a flow, and axes to draw on (`ax=`), which they return
     figures            pictures beside charts, and `cell_gradient`, a derivation
 
 Losses and metrics: expressions of predictions and targets
-
     mse                   the squared difference
     mae                   the distance
     huber                 squared up to delta, straight beyond
@@ -147,7 +138,6 @@ Losses and metrics: expressions of predictions and targets
     bits_per_character    the mean cross entropy in bits
 
 Tables and errors
-
     CELLS           cells by name
     LAYERS          layers by name
     TASKS           tasks by name
@@ -382,21 +372,21 @@ _LATER = {  # loaded when asked for, and matplotlib with plots alone: importing 
     **dict.fromkeys(("Probe", "probe", "swap_influence", "without_units"), "probing"),
     **dict.fromkeys([name for name in __all__ if name.startswith("plot_")], "figures.plots"),
 }
-_FOUND = {kind.__name__: kind for kind in (*CELLS.values(), *LAYERS.values(), *TASKS.values())}
+_BY_NAME = {kind.__name__: kind for kind in (*CELLS.values(), *LAYERS.values(), *TASKS.values())}
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_FOUND})
+    return sorted({*globals(), *__all__, *_BY_NAME})
 
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 
     def __getattr__(name: str) -> object:
-        if name in _FOUND:
-            return _FOUND[name]
+        if name in _BY_NAME:
+            return _BY_NAME[name]
         if name == "figures":
             return import_module("lstm.figures")
         if name in _LATER:
             return getattr(import_module(f"lstm.{_LATER[name]}"), name)
-        hint = "" if name.startswith("_") else did_you_mean(name, [*__all__, *_FOUND])
+        hint = "" if name.startswith("_") else did_you_mean(name, [*__all__, *_BY_NAME])
         raise AttributeError(f"module 'lstm' has no attribute {name!r}{hint}")

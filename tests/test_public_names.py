@@ -86,7 +86,7 @@ def _lacks(module: str, name: str) -> bool:
         there = getattr(there, part, None) if part in there.__all__ else None
         if not isinstance(there, ModuleType):
             return False  # what it is of was looked at by itself
-    known = {*there.__all__, *(vars(there).get("_FOUND") or ()), *(LATE if there is mg else ())}
+    known = {*there.__all__, *(vars(there).get("_BY_NAME") or ()), *(LATE if there is mg else ())}
     return name not in known
 
 

@@ -148,7 +148,7 @@ def _head(args: argparse.Namespace, task: Task) -> Head:
     settings = settings_asked(args, task)
     if args.validate == 0:
         raise ConfigError("--validate 0: a sweep asks by validation whether a criterion is met")
-    every = args.validate or max(1, settings.steps // 10)
+    every = args.validate or settings.between_validations
     training = {name: value for name, value in asdict(settings).items() if name != "seed"}
     return Head(task.config(), task.criterion, made_of(args), training, every, args.patience)
 

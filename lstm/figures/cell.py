@@ -62,11 +62,7 @@ def cell_unrolled(
     value = (loss or loss_of(model))(unrolled.output, ys_var).named("L")
     inside = set(mg.toposort(value))
     count = sum(bool(n.args) for n in inside)
-    if limit is not None and count > limit:
-        raise ConfigError(
-            f"{steps} steps are {count} ops, more than {limit}; "
-            f"draw at most {limit * steps // count} steps, or give limit=None"
-        )
+    _check_limit(steps, count, limit)
     every, layers = model.readout.read == "every", model.recurrent()
     # A decoder's steps have no lane: all of its ops would stand in one row.
     is_placed = counts is None and model.readout.read != "decoder"
@@ -89,6 +85,15 @@ def cell_unrolled(
             f"op, its values (from … to, over {tensor}: sequences × units) and its gradient ‖∂L/∂·‖"
         ),
     )
+
+
+def _check_limit(steps: int, count: int, limit: int | None) -> None:
+    """Raise ConfigError where so many steps are more ops than the limit."""
+    if limit is not None and count > limit:
+        raise ConfigError(
+            f"{steps} steps are {count} ops, more than {limit}; "
+            f"draw at most {limit * steps // count} steps, or give limit=None"
+        )
 
 
 def _cut(

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lstm.errors import ConfigError, check_number
+from lstm.figures.line_looks import look_of_line
 from minigrad.drawing import charts
 from minigrad.drawing.charts import Floats
 from minigrad.drawing.escape import WIDEST, plain
@@ -16,7 +17,6 @@ from minigrad.drawing.escape import WIDEST, plain
 Scores = Mapping[str, Mapping[float, Sequence[float]]]
 _WIDTH, _HEIGHT = 520.0, 300.0
 _MARKS = ("o", "s", "^", "D")
-_LINES = ("-", "--", "-.", ":")
 
 
 def plot_accuracy(
@@ -72,7 +72,7 @@ def _draw_cell(ax: Axes, cell: str, by_distance: Mapping[float, Floats], k: int)
         [float(pick(by_distance[x])) for x in at] for pick in (np.mean, np.min, np.max)
     )
     color, mark = f"C{k}", _MARKS[k % len(_MARKS)]
-    ax.plot(at, means, color=color, lw=1.8, ls=_LINES[k % len(_LINES)], label=plain(cell, WIDEST))
+    ax.plot(at, means, lw=1.8, label=plain(cell, WIDEST), **look_of_line(k))
     ax.fill_between(at, lows, highs, color=color, alpha=0.2, lw=0)
     for x in at:
         row = by_distance[x]

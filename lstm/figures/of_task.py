@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lstm.figures.answers import plot_correct_by_length
 from lstm.figures.dependencies import chart_of_reads, read_sentence
 from lstm.figures.flow import EDGE, WIDE, head_height, headed
+from lstm.figures.line_looks import look_of_line
 from lstm.model import Model
 from lstm.tasks import Task
 from lstm.tasks.sentences import Sentences
@@ -28,7 +29,6 @@ Models = Mapping[str, Model]
 _CLASSES = 12  # of more, shares by class are no picture
 _POINTS = 300
 _LEFT, _AXIS, _TITLE, _GAP = 54.0, 46.0, 28.0, 22.0
-_LINES = ("-", "--", "-.", ":")
 
 
 class Answered(NamedTuple):
@@ -209,4 +209,4 @@ def _draw_lines(ax: Axes, told: Answered) -> None:
 
 def _line(ax: Axes, steps: Sequence[int], values: Any, k: int, name: str, **look: Any) -> None:
     label = plain(name, WIDEST) or "_"
-    ax.plot(steps, values, color=f"C{k}", ls=_LINES[k % len(_LINES)], lw=1.6, label=label, **look)
+    ax.plot(steps, values, lw=1.6, label=label, **look_of_line(k), **look)

@@ -12,13 +12,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from lstm.errors import ConfigError
 from lstm.figures.flow import EDGE, NARROW, WIDE, head_height, headed
+from lstm.figures.line_looks import look_of_line
 from minigrad.drawing import charts
 from minigrad.drawing.charts import Chart, Floats, Sheet, Theme
 from minigrad.drawing.escape import WIDEST, plain
 
 __all__ = ["NARROW", "Run", "Seeds", "draw_seeds", "plot_seeds"]
 
-_LINES = ("-", "--", "-.", ":")
 _LOSS, _RIGHT = 230.0, 150.0  # heights in points
 _LEFT, _AXIS, _TITLE, _LEGEND = 54.0, 46.0, 28.0, 24.0
 _NUMBER = 22.0  # half of the last number of an axis, beside it
@@ -132,7 +132,7 @@ def _draw_cell(
     color, several = f"C{k}", len(runs) > 1
     label = plain(name, WIDEST)
     marker: Any = {"marker": "o", "ms": 3} if len(at) == 1 else {}
-    ax.plot(at, middle, color=color, lw=1.8, ls=_LINES[k % len(_LINES)], label=label, **marker)
+    ax.plot(at, middle, lw=1.8, label=label, **look_of_line(k), **marker)
     if several:
         ax.fill_between(at, low, high, color=color, alpha=0.2, lw=0)
     for why, mark in (("solved", "o"), ("failed", "X")):

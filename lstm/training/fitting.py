@@ -274,7 +274,7 @@ def _course(
     """A training at its first step, or at that of the checkpoint."""
     if resumed is None:
         settings = checked(settings, task)
-        every = max(1, settings.steps // 10) if validate is None else validate
+        every = settings.between_validations if validate is None else validate
         plan = Plan(every, patience, optimizer is not None)
         return Course(model, task, settings, plan, optimizer, watch)
     checkpoint = read_checkpoint(resumed)

@@ -74,6 +74,11 @@ class Settings(ShownAsCall):
         """How many sequences go on from batch to batch, side by side; None where none do."""
         return self.batch if self.stateful else None
 
+    @property
+    def between_validations(self) -> int:
+        """Steps from one validation to the next, unless told: there are ten in all."""
+        return max(1, self.steps // 10)
+
     def make_optimizer(self) -> Optimizer:
         """The optimiser with its schedule."""
         schedule = make_schedule(

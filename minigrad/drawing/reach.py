@@ -17,6 +17,7 @@ MOST = 300
 _SVG = "http://www.w3.org/2000/svg"
 _HIGH, _WIDE, _AIR = 12.0, 5.6, 6.0  # of a line of text, of a letter, and around them
 _TOLD = ("value: ", "adjoint: ")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"  # as SVG writes it
 
 
 def within_reach(root: ET.Element, prefix: str) -> str:
@@ -30,7 +31,7 @@ def within_reach(root: ET.Element, prefix: str) -> str:
         return ""
     left, top, wide, high = (float(x) for x in root.get("viewBox", "0 0 0 0").split())
     shift = next(iter(root.iter(f"{{{_SVG}}}g")), root).get("transform", "")
-    moved = re.search(r"translate\(([-\d.]+)[ ,]+([-\d.]+)\)", shift)
+    moved = re.search(rf"translate\(({_NUMBER})[ ,]+({_NUMBER})\)", shift)
     dx, dy = (float(moved[1]), float(moved[2])) if moved else (0.0, 0.0)
     rules = []
     for node, words in told:
@@ -60,8 +61,8 @@ def _outline(node: ET.Element) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of what is drawn of a node."""
     points: list[tuple[float, float]] = []
     for shape in node.iter():
-        numbers = [float(n) for n in re.findall(r"-?[\d.]+", shape.get("points") or "")]
-        numbers += [float(n) for n in re.findall(r"-?[\d.]+", shape.get("d") or "")]
+        written = f"{shape.get('points') or ''} {shape.get('d') or ''}"
+        numbers = [float(n) for n in re.findall(_NUMBER, written)]
         points += zip(numbers[::2], numbers[1::2], strict=False)
         if "rx" in shape.attrib:
             x, y, rx, ry = (float(shape.get(k, 0)) for k in ("cx", "cy", "rx", "ry"))

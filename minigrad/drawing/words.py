@@ -79,8 +79,8 @@ class Builder:
 
     def _title(self) -> str:
         # What a loop gives has a name; the loop itself would be told as a record of its steps.
-        given = [n for n in toposort(self.roots) if n.op is ITEM and n.args[0].op.inside]
-        of_loops = {n: self.naming.op_title(Vertex((), n)) for n in given}
+        items = [n for n in toposort(self.roots) if n.op is ITEM and n.args[0].op.inside]
+        of_loops = {n: self.naming.op_title(Vertex((), n)) for n in items}
         names = [
             display_name(r, self.options.names)
             or plain(formula(r, limit=12, names=of_loops)[0], _WIDEST_TITLE)

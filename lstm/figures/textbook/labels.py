@@ -97,20 +97,20 @@ def placed(
     """
     free = {name: _free(sorted(places), taken) for name, places in choices.items()}
     names = sorted(free, key=lambda name: len(free[name]))
-    found: list[Label] = []
+    chosen: list[Label] = []
     waiting = [iter(free[name]) for name in names[:1]]
     for _ in range(_TRIES):
-        if len(found) == len(names):
-            return dict(zip(names, found, strict=True))
-        label = next((x for x in waiting[-1] if not _meets(x.rect, found)), None)
+        if len(chosen) == len(names):
+            return dict(zip(names, chosen, strict=True))
+        label = next((x for x in waiting[-1] if not _meets(x.rect, chosen)), None)
         if label is not None:
-            found.append(label)
-            waiting.extend(iter(free[name]) for name in names[len(found) : len(found) + 1])
+            chosen.append(label)
+            waiting.extend(iter(free[name]) for name in names[len(chosen) : len(chosen) + 1])
         else:
             waiting.pop()
             if not waiting:
                 return None
-            found.pop()
+            chosen.pop()
     return None
 
 

@@ -1,0 +1,16 @@
+"""How curves of several models look, so that more than colour tells them apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_DASHES = ("-", "--", "-.", ":")
+
+
+def look_of_line(k: int) -> dict[str, Any]:
+    """Colour and dashes of the k-th curve, from 0, as matplotlib's `plot` takes them.
+
+    >>> look_of_line(1)
+    {'color': 'C1', 'ls': '--'}
+    """
+    return {"color": f"C{k}", "ls": _DASHES[k % len(_DASHES)]}
