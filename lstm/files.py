@@ -172,8 +172,8 @@ def _check_ours(folder: Path, name: str, command: str, holds: Collection[str]) -
     of, *listed = generator or [""]
     if of != command:
         raise OutputError(
-            f"{folder / 'index.html'} is there already, and of another command, lstm "
-            f"{of or 'flow, demo or the like'}: {ways}"
+            f"{folder / 'index.html'} is there already, and of another command, "
+            f"{f'lstm {of}' if of else 'or of an earlier release'}: {ways}"
         )
     if lost := [entry for entry in listed if entry not in holds]:
         raise OutputError(

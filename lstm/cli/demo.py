@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     models: dict[str, tuple[Model, Model]] = {}
     flows: dict[str, list[Flow]] = {}
     names = [*FILES, *(f"{cell.name}.safetensors" for cell in cells)]
-    with output_folder(args.out, names, force=args.force) as part:
+    with output_folder(args.out, names, force=args.force, command="demo") as part:
         for cell in cells:
             before, after, score, reports = trained(cell, task, settings, args.json)
             models[cell.name] = before, after

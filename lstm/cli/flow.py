@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     task = task_of(model, args)
     xs, ys, ends = shown_batch(task, args.seed)
     with (
-        output_folder(args.out, FILES, force=args.force) as part,
+        output_folder(args.out, FILES, force=args.force, command="flow") as part,
         status("measuring and drawing", args.json),
     ):
         flow = flow_to_draw(model, xs, ys, task.loss, **ends)

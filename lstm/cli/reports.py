@@ -137,8 +137,9 @@ def _said(task: Task, settings: Settings, one: Fitted) -> str:
     name, score = one.model.cell.heading, one.score
     beat = [f"{k}: {loss_text(task.in_unit(x))}" for k, x in task.baselines.items()]
     solved = "meets the criterion" if score.solved else "does not meet the criterion"
+    solved = f"{solved} after" if task.has_criterion else "was trained on"
     return (
-        f"The {name} {solved} after {count:,} sequences: {score.correct:.1%} of {one.tested_on} "
+        f"The {name} {solved} {count:,} sequences: {score.correct:.1%} of {one.tested_on} "
         f"right, {task.unit} {loss_text(task.in_unit(score.loss))} ({', '.join(beat)})."
     )
 

@@ -81,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
             check_file(out)  # so that it has a name
             _check_files(args, out, _checkpoint_of(out))
         if args.report is not None:
-            page = stack.enter_context(output_folder(args.report, FILES, force=args.force))
+            page = stack.enter_context(
+                output_folder(args.report, FILES, force=args.force, command="train")
+            )
         made = [_trained(args, kind, tasks, out) for kind, out in zip(cells, outs, strict=True)]
         if not args.json:
             _print(made, outs)  # what is there already, should the page fail

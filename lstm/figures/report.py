@@ -13,6 +13,7 @@ from lstm.figures.of_task import chart_of_task
 from lstm.figures.page import Section, flow_table, page
 from lstm.figures.sections import caveats, details_section, path_sections
 from lstm.figures.seeds import Run, Seeds, draw_seeds
+from lstm.files import generator_of
 from lstm.gradient_flow import Flow
 from lstm.tasks import Task
 from lstm.training import Fitted
@@ -89,7 +90,10 @@ def write_report(
         sections.append(Section("All numbers", text=["Also in flow.csv."], folded=tables))
     notes = [note for one in trained for note in (*one.fitted.notes, *one.fitted.warnings)]
     return write_all(
-        Path(folder), page(title, [finding, *notes], sections, leads=True), pictures, flows
+        Path(folder),
+        page(title, [finding, *notes], sections, leads=True, generator=generator_of("train")),
+        pictures,
+        flows,
     )
 
 

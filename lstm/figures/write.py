@@ -27,6 +27,7 @@ from lstm.figures.sections import (
     path_sections,
     results_section,
 )
+from lstm.files import generator_of
 from lstm.gradient_flow import Flow, Loss
 from lstm.gradient_flow import flow as flow_of
 from lstm.gradient_flow.measuring import flow_to_draw
@@ -81,7 +82,10 @@ def write_demo(
         Section("All numbers", text=["Also in flow.csv."], folded=tables),
     ]
     return write_all(
-        Path(out_dir), page(title, [lead, *INTRO], sections, leads=True), pictures, moments
+        Path(out_dir),
+        page(title, [lead, *INTRO], sections, leads=True, generator=generator_of("demo")),
+        pictures,
+        moments,
     )
 
 
@@ -168,7 +172,8 @@ def write_flow(
         Section("All numbers", text=["Also in flow.csv."], folded=[flow_table(flow, name)]),
     ]
     title = f"{name}: how the gradient flows through {flow.steps} steps"
-    html = page(title, [lead, *INTRO], sections, leads=True)
+    by = generator_of("flow")
+    html = page(title, [lead, *INTRO], sections, leads=True, generator=by)
     written = write_all(Path(out_dir), html, pictures, {(flow.cell, ""): flow})
     return [*written, flow.save(Path(out_dir) / "flow.json")]
 
