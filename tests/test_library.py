@@ -23,10 +23,10 @@ def _model() -> lstm.Model:
 USES = {
     "anatomy": (("x", (1, 2)), lambda: anatomy(LSTM(2, 4, "float64"))),
     "flow": (
-        ("xs", (5, 3, 2)),
-        lambda: lstm.flow(_model(), *Adding(length=5).batch(np.random.default_rng(0), 3)),
+        ("xs", (13, 7, 2)),
+        lambda: lstm.flow(_model(), *Adding(length=13).batch(np.random.default_rng(0), 7)),
     ),
-    "inputs_of": (("xs", (5, 3, 2)), lambda: inputs_of(Adding(length=5), 3, "float64")),
+    "inputs_of": (("xs", (13, 7, 2)), lambda: inputs_of(Adding(length=13), 7, "float64")),
     "cell_unrolled": (
         ("xs", (2, 3, 2)),
         lambda: cell_unrolled(_model(), np.ones((2, 3, 2)), np.ones((3, 1))),
