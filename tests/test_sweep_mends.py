@@ -13,6 +13,7 @@ import pytest
 from commands import command, refused
 
 import lstm
+import minigrad as mg
 from lstm.cli import main, reports, results, sweep
 from lstm.cli.results import Head, Sweep, Trial, read_sweep, summed, write_sweep
 from lstm.cli.sweep_words import finding, headings, rows_of, words
@@ -76,13 +77,10 @@ def test_an_own_cell_has_its_own_runs_whatever_name_it_inherits(capsys, undrawn)
 
 def test_a_digest_sees_constants_and_where_parameters_start():
     def scaled(values):
-        scale = np.asarray(values, "float32")
-        return lambda p, h, x: lstm_tanh(mg.concat([h, x], -1) @ p["W_h"] + p["b_h"] * scale)
+        scale = np.asarray(values, "float32")  # too many for a formula's text to have them all
+        return lambda p, h, x: mg.tanh(mg.concat([h, x], -1) @ p["W_h"] + p["b_h"] * scale)
 
-    import minigrad as mg
-
-    lstm_tanh = mg.tanh
-    cells = [lstm.cell(scaled(values))(2, 3) for values in ([1, 2, 3], [1, 2, 4], [1, 2, 3])]
+    cells = [lstm.cell(scaled([*range(8), last]))(2, 9) for last in (1, 2, 1)]
     first, other, same = map(results.digest, cells)
     assert first == same != other
     gates = [results.digest(lstm.LSTM(2, 3, memory=memory)) for memory in (10, 100)]
