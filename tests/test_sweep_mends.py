@@ -112,10 +112,10 @@ def test_a_sweep_of_which_all_runs_fail_is_told_without_a_chart(capsys):
 
 def test_runs_that_are_not_drawn_are_told_and_marks_that_are_not_there_are_not():
     lost = Run([], [], [], "failed")
-    seeds = Seeds({"A": [Run([8], [0.5], [0.5]), lost, lost], "B": [lost]})
+    seeds = Seeds({"A": [Run([8], [0.5], [0.5]), lost, lost], "B\x1b": [lost]})
     said = draw_seeds(seeds, "T").description
     assert "of A 2 of 3 failed before a validation" in said
-    assert "of B 1 of 1 failed before a validation" in said
+    assert "of B^[ 1 of 1 failed before a validation" in said
     assert "✕" not in said and "median" not in said
 
 

@@ -235,5 +235,6 @@ def _described(seeds: Seeds) -> str:
     for name, runs in seeds.runs.items():
         lost = len(runs) - len(drawn[name])
         if lost:
-            said.append(f"of {name} {lost} of {len(runs)} failed before a validation: not drawn")
+            of = f"of {plain(name, WIDEST)} {lost} of {len(runs)}"
+            said.append(f"{of} failed before a validation: not drawn")
     return "; ".join(said) + "."
