@@ -15,6 +15,7 @@ from lstm.errors import check_count
 from lstm.gradient_flow.saving import Saved
 from lstm.made_for import way_of
 from lstm.model import Model
+from lstm.percents import percent
 from lstm.tasks import TableTask
 from lstm.tasks.columns import Columns, read_columns
 from lstm.tasks.reading import Reading
@@ -62,7 +63,7 @@ class Forecast(Saved):
         if np.isnan(self.error):
             return f"{count}, of which no truth is known."
         if self.classes is not None:
-            return f"{count}, of those that are known {1 - self.error:.1%} right."
+            return f"{count}, of those that are known {percent(1 - self.error)} right."
         return f"{count}, off by {self.error:.4g}, the root of the mean square."
 
     def last(self, count: int) -> Forecast:

@@ -17,6 +17,7 @@ from lstm.cli.parts import shown_batch
 from lstm.cli.tables import loss_text
 from lstm.errors import LstmError
 from lstm.model import Model
+from lstm.percents import percent
 from lstm.tasks import Task
 from lstm.training import Fitted, Progress, Settings
 from minigrad import MinigradError
@@ -139,7 +140,7 @@ def _said(task: Task, settings: Settings, one: Fitted) -> str:
     solved = "meets the criterion" if score.solved else "does not meet the criterion"
     solved = f"{solved} after" if task.has_criterion else "was trained on"
     return (
-        f"The {name} {solved} {count:,} sequences: {score.correct:.1%} of {one.tested_on} "
+        f"The {name} {solved} {count:,} sequences: {percent(score.correct)} of {one.tested_on} "
         f"right, {task.unit} {loss_text(task.in_unit(score.loss))} ({', '.join(beat)})."
     )
 
@@ -148,7 +149,7 @@ def _results(task: Task, settings: Settings, made: Sequence[Fitted]) -> Table:
     rows = [[name, loss_text(task.in_unit(x)), "", "", ""] for name, x in task.baselines.items()]
     for one in made:
         score, last = one.score, one.reports[-1].step if one.reports else 0
-        right, solved = f"{score.correct:.1%}", "yes" if score.solved else "no"
+        right, solved = percent(score.correct), "yes" if score.solved else "no"
         loss = loss_text(task.in_unit(score.loss))
         rows.append([one.model.cell.heading, loss, right, solved, f"{last * settings.batch:,}"])
     return Table("Results", rows, ["", task.unit, "correct", "solved", "sequences"])

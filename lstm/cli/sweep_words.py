@@ -17,6 +17,7 @@ from lstm.cells import CELLS
 from lstm.cli.results import Head, Summary, Sweep, Trial, summed
 from lstm.cli.tables import loss_text, table
 from lstm.files import generator_of, write_atomically
+from lstm.percents import percent
 from lstm.tasks import Task
 from lstm.training import Settings
 from minigrad.display import Table, plain
@@ -66,7 +67,7 @@ def _said(task: Task, made: Summary) -> str:
     if not task.has_criterion:
         return _loss_said(task, made)
     if made.sequences is None:
-        right = "" if made.correct is None else f", {made.correct:.1%} correct"
+        right = "" if made.correct is None else f", {percent(made.correct)} correct"
         of = f"none of {made.seeds} seeds meets" if made.seeds > 1 else "its one seed does not meet"
         return f"{of} the criterion in {made.most:,} sequences{right}"
     meet = "meets" if made.reached == 1 else "meet"
@@ -83,7 +84,7 @@ def _loss_said(task: Task, made: Summary) -> str:
         return f"{failed} within {made.most:,} sequences"
     sound = made.seeds - made.failed
     of = "" if sound == 1 else f", the median of {sound} seeds,"
-    right = "" if made.correct is None else f", {made.correct:.1%} correct"
+    right = "" if made.correct is None else f", {percent(made.correct)} correct"
     loss = loss_text(task.in_unit(made.loss))
     return f"{task.unit} {loss}{of} after at most {made.most:,} sequences{right}"
 
@@ -122,7 +123,7 @@ def row_of(task: Task, name: str, made: Sequence[Trial]) -> list[str]:
         str(one.failed),
         _spread(one),
         f"{one.seconds:.3g}",
-        "-" if one.correct is None else f"{one.correct:.1%}",
+        "-" if one.correct is None else percent(one.correct),
         "-" if one.loss is None else loss_text(task.in_unit(one.loss)),
     ]
 

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from lstm.percents import percent
 from lstm.plain_values import jsonable
 from lstm.tasks import Task
 from lstm.training import Score
@@ -57,7 +58,7 @@ def score_table(task: Task, scores: dict[str, Score]) -> Table:
         rows.add_row(name, f"{task.in_unit(loss):.4f}", "", "")
     for name, score in scores.items():
         solved = "yes" if score.solved else "no"
-        rows.add_row(name, loss_text(task.in_unit(score.loss)), f"{score.correct:.1%}", solved)
+        rows.add_row(name, loss_text(task.in_unit(score.loss)), percent(score.correct), solved)
     return rows
 
 

@@ -15,6 +15,7 @@ from lstm.figures.flow import EDGE, WIDE, head_height, headed
 from lstm.figures.word_chain import HEIGHT, Chain, Read, folded, share
 from lstm.gradient_flow import flow
 from lstm.model import Model
+from lstm.percents import percent
 from lstm.probing import swap_influence
 from lstm.tasks.france import France
 from lstm.tasks.sentences import Sentences
@@ -171,7 +172,7 @@ def _said(read: Read, word: int) -> str:
     return (
         f"“{read.words[word]}”, {len(read.words) - word} steps before “{read.answer}”, decides "
         f"{told} of the answer; ‖∂y/∂x‖ is {reach:.1e} there. Of {TEST_SEQUENCES:,} other "
-        f"sentences {read.correct:.1%} get the right last word."
+        f"sentences {percent(read.correct)} get the right last word."
     )
 
 

@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex
 
 from lstm.errors import ConfigError, check_count
 from lstm.forecasting import Forecast
+from lstm.percents import percent
 from minigrad.drawing import charts
 from minigrad.drawing.charts import Chart, Sheet
 from minigrad.drawing.escape import plain
@@ -67,7 +68,7 @@ def _title(forecast: Forecast) -> str:
     if not known:
         return head
     if forecast.classes is not None:
-        return f"{head}: {1 - forecast.error:.1%} of {known} are right"
+        return f"{head}: {percent(1 - forecast.error)} of {known} are right"
     return f"{head}: off by {forecast.error:.3g} (root mean square of {known} rows)"
 
 

@@ -18,6 +18,7 @@ from lstm.figures.flow import EDGE, WIDE, head_height, headed
 from lstm.figures.token_text import plot_text
 from lstm.gradient_flow import flow
 from lstm.model import Model
+from lstm.percents import percent
 from lstm.probing import Inquiry, Probe
 from lstm.tasks.agreement import FEATURES, Agreement
 from lstm.training import Settings, check_fits, fit
@@ -64,10 +65,10 @@ class Known:
             without = self.right[feature]
             lines.append(
                 f"{feature.capitalize()}: a linear probe of {probe.part} reads it at "
-                f"{probe.accuracy:.1%} of steps (chance {probe.chance:.1%}), unit "
-                f"{self.units[feature][0] + 1} alone at {probe.by_unit.max():.1%}. Without the "
-                f"memory of units {units}, {without[feature]:.1%} of {asked} agree, and "
-                f"{without[other]:.1%} of {_ASKED[other]}. At a new subject "
+                f"{percent(probe.accuracy)} of steps (chance {percent(probe.chance)}), unit "
+                f"{self.units[feature][0] + 1} alone at {percent(probe.by_unit.max())}. Without "
+                f"the memory of units {units}, {percent(without[feature])} of {asked} agree, and "
+                f"{percent(without[other])} of {_ASKED[other]}. At a new subject "
                 + " and ".join(f"{g} is {a:.2f}" for g, (a, _) in self.gates[feature].items())
                 + " on average, elsewhere "
                 + " and ".join(f"{b:.2f}" for _, b in self.gates[feature].values())
@@ -201,6 +202,6 @@ def _draw_bars(sheet: Sheet, known: Known, top: float, within: float) -> None:
         left, below = (column * k, 0.0) if beside else (0.0, (_BARS + _GAP) * k)
         ax = sheet.axes(EDGE + left + 140, top + _GAP + below, column - 160, _BARS - 20)
         sizes = [known.right[without][feature] for without in rows]
-        words = [f"{size:.1%}" for size in sizes]
+        words = [percent(size) for size in sizes]
         title = f"{asked.capitalize()} that agree"
         charts.bars(list(rows.values()), sizes, ax, words=words, title=title)

@@ -13,6 +13,7 @@ import numpy as np
 
 from lstm.cells import Gated
 from lstm.gradient_flow.measured import Flow
+from lstm.percents import percent
 from minigrad.chains import Series
 
 TOO_SMALL = 1e-6
@@ -157,6 +158,6 @@ def cancelled(flow: Flow) -> str | None:
         return None
     t, least = int(np.nanargmin(share)) + 1, float(np.nanmin(share))
     return (
-        f"At t={t} the terms of ∂L/∂{flow.main.symbol} cancel: their sum is {least:.1%} of their "
-        "sizes. What is small there has not vanished."
+        f"At t={t} the terms of ∂L/∂{flow.main.symbol} cancel: their sum is {percent(least)} of "
+        "their sizes. What is small there has not vanished."
     )

@@ -13,6 +13,7 @@ from lstm.gradient_flow.measured import Flow
 from lstm.gradient_flow.nonfinite import not_finite
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues
 from lstm.layers import subscript
+from lstm.percents import percent
 from minigrad.chains import Series
 
 TOLD = 0.1
@@ -151,10 +152,14 @@ def _saturation(gate: GateValues) -> str:
     parts = []
     if gate.open >= TOLD:
         means = f": {gate.one}" if gate.one else ""
-        parts.append(f"{gate.open:.0%} are saturated open ({gate.symbol} > {OPEN:g}{means})")
+        parts.append(
+            f"{percent(gate.open, 0)} are saturated open ({gate.symbol} > {OPEN:g}{means})"
+        )
     if gate.closed >= TOLD:
         means = f": {gate.zero}" if gate.zero else ""
-        parts.append(f"{gate.closed:.0%} are saturated closed ({gate.symbol} < {CLOSED:g}{means})")
+        parts.append(
+            f"{percent(gate.closed, 0)} are saturated closed ({gate.symbol} < {CLOSED:g}{means})"
+        )
     name = f"{gate.name}s" if gate.name else f"gates {gate.symbol}"
     return f"Of the {name}, {' and '.join(parts)}."
 

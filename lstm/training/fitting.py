@@ -19,6 +19,7 @@ from lstm.errors import (
 from lstm.files import check_file, written
 from lstm.model import Model
 from lstm.optim import Optimizer
+from lstm.percents import percent
 from lstm.store.checkpoint import check_plain, read_checkpoint, write_checkpoint
 from lstm.tasks import Task
 from lstm.training.course import Course, Plan, plan_in, settings_in
@@ -62,7 +63,7 @@ class Fitted(ShownAsTable):
 
     def _table(self) -> Table:
         loss, correct, is_solved = self.score
-        new = f"loss {loss:.4g}, {correct:.1%} correct, {'' if is_solved else 'not '}solved"
+        new = f"loss {loss:.4g}, {percent(correct)} correct, {'' if is_solved else 'not '}solved"
         best = repr(self.best).partition("\n")[0]
         rows = [("best", best), (f"on {self.tested_on}", new)]
         if self.reports:

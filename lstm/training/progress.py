@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from lstm.errors import TrainingWarning
+from lstm.percents import percent
 from lstm.training.evaluation import Score
 from lstm.training.settings import Settings
 from lstm.training.trainer import Report
@@ -112,7 +113,8 @@ def shown(
 
         def show(progress: Progress) -> None:
             warn(progress)
-            correct = "" if progress.best is None else f" · {progress.best.correct:.0%} correct"
+            best = progress.best
+            correct = "" if best is None else f" · {percent(best.correct, 0)} correct"
             bar.update(
                 job,
                 completed=progress.step,
