@@ -9,7 +9,8 @@ from lstm.cli.tables import score_table
 from lstm.gradient_flow.summary import GateValues
 from lstm.gradient_flow.words import _saturation
 from lstm.percents import percent
-from lstm.tasks import Adding
+from lstm.tasks import Adding, ArrayTask, TextTask
+from lstm.tasks.movie import Movie
 from lstm.training import Score
 
 
@@ -44,3 +45,19 @@ def test_a_score_of_all_but_one_is_not_told_as_all() -> None:
     right[7] = False
     rows = score_table(Adding(5), {"LSTM": Score(0.1, float(right.mean()), True)})
     assert list(rows.columns[2].cells)[-1] == "99.95%"
+
+
+def test_what_is_counted_step_by_step_is_not_told_of_sequences() -> None:
+    """What `correct` is of, and the words for it."""
+    xs, ys = np.ones((9, 4, 1)), np.zeros((9, 4), np.int64)
+    labels = np.zeros(9, np.int64)
+    text = "she sells sea shells " * 20
+    for task, counted in [
+        (Movie(), "the frames of new films"),
+        (TextTask(text, length=8), "the characters at the end of the text"),
+        (TextTask(text, length=8, level="word"), "the words at the end of the text"),
+        (ArrayTask(xs, ys), "the steps of the validation sequences"),
+        (ArrayTask(xs, labels), "the validation sequences, by which it was chosen"),
+        (Adding(5), "new sequences"),
+    ]:
+        assert task.tested_on.startswith(counted)

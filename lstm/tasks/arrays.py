@@ -191,7 +191,8 @@ class ArrayTask(Task):
             "validation": "the validation sequences, by which it was chosen",
             "training": "the training sequences",
         }
-        return next(said for part, said in words.items() if len(self._places[part]))
+        said = next(said for part, said in words.items() if len(self._places[part]))
+        return f"the steps of {said}" if self.readout == "every" else said
 
     def _at(self, places: Array) -> Batch | PaddedBatch:
         xs, ys = self._xs[:, places], self._targets_at(places)

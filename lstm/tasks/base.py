@@ -200,7 +200,7 @@ class Task(ShownAsCall, ABC):
 
     @property
     def tested_on(self) -> str:
-        """What the sequences of a test are, in words."""
+        """What `correct` is of in a test, in words: its sequences, or their steps."""
         return "new sequences"
 
     def elements(self, target: NDArray[Any]) -> int:

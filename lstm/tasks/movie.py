@@ -134,6 +134,10 @@ class Movie(Labels):
         right: NDArray[np.bool_] = prediction.argmax(-1) == target
         return right
 
+    @property
+    def tested_on(self) -> str:
+        return "the frames of new films"
+
     def solved(self, prediction: NDArray[Any], target: NDArray[Any]) -> bool:
         return bool(self.correct(prediction, target).mean() >= 0.98)
 

@@ -158,7 +158,7 @@ class TextTask(Labels):
 
     @property
     def tested_on(self) -> str:
-        return "the end of the text"
+        return f"the {self.tokenizer.unit}s at the end of the text"
 
     # --- what is asked -----------------------------------------------------------------------
 
