@@ -162,7 +162,7 @@ def test_a_model_made_for_it_has_no_recurrent_layer_and_keeps_its_file(tmp_path)
     np.testing.assert_allclose(
         again.run(xs[shuffled]).attention.eval(), weights[:, :, shuffled], rtol=1e-4
     )
-    with pytest.raises(ConfigError, match="the model has no recurrent layer"):
+    with pytest.raises(ConfigError, match=r"no recurrent layer.* lstm\.plot_alignment and"):
         lstm.flow(model, xs, YS[:, :3])
     layered = lstm.Model.create(lstm.GRU, task=TASK, hidden_size=5, layers=1)
     assert list(layered.recurrent()) == ["layer1"]

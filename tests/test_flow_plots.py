@@ -176,6 +176,10 @@ def test_a_gate_is_its_values(flow, symbol: str) -> None:
     assert ax.get_ylabel() == symbol
     with pytest.raises(lstm.ConfigError, match="no gate 'q'; the gates are f, i, o"):
         lstm.plot_gate(flow, "q")
+    rnn = lstm.Model.create(lstm.RNN(2, 3), 1, 0)
+    plain = lstm.flow(rnn, np.ones((2, 1, 2)), np.ones((1, 1)))
+    with pytest.raises(lstm.ConfigError, match=r"^a cell of kind rnn has no gates to draw$"):
+        lstm.plot_gate(plain)
 
 
 def test_of_a_long_gate_each_bin_reaches_from_its_least_to_its_largest(flow) -> None:

@@ -17,6 +17,8 @@ from lstm.errors import OutputError
 from lstm.store.checkpoint import read_checkpoint
 from lstm.tasks import Adding
 from lstm.training import Settings, fit
+from minigrad.drawing.faults import RenderError
+from minigrad.drawing.render import render
 
 TASK, SETTINGS = Adding(length=5), Settings(steps=50, batch=2)
 
@@ -136,3 +138,17 @@ def test_a_folder_that_is_read_only_is_found_before_training(disk, monkeypatch, 
     assert error.count("\n") == 1
     if not disk.mounted:
         disk.folder.chmod(0o700)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of files are POSIX's")
+def test_a_full_disk_is_no_crash_of_graphviz():
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    dot = "digraph { " + "x -> y; " * 4000 + "}"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(dot) // 2, limits[1]))
+    try:
+        with pytest.raises(RenderError, match=r"^cannot draw the svg: cannot write .*too large$"):
+            render(dot, "svg")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

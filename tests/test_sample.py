@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lstm
+from lstm.cli import main
 from lstm.sampling import drawn
 
 TEXT = "the cat sat on the mat. the dog sat on the cat. " * 6
@@ -113,6 +114,13 @@ def test_a_model_file_keeps_how_it_reads(model, tmp_path):
 def test_what_cannot_be_is_told_before_anything_is_written(model, args, options, message):
     with pytest.raises(lstm.ConfigError, match=message):
         lstm.sample(model, *args, **options)  # not yet asked for a token
+
+
+def test_an_empty_prompt_is_told_by_its_option(model, tmp_path, capsys):
+    file = tmp_path / "m.safetensors"
+    model.save(file)
+    assert main(["sample", str(file), "--prompt", ""]) == 2
+    assert capsys.readouterr().err.startswith("lstm: --prompt is a text of at least one character")
 
 
 def test_models_that_do_not_write(model):

@@ -322,3 +322,9 @@ def test_no_jump_begins_or_ends_where_there_is_no_norm():
     for nothing in (0.0, np.nan, np.inf):
         norms = [1.0, 1.0, nothing, nothing, 1.0, 1.0, 1.0]
         assert Series("h", norms, ["normal"] * 7).jumps == []
+
+
+def test_names_of_two_flows_are_quoted_as_they_are() -> None:
+    said = compare(flow([1e-3, 1.0]), flow([1e-6, 1.0]), named=("a\\b", "c\nd"))
+    assert " of 'c^Jd' (1.0e-06) is 3.0 decades smaller than " in said
+    assert " of 'a\\b' (1.0e-03)." in said

@@ -9,6 +9,7 @@ from functools import partial
 from lstm.cli.options import model_file, own_cell, positive, whole
 from lstm.cli.parts import loaded
 from lstm.cli.tables import LINES, print_json, printable
+from lstm.errors import ConfigError
 from lstm.sampling import sample
 
 HELP = "let a model of a text write"
@@ -33,6 +34,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.prompt == "":
+        raise ConfigError(
+            "--prompt is a text of at least one character; without it a line has just ended"
+        )
     pieces = sample(
         loaded(args),
         "\n" if args.prompt is None else args.prompt,

@@ -221,10 +221,10 @@ def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None, *, legend: b
         lines = ax.lines[-len(flow.gates) :]
         ax.legend(lines, [plain(f"{g.name or 'gate'} {g.symbol}") for g in flow.gates.values()])
         return ax
+    if not flow.gates:
+        raise ConfigError(f"a cell of kind {flow.cell} has no gates to draw")
     if not _is_one(symbol, flow.gates):
-        raise ConfigError(
-            f"no gate {symbol!r:.40}; the gates are {', '.join(flow.gates) or 'none'}"
-        )
+        raise ConfigError(f"no gate {symbol!r:.40}; the gates are {', '.join(flow.gates)}")
     gate = flow.gates[symbol]
     words = f"{gate.name or 'gate'} {symbol}" + (f": 1 {gate.one}" if gate.one else "")
     return charts.band(

@@ -15,6 +15,7 @@ from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues
 from lstm.layers import subscript
 from lstm.percents import percent
 from minigrad.chains import Series
+from minigrad.display import plain
 
 TOLD = 0.1
 """Saturation is told from this share of a gate's values on."""
@@ -178,7 +179,7 @@ def compare(first: Flow, second: Flow, *, named: Sequence[str] = ()) -> str:
     a, b = first.main, second.main
     names = [f"∂L/∂{subscript(part.symbol, 1)}" for part in (a, b)]
     if named:
-        names = [f"{what} of {name!r}" for what, name in zip(names, named, strict=True)]
+        names = [f"{what} of '{plain(name)}'" for what, name in zip(names, named, strict=True)]
     else:
         headings = first.heading, second.heading
         names = [f"the {cell}'s {what}" for what, cell in zip(names, headings, strict=True)]

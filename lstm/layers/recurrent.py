@@ -261,7 +261,10 @@ def place_of(
         ways.setdefault(place.removesuffix(f".{way}"), {})[way] = place
     names = list(ways)
     if not names:
-        raise ConfigError("the model has no recurrent layer")
+        raise ConfigError(
+            "the model has no recurrent layer, and the steps of a decoder are not measured; "
+            "lstm.plot_alignment and lstm.plot_caption draw what one looks at"
+        )
     if isinstance(layer, int) and layer is not True and 1 <= layer <= len(names):
         layer = names[layer - 1]
     name = names[-1] if layer is None else layer

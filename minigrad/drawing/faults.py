@@ -1,6 +1,7 @@
 """How drawing fails: what Graphviz printed, and what a person can do about it."""
 
 import re
+from tempfile import gettempdir
 
 from minigrad.drawing import render_child
 from minigrad.errors import MinigradError
@@ -82,6 +83,13 @@ def too_large(place: str, size: str) -> RenderError:
         f"{render_child.PNG_SIDE:,} a side and {render_child.PNG_AREA // 10**6} million in all are "
         "possible, and made that small the text would be illegible. Use svg or pdf, or draw fewer "
         "nodes."
+    )
+
+
+def unwritten(place: str, reason: str) -> RenderError:
+    """The error for a disk that has no room for what Graphviz reads."""
+    return RenderError(
+        f"cannot draw {place}: cannot write its DOT text into {gettempdir()}: {reason}"
     )
 
 

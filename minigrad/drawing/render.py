@@ -28,6 +28,7 @@ from minigrad.drawing.faults import (
     refused,
     timed_out,
     too_large,
+    unwritten,
 )
 from minigrad.drawing.font_config import font_environment
 from minigrad.drawing.fonts import warn_of_missing
@@ -150,6 +151,8 @@ def _draw(child: "subprocess.Popen[bytes]", job: Job, timeout: float, log: IO[by
     status, picture, printed = answer
     if status == "absent":
         raise _AbsentError(f"pygraphviz cannot be used ({printed.strip()})")
+    if status == "unwritten":
+        raise unwritten(job.place, picture.decode(errors="replace"))
     if status == "large":
         raise too_large(job.place, picture.decode())
     if status != "ok" or is_failure(printed):

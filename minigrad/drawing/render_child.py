@@ -5,8 +5,8 @@ Graphviz can crash, hang or print; here that harms nobody. `render` runs this fi
 
 A request is the line "FORMAT BYTES" and then that many bytes of DOT. An answer is the line
 "STATUS BYTES LOGBYTES", the picture, then what Graphviz printed. STATUS is "ok", "bad" (the log
-says why), "large" (in the picture's place stands its size in pixels) or "absent" (no usable
-pygraphviz: sent once, unasked).
+says why), "large" (in the picture's place stands its size in pixels), "unwritten" (there stands why
+the DOT text cannot be) or "absent" (no usable pygraphviz: sent once, unasked).
 """
 
 import importlib
@@ -65,6 +65,8 @@ def _draw(gv: Any, context: Any, dot: bytes, format: bytes) -> tuple[str, bytes]
         finally:
             gv.gvFreeLayout(context, graph)
             gv.agclose(graph)
+    except OSError as error:  # a full disk
+        return "unwritten", (error.strerror or str(error)).encode()
     except (ValueError, KeyError) as error:
         os.write(2, f"{error}\n".encode())
         return "bad", b""
