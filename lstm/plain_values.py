@@ -1,4 +1,4 @@
-"""Values as JSON has them."""
+"""Values as JSON has them, and counts as sentences do."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of what a noun says that takes an s.
+
+    >>> counted(1, "step"), counted(1000, "step")
+    ('1 step', '1,000 steps')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"

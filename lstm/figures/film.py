@@ -169,10 +169,7 @@ def _draw_row(ax: Axes, film: Film, row: range, top: float, scale: Scale) -> Non
         ax.imshow(
             dots, cmap="gray", vmin=0, vmax=1, extent=box, interpolation="none", aspect="auto"
         )
-        if t + 1 == film.at:
-            corner = (left - 1, top - 1)
-            look: Any = {"fill": False, "edgecolor": LIGHT["focus"], "lw": 3.0}
-            ax.add_patch(Rectangle(corner, _FRAME + 2, _FRAME + 2, zorder=3, **look))
+        _frame(ax, left, top, t + 1 == film.at)
     y = top + _FRAME
     for first, last, event in _runs(film.happens, row):
         _write(ax, row, (first, last), y + _EVENT / 2, event, weight="bold")
@@ -186,6 +183,16 @@ def _draw_row(ax: Axes, film: Film, row: range, top: float, scale: Scale) -> Non
             _write(ax, row, (first, last), y + _BAR + _SAID / 2, words)
         ax.text(0.0, y + 4, plain(name), fontsize=9, va="center", parse_math=False)
         y += _BAR + _SAID
+
+
+def _frame(ax: Axes, left: float, top: float, is_asked: bool) -> None:
+    """A line around a frame, whose white would else run into that of the page; a border around the
+    one whose answer is looked at."""
+    air = 1.0 if is_asked else 0.0
+    color = LIGHT["focus"] if is_asked else ax.xaxis.label.get_color()
+    look: Any = {"fill": False, "edgecolor": color, "lw": 3.0 if is_asked else 0.6}
+    side = _FRAME + 2 * air
+    ax.add_patch(Rectangle((left - air, top - air), side, side, zorder=3, **look))
 
 
 def _left(t: int, row: range) -> float:

@@ -109,6 +109,7 @@ def _panels(
     wide = width or WIDE
     columns = max(1, min(len(told.said), int(wide / 300.0)))
     room = min((wide - EDGE) / columns - _LEFT - _GAP, 300.0)
+    wide = EDGE + columns * (_LEFT + room + _GAP)  # no wider than what is drawn
     step, top = room + named + _AXIS, head_height(title, wide) + named
     rows = -(-len(told.said) // columns)
     with charts.drawn_in(theme):
@@ -200,11 +201,16 @@ def _draw_lines(ax: Axes, told: Answered) -> None:
     steps = range(1, count + 1)
     muted = ax.xaxis.label.get_color()
     for column in told.truth[:count, 0].T:
-        ax.plot(steps, column, color=muted, lw=3.0, alpha=0.5)
+        ax.plot(steps, column, color=muted, lw=3.0, alpha=0.5, **_dot(count))
     ax.lines[0].set_label("what is true")
     for k, (name, said) in enumerate(told.said.items()):
         for j, column in enumerate(said[:count, 0].T):
-            _line(ax, steps, column, k, name if not j else "")
+            _line(ax, steps, column, k, name if not j else "", **_dot(count))
+
+
+def _dot(count: int) -> dict[str, Any]:
+    """The look of what a line of so many points shows too: one of one point shows nothing."""
+    return {"marker": "o"} if count == 1 else {}
 
 
 def _line(ax: Axes, steps: Sequence[int], values: Any, k: int, name: str, **look: Any) -> None:

@@ -15,6 +15,7 @@ from lstm.figures.sections import caveats, details_section, path_sections
 from lstm.figures.seeds import Run, Seeds, draw_seeds
 from lstm.files import generator_of
 from lstm.gradient_flow import Flow
+from lstm.plain_values import counted
 from lstm.tasks import Task
 from lstm.training import Fitted
 from minigrad.display import Table
@@ -67,7 +68,7 @@ def write_report(
     Raises OutputError or RenderError.
     """
     by_name = {one.heading: one for one in trained}
-    title = f"{task.heading}, {task.steps} steps: {' beside '.join(by_name)}"
+    title = f"{task.heading}, {counted(task.steps, 'step')}: {' beside '.join(by_name)}"
     chosen = _chosen(trained)
     wide, narrow = (_figures(task, by_name, chosen, seed, width) for width in (None, NARROW))
     pictures = draw_all(wide, narrow)
@@ -177,4 +178,4 @@ def _when(one: Trained) -> str:
     """How many steps its training had, and after which the model is that is shown as trained."""
     last, best = one.fitted.reports[-1].step if one.fitted.reports else 0, one.fitted.best_step
     shown = "" if best == last else f", shown as after step {best:,}, where validation went best"
-    return f"{last:,} steps of training{shown}"
+    return f"{counted(last, 'step')} of training{shown}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ _LOSS, _RIGHT = 230.0, 150.0  # heights in points
 _LEFT, _AXIS, _TITLE, _LEGEND = 54.0, 46.0, 28.0, 24.0
 _NUMBER = 22.0  # half of the last number of an axis, beside it
 _ROW, _LETTER = 15.0, 6.2  # of the legend, in points
+_LEVEL = 19  # letters of a baseline's number, and of where it lies
+_BASELINES = (":", (0, (6.0, 2.0)), (0, (1.0, 4.0)), (0, (6.0, 2.0, 1.0, 2.0)))
 _TOGETHER = 560.0  # as wide as two panels beside each other need
 _STRETCHES = 100
 _DECADES = 10.0  # a range that needs a scale of powers
@@ -64,8 +67,9 @@ def plot_seeds(seeds: Seeds, ax: Axes | None = None, *, of: str = "loss") -> Axe
     that they were trained on; returns the axes.
 
     of: "loss", or "correct", the share of answers that are right. A run that has ended counts on
-    as it was; ● is where one met its task's criterion, ✕ where its loss was not finite. Raises
-    ConfigError where there is nothing to draw.
+    as it was; ● is where one met its task's criterion, ✕ where its loss was not finite. The curves
+    decide the range of losses, which a baseline at most doubles at each end; one beyond has words
+    in the legend alone. Raises ConfigError where there is nothing to draw.
 
     >>> ax = plot_seeds(Seeds({"LSTM": [Run([32, 64], [0.5, 0.25], [0.1, 1.0], "solved")]}))
     >>> ax.lines[0].get_ydata().tolist()
@@ -83,8 +87,8 @@ def plot_seeds(seeds: Seeds, ax: Axes | None = None, *, of: str = "loss") -> Axe
         if runs:
             _draw_cell(ax, name, runs, k, _LOOKS[of])
     if of == "loss":
-        _draw_baselines(ax, seeds.baselines)
         _scale_losses(ax)
+        _draw_baselines(ax, seeds.baselines)
     else:
         ax.set_ylim(-0.03, 1.03)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
@@ -149,15 +153,22 @@ def _draw_training(ax: Axes, seeds: Seeds) -> None:
             parts = [slice(*part) for part in charts.bins(len(at), _STRETCHES)]
             middles = [float(np.median(losses[part])) for part in parts]
             ends = [float(at[part][-1]) for part in parts]
-            ax.plot(ends, middles, color=f"C{k}", lw=0.8, alpha=0.6, zorder=1)
+            dot: Any = {"marker": "o", "ms": 3} if len(ends) == 1 else {}
+            ax.plot(ends, middles, color=f"C{k}", lw=0.8, alpha=0.6, zorder=1, **dot)
 
 
 def _draw_baselines(ax: Axes, baselines: Mapping[str, float]) -> None:
-    muted = ax.xaxis.label.get_color()
-    for name, level in baselines.items():
-        ax.axhline(level, color=muted, lw=1.0, ls=":")
-        place: Any = {"transform": ax.get_yaxis_transform(), "va": "bottom", "ha": "right"}
-        ax.text(0.99, level, plain(name, 40), color=muted, fontsize=9, parse_math=False, **place)
+    """A thin line for each, which the legend names: words beside it would lie on curves."""
+    muted, place = ax.xaxis.label.get_color(), ax.transScale
+    (_, low), (_, high) = place.transform([(1.0, y) for y in ax.get_ylim()])
+    for k, (name, level) in enumerate(baselines.items()):
+        label = f"{plain(name, 40)}: {level:.4g}"
+        at = place.transform((1.0, level))[1] if level > 0 or ax.get_yscale() == "linear" else -inf
+        if 2 * low - high <= at <= 2 * high - low:
+            ax.axhline(level, color=muted, lw=1.0, ls=_BASELINES[k % len(_BASELINES)], label=label)
+        else:
+            arrow = "↓" if at < low else "↑"
+            ax.plot([], [], ls="", label=f"{arrow} {label}, {'below' if at < low else 'above'}")
 
 
 def _scale_losses(ax: Axes) -> None:
@@ -182,7 +193,7 @@ def draw_seeds(
     panels = 1 + beside
     room = (wide - EDGE) / panels - _LEFT - _NUMBER
     columns = _columns(seeds, wide)
-    rows = -(-len(seeds.runs) // columns)
+    rows = -(-(len(seeds.runs) + len(seeds.baselines)) // columns)
     top = head_height(title, wide) + _LEGEND + _ROW * (rows - 1) + _TITLE
     below = top + _LOSS + _AXIS + _TITLE
     height = below - _TITLE if beside else below + _RIGHT + _AXIS
@@ -201,8 +212,9 @@ def draw_seeds(
 
 def _columns(seeds: Seeds, width: float) -> int:
     """How many names stand beside each other."""
-    longest = max(min(len(name), WIDEST) for name in seeds.runs)
-    return max(1, min(len(seeds.runs), int(width / (46.0 + _LETTER * longest))))
+    widths = [min(len(name), WIDEST) for name in seeds.runs]
+    widths += [min(len(name), 40) + _LEVEL for name in seeds.baselines]
+    return max(1, min(len(widths), int(width / (46.0 + _LETTER * max(widths)))))
 
 
 def _draw_legend(sheet: Sheet, ax: Axes, top: float, columns: int) -> None:

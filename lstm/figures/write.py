@@ -32,6 +32,7 @@ from lstm.gradient_flow import Flow, Loss
 from lstm.gradient_flow import flow as flow_of
 from lstm.gradient_flow.measuring import flow_to_draw
 from lstm.model import Model
+from lstm.plain_values import counted
 from minigrad.drawing import Diagram, Drawn, Scale
 
 Pair = tuple[Model, Model]
@@ -60,7 +61,7 @@ def write_demo(
     lined = [name for name, (_, after) in pairs.items() if after.split is not None]
     chosen = (lined or list(models))[-1]  # whose path and whose cell are shown
     model = models[chosen][1]
-    title = f"{_listed(pairs)}: how the gradient flows through {len(xs)} steps"
+    title = f"{_listed(pairs)}: how the gradient flows through {counted(len(xs), 'step')}"
     cell = cell_unrolled(model, xs, ys)
     scale = _scale([f for pair in pairs.values() for f in pair], cell)
     figures = _demo_figures(pairs, chosen, scale)
@@ -111,7 +112,8 @@ def _demo_figures(
     """All models before and after, and by which path the gradient of the chosen one came."""
     before, after = pairs[chosen]
     panels = {when: [pair[k] for pair in pairs.values()] for k, when in enumerate(WHEN)}
-    title = f"How much of the gradient reaches step 1: {_listed(pairs)}, {after.steps} steps"
+    steps = counted(after.steps, "step")
+    title = f"How much of the gradient reaches step 1: {_listed(pairs)}, {steps}"
     figures: dict[str, Drawn] = {"compare": compare_flows(panels, title, scale, width=width)}
     if after.split is not None:
         moments = dict(zip(WHEN, (before, after), strict=True))
@@ -171,7 +173,7 @@ def write_flow(
         caveats([flow], model.cell),
         Section("All numbers", text=["Also in flow.csv."], folded=[flow_table(flow, name)]),
     ]
-    title = f"{name}: how the gradient flows through {flow.steps} steps"
+    title = f"{name}: how the gradient flows through {counted(flow.steps, 'step')}"
     by = generator_of("flow")
     html = page(title, [lead, *INTRO], sections, leads=True, generator=by)
     written = write_all(Path(out_dir), html, pictures, {(flow.cell, ""): flow})

@@ -20,7 +20,7 @@ from lstm.gradient_flow.source import Source
 from lstm.gradient_flow.steps import Bools, Floats, Stacks
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Memory, Saturation, Split, Spot
 from lstm.gradient_flow.tensors import LARGE_SEED, SMALL_SEED
-from lstm.plain_values import jsonable
+from lstm.plain_values import counted, jsonable
 from minigrad.chains import Series, cancellation
 from minigrad.display import Table
 from minigrad.drawing import Scale
@@ -354,7 +354,7 @@ class Flow(Saved):
         )
 
     def _table(self) -> Table:
-        title = f"{self.called}: how the gradient flows back through {self.steps} steps"
+        title = f"{self.called}: how the gradient flows back through {counted(self.steps, 'step')}"
         heads = ("gradient", "at t=1", f"at t={self.steps}", "median step")
         rows = [series_row(f"∂L/∂{s.symbol}", s) for s in self.ordered]
         rows += [series_row(f"  {name}", series) for name, series in self.paths.items()]

@@ -64,7 +64,8 @@ def band(
         np.array([pick(row[a:b]) for a, b in spans]) for row, pick in zip(rows, picks, strict=True)
     )
     steps = np.array([(a + b + 1) / 2 for a, b in spans])
-    (drawn,) = ax.plot(steps, line, lw=1.4, color=color or ax.xaxis.label.get_color())
+    look: Any = {"marker": "o"} if len(steps) == 1 else {}  # a line of one point shows nothing
+    (drawn,) = ax.plot(steps, line, lw=1.4, color=color or ax.xaxis.label.get_color(), **look)
     ax.fill_between(steps, least, most, color=drawn.get_color(), alpha=0.25, lw=0)
     set_time(ax, len(rows[0]), "time step t")
     air = 0.03 * (limits[1] - limits[0])  # so that a line at an end keeps its width

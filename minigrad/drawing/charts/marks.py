@@ -19,7 +19,8 @@ _DASHES: dict[str, Any] = {
     "dashed": (0, (3.5, 2.0)),  # in widths of the line, as in EdgeStyle.dasharray
     "dotted": (0, (1.0, 2.0)),
 }
-_MARKERS = {"○": "o", "△": "^", "□": "s", "◇": "D"}
+_MARKERS = {"": "o", "○": "o", "△": "^", "□": "s", "◇": "D"}
+_INCH = 72.0  # points
 Points = NDArray[np.float64]
 
 
@@ -27,6 +28,23 @@ class Stretches(LineCollection):
     """Lines that each tell something to who points at them."""
 
     hints: tuple[str, ...] = ()
+    anchored: Sequence[Any] = ()
+    """Their dashes, where these begin at the left end of the axes, so that lines below each other
+    which begin at different places have one texture."""
+    _drawn_at: tuple[float, ...] = ()
+
+    def draw(self, renderer: Any) -> None:
+        """Draw them, with the dashes of each where those of a line from the left end would be."""
+        if self.anchored and self.axes is not None:
+            figure, shown = self.axes.get_figure(root=True), self.axes.transData.transform
+            starts = [shown(line[0])[0] - self.axes.bbox.x0 for line in self.get_segments()]
+            widths = np.asarray(self.get_linewidths())  # which dashes are counted in
+            places = tuple((np.array(starts) * _INCH / figure.dpi / widths).tolist())
+            if places != self._drawn_at:  # else an interactive canvas would draw again and again
+                self._drawn_at = places
+                pairs = zip(self.anchored, places, strict=True)
+                self.set_linestyles([d if d == "solid" else (at, d[1]) for d, at in pairs])
+        super().draw(renderer)
 
 
 class Pieces(PolyCollection):
@@ -41,28 +59,34 @@ def add_lines(
     looks: Sequence[EdgeStyle],
     hints: Iterable[str] = (),
     widest: float = np.inf,
+    is_anchored: bool = False,
 ) -> None:
-    """Lines of given looks, (points, 2) each."""
+    """Lines of given looks, (points, 2) each. is_anchored: all dashes begin at the
+    left end of the axes."""
+    dashes = [_DASHES[look.dash] for look in looks]
     lines = Stretches(
         list(paths),
         colors=[look.color for look in looks],
         linewidths=[min(look.width, widest) for look in looks],
-        linestyles=[_DASHES[look.dash] for look in looks],
+        linestyles=dashes,
         capstyle="butt",
     )
-    lines.hints = tuple(hints)
+    lines.hints, lines.anchored = tuple(hints), dashes if is_anchored else ()
+    if is_anchored:
+        lines.set_snap(False)  # a start that is moved to a pixel moves the dashes
     ax.add_collection(lines, autolim=False)
 
 
 def add_marks(ax: Axes, points: Points, looks: Sequence[EdgeStyle], mark: str) -> None:
-    """A hollow mark of the colour of a given look at each of (points, 2)."""
+    """A hollow mark of the colour of a given look at each of (points, 2); a dot of no mark."""
+    colors = [look.color for look in looks]
     ax.scatter(
         points[:, 0],
         points[:, 1],
         s=22.0,
         marker=_MARKERS[mark],
-        facecolors=ax.get_facecolor(),
-        edgecolors=[look.color for look in looks],
+        facecolors=ax.get_facecolor() if mark else colors,
+        edgecolors=colors,
         linewidths=1.3,
         zorder=2.5,
     )

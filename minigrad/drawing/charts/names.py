@@ -70,7 +70,8 @@ class Spot:
 
 def name_spots(frame: Frame, curves: Sequence[Curve]) -> list[tuple[str, Spot]]:
     """Each curve's name and its place, the highest curve first. The name of a curve that fills the
-    frame is left out.
+    frame is left out; and where no place is clear of all curves, that of one with a mark, which the
+    legend names.
     """
     named: list[tuple[str, Spot]] = []
     for curve in sorted(curves, key=lambda c: frame.ys(c.norms[:1])[0]):
@@ -84,8 +85,8 @@ def name_spots(frame: Frame, curves: Sequence[Curve]) -> list[tuple[str, Spot]]:
         # Best is a place that is nearer to this curve than to any other.
         best = [s for s in free if not s.hits(frame, others, taken, _CLEAR + 3.0)]
         apart = [s for s in spots if not s.hits(frame, [], taken)]
-        if spots:
-            named.append((words, min(best or free or apart or spots, key=lambda s: s.cost)))
+        if places := best or free or ([] if curve.mark else apart or spots):
+            named.append((words, min(places, key=lambda s: s.cost)))
     return named
 
 

@@ -35,7 +35,8 @@ def draw_rows(
     """Draw rows of K cells, cell k from edges[k] to edges[k + 1].
 
     Neighbours of one look are one box. What has no place on the scale is a line in the middle, at
-    most `widest` points wide, and no fill: the line says what kind of nothing is there.
+    most `widest` points wide, and no fill: the line says what kind of nothing is there, in dashes
+    that are one texture over all rows.
     """
     looks, ends = styles(scale), np.asarray(edges, np.float64).tolist()
     boxes: list[tuple[tuple[float, float, float, float], EdgeStyle, str]] = []
@@ -55,7 +56,7 @@ def draw_rows(
         add_boxes(ax, *map(list, zip(*boxes, strict=True)))
     if lines:
         paths, kinds, told = zip(*lines, strict=True)
-        add_lines(ax, paths, kinds, told, widest=widest)
+        add_lines(ax, paths, kinds, told, widest=widest, is_anchored=True)
 
 
 def halves(top: float, bottom: float, count: int) -> list[tuple[float, float]]:

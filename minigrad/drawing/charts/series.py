@@ -55,8 +55,9 @@ def curves(
     """Draw magnitudes over t = 1 … T on an axis of decades; returns the axes.
 
     rows: {label: (T,) magnitudes}, or curves, which know kinds and marks too. Each stretch of one
-    class of the scale has its colour and width, and each curve its name beside it; what is 0 or
-    below the axis stands on its floor. Of a long row the least and the largest of each of 256 bins
+    class of the scale has its colour and width, and each curve its name beside it, unless it has a
+    mark and no place is clear of all curves; a single step is a dot. What is 0 or below the axis
+    stands on its floor. Of a long row the least and the largest of each of 256 bins
     are drawn. ax: axes to draw on, new ones unless given. scale: shared by what is compared.
     limits: the exponents between which the axis runs. legend: draw beneath, in the place that the
     axes have, what colours, dashes and marks mean. Raises ShapeError for rows that differ in
@@ -121,7 +122,7 @@ def _draw_curve(ax: Axes, curve: Curve, scale: Scale, lo: float, hi: float) -> N
         drawn.append(at[looks[a]])
         hints.append(hint(plain(curve.label), steps[a:b].tolist(), sizes[a:b].tolist(), drawn[-1]))
     add_lines(ax, paths, drawn, hints)
-    if curve.mark:
+    if curve.mark or len(steps) == 1:  # a line of one point shows nothing
         some = marked(len(steps))
         points = np.column_stack([steps[some] + 1.0, heights[some]])
         add_marks(ax, points, [at[k] for k in looks[some]], curve.mark)
@@ -140,6 +141,7 @@ def _write_names(ax: Axes, drawn: Sequence[Curve], lo: int, hi: int) -> None:
             fontsize=8.5,
             color=ax.xaxis.label.get_color(),
             bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "pad": 1.0},
+            zorder=1.0,  # above the grid, and beneath all curves
             parse_math=False,
         )
 
