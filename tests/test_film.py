@@ -75,8 +75,9 @@ def test_each_frame_its_event_and_what_is_said_stand_one_below_the_other():
 
 def test_the_border_is_around_the_frame_that_is_looked_at():
     ax = plot_watched(made_up(), scale=SCALE)
-    border: Any = ax.patches[0]
-    assert len(ax.patches) == 1
+    border: Any = ax.patches[17]
+    widths = [patch.get_linewidth() for patch in ax.patches]
+    assert len(widths) == len(ax.images) and min(widths) < widths.pop(17) / 2 > max(widths)
     box = border.get_bbox()
     left, right, bottom, top = ax.images[17].get_extent()  # type: ignore[attr-defined]
     assert (box.x0 + 1, box.x1 - 1, box.y0 + 1, box.y1 - 1) == pytest.approx(

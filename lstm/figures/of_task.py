@@ -113,7 +113,7 @@ def _panels(
     step, top = room + named + _AXIS, head_height(title, wide) + named
     rows = -(-len(told.said) // columns)
     with charts.drawn_in(theme):
-        sheet = headed(title, wide, top + step * rows)
+        sheet = headed(title, wide, top + step * rows - named)
         for k, (name, said) in enumerate(told.said.items()):
             left = EDGE + _LEFT + (k % columns) * (room + _LEFT + _GAP)
             down = top + (k // columns) * step

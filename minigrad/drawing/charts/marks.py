@@ -36,14 +36,14 @@ class Stretches(LineCollection):
     def draw(self, renderer: Any) -> None:
         """Draw them, with the dashes of each where those of a line from the left end would be."""
         if self.anchored and self.axes is not None:
-            figure, shown = self.axes.get_figure(root=True), self.axes.transData.transform
+            figure, shown = self.axes.figure, self.axes.transData.transform
             starts = [shown(line[0])[0] - self.axes.bbox.x0 for line in self.get_segments()]
-            widths = np.asarray(self.get_linewidths())  # which dashes are counted in
+            widths = np.asarray(self.get_linewidth())  # which dashes are counted in
             places = tuple((np.array(starts) * _INCH / figure.dpi / widths).tolist())
             if places != self._drawn_at:  # else an interactive canvas would draw again and again
                 self._drawn_at = places
                 pairs = zip(self.anchored, places, strict=True)
-                self.set_linestyles([d if d == "solid" else (at, d[1]) for d, at in pairs])
+                self.set_linestyle([d if d == "solid" else (at, d[1]) for d, at in pairs])
         super().draw(renderer)
 
 
