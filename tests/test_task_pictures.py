@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import lstm
-from lstm.figures.of_task import _draw_classes, chart_of_task, right_by_step
+from lstm.figures.of_task import _draw_classes, answered, chart_of_task, right_by_step
 
 NUMBERS = "What is said of a test sequence, beside what is true"
 SIGNS = "How often all that is asked is right, step by step"
@@ -46,3 +46,21 @@ def test_steps_at_which_nothing_is_asked_are_left_out_also_where_they_are_nan():
     truth = np.array([[[1.0], [0.0]], [[np.nan], [1.0]]])
     said = np.array([[[0.2], [0.3]], [[-1.0], [0.1]]])
     assert right_by_step(said, truth) == ([1, 2], [0.5, 1.0])
+
+
+def test_a_text_is_read_as_by_its_score() -> None:
+    """The state goes on from piece to piece in the picture too, over all that is tested."""
+    task = lstm.TextTask("she sells sea shells by the sea shore. " * 40, length=6)
+    model = lstm.Model.create(lstm.RNN, task=task, hidden_size=5)
+    for seed, carried in [(0, 4), (1, 2)]:
+        score = lstm.evaluate(model, task, seed, carried=carried)
+        told = answered({"RNN": model}, task, seed, carried)
+        asked = told.truth >= 0
+        right = (told.said["RNN"] == told.truth)[asked]
+        assert right.mean() == pytest.approx(score.correct, abs=1e-12)
+        steps, shares = right_by_step(told.said["RNN"], told.truth)
+        assert steps == [1, 2, 3, 4, 5, 6]
+        assert np.average(shares, weights=asked.sum(1)) == pytest.approx(score.correct)
+    chart = chart_of_task({"RNN": model}, task, carried=4)
+    assert chart is not None
+    assert chart.figure.axes[0].lines[0].get_xdata().tolist() == [1, 2, 3, 4, 5, 6]

@@ -123,6 +123,7 @@ def write_page(
         settings=_settings(task, settings, made),
         reproduce=_again(command, settings),
         seed=settings.seed,
+        carried=settings.carried,
     )
 
 

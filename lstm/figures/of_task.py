@@ -18,7 +18,7 @@ from lstm.model import Model
 from lstm.tasks import Task
 from lstm.tasks.sentences import Sentences
 from lstm.training import random_streams
-from lstm.training.evaluation import TEST_BATCH, Evaluation
+from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Evaluation
 from lstm.training.streams import padding_of
 from minigrad.drawing import charts
 from minigrad.drawing.charts import Chart, Theme
@@ -40,30 +40,43 @@ class Answered(NamedTuple):
     """(B,), of sequences of unequal length."""
 
 
-def answered(models: Models, task: Task, seed: int = 0) -> Answered:
-    """What models say of a batch that no training of that seed draws."""
-    streams = {name: random_streams(seed).test for name in models}
-    held = {
-        n: next(task.held_out("test", rng, TEST_BATCH, TEST_BATCH)) for n, rng in streams.items()
-    }
-    said = {n: np.asarray(Evaluation(m, task).run(held[n])[0]) for n, m in models.items()}
-    batch = held[next(iter(models))]
-    ends: dict[str, Any] = padding_of(task, batch)
-    lengths = ends.get("lengths", ends["mask"].sum(0) if "mask" in ends else None)
-    return Answered(said, np.asarray(batch[1]), lengths)
+def answered(models: Models, task: Task, seed: int = 0, carried: int | None = None) -> Answered:
+    """What models say of a batch that no training of that seed draws; carried: as in `evaluate`, of
+    all that it is tested on, read as there."""
+    size, count = (TEST_BATCH, TEST_BATCH) if carried is None else (carried, TEST_SEQUENCES)
+    stream = random_streams(seed).test
+    batches = list(task.held_out("test", stream, count, size))
+    batches = batches if carried is not None else batches[:1]
+    axis = 0 if task.readout == "last" else 1  # (T, B, ...) of every step
+    said = {}
+    for name, model in models.items():
+        evaluation = Evaluation(model, task, carried)
+        outputs = [np.asarray(evaluation.run(batch)[0]) for batch in batches]
+        said[name] = np.concatenate(outputs, axis)
+    ends = [padding_of(task, batch) for batch in batches]
+    lengths = [e["lengths"] if "lengths" in e else e["mask"].sum(0) for e in ends if e]
+    truth = np.concatenate([np.asarray(batch[1]) for batch in batches], axis)
+    return Answered(said, truth, np.concatenate(lengths) if lengths else None)
 
 
 def chart_of_task(
-    models: Models, task: Task, *, seed: int = 0, theme: Theme = "auto", width: float | None = None
+    models: Models,
+    task: Task,
+    *,
+    seed: int = 0,
+    carried: int | None = None,
+    theme: Theme = "auto",
+    width: float | None = None,
 ) -> Chart | None:
     """What models of a task say, beside what is true, on test sequences; None where there is no
-    picture of it. models: {heading: model}. theme, width: as in `compare_flows`."""
+    picture of it. models: {heading: model}. carried: as in `evaluate`; theme, width: as in
+    `compare_flows`."""
     if isinstance(task, Sentences) and task.readout == "last":
         reads = {name: read_sentence(model, task, seed) for name, model in models.items()}
         return chart_of_reads(task.heading, reads, theme=theme, width=width or WIDE)
     if task.readout == "decoder":
         return _by_length(models, task, seed, theme, width)
-    told = answered(models, task, seed)
+    told = answered(models, task, seed, carried)
     labels = told.truth.dtype.kind in "iub"
     if task.readout == "last" and labels:
         if len(np.unique(told.truth)) > _CLASSES:

@@ -59,18 +59,21 @@ def write_report(
     settings: Sequence[Table],
     reproduce: Sequence[str],
     seed: int = 0,
+    carried: int | None = None,
 ) -> list[Path]:
     """Write the page of trainings of one task into a folder that exists; returns the files' paths.
 
     finding: what came of them, which stands first. results, settings: tables; reproduce: sentences,
-    such as a command. Files: index.html, flow.csv, and curves, flow, paths, details and task as
-    .svg and .png, those that there are.
+    such as a command. carried: as in `evaluate`. Files: index.html, flow.csv, and curves, flow,
+    paths, details and task as .svg and .png, those that there are.
     Raises OutputError or RenderError.
     """
     by_name = {one.heading: one for one in trained}
     title = f"{task.heading}, {counted(task.steps, 'step')}: {' beside '.join(by_name)}"
     chosen = _chosen(trained)
-    wide, narrow = (_figures(task, by_name, chosen, seed, width) for width in (None, NARROW))
+    wide, narrow = (
+        _figures(task, by_name, chosen, seed, carried, width) for width in (None, NARROW)
+    )
     pictures = draw_all(wide, narrow)
     curves, own = (
         [_pictured(pictures, name, title, wide[name].description)] if name in wide else []
@@ -107,7 +110,12 @@ def _chosen(trained: Sequence[Trained]) -> Flow | None:
 
 
 def _figures(
-    task: Task, by_name: Mapping[str, Trained], chosen: Flow | None, seed: int, width: float | None
+    task: Task,
+    by_name: Mapping[str, Trained],
+    chosen: Flow | None,
+    seed: int,
+    carried: int | None,
+    width: float | None,
 ) -> dict[str, Drawn]:
     """All pictures, by the names of their files."""
     seeds = Seeds(
@@ -132,7 +140,7 @@ def _figures(
             figures["paths"] = paths({"": chosen}, _paths_title(chosen), scale, width=width)
         figures["details"] = flow_details(chosen, scale, width=width or WIDE)
     models = {name: one.fitted.best for name, one in by_name.items()}
-    own = chart_of_task(models, task, seed=seed, width=width)
+    own = chart_of_task(models, task, seed=seed, carried=carried, width=width)
     return figures if own is None else figures | {"task": own}
 
 
