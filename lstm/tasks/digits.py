@@ -53,7 +53,7 @@ class Digits(Task):
     target_dtype: ClassVar[str] = "int64"
     baseline_words: ClassVar[str] = "each digit as often"
     criterion: ClassVar[str] = "95 % of the 400 test pictures are told"
-    usual: ClassVar[Mapping[str, Any]] = {"steps": 1000, "rate": 0.01}
+    usual: ClassVar[Mapping[str, Any]] = {"steps": 2000, "rate": 0.01}
 
     def __post_init__(self) -> None:
         if not isinstance(self.by, str) or self.by not in READ:
