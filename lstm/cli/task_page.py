@@ -112,10 +112,11 @@ def _overview(by_name: Mapping[str, Sequence[Swept]]) -> list[str]:
 
 
 def _settings(one: Swept, with_training: bool) -> str:
-    """What the task was made with, and trained with if that is asked, where it is not as usual."""
+    """What task and model were made with, and trained with if that is asked, where not as usual."""
     usual = make_task(one.task.name).config()["settings"]
     own = one.task.config()["settings"]
     said = {name: value for name, value in own.items() if usual[name] != value}
+    said |= one.sweep.head.model
     if with_training:
         said |= training_said(one.sweep.head, one.task)
     return ", ".join(f"{name}={value}" for name, value in said.items())
