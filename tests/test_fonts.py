@@ -119,3 +119,16 @@ def test_nothing_is_said_of_pictures_whose_fonts_are_there(folder: Path) -> None
 )
 def test_a_joiner_is_shown_as_such_unless_it_joins_emoji(text: str, shown: str) -> None:
     assert plain(text) == shown
+
+
+def test_a_chart_warns_once_as_a_graph_does(folder: Path) -> None:
+    def chart() -> mg.charts.Chart:
+        ax = mg.charts.own_axes(200, 100)
+        ax.set_title("状態 h")
+        return mg.charts.Chart(ax.figure, title="t", description="d")
+
+    with pytest.warns(UserWarning, match=r"^no font here has 状 \(U\+72B6\), 態 ") as caught:
+        assert all(made() for made in chart().formats().values())
+    assert len(caught) == 1
+    (folder / "a.ttf").write_bytes(_font("状態", 4))
+    assert chart().svg

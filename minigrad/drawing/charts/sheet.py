@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
 from textwrap import wrap
@@ -25,6 +26,7 @@ from minigrad.drawing.charts.looks import ticks
 from minigrad.drawing.charts.marks import Pieces, Stretches
 from minigrad.drawing.charts.svg_text import finish_chart
 from minigrad.drawing.escape import plain
+from minigrad.drawing.fonts import warn_of_missing
 from minigrad.drawing.palette import DARK, LIGHT
 from minigrad.drawing.saved import XML, Drawn
 from minigrad.errors import GraphError
@@ -216,6 +218,7 @@ class Chart(Drawn):
         super().__init__(title, description)
         self.figure: Figure = figure
         self.theme = theme
+        self._boxes = ""  # characters without a shape, which were warned of
         told = f"{self.title}\0{self.description}".encode(errors="replace")
         self.prefix = prefix or f"mg{hashlib.blake2b(told, digest_size=4).hexdigest()}"
 
@@ -272,13 +275,28 @@ class Chart(Drawn):
         same["image.composite_image"] = False  # several would be one, as large as the axes
         try:
             self.figure.dpi = dpi
-            with mpl.rc_context(same), warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Glyph .* missing")  # a viewer may have it
+            with mpl.rc_context(same), warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
                 getattr(_canvas(format)(self.figure), f"print_{format}")(file, **options)
         finally:
             self.figure.dpi = dots
             self.figure.set_canvas(canvas)
+        self._warn(caught)
         return file.getvalue()
+
+    def _warn(self, caught: Iterable[warnings.WarningMessage]) -> None:
+        """What matplotlib warned of; of characters without a shape once, and as a graph does."""
+        missing = []
+        for warning in caught:
+            glyph = re.match(r"Glyph (\d+) .*missing", str(warning.message))
+            if glyph is None:
+                at = warning.filename, warning.lineno
+                warnings.warn_explicit(warning.message, warning.category, *at)
+            else:
+                missing.append(chr(int(glyph[1])))
+        unknown = "".join(c for c in missing if c not in self._boxes)
+        self._boxes += unknown
+        warn_of_missing([unknown])  # of none where none is unknown
 
 
 def _canvas(format: str) -> Any:
