@@ -64,3 +64,4 @@ def test_a_text_is_read_as_by_its_score() -> None:
     chart = chart_of_task({"RNN": model}, task, carried=4)
     assert chart is not None
     assert chart.figure.axes[0].lines[0].get_xdata().tolist() == [1, 2, 3, 4, 5, 6]
+    assert ". Read as for the score: from 4 places side by side, each piece" in chart.description

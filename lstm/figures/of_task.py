@@ -28,6 +28,10 @@ Array = NDArray[Any]
 Models = Mapping[str, Model]
 _CLASSES = 12  # of more, shares by class are no picture
 _POINTS = 300
+_CARRIED = (
+    ". Read as for the score: from {} places side by side, each piece from the state in which the "
+    "one before it ended; what is short of a whole piece has fewer steps."
+)
 _LEFT, _AXIS, _TITLE, _GAP = 54.0, 46.0, 28.0, 22.0
 
 
@@ -38,6 +42,8 @@ class Answered(NamedTuple):
     truth: Array
     lengths: Array | None
     """(B,), of sequences of unequal length."""
+    how: str = ""
+    """How they were read, where that is not each from a state of its own."""
 
 
 def answered(models: Models, task: Task, seed: int = 0, carried: int | None = None) -> Answered:
@@ -56,7 +62,8 @@ def answered(models: Models, task: Task, seed: int = 0, carried: int | None = No
     ends = [padding_of(task, batch) for batch in batches]
     lengths = [e["lengths"] if "lengths" in e else e["mask"].sum(0) for e in ends if e]
     truth = np.concatenate([np.asarray(batch[1]) for batch in batches], axis)
-    return Answered(said, truth, np.concatenate(lengths) if lengths else None)
+    how = "" if carried is None else _CARRIED.format(carried)
+    return Answered(said, truth, np.concatenate(lengths) if lengths else None, how)
 
 
 def chart_of_task(
@@ -177,7 +184,7 @@ def _one(
         ax.set_axisbelow(True)
         for text in ax.legend(loc="best").texts:
             text.set_parse_math(False)
-    return Chart(sheet.figure, title=title, description=title, theme=theme)
+    return Chart(sheet.figure, title=title, description=title + told.how, theme=theme)
 
 
 def right_by_step(said: Array, truth: Array) -> tuple[list[int], list[float]]:
