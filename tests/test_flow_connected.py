@@ -115,7 +115,7 @@ def test_without_a_symbol_all_gates_are_drawn(plain_flow) -> None:
         assert line.get_ydata() == pytest.approx(values.mean(axis=1))
     assert len({line.get_color() for line in ax.lines}) == len(plain_flow.gates)
     model = lstm.Model.create(lstm.RNN(2, 4), 1, 0)
-    with pytest.raises(lstm.ConfigError, match="the gates are none"):
+    with pytest.raises(lstm.ConfigError, match="a cell of kind rnn has no gates to draw"):
         lstm.plot_gate(lstm.flow(model, np.ones((3, 2, 2)), np.ones((2, 1))))
 
 
