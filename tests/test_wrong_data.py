@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_wrong_arguments import in_our_words
-from test_wrong_kinds import WRONG
+import test_wrong_kinds
 
 import lstm
-import minigrad as mg
 from lstm.tasks.agreement import Agreement
 from lstm.tasks.reverse import Reverse
 from lstm.tasks.sky import Sky
@@ -24,7 +22,7 @@ ROWS = "".join(f"{k % 7},{k % 5},{'ab'[k % 2]}\n" for k in range(60))
 TEXT = lstm.TextTask("abcd" * 50, length=8)
 WRITES = lstm.Model.create(lstm.RNN, task=TEXT, hidden_size=2)
 SKY, AGREEMENT, REVERSE = Sky(), Agreement(), Reverse(longest=3)
-KINDS = WRONG | {
+KINDS = test_wrong_kinds.WRONG | {
     "True": True, "NaN": float("nan"), "a list of texts": ["dot"], "lists": [[1]], "bytes": b"x",
     "a class": lstm.LSTM, "a set": {"x"}, "two numbers": np.array([1, 2]), "below 0": -1,
 }  # fmt: skip
@@ -53,22 +51,9 @@ def model(task: lstm.TableTask) -> lstm.Model:
 
 
 def raw_errors(function: Callable[..., Any], good: tuple[Any, ...], names: Any = None) -> list[str]:
-    """The errors that are not in our words, of a call with each argument replaced."""
-    taken = inspect.signature(function).parameters
-    names = [*taken][len(good) :] if names is None else names
-    raw = []
-    for what, value in KINDS.items():
-        calls = [
-            (f"{what} at {k}", (*good[:k], value, *good[k + 1 :]), {}) for k in range(len(good))
-        ]
-        calls += [(f"{name}={what}", good, {name: value}) for name in names]
-        for said, args, named in calls:
-            try:
-                function(*args, **named)
-            except Exception as error:
-                if not in_our_words(error, (lstm.LstmError, mg.MinigradError), (lstm, mg)):
-                    raw.append(f"{said}: {type(error).__name__}: {error}")
-    return raw
+    """Of a call with each of KINDS: of the names, or of all that are not good by place."""
+    rest = [*inspect.signature(function).parameters][len(good) :]
+    return test_wrong_kinds.raw_errors(function, good, rest if names is None else names, KINDS)
 
 
 def test_tables(table, model):

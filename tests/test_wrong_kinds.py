@@ -6,7 +6,7 @@ Each is called as it should be, and then with each of its arguments replaced.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,28 @@ WRONG: dict[str, Any] = {
 PASSED_ON = ("tape", "color")  # to the layers, and to matplotlib, whose words are its own
 
 
+def raw_errors(
+    function: Callable[..., Any],
+    good: tuple[Any, ...],
+    by_name: Iterable[str],
+    kinds: Mapping[str, Any],
+) -> list[str]:
+    """The errors that are not in our words, of a call with each argument replaced by each kind: one
+    that is good by place, or one by its name."""
+    raw = []
+    for what, value in kinds.items():
+        changed = [(*good[:k], value, *good[k + 1 :]) for k in range(len(good))]
+        calls = [(f"{what} at {k}", args, {}) for k, args in enumerate(changed)]
+        calls += [(f"{name}={what}", good, {name: value}) for name in by_name]
+        for said, args, named in calls:
+            try:
+                function(*args, **named)
+            except Exception as error:
+                if not in_our_words(error, (lstm.LstmError, mg.MinigradError), (lstm, mg)):
+                    raw.append(f"{said}: {type(error).__name__}: {error}")
+    return raw
+
+
 @pytest.mark.parametrize("function", CALLS, ids=lambda f: f.__qualname__)
 def test_arguments_of_a_wrong_kind_are_named_in_our_words(function, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -103,17 +125,7 @@ def test_arguments_of_a_wrong_kind_are_named_in_our_words(function, tmp_path, mo
         n for n in list(taken)[len(good) :]
         if taken[n].kind is not inspect.Parameter.VAR_KEYWORD and n not in PASSED_ON
     ]  # fmt: skip
-    raw = []
-    for what, value in WRONG.items():
-        changed = [(*good[:k], value, *good[k + 1 :]) for k in range(len(good))]
-        calls = [(f"{what} at {k}", args, {}) for k, args in enumerate(changed)]
-        calls += [(f"{name}={what}", good, {name: value}) for name in by_name]
-        for said, args, named in calls:
-            try:
-                function(*args, **named)
-            except Exception as error:
-                if not in_our_words(error, (lstm.LstmError, mg.MinigradError), (lstm, mg)):
-                    raw.append(f"{said}: {type(error).__name__}: {error}")
+    raw = raw_errors(function, good, by_name, WRONG)
     assert not raw, "\n".join(raw)
 
 
