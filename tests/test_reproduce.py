@@ -49,6 +49,13 @@ def test_a_trial_is_a_training_like_any_other():
     assert trial.wrong == round(2000 * (1 - fitted.score.correct)) > 0
 
 
+def test_seconds_are_of_one_core_as_a_sweeps(monkeypatch):
+    clock = iter([3.0, 4.5])
+    monkeypatch.setattr(reproduce.time, "process_time", lambda: next(clock))
+    experiment = Experiment("4", lstm.Adding(3), 10, QUICK, validate=2)
+    assert reproduce._trial(experiment, lstm.RNN, 0).seconds == 1.5
+
+
 @pytest.fixture
 def trials(monkeypatch):
     """Trials that are given instead of trained: the second of three meets no criterion."""

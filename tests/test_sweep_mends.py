@@ -219,6 +219,18 @@ def test_pages_of_other_commands_are_not_written_over(capsys, words):
     assert "of another command, lstm walk: --out takes" in capsys.readouterr().err
 
 
+def test_a_sweep_goes_on_beside_its_file_and_chart_alone(capsys, undrawn):
+    """As where these two are kept of a sweep, and its page is not."""
+    assert sweeps(capsys, "--cell", "rnn")[0] == 0
+    Path("d/sweep.svg").write_text("of that sweep")
+    assert sweeps(capsys, "--cell", "gru")[0] == 0
+    assert set(read_sweep(Path("d/sweep.json")).trials) == {("rnn", 0), ("gru", 0)}
+    Path("d/sweep.json").unlink()
+    Path("d/sweep.svg").write_text("mine")
+    args = ["sweep", "adding", *QUICK, "--out", "d"]
+    assert "d/sweep.svg is there already, and it is not of lstm" in refused(capsys, *args)
+
+
 # --- the page of tasks --------------------------------------------------------------------------
 
 
@@ -238,3 +250,16 @@ def test_the_page_of_tasks_tells_what_was_asked_for_and_of_which_sweep():
     assert "| length=50, rate=0.01 | not run | not run | 1 of 2 (5 asked for), 16, 1 s |" in text
     assert "| length=50, rate=0.1 | not run | not run | 2 of 2, 16, 1 s |" in text
     assert text.count("Stopped before all seeds had run: LSTM 2 of 5.") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(600.0, "no task takes over 10 minutes"), (601.0, "over 10 minutes")],
+)
+def test_the_page_of_tasks_tells_of_the_longest_run(seconds, said):
+    Path("s").mkdir()
+    runs = [one("rnn", 0), one("lstm", 1, seconds=seconds, title="<LSTM>"), one("gru", 2)]
+    write_sweep(Path("s/sweep.json"), Sweep(HEAD, ["c"], {run.key: run for run in runs}))
+    text = task_page(sweeps_in(Path("s")), "c", Path())
+    which = f"took {seconds:.3g} s of one core (adding, &lt;LSTM>, seed 1)"
+    assert f"- The longest of all runs {which}: {said}.\n" in text

@@ -8,7 +8,7 @@ from rich.table import Table
 from lstm.cells import LSTM
 from lstm.cli.demo import about_biases
 from lstm.cli.tables import demo_table, norm_text, score_table
-from lstm.tasks import Adding
+from lstm.tasks import Adding, TextTask
 from lstm.training import Score
 
 
@@ -70,3 +70,9 @@ def test_what_was_measured_is_said_where_it_was(length, steps, measured) -> None
 
 def test_a_zero_is_called_zero() -> None:
     assert norm_text(_norm(0.0, "zero")) == "exactly 0"
+
+
+def test_a_task_without_a_criterion_is_neither_solved_nor_unsolved() -> None:
+    task = TextTask("she sells sea shells by the sea shore. " * 20, length=8)
+    *_, row = _rows(score_table(task, {"lstm": Score(0.5, 0.25, False)}))
+    assert row[-2:] == ["25.0%", "-"]

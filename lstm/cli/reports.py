@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lstm.cli.parts import shown_batch
-from lstm.cli.tables import loss_text
+from lstm.cli.tables import loss_text, solved_text
 from lstm.errors import LstmError
 from lstm.model import Model
 from lstm.percents import percent
@@ -150,7 +150,7 @@ def _results(task: Task, settings: Settings, made: Sequence[Fitted]) -> Table:
     rows = [[name, loss_text(task.in_unit(x)), "", "", ""] for name, x in task.baselines.items()]
     for one in made:
         score, last = one.score, one.reports[-1].step if one.reports else 0
-        right, solved = percent(score.correct), "yes" if score.solved else "no"
+        right, solved = percent(score.correct), solved_text(task, score)
         loss = loss_text(task.in_unit(score.loss))
         rows.append([one.model.cell.heading, loss, right, solved, f"{last * settings.batch:,}"])
     return Table("Results", rows, ["", task.unit, "correct", "solved", "sequences"])

@@ -103,8 +103,10 @@ def run(args: argparse.Namespace) -> int:
     head = _head(args, task)
     equations = {cell: digest(_model(args, cell, task).cell) for cell in args.cell}
     asked = [(cell, seed) for seed in range(args.seeds) for cell in args.cell]
-    with output_folder(out, FILES, force=args.force, command="sweep") as part:
-        file = out / FILE
+    file = out / FILE
+    # A sweep's file is read before anything is trained; without a page all beside it is its own.
+    ours = args.force or (file.exists() and not (out / FILES[0]).exists())
+    with output_folder(out, FILES, force=ours, command="sweep") as part:
         check_file(file)
         anew = args.force or not file.exists()
         sweep = Sweep(head) if anew else resumed(file, head, equations)

@@ -57,9 +57,14 @@ def score_table(task: Task, scores: dict[str, Score]) -> Table:
     for name, loss in task.baselines.items():
         rows.add_row(name, f"{task.in_unit(loss):.4f}", "", "")
     for name, score in scores.items():
-        solved = "yes" if score.solved else "no"
-        rows.add_row(name, loss_text(task.in_unit(score.loss)), percent(score.correct), solved)
+        said = loss_text(task.in_unit(score.loss))
+        rows.add_row(name, said, percent(score.correct), solved_text(task, score))
     return rows
+
+
+def solved_text(task: Task, score: Score) -> str:
+    """Whether a task is solved, where there is a criterion to meet."""
+    return ("yes" if score.solved else "no") if task.has_criterion else "-"
 
 
 def console() -> Console:

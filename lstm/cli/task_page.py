@@ -31,6 +31,7 @@ from lstm.tasks import TASKS, Task, make_task
 from minigrad.display import plain
 
 _CHART = "sweep.svg"
+_MOST_SECONDS = 600  # of a training on two cores: one more core only makes it shorter
 _HEAD = """\
 A run ends when its criterion is met, or with the last step that was asked for. The first table has
 of how many seeds it was met, after how many sequences and in how many seconds; the others have
@@ -92,6 +93,7 @@ def task_page(swept: Sequence[Swept], command: str, beside: Path) -> str:
         *_overview(by_name),
         "",
         *_how_many(by_name),
+        *_longest(swept),
     ]
     for name, sweeps in by_name.items():
         lines += ["", *_section(name, sweeps, beside)]
@@ -152,6 +154,19 @@ def _how_many(by_name: Mapping[str, Sequence[Swept]]) -> list[str]:
         "Not run": [n for n in by_name if n not in shares],
     }
     return [f"- {said}: {', '.join(names)}." for said, names in parts.items() if names]
+
+
+def _longest(swept: Sequence[Swept]) -> list[str]:
+    """Which run took longest, beside the most that any may take."""
+    runs = [(run, one.task.name) for one in swept for run in one.sweep.trials.values()]
+    if not runs:
+        return []
+    run, name = max(runs, key=lambda pair: pair[0].seconds)
+    which = f"{name}, {heading(run.cell, [run])}, seed {run.seed}"
+    took = f"The longest of all runs took {run.seconds:.3g} s of one core ({escaped(which)})"
+    limit = f"{_MOST_SECONDS // 60} minutes"
+    within = f"no task takes over {limit}" if run.seconds <= _MOST_SECONDS else f"over {limit}"
+    return [f"- {took}: {within}."]
 
 
 def _section(name: str, sweeps: Sequence[Swept], beside: Path) -> Iterator[str]:
