@@ -22,6 +22,8 @@ CONFTEST = Path(__file__).parent / "conftest.py"
         ("takes no floats", "llvmlite", True),
         ("this cell has no line 1", "", True),
         ("torch is not installed: pip install '.[torch]'", "", True),
+        ("playwright is not installed: pip install '.[browser]'", "", True),
+        ("chromium is not installed: apt-get install chromium", "", False),
         ("could not import 'torch'", "", False),
         ("fails since 2011", "", False),
         ("it takes no floats", "", False),

@@ -79,6 +79,11 @@ class Comparison(Saved):
                 raise ConfigError(f"no flow {name!r:.40}; they are {', '.join(listed):.200}")
         return Difference(self.flows[names[0]], self.flows[names[1]], names)
 
+    def _page(self) -> str:
+        from lstm.figures import explorer_page  # pages are loaded by those who write them
+
+        return explorer_page(self.flows, self.scale, self._table(), self.draw().svg)
+
     def _table(self) -> Table:
         rows = [
             (name, *series_row(f"∂L/∂{s.symbol}", s))

@@ -353,6 +353,11 @@ class Flow(Saved):
             {"": [self]}, f"{self.called}: how the gradient flows back", self.scale
         )
 
+    def _page(self) -> str:
+        from lstm.figures import explorer_page  # pages are loaded by those who write them
+
+        return explorer_page({self.heading: self}, self.scale, self._table(), self.draw().svg)
+
     def _table(self) -> Table:
         title = f"{self.called}: how the gradient flows back through {counted(self.steps, 'step')}"
         heads = ("gradient", "at t=1", f"at t={self.steps}", "median step")

@@ -63,7 +63,7 @@ class Saved(ShownAsTable):
         makers: dict[str, Callable[[Path], Any]] = {
             ".csv": self.to_csv,
             ".json": self.to_json,
-            ".html": self._page,
+            ".html": lambda path: _written(path, self._page()),
         }
         if kind in makers:
             makers[kind](target)
@@ -71,10 +71,11 @@ class Saved(ShownAsTable):
             write_atomically(target, self.draw().data(kind[1:]))
         return target
 
-    def _page(self, path: Path) -> None:
+    def _page(self) -> str:
+        """What `save` writes as .html."""
         from lstm.figures import page_of_table  # pages are loaded by those who write them
 
-        _written(path, page_of_table(self._table(), self.draw().svg))
+        return page_of_table(self._table(), self.draw().svg)
 
 
 def check_target(path: str | Path) -> Path:

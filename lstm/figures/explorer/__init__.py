@@ -1,0 +1,1 @@
+"""The explorer: a page of maps in which one looks at single numbers of flows."""

@@ -1,0 +1,64 @@
+/** What a code says: its number, its words, and its colour on the one scale of the page. */
+
+const DECADE = 9000; // codes of one power of ten, as in packed.py
+const KINDS = new Map([
+  [-5000003, "none"],
+  [-5000002, "disconnected"],
+  [-5000001, "zero"],
+  [-5000000, "underflow"],
+  [5000000, "inf"],
+  [5000001, "nan"],
+]);
+/** @type {Record<string, string>} */
+export const WORDS = {
+  none: "nothing to tell",
+  below: "below the scale",
+  disconnected: "not connected",
+  zero: "exactly 0",
+  underflow: "underflow",
+  inf: "infinite",
+  nan: "NaN",
+};
+
+/** @param {number} code @returns {string} what it is where it is no number, else "" */
+export function kindOf(code) {
+  return KINDS.get(code) ?? "";
+}
+
+/** @param {number} code @returns {number} its number; of what is none, NaN */
+export function numberOf(code) {
+  if (KINDS.has(code)) return NaN;
+  const exponent = Math.floor(code / DECADE);
+  return Number(`${1000 + code - exponent * DECADE}e${exponent - 3}`);
+}
+
+/** @param {number} code @returns {number} the power of ten that it is */
+export function decadesOf(code) {
+  const exponent = Math.floor(code / DECADE);
+  return exponent + Math.log10(1 + (code - exponent * DECADE) / 1000);
+}
+
+/** @param {number} code @returns {string} its four digits, or words */
+export function told(code) {
+  const kind = kindOf(code);
+  if (kind) return WORDS[kind];
+  const number = numberOf(code);
+  return number >= 1e-3 && number < 1e5 ? String(number) : number.toExponential();
+}
+
+/**
+ * @typedef {{ low: number, high: number, colors: string[], labels: string[],
+ *   kinds: Record<string, string> }} Scale a color of each class and kind, a label of each bound
+ * @typedef {{ color: string, kind: string }} Look
+ */
+
+/** @param {Scale} scale @param {number} code @returns {Look} of a gradient's norm */
+export function lookOf(scale, code) {
+  const kind = kindOf(code);
+  if (kind) return { color: scale.kinds[kind] ?? "", kind };
+  const share = (decadesOf(code) - scale.low) / (scale.high - scale.low);
+  if (share < -1e-9) return { color: scale.kinds.below, kind: "below" };
+  const classes = scale.colors.length;
+  const place = Math.floor(share * classes + 1e-9);
+  return { color: scale.colors[Math.min(Math.max(place, 0), classes - 1)], kind: "" };
+}

@@ -1,0 +1,81 @@
+"""The explorer's page: one file, which works offline and asks for nothing.
+
+Its script is the modules of script/, one after the other; its data are JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from lstm.figures.explorer.gathered import gathered, scale_values
+from lstm.figures.page import Section, render
+from lstm.files import generator_of
+from lstm.gradient_flow import Flow
+from minigrad.display import Table
+from minigrad.drawing import Scale
+
+_MODULES = ("packed", "amounts", "tiles", "view", "heat_map", "page")
+"""Each after those that it imports."""
+_IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
+_EXPORT = re.compile(r"^export ", re.MULTILINE)
+
+
+def explorer_page(flows: Mapping[str, Flow], scale: Scale, table: Table, picture: str) -> str:
+    """The page of flows by name: the finding, maps to look around in, the picture, the table.
+    scale: of all that is on it.
+
+    It is well-formed XML too. All text in it is escaped, and a policy in its head lets no other
+    script run than its own, nor ask for anything.
+    """
+    data = {
+        "scale": scale_values(scale),
+        "flows": [gathered(flow, name) for name, flow in flows.items()],
+    }
+    sections = [
+        Section("Does the gradient reach step 1?", picture=picture),
+        Section("In numbers", tables=[table]),
+    ]
+    script = script_text()
+    return render(
+        "explorer/explorer.html.jinja",
+        title=table.title,
+        intro=table.notes,
+        leads=True,
+        sections=sections,
+        generator=generator_of(),
+        css=_read("style.css"),
+        script=script,
+        script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
+        data=in_script(data),
+        scale=data["scale"],
+        steps=max(flow.steps for flow in flows.values()),
+    )
+
+
+def in_script(value: Any) -> str:
+    """A value as JSON that ends no element, whatever its texts are, in HTML and in XML.
+
+    >>> in_script({"name": "</script><!-- &"})
+    '{"name":"\\\\u003c/script\\\\u003e\\\\u003c!-- \\\\u0026"}'
+    """
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+@cache
+def script_text() -> str:
+    """All modules as one: they share their names, and import nothing."""
+    parts = [_EXPORT.sub("", _IMPORT.sub("", _read(f"script/{name}.js"))) for name in _MODULES]
+    # XML reads what stands between as text, HTML as comments.
+    return "\n".join(["//<![CDATA[", *parts, "//]]>"])
+
+
+def _read(name: str) -> str:
+    return (files("lstm.figures.explorer") / name).read_text(encoding="utf-8")

@@ -1,0 +1,140 @@
+"""The explorer's file: its arrays hold four digits of each number; texts in it are only texts."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+import zlib
+from base64 import b64decode, b64encode
+from dataclasses import replace
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lstm
+from lstm.figures.explorer.packed import DECADE, OTHERS, codes_of, extremes, packed, runs_of
+from lstm.figures.explorer.written import script_text
+
+pytestmark = pytest.mark.usefixtures("by_numpy")
+HTML = "{http://www.w3.org/1999/xhtml}"
+EVIL = "</script><script>alert(1)</script><!-- & ]]> \u2028"
+
+
+def number_of(code: int) -> float:
+    exponent, digits = divmod(int(code), DECADE)
+    return float(f"{1000 + digits}e{exponent - 3}")
+
+
+def unpacked(array: dict[str, Any]) -> Any:
+    planes = np.frombuffer(zlib.decompress(b64decode(array["packed"])), np.uint8).reshape(4, -1)
+    steps = np.ascontiguousarray(planes.T).view("<i4").reshape(array["shape"])
+    return np.cumsum(steps, axis=-1, dtype=np.int32)
+
+
+def test_codes_are_four_digits_of_numbers_over_all_of_float64(rng) -> None:
+    numbers = [*10.0 ** rng.uniform(-300, 300, 500), *10.0 ** rng.uniform(-3, 3, 500)]
+    numbers += [5e-324, 2.2e-308, 1.7976e308, 1.0, 10.0, 9.9994, 9.9996, 999.96, 1e-15, 1e22]
+    numbers = [x for x in numbers if x < 1.7976e308]
+    for number, code in zip(numbers, codes_of(numbers), strict=True):
+        assert number_of(code) == float(f"{number:.3e}"), number
+
+
+def test_codes_rise_with_numbers_and_what_is_none_lies_beyond() -> None:
+    numbers = [0.0, 5e-324, 1e-300, 0.5, 0.9999, 1.0, 1e300, np.inf, np.nan]
+    codes = codes_of(numbers)
+    assert (np.diff(codes) > 0).all()
+    assert [codes[k] for k in (0, -2, -1)] == [OTHERS[kind] for kind in ("zero", "inf", "nan")]
+    kinds = ["underflow", "disconnected", "zero", "normal"]
+    told = codes_of(np.zeros(4), np.array(kinds))
+    assert told.tolist() == [OTHERS[k] for k in ("underflow", "disconnected", "zero", "zero")]
+
+
+def test_packed_codes_are_read_back(rng) -> None:
+    codes = codes_of(10.0 ** rng.uniform(-200, 200, (3, 40)))
+    codes[0, 3], codes[1, 39], codes[2, 0] = OTHERS["zero"], OTHERS["nan"], OTHERS["inf"]
+    assert (unpacked(json.loads(json.dumps(packed(codes)))) == codes).all()
+
+
+def test_runs_keep_the_least_and_the_largest(rng) -> None:
+    codes = codes_of(10.0 ** rng.uniform(-9, 9, (2, 1000)))
+    runs = runs_of(1000, 256)
+    assert len(runs) == 256 and runs[0][0] == 1 and runs[-1][1] == 1000
+    assert all(b + 1 == c for (_, b), (c, _) in pairwise(runs))
+    low, high = extremes(codes, runs)
+    for k, (a, b) in enumerate(runs):
+        assert (low[:, k] == codes[:, a - 1 : b].min(axis=1)).all()
+        assert (high[:, k] == codes[:, a - 1 : b].max(axis=1)).all()
+
+
+def saved(tmp_path: Path, title: str = "", steps: int = 6) -> tuple[Any, str]:
+    model = lstm.Model.create(lstm.LSTM(2, 4), 1, 0)
+    rng = np.random.default_rng(0)
+    flow = lstm.flow(model, rng.standard_normal((steps, 3, 2)), np.ones((3, 1)))
+    flow = replace(flow, title=title)
+    flow.save(tmp_path / "flow.html")
+    return flow, (tmp_path / "flow.html").read_text(encoding="utf-8")
+
+
+def test_hostile_names_are_text_and_no_other_script_may_run(tmp_path) -> None:
+    _, page = saved(tmp_path, title=EVIL)
+    root = ET.fromstring(page)
+    data, _ = root.iter(f"{HTML}script")
+    assert data.get("type") == "application/json"
+    told = json.loads(data.text)
+    assert told["flows"][0]["name"].startswith("</script><script>alert(1)")
+    assert page.count("</script>") == 2
+    metas = [m for m in root.iter(f"{HTML}meta") if m.get("http-equiv")]
+    policy = metas[0].get("content")
+    # What the browser hashes is the text between the tags of HTML, where XML's marks are text too.
+    inline = re.search(r'<script type="module">(.*?)</script>', page, re.DOTALL)[1]
+    assert inline == script_text()
+    digest = b64encode(sha256(inline.encode()).digest()).decode()
+    assert policy.startswith("default-src 'none';")
+    assert f"script-src 'sha256-{digest}'" in policy and policy.count("script-src") == 1
+    styles = " ".join(e.text or "" for e in root.iter(f"{HTML}style"))
+    assert not re.search(r"@import|url\(", styles)
+
+
+def test_the_page_holds_the_numbers_of_the_flow(tmp_path) -> None:
+    flow, page = saved(tmp_path)
+    data = json.loads(next(ET.fromstring(page).iter(f"{HTML}script")).text)
+    maps = {m["key"]: m for m in data["flows"][0]["maps"]}
+    assert [*maps] == ["norms", "units", "gates", "itemised"]
+    units = unpacked(maps["units"]["high"])
+    wanted = flow.unit_norms["C"].T
+    assert units.shape == wanted.shape
+    for code, number in zip(units.ravel(), wanted.ravel(), strict=True):
+        assert number_of(code) == float(f"{number:.3e}")
+    triangle = unpacked(maps["itemised"]["high"])
+    assert (triangle[np.triu_indices(6, 1)] == OTHERS["none"]).all()
+    for s, t in ((1, 1), (2, 6), (6, 6)):
+        code = triangle[t - 1, s - 1]
+        assert number_of(code) == float(f"{flow.itemised.high[t - 1, s - 1]:.3e}")
+    scale = data["scale"]
+    assert (scale["low"], scale["high"]) == (flow.scale.lo_exp, flow.scale.hi_exp)
+    assert scale["colors"][0] == flow.scale.class_style(0).color
+
+
+def test_a_flow_of_numbers_alone_has_a_page_too(tmp_path) -> None:
+    watch = lstm.FlowWatch(every=1)
+    task = lstm.Adding(length=4)
+    model = lstm.Model.create(lstm.LSTM(2, 3), task=task)
+    list(lstm.train(model, task, lstm.Settings(steps=1, batch=2), watch=watch))
+    watch.flows[0].save(tmp_path / "numbers.html")
+    page = (tmp_path / "numbers.html").read_text(encoding="utf-8")
+    data = json.loads(next(ET.fromstring(page).iter(f"{HTML}script")).text)
+    assert [m["key"] for m in data["flows"][0]["maps"]] == ["norms", "gates"]
+
+
+def test_the_script_is_short_and_its_modules_share_no_name() -> None:
+    text = script_text()
+    assert text.count("\n") <= 1200
+    assert not re.search(r"^(import|export) ", text, re.MULTILINE)
+    names = re.findall(r"^(?:async )?(?:function|class|const|let) (\w+)", text, re.MULTILINE)
+    assert len(names) == len(set(names))
+    assert "</" not in text and "innerHTML" not in text
