@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -107,9 +108,11 @@ def choose_backend(name: str, outputs: Sequence[Expr], options: Options) -> Back
     if threads is not None and (type(threads) is not int or threads < 1):
         raise GraphError(f"threads must be at least 1, a whole number, not {threads!r}")
     if isinstance(name, str) and name == "auto":
-        # Machine code costs tenths of a second to make: a loop is worth that, a lone formula not.
-        loops = any(n.op is SCAN for n in toposort(outputs))
-        able = loops and not options.check_finite and importlib.util.find_spec("llvmlite")
+        able = (
+            _worth_machine_code(outputs)
+            and not options.check_finite
+            and importlib.util.find_spec("llvmlite")
+        )
         name = "native" if able else "numpy"
         options = replace(options, auto=True)
     if not isinstance(name, str) or name not in BACKENDS:
@@ -118,3 +121,17 @@ def choose_backend(name: str, outputs: Sequence[Expr], options: Options) -> Back
     if options.check_finite and name != "numpy":
         raise GraphError("check_finite looks at every op, so it runs on backend='numpy' only")
     return BACKENDS[name](options)
+
+
+# Ops of a few elements from which calling NumPy for each takes longer than all else of a call. The
+# native backend interprets them, so that no code has to be made for so many.
+SMALL, MANY = 16, 200
+
+
+def _worth_machine_code(outputs: Sequence[Expr]) -> bool:
+    """Whether `auto` is native: making code costs tenths of a second, too much for a formula."""
+    order = toposort(outputs)
+    if any(n.op is SCAN for n in order):
+        return True
+    types = Counter([n.type for n in order if n.op.pointwise])
+    return sum([count for t, count in types.items() if t.size <= SMALL]) >= MANY

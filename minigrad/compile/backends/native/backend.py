@@ -12,6 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from minigrad.compile.backends.native.interpreter import (
+    INTERPRETED,
+    Interpreted,
+    with_interpreted,
+)
 from minigrad.compile.backends.native.lower import lower
 from minigrad.compile.backends.native.params import NativeParams
 from minigrad.compile.backends.native.pointwise import ELEMENTARY
@@ -64,7 +69,7 @@ class Native(Backend):
 
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph with blocks in the place of what they compute."""
-        return _with_blocks(lower(outputs), self)
+        return _with_blocks(with_interpreted(lower(outputs)), self)
 
     def compile(self, plan: Plan) -> Runner:
         """The plan with its params in machine code too."""
@@ -72,19 +77,27 @@ class Native(Backend):
 
     def call(self, node: Expr) -> Callable[..., Any]:
         """What computes a node of a prepared graph."""
-        code = self.block(node.attrs[0]) if node.op is BLOCK else None
+        code = self._code(node)
         if code is None:
             return numpy_call(node)
         self.scratch += code.scratch
         return Program(code)
 
+    def _code(self, node: Expr) -> Compiled | Interpreted | None:
+        if node.op is INTERPRETED:
+            code: Interpreted = node.attrs[0]
+            return code
+        return self.block(node.attrs[0]) if node.op is BLOCK else None
+
     def label(self, node: Expr) -> str:
         """What a report calls a node of a prepared graph."""
         if is_view(node):
             return node.op.name
-        code = self.block(node.attrs[0]) if node.op is BLOCK else None
+        code = self._code(node)
         if code is None:
             return f"{node.op.name}, on numpy"
+        if isinstance(code, Interpreted):
+            return f"{code.ops:,} small ops, interpreted"
         return "block" if code.threads == 1 else f"block, in {code.threads} threads"
 
     def _is_for_blas(self, node: Expr) -> bool:

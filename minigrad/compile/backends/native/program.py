@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.compile.backends.native.arrays import PLAIN, Kinds
 from minigrad.compile.backends.native.emit import Code
+from minigrad.compile.backends.native.interpreter import Interpreted
 from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import Effort, compile_module, llvm, new_module
 from minigrad.compile.backends.native.memory import Memory, aligned
@@ -57,6 +58,10 @@ class Compiled:
         self._ahead = [later]
         self._compile(first)
 
+    def room(self) -> tuple[Array, int]:
+        """Scratch memory for a call, and its address."""
+        return aligned(self.scratch)
+
     def run(self, places: Any, start: int) -> None:
         """Run on a table of addresses and on scratch memory."""
         begun = perf_counter()
@@ -84,7 +89,7 @@ class Compiled:
 class Program:
     """Code and memory for it: inputs' arrays -> outputs' arrays. Calls from threads are safe."""
 
-    def __init__(self, code: Compiled) -> None:
+    def __init__(self, code: Compiled | Interpreted) -> None:
         self._code = code
         self._nowhere = [None] * len(code.results)
         self._waiting: list[tuple[Array, int]] = []
@@ -112,7 +117,7 @@ class Program:
         try:
             scratch, start = self._waiting.pop()  # atomic: no two calls take the same one
         except IndexError:
-            scratch, start = aligned(self._code.scratch)
+            scratch, start = self._code.room()
         flag = ctypes.c_int64.from_address(start)
         flag.value = 0
         try:

@@ -1,0 +1,194 @@
+"""Instructions of the interpreter of elements: each a machine function, made once in a process.
+
+An instruction applies one op to many elements that lie anywhere, and then jumps to the next one,
+so that a stream of them is one call. In the stream, 32-bit numbers, it stands as
+
+    which instruction, how many elements, where the first result goes, where the operands lie
+
+all first operands before all second ones. Places count elements of their dtype from the start of
+memory; results lie side by side. `load` and `store` go between memory and a call's arrays, by the
+number of an array and the place of an element in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from minigrad.compile.backends.native.irtools import int64, memory_type
+from minigrad.compile.backends.native.jit import (
+    NativeFunction,
+    compile_module,
+    host,
+    llvm,
+    new_module,
+)
+from minigrad.compile.backends.native.lanes import Lanes
+from minigrad.compile.backends.native.pointwise import ELEMENTARY, ROWS
+from minigrad.graph.node import Op
+from minigrad.types import BOOL, FLOAT32
+
+DType: TypeAlias = "np.dtype[Any]"
+HEAD = 3  # numbers of an instruction before its operands
+
+
+class Instruction(NamedTuple):
+    """What is done, and to elements of which dtypes."""
+
+    op: Op | str
+    """An op that has a row, "load", "store" or "end"."""
+    reads: tuple[DType, ...] = ()
+    writes: DType = FLOAT32
+
+    @property
+    def operands(self) -> int:
+        """How many numbers the stream has for each element."""
+        return {"load": 2, "store": 3}.get(str(self.op), len(self.reads))
+
+
+END = Instruction("end")
+_made: dict[Instruction, NativeFunction] = {}
+
+
+def functions(instructions: Sequence[Instruction]) -> list[NativeFunction]:
+    """The machine code of each: of (stream, memory, addresses of code, addresses of arrays).
+
+    What was never asked for before is compiled now.
+    """
+    new = [i for i in dict.fromkeys(instructions) if i not in _made]
+    if new:
+        module = new_module("instructions")
+        for k, instruction in enumerate(new):
+            _emit(module, f"instruction{k}", instruction)
+        code = compile_module(module)
+        _made.update({i: code.function(f"instruction{k}", 4) for k, i in enumerate(new)})
+    return [_made[i] for i in instructions]
+
+
+# --- code --------------------------------------------------------------------------------------
+
+
+def _emit(module: Any, name: str, instruction: Instruction) -> None:
+    ir = llvm().ir
+    pointer = ir.PointerType()
+    signature = ir.FunctionType(ir.VoidType(), [pointer] * 4)
+    function = ir.Function(module, signature, name)
+    builder = ir.IRBuilder(function.append_basic_block())
+    if instruction != END:
+        emitter = _Emitter(builder, function.args, instruction)
+        emitter.loops()
+        stream, table = emitter.following(), function.args[2]
+        address = builder.gep(table, [_number(builder, stream)], source_etype=pointer)
+        following = builder.load(address, typ=signature.as_pointer())
+        builder.call(following, [stream, *function.args[1:]], tail="musttail")
+    builder.ret_void()
+
+
+class _Emitter:
+    """The code of one instruction, from its place in the stream to the next one's."""
+
+    def __init__(self, builder: Any, arguments: Sequence[Any], instruction: Instruction) -> None:
+        self.builder, self.instruction = builder, instruction
+        self.stream, self.memory, _, self.arrays = arguments
+        self.count, self.first = (_number(builder, self.stream, int64(k)) for k in (1, 2))
+        floats = (t for t in (instruction.writes, *instruction.reads) if t.kind == "f")
+        self.dtype = next(floats, FLOAT32)  # in which it computes
+
+    def loops(self) -> None:
+        """Over all elements: in whole vectors where that pays for bringing them together."""
+        done = int64(0)
+        op = self.instruction.op
+        if isinstance(op, Op) and op in ELEMENTARY:
+            lanes = host().lanes(self.dtype)
+            with self._counted(done, lanes) as k:
+                self._vector(op, k, lanes)
+            done = k
+        with self._counted(done, 1) as k:
+            self._element(k)
+
+    def following(self) -> Any:
+        """Where the stream goes on."""
+        return self._at(self.instruction.operands, int64(0))
+
+    @contextmanager
+    def _counted(self, start: Any, step: int) -> Iterator[Any]:
+        """A loop from a number, while so many elements are left; its counter ends at the rest."""
+        b = self.builder
+        before, test, body, after = b.block, *(b.append_basic_block() for _ in range(3))
+        b.branch(test)
+        b.position_at_end(test)
+        k = b.phi(start.type)
+        k.add_incoming(start, before)
+        following = b.add(k, int64(step))
+        b.cbranch(b.icmp_signed("<=", following, self.count), body, after)
+        b.position_at_end(body)
+        yield k
+        k.add_incoming(following, b.block)
+        b.branch(test)
+        b.position_at_end(after)
+
+    def _element(self, k: Any) -> None:
+        b, instruction = self.builder, self.instruction
+        target = self._in_memory(b.add(self.first, k), instruction.writes)
+        if isinstance(instruction.op, Op):
+            places = enumerate(instruction.reads)
+            operands = [self._in_memory(self._operand(j, k), dtype) for j, dtype in places]
+            reads = zip(operands, instruction.reads, strict=True)
+            values = [_read(b, pointer, dtype) for pointer, dtype in reads]
+            lanes = Lanes(b, memory_type(self.dtype))
+            _write(b, ROWS[instruction.op](lanes, values), target, instruction.writes)
+            return
+        kind, align = memory_type(instruction.writes), instruction.writes.itemsize
+        array = b.gep(self.arrays, [self._operand(0, k)], source_etype=target.type)
+        array = b.load(array, typ=target.type)
+        source = b.gep(array, [self._operand(1, k)], source_etype=kind)
+        if instruction.op == "store":
+            place = self._operand(2, k)
+            source, target = self._in_memory(place, instruction.writes), source
+        b.store(b.load(source, align=align, typ=kind), target, align=align)
+
+    def _vector(self, op: Op, k: Any, lanes: int) -> None:
+        """So many elements of an op of one operand, all floats, brought together and computed."""
+        ir, b, dtype = llvm().ir, self.builder, self.dtype
+        vector = ir.VectorType(memory_type(dtype), lanes)
+        values = ir.Constant(vector, ir.Undefined)
+        for i in range(lanes):
+            pointer = self._in_memory(self._operand(0, b.add(k, int64(i))), dtype)
+            values = b.insert_element(values, _read(b, pointer, dtype), int64(i))
+        result = ROWS[op](Lanes(b, vector), [values])
+        target = self._in_memory(b.add(self.first, k), dtype)
+        b.store(result, target, align=dtype.itemsize)
+
+    def _operand(self, j: int, k: Any) -> Any:
+        """A number that the stream has for an element."""
+        return _number(self.builder, self._at(j, k))
+
+    def _at(self, j: int, k: Any) -> Any:
+        b = self.builder
+        place = b.add(b.add(b.mul(self.count, int64(j)), int64(HEAD)), k)
+        return b.gep(self.stream, [place], source_etype=llvm().ir.IntType(32))
+
+    def _in_memory(self, place: Any, dtype: DType) -> Any:
+        return self.builder.gep(self.memory, [place], source_etype=memory_type(dtype))
+
+
+def _number(builder: Any, stream: Any, place: Any = None) -> Any:
+    ir = llvm().ir
+    if place is not None:
+        stream = builder.gep(stream, [place], source_etype=ir.IntType(32))
+    return builder.zext(builder.load(stream, align=4, typ=ir.IntType(32)), ir.IntType(64))
+
+
+def _read(builder: Any, pointer: Any, dtype: DType) -> Any:
+    kind = memory_type(dtype)
+    value = builder.load(pointer, align=dtype.itemsize, typ=kind)
+    return builder.icmp_unsigned("!=", value, kind(0)) if dtype == BOOL else value
+
+
+def _write(builder: Any, value: Any, pointer: Any, dtype: DType) -> None:
+    if dtype == BOOL:
+        value = builder.zext(value, memory_type(dtype))
+    builder.store(value, pointer, align=dtype.itemsize)

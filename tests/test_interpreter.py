@@ -1,0 +1,215 @@
+"""Graphs of small tensors, interpreted: the same as NumPy's, op by op and in graphs of any form."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import minigrad as mg
+
+pytest.importorskip("llvmlite", reason="llvmlite, which the native backend needs, is not here")
+
+from minigrad.compile.backends.native import instructions, interpreter
+from minigrad.compile.backends.native.pointwise import ELEMENTARY, ROWS, check
+from minigrad.compile.backends.native.views import UnsupportedError
+from minigrad.graph.node import make
+
+SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -2.5, 3.5, 1e-310, 700.0, -30.0]
+
+
+@pytest.fixture(autouse=True)
+def _all_interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreter, "MANY", 1)
+
+
+def interpreted(inputs, outputs, **options):
+    """The function, and by what its steps are computed."""
+    f = mg.function(inputs, outputs, backend="native", simplify=False, **options)
+    return f, [s.node.op.name for s in f.plan.steps if s.node.op.name != "item"]
+
+
+def assert_same(a, b):
+    """Equal to the bit, but for NaN, whatever its sign."""
+    assert a.dtype == b.dtype and a.shape == b.shape
+    assert_array_equal(a, b)
+    if a.dtype.kind == "f":
+        assert_array_equal(np.signbit(a) & ~np.isnan(a), np.signbit(b) & ~np.isnan(b))
+
+
+def nodes_of(op, shape):
+    """The op on variables of all dtypes for which it has a row: {node: variables}."""
+    names = ["float64", "float32", "bool", "int64"]
+    made = {}
+    for kinds in (k for count in (1, 2, 3) for k in product(names, repeat=count)):
+        label = "many" if shape else "one"
+        variables = [mg.var(f"{label} {kind} {k}", shape, kind) for k, kind in enumerate(kinds)]
+        for attrs in product(("float64", "float32"), repeat=len(op.attrs)):
+            try:
+                check(node := make(op, tuple(variables), tuple(map(np.dtype, attrs))))
+            except (TypeError, UnsupportedError, mg.MinigradError):
+                continue
+            made[node] = variables
+    return made
+
+
+@pytest.mark.parametrize("op", ROWS, ids=lambda op: op.name)
+def test_every_row_is_an_instruction(op):
+    nodes = nodes_of(op, ()) | nodes_of(op, (len(SPECIAL),))
+    variables = list(dict.fromkeys(v for of in nodes.values() for v in of))
+    f, steps = interpreted(variables, list(nodes))
+    assert steps == ["interpreted"] and len(nodes) >= 2
+    reference = mg.function(variables, list(nodes), backend="numpy", simplify=False)
+    with np.errstate(all="ignore"):
+        for turn in range(len(SPECIAL)):
+            values = []
+            for v in variables:
+                rolled = np.roll(SPECIAL, turn * int(v.name[-1]))
+                cast = np.nan_to_num(rolled) if v.dtype.kind == "i" else rolled
+                values.append((cast if v.shape else cast[turn]).astype(v.dtype))
+            for a, b in zip(f(*values), reference(*values), strict=True):
+                if op in ELEMENTARY:
+                    fine = np.finfo(a.dtype)
+                    assert_allclose(a, b, rtol=8 * fine.eps, atol=4 * fine.smallest_subnormal)
+                else:
+                    assert_same(a, b)
+
+
+@st.composite
+def graphs(draw):
+    """Outputs of mixed dtypes and shapes, and their variables with values."""
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    types = [((), "float64"), ((), "float32"), ((3,), "float64"), ((2, 3), "float32")]
+    leaves = [mg.var(f"v{k}", *types[k % 4]) for k in range(8)]
+    values = [rng.standard_normal(v.shape).astype(v.dtype) for v in leaves]
+    made = [*leaves, mg.const(0.5), mg.const(np.array([1.0, -2.0, 3.0]))]
+    for how in draw(st.lists(st.integers(0, 9), min_size=1, max_size=60)):
+        a, b = (made[rng.integers(len(made))] for _ in range(2))
+        made.append(_joined(how, a, b, rng))
+    outputs = [made[k] for k in rng.integers(len(leaves), len(made), 4)]
+    return [*outputs, made[-1], leaves[0]], leaves, values
+
+
+def _joined(how, a, b, rng):
+    if how == 0 and a.ndim:
+        return a[rng.integers(a.shape[0])]
+    if how == 1:
+        return mg.astype(a, ["float32", "float64"][rng.integers(2)])
+    if how == 2:
+        return mg.reshape(mg.permute_dims(a, tuple(reversed(range(a.ndim)))), a.shape)
+    if how == 3:
+        return mg.where((a > b) | ~(b < 0.25), a, b)
+    if how == 4:
+        return -mg.abs(a)
+    return [mg.add, mg.subtract, mg.multiply, mg.maximum, mg.add][how - 5](a, b)
+
+
+@settings(max_examples=25)
+@given(graphs())
+def test_random_graphs(case):
+    outputs, leaves, values = case
+    f, steps = interpreted(leaves, outputs)
+    reference = mg.function(leaves, outputs, backend="numpy", simplify=False)
+    assert len(steps) <= 1 + sum(len(o.shape) for o in outputs) and set(steps) <= VIEWS
+    for _ in range(2):  # memory of a call is used again
+        for a, b in zip(f(*values), reference(*values), strict=True):
+            assert_same(a, b)
+        values = [-2 * v for v in values]
+
+
+VIEWS = {"interpreted", "broadcast_to", "reshape", "permute_dims", "getitem"}
+
+
+def test_gradients_of_a_net_of_scalars():
+    rng = np.random.default_rng(0)
+    weights = [[mg.var(f"w{j}{k}") for k in range(3)] for j in range(4)]
+    last = [mg.var(f"u{j}") for j in range(4)]
+    leaves = [w for row in weights for w in row] + last
+    loss = mg.const(0.0)
+    for x in rng.standard_normal((5, 3)):
+        hidden = [
+            mg.relu(sum(w * float(z) for w, z in zip(row, x, strict=True))) for row in weights
+        ]
+        loss = loss + mg.square(mg.tanh(sum(u * h for u, h in zip(last, hidden, strict=True))))
+    outputs = [loss, *mg.grad(loss, leaves)]
+    f, steps = interpreted(leaves, outputs)
+    at = rng.standard_normal(len(leaves))
+    expected = mg.function(leaves, outputs, backend="numpy")(*at)
+    assert steps == ["interpreted"]
+    assert_allclose(f(*at), expected, rtol=1e-13, atol=1e-15)
+
+
+def test_params_are_updated_together():
+    a, b = mg.param("a", 2.0), mg.param("b", np.array([3.0, 4.0]))
+    f, steps = interpreted([], [a + 1.0], updates={a: mg.sum(b) * a, b: b * a})
+    assert steps.count("interpreted") == 1
+    assert f() == [3.0]
+    assert_array_equal(a.value, 14.0)
+    assert_array_equal(b.value, [6.0, 8.0])
+
+
+def test_what_waits_for_other_ops_is_a_part_of_its_own():
+    x = mg.var("x", (3,))
+    y = mg.cumulative_sum(x * 2.0) + 1.0
+    f, steps = interpreted([x], [y, mg.cumulative_sum(y) * x])
+    assert steps == [
+        "interpreted",
+        "cumulative_sum",
+        "interpreted",
+        "cumulative_sum",
+        "interpreted",
+    ]
+    expected = np.cumsum(np.array([2.0, 4.0, 6.0])) + 1
+    got = f([1.0, 2.0, 3.0])
+    assert_array_equal(got[0], expected)
+    assert_array_equal(got[1], np.cumsum(expected) * [1, 2, 3])
+
+
+def test_few_ops_large_ones_and_large_sources_are_not_interpreted(monkeypatch):
+    x, large = mg.var("x", (17,)), mg.var("large", ((1 << 16) + 1,))
+    assert interpreted([x], x * 2.0)[1] != ["interpreted"]
+    assert "interpreted" not in interpreted([large], large[3] * 2.0)[1]
+    monkeypatch.setattr(interpreter, "MANY", 3)
+    y = mg.var("y")
+    assert "interpreted" not in interpreted([y], mg.tanh(y) * 2.0)[1]
+    assert interpreted([y], mg.tanh(y) * 2.0 + 1.0)[1] == ["interpreted"]
+
+
+def test_threads_share_a_function():
+    x, y = mg.var("x"), mg.var("y")
+    z = x
+    for k in range(300):
+        z = z * 0.5 + y if k % 2 else z - y * 0.25
+    f, _ = interpreted([x, y], [z, mg.grad(z, y)])
+    pairs = [(float(a), float(b)) for a, b in np.random.default_rng(0).standard_normal((200, 2))]
+    alone = [f(*pair) for pair in pairs]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda pair: f(*pair), pairs)) == alone
+
+
+def test_a_graph_of_known_instructions_compiles_nothing(monkeypatch):
+    x = mg.var("x")
+    interpreted([x], (x + 1.0) * x)
+
+    def refuse(*_, **__):
+        raise AssertionError("LLVM was asked")
+
+    monkeypatch.setattr(instructions, "compile_module", refuse)
+    y = x
+    for _ in range(500):
+        y = (y + x) * 0.5
+    f, steps = interpreted([x], [y, mg.grad(y, x)])
+    assert steps == ["interpreted"]
+    value, slope = f(3.0)
+    assert value == pytest.approx(3.0) and slope == pytest.approx(1.0)
+
+
+def test_a_report_says_what_is_interpreted():
+    x = mg.var("x")
+    f, _ = interpreted([x], mg.exp(x) * 2.0 + 1.0)
+    assert "3 small ops, interpreted" in str(f.report())
