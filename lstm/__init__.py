@@ -121,6 +121,7 @@ Charts of it: a flow, and axes to draw on (`ax=`), which they return
     plot_text          tokens, each on the colour of a number
     plot_accuracy      how often each cell is right, against how far back it has to remember
     plot_film          a film, what models say of each frame, and what moves one answer
+    plot_speech        a spoken digit, and which one models take it for at each moment
     plot_alignment          where a decoder looks: weights, and what is read and said
     plot_caption            where it looks in a picture, word by word
     plot_attention_routes   by which ways the gradient comes back: attention or recurrence
@@ -250,6 +251,7 @@ if TYPE_CHECKING:
         plot_memory,
         plot_norms,
         plot_paths,
+        plot_speech,
         plot_text,
         plot_units,
         plot_waterfall,
@@ -353,6 +355,7 @@ __all__ = [
     "plot_memory",
     "plot_norms",
     "plot_paths",
+    "plot_speech",
     "plot_text",
     "plot_units",
     "plot_waterfall",

@@ -34,6 +34,7 @@ from lstm.figures import (
 from lstm.figures.bounds import vanishing_of
 from lstm.figures.distances import how_far
 from lstm.figures.numbered import FIGURES
+from lstm.figures.speech import hear, plot_heard
 from lstm.gradient_flow import Flow, attention_routes
 from lstm.tasks.caption import Thing
 from minigrad.drawing import Drawn, Scale
@@ -261,6 +262,23 @@ def film() -> Chart:
     return Chart(ax.figure, title=ax.get_title("left"), description=said, theme="auto")
 
 
+def heard() -> Chart:
+    """A word that begins as another does."""
+    task = lstm.Spoken()
+    model = lstm.Model.create(lstm.LSTM, task=task)
+    settings = lstm.Settings(**{**task.usual, "steps": 300})
+    fitted = lstm.fit(model, task, settings, validate=0, progress=False)
+    word = hear({"LSTM": model}, task, word="seven", seed=3)
+    said = (
+        f"Of 2,000 new words the LSTM tells {fitted.score.correct:.1%}; whoever knows averages of "
+        f"frames alone tells {task.guesses['nearest mean of averaged frames']:.1%}. "
+        f"{word.said['LSTM']}."
+    )
+    with drawn_in("auto"):
+        ax = plot_heard(word, title="“seven”, heard")
+    return Chart(ax.figure, title=ax.get_title("left"), description=said, theme="auto")
+
+
 def latched() -> Chart:
     scores = trials("latching")
     learnt = {
@@ -369,6 +387,7 @@ PICTURES: dict[str, Callable[[Trained], Drawn]] = (
         "latching": lambda t: latched(),
         "gender_and_number": lambda t: gender_and_number(),
         "film": lambda t: film(),
+        "speech": lambda t: heard(),
         "vanishing": lambda t: what_is_left(),
     }
     | {"lstm_step": lambda t: step(t)}

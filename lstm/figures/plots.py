@@ -20,6 +20,7 @@ from lstm.figures.answers import plot_correct_by_length as plot_correct_by_lengt
 from lstm.figures.distances import plot_accuracy as plot_accuracy
 from lstm.figures.film import plot_film as plot_film
 from lstm.figures.flow import flow_curves, path_curves
+from lstm.figures.speech import plot_speech as plot_speech
 from lstm.figures.token_text import plot_text as plot_text
 from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall, check_flow
 from lstm.gradient_flow.steps import Words

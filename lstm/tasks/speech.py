@@ -88,21 +88,33 @@ LONGEST = int(
 """Frames of the longest word that there is."""
 
 
-def said(words: Sequence[str], rng: np.random.Generator) -> tuple[Floats, NDArray[np.int64]]:
-    """Waves (B, N) of words, each by another speaker, whose largest sample is 1 before hiss is
-    added; and how many frames of HOP samples each has. What is beyond is hiss.
+class Utterances(NamedTuple):
+    """Words as they were said, each by another speaker."""
 
-    >>> waves, frames = said(["one", "seven"], np.random.default_rng(0))
-    >>> waves.shape == (2, LONGEST * HOP), (frames <= LONGEST).all()
-    (True, np.True_)
+    waves: Floats
+    """(B, N): the largest sample is 1 before hiss is added; beyond a word's end is hiss."""
+    frames: NDArray[np.int64]
+    """(B,): how many of HOP samples each word has."""
+    ends: list[Floats]
+    """Of each word the seconds at which the silence before it, each phone and the silence after it
+    end."""
+
+
+def said(words: Sequence[str], rng: np.random.Generator) -> Utterances:
+    """Words, said by speakers that are drawn.
+
+    >>> waves, frames, ends = said(["one", "seven"], np.random.default_rng(0))
+    >>> waves.shape == (2, LONGEST * HOP), (frames <= LONGEST).all(), len(ends[0])
+    (True, np.True_, 5)
     """
     size = len(words)
     voice = {name: rng.uniform(*ends, size) for name, ends in _VOICES.items()}
     silence = rng.uniform(0.02, _SILENCE, (2, size))
     tracks = np.zeros((size, LONGEST, 6))
     frames = np.zeros(size, np.int64)
+    ends = [_ends(word, voice["speed"][k], silence[:, k]) for k, word in enumerate(words)]
     for k, word in enumerate(words):
-        track = _track(word, voice["speed"][k], silence[:, k])
+        track = _track(word, ends[k])
         frames[k] = len(track)
         tracks[k, : len(track)], tracks[k, len(track) :] = track, track[-1]
     formants = tracks[..., :3] * voice["tract"][:, None, None] * rng.normal(1, 0.03, (size, 1, 3))
@@ -112,18 +124,25 @@ def said(words: Sequence[str], rng: np.random.Generator) -> tuple[Floats, NDArra
     noise = tracks[..., 4:5] * resonance(tracks[..., 5:6], 600.0)
     waves = _added(spectra * gains + hiss * noise)
     waves /= np.abs(waves).max(1, keepdims=True)
-    return waves + voice["noise"][:, None] * rng.normal(0, 1, waves.shape), frames
+    waves += voice["noise"][:, None] * rng.normal(0, 1, waves.shape)
+    return Utterances(waves, frames, ends)
 
 
-def _track(word: str, speed: float, silence: Floats) -> Floats:
+def _ends(word: str, speed: float, silence: Floats) -> Floats:
+    """The seconds at which the silence before a word, its phones and the silence after it end."""
+    lasts = [PHONES[p].milliseconds / 1000 / speed for p in DIGITS[word]]
+    ends: Floats = np.cumsum([silence[0], *lasts, silence[1]])
+    return ends
+
+
+def _track(word: str, ends: Floats) -> Floats:
     """Formants, voice, noise and its band at each frame of a word, (K, 6): each phone holds for
     half its time, and moves on to the next in the rest."""
     phones = [PHONES[p] for p in DIGITS[word]]
     values = np.array([(*p.formants, p.voice, p.noise, p.band) for p in phones], np.float64)
     silent = [row * (1, 1, 1, 0, 0, 1) for row in (values[0], values[-1])]
     values = np.stack([silent[0], *values, silent[1]])
-    lasts = np.array([silence[0], *(p.milliseconds / 1000 / speed for p in phones), silence[1]])
-    ends = np.cumsum(lasts)
+    lasts = np.diff(ends, prepend=0.0)
     knots = np.stack([ends - 0.75 * lasts, ends - 0.25 * lasts], 1).ravel()
     times = np.arange(int(ends[-1] * FRAMES_A_SECOND)) / FRAMES_A_SECOND
     return np.stack([np.interp(times, knots, np.repeat(row, 2)) for row in values.T], 1)
@@ -189,11 +208,20 @@ def _added(spectra: Any) -> Floats:
 # --- what is read ---------------------------------------------------------------------------------
 
 
+def mel(hertz: float) -> float:
+    """The pitch of a frequency on the scale of mel.
+
+    >>> round(mel(1000.0))
+    1000
+    """
+    return float(2595 * np.log10(1 + hertz / 700))
+
+
 @lru_cache(1)
 def mel_filters() -> Floats:
     """Triangles of equal width on the scale of mel, each from the middle of the one before to that
     of the next, (BANDS, frequencies)."""
-    mels = np.linspace(0, 2595 * np.log10(1 + RATE / 2 / 700), BANDS + 2)
+    mels = np.linspace(0, mel(RATE / 2), BANDS + 2)
     edges = 700 * (10 ** (mels / 2595) - 1)
     left, middle, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     f = _frequencies()

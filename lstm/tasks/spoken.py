@@ -61,7 +61,7 @@ class Spoken(Labels):
     def batch(self, rng: np.random.Generator, size: int) -> PaddedBatch:
         digits = rng.integers(len(DIGITS), size=size)
         names = [*DIGITS]
-        waves, lengths = said([names[k] for k in digits], rng)
+        waves, lengths, _ = said([names[k] for k in digits], rng)
         return PaddedBatch(scaled(cepstra(waves)), digits, lengths)
 
 
@@ -74,7 +74,7 @@ def scaled(frames: NDArray[np.float64]) -> NDArray[np.float32]:
 @lru_cache(1)
 def _usual() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The mean and the standard deviation of each coefficient, of 50 words."""
-    waves, lengths = said([*DIGITS] * 5, np.random.default_rng(0))
+    waves, lengths, _ = said([*DIGITS] * 5, np.random.default_rng(0))
     frames = cepstra(waves)
     inside = frames[np.arange(LONGEST) < lengths[:, None]]
     usual = inside.mean(0), inside.std(0)
