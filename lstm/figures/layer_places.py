@@ -7,10 +7,9 @@ All of it is told by the model, nothing by names.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, pairwise
+from itertools import count
 
 import minigrad as mg
 from lstm.cells import Place
@@ -24,9 +23,6 @@ _LEFT = -150.0  # where the initial states stand
 _TALL = 100.0  # from row to row of what is between layers, and after them
 _CHANNEL, _APART = 95.0, 16.0  # from a step to its first channel, and to the next
 _RISE = 60.0  # how far an arrow rises on its way into a channel
-_ASIDE = 26.0  # how far from its middle an arrow reaches a box, where another comes from above
-_BESIDE = 75.0  # how far beside a column an arrow goes past its boxes
-_BOX = 56.0, 28.0  # half the width and the height of most boxes
 _BETWEEN = 110.0  # from a step's channels to the next step
 
 
@@ -259,7 +255,7 @@ class _Layout:
         """The corners of an arrow: none where nothing is in its way."""
         a, b = self.at[source], self.at[user]
         if a.level == b.level and a.step == b.step and not a.outer | b.outer:
-            return self._way_around(a, b)
+            return []
         if a.outer or b.level < a.level or (b.level == a.level and not b.outer):
             return []
         if b.outer and b.level > self.highest:
@@ -272,20 +268,6 @@ class _Layout:
         lane = self.lanes[b.level // 2] if b.level % 2 else None
         enters = b.y if lane is None else lane.base + lane.bottom
         return corners if (b.step, b.x) == (a.step, x) else [*corners, (a.step, x, enters)]
-
-    def _way_around(self, a: _At, b: _At) -> list[tuple[int, float, float]]:
-        """Within a step: the first way that crosses no box, along the row of its source or beside
-        the column of both; straight where there is none."""
-        others = [
-            (n.x, n.y)
-            for n in self.at.values()
-            if n.step == a.step and n.level == a.level and n not in (a, b)
-        ]
-        row = [(b.x + math.copysign(_ASIDE, a.x - b.x), a.y)]
-        beside = max(a.x, b.x) + _BESIDE + _APART * abs(a.y - b.y) / _TALL
-        ways = [[], row, [(beside, a.y), (beside, b.y)]]
-        free = (w for w in ways if not _is_crossed([(a.x, a.y), *w, (b.x, b.y)], others))
-        return [(a.step, x, y) for x, y in next(free, [])]
 
     def _way_out(self, a: _At, b: _At) -> list[tuple[int, float, float]]:
         """To the readout: over all that stands between."""
@@ -303,17 +285,6 @@ class _Layout:
         left = a.level % 2 == 1 and self.lanes[a.level // 2].reverse
         offset = _CHANNEL + _APART * next(self.channels.setdefault((a.step, left), count()))
         return -offset if left else self.width + offset
-
-
-def _is_crossed(way: Sequence[Place], boxes: Sequence[Place]) -> bool:
-    """Whether a way passes over one of some boxes, given by their centres."""
-    wide, high = _BOX
-    for (x0, y0), (x1, y1) in pairwise(way):
-        for k in range(1, 20):
-            x, y = x0 + (x1 - x0) * k / 20, y0 + (y1 - y0) * k / 20
-            if any(abs(x - cx) < wide and abs(y - cy) < high for cx, cy in boxes):
-                return True
-    return False
 
 
 def _node(values: Mapping[str, Expr], spelled: str) -> Expr:

@@ -60,7 +60,8 @@ def draw(
     lanes: {key: nodes} to lay out along one straight line, such as a state over time; a node lies
         on one line only.
     places: {node: (x, y)} in points, y downwards, for a layout of your own; it is used where every
-        node that is drawn has a place.
+        node that is drawn has a place. Columns are moved apart as far as the boxes in them ask for,
+        and arrows go around boxes.
     bends: {(node, user): [(x, y), …]}, the corners of an arrow from a node to what uses it, in a
         layout of your own.
     shapes: write the shapes of tensors beside their values (they are in the tooltips anyway).

@@ -13,7 +13,8 @@ from minigrad.drawing.escape import esc, plain, tooltip, words
 from minigrad.drawing.html import FEW_BINS, cell, chip, legend, numbers, strip, table
 from minigrad.drawing.palette import INK, LIGHT, MUTED, PAGE
 from minigrad.drawing.picture import Box, Node, Picture, Row, adjoint_text
-from minigrad.drawing.spread import margin_of, spread, width_of
+from minigrad.drawing.routing import Rect, Router
+from minigrad.drawing.spread import Place, height_of, margin_of, spread, width_of
 from minigrad.drawing.theme import FONT, Scale, fmt, short
 
 _SYMBOL = 4  # characters of a title that stands beside a name where words are few
@@ -78,16 +79,35 @@ def to_dot(picture: Picture) -> str:
 
 
 def _spread(picture: Picture) -> Picture:
-    """With the places that leave room for what the boxes hold."""
-    widths = [width_of(_label(node, picture)) for node in picture.nodes]
+    """With the places that leave room for what the boxes hold, and arrows that go around them."""
+    labels = [_label(node, picture) for node in picture.nodes]
+    widths = [width_of(label) for label in labels]
     outermost = {box.key: picture.outermost(box.key) for box in picture.boxes}
     boxes: list[str | None] = [outermost.get(node.group or "") for node in picture.nodes]
     corners = [corner for edge in picture.edges for corner in edge.bends]
     wanted = [node.place or (0.0, 0.0) for node in picture.nodes] + corners
     places = iter(spread(wanted, widths + [0.0] * len(corners), boxes + [None] * len(corners)))
-    nodes = [replace(node, place=next(places)) for node in picture.nodes]
-    edges = [replace(e, bends=tuple([next(places) for _ in e.bends])) for e in picture.edges]
+    at = {node.id: next(places) for node in picture.nodes}
+    router = Router.of(
+        [_outline(at[n.id], label, n) for n, label in zip(picture.nodes, labels, strict=True)]
+    )
+    edges = []
+    for edge in picture.edges:
+        way = [at[edge.source], *(next(places) for _ in edge.bends), at[edge.target]]
+        edges.append(replace(edge, bends=tuple(router.around(way))))
+    nodes = [replace(node, place=at[node.id]) for node in picture.nodes]
     return replace(picture, nodes=nodes, edges=edges)
+
+
+def _outline(at: Place, label: str, node: Node) -> Rect:
+    """About where the shape of a node lies: left, top, right, bottom."""
+    wide, high = width_of(label), height_of(label)
+    if _SHAPES[node.role] == "ellipse":
+        wide, high = 1.42 * wide, 1.42 * high
+    if _SHAPES[node.role] == "cylinder":
+        high *= 1.375
+    wide, high = wide / 2 + 4 * node.is_root, high / 2 + 4 * node.is_root
+    return at[0] - wide, at[1] - high, at[0] + wide, at[1] + high
 
 
 def _clusters(graph: graphviz.Digraph, picture: Picture) -> None:

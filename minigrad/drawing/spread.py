@@ -11,6 +11,7 @@ Place = tuple[float, float]
 _LETTER = 0.63  # of the size of text: the mean width of a letter of DejaVu Sans, digits and all
 _HIGH = 40.0  # points: boxes whose centres are closer than that may lie over each other
 _BORDER, _GAP = 16.0, 14.0  # points: around the text of a node, and between two
+_LINE, _CELL, _ENDS = 1.2, 2.0, 8.0  # a line of text by its size; around a cell, and around all
 _MARGIN, _BETWEEN = 58.0, 8.0  # points: around what lies in a box, and between two boxes
 
 
@@ -62,7 +63,20 @@ def width_of(label: str) -> float:
     return max(map(_width_of_line, lines), default=0.0) + _BORDER
 
 
+def height_of(label: str) -> float:
+    """How high the box of an HTML-like label is, in points."""
+    high, size = _ENDS, 9.0
+    for line in re.split(r"(?=</TR>)|<BR/>", label):
+        size = max(_sizes(line), default=size)
+        if re.sub("<[^>]*>", "", line):
+            high += _LINE * size + _CELL * ("<TD" in line)
+    return high
+
+
 def _width_of_line(line: str) -> float:
-    sizes = [float(size) for size in re.findall(r'POINT-SIZE="([\d.]+)"', line)] or [9.0]
     text = html.unescape(re.sub("<[^>]*>", "", line))
-    return len(text) * _LETTER * max(sizes)
+    return len(text) * _LETTER * max(_sizes(line), default=9.0)
+
+
+def _sizes(line: str) -> list[float]:
+    return [float(size) for size in re.findall(r'POINT-SIZE="([\d.]+)"', line)]
