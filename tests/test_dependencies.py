@@ -3,6 +3,8 @@ what the change of one word changes."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -13,12 +15,13 @@ from lstm.errors import ConfigError
 from lstm.figures import long_dependency
 from lstm.figures.dependencies import chart_of_reads
 from lstm.figures.word_chain import Read, _folded, share
+from lstm.percents import percent
 from lstm.probing import swap_influence
 from lstm.tasks.france import LANGUAGES, France
 from lstm.tasks.sky import Sky
 from minigrad.drawing.charts import Curve, scale_of
 from minigrad.drawing.charts.marks import Stretches
-from minigrad.drawing.palette import DARK
+from minigrad.drawing.palette import DARK, LIGHT
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
 
@@ -124,11 +127,12 @@ def _below(step):
 
 @pytest.mark.parametrize("width", [900.0, 400.0])
 def test_each_row_says_what_was_measured(width):
-    reads = {"A": DARK_ONE, "B": LIT}
+    reads = {"A": DARK_ONE, "B": replace(LIT, answer="German")}
     chart = chart_of_reads("Long", reads, width=width)
     assert chart.title == "Long: I grew up in France … I speak fluent French"
     shown_in = []
-    for (name, one), ax in zip(reads.items(), chart.figure.axes[:2], strict=True):
+    marks = "✓✗"
+    for (name, one), mark, ax in zip(reads.items(), marks, chart.figure.axes[:2], strict=True):
         texts = [text.get_text() for text in ax.texts]
         shown = [k for k in range(STEPS) if f"x{_below(k + 1)}" in texts]
         assert {4, STEPS - 1} <= {*shown}  # however narrow
@@ -138,13 +142,14 @@ def test_each_row_says_what_was_measured(width):
         folds = [int(t.removeprefix("A × ")) for t in texts if t.startswith("A ×")]
         assert len(shown) + sum(folds) == STEPS
         assert texts.count("A") == len(shown)
-        assert "French 75%" in texts
+        assert f"{mark} French 75%" in texts
         lines = [a for a in ax.collections if isinstance(a, Stretches)]
         hints = [hint for line in lines for hint in line.hints]
         assert [h.partition(" = ")[2] for h in hints] == [f"{x:.2e}" for x in one.reach]
         shown_in.append(shown)
-        told = share(one.told[4])
-        assert f"{name}: “France”, 36 steps before “French”, decides {told}" in chart.description
+        told = {"A": "less than 0.1%", "B": "90%"}[name]
+        line = f"{name}: “France”, 36 steps before “{one.answer}”, decides {told} of the answer"
+        assert line in chart.description
     assert shown_in[0] == shown_in[1]
 
 
@@ -158,9 +163,33 @@ def test_lines_and_circles_are_lit_on_one_scale():
         assert colors == [scale.style(float(x)).color for x in one.reach]
         fills = [p.get_alpha() for p in ax.patches if isinstance(p, Circle)]
         fills = [f for f in fills if f]
-        assert fills == pytest.approx([t for t in one.told[[*range(6), *range(-4, 0)]] if t])
+        told = [t for t in one.told[[*range(6), *range(-4, 0)]] if t]
+        assert fills == pytest.approx([*told, one.sure])
     notes = [text.get_text() for text in chart.figure.axes[2].texts]
     assert "below 1e-12" in notes
+
+
+def test_the_word_that_decides_and_the_answer_stand_out_in_each_row():
+    chart = chart_of_reads("Long", {"A": DARK_ONE, "B": LIT})
+    for ax in chart.figure.axes[:2]:
+        framed = [text.get_text() for text in ax.texts if text.get_bbox_patch()]
+        assert framed == ["France", "✓ French 75%"]
+        rings = [p for p in ax.patches if isinstance(p, Circle) and p.get_fill() is not None]
+        thick = [p for p in rings if p.get_linewidth() > 2 and p.get_edgecolor()[3] > 0]
+        places = {text.get_text(): text.get_position() for text in ax.texts}
+        assert [p.center for p in thick] == [places[f"x{_below(5)}"], places[f"h{_below(STEPS)}"]]
+        assert {to_hex(p.get_edgecolor()) for p in thick} == {LIGHT["focus"]}
+        others = {t.get_color() for t in ax.texts if t.get_text().startswith("h")}
+        assert {to_hex(c) for c in others} <= {LIGHT["ink"], LIGHT["page"]}  # none is faint
+
+
+def test_a_share_is_all_only_where_it_is_all():
+    most = replace(LIT, told=np.where(np.arange(STEPS) == 4, 0.9999, 0.0), sure=1 - 1e-9)
+    chart = chart_of_reads("Long", {"A": most})
+    texts = [text.get_text() for text in chart.figure.axes[0].texts]
+    assert texts[texts.index("France") + 1] == "99.99%"
+    assert "✓ French > 99.9%" in texts
+    assert "decides 99.99% of the answer" in chart.description
 
 
 def test_a_dark_page_has_dark_colours():
@@ -183,7 +212,7 @@ def test_what_reaches_a_word_is_the_flows_influence(latch):
     chart = long_dependency({"by hand": model}, task)
     told = swap_influence(model, xs[:, k], np.delete(xs, k, axis=1))
     assert (
-        f"by hand: “France”, 6 steps before “French”, decides {told[4]:.2f} of the answer; "
+        f"by hand: “France”, 6 steps before “French”, decides {percent(told[4], 0)} of the answer; "
         f"‖∂y/∂x‖ is {influence[4]:.1e} there. Of 2,000 other sentences 100.0%"
     ) in chart.description
     texts = [text.get_text() for text in chart.figure.axes[0].texts]

@@ -12,7 +12,7 @@ import numpy as np
 from lstm.cells import LSTM, RNN
 from lstm.errors import ConfigError
 from lstm.figures.flow import EDGE, WIDE, head_height, headed
-from lstm.figures.word_chain import HEIGHT, Chain, Read, folded, share
+from lstm.figures.word_chain import HEIGHT, Chain, Read, folded
 from lstm.gradient_flow import flow
 from lstm.model import Model
 from lstm.percents import percent
@@ -29,8 +29,10 @@ _OTHERS = 64  # sentences, the one that is shown and those whose words stand in 
 _LINE, _LETTER, _AIR = 15.0, 5.9, 14.0  # points: a line, a letter's width, what is below a row
 _CAPTION = "Norm of ∂y/∂x: colour and width of the lines into A"
 _FILLED = (
-    "A circle is filled, and a number says, how much of the answer goes to other words where this "
-    "word is another: 0 tells nothing, 1 decides."
+    "A circle of x is filled, and a number says, how much of the answer goes to other words where "
+    "this word is another: 0% tells nothing, 100% decides.",
+    "The last circle of h is filled by the probability of what is said. Framed are the word that "
+    "decides and what is said.",
 )
 
 
@@ -45,7 +47,7 @@ def short_dependency(
     """The clouds are in the sky: what the last word is, a word a few steps back tells.
 
     A row for each model: the cells over the sentence, the line into each in the colour of
-    ‖∂y/∂x‖, the norm of the derivative of the answer by that input (`flow.influence`), and each
+    ‖∂y/∂x‖, the norm of the derivative of the answer by that input (`flow.influence_on`), and each
     input filled by the share of the answer that goes elsewhere when the word is another
     (`lstm.swap_influence`). All on one scale.
 
@@ -126,8 +128,8 @@ def _sheet(
     """A row for each model under what is said of it, and the legend of all."""
     curves = [Curve.of(name, read.reach, read.kinds) for name, read in reads.items()]
     scale, within = charts.scale_of(curves), width - 2 * EDGE
-    chain = Chain(folded(told, within), scale, within, dress)
-    key = Key(scale, charts.kinds_in(curves, scale), _CAPTION, (_FILLED,))
+    chain = Chain(folded(told, within), scale, within, dress, int(told.argmax()))
+    key = Key(scale, charts.kinds_in(curves, scale), _CAPTION, _FILLED)
     lines = {name: wrap(text, int(within / _LETTER)) for name, text in said.items()}
     heading = 22 + _LINE * max(map(len, lines.values()))
     top, row = head_height(title, width), HEIGHT + heading + _AIR
@@ -151,14 +153,13 @@ def read_sentence(model: Model, task: Sentences, seed: int = 0) -> Read:
     word, answer = task.tokens(task.example)
     k = int(((xs == word).any(0) & (ys == answer)).argmax())
     others = np.delete(xs, k, axis=1)
-    influence = flow(model, xs[:, [k]], ys[[k]], task.loss).influence
-    spans = [last - first + 1 for first, last in influence.columns]
+    influence = flow(model, xs[:, [k]], ys[[k]], task.loss).influence_on(len(xs))
     scores = model.output(xs[:, [k]]).eval()[0]
     return Read(
         words=task.spelled(xs[:, k]),
         told=swap_influence(model, xs[:, k], others),
-        reach=np.repeat(influence.high[-1], spans),
-        kinds=np.repeat(influence.kinds[-1], spans).tolist(),
+        reach=np.array(influence.norms),
+        kinds=influence.kinds,
         said=task.words[scores.argmax()],
         answer=task.words[ys[k]],
         sure=float(np.exp(scores - scores.max()).sum() ** -1),
@@ -168,7 +169,7 @@ def read_sentence(model: Model, task: Sentences, seed: int = 0) -> Read:
 
 def _said(read: Read, word: int) -> str:
     """What came of it, in words, above all of the word that decides."""
-    told, reach = share(float(read.told[word])), float(read.reach[word])
+    told, reach = percent(float(read.told[word]), 0), float(read.reach[word])
     return (
         f"“{read.words[word]}”, {len(read.words) - word} steps before “{read.answer}”, decides "
         f"{told} of the answer; ‖∂y/∂x‖ is {reach:.1e} there. Of {TEST_SEQUENCES:,} other "

@@ -42,7 +42,7 @@ class Watched:
     influence: NDArray[np.float64]
     """(T,): ‖∂y/∂x_s‖, how much each frame moves what it says of one frame."""
     kinds: Sequence[Any]
-    """(T,), of `influence`, as of `flow.influence`."""
+    """(T,), of `influence`, as of `flow.influence_on`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,14 +83,9 @@ def watch(
 
 
 def _watched(model: Model, task: Movie, xs: Any, ys: Any, at: int) -> Watched:
-    influence = flow(model, xs, ys, task.loss).influence
-    row = next(k for k, (_, last) in enumerate(influence.rows) if at <= last)
-    spans = [last - first + 1 for first, last in influence.columns]
-    return Watched(
-        [EVENTS[k] for k in model.output(xs).eval()[:, 0].argmax(-1)],
-        np.repeat(influence.high[row], spans),
-        np.repeat(influence.kinds[row], spans).tolist(),
-    )
+    influence = flow(model, xs, ys, task.loss).influence_on(at)
+    said = [EVENTS[k] for k in model.output(xs).eval()[:, 0].argmax(-1)]
+    return Watched(said, np.array(influence.norms), influence.kinds)
 
 
 def plot_film(
@@ -105,7 +100,7 @@ def plot_film(
     legend: bool = True,
 ) -> Axes:
     """A film frame by frame, what happens in each, and for each model what it says, and how much
-    the pixels of each frame move what it says of one, the norm of ∂y/∂x (`flow.influence`).
+    the pixels of each frame move what it says of one, the norm of ∂y/∂x (`flow.influence_on`).
 
     models: {name: a model of `Movie`}. task: of which a film is drawn, `lstm.Movie()` unless given.
     at: the frame whose answer is looked at, framed; the last of those that earlier scenes decide

@@ -1,6 +1,8 @@
 """A row of cells over the words of a sentence, each word lit by what it tells of the answer.
 
-In the textbook's notation: a cell for each step, its input below it, what it puts out above.
+In the textbook's notation: a cell for each step, its input below it, what it puts out above. The
+word that decides and the answer stand out by their frames; how far their circles are filled is
+measured.
 """
 
 from __future__ import annotations
@@ -16,18 +18,20 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from numpy.typing import NDArray
 
 from lstm.layers import subscript
+from lstm.percents import percent
 from minigrad.drawing import Scale
 from minigrad.drawing.charts import add_lines
 from minigrad.drawing.escape import plain
 
-HEIGHT = 214.0
+HEIGHT = 226.0
 """Of a row, in points."""
 TOLD = 0.1
 """A word that changes so much of the answer is shown, however long the sentence is."""
 _COLUMN, _FOLD = 70.0, 2  # from a cell to the next, in points; columns of what is folded
 _LEAST = 6  # columns there are, however narrow
-_ANSWER, _OUT, _CELL, _IN, _WORD, _NUMBER = 8.0, 36.0, 92.0, 156.0, 188.0, 204.0  # heights
+_ANSWER, _OUT, _CELL, _IN, _WORD, _NUMBER = 11.0, 44.0, 100.0, 164.0, 197.0, 217.0  # heights
 _RADIUS, _TALL, _AIR, _HEAD = 15.0, 22.0, 11.0, 5.0  # of a circle and a cell; beside; an arrow's
+_FRAME = 4.0  # from a word to its frame
 _CENTRED: dict[str, Any] = {"ha": "center", "va": "center", "parse_math": False}
 Point = tuple[float, float]
 Run = tuple[int, int]
@@ -44,7 +48,7 @@ class Read:
     reach: NDArray[np.float64]
     """(T,): the norm of the derivative of the answer by each word's input."""
     kinds: Sequence[Any]
-    """(T,), of `reach`, as of `flow.influence`."""
+    """(T,), of `reach`, as of `flow.influence_on`."""
     said: str
     """What it answers."""
     answer: str
@@ -116,12 +120,15 @@ class Chain:
     width: float
     """In points."""
     dress: dict[str, str]
+    decides: int
+    """The step of the word that decides."""
 
     def draw(self, ax: Axes, read: Read) -> None:
         """Draw a row on axes that hold nothing else, `width` points wide and HEIGHT high.
 
-        The fill of a word's circle is what it tells; the line from it into the cell is what reaches
-        it of the gradient, on the scale.
+        The fill of a word's circle is what it tells, and of the last step's output how sure the
+        answer is; the line from a word into the cell is what reaches it of the gradient, on the
+        scale.
         """
         ax.set_axis_off()
         ax.set_xlim(0.0, self.width)
@@ -135,9 +142,8 @@ class Chain:
             if not is_last:
                 self._draw_wire(ax, right, right + 2 * _AIR)
             if _is_one(run):
-                says = f"{read.said} {read.sure:.0%}" if is_last else ""
                 self._draw_step(ax, read, run[0], (left + right) / 2)
-                self._draw_out(ax, run[1], (left + right) / 2, says)
+                self._draw_out(ax, run[1], (left + right) / 2, read if is_last else None)
             else:
                 self._draw_steps(ax, read, run, (left, right))
 
@@ -161,15 +167,14 @@ class Chain:
 
     def _draw_step(self, ax: Axes, read: Read, step: int, x: float) -> None:
         """The circle of a word, its line into the cell, the word, and how much it tells."""
-        told = float(read.told[step])
+        told, decides = float(read.told[step]), step == self.decides
         ends = np.array([(x, _IN - _RADIUS), (x, _CELL + _TALL + _HEAD)])
         look = self._look(read, step)
         add_lines(ax, [ends], [look], [read.hint(step)])
         ax.scatter([x], [_CELL + _TALL + _HEAD], marker="^", s=30, color=look.color, lw=0)
-        self._draw_circle(ax, (x, _IN), subscript("x", step + 1), told, self.dress["ink"])
-        weight = "bold" if told >= TOLD else "normal"
-        word = plain(read.words[step], 12)
-        ax.text(x, _WORD, word, fontsize=12.5, weight=weight, **_CENTRED)
+        self._draw_circle(ax, (x, _IN), subscript("x", step + 1), told, decides)
+        weight = "bold" if decides or told >= TOLD else "normal"
+        self._write(ax, (x, _WORD), plain(read.words[step], 12), decides, weight=weight)
         ax.text(x, _NUMBER, share(told), fontsize=11, weight=weight, **_CENTRED)
 
     def _draw_steps(self, ax: Axes, read: Read, run: Run, ends: Point) -> None:
@@ -182,37 +187,46 @@ class Chain:
         add_lines(ax, lines, looks, [read.hint(t) for t in steps], widest=widest)
         x, most = sum(ends) / 2, float(read.told[slice(*run)].max())
         ax.text(x, _WORD, f"… {len(steps)} words …", fontsize=12.5, **_CENTRED)
-        ax.text(x, _NUMBER, f"0 … {share(most)}" if most else "0", fontsize=11, **_CENTRED)
+        ax.text(x, _NUMBER, f"0% … {share(most)}" if most else "0%", fontsize=11, **_CENTRED)
 
-    def _draw_out(self, ax: Axes, step: int, x: float, says: str) -> None:
+    def _draw_out(self, ax: Axes, step: int, x: float, read: Read | None) -> None:
         """What a cell puts out: of the last one the answer, of the others nothing that is read."""
-        color = self.dress["ink" if says else "faint"]
+        color = self.dress["wire" if read is None else "ink"]
         ax.plot([x, x], [_CELL - _TALL, _OUT + _RADIUS + _HEAD], color=color, lw=1.6)
         ax.scatter([x], [_OUT + _RADIUS + _HEAD], marker="^", s=26, color=color, lw=0)
-        self._draw_circle(ax, (x, _OUT), subscript("h", step), 0.0, color)
-        if says:
-            align = _CENTRED | {"ha": "right"}
-            ax.text(x + _RADIUS + 10, _ANSWER, says, fontsize=12.5, weight="bold", **align)
+        sure = 0.0 if read is None else read.sure
+        self._draw_circle(ax, (x, _OUT), subscript("h", step), sure, read is not None)
+        if read is not None:
+            mark = "✓" if read.said == read.answer else "✗"
+            words = f"{mark} {plain(read.said, 12)} {share(read.sure)}"
+            end = min(x + _RADIUS + _AIR, self.width - _FRAME)
+            self._write(ax, (end, _ANSWER), words, True, weight="bold", ha="right")
 
-    def _draw_circle(self, ax: Axes, middle: Point, words: str, filled: float, color: str) -> None:
+    def _write(self, ax: Axes, at: Point, words: str, is_framed: bool, **look: Any) -> None:
+        """A word; the one that decides, and the answer, in a frame."""
+        box = {"facecolor": "none", "edgecolor": self.dress["focus"], "lw": 2.0}
+        framed = {"bbox": {"boxstyle": f"round,pad={_FRAME / 12.5}", **box}} if is_framed else {}
+        ax.text(*at, words, fontsize=12.5, **(_CENTRED | framed | look))
+
+    def _draw_circle(
+        self, ax: Axes, middle: Point, words: str, filled: float, is_framed: bool
+    ) -> None:
         """A circle that is filled as far as a share says, in the colour of focus."""
-        page, focus = self.dress["page"], self.dress["focus"]
+        page, focus, ink = self.dress["page"], self.dress["focus"], self.dress["ink"]
+        ring, wide = (focus, 2.6) if is_framed else (self.dress["wire"], 1.3)
         ax.add_patch(Circle(middle, _RADIUS, facecolor=page, edgecolor="none"))
         ax.add_patch(Circle(middle, _RADIUS, facecolor=focus, edgecolor="none", alpha=filled))
-        ax.add_patch(Circle(middle, _RADIUS, facecolor="none", edgecolor=color, lw=1.3))
-        ink = page if filled > 0.5 else color
-        ax.text(*middle, words, fontsize=11.5, color=ink, **_CENTRED)
+        ax.add_patch(Circle(middle, _RADIUS, facecolor="none", edgecolor=ring, lw=wide))
+        ax.text(*middle, words, fontsize=11.5, color=page if filled > 0.5 else ink, **_CENTRED)
 
     def _look(self, read: Read, step: int) -> Any:
         return self.scale.look(float(read.reach[step]), read.kinds[step])
 
 
 def share(told: float) -> str:
-    """A share in a few letters.
+    """A share in words, and in signs what `percent` has no room for.
 
-    >>> share(0.98765), share(0.00012), share(0.0)
-    ('0.99', '1e-4', '0')
+    >>> share(0.98765), share(0.0002), share(1e-9), share(1 - 1e-9)
+    ('99%', '0.02%', '< 0.1%', '> 99.9%')
     """
-    if told >= 0.005:
-        return f"{told:.2f}"
-    return f"{told:.0e}".replace("e-0", "e-") if told else "0"
+    return percent(told, 0).replace("less than", "<").replace("more than", ">")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +19,7 @@ from lstm.errors import ConfigError
 from lstm.gradient_flow.steps import Floats, Words, norm, quiet
 from lstm.gradient_flow.tensors import LARGE_SEED, Meter, looped
 from minigrad import Expr
+from minigrad.chains import Series
 from minigrad.display import in_a_line
 
 MOST = 256
@@ -132,39 +134,54 @@ def influence(meter: Meter, batch: list[Any]) -> StepMap:
     of Madsen ("Visualizing memorization in RNNs", Distill 2019), over all of y's elements; of
     tokens, to what the embedding makes of them. t and s count as time does."""
 
-    def sweep(meter: Meter, seed: float) -> _Sweep:
-        whole = _every_step(meter)
-        run, loop = looped(whole, meter.xs, meter.mask, next(iter(whole.recurrent())))
-        read = loop.xs if whole.layers.tokens else meter.xs
-        steps, _, width = run.output.shape
-        place = mg.var("t and element", (), "int64")
-        at = mg.permute_dims(run.output, (0, 2, 1))  # (T, O, B)
-        units = _unit(place, mg.reshape(at, (steps * width, -1)))
-        norms = norm(mg.grad(mg.sum(units) * seed, read), (1, 2))
-        return _Sweep(meter, batch, place, norms, width)
+    return _binned("‖∂yₜ/∂x_s‖", meter, partial(_from_outputs, batch=batch))
 
-    return _binned("‖∂yₜ/∂x_s‖", meter, sweep)
+
+def influence_on(meter: Meter, batch: list[Any], step: int) -> Series:
+    """‖∂yₜ/∂x_s‖ of the readout at one step t, counted from 1, to what the model reads at each step
+    s: a row of the influence of all, of any number of steps."""
+    row, made = np.array([step - 1]), partial(_from_outputs, batch=batch, rows=1)
+    norms, larger = _measured(row, made(meter, 1.0), lambda: made(meter.wide(), LARGE_SEED))
+    lost = (norms == 0.0) & (larger != 0.0)
+    return Series("x", norms[0].tolist(), np.where(lost, "underflow", "normal")[0].tolist())
+
+
+def _from_outputs(meter: Meter, seed: float, batch: list[Any], rows: int | None = None) -> _Sweep:
+    """The way back from the output of each step to what is read."""
+    whole = _every_step(meter)
+    run, loop = looped(whole, meter.xs, meter.mask, next(iter(whole.recurrent())))
+    read = loop.xs if whole.layers.tokens else meter.xs
+    steps, _, width = run.output.shape
+    place = mg.var("t and element", (), "int64")
+    at = mg.permute_dims(run.output, (0, 2, 1))  # (T, O, B)
+    units = _unit(place, mg.reshape(at, (steps * width, -1)))
+    norms = norm(mg.grad(mg.sum(units) * seed, read), (1, 2))
+    return _Sweep(meter, batch, place, norms, width, rows=rows)
 
 
 def _binned(symbol: str, meter: Meter, made: Callable[[Meter, float], _Sweep]) -> StepMap:
-    """All rows of a sweep; again, in float64 and of a much larger loss, those with zeros before t,
-    which need not be any."""
-    sweep, wide = made(meter, 1.0), None
-    bins, steps = _Bins(sweep.steps), np.arange(sweep.steps)
+    """All rows of a sweep, with their extremes in runs of steps."""
+    sweep, wide = made(meter, 1.0), cache(lambda: made(meter.wide(), LARGE_SEED))
+    bins = _Bins(sweep.steps)
     for rows in sweep.blocks():
-        norms, larger = sweep(rows), None
-        if ((norms == 0.0) & (steps <= rows[:, None])).any():
-            wide = wide or made(meter.wide(), LARGE_SEED)
-            larger = wide(rows)
-        bins.add(rows, norms, larger)
+        bins.add(rows, *_measured(rows, sweep, wide))
     return bins.told(symbol)
+
+
+def _measured(rows: _Places, sweep: _Sweep, wide: Callable[[], _Sweep]) -> tuple[Floats, Floats]:
+    """The norms of some rows, and the same of a much larger loss in float64, which need not be run
+    where none is 0 before t."""
+    norms = sweep(rows)
+    is_zero = (norms == 0.0) & (np.arange(sweep.steps) <= rows[:, None])
+    return norms, wide()(rows) if is_zero.any() else norms
 
 
 class _Sweep:
     """The way back from each of some steps t, compiled.
 
     norms: (T,) for a place, t · width + k for each of `width` elements k of step t, over which the
-    norm is taken. backwards: t and s count from the last step.
+    norm is taken. backwards: t and s count from the last step. rows: how many steps it is asked for
+    at a time; as many as have room unless given.
     """
 
     def __init__(
@@ -175,10 +192,11 @@ class _Sweep:
         norms: Expr,
         width: int = 1,
         backwards: bool = False,
+        rows: int | None = None,
     ) -> None:
         self.steps, self._width, self._backwards = norms.shape[0], width, backwards
         many = max(1, _CHUNK // max(meter.loop.outputs.size, 1))
-        self._rows = max(1, min(many // width, self.steps))
+        self._rows = max(1, min(many // width, rows or self.steps))
         self._many = min(many, self._rows * width)
         stack = mg.var("places", (self._many,), "int64")
         every = mg.vmap(lambda one: mg.substitute(norms, {place: one}))(stack)

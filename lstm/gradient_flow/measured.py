@@ -32,9 +32,9 @@ class Flow(Saved):
     """What `lstm.flow` measures: how the gradient of one batch's loss flows back over T steps.
 
     Arrays first: `adjoints`, `values`, `edges`, `line`, `around`, `factor`, `singular`,
-    `waterfalls`, `cancellation`, `knockouts`, `itemised`, `influence`, `saturation`, `memory`. They
-    are computed when they are read, of the parameters as they were measured, and kept. Then norms:
-    `series`, `split`, `gates`. Then sentences: `diagnosis`.
+    `waterfalls`, `cancellation`, `knockouts`, `itemised`, `influence`, `influence_on`,
+    `saturation`, `memory`. They are computed when they are read, of the parameters as they were
+    measured, and kept. Then norms: `series`, `split`, `gates`. Then sentences: `diagnosis`.
 
     Everything runs over t = 1 … T in the order in which the layer reads, T first in arrays; B is
     the batch, H the units. A gradient has the unit of the loss for each unit of what it is towards.
@@ -274,9 +274,12 @@ class Flow(Saved):
     def knockouts(self, at: int = 1) -> list[Knockout]:
         """What is left of the main gradient at step `at` where one route is cut at all steps,
         computed, the cut that changes most first. Raises ConfigError for a step that is not."""
+        return self.cuts.at(self._step(at))
+
+    def _step(self, at: int) -> int:
         if type(at) is bool or not isinstance(at, Integral) or not 1 <= at <= self.steps:
             raise ConfigError(f"at= is a step, 1 to {self.steps}, not {at!r:.40}")
-        return self.cuts.at(at)
+        return int(at)
 
     @cached_property
     def itemised(self) -> StepMap:
@@ -287,6 +290,11 @@ class Flow(Saved):
     def influence(self) -> StepMap:
         """‖∂yₜ/∂x_s‖, of the readout at each step t to the input at each step s."""
         return across.influence(self._source.meter, self._source.batch)
+
+    def influence_on(self, at: int) -> Series:
+        """‖∂yₜ/∂x_s‖ of the readout at step t = `at` alone, to the input at each step s: a row of
+        `influence` that no run of steps is folded in. Raises ConfigError for a step that is not."""
+        return across.influence_on(self._source.meter, self._source.batch, self._step(at))
 
     @cached_property
     def saturation(self) -> dict[str, Saturation]:
