@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
 from typing import Any, ClassVar
@@ -47,6 +48,7 @@ class Parity(Task):
     by_sign: ClassVar[bool] = True
     baseline_words: ClassVar[str] = "either alike"
     criterion: ClassVar[str] = "each of 2000 test sequences right"
+    usual: ClassVar[Mapping[str, Any]] = {"steps": 5000, "rate": 0.01}
 
     def __post_init__(self) -> None:
         for setting in ("length", "shortest"):
@@ -61,6 +63,13 @@ class Parity(Task):
     @property
     def steps(self) -> int:
         return self.length
+
+    @property
+    def memory(self) -> int:
+        # What is remembered turns over at each one that is read, and gates that hold on to it do
+        # not let it: with a memory of `length` steps none of 2 seeds learns it in 160,000
+        # sequences, with the usual bias all of 10 do, in 64,000 at most.
+        return 0
 
     def target_shape(self, batch: int) -> tuple[int, ...]:
         return (batch, 1)
