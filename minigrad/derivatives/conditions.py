@@ -5,7 +5,7 @@ A condition has as many axes as the tensor, of length 1 along those where it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad.graph.leaves import CONST, const
 from minigrad.graph.node import Expr, Op, make
-from minigrad.ops.choice import WHERE, where
+from minigrad.ops.choice import WHERE
 from minigrad.ops.comparisons import bitwise_and, logical_and, logical_not, logical_or
 from minigrad.ops.core import BROADCAST, RESHAPE, broadcast_to, full_like, is_zero
 from minigrad.types import Shape, broadcast_shapes
@@ -22,6 +22,7 @@ Conditions: TypeAlias = tuple[Expr, ...]
 """All must hold where an element may be other than 0; of none, any element may."""
 
 _AND = (logical_and.op, bitwise_and.op)
+_NEGATED = (logical_not.op, CONST)
 MOST = 8
 """Conditions of a mask that are looked at one by one.
 
@@ -70,7 +71,7 @@ def both(a: Expr, b: Expr) -> Expr:
 
 def either(a: Expr, b: Expr) -> Expr:
     """Whether one of two conditions holds; of opposites, one always does."""
-    if negated(a) is b:
+    if _opposed(a, {b}) or _opposed(b, {a}):
         return true((1,) * a.ndim)
     return _joined(logical_or.op, a, b)
 
@@ -89,6 +90,11 @@ def negated(condition: Expr) -> Expr:
     if condition.op is logical_not.op:
         return condition.args[0]
     return applied(logical_not.op, [condition])
+
+
+def _opposed(condition: Expr, others: Container[Expr]) -> bool:
+    """Whether the opposite of a condition, itself a negation or known, is among others."""
+    return condition.op in _NEGATED and negated(condition) in others
 
 
 def conjunction(conditions: Sequence[Expr]) -> Expr:
@@ -153,12 +159,17 @@ def is_where_mask(x: Expr) -> bool:
     return x.op is WHERE and (is_zero(x.args[1]) or is_zero(x.args[2]))
 
 
-def conditions_of(mask: Expr) -> tuple[Conditions, Expr]:
-    """The conditions of a where-mask, at most MOST, and what it masks."""
-    condition, a, b = mask.args
+def masked_value(mask: Expr) -> Expr:
+    """What a where-mask masks."""
+    return mask.args[1] if is_zero(mask.args[2]) else mask.args[2]
+
+
+def conditions_of(mask: Expr) -> Conditions:
+    """The conditions of a where-mask, at most MOST."""
+    condition, _, b = mask.args
     if is_zero(b):
-        return tuple([compact(c) for c in _parts(compact(condition))]), a
-    return (negated(compact(condition)),), b
+        return tuple([compact(c) for c in _parts(compact(condition))])
+    return (negated(compact(condition)),)
 
 
 def _parts(condition: Expr) -> list[Expr]:
@@ -179,9 +190,10 @@ def masked_by(conditions: Iterable[Expr], value: Expr) -> Expr:
     needed = dict.fromkeys(conditions)
     if not needed:
         return value
-    if any(negated(c) in needed for c in needed):
-        return full_like(value, 0)
+    zero = full_like(value, 0)
+    if len(needed) > 1 and any(_opposed(c, needed) for c in needed):
+        return zero
     condition = conjunction(list(needed))
     if condition.op is logical_not.op:
-        return where(broadcast_to(condition.args[0], value.shape), full_like(value, 0), value)
-    return where(broadcast_to(condition, value.shape), value, full_like(value, 0))
+        return make(WHERE, (broadcast_to(condition.args[0], value.shape), zero, value))
+    return make(WHERE, (broadcast_to(condition, value.shape), value, zero))

@@ -21,6 +21,7 @@ from minigrad.derivatives.conditions import (
     either,
     is_where_mask,
     laid_out,
+    masked_value,
     shaped,
     true,
     widened,
@@ -95,7 +96,7 @@ def _parts(node: Expr) -> Sequence[Expr]:
     if node.op not in _RULES:
         return ()
     if node.op is WHERE:
-        return (conditions_of(node)[1],) if is_where_mask(node) else ()
+        return (masked_value(node),) if is_where_mask(node) else ()
     if node.op in (add.op, subtract.op):
         # Most sums have a part that is no mask.
         return node.args if all(a.op in _RULES for a in node.args) else ()
@@ -108,7 +109,7 @@ def _parts(node: Expr) -> Sequence[Expr]:
 
 
 def _where(node: Expr, parts: Sequence[Conditions]) -> Conditions:
-    return (*conditions_of(node)[0], *parts[0])
+    return (*conditions_of(node), *parts[0])
 
 
 def _sum_of_two(node: Expr, parts: Sequence[Conditions]) -> Conditions:

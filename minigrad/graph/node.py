@@ -378,7 +378,18 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
         raise
     if not isinstance(type_, TensorType if op.pointwise else (TensorType, TupleType)):
         raise DTypeError(f"the type rule of {op.name} gives {type_!r:.60}, which is no type")
-    fields = _Fields(op, args, attrs, type_, CONTEXT.origin or caller())
+    return _new(key, op, args, attrs, type_, CONTEXT.origin or caller())
+
+
+def _new(
+    key: tuple[Any, ...],
+    op: Op,
+    args: tuple[Expr, ...],
+    attrs: tuple[Any, ...],
+    type_: TensorType,
+    origin: Origin | None,
+) -> Expr:
+    fields = _Fields(op, args, attrs, type_, origin)
     # The class that guards its fields is put on last: setting them around the guard costs twice
     # as much as making a node that has none yet.
     fields.__class__ = Expr
@@ -395,6 +406,13 @@ def rebuild(node: Expr, args: tuple[Expr, ...]) -> Expr:
     """The node with other arguments; keeps its label and origin."""
     if all(map(is_, args, node.args)):
         return node
+    if all(map(is_, map(_TYPE_OF, args), map(_TYPE_OF, node.args))):  # then so is the result's
+        key = _key(node.op, args, node.attrs)
+        entry = _TABLE.get(key)
+        same = None if entry is None else entry()
+        if same is None:
+            same = _new(key, node.op, args, node.attrs, node.type, node._origin)
+        return keep_label(node, same)
     before, CONTEXT.origin = CONTEXT.origin, node._origin
     try:
         new = make(node.op, args, node.attrs)

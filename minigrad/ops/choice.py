@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from minigrad.ops.pointwise import binary
 from minigrad.types import BOOL, TensorType, broadcast_shapes, require_tensors
 
 
+@lru_cache(maxsize=256)
 def _where_type(condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
     require_tensors((condition, a, b))
     if condition.dtype != BOOL:

@@ -212,6 +212,8 @@ def broadcast_to(x: Any, /, shape: int | Iterable[int]) -> Expr:
            [1, 2]])
     """
     x = as_expr(x)
+    if shape is x.type.shape:  # most often, and then it takes a tenth of the time
+        return x  # type: ignore[no-any-return]
     with explaining("broadcast_to", x):
         target = as_shape(shape)
     return x if x.shape == target else make(BROADCAST, (x,), (target,))
@@ -372,8 +374,13 @@ def is_zero(x: Expr) -> bool:
 def full(value: float, type_: TensorType) -> Expr:
     """A Python number as a constant of a type."""
     if value == 0:  # 0.0 and -0.0 are equal keys; keep them apart
-        return broadcast_to(const(value, type_.dtype), type_.shape)
+        return _zero(math.copysign(1, value), type_)
     return nonzero(value, type_)
+
+
+@lru_cache(maxsize=256)
+def _zero(sign: float, type_: TensorType) -> Expr:
+    return broadcast_to(const(sign * 0.0, type_.dtype), type_.shape)
 
 
 @lru_cache(maxsize=256)

@@ -16,7 +16,7 @@ from minigrad.graph.leaves import CONST, PLACEHOLDER, placeholder
 from minigrad.graph.node import Expr, Op, gc_paused, keep_label, rebuild, require_expr
 from minigrad.graph.origin import origins
 from minigrad.graph.walk import toposort
-from minigrad.ops.core import uniform_value
+from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
 from minigrad.types import FLOAT64, TensorType, require_callable
 
 Binding: TypeAlias = dict[Expr, Expr]
@@ -142,6 +142,9 @@ def _match_args(
         yield from _match_args(patterns[1:], nodes[1:], partial, numbers)
 
 
+_MAY_BE_NUMBERS = frozenset({CONST, BROADCAST, RESHAPE})
+
+
 # --- the driver --------------------------------------------------------------------------------
 
 
@@ -167,16 +170,16 @@ class _Index:
         self.none = not rules
 
     def candidates(self, args: Sequence[Expr]) -> Sequence[Rule]:
-        if self.none:
-            return ()
-        rules = self.free.copy()
+        rules = self.free
         for arg in args:
             if arg.op in self.by_child:
-                rules += self.by_child[arg.op]
-            if self.by_number and (value := uniform_value(arg)) is not None:
-                rules += self.by_number.get(value, ())
+                rules = rules + self.by_child[arg.op]
+            if arg.op in _MAY_BE_NUMBERS and self.by_number:
+                value = uniform_value(arg)
+                if value is not None and value in self.by_number:
+                    rules = rules + self.by_number[value]
         if self.twins and args[0] is args[1]:
-            rules += self.twins
+            rules = rules + self.twins
         return rules
 
 
@@ -191,7 +194,8 @@ class Rewriter:
         self._by_op: dict[Op, _Index] = {}
 
     def _once(self, node: Expr) -> tuple[Expr, Rule] | None:
-        for r in self._index(node.op).candidates(node.args):
+        index = self._by_op.get(node.op) or self._index(node.op)
+        for r in index.candidates(node.args):
             new = r.apply(node)
             if new is not None and new is not node:
                 if new.type is not node.type:
@@ -237,7 +241,11 @@ class Rewriter:
     def _visit(self, node: Expr, state: _Progress, mark: Callable[[Expr], None]) -> None:
         """One look at a node whose arguments are done: it is done too, or it becomes another."""
         done = state.done
-        new = rebuild(node, tuple([done[a] for a in node.args])) if node.args else node
+        new = node
+        for a in node.args:
+            if done[a] is not a:
+                new = rebuild(node, tuple([done[b] for b in node.args]))
+                break
         if new in done:
             done[node] = keep_label(node, done[new])
             return

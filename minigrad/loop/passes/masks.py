@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 
-from minigrad.derivatives.conditions import conditions_of, is_where_mask, masked_by
+from minigrad.derivatives.conditions import conditions_of, is_where_mask, masked_by, masked_value
 from minigrad.graph.node import Expr, make
 from minigrad.graph.walk import count_uses, map_graph, toposort
 from minigrad.loop.passes.frame import sums_in
@@ -68,7 +68,7 @@ def _slice(mask: Expr, spec: Spec) -> Expr | None:
     """A slice of a mask as a mask of a slice, where the mask is the same across the cut."""
     if not is_where_mask(mask):
         return None
-    conditions, value = conditions_of(mask)
+    conditions, value = conditions_of(mask), masked_value(mask)
     across = [k for k, whole in enumerate(all_of(mask.shape)) if spec[k] != whole]
     if any(c.shape[k] > 1 for c in conditions for k in across):
         return None

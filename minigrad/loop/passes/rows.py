@@ -15,6 +15,7 @@ from minigrad.derivatives.conditions import (
     is_where_mask,
     laid_out,
     masked_by,
+    masked_value,
     widened,
 )
 from minigrad.derivatives.support import Support
@@ -62,8 +63,8 @@ def unmasked(node: Expr) -> tuple[Conditions, Expr]:
             (inner,) = node.args
             here = [laid_out(c, node.shape, inner.shape) for c in conditions]
         else:
-            more, inner = conditions_of(node)
-            here = [*conditions, *more]
+            inner = masked_value(node)
+            here = [*conditions, *conditions_of(node)]
         if any(c.shape[-1:] != (1,) for c in here):
             break
         node, conditions = inner, here

@@ -81,7 +81,10 @@ class _Rows:
     def compute(self, node: Expr) -> None:
         """Rows that apply a pointwise op."""
         of, levels = self._of, self._levels
-        operands = [of[a] if a in of else self._found(a) for a in node.args]
+        try:
+            operands = [of[a] for a in node.args]
+        except KeyError:
+            operands = [self._found(a) for a in node.args]
         if node.shape:
             listed = [np.ravel(rows).tolist() for rows in operands]
             level = 1 + max([levels[row] for rows in listed for row in rows])
@@ -94,8 +97,10 @@ class _Rows:
         of[node] = len(levels)
         self._codes.append(code)
         levels.append(1 + max([levels[row] for row in operands]))
-        for j, column in enumerate(self._operands):
-            column.append(operands[j] if j < len(operands) else 0)
+        first, second, third = self._operands
+        first.append(operands[0])
+        second.append(operands[1] if len(operands) > 1 else 0)
+        third.append(operands[2] if len(operands) > 2 else 0)
 
     def _added(
         self, instruction: Instruction, node: Expr, level: int, *operands: Sequence[int]

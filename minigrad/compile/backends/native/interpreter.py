@@ -8,7 +8,9 @@ interpreted: scalar graphs, and nets written out neuron by neuron.
 from __future__ import annotations
 
 import ctypes
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from minigrad.compile.backends.native.memory import aligned
 from minigrad.compile.backends.native.pointwise import check
 from minigrad.compile.backends.native.stages import is_elementwise, is_view, source
 from minigrad.compile.backends.native.views import UnsupportedError
+from minigrad.graph.leaves import CONST
 from minigrad.graph.node import Expr, Op, make, rebuild
 from minigrad.graph.walk import toposort, walk
 from minigrad.ops.core import uniform_value
@@ -86,34 +89,14 @@ def with_interpreted(outputs: Sequence[Expr]) -> list[Expr]:
     Ops are cut into parts by what comes between: what waits for something else that waits for small
     ops is another part.
     """
-    order = toposort(outputs)
-    parts = _parts(order)
-    if not parts:
-        return list(outputs)
-    where = {n: at for at, nodes in parts.items() for n in nodes}
-    results: dict[int, dict[Expr, None]] = {at: {} for at in parts}
-    reads: dict[int, dict[Expr, None]] = {at: {} for at in parts}
-    for node in order:
-        if is_view(node):
-            continue
-        here = where.get(node)
-        for a in node.args:
-            if where.get(a) != here or here is None:
-                s = source(a)
-                there = where.get(s)
-                if there != here:
-                    if there is not None:
-                        results[there][s] = None
-                    if here is not None and uniform_value(s) is None:
-                        reads[here][s] = None
-    for o in outputs:
-        if (s := source(o)) in where:
-            results[where[s]][s] = None
+    parts = _parts(toposort(outputs), outputs)
     made: dict[Expr, tuple[tuple[Expr, ...], Interpreted, int]] = {}
-    for at, nodes in parts.items():
-        code = Interpreted(nodes, [*reads[at]], [*results[at]])
-        made |= {n: (tuple(reads[at]), code, k) for k, n in enumerate(results[at])}
-    return _replaced(outputs, made)
+    for part in parts:
+        inputs = [n for n in part.reads if uniform_value(n) is None and n.op is not CONST]
+        inputs = inputs or [*part.reads][:1]  # a step of a plan reads something
+        code = Interpreted(part.nodes, inputs, [*part.results])
+        made |= {n: (tuple(inputs), code, k) for k, n in enumerate(part.results)}
+    return _replaced(outputs, made) if made else list(outputs)
 
 
 def _replaced(
@@ -131,28 +114,58 @@ def _replaced(
     return [new[o] for o in outputs]
 
 
-def _parts(order: Sequence[Expr]) -> dict[int, list[Expr]]:
-    """Small ops, where these are many, by what they wait for: even numbers; odd ones between."""
-    known: dict[tuple[Any, ...], bool] = {}
+@dataclass(slots=True)
+class _Part:
+    """Small ops, what they read of other nodes, and what others read of them."""
+
+    nodes: list[Expr] = field(default_factory=list)
+    reads: dict[Expr, None] = field(default_factory=dict)
+    results: dict[Expr, None] = field(default_factory=dict)
+
+
+def _parts(order: Sequence[Expr], outputs: Sequence[Expr]) -> list[_Part]:
+    """Small ops, where these are many, apart by what they wait for.
+
+    A node's turn says what it waits for: -1 is nothing, even numbers are small ops, odd ones what
+    comes between. A view is where its source is.
+    """
+    small: dict[tuple[Any, ...], bool] = {}
     turn: dict[Expr, int] = {}
-    parts: dict[int, list[Expr]] = {}
+    wide: set[Expr] = set()  # views that small ops cannot read
+    parts: defaultdict[int, _Part] = defaultdict(_Part)
     for node in order:
-        if not node.args:
+        args = node.args
+        if not args:
             turn[node] = -1
             continue
-        at = max([turn[a] for a in node.args])
-        if not is_view(node):
-            key = (node.op, node.type, node.args[-1].type)
-            small = known.get(key)
-            if small is None:
-                small = known[key] = _is_small(node)
-            if small and all(not is_view(a) or source(a).size <= SOURCE for a in node.args):
-                at += at % 2
-                parts.setdefault(at, []).append(node)
-            elif at % 2 == 0:
-                at += 1
+        turns = [turn[a] for a in args]
+        at = max(turns)
+        if is_view(node):
+            turn[node] = at
+            if source(node).size > SOURCE:
+                wide.add(node)
+            continue
+        key = (node.op, node.type, args[-1].type)
+        if key not in small:
+            small[key] = _is_small(node)
+        if small[key] and not (wide and any(a in wide for a in args)):
+            at += at & 1
+            parts[at].nodes.append(node)
+        else:
+            at += not at & 1
         turn[node] = at
-    return {at: nodes for at, nodes in parts.items() if len(nodes) >= MANY}
+        for a, t in zip(args, turns, strict=True):
+            if t != at:
+                _cross(parts, source(a), t, at)
+    for o in outputs:
+        _cross(parts, source(o), turn[o], -1)
+    return [part for at, part in parts.items() if not at & 1 and len(part.nodes) >= MANY]
+
+
+def _cross(parts: dict[int, _Part], node: Expr, turn: int, reader: int) -> None:
+    """Note that a node of one turn is read in another; what is at -1 is a leaf, or no part's."""
+    parts[turn].results[node] = None
+    parts[reader].reads[node] = None
 
 
 def _is_small(node: Expr) -> bool:

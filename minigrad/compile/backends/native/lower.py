@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from minigrad.graph.node import Expr, Op, make
-from minigrad.graph.walk import map_graph
+from minigrad.graph.walk import map_graph, toposort
 from minigrad.loop.body import Body
 from minigrad.loop.node import SCAN
 from minigrad.ops.choice import where
@@ -41,6 +41,9 @@ _LOWERED: dict[Op, Callable[[Expr, tuple[int, ...]], Expr]] = {
 
 def lower(outputs: Sequence[Expr]) -> list[Expr]:
     """The same graph of ops that have code, bodies of loops included."""
+    present = {n.op for n in toposort(outputs)}
+    if present.isdisjoint({SCAN, *_LOWERED}):
+        return list(outputs)
     return map_graph(outputs, _lowered)
 
 
