@@ -178,8 +178,8 @@ def plot_correct_by_length(
     }
     ax = charts.own_axes(460.0, 230.0) if ax is None else ax
     for k, (name, by_length) in enumerate(shares.items()):
-        look: Any = {"color": f"C{k}", "marker": _SHAPES[k % len(_SHAPES)], "ms": 4.5, "lw": 1.6}
-        ax.plot([*by_length], [*by_length.values()], label=plain(name), **look)
+        look: Any = {"color": charts.curve_color(k), "marker": _SHAPES[k % len(_SHAPES)]}
+        ax.plot([*by_length], [*by_length.values()], label=plain(name), ms=4.5, lw=1.6, **look)
     ax.set_ylim(-0.03, 1.03)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("length of the sequence")

@@ -71,7 +71,7 @@ def _draw_cell(ax: Axes, cell: str, by_distance: Mapping[float, Floats], k: int)
     means, lows, highs = (
         [float(pick(by_distance[x])) for x in at] for pick in (np.mean, np.min, np.max)
     )
-    color, mark = f"C{k}", _MARKS[k % len(_MARKS)]
+    color, mark = charts.curve_color(k), _MARKS[k % len(_MARKS)]
     ax.plot(at, means, lw=1.8, label=plain(cell, WIDEST), **look_of_line(k))
     ax.fill_between(at, lows, highs, color=color, alpha=0.2, lw=0)
     for x in at:

@@ -21,7 +21,6 @@ from lstm.training import check_fits
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.charts import Curve, Key
 from minigrad.drawing.escape import plain
-from minigrad.drawing.palette import LIGHT
 
 _FRAME, _GAP, _WIDTH = 46.0, 3.0, 790.0  # points: a frame, between two, a row
 _EVENT, _BAR, _HIGHEST, _SAID = 15.0, 30.0, 20.0, 15.0  # heights: words, and a bar with its name
@@ -184,7 +183,7 @@ def _frame(ax: Axes, left: float, top: float, is_asked: bool) -> None:
     """A line around a frame, whose white would else run into that of the page; a border around the
     one whose answer is looked at."""
     air = 1.0 if is_asked else 0.0
-    color = LIGHT["focus"] if is_asked else ax.xaxis.label.get_color()
+    color = charts.focus_color(ax) if is_asked else ax.xaxis.label.get_color()
     look: Any = {"fill": False, "edgecolor": color, "lw": 3.0 if is_asked else 0.6}
     side = _FRAME + 2 * air
     ax.add_patch(Rectangle((left - air, top - air), side, side, zorder=3, **look))

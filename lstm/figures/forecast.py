@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 
 from lstm.errors import ConfigError, check_count
 from lstm.forecasting import Forecast
@@ -15,7 +14,6 @@ from lstm.percents import percent
 from minigrad.drawing import charts
 from minigrad.drawing.charts import Chart, Sheet
 from minigrad.drawing.escape import plain
-from minigrad.drawing.palette import DARK, LIGHT, contrast
 
 _SIZE = 720.0, 300.0
 _PLACE = 90.0, 48.0, 606.0, 212.0  # left, top, width and height of the axes
@@ -33,8 +31,7 @@ def plot_forecast(forecast: Forecast, ax: Axes | None = None, *, last: int | Non
     if not isinstance(ax, Axes):
         raise ConfigError(f"ax= takes axes of matplotlib, such as plt.gca(), not {ax!r:.40}")
     charts.set_title(ax, _title(drawn))
-    ink, page = str(ax.title.get_color()), to_hex(ax.get_facecolor())  # of whatever style it is in
-    focus = max((LIGHT["focus"], DARK["focus"]), key=lambda color: contrast(color, page))
+    ink, focus = str(ax.title.get_color()), charts.focus_color(ax)  # of whatever style it is in
     curves = {"truth": (drawn.truth, ink, "o"), "said": (drawn.said, focus, "x")}
     for label, (values, color, mark) in curves.items():
         (line,) = ax.plot(at, _heights(drawn, values), color=color, label=label)

@@ -15,6 +15,7 @@ from lstm.cells import LSTM
 from lstm.cells.anatomy import anatomy
 from lstm.errors import ConfigError, check_count
 from lstm.figures.flow import EDGE, WIDE, head_height, headed
+from lstm.figures.line_looks import look_of_line
 from lstm.figures.token_text import plot_text
 from lstm.gradient_flow import flow
 from lstm.model import Model
@@ -180,8 +181,7 @@ def _draw_feature(
 def _draw_gates(ax: Axes, known: Known, unit: int) -> None:
     steps = np.arange(1, len(known.words) + 1)
     for k, gate in enumerate(_GATES):
-        ax.plot(steps, known.values[gate][:, unit], ("-", "--", ":")[k % 3], color=f"C{k}", lw=1.8)
-        ax.plot([], [], ("-", "--", ":")[k % 3], color=f"C{k}", label=gate)
+        ax.plot(steps, known.values[gate][:, unit], lw=1.8, label=gate, **look_of_line(k))
     muted = ax.xaxis.label.get_color()
     for t in known.subjects:
         ax.axvline(t + 1, color=muted, lw=0.8, ls=":")

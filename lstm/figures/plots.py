@@ -214,9 +214,8 @@ def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None, *, legend: b
     if not symbol and flow.gates:
         for k, gate in enumerate(flow.gates.values()):
             told = legend and not k
-            ax = charts.band(
-                gate.mean, ax, low=gate.low, high=gate.high, color=f"C{k}", legend=told
-            )
+            look: Any = {"color": charts.curve_color(k), "legend": told}
+            ax = charts.band(gate.mean, ax, low=gate.low, high=gate.high, **look)
         assert ax is not None
         charts.set_title(ax, titled(flow, "The gates: mean, least and largest", ax))
         lines = ax.lines[-len(flow.gates) :]

@@ -133,7 +133,7 @@ def _draw_cell(
     ax: Axes, name: str, runs: Sequence[Run], k: int, pick: Callable[[Run], Sequence[float]]
 ) -> None:
     at, middle, low, high = bands(runs, pick)
-    color, several = f"C{k}", len(runs) > 1
+    color, several = charts.curve_color(k), len(runs) > 1
     label = plain(name, WIDEST)
     marker: Any = {"marker": "o", "ms": 3} if len(at) == 1 else {}
     ax.plot(at, middle, lw=1.8, label=label, **look_of_line(k), **marker)
@@ -154,7 +154,8 @@ def _draw_training(ax: Axes, seeds: Seeds) -> None:
             middles = [float(np.median(losses[part])) for part in parts]
             ends = [float(at[part][-1]) for part in parts]
             dot: Any = {"marker": "o", "ms": 3} if len(ends) == 1 else {}
-            ax.plot(ends, middles, color=f"C{k}", lw=0.8, alpha=0.6, zorder=1, **dot)
+            look: Any = {"color": charts.curve_color(k), "lw": 0.8, "alpha": 0.6, "zorder": 1}
+            ax.plot(ends, middles, **look, **dot)
 
 
 def _draw_baselines(ax: Axes, baselines: Mapping[str, float]) -> None:

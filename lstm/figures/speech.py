@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, to_hex
+from matplotlib.colors import ListedColormap
 from numpy.typing import NDArray
 
 from lstm.errors import ConfigError, check_count
@@ -20,7 +20,7 @@ from lstm.tasks.spoken import Spoken, scaled
 from lstm.training import check_fits
 from minigrad.drawing import charts
 from minigrad.drawing.escape import plain
-from minigrad.drawing.palette import DARK, LIGHT, RAMP, contrast
+from minigrad.drawing.palette import RAMP
 
 Floats = NDArray[np.float64]
 _WIDTH, _LEFT, _RIGHT = 640.0, 66.0, 10.0  # points: of all, and beside the panels
@@ -211,8 +211,7 @@ def _draw_bands(ax: Axes, heard: Heard) -> None:
 
 def _draw_answers(ax: Axes, heard: Heard, name: str) -> None:
     """A row for each digit, in which its probability is a height; that of the word stands out."""
-    muted, page = str(ax.xaxis.label.get_color()), to_hex(ax.get_facecolor())
-    focus = max((LIGHT["focus"], DARK["focus"]), key=lambda color: contrast(color, page))
+    muted, focus = str(ax.xaxis.label.get_color()), charts.focus_color(ax)
     times = np.arange(len(heard.bands)) * _FRAME_MS
     for k, digit in enumerate(DIGITS):
         right = digit == heard.word

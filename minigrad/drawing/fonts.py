@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,18 +28,28 @@ _TO_INSTALL = (
     ((0x20000, 0x3FFFF), "Noto Sans CJK", "fonts-noto-cjk"),
 )
 _OTHERS = "Noto Sans", "fonts-noto-core"
+_EMOJI, _OUTLINED = (
+    "Noto Color Emoji",
+    ("Symbola", "fonts-symbola"),
+)  # bitmaps, and outlines of them
+_OUTLINES = {b"glyf", b"CFF ", b"CFF2"}  # the tables of which a font with outlines has one
 
 
 def warn_of_missing(texts: Iterable[str]) -> None:
     """One warning of all characters of some texts that will be boxes in pictures."""
-    missing = missing_in(texts)
+    warn_of_boxes(missing_in(texts))
+
+
+def warn_of_boxes(missing: Sequence[str], outlines: bool = False) -> None:
+    """The same of characters of which that is known. outlines: fonts of bitmaps do not count."""
     if not missing:
         return
     shown = ", ".join([f"{c} (U+{ord(c):04X})" for c in missing[:_MOST_LISTED]])
     more = f" and {len(missing) - _MOST_LISTED} more" * (len(missing) > _MOST_LISTED)
-    fonts = " and ".join(dict.fromkeys([_to_install(c) for c in missing]))
+    fonts = " and ".join(dict.fromkeys([_to_install(c, outlines) for c in missing]))
+    kind = "font with outlines" if outlines and len(missing_in(missing)) < len(missing) else "font"
     warnings.warn(
-        f"no font here has {shown}{more}: the picture has boxes in their place. Install {fonts}, "
+        f"no {kind} here has {shown}{more}: the picture has boxes in their place. Install {fonts}, "
         "or put a font file that has them into ~/.fonts",
         UserWarning,
         stacklevel=users_depth(),
@@ -63,10 +73,28 @@ def missing_in(texts: Iterable[str]) -> list[str]:
     return [*left]
 
 
-def _to_install(character: str) -> str:
+def _to_install(character: str, outlines: bool) -> str:
     code = ord(character)
     font, package = next(((f, p) for (a, b), f, p in _TO_INSTALL if a <= code <= b), _OTHERS)
+    if outlines and font == _EMOJI:
+        font, package = _OUTLINED
     return f"{font} (Debian, Ubuntu: apt install {package})"
+
+
+def outlines_of(characters: str) -> Iterator[tuple[Path, set[str]]]:
+    """Fonts of the system whose letters have outlines, each with those of the characters that it
+    has, if it has any."""
+    for file in _all_fonts():
+        ranges = _ranges(file)
+        shapes = {c for c in characters if any(a <= ord(c) <= b for a, b in ranges)}
+        if shapes and _has_outlines(file):
+            yield file, shapes
+
+
+def _has_outlines(file: Path) -> bool:
+    """Whether a font whose `cmap` could be read has more than bitmaps."""
+    data = file.read_bytes()
+    return any(tag in _OUTLINES for tag, _ in _tables(data, _faces(data)[0]))
 
 
 def _all_fonts() -> Iterator[Path]:
@@ -95,10 +123,16 @@ def _faces(data: bytes) -> tuple[int, ...]:
     return struct.unpack_from(f">{min(count, 64)}I", data, 12)
 
 
-def _of_face(data: bytes, start: int) -> Iterator[tuple[int, int]]:
+def _tables(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
+    """The name of each table of a font, and where it begins."""
     (count,) = struct.unpack_from(">H", data, start + 4)
     for k in range(count):
         tag, _, offset, _ = struct.unpack_from(">4sIII", data, start + 12 + 16 * k)
+        yield tag, offset
+
+
+def _of_face(data: bytes, start: int) -> Iterator[tuple[int, int]]:
+    for tag, offset in _tables(data, start):
         if tag == b"cmap":
             (tables,) = struct.unpack_from(">H", data, offset + 2)
             for t in range(tables):

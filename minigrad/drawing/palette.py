@@ -24,6 +24,12 @@ LIGHT: dict[str, str] = {
     "cell": "#dcefdd",
     "reads": "#c5e0f7",
     "gives": "#dccdf3",
+    "curve1": "#0b6aa8",
+    "curve2": "#c24a00",
+    "curve3": "#6b0035",
+    "curve4": "#361889",
+    "curve5": "#a6255c",
+    "curve6": "#735fe9",
 }
 DARK: dict[str, str] = {
     "page": "#1e1e1e",
@@ -42,7 +48,17 @@ DARK: dict[str, str] = {
     "cell": "#24382a",
     "reads": "#1f4a6e",
     "gives": "#4a3575",
+    "curve1": "#6cb8f2",
+    "curve2": "#ff9c5e",
+    "curve3": "#b27587",
+    "curve4": "#83f6e1",
+    "curve5": "#1387fe",
+    "curve6": "#cef034",
 }
+
+CURVES = tuple(name for name in LIGHT if name.startswith("curve"))
+"""What tells curves apart whose colour is no number, in the order in which they are taken: far from
+each other also for eyes that lack a kind of cones, and legible as text."""
 
 PAGE, INK, MUTED, FAINT = (LIGHT[name] for name in ("page", "ink", "muted", "faint"))
 

@@ -9,7 +9,7 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from textwrap import wrap
@@ -19,15 +19,18 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 from matplotlib.transforms import Bbox
 
+from minigrad.drawing.charts.lent_fonts import lent_fonts
 from minigrad.drawing.charts.looks import ticks
 from minigrad.drawing.charts.marks import Pieces, Stretches
 from minigrad.drawing.charts.svg_text import finish_chart
 from minigrad.drawing.escape import plain
-from minigrad.drawing.fonts import warn_of_missing
-from minigrad.drawing.palette import DARK, LIGHT
+from minigrad.drawing.fonts import missing_in, warn_of_boxes
+from minigrad.drawing.palette import CURVES, DARK, LIGHT, contrast
 from minigrad.drawing.saved import XML, Drawn
 from minigrad.errors import GraphError
 
@@ -66,7 +69,30 @@ def style(theme: Theme = "light") -> dict[str, Any]:
         "axes.titleweight": "bold",
         "axes.titlelocation": "left",
         "grid.linewidth": 0.6,
+        "axes.prop_cycle": cycler(color=[dress[name] for name in CURVES]),
     }
+
+
+def curve_color(k: int) -> str:
+    """The colour of the k-th curve, from 0, in the style in which it is asked for; matplotlib asks
+    for "C0" where it draws, which may be in another.
+
+    >>> with mpl.rc_context(style("dark")):
+    ...     curve_color(0) == DARK["curve1"]
+    True
+    """
+    return to_hex(f"C{k}")
+
+
+def focus_color(ax: Axes) -> str:
+    """The palette's colour of what is looked at, on the ground of axes of whatever style.
+
+    >>> with mpl.rc_context(style("dark")):
+    ...     focus_color(own_axes(100, 100)) == DARK["focus"]
+    True
+    """
+    page = to_hex(ax.get_facecolor())
+    return max((LIGHT["focus"], DARK["focus"]), key=lambda color: contrast(color, page))
 
 
 def drawn_in(theme: Theme) -> AbstractContextManager[None]:
@@ -267,10 +293,25 @@ class Chart(Drawn):
         }
 
     def _saved(self, format: str, dpi: float = DPI, **options: Any) -> bytes:
-        """The figure in a format, the same each time, and itself as it was."""
+        """The figure in a format, the same each time, and itself as it was. An SVG's viewer has the
+        system's fonts; else they are lent where matplotlib's own have no shape."""
+        made, missing = self._drawn(format, dpi, 42, options)
+        if format == "svg":
+            self._warn(missing_in([missing]))
+        elif missing:
+            with lent_fonts(self.figure, missing) as left:
+                if left != missing:  # type 3 takes outlines of any kind
+                    made, _ = self._drawn(format, dpi, 3, options)
+            self._warn([*left])
+        return made
+
+    def _drawn(
+        self, format: str, dpi: float, fonttype: int, options: Mapping[str, Any]
+    ) -> tuple[bytes, str]:
+        """The figure in a format, and the characters that are boxes in it."""
         # matplotlib's savefig draws it twice: once more to look at, which takes as long.
         file, canvas, dots = io.BytesIO(), self.figure.canvas, self.figure.dpi
-        same: Any = {"svg.fonttype": "none", "svg.hashsalt": self.prefix, "pdf.fonttype": 42}
+        same: Any = {"svg.fonttype": "none", "svg.hashsalt": self.prefix, "pdf.fonttype": fonttype}
         same["path.simplify"] = False  # each number is a point
         same["image.composite_image"] = False  # several would be one, as large as the axes
         try:
@@ -281,22 +322,27 @@ class Chart(Drawn):
         finally:
             self.figure.dpi = dots
             self.figure.set_canvas(canvas)
-        self._warn(caught)
-        return file.getvalue()
+        return file.getvalue(), _boxes(caught)
 
-    def _warn(self, caught: Iterable[warnings.WarningMessage]) -> None:
-        """What matplotlib warned of; of characters without a shape once, and as a graph does."""
-        missing = []
-        for warning in caught:
-            glyph = re.match(r"Glyph (\d+) .*missing", str(warning.message))
-            if glyph is None:
-                at = warning.filename, warning.lineno
-                warnings.warn_explicit(warning.message, warning.category, *at)
-            else:
-                missing.append(chr(int(glyph[1])))
-        unknown = "".join(c for c in missing if c not in self._boxes)
-        self._boxes += unknown
-        warn_of_missing([unknown])  # of none where none is unknown
+    def _warn(self, missing: Sequence[str]) -> None:
+        """Warn of characters without a shape once, and as a graph does."""
+        unknown = [c for c in missing if c not in self._boxes]
+        self._boxes += "".join(unknown)
+        warn_of_boxes(unknown, outlines=True)
+
+
+def _boxes(caught: Iterable[warnings.WarningMessage]) -> str:
+    """The characters, each once, of which matplotlib warned that its fonts have no shape; what else
+    it warned of is passed on."""
+    missing: dict[str, None] = {}
+    for warning in caught:
+        glyph = re.match(r"Glyph (\d+) .*missing", str(warning.message))
+        if glyph is None:
+            at = warning.filename, warning.lineno
+            warnings.warn_explicit(warning.message, warning.category, *at)
+        else:
+            missing[chr(int(glyph[1]))] = None
+    return "".join(missing)
 
 
 def _canvas(format: str) -> Any:
