@@ -121,14 +121,20 @@ def predict(model: Model, table: Path | str) -> Forecast:
     >>> forecast.rows[:2], forecast.truth[-2:], len(forecast.said)
     (['5', '6'], [49.0, None], 47)
     """
+    return forecast_of(model, read_columns(table))
+
+
+def forecast_of(model: Model, columns: Columns, last: int | None = None) -> Forecast:
+    """The same of columns that are read already; last: of so many of the last rows alone."""
     reading = way_of(model, TableTask, Reading.from_config, "table", "predicts")
-    columns = read_columns(table)
     dates = columns.dates()
-    windows = reading.windows(columns)
+    every = reading.windows(columns)
+    start = 0 if last is None else max(0, len(every) - last)
+    windows = every[start:]
     answers = np.concatenate(
         [_answers(model, windows[k : k + _AT_ONCE]) for k in range(0, len(windows), _AT_ONCE)]
     )
-    first = reading.length - 1 + reading.horizon
+    first = start + reading.length - 1 + reading.horizon
     names = dates if dates is not None else [str(row + 1) for row in range(columns.rows)]
     truth = _truth(columns, reading)
     told, rows = range(first, first + len(answers)), columns.rows

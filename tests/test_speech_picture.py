@@ -82,6 +82,8 @@ def test_each_digit_has_a_row_as_high_as_its_probability():
     assert sure.lines[10].get_xdata() == [50.0, 50.0] and len(lost.lines) == 10
     said = "“two” is told from 50 of 120 ms on, at its end with a probability of 82.0%"
     assert words(sure) == [f"$A$: {said}"]
+    narrow = panels(plot_heard(heard, width=255.0))[2].texts[0].get_text()
+    assert narrow.split() == f"$A$: {said}".split() and narrow.count("\n") > 1
     assert words(lost) == ["B: “two” is taken for “seven”, at its end with a probability of 55.0%"]
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lstm.figures.report import Trained
     from lstm.gradient_flow import Flow, FlowWatch
 
-PICTURES = ("curves", "flow", "paths", "details", "task")
+PICTURES = ("curves", "flow", "paths", "details", "task", "example")
 FILES = ["index.html", "flow.csv"]
 FILES += [f"{name}.{kind}" for name in PICTURES for kind in ("svg", "png")]
 _LOOKS = 10  # at the gradient, in all of a training

@@ -28,7 +28,7 @@ _AIR, _HEAD = 12.0, 70.0  # below a row; what a title and a key take
 _DOTS: dict[str, Any] = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0, "interpolation": "none"}
 _WORDS: dict[str, Any] = {"fontsize": 8.5, "ha": "center", "va": "center", "parse_math": False}
 _SEEN = EVENTS[: 1 + len(ACTORS)]  # what happens where a frame alone tells it
-_CAPTION = "Norm of ∂y/∂x, by the pixels of a frame: height and colour of its bar"
+_CAPTION = "Norm of ∂y/∂x: height and colour of a bar"
 Run = tuple[int, int, Any]
 
 
@@ -127,23 +127,48 @@ def plot_watched(
     legend: bool = True,
 ) -> Axes:
     """The chart of what models did with a film."""
-    curves = [
-        Curve.of(name, row.influence[: film.at], row.kinds[: film.at])
-        for name, row in film.watched.items()
-    ]
-    scale = scale or charts.scale_of(curves)
+    scale = scale or charts.scale_of(_curves(film))
     width = _WIDTH if ax is None else charts.points_of(ax)[0]
-    steps, a_row = len(film.happens), max(int((width + _GAP) / (_FRAME + _GAP)), 1)
-    tall = _FRAME + _EVENT + len(curves) * (_BAR + _SAID) + _AIR
-    rows = [range(k, min(k + a_row, steps)) for k in range(0, steps, a_row)]
-    notes = (f"The answer is that to the frame with a border, frame {film.at}.",)
-    key = Key(scale, charts.kinds_in(curves, scale), _CAPTION, notes)
-    ax = charts.axes_with_key(ax, width, tall * len(rows) + _HEAD, key if legend else None)
-    _lay(ax, width, tall * len(rows))
+    rows, tall = _rows(film, width), _tall(film)
+    high, key = watched_height(film, width), watched_key(film, scale)
+    ax = charts.axes_with_key(ax, width, high + _HEAD, key if legend else None)
+    _lay(ax, width, high)
     charts.set_title(ax, title)
     for k, row in enumerate(rows):
         _draw_row(ax, film, row, tall * k, scale)
     return ax
+
+
+def watched_height(film: Film, width: float) -> float:
+    """The height in points of frames in rows of so much width, and of what stands beneath each."""
+    return _tall(film) * len(_rows(film, width))
+
+
+def watched_key(film: Film, scale: Scale | None = None) -> Key:
+    """What heights and colours of bars mean."""
+    curves = _curves(film)
+    scale = scale or charts.scale_of(curves)
+    notes = (f"The answer is that to the frame with a border, frame {film.at}.",)
+    return Key(scale, charts.kinds_in(curves, scale), _CAPTION, notes)
+
+
+def _curves(film: Film) -> list[Curve]:
+    """How much each frame moves the answer, of each model."""
+    return [
+        Curve.of(name, row.influence[: film.at], row.kinds[: film.at])
+        for name, row in film.watched.items()
+    ]
+
+
+def _rows(film: Film, width: float) -> list[range]:
+    """The frames of each row."""
+    steps, a_row = len(film.happens), max(int((width + _GAP) / (_FRAME + _GAP)), 1)
+    return [range(k, min(k + a_row, steps)) for k in range(0, steps, a_row)]
+
+
+def _tall(film: Film) -> float:
+    """The height of a row."""
+    return _FRAME + _EVENT + len(film.watched) * (_BAR + _SAID) + _AIR
 
 
 def _lay(ax: Axes, width: float, height: float) -> None:

@@ -30,7 +30,7 @@ def plot_forecast(forecast: Forecast, ax: Axes | None = None, *, last: int | Non
     ax = Sheet(*_SIZE).axes(*_PLACE) if ax is None else ax
     if not isinstance(ax, Axes):
         raise ConfigError(f"ax= takes axes of matplotlib, such as plt.gca(), not {ax!r:.40}")
-    charts.set_title(ax, _title(drawn))
+    charts.set_title(ax, title_of(drawn))
     ink, focus = str(ax.title.get_color()), charts.focus_color(ax)  # of whatever style it is in
     curves = {"truth": (drawn.truth, ink, "o"), "said": (drawn.said, focus, "x")}
     for label, (values, color, mark) in curves.items():
@@ -57,7 +57,7 @@ def draw_forecast(forecast: Forecast, *, theme: Any = "auto") -> Chart:
     return Chart(ax.figure, title=title, description=title, theme=theme)
 
 
-def _title(forecast: Forecast) -> str:
+def title_of(forecast: Forecast) -> str:
     """What it shows, and how far off it is, of the rows that are known."""
     ahead = f", {forecast.horizon} row{'s' * (forecast.horizon > 1)} ahead"
     head = forecast.target if forecast.horizon == 0 else forecast.target + ahead

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from textwrap import wrap
 from typing import Any
 
@@ -78,6 +79,11 @@ class Known:
         return lines
 
 
+def has_gates(model: Model) -> bool:
+    """Whether a model's cell has the gates that are drawn."""
+    return {*_GATES} <= {*anatomy(model.cell).gates}
+
+
 def known_by(
     model: Model, task: Agreement | None = None, *, units: int = _UNITS, seed: int = 0
 ) -> Known:
@@ -86,7 +92,7 @@ def known_by(
     for one without gates f and i."""
     task = Agreement() if task is None else task
     check_fits(model, task)
-    if not {*_GATES} <= {*anatomy(model.cell).gates}:
+    if not has_gates(model):
         raise ConfigError(f"a cell of kind {model.cell.name} has no gates {' and '.join(_GATES)}")
     xs, ys = task.batch(np.random.default_rng(seed), _TEXTS)
     features, count = task.features(xs), check_count("units", units)
@@ -142,9 +148,11 @@ def gender_and_number(
     return chart_of_known(known_by(model, task, seed=seed), theme=theme, width=width)
 
 
-def chart_of_known(known: Known, *, theme: Theme = "auto", width: float = WIDE) -> Chart:
-    """The figure of what was found."""
-    title = "Gender and number of the subject, in units of the state"
+def chart_of_known(
+    known: Known, *, of: str = "", theme: Theme = "auto", width: float = WIDE
+) -> Chart:
+    """The figure of what was found. of: whose state it is, for the title."""
+    title = "Gender and number of the subject, in units of the state" + (of and f" of the {of}")
     within = width - 2 * EDGE
     lines = [line for text in known.said for line in wrap(text, int(within / _LETTER))]
     top = head_height(title, width) + 15 * len(lines) + _GAP
@@ -182,14 +190,19 @@ def _draw_gates(ax: Axes, known: Known, unit: int) -> None:
     steps = np.arange(1, len(known.words) + 1)
     for k, gate in enumerate(_GATES):
         ax.plot(steps, known.values[gate][:, unit], lw=1.8, label=gate, **look_of_line(k))
-    muted = ax.xaxis.label.get_color()
+    muted, step = ax.xaxis.label.get_color(), charts.points_of(ax)[0] / len(steps)
+    end = -inf  # of the last word
     for t in known.subjects:
         ax.axvline(t + 1, color=muted, lw=0.8, ls=":")
-        ax.text(t + 1, 1.1, known.words[t], fontsize=9, ha="center", va="bottom", parse_math=False)
+        word = known.words[t]
+        half = _LETTER * len(word) / step / 2
+        if t - half > end:  # else it has no room
+            ax.text(t + 1, 1.1, word, fontsize=9, ha="center", va="bottom", parse_math=False)
+            end = t + half
     ax.set_xlim(0.5, len(steps) + 0.5)
     ax.set_ylim(-0.05, 1.05)
     ax.set_yticks([0.0, 1.0], ["0", "1"])
-    ax.set_xlabel(f"time step t; the gates of unit {unit + 1}, and each new subject")
+    charts.set_name(ax, f"time step t; the gates of unit {unit + 1}, and each new subject")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=10)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lstm.figures.details import flow_details
+from lstm.figures.example import chart_of_example
 from lstm.figures.files import Pictures, draw_all, write_all
 from lstm.figures.flow import NARROW, WIDE, compare_flows, paths
 from lstm.figures.of_task import chart_of_task
@@ -16,7 +17,8 @@ from lstm.figures.seeds import Run, Seeds, draw_seeds
 from lstm.files import generator_of
 from lstm.gradient_flow import Flow
 from lstm.plain_values import counted
-from lstm.tasks import Task
+from lstm.sampling import sample
+from lstm.tasks import Task, TextTask
 from lstm.training import Fitted
 from minigrad.display import Table
 from minigrad.drawing import Drawn, Scale
@@ -25,6 +27,8 @@ BEFORE, DURING, AFTER = "before training", "half-way", "after training"
 _CURVES = "How the loss fell"
 _FLOW = "Does the gradient reach step 1?"
 _OWN = "What it says of sequences that it never saw"
+_LETTERS = 400  # tokens of a text that are sampled
+_EXAMPLE = "One of them, seen closely"
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def write_report(
 
     finding: what came of them, which stands first. results, settings: tables; reproduce: sentences,
     such as a command. carried: as in `evaluate`. Files: index.html, flow.csv, and curves, flow,
-    paths, details and task as .svg and .png, those that there are.
+    paths, details, task and example as .svg and .png, those that there are.
     Raises OutputError or RenderError.
     """
     by_name = {one.heading: one for one in trained}
@@ -75,15 +79,17 @@ def write_report(
         _figures(task, by_name, chosen, seed, carried, width) for width in (None, NARROW)
     )
     pictures = draw_all(wide, narrow)
-    curves, own = (
+    curves, own, example = (
         [_pictured(pictures, name, title, wide[name].description)] if name in wide else []
-        for name, title in (("curves", _CURVES), ("task", _OWN))
+        for name, title in (("curves", _CURVES), ("task", _OWN), ("example", _EXAMPLE))
     )
     sections = [
         *curves,
         Section("Results", tables=[results], footnotes=[f"Solved means: {task.criterion}."]),
         *_flow_sections(pictures, trained, chosen),
         *own,
+        *example,
+        *_written(by_name, task, seed),
         Section("How it was trained", tables=settings),
         Section("How to do it again", text=reproduce),
     ]
@@ -140,8 +146,26 @@ def _figures(
             figures["paths"] = paths({"": chosen}, _paths_title(chosen), scale, width=width)
         figures["details"] = flow_details(chosen, scale, width=width or WIDE)
     models = {name: one.fitted.best for name, one in by_name.items()}
-    own = chart_of_task(models, task, seed=seed, carried=carried, width=width)
-    return figures if own is None else figures | {"task": own}
+    own = {
+        "task": chart_of_task(models, task, seed=seed, carried=carried, width=width),
+        "example": chart_of_example(models, task, seed=seed, width=width),
+    }
+    return figures | {name: chart for name, chart in own.items() if chart is not None}
+
+
+def _written(by_name: Mapping[str, Trained], task: Task, seed: int) -> list[Section]:
+    """What models of a text write, as `lstm sample` does."""
+    if not isinstance(task, TextTask):
+        return []
+    texts = []
+    for name, one in by_name.items():
+        model = one.fitted.best
+        if not any(place.endswith(".backward") for place in model.recurrent()):
+            text = "".join(sample(model, length=_LETTERS, seed=seed))
+            rows = [(str(k), line) for k, line in enumerate(text.splitlines(), 1)]
+            texts.append(Table(f"{name}, {_LETTERS} {task.tokenizer.unit}s", rows, ("line", name)))
+    said = "After the end of a line, each drawn from what the model expects; `lstm sample` goes on."
+    return [Section("What it writes", tables=texts, footnotes=[said])] if texts else []
 
 
 _MOMENTS = (BEFORE, DURING, AFTER)

@@ -3,8 +3,9 @@ at each moment."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ from minigrad.drawing.palette import RAMP
 Floats = NDArray[np.float64]
 _WIDTH, _LEFT, _RIGHT = 640.0, 66.0, 10.0  # points: of all, and beside the panels
 _WAVE, _BANDS, _DIGIT = 56.0, 104.0, 15.0  # heights: of the wave, of the bands, of a digit's row
-_HEAD, _BETWEEN, _AXIS = 20.0, 12.0, 34.0  # above a panel with a name, below each, of the axis
-_TITLE = 30.0
+_TITLE, _LINE, _AIR, _AXIS = 30.0, 14.0, 14.0, 40.0  # of words, above them, and below all
+_LETTER = 5.6  # width of a letter of the words
 _FRAME_MS = 1000 // FRAMES_A_SECOND
 _DECIBELS = 50.0  # below the loudest, under which bands have one colour
 _HERTZ = (500, 1000, 2000, 3000)
@@ -138,42 +139,42 @@ def plot_speech(
     return plot_heard(hear(models, task, word=word, seed=seed), ax, title=title)
 
 
-def height_of(heard: Heard) -> float:
-    """The height in points of the chart of what models made of a word."""
-    answers = len(heard.answers) * (_HEAD + _DIGIT * len(DIGITS) + _BETWEEN)
-    return _TITLE + 2 * _HEAD + _WAVE + _BANDS + 2 * _BETWEEN + answers + _AXIS
-
-
 def plot_heard(
     heard: Heard, ax: Axes | None = None, *, title: str = "", width: float = _WIDTH
 ) -> Axes:
     """The chart of what models made of a word. width: of new axes, in points."""
-    ax = charts.own_axes(width, height_of(heard)) if ax is None else ax
+    wide = width if ax is None else charts.points_of(ax)[0]
+    room = int((wide - _LEFT - _RIGHT) / _LETTER)
+    heads = {name: wrap(f"{plain(name)}: {text}", room) for name, text in heard.said.items()}
+    over_bands = wrap(_BANDS_SAID, room)
+    sizes = [(1, _WAVE), (len(over_bands), _BANDS)]
+    sizes += [(len(lines), _DIGIT * len(DIGITS)) for lines in heads.values()]
+    high = sum(_LINE * lines + _AIR + height for lines, height in sizes) + _AXIS
+    ax = charts.own_axes(wide, high + _TITLE) if ax is None else ax
     ax.set_axis_off()
     charts.set_title(ax, title)
-    high = height_of(heard) - _TITLE
-    wide = charts.points_of(ax)[0]
-    left, right = _LEFT / wide, 1.0 - _RIGHT / wide
-    top = 0.0
-
-    def panel(height: float) -> Axes:
-        """The next one, from the top, with room above it for words."""
-        nonlocal top
-        top += _HEAD
-        made = ax.inset_axes((left, 1.0 - (top + height) / high, right - left, height / high))
+    wave, bands, *answers = _panels(ax, sizes, wide, high)
+    for made in (wave, bands, *answers):
         made.set_xlim(0.0, len(heard.bands) * _FRAME_MS)
-        made.tick_params(labelbottom=False)
-        top += height + _BETWEEN
-        return made
-
-    _draw_wave(panel(_WAVE), heard)
-    _draw_bands(panel(_BANDS), heard)
-    for name in heard.answers:
-        last = panel(_DIGIT * len(DIGITS))
-        _draw_answers(last, heard, name)
-    last.tick_params(labelbottom=True)
-    charts.set_name(last, "milliseconds")
+        made.tick_params(labelbottom=made is answers[-1])
+    _draw_wave(wave, heard)
+    _draw_bands(bands, heard)
+    _write(bands, over_bands)
+    for made, (name, lines) in zip(answers, heads.items(), strict=True):
+        _draw_answers(made, heard, name)
+        _write(made, lines)
+    charts.set_name(answers[-1], "milliseconds")
     return ax
+
+
+def _panels(
+    ax: Axes, sizes: Sequence[tuple[int, float]], wide: float, high: float
+) -> Iterator[Axes]:
+    """Axes one below the other in the place of others; sizes: the lines above each, its height."""
+    left, right, top = _LEFT / wide, 1.0 - _RIGHT / wide, 0.0
+    for lines, height in sizes:
+        top += _LINE * lines + _AIR + height
+        yield ax.inset_axes((left, 1.0 - top / high, right - left, height / high))
 
 
 def _draw_wave(ax: Axes, heard: Heard) -> None:
@@ -206,7 +207,6 @@ def _draw_bands(ax: Axes, heard: Heard) -> None:
     step = mel(RATE / 2) / (BANDS + 1)  # from the middle of a band to that of the next
     ax.set_yticks([mel(hertz) / step - 1 for hertz in _HERTZ], [f"{hertz:,}" for hertz in _HERTZ])
     ax.set_ylabel("Hz")
-    _write(ax, _BANDS_SAID)
 
 
 def _draw_answers(ax: Axes, heard: Heard, name: str) -> None:
@@ -223,7 +223,6 @@ def _draw_answers(ax: Axes, heard: Heard, name: str) -> None:
     first = heard.settled(name)
     if first is not None:
         ax.axvline(first * _FRAME_MS, color=focus, lw=1.2, ls="--")
-    _write(ax, f"{plain(name)}: {heard.said[name]}")
     ax.set_ylabel("probability")
     ax.set_ylim(-0.1, len(DIGITS))
     ax.set_yticks(np.arange(len(DIGITS))[::-1] + 0.3, [*DIGITS])
@@ -232,6 +231,7 @@ def _draw_answers(ax: Axes, heard: Heard, name: str) -> None:
     ax.tick_params(axis="y", length=0)
 
 
-def _write(ax: Axes, words: str) -> None:
+def _write(ax: Axes, lines: Sequence[str]) -> None:
     """Words above a panel."""
-    ax.text(0.0, 1.0, words, transform=ax.transAxes, fontsize=9.5, va="bottom", parse_math=False)
+    place: dict[str, Any] = {"transform": ax.transAxes, "va": "bottom", "parse_math": False}
+    ax.text(0.0, 1.0, "\n".join(lines), fontsize=9.5, **place)

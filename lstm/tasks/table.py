@@ -53,6 +53,8 @@ class TableTask(ArrayTask):
 
     reading: Reading
     """How rows become what a model reads; a model's file notes it."""
+    columns: Columns
+    """The table."""
     _baselines: dict[str, float]
     _held_out: float
 
@@ -105,7 +107,7 @@ class TableTask(ArrayTask):
         )
         baselines = _of_classes(parts, len(classes)) if classes else _of_numbers(parts)
         best = min(baselines, key=lambda name: baselines[name])
-        self._set(reading=reading, _held_out=float(held_out), _baselines=baselines)
+        self._set(reading=reading, columns=columns, _held_out=float(held_out), _baselines=baselines)
         self._set(baseline_words=best, unit=f"error in {target}" if not classes else "test loss")
 
     @property

@@ -50,7 +50,7 @@ from minigrad.drawing.charts.sheet import (
     set_title,
     style,
 )
-from minigrad.drawing.charts.veils import veiled
+from minigrad.drawing.charts.veils import veiled, veiled_height
 
 __all__ = [
     "BAND",
@@ -97,5 +97,6 @@ __all__ = [
     "ticks",
     "triangle",
     "veiled",
+    "veiled_height",
     "waterfall",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isqrt
+from math import inf, isqrt
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike
 from minigrad.drawing.charts.arguments import checked
 from minigrad.drawing.charts.looks import Floats
 from minigrad.drawing.charts.marks import Pieces
-from minigrad.drawing.charts.sheet import own_axes, set_title
+from minigrad.drawing.charts.sheet import own_axes, points_of, set_title
 from minigrad.drawing.escape import WIDEST, plain
 from minigrad.errors import ShapeError
 from minigrad.types import as_integer, as_items
 
-_ROW = 4  # panels side by side
+_ROW, _NARROW = 4, 110.0  # panels side by side at most, and points that each has at least
 _GAP, _WORDS = 0.12, 0.34  # in sides of a picture: what is between two, and the words beneath
 _POINTS = 132.0  # a picture's side
 _VEIL = 0.88  # how much hides what has no share: a picture is there to be seen, too
@@ -52,10 +52,11 @@ def veiled(
     pixels, shares = np.asarray(picture, np.float64), np.asarray(sizes, np.float64)
     _check(pixels, shares, len(rows))
     framed = _patches(boxes, shares)
-    places = [_place(k) for k in range(len(rows) + 1)]
-    wide = min(len(places), _ROW) * (1 + _GAP) - _GAP
-    high = places[-1][1] + 1 + _WORDS
+    count = len(rows) + 1
+    columns = _columns(count, inf if ax is None else points_of(ax)[0])
+    wide, high = _size(count, columns)
     ax = own_axes(_POINTS * wide, _POINTS * high + 30.0) if ax is None else ax
+    places = [_place(k, columns) for k in range(count)]
     _show(ax, pixels, places[0])
     _write(ax, places[0], "the picture", weight="normal")
     for word, row, box, place in zip(rows, shares, framed, places[1:], strict=True):
@@ -65,11 +66,29 @@ def veiled(
         mass = f"{100 * row[box].sum():.0f} % in its box" if box else ""
         _write(ax, place, plain(word, WIDEST), mass)
     ax.set_axis_off()
-    ax.set_aspect("equal")
+    ax.set_aspect("equal", anchor="NW")
     ax.set_xlim(-0.02, wide + 0.02)
     ax.set_ylim(high, -0.04)
     set_title(ax, title)
     return ax
+
+
+def veiled_height(rows: int, width: float) -> float:
+    """The height in points that so many rows of shares take where there is so much width."""
+    columns = _columns(rows + 1, width)
+    wide, high = _size(rows + 1, columns)
+    return min(width / wide, _POINTS) * high
+
+
+def _columns(panels: int, width: float) -> int:
+    """How many stand side by side in so many points."""
+    return max(1, min(panels, _ROW, int(min(width / _NARROW, _ROW))))
+
+
+def _size(panels: int, columns: int) -> tuple[float, float]:
+    """The width and the height of all, in sides of a picture."""
+    rows = -(-panels // columns)
+    return columns * (1 + _GAP) - _GAP, rows * (1 + _WORDS)
 
 
 def _check(pixels: Floats, shares: Floats, rows: int) -> None:
@@ -102,9 +121,9 @@ def _patches(boxes: Any, shares: Floats) -> list[list[int]]:
     return framed or [[]] * rows
 
 
-def _place(k: int) -> Place:
+def _place(k: int, columns: int) -> Place:
     """The upper left corner of a panel, in sides of a picture."""
-    row, column = divmod(k, _ROW)
+    row, column = divmod(k, columns)
     return column * (1 + _GAP), row * (1 + _WORDS)
 
 
