@@ -123,9 +123,9 @@ def choose_backend(name: str, outputs: Sequence[Expr], options: Options) -> Back
     return BACKENDS[name](options)
 
 
-# Ops of a few elements from which calling NumPy for each takes longer than all else of a call. The
-# native backend interprets them, so that no code has to be made for so many.
-SMALL, MANY = 16, 200
+# Ops of few elements, on average, from which calling NumPy for each takes longer than all else of a
+# call. The native backend interprets them, so that no code has to be made for so many.
+MANY, LARGEST, SMALL = 200, 1024, 16
 
 
 def _worth_machine_code(outputs: Sequence[Expr]) -> bool:
@@ -134,4 +134,6 @@ def _worth_machine_code(outputs: Sequence[Expr]) -> bool:
     if any(n.op is SCAN for n in order):
         return True
     types = Counter([n.type for n in order if n.op.pointwise])
-    return sum([count for t, count in types.items() if t.size <= SMALL]) >= MANY
+    few = [(count, t.size) for t, count in types.items() if t.size <= LARGEST]
+    ops, elements = sum([count for count, _ in few]), sum([count * size for count, size in few])
+    return ops >= MANY and elements <= SMALL * ops

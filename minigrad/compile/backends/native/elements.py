@@ -10,19 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from minigrad.compile.backends.native.instructions import END, HEAD, DType, Instruction
 from minigrad.compile.backends.native.memory import ALIGN
+from minigrad.compile.backends.native.pointwise import check
+from minigrad.compile.backends.native.stages import is_elementwise
+from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.graph.leaves import CONST
 from minigrad.graph.node import Expr
-from minigrad.ops.core import uniform_value
-from minigrad.types import Array
+from minigrad.ops.arithmetic import add, multiply
+from minigrad.ops.choice import maximum, minimum
+from minigrad.ops.core import SUM, uniform_value
+from minigrad.ops.index import SCATTER
+from minigrad.ops.linalg import MATMUL
+from minigrad.ops.reduce import MAX, MIN
+from minigrad.ops.shape import CONCAT
+from minigrad.types import BOOL, FLOAT32, FLOAT64, INT64, Array
 
-Rows: TypeAlias = "int | Array"
-"""The row of a scalar, or an array of rows."""
+JOINED = {SUM: add.op, MAX: maximum.op, MIN: minimum.op, MATMUL: add.op}
+"""By what the elements that these ops read become one."""
 
 LAST = 1 << 40  # what waits for everything
 
@@ -40,8 +49,8 @@ class Stream:
 def stream_of(nodes: Sequence[Expr], inputs: Sequence[Expr], results: Sequence[Expr]) -> Stream:
     """The stream that computes nodes of arrays of the inputs, and writes arrays of the results.
 
-    nodes: pointwise ops, arguments before users. What they read besides is an input, a constant, or
-    a view of something.
+    nodes: ops for which `is_known` holds, arguments before users. What they read besides is an
+    input, a constant, or a view of something.
     """
     rows = _Rows()
     for k, node in enumerate(inputs):
@@ -53,6 +62,20 @@ def stream_of(nodes: Sequence[Expr], inputs: Sequence[Expr], results: Sequence[E
     return rows.stream()
 
 
+def is_known(node: Expr) -> bool:
+    """Whether a node can be part of a stream."""
+    if is_elementwise(node):
+        try:
+            check(node)
+        except UnsupportedError:
+            return False
+        return True
+    if node.op in JOINED:
+        return node.dtype in (FLOAT32, FLOAT64)
+    moved = node.op is CONCAT or (node.op is SCATTER and len(node.args) == 1)
+    return moved and node.dtype in (FLOAT32, FLOAT64, BOOL, INT64)
+
+
 class _Rows:
     """A row for each element: its instruction, how long it waits, and its operands' rows."""
 
@@ -61,34 +84,31 @@ class _Rows:
         self._codes: list[int] = []
         self._levels: list[int] = []
         self._operands: tuple[list[int], ...] = ([], [], [])
-        self._of: dict[Expr, Any] = {}
+        self._of: dict[Expr, Any] = {}  # the row of a scalar, or an array of rows
         self._known: dict[tuple[Any, ...], int] = {}  # instructions by what asks for them
         self._numbers: dict[tuple[DType, bytes], int] = {}
 
     def load(self, node: Expr, array: int) -> None:
         """Rows that read a node from an array."""
-        elements = range(node.size)
-        self._of[node] = self._added(
-            Instruction("load", (), node.dtype), node, 0, [array] * node.size, elements
-        )
+        instruction, places = Instruction("load", (), node.dtype), range(node.size)
+        rows = self._added(instruction, 0, [array] * node.size, places)
+        self._of[node] = rows.reshape(node.shape) if node.shape else int(rows[0])
 
     def store(self, node: Expr, array: int) -> None:
         """Rows that write a node to an array."""
-        rows = np.ravel(self._found(node)).tolist()
-        instruction = Instruction("store", (), node.dtype)
-        self._added(instruction, node, LAST, [array] * node.size, range(node.size), rows)
+        instruction, rows = Instruction("store", (), node.dtype), np.ravel(self._found(node))
+        self._added(instruction, LAST, [array] * node.size, range(node.size), rows.tolist())
 
     def compute(self, node: Expr) -> None:
-        """Rows that apply a pointwise op."""
+        """Rows that compute a node."""
         of, levels = self._of, self._levels
         try:
             operands = [of[a] for a in node.args]
         except KeyError:
             operands = [self._found(a) for a in node.args]
-        if node.shape:
-            listed = [np.ravel(rows).tolist() for rows in operands]
-            level = 1 + max([levels[row] for rows in listed for row in rows])
-            of[node] = self._added(_instruction(node), node, level, *listed)
+        if node.shape or not is_elementwise(node):
+            rows = self._computed(node, [np.asarray(rows) for rows in operands])
+            of[node] = rows if node.shape else int(rows)
             return
         key = (node.op, node.type, node.args[-1].type)
         code = self._known.get(key)
@@ -102,16 +122,45 @@ class _Rows:
         second.append(operands[1] if len(operands) > 1 else 0)
         third.append(operands[2] if len(operands) > 2 else 0)
 
-    def _added(
-        self, instruction: Instruction, node: Expr, level: int, *operands: Sequence[int]
-    ) -> Rows:
-        """One row for each element of a node."""
-        count, first = node.size, len(self._codes)
+    def _computed(self, node: Expr, operands: list[Array]) -> Array:
+        if is_elementwise(node):
+            return self._applied(_instruction(node), operands)
+        if node.op is MATMUL:
+            a, b = operands
+            a, b = a[..., :, :, None], b[..., None, :, :]
+            both = Instruction(multiply.op, (node.dtype,) * 2, node.dtype)
+            return self._joined(node, self._applied(both, [*np.broadcast_arrays(a, b)]), (-2,))
+        if node.op in JOINED:
+            return self._joined(node, operands[0], node.attrs[0])
+        if node.op is SCATTER:  # among zeros
+            zero = self._constant(np.zeros((), node.dtype))
+            among: Array = SCATTER.numpy(operands[0] - zero, *node.attrs)
+            return among + zero
+        return np.asarray(node.op.numpy(*operands, *node.attrs))
+
+    def _joined(self, node: Expr, rows: Array, axes: Sequence[int]) -> Array:
+        """Elements along axes added up, or the like, in pairs, pairs of pairs and so on."""
+        instruction = Instruction(JOINED[node.op], (node.dtype,) * 2, node.dtype)
+        rows = np.moveaxis(rows, axes, range(len(axes))).reshape(-1, *node.shape)
+        while len(rows) > 1:
+            half = len(rows) // 2
+            pairs = self._applied(instruction, [rows[:half], rows[half : 2 * half]])
+            rows = np.concatenate([pairs, rows[2 * half :]])
+        return np.asarray(rows[0])
+
+    def _applied(self, instruction: Instruction, operands: Sequence[Array]) -> Array:
+        """Rows of an instruction of arrays of rows, of one shape."""
+        listed = [np.ravel(rows).tolist() for rows in operands]
+        level = 1 + max([self._levels[row] for rows in listed for row in rows])
+        return self._added(instruction, level, *listed).reshape(operands[0].shape)
+
+    def _added(self, instruction: Instruction, level: int, *operands: Sequence[int]) -> Array:
+        count, first = len(operands[0]), len(self._codes)
         self._codes += [self._code(instruction)] * count
         self._levels += [level] * count
         for j, column in enumerate(self._operands):
             column += operands[j] if j < len(operands) else [0] * count
-        return np.arange(first, first + count).reshape(node.shape) if node.shape else first
+        return np.arange(first, first + count)
 
     def _code(self, instruction: Instruction) -> int:
         return self._instructions.setdefault(instruction, len(self._instructions))

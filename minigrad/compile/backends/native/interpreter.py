@@ -16,25 +16,24 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.backends.native.arrays import PLAIN, Kinds
-from minigrad.compile.backends.native.elements import stream_of
+from minigrad.compile.backends.native.elements import is_known, stream_of
 from minigrad.compile.backends.native.instructions import functions
 from minigrad.compile.backends.native.memory import aligned
-from minigrad.compile.backends.native.pointwise import check
-from minigrad.compile.backends.native.stages import is_elementwise, is_view, source
-from minigrad.compile.backends.native.views import UnsupportedError
+from minigrad.compile.backends.native.stages import is_view, source
 from minigrad.graph.leaves import CONST
 from minigrad.graph.node import Expr, Op, make, rebuild
 from minigrad.graph.walk import toposort, walk
 from minigrad.ops.core import uniform_value
+from minigrad.ops.linalg import MATMUL
 from minigrad.ops.tuples import item
 from minigrad.types import Array, TupleType
 
-# Elements of an op that is interpreted. More of them side by side are faster as vectors.
-SMALL = 16
-# Elements of what such an op reads a view of: each is brought into the interpreter's memory.
-SOURCE = 1 << 16
 # Ops from which a part of a graph is interpreted.
 MANY = 200
+# Elements of an op, at most and on average, up to which it is: more are faster side by side.
+LARGEST, SMALL = 1024, 16
+# Elements of what an op reads a view of: each is brought into the interpreter's memory.
+SOURCE = 1 << 16
 
 
 class Interpreted:
@@ -121,6 +120,7 @@ class _Part:
     nodes: list[Expr] = field(default_factory=list)
     reads: dict[Expr, None] = field(default_factory=dict)
     results: dict[Expr, None] = field(default_factory=dict)
+    work: int = 0
 
 
 def _parts(order: Sequence[Expr], outputs: Sequence[Expr]) -> list[_Part]:
@@ -129,7 +129,7 @@ def _parts(order: Sequence[Expr], outputs: Sequence[Expr]) -> list[_Part]:
     A node's turn says what it waits for: -1 is nothing, even numbers are small ops, odd ones what
     comes between. A view is where its source is.
     """
-    small: dict[tuple[Any, ...], bool] = {}
+    work: dict[tuple[Any, ...], int] = {}
     turn: dict[Expr, int] = {}
     wide: set[Expr] = set()  # views that small ops cannot read
     parts: defaultdict[int, _Part] = defaultdict(_Part)
@@ -145,12 +145,13 @@ def _parts(order: Sequence[Expr], outputs: Sequence[Expr]) -> list[_Part]:
             if source(node).size > SOURCE:
                 wide.add(node)
             continue
-        key = (node.op, node.type, args[-1].type)
-        if key not in small:
-            small[key] = _is_small(node)
-        if small[key] and not (wide and any(a in wide for a in args)):
+        key = (node.op, node.type, args[-1].type, args[0].type, len(args))
+        if key not in work:
+            work[key] = _work(node)
+        if work[key] and not (wide and any(a in wide for a in args)):
             at += at & 1
             parts[at].nodes.append(node)
+            parts[at].work += work[key]
         else:
             at += not at & 1
         turn[node] = at
@@ -159,7 +160,10 @@ def _parts(order: Sequence[Expr], outputs: Sequence[Expr]) -> list[_Part]:
                 _cross(parts, source(a), t, at)
     for o in outputs:
         _cross(parts, source(o), turn[o], -1)
-    return [part for at, part in parts.items() if not at & 1 and len(part.nodes) >= MANY]
+    return [
+        part for at, part in parts.items()
+        if not at & 1 and len(part.nodes) >= MANY and part.work <= SMALL * len(part.nodes)
+    ]  # fmt: skip
 
 
 def _cross(parts: dict[int, _Part], node: Expr, turn: int, reader: int) -> None:
@@ -168,11 +172,9 @@ def _cross(parts: dict[int, _Part], node: Expr, turn: int, reader: int) -> None:
     parts[reader].reads[node] = None
 
 
-def _is_small(node: Expr) -> bool:
-    if not is_elementwise(node) or not 0 < node.size <= SMALL:
-        return False
-    try:
-        check(node)
-    except UnsupportedError:
-        return False
-    return True
+def _work(node: Expr) -> int:
+    """How many elements a node is computed of; 0 of what is not interpreted."""
+    work = max([node.size, *[a.size for a in node.args]])
+    if node.op is MATMUL:
+        work = node.size * node.args[0].shape[-1]
+    return work if work <= LARGEST and node.size and is_known(node) else 0

@@ -9,9 +9,10 @@ from minigrad.graph.node import Expr, Op, make
 from minigrad.graph.walk import map_graph, toposort
 from minigrad.loop.body import Body
 from minigrad.loop.node import SCAN
+from minigrad.ops.arithmetic import pow
 from minigrad.ops.choice import where
 from minigrad.ops.comparisons import isfinite
-from minigrad.ops.core import expand_back, sum
+from minigrad.ops.core import expand_back, sum, uniform_value
 from minigrad.ops.exponential_sums import LOGSUMEXP, SOFTMAX
 from minigrad.ops.exponentials import exp, log
 from minigrad.ops.reduce import MAX
@@ -33,6 +34,14 @@ def _logsumexp(x: Expr, axes: tuple[int, ...]) -> Expr:
     return log(sum(exp(x - expand_back(top, x.shape, axes)), axes)) + top
 
 
+_POWERS: dict[float, Callable[[Expr], Expr]] = {
+    2: lambda x: x * x,
+    3: lambda x: x * x * x,
+    4: lambda x: (x * x) * (x * x),
+    -1: lambda x: 1.0 / x,
+}
+"""Powers that a product or two give within 2 ulp; NumPy squares so too."""
+
 _LOWERED: dict[Op, Callable[[Expr, tuple[int, ...]], Expr]] = {
     SOFTMAX: _softmax,
     LOGSUMEXP: _logsumexp,
@@ -42,7 +51,7 @@ _LOWERED: dict[Op, Callable[[Expr, tuple[int, ...]], Expr]] = {
 def lower(outputs: Sequence[Expr]) -> list[Expr]:
     """The same graph of ops that have code, bodies of loops included."""
     present = {n.op for n in toposort(outputs)}
-    if present.isdisjoint({SCAN, *_LOWERED}):
+    if present.isdisjoint({SCAN, pow.op, *_LOWERED}):
         return list(outputs)
     return map_graph(outputs, _lowered)
 
@@ -50,6 +59,9 @@ def lower(outputs: Sequence[Expr]) -> list[Expr]:
 def _lowered(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
     if node.op in _LOWERED and node.args[0].size:
         return _LOWERED[node.op](new[node.args[0]], *node.attrs)
+    if node.op is pow.op and node.type.is_float:
+        power = _POWERS.get(uniform_value(node.args[1]) or 0)
+        return power and power(new[node.args[0]])
     if node.op is not SCAN:
         return None
     (loop,) = node.attrs
