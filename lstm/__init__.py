@@ -99,6 +99,7 @@ The gradient's way back
     Flow            what it gives: arrays, norms, words, tables and pictures
     compare         several flows side by side, on one scale
     Comparison      what it gives
+    explore         flows as a page to look around in, which is one file
     FlowWatch       records flows during training: `lstm.fit(..., watch=lstm.FlowWatch())`
 
 What a model has learnt
@@ -236,6 +237,7 @@ from minigrad.names import did_you_mean
 
 if TYPE_CHECKING:
     from lstm import figures
+    from lstm.figures.explorer.explored import explore
     from lstm.figures.plots import (
         plot_accuracy,
         plot_alignment,
@@ -330,6 +332,7 @@ __all__ = [
     "correct_by_length",
     "cross_entropy",
     "evaluate",
+    "explore",
     "figures",
     "fit",
     "flow",
@@ -371,6 +374,7 @@ library(__file__)
 
 _LATER = {  # loaded when asked for, and matplotlib with plots alone: importing lstm stays quick
     **dict.fromkeys(("Comparison", "Flow", "FlowWatch", "compare", "flow"), "gradient_flow"),
+    "explore": "figures.explorer.explored",
     **dict.fromkeys(("Forecast", "predict"), "forecasting"),
     **dict.fromkeys(("Probe", "probe", "swap_influence", "without_units"), "probing"),
     **dict.fromkeys([name for name in __all__ if name.startswith("plot_")], "figures.plots"),

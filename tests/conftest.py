@@ -92,6 +92,15 @@ def vectors(monkeypatch):
     monkeypatch.setattr(Chart, "png", b"")
 
 
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium, for pages with a script."""
+    from browsing import chromium
+
+    with chromium() as started:
+        yield started
+
+
 @contextlib.contextmanager
 def _on_numpy():
     from minigrad.compile.backends import registry

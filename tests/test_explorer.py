@@ -86,7 +86,7 @@ def test_hostile_names_are_text_and_no_other_script_may_run(tmp_path) -> None:
     data, _ = root.iter(f"{HTML}script")
     assert data.get("type") == "application/json"
     told = json.loads(data.text)
-    assert told["flows"][0]["name"].startswith("</script><script>alert(1)")
+    assert told["models"][0]["name"].startswith("</script><script>alert(1)")
     assert page.count("</script>") == 2
     metas = [m for m in root.iter(f"{HTML}meta") if m.get("http-equiv")]
     policy = metas[0].get("content")
@@ -103,7 +103,7 @@ def test_hostile_names_are_text_and_no_other_script_may_run(tmp_path) -> None:
 def test_the_page_holds_the_numbers_of_the_flow(tmp_path) -> None:
     flow, page = saved(tmp_path)
     data = json.loads(next(ET.fromstring(page).iter(f"{HTML}script")).text)
-    maps = {m["key"]: m for m in data["flows"][0]["maps"]}
+    maps = {m["key"]: m for m in data["models"][0]["moments"][0]["maps"]}
     assert [*maps] == ["norms", "units", "gates", "itemised"]
     units = unpacked(maps["units"]["high"])
     wanted = flow.unit_norms["C"].T
@@ -115,6 +115,18 @@ def test_the_page_holds_the_numbers_of_the_flow(tmp_path) -> None:
     for s, t in ((1, 1), (2, 6), (6, 6)):
         code = triangle[t - 1, s - 1]
         assert number_of(code) == float(f"{flow.itemised.high[t - 1, s - 1]:.3e}")
+    steps = data["models"][0]["moments"][0]["steps"]
+    for equation in steps["equations"]:
+        if equation["name"] == "C":
+            fan = flow.edges["C"]
+            assert {term["of"] for term in equation["terms"]} == {*fan}
+            for term in equation["terms"]:
+                wanted = np.sqrt(np.square(fan[term["of"]]).sum((1, 2)))
+                told = unpacked(term["norm"])
+                assert all(
+                    number_of(c) == float(f"{x:.3e}") if x else c == OTHERS["zero"]
+                    for c, x in zip(told, wanted, strict=True)
+                )
     scale = data["scale"]
     assert (scale["low"], scale["high"]) == (flow.scale.lo_exp, flow.scale.hi_exp)
     assert scale["colors"][0] == flow.scale.class_style(0).color
@@ -128,7 +140,7 @@ def test_a_flow_of_numbers_alone_has_a_page_too(tmp_path) -> None:
     watch.flows[0].save(tmp_path / "numbers.html")
     page = (tmp_path / "numbers.html").read_text(encoding="utf-8")
     data = json.loads(next(ET.fromstring(page).iter(f"{HTML}script")).text)
-    assert [m["key"] for m in data["flows"][0]["maps"]] == ["norms", "gates"]
+    assert [m["key"] for m in data["models"][0]["moments"][0]["maps"]] == ["norms", "gates"]
 
 
 def test_the_script_is_short_and_its_modules_share_no_name() -> None:

@@ -9,18 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsing import Opened, chromium, four_digits, numbers_in
+from browsing import Opened, four_digits, numbers_in
 
 import lstm
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
 T, H = 12, 5
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lstm.figures.derivation import cell_gradient
     from lstm.figures.details import flow_details
     from lstm.figures.differences import draw_difference, plot_difference
-    from lstm.figures.explorer.written import explorer_page
+    from lstm.figures.explorer.written import explorer_of
     from lstm.figures.flow import compare_flows, paths
     from lstm.figures.gender import gender_and_number
     from lstm.figures.page import page_of_table
@@ -48,7 +48,7 @@ __all__ = [
     "cell_update",
     "compare_flows",
     "draw_difference",
-    "explorer_page",
+    "explorer_of",
     "flow_csv",
     "flow_details",
     "forget_gate",
@@ -84,7 +84,7 @@ _LATER = {
     "cell_update": "lstm.figures.textbook.one_cell",
     "compare_flows": "lstm.figures.flow",
     "draw_difference": "lstm.figures.differences",
-    "explorer_page": "lstm.figures.explorer.written",
+    "explorer_of": "lstm.figures.explorer.written",
     "flow_details": "lstm.figures.details",
     "forget_gate": "lstm.figures.textbook.one_cell",
     "gate": "lstm.figures.textbook.signs",

@@ -13,9 +13,10 @@ from typing import Any
 
 from lstm.figures.cell import cell_unrolled
 from lstm.figures.details import flow_details
+from lstm.figures.explorer.written import explorer_page
 from lstm.figures.files import Pictures, draw_all, write_all
 from lstm.figures.flow import NARROW, WIDE, compare_flows, paths
-from lstm.figures.page import Section, flow_table, page
+from lstm.figures.page import Section, flow_table
 from lstm.figures.sections import (
     INTRO,
     WHEN,
@@ -82,12 +83,10 @@ def write_demo(
         caveats(list(moments.values()), model.cell),
         Section("All numbers", text=["Also in flow.csv."], folded=tables),
     ]
-    return write_all(
-        Path(out_dir),
-        page(title, [lead, *INTRO], sections, leads=True, generator=generator_of("demo")),
-        pictures,
-        moments,
-    )
+    looked_at = {fs[-1].heading: dict(zip(WHEN, fs, strict=True)) for fs in pairs.values()}
+    by = generator_of("demo")
+    html = explorer_page(looked_at, scale, title, [lead, *INTRO], sections, by)
+    return write_all(Path(out_dir), html, pictures, moments)
 
 
 _READ = (
@@ -175,7 +174,7 @@ def write_flow(
     ]
     title = f"{name}: how the gradient flows through {counted(flow.steps, 'step')}"
     by = generator_of("flow")
-    html = page(title, [lead, *INTRO], sections, leads=True, generator=by)
+    html = explorer_page({name: {"": flow}}, scale, title, [lead, *INTRO], sections, by)
     written = write_all(Path(out_dir), html, pictures, {(flow.cell, ""): flow})
     return [*written, flow.save(Path(out_dir) / "flow.json")]
 

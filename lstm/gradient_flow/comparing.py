@@ -80,9 +80,9 @@ class Comparison(Saved):
         return Difference(self.flows[names[0]], self.flows[names[1]], names)
 
     def _page(self) -> str:
-        from lstm.figures import explorer_page  # pages are loaded by those who write them
+        from lstm.figures import explorer_of  # pages are loaded by those who write them
 
-        return explorer_page(self.flows, self.scale, self._table(), self.draw().svg)
+        return explorer_of(self.flows, self.scale, self._table(), self.draw().svg)
 
     def _table(self) -> Table:
         rows = [

@@ -226,7 +226,7 @@ class Flow(Saved):
         later steps, by their norms; otherwise that of the route by which most comes."""
         along = linear_maps.LINE
         if self.split is not None and self.split.share[0] >= 0.5:  # no other need be computed
-            return self._falls(along)[along]
+            return (self.__dict__.get("waterfalls") or self._falls(along))[along]
         return max(self.waterfalls.values(), key=lambda w: np.nan_to_num(w.end, nan=-np.inf))
 
     @cached_property
@@ -362,9 +362,9 @@ class Flow(Saved):
         )
 
     def _page(self) -> str:
-        from lstm.figures import explorer_page  # pages are loaded by those who write them
+        from lstm.figures import explorer_of  # pages are loaded by those who write them
 
-        return explorer_page({self.heading: self}, self.scale, self._table(), self.draw().svg)
+        return explorer_of({self.heading: self}, self.scale, self._table(), self.draw().svg)
 
     def _table(self) -> Table:
         title = f"{self.called}: how the gradient flows back through {counted(self.steps, 'step')}"

@@ -1,121 +1,66 @@
-"""What of a flow the explorer's script reads: plain JSON, with packed arrays in it."""
+"""What the explorer's script reads: plain JSON, with packed arrays in it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from lstm.figures.explorer.packed import Codes, codes_of, extremes, packed, runs_of
-from lstm.figures.plots import units_of
-from lstm.gradient_flow import Flow, Series
-from lstm.gradient_flow.across import MOST, StepMap
-from minigrad.drawing import Scale
+from lstm.figures.explorer.maps import maps_of
+from lstm.figures.explorer.packed import runs_of
+from lstm.figures.explorer.steps import steps_of
+from lstm.gradient_flow import Flow
+from lstm.gradient_flow.across import MOST
+from minigrad.drawing import Ratios, Scale
 from minigrad.drawing.escape import plain
+from minigrad.drawing.palette import SIDES
 
-ITEMISED = 256
-"""Of flows of more steps the triangle is on the page only where it was read before: it takes
-seconds."""
+Moments = Mapping[str, Flow]
+"""{when, as "after training": the flow}; of one moment what it is called may be empty."""
 
 
-def gathered(flow: Flow, name: str, moment: int | None = None) -> dict[str, Any]:
-    """All that the page tells of one flow. name: what it is called; moment: after how many steps
-    of training it was."""
-    runs = runs_of(flow.steps, MOST)
+def gathered(models: Mapping[str, Moments], scale: Scale) -> dict[str, Any]:
+    """All that the page tells of some models, each at some moments."""
     return {
-        "name": plain(name),
-        "moment": moment,
-        "steps": flow.steps,
-        "loss": float(flow.loss) if np.isfinite(flow.loss) else None,
-        "sentences": [plain(line) for line in flow.diagnosis],
-        "runs": runs,
-        "maps": [m for m in (_norms(flow), _units(flow), _gates(flow), _itemised(flow)) if m],
+        "scale": _scale(scale),
+        "sides": {"sides": [*SIDES], "kinds": _kinds(Ratios(-2.0, 2.0))},
+        "models": [
+            {
+                "name": plain(name),
+                "moments": [
+                    {
+                        "label": plain(label),
+                        "sentences": [plain(line) for line in flow.diagnosis],
+                        "runs": runs_of(flow.steps, MOST),
+                        "maps": maps_of(flow),
+                        "steps": steps_of(flow),
+                    }
+                    for label, flow in moments.items()
+                ],
+            }
+            for name, moments in models.items()
+        ],
     }
 
 
-def scale_values(scale: Scale) -> dict[str, Any]:
+def _scale(scale: Scale) -> dict[str, Any]:
     """The one colour scale, and the looks of what is off it."""
-    styles = [scale.class_style(k) for k in range(scale.classes)]
     return {
         "low": scale.lo_exp,
         "high": scale.hi_exp,
-        "colors": [style.color for style in styles],
+        "colors": [scale.class_style(k).color for k in range(scale.classes)],
         "labels": [*scale.labels],
-        "kinds": {
-            "below": scale.look(0.0, "below").color,
-            "underflow": scale.look(0.0, "underflow").color,
-            "zero": scale.look(0.0, "zero").color,
-            "disconnected": scale.look(0.0, "disconnected").color,
-            "nan": scale.look(0.0, "nan").color,
-            "inf": scale.look(0.0, "inf").color,
-        },
+        "kinds": _kinds(scale),
     }
 
 
-def _map(
-    key: str, title: str, labels: list[str], low: Codes, high: Codes, **more: Any
-) -> dict[str, Any]:
-    """A map of rows over the runs of steps; of runs of one step each the least is left out."""
-    same = low is high or bool((low == high).all())
-    known = {"key": key, "title": plain(title), "rows": [plain(label) for label in labels]}
-    return known | {"high": packed(high)} | ({} if same else {"low": packed(low)}) | more
-
-
-def _over_runs(flow: Flow, codes: Codes) -> tuple[Codes, Codes]:
-    return extremes(codes, runs_of(flow.steps, MOST))
-
-
-def _norms(flow: Flow) -> dict[str, Any]:
-    """Of the whole gradient, and of its parts."""
-    named: Mapping[str, Series] = {f"|∂L/∂{s.symbol}ₜ|": s for s in flow.ordered} | flow.paths
-    codes = np.stack([codes_of(s.norms, s.kinds) for s in named.values()])
-    title = "How much of the gradient reaches each step"
-    return _map("norms", title, [*named], *_over_runs(flow, codes), each=packed(codes))
-
-
-def _units(flow: Flow) -> dict[str, Any] | None:
-    """Of the gradient towards the state that is made to last, unit by unit."""
-    if flow.source is None:
-        return None
-    symbol = flow.main.symbol
-    sizes, kinds = units_of(flow, symbol)
-    labels = [f"unit {k}" for k in range(1, len(sizes) + 1)]
-    title = f"|∂L/∂{symbol}ₜ| of each unit"
-    return _map("units", title, labels, *_over_runs(flow, codes_of(sizes, kinds)))
-
-
-def _gates(flow: Flow) -> dict[str, Any] | None:
-    """The mean of each gate; its extremes over batch and units are those of the run."""
-    if not flow.gates:
-        return None
-    gates = flow.gates.values()
-    means, lows, highs = (
-        codes_of([getattr(gate, of) for gate in gates]) for of in ("mean", "low", "high")
-    )
-    labels = [f"{g.symbol}, {g.name}" if g.name else g.symbol for g in gates]
-    low, high = _over_runs(flow, means)
-    least, most = _over_runs(flow, lows)[0], _over_runs(flow, highs)[1]
-    ends = {"least": packed(least), "most": packed(most)}
-    return _map("gates", "What the gates do", labels, low, high, shares=True, **ends)
-
-
-def _itemised(flow: Flow) -> dict[str, Any] | None:
-    """How much the loss of each step t gives each step s, where that costs little or is known."""
-    is_known = "itemised" in flow.__dict__
-    if flow.source is None or not (is_known or flow.steps <= ITEMISED):
-        return None
-    if flow.source.meter.model.readout.read == "decoder":
-        return None  # whose losses are of no step that is read
-    pairs = flow.itemised
-    high = _pairs(pairs, pairs.high, pairs.kinds)
-    low = _pairs(pairs, pairs.low, pairs.low_kinds)
-    labels = [f"loss at t = {a}" if a == b else f"losses at t = {a} to {b}" for a, b in pairs.rows]
-    return _map("itemised", f"{pairs.symbol}, itemised by the loss", labels, low, high, pairs=True)
-
-
-def _pairs(pairs: StepMap, norms: Any, kinds: Any) -> Codes:
-    """Codes of a triangle: there is nothing where s lies after t."""
-    last = np.array([b for _, b in pairs.rows])[:, None]
-    first = np.array([a for a, _ in pairs.columns])
-    return codes_of(norms, np.where(first > last, "none", kinds))
+def _kinds(scale: Scale) -> dict[str, str]:
+    """The colour of each kind of what is no number on the scale."""
+    return {
+        "below": scale.look(0.0, "below").color,
+        "underflow": scale.look(0.0, "underflow").color,
+        "zero": scale.look(0.0, "zero").color,
+        "disconnected": scale.look(0.0, "disconnected").color,
+        "even": scale.look(0.0, "even").color,
+        "nan": scale.look(0.0, "nan").color,
+        "inf": scale.look(0.0, "inf").color,
+    }

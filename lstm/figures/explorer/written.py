@@ -8,55 +8,76 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
-from lstm.figures.explorer.gathered import gathered, scale_values
+from lstm.figures.explorer.gathered import Moments, gathered
+from lstm.figures.explorer.steps import notation
 from lstm.figures.page import Section, render
 from lstm.files import generator_of
 from lstm.gradient_flow import Flow
 from minigrad.display import Table
 from minigrad.drawing import Scale
 
-_MODULES = ("packed", "amounts", "tiles", "view", "heat_map", "page")
+_MODULES = (
+    "dom",
+    "packed",
+    "amounts",
+    "tiles",
+    "view",
+    "layers",
+    "heat_map",
+    "step_panel",
+    "controls",
+    "page",
+)
 """Each after those that it imports."""
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 
 
-def explorer_page(flows: Mapping[str, Flow], scale: Scale, table: Table, picture: str) -> str:
-    """The page of flows by name: the finding, maps to look around in, the picture, the table.
-    scale: of all that is on it.
+def explorer_page(
+    models: Mapping[str, Moments],
+    scale: Scale,
+    title: str,
+    intro: Sequence[str],
+    sections: Sequence[Section],
+    generator: str = "",
+) -> str:
+    """The page of models at moments: what leads, maps to look around in, and sections.
 
-    It is well-formed XML too. All text in it is escaped, and a policy in its head lets no other
-    script run than its own, nor ask for anything.
+    models: {name: {moment: flow}}. scale: of all that is on it. title, intro, sections, generator:
+    as in `page`, of which the first of intro leads. It is well-formed XML too. All text in it is
+    escaped, and a policy in its head lets no other script run than its own, nor ask for anything.
     """
-    data = {
-        "scale": scale_values(scale),
-        "flows": [gathered(flow, name) for name, flow in flows.items()],
-    }
-    sections = [
-        Section("Does the gradient reach step 1?", picture=picture),
-        Section("In numbers", tables=[table]),
-    ]
-    script = script_text()
+    data, script = gathered(models, scale), script_text()
     return render(
         "explorer/explorer.html.jinja",
-        title=table.title,
-        intro=table.notes,
+        title=title,
+        intro=intro,
         leads=True,
         sections=sections,
-        generator=generator_of(),
+        generator=generator or generator_of(),
         css=_read("style.css"),
         script=script,
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
         data=in_script(data),
-        scale=data["scale"],
-        steps=max(flow.steps for flow in flows.values()),
+        models=[model["name"] for model in data["models"]],
+        notations=[notation(next(iter(moments.values()))) for moments in models.values()],
     )
+
+
+def explorer_of(flows: Mapping[str, Flow], scale: Scale, table: Table, picture: str) -> str:
+    """The page of flows by name, led by what their table says, with the picture of them."""
+    models = {name: {"": flow} for name, flow in flows.items()}
+    sections = [
+        Section("Does the gradient reach step 1?", picture=picture),
+        Section("In numbers", tables=[table]),
+    ]
+    return explorer_page(models, scale, table.title, table.notes, sections)
 
 
 def in_script(value: Any) -> str:

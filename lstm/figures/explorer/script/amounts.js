@@ -12,10 +12,11 @@ const KINDS = new Map([
 /** @type {Record<string, string>} */
 export const WORDS = {
   none: "nothing to tell",
-  below: "below the scale",
   disconnected: "not connected",
-  zero: "exactly 0",
+  below: "below the scale",
   underflow: "underflow",
+  zero: "exactly 0",
+  even: "as much",
   inf: "infinite",
   nan: "NaN",
 };
@@ -32,33 +33,56 @@ export function numberOf(code) {
   return Number(`${1000 + code - exponent * DECADE}e${exponent - 3}`);
 }
 
-/** @param {number} code @returns {number} the power of ten that it is */
+/** @param {number} code @returns {number} the power of ten that it is; of what is none, NaN */
 export function decadesOf(code) {
+  if (KINDS.has(code)) return NaN;
   const exponent = Math.floor(code / DECADE);
   return exponent + Math.log10(1 + (code - exponent * DECADE) / 1000);
 }
 
-/** @param {number} code @returns {string} its four digits, or words */
-export function told(code) {
-  const kind = kindOf(code);
-  if (kind) return WORDS[kind];
-  const number = numberOf(code);
+/** @param {number} number @returns {string} it, with an exponent where it is small or large */
+function written(number) {
   return number >= 1e-3 && number < 1e5 ? String(number) : number.toExponential();
 }
 
+/** @param {number} code @returns {string} its four digits, or words */
+export function told(code) {
+  return WORDS[kindOf(code)] ?? written(numberOf(code));
+}
+
+/** @param {number} decades @returns {string} 10 to the power of them, in four digits */
+export function power(decades) {
+  if (!Number.isFinite(decades)) return Number.isNaN(decades) ? WORDS.nan : WORDS.zero;
+  const exponent = Math.floor(decades);
+  const digits = Math.round(1000 * 10 ** (decades - exponent));
+  return written(Number(`${digits}e${exponent - 3}`));
+}
+
+/** @param {number} decades @returns {string} with its sign, in hundredths */
+export function signed(decades) {
+  const sign = decades < 0 ? "−" : "+";
+  return Number.isFinite(decades) ? `${sign}${Math.abs(decades).toFixed(2)}` : `${sign}∞`;
+}
+
 /**
+ * A color of each class and kind, a label of each bound; low and high are powers of ten.
+ *
  * @typedef {{ low: number, high: number, colors: string[], labels: string[],
- *   kinds: Record<string, string> }} Scale a color of each class and kind, a label of each bound
+ *   kinds: Record<string, string> }} Scale
  * @typedef {{ color: string, kind: string }} Look
  */
 
-/** @param {Scale} scale @param {number} code @returns {Look} of a gradient's norm */
-export function lookOf(scale, code) {
-  const kind = kindOf(code);
-  if (kind) return { color: scale.kinds[kind] ?? "", kind };
-  const share = (decadesOf(code) - scale.low) / (scale.high - scale.low);
+/** @param {Scale} scale @param {number} decades @returns {Look} of a power of ten */
+export function lookOfDecades(scale, decades) {
+  const share = (decades - scale.low) / (scale.high - scale.low);
   if (share < -1e-9) return { color: scale.kinds.below, kind: "below" };
   const classes = scale.colors.length;
   const place = Math.floor(share * classes + 1e-9);
   return { color: scale.colors[Math.min(Math.max(place, 0), classes - 1)], kind: "" };
+}
+
+/** @param {Scale} scale @param {number} code @returns {Look} of a gradient's norm */
+export function lookOf(scale, code) {
+  const kind = kindOf(code);
+  return kind ? { color: scale.kinds[kind] ?? "", kind } : lookOfDecades(scale, decadesOf(code));
 }

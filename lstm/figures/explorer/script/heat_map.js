@@ -1,34 +1,34 @@
-/** A map of rows over steps on a canvas, with a cross where one looks, by pointer and by keys. */
-import { kindOf, lookOf, numberOf, told } from "./amounts.js";
+/** A map of rows over steps on a canvas, with a mark where one looks, by pointer and by keys. */
+import { kindOf, numberOf } from "./amounts.js";
+import { element, inside } from "./dom.js";
 import { tileOf } from "./tiles.js";
 
-const [LEAST_ROW, MOST_ROW, HEIGHT, BAND] = [2, 22, 260, 44]; // pixels: of rows, of many, of shares
+const [LEAST_ROW, MOST_ROW, HEIGHT] = [2, 22, 260]; // pixels: of a row, and of many
+const [BAND, SPLIT, NAMED] = [44, 12, 8]; // pixels of shares, and to be split; rows with names
 
 /**
- * @typedef {import("./amounts.js").Scale} Scale
+ * @typedef {import("./layers.js").Layer} Layer
  * @typedef {import("./packed.js").Codes} Codes
  * @typedef {import("./view.js").View} View
- * @typedef {{ key: string, title: string, rows: string[], high: Codes, low?: Codes,
- *   each?: Codes, least?: Codes, most?: Codes, shares?: boolean, pairs?: boolean }} MapData
+ * @typedef {import("./view.js").Place} Place
  */
 
 export class HeatMap {
-  /**
-   * @param {HTMLElement} figure where it goes
-   * @param {MapData} data @param {number[][]} runs the first and last step of each column
-   * @param {Scale} scale @param {View} view
-   */
-  constructor(figure, data, runs, scale, view) {
-    [this.figure, this.data, this.runs] = [figure, data, runs];
-    [this.scale, this.view] = [scale, view];
-    this.rows = data.rows.length;
+  /** @param {string} key @param {HTMLElement} figure where it is @param {View} view */
+  constructor(key, figure, view) {
+    this.key = key;
+    this.figure = figure;
+    this.view = view;
     this.row = 0; // where one was last
-    const row = Math.min(Math.max(HEIGHT / this.rows, LEAST_ROW), MOST_ROW);
-    this.height = Math.round((data.shares ? BAND : row) * this.rows);
-    this.canvas = /** @type {HTMLCanvasElement} */ (figure.querySelector("canvas"));
-    this.mark = /** @type {HTMLElement} */ (figure.querySelector(".mark"));
-    this.said = /** @type {HTMLElement} */ (figure.querySelector("output"));
-    this.canvas.style.height = `${this.height}px`;
+    /** @type {Layer | null} */
+    this.layer = null;
+    /** @type {number[][]} the first and the last step of each column */
+    this.runs = [[1, 1]];
+    this.height = 0;
+    this.canvas = /** @type {HTMLCanvasElement} */ (inside(figure, "canvas"));
+    this.frame = inside(figure, ".frame");
+    this.mark = inside(figure, ".mark");
+    this.said = inside(figure, "output");
     /** @type {Map<string, CanvasPattern | string>} */
     this.paints = new Map();
     new ResizeObserver(() => this.paint()).observe(this.canvas);
@@ -36,16 +36,39 @@ export class HeatMap {
     view.listen((place) => this.show(place));
   }
 
+  /** @param {Layer | null} layer what to show; null: nothing @param {number[][]} runs */
+  set(layer, runs) {
+    this.layer = layer;
+    this.runs = runs;
+    this.figure.hidden = layer === null;
+    if (layer === null) return;
+    const rows = layer.rows.length;
+    const row = layer.data.shares ? BAND : Math.min(Math.max(HEIGHT / rows, LEAST_ROW), MOST_ROW);
+    this.height = Math.round(row * rows);
+    this.canvas.style.height = `${this.height}px`;
+    this.frame.setAttribute("aria-label", layer.title);
+    inside(this.figure, "h3").textContent = layer.title;
+    inside(this.figure, ".last").textContent = `t = ${runs[runs.length - 1][1]}`;
+    const names = inside(this.figure, ".names");
+    const listed = rows > NAMED ? [layer.rows[0], layer.rows[rows - 1]] : layer.rows;
+    names.classList.toggle("ends-only", rows > NAMED);
+    names.replaceChildren(...listed.map((name) => element("span", name)));
+    this.paint();
+  }
+
+  get rows() {
+    return this.layer?.rows.length ?? 1;
+  }
+
   /** What moves the mark. */
   attend() {
-    const frame = /** @type {HTMLElement} */ (this.canvas.parentElement);
-    frame.addEventListener("pointermove", (event) => {
+    this.frame.addEventListener("pointermove", (event) => {
       const box = this.canvas.getBoundingClientRect();
       const column = Math.floor(((event.clientX - box.left) / box.width) * this.runs.length);
       const row = Math.floor(((event.clientY - box.top) / box.height) * this.rows);
       this.go(row, column);
     });
-    frame.addEventListener("keydown", (event) => {
+    this.frame.addEventListener("keydown", (event) => {
       const { row, column } = this.at(this.view.place);
       /** @type {Record<string, [number, number]>} */
       const places = {
@@ -62,9 +85,8 @@ export class HeatMap {
       event.preventDefault();
       this.go(...places[event.key]);
     });
-    frame.addEventListener("focus", () => {
-      const isHere = this.view.place.map === this.data.key;
-      if (!isHere) this.view.go({ map: this.data.key, row: this.row });
+    this.frame.addEventListener("focus", () => {
+      if (this.view.place.map !== this.key) this.view.go({ map: this.key, row: this.row });
     });
   }
 
@@ -73,101 +95,101 @@ export class HeatMap {
     const clamped = (/** @type {number} */ k, /** @type {number} */ n) =>
       Math.min(Math.max(k, 0), n - 1);
     const [first] = this.runs[clamped(column, this.runs.length)];
-    this.view.go({ step: first, row: clamped(row, this.rows), map: this.data.key });
+    this.view.go({ step: first, row: clamped(row, this.rows), map: this.key });
   }
 
-  /** @param {import("./view.js").Place} place @returns {{ row: number, column: number }} */
+  /** @param {Place} place @returns {{ row: number, column: number }} */
   at(place) {
-    const column = this.runs.findIndex(([first, last]) => first <= place.step && place.step <= last);
-    if (place.map === this.data.key) this.row = Math.min(place.row, this.rows - 1);
+    const last = this.runs.findIndex((run) => place.step <= run[1]);
+    const column = last < 0 ? this.runs.length - 1 : last;
+    if (place.map === this.key) this.row = Math.min(place.row, this.rows - 1);
     return { row: this.row, column };
   }
 
-  /** @param {number} code @returns {string | CanvasPattern} what it is painted with */
-  paintOf(code) {
-    const { color, kind } = lookOf(this.scale, code);
-    if (!kind || kind === "inf") return color;
+  /** @param {number} k @param {boolean} isLow @returns {string | CanvasPattern} what paints it */
+  paintOf(k, isLow) {
+    const { color, kind } = /** @type {Layer} */ (this.layer).look(k, isLow);
+    if (!kind || kind === "inf" || kind === "even") return color;
     if (kind === "none") return "transparent";
-    const pen = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
-    const tiled = this.paints.get(kind) ?? pen.createPattern(tileOf(kind, color), "repeat");
-    this.paints.set(kind, tiled ?? color);
-    return tiled ?? color;
+    const known = this.paints.get(kind);
+    if (known) return known;
+    const made = this.pen.createPattern(tileOf(kind, color), "repeat") ?? color;
+    this.paints.set(kind, made);
+    return made;
+  }
+
+  get pen() {
+    return /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
   }
 
   paint() {
-    const [dots, wide] = [window.devicePixelRatio || 1, this.canvas.clientWidth];
-    this.canvas.width = Math.round(wide * dots);
+    if (this.layer === null) return;
+    const dots = window.devicePixelRatio || 1;
+    this.canvas.width = Math.round(this.canvas.clientWidth * dots);
     this.canvas.height = Math.round(this.height * dots);
-    if (this.data.shares) this.paintShares();
-    else this.paintCells();
+    if (this.layer.data.shares) this.paintShares(this.layer);
+    else this.paintCells(this.layer);
   }
 
-  /** All cells: where runs have a least and a largest number and there is room, both. */
-  paintCells() {
-    const pen = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
-    const [columns, rows] = [this.runs.length, this.rows];
-    const x = (/** @type {number} */ c) => Math.round((c / columns) * this.canvas.width);
-    const y = (/** @type {number} */ r) => Math.round((r / rows) * this.canvas.height);
-    const { high, low } = this.data;
-    const isSplit = low !== undefined && this.height / rows >= 12;
+  /** @param {Layer} layer where runs have a least and a largest number and there is room, both */
+  paintCells(layer) {
+    const { canvas, pen, rows, runs: { length: columns } } = this;
+    const x = (/** @type {number} */ c) => Math.round((c / columns) * canvas.width);
+    const y = (/** @type {number} */ r) => Math.round((r / rows) * canvas.height);
+    const isSplit = layer.isSplit && this.height / rows >= SPLIT;
     for (let r = 0; r < rows; r += 1) {
       for (let c = 0; c < columns; c += 1) {
         const place = r * columns + c;
         const [left, width] = [x(c), x(c + 1) - x(c)];
-        pen.fillStyle = this.paintOf(high.codes[place]);
-        pen.fillRect(left, y(r), width, y(r + 1) - y(r));
-        if (!isSplit || low === undefined) continue;
-        const middle = y(r + 0.5);
-        pen.clearRect(left, middle, width, y(r + 1) - middle);
-        pen.fillStyle = this.paintOf(low.codes[place]);
-        pen.fillRect(left, middle, width, y(r + 1) - middle);
+        const foot = isSplit ? y(r + 0.5) : y(r + 1);
+        pen.fillStyle = this.paintOf(place, false);
+        pen.fillRect(left, y(r), width, foot - y(r));
+        if (!isSplit) continue;
+        pen.fillStyle = this.paintOf(place, true);
+        pen.fillRect(left, foot, width, y(r + 1) - foot);
       }
     }
   }
 
-  /** Shares from 0, at the foot of a row, to 1: a band from the least to the most, and the mean. */
-  paintShares() {
-    const pen = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
-    const { high, low = high, least = low, most = high } = this.data;
-    const [columns, width] = [this.runs.length, this.canvas.width / this.runs.length];
-    const row = this.canvas.height / this.rows;
-    const style = getComputedStyle(this.canvas);
-    const share = (/** @type {number} */ code) => (kindOf(code) === "zero" ? 0 : numberOf(code));
-    const bars = (/** @type {Codes} */ from, /** @type {Codes} */ to, /** @type {number} */ thin) => {
+  /** @param {Layer} layer shares from 0, at a row's foot, to 1: the mean in a band of extremes */
+  paintShares({ data }) {
+    const { canvas, pen, rows, runs: { length: columns } } = this;
+    const { high, low = high, least = low, most = high } = data;
+    const [width, row, style] = [
+      canvas.width / columns,
+      canvas.height / rows,
+      getComputedStyle(canvas),
+    ];
+    const share = (/** @type {number} */ code) => kindOf(code) ? 0 : numberOf(code);
+    /** @param {Codes} from @param {Codes} to @param {number} thin */
+    const bars = (from, to, thin) => {
       for (let k = 0; k < from.codes.length; k += 1) {
-        const [foot, [a, b]] = [1 + Math.floor(k / columns), [share(from.codes[k]), share(to.codes[k])]];
-        const [top, height] = [(foot - b) * row, Math.max((b - a) * row, thin)];
-        pen.fillRect((k % columns) * width, Math.min(top, foot * row - height), width, height);
+        const foot = (1 + Math.floor(k / columns)) * row;
+        const [a, b] = [share(from.codes[k]), share(to.codes[k])];
+        const height = Math.max((b - a) * row, thin);
+        pen.fillRect((k % columns) * width, Math.min(foot - b * row, foot - height), width, height);
       }
     };
     pen.fillStyle = style.getPropertyValue("--faint");
-    for (let k = 1; k < this.rows; k += 1) pen.fillRect(0, k * row, this.canvas.width, 1);
+    for (let k = 1; k < rows; k += 1) pen.fillRect(0, k * row, canvas.width, 1);
     bars(least, most, 0);
     pen.fillStyle = style.getPropertyValue("--ink");
     bars(low, high, row / 16);
   }
 
-  /** @param {import("./view.js").Place} place mark it, and say what is there */
+  /** @param {Place} place mark it, and say what is there */
   show(place) {
+    if (this.layer === null) return;
     const { row, column } = this.at(place);
-    const isHere = place.map === this.data.key;
+    const isHere = place.map === this.key;
     const box = this.mark.style;
     box.left = `${(100 * column) / this.runs.length}%`;
     box.width = `${100 / this.runs.length}%`;
     box.top = isHere ? `${(100 * row) / this.rows}%` : "0";
     box.height = isHere ? `${100 / this.rows}%` : "100%";
-    this.said.textContent = isHere ? this.words(row, column) : "";
-  }
-
-  /** @param {number} row @param {number} column @returns {string} what a cell says */
-  words(row, column) {
     const [first, last] = this.runs[column];
-    const [place, many] = [row * this.runs.length + column, first !== last];
-    const [high, low] = [this.data.high.codes[place], this.data.low?.codes[place]];
-    const where = `t = ${many ? `${first} to ${last}` : first}, ${this.data.rows[row]}: `;
-    const what = low === undefined || low === high ? told(high) : `${told(low)} to ${told(high)}`;
-    const { least, most } = this.data;
-    if (kindOf(high) === "none" || !least || !most) return where + what;
-    return `${where}${what}, from ${told(least.codes[place])} to ${told(most.codes[place])}`;
+    const when = first === last ? `t = ${first}` : `t = ${first} to ${last}`;
+    const words = this.layer.words(row * this.runs.length + column);
+    this.said.textContent = isHere ? `${when}, ${this.layer.rows[row]}: ${words}` : "";
   }
 }

@@ -1,74 +1,172 @@
-/** The page: the maps of a flow, and what is shared by all of them. */
+/** The page: its maps, its step and its controls, of the model and the moment that are chosen. */
+import { control, explain } from "./controls.js";
+import { inside, part } from "./dom.js";
 import { HeatMap } from "./heat_map.js";
-import { WORDS, lookOf } from "./amounts.js";
+import { differenceOf, layerOf, sidesOf } from "./layers.js";
 import { unpacked } from "./packed.js";
-import { swatchOf } from "./tiles.js";
-import { View } from "./view.js";
-
-const NAMED = 8; // of maps of more rows the first and the last are named
-
-/** @param {string} id @returns {HTMLElement} */
-function part(id) {
-  const element = document.getElementById(id);
-  if (element === null) throw new Error(`the page has no part ${id}`);
-  return element;
-}
-
-/** @param {import("./heat_map.js").MapData} data @returns {HTMLElement} a figure for a map */
-function figureOf(data) {
-  const template = /** @type {HTMLTemplateElement} */ (part("map"));
-  const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
-  const figure = /** @type {HTMLElement} */ (copy.querySelector("figure"));
-  const frame = /** @type {HTMLElement} */ (figure.querySelector(".frame"));
-  figure.dataset.map = data.key;
-  /** @type {HTMLElement} */ (figure.querySelector("h3")).textContent = data.title;
-  frame.setAttribute("aria-label", data.title);
-  const names = /** @type {HTMLElement} */ (figure.querySelector(".names"));
-  const isLong = data.rows.length > NAMED;
-  const listed = isLong ? [data.rows[0], data.rows[data.rows.length - 1]] : data.rows;
-  names.classList.toggle("ends-only", isLong);
-  names.append(...listed.map((name) => Object.assign(span(), { textContent: name })));
-  return figure;
-}
-
-function span() {
-  return document.createElement("span");
-}
+import { fallRows, fillEquations, normRows } from "./step_panel.js";
+import { fragmentOf, placeOf, View } from "./view.js";
 
 /**
- * What else than numbers on the scale is on the maps, with its texture.
- * @param {import("./amounts.js").Scale} scale
- * @param {import("./heat_map.js").MapData[]} maps
+ * @typedef {import("./controls.js").Model} Model
+ * @typedef {import("./controls.js").Moment} Moment
+ * @typedef {import("./view.js").Place} Place
+ * @typedef {import("./amounts.js").Scale} Scale
+ * @typedef {{ scale: Scale, models: Model[],
+ *   sides: { sides: string[], kinds: Record<string, string> } }} Told
  */
-function explain(scale, maps) {
-  const kinds = new Set();
-  for (const { high, low, shares } of maps) {
-    if (shares) continue;
-    for (const { codes } of low ? [high, low] : [high]) {
-      for (const code of codes) kinds.add(lookOf(scale, code).kind);
+
+class Explorer {
+  /** @param {Told} told */
+  constructor({ scale, sides, models }) {
+    this.scale = scale;
+    this.models = models;
+    this.sides = sides;
+    /** @type {Map<string, HeatMap>} */
+    this.maps = new Map();
+    this.shown = "";
+    const map = models[0].moments[0].maps[0].key;
+    const last = models[0].moments.length - 1;
+    const start = { model: 0, moment: last, less: -1, step: 1, row: 0, map };
+    this.view = new View(this.bounded(placeOf(location.hash, start)));
+    for (const key of new Set(this.everyMoment().flatMap(({ maps }) => maps.map((m) => m.key)))) {
+      this.maps.set(key, new HeatMap(key, this.figure(key), this.view));
+    }
+    this.view.listen((place) => this.choose(place));
+    control(models, this.view);
+    this.attend();
+    this.view.listen((place) => this.showStep(place));
+    this.remember();
+    globalThis.addEventListener("hashchange", () => {
+      this.view.go(placeOf(location.hash, this.view.place));
+    });
+  }
+
+  everyMoment() {
+    return this.models.flatMap(({ moments }) => moments);
+  }
+
+  /** @param {string} key @returns {HTMLElement} a figure for a map */
+  figure(key) {
+    const { content } = /** @type {HTMLTemplateElement} */ (part("map"));
+    const figure = /** @type {HTMLElement} */ (inside(content, "figure").cloneNode(true));
+    figure.dataset.map = key;
+    part("maps").append(figure);
+    return figure;
+  }
+
+  /** @param {Place} place @returns {Place} the nearest that there is */
+  bounded(place) {
+    const within = (/** @type {number} */ k, /** @type {number} */ n) =>
+      Math.min(Math.max(k, 0), n - 1);
+    const model = within(place.model, this.models.length);
+    const moment = within(place.moment, this.models[model].moments.length);
+    const { steps, maps } = this.models[model].moments[moment];
+    const step = within(place.step - 1, steps.steps) + 1;
+    const isSelf = place.less === model && this.models[model].moments.length < 2;
+    const less = place.less < this.models.length && !isSelf ? place.less : -1;
+    const map = maps.some(({ key }) => key === place.map) ? place.map : maps[0].key;
+    return { ...place, model, moment, step, less, map };
+  }
+
+  /** @param {Place} place @returns {Moment} */
+  moment({ model, moment }) {
+    return this.models[model].moments[moment];
+  }
+
+  /** @param {Place} place show other numbers where another model or moment is chosen */
+  choose(place) {
+    const sound = this.bounded(place);
+    if (fragmentOf(sound) !== fragmentOf(place)) {
+      this.view.go(sound);
+      return;
+    }
+    const shown = [place.model, place.moment, place.less].join();
+    if (shown === this.shown) return;
+    this.shown = shown;
+    const moment = this.moment(place);
+    const less = place.less < 0 ? null : this.models[place.less];
+    const isSelf = place.less === place.model; // which is compared with its first moment
+    const other = less?.moments[isSelf ? 0 : Math.min(place.moment, less.moments.length - 1)];
+    const isLike = other !== undefined && other.steps.steps === moment.steps.steps;
+    const sides = other && isLike ? sidesOf(pairsOf(moment, other), this.sides) : null;
+    const names = [this.models[place.model].name, less?.name ?? ""];
+    if (isSelf) [names[0], names[1]] = [moment.label, other?.label ?? ""];
+    const layers = [];
+    for (const [key, map] of this.maps) {
+      const data = moment.maps.find((m) => m.key === key);
+      const beside = other?.maps.find((m) => m.key === key);
+      let layer = data && !less ? layerOf(data, this.scale) : null;
+      if (data && beside && sides) layer = differenceOf(data, beside, sides, names);
+      map.set(layer, moment.runs);
+      if (layer) layers.push(layer);
+    }
+    explain("legend", this.scale, moment.maps.map((data) => layerOf(data, this.scale)));
+    part("legend-less").hidden = sides === null;
+    if (sides) explain("legend-less", sides, layers);
+    part("finding").textContent = less && !isLike
+      ? `${names[0]} and ${names[1]} have not as many steps: nothing to compare step by step.`
+      : `${names[0]}: ${moment.sentences[0]}`;
+    this.showRoutes(moment);
+    for (const map of this.maps.values()) map.show(place);
+  }
+
+  /** @param {Moment} moment */
+  showRoutes({ steps: { falls } }) {
+    const select = /** @type {HTMLSelectElement} */ (part("route"));
+    const chosen = select.value;
+    select.replaceChildren(...falls.map(({ route, words }) => new Option(words, route)));
+    if (falls.some(({ route }) => route === chosen)) select.value = chosen;
+    part("fell").hidden = falls.length === 0;
+  }
+
+  /** What chooses a step and a path. */
+  attend() {
+    const step = /** @type {HTMLInputElement} */ (part("step"));
+    step.addEventListener("change", () => {
+      if (step.value !== "") this.view.go(this.bounded({ ...this.view.place, step: +step.value }));
+    });
+    part("route").addEventListener("change", () => this.showStep(this.view.place));
+    part("controls").addEventListener("submit", (event) => event.preventDefault());
+  }
+
+  /** @param {Place} place all numbers of its step */
+  showStep(place) {
+    const { steps } = this.moment(place);
+    const input = /** @type {HTMLInputElement} */ (part("step"));
+    input.max = String(steps.steps);
+    if (input.value !== String(place.step)) input.value = String(place.step);
+    inside(part("norms"), "tbody").replaceChildren(...normRows(steps, place.step, this.scale));
+    const route = /** @type {HTMLSelectElement} */ (part("route")).value;
+    const fall = steps.falls.find((f) => f.route === route);
+    const rows = fall ? fallRows(fall, steps.steps, place.step) : [];
+    inside(part("fall"), "tbody").replaceChildren(...rows);
+    for (const table of part("explorer").querySelectorAll(".equations")) {
+      const equations = /** @type {HTMLElement} */ (table);
+      equations.hidden = equations.dataset.model !== String(place.model) ||
+        steps.equations.length === 0;
+      if (!equations.hidden) fillEquations(equations, steps.equations, this.scale, place.step);
     }
   }
-  for (const [kind, color] of Object.entries(scale.kinds)) {
-    if (!kinds.has(kind)) continue;
-    const item = document.createElement("li");
-    item.append(swatchOf(kind, color), WORDS[kind]);
-    part("legend").append(item);
+
+  /** Keep in the address where one looks, so that it may be handed on. */
+  remember() {
+    if (location.protocol === "about:") return; // in a notebook's frame there is no address
+    let waits = 0;
+    this.view.listen((place) => {
+      clearTimeout(waits);
+      waits = setTimeout(() => history.replaceState(null, "", `#${fragmentOf(place)}`), 300);
+    });
   }
 }
 
-/** Read the data and show them. */
-async function start() {
-  const told = await unpacked(JSON.parse(part("data").textContent ?? ""));
-  const flow = told.flows[0];
-  explain(told.scale, flow.maps);
-  const view = new View({ flow: 0, step: 1, row: 0, map: flow.maps[0].key });
-  const maps = part("maps");
-  for (const data of flow.maps) {
-    const figure = figureOf(data);
-    maps.append(figure);
-    new HeatMap(figure, data, flow.runs, told.scale, view);
-  }
-  part("explorer").dataset.ready = "";
+/** @param {Moment} a @param {Moment} b @returns {import("./layers.js").MapData[][]} like maps */
+function pairsOf(a, b) {
+  const pairs = a.maps.map((m) => [m, b.maps.find(({ key }) => key === m.key)]);
+  return /** @type {import("./layers.js").MapData[][]} */ (pairs.filter(([m, n]) =>
+    m && n && !m.shares
+  ));
 }
 
-await start();
+new Explorer(await unpacked(JSON.parse(part("data").textContent ?? "")));
+part("explorer").dataset.ready = "";

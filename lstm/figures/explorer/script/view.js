@@ -1,8 +1,9 @@
 /**
- * What is looked at: a step, a row of a map, a flow. All maps listen, so that a mark in one of them
- * is a mark in all.
+ * What is looked at: a model at a moment, perhaps less another, a step, and a row of a map. All
+ * parts of the page listen, so that a mark in one of them is a mark in all.
  *
- * @typedef {{ flow: number, step: number, row: number, map: string }} Place
+ * @typedef {{ model: number, moment: number, less: number, step: number, row: number,
+ *   map: string }} Place
  */
 
 export class View {
@@ -10,20 +11,38 @@ export class View {
   constructor(place) {
     /** @type {Place} */
     this.place = place;
-    /** @type {Array<(place: Place, before: Place) => void>} */
+    /** @type {Array<(place: Place) => void>} */
     this.listeners = [];
   }
 
-  /** @param {(place: Place, before: Place) => void} listener is told now and of every change */
+  /** @param {(place: Place) => void} listener is told now, and of every change */
   listen(listener) {
     this.listeners.push(listener);
-    listener(this.place, this.place);
+    listener(this.place);
   }
 
   /** @param {Partial<Place>} change */
   go(change) {
-    const before = this.place;
-    this.place = { ...before, ...change };
-    for (const listener of this.listeners) listener(this.place, before);
+    this.place = { ...this.place, ...change };
+    for (const listener of this.listeners) listener(this.place);
   }
+}
+
+/** @param {Place} place @returns {string} the part of an address that brings one back there */
+export function fragmentOf(place) {
+  const { model, moment, less, step, row, map } = place;
+  const told = { model, moment, ...(less < 0 ? {} : { less }), step, map, row };
+  return Object.entries(told).map(([key, value]) => `${key}=${value}`).join("&");
+}
+
+/** @param {string} fragment @param {Place} otherwise @returns {Place} what it says, as far as */
+export function placeOf(fragment, otherwise) {
+  const said = new URLSearchParams(fragment.replace(/^#/, ""));
+  /** @type {Record<string, number | string>} */
+  const place = { ...otherwise };
+  for (const [key, value] of said) {
+    if (typeof place[key] === "string") place[key] = value;
+    else if (key in otherwise && /^\d{1,6}$/.test(value)) place[key] = Number(value);
+  }
+  return /** @type {Place} */ (/** @type {unknown} */ (place));
 }

@@ -1,0 +1,118 @@
+"""The explorer of several models, each at one moment of its training or at several."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from lstm.errors import ConfigError, OutputError
+from lstm.figures.explorer.gathered import Moments
+from lstm.figures.explorer.written import explorer_page
+from lstm.figures.flow import compare_flows
+from lstm.figures.page import Section, flow_table
+from lstm.files import check_file, path_given, write_atomically
+from lstm.gradient_flow import Comparison, Flow, FlowWatch
+from lstm.gradient_flow.words import compare
+from minigrad.display import bundle
+from minigrad.drawing import Scale
+
+_HEIGHT = 900  # pixels of the explorer in a notebook
+
+
+def explore(of: Any) -> Explorer:
+    """Look around in flows: a page with maps, steps and differences, which saves itself as a file
+    that works offline, and shows itself in a notebook.
+
+    of: a `Flow`, a `Comparison`, a `FlowWatch`, or {name: a flow or a watch}, such as
+    `{"RNN": watch, "LSTM": another}`; a slider goes over what a watch recorded. All is on one
+    scale. Raises ConfigError for anything else, and for a watch that recorded nothing.
+
+    >>> import numpy as np, lstm
+    >>> model = lstm.Model.create(lstm.LSTM(2, 4), 1, seed=0)
+    >>> explore(lstm.flow(model, np.ones((6, 3, 2)), np.ones((3, 1))))
+    Explorer of LSTM
+    """
+    if isinstance(of, (Flow, FlowWatch)):
+        of = {"": of}
+    elif isinstance(of, Comparison):
+        of = of.flows
+    if not isinstance(of, Mapping) or not of:
+        raise ConfigError(
+            "explore takes a flow, a comparison, a FlowWatch, or {name: a flow or a watch}, not "
+            f"{type(of).__name__:.40}"
+        )
+    models: dict[str, Moments] = {}
+    for name, one in of.items():
+        moments = _moments(name, one)
+        models[str(name) or next(iter(moments.values())).heading] = moments
+    return Explorer(models)
+
+
+def _moments(name: Any, one: Any) -> Moments:
+    if isinstance(one, Flow):
+        return {"": one}
+    if not isinstance(one, FlowWatch):
+        raise ConfigError(
+            f"{name!r:.40} is a flow or a FlowWatch to explore, not {type(one).__name__:.40}"
+        )
+    if not one.flows:
+        raise ConfigError(f"the watch {name!r:.40} recorded nothing: train with watch=[it] first")
+    return {f"after {step} steps of training": flow for step, flow in one}
+
+
+class Explorer:
+    """What `explore` gives: {name: {moment: flow}} as a page."""
+
+    def __init__(self, models: Mapping[str, Moments]) -> None:
+        self.models = models
+
+    @cached_property
+    def html(self) -> str:
+        """The page. Raises RenderError where a picture cannot be drawn."""
+        lasts = {name: [*moments.values()][-1] for name, moments in self.models.items()}
+        every = [flow for moments in self.models.values() for flow in moments.values()]
+        scale = Scale.of(x for flow in every for x in flow.drawn_norms)
+        told = [compare(a, b, named=(x, y)) for (x, a), (y, b) in pairwise(lasts.items())]
+        for name, flow in lasts.items():
+            told += [f"{name}: {line}" if len(lasts) > 1 else line for line in flow.diagnosis]
+        panels = {name if len(lasts) > 1 else "": [flow] for name, flow in lasts.items()}
+        sections = [
+            Section(
+                "Does the gradient reach step 1?", picture=compare_flows(panels, "", scale).svg
+            ),
+            Section("All numbers", folded=[flow_table(f, name) for name, f in lasts.items()]),
+        ]
+        title = f"{' beside '.join(lasts)}: how the gradient flows back"
+        return explorer_page(self.models, scale, title, told, sections)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page, as .html; returns the path. The file is there whole or not at all.
+
+        Raises OutputError for another suffix, and where it cannot be written.
+        """
+        target = path_given(path)
+        if target.suffix.lower() != ".html":
+            raise OutputError(
+                f"cannot write {target}: an explorer is a page, whose suffix is .html"
+            )
+        check_file(target)
+        write_atomically(target, self.html)
+        return target
+
+    def __repr__(self) -> str:
+        return f"Explorer of {', '.join(self.models)}"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What a notebook shows: the page in a frame, and `repr`."""
+        return bundle(self, {"text/html": self._frame})
+
+    def _frame(self) -> str:
+        page = html.escape(self.html)
+        return (
+            f'<iframe srcdoc="{page}" sandbox="allow-scripts" title="{html.escape(repr(self))}" '
+            f'style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
+        )

@@ -1,0 +1,94 @@
+"""The maps of a flow: rows over runs of steps, as JSON with packed arrays in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lstm.figures.explorer.packed import Codes, codes_of, extremes, packed, runs_of
+from lstm.figures.plots import units_of
+from lstm.gradient_flow import Flow, Series
+from lstm.gradient_flow.across import MOST, StepMap
+from minigrad.drawing.escape import plain
+
+ITEMISED = 256
+"""Of flows of more steps the triangle is on the page only where it was read before: it takes
+seconds."""
+
+
+def maps_of(flow: Flow) -> list[dict[str, Any]]:
+    """The maps of a flow that there are: norms, units, gates, and itemised gradients."""
+    return [m for m in (_norms(flow), _units(flow), _gates(flow), _itemised(flow)) if m]
+
+
+def _map(
+    key: str, title: str, labels: list[str], low: Codes, high: Codes, **more: Any
+) -> dict[str, Any]:
+    """A map of rows over the runs of steps; of runs of one step each the least is left out."""
+    same = low is high or bool((low == high).all())
+    known = {"key": key, "title": plain(title), "rows": [plain(label) for label in labels]}
+    return known | {"high": packed(high)} | ({} if same else {"low": packed(low)}) | more
+
+
+def _over_runs(flow: Flow, codes: Codes) -> tuple[Codes, Codes]:
+    return extremes(codes, runs_of(flow.steps, MOST))
+
+
+def _norms(flow: Flow) -> dict[str, Any]:
+    """Of the whole gradient, and of its parts."""
+    codes = np.stack([codes_of(s.norms, s.kinds) for s in named_series(flow).values()])
+    title = "How much of the gradient reaches each step"
+    return _map("norms", title, [*named_series(flow)], *_over_runs(flow, codes))
+
+
+def named_series(flow: Flow) -> dict[str, Series]:
+    """All series of norms by what they are called, the main one first."""
+    return {f"|∂L/∂{s.symbol}ₜ|": s for s in flow.ordered} | flow.paths
+
+
+def _units(flow: Flow) -> dict[str, Any] | None:
+    """Of the gradient towards the state that is made to last, unit by unit."""
+    if flow.source is None:
+        return None
+    symbol = flow.main.symbol
+    sizes, kinds = units_of(flow, symbol)
+    labels = [f"unit {k}" for k in range(1, len(sizes) + 1)]
+    title = f"|∂L/∂{symbol}ₜ| of each unit"
+    return _map("units", title, labels, *_over_runs(flow, codes_of(sizes, kinds)))
+
+
+def _gates(flow: Flow) -> dict[str, Any] | None:
+    """The mean of each gate; its extremes over batch and units are those of the run."""
+    if not flow.gates:
+        return None
+    gates = flow.gates.values()
+    means, lows, highs = (
+        codes_of([getattr(gate, of) for gate in gates]) for of in ("mean", "low", "high")
+    )
+    labels = [f"{g.symbol}, {g.name}" if g.name else g.symbol for g in gates]
+    low, high = _over_runs(flow, means)
+    least, most = _over_runs(flow, lows)[0], _over_runs(flow, highs)[1]
+    ends = {"least": packed(least), "most": packed(most)}
+    return _map("gates", "What the gates do", labels, low, high, shares=True, **ends)
+
+
+def _itemised(flow: Flow) -> dict[str, Any] | None:
+    """How much the loss of each step t gives each step s, where that costs little or is known."""
+    is_known = "itemised" in flow.__dict__
+    if flow.source is None or not (is_known or flow.steps <= ITEMISED):
+        return None
+    if flow.source.meter.model.readout.read == "decoder":
+        return None  # whose losses are of no step that is read
+    pairs = flow.itemised
+    high = _pairs(pairs, pairs.high, pairs.kinds)
+    low = _pairs(pairs, pairs.low, pairs.low_kinds)
+    labels = [f"loss at t = {a}" if a == b else f"losses at t = {a} to {b}" for a, b in pairs.rows]
+    return _map("itemised", f"{pairs.symbol}, itemised by the loss", labels, low, high, pairs=True)
+
+
+def _pairs(pairs: StepMap, norms: Any, kinds: Any) -> Codes:
+    """Codes of a triangle: there is nothing where s lies after t."""
+    last = np.array([b for _, b in pairs.rows])[:, None]
+    first = np.array([a for a, _ in pairs.columns])
+    return codes_of(norms, np.where(first > last, "none", kinds))

@@ -1,0 +1,103 @@
+/**
+ * What a map paints and says: the numbers of one flow, or of one less another.
+ *
+ * @typedef {import("./amounts.js").Look} Look
+ * @typedef {import("./amounts.js").Scale} Scale
+ * @typedef {import("./packed.js").Codes} Codes
+ * @typedef {{ key: string, title: string, rows: string[], high: Codes, low?: Codes,
+ *   least?: Codes, most?: Codes, shares?: boolean }} MapData
+ * @typedef {{ title: string, rows: string[], isSplit: boolean, data: MapData,
+ *   look: (k: number, isLow: boolean) => Look, words: (k: number) => string }} Layer
+ */
+import { decadesOf, kindOf, lookOf, lookOfDecades, signed, told, WORDS } from "./amounts.js";
+
+/** @param {MapData} data @param {Scale} scale @returns {Layer} the numbers as they are */
+export function layerOf(data, scale) {
+  const { title, rows, high, low, least, most } = data;
+  const codes = (/** @type {boolean} */ isLow) => ((isLow && low) || high).codes;
+  return {
+    title,
+    rows,
+    data,
+    isSplit: low !== undefined,
+    look: (k, isLow) => lookOf(scale, codes(isLow)[k]),
+    words: (k) => {
+      const [a, b] = [codes(true)[k], codes(false)[k]];
+      const what = a === b ? told(b) : `${told(a)} to ${told(b)}`;
+      if (!least || !most) return what;
+      return `${what}, over batch and units ${told(least.codes[k])} to ${told(most.codes[k])}`;
+    },
+  };
+}
+
+/** @param {number} a @param {number} b @returns {number} decades that the first has more; or NaN */
+function more(a, b) {
+  return decadesOf(a) - decadesOf(b);
+}
+
+/**
+ * A map less another, by the largest of each run of steps.
+ * @param {MapData} a @param {MapData} b @param {Scale} sides two-sided @param {string[]} names
+ * @returns {Layer | null} null where the two have not as many rows, or shares
+ */
+export function differenceOf(a, b, sides, names) {
+  const isAlike = a.key === "norms"
+    ? a.rows.join() === b.rows.join()
+    : a.rows.length === b.rows.length;
+  if (a.shares || b.shares || (a.key !== "norms" && !isAlike)) return null;
+  const [first, second] = [a.high.codes, b.high.codes];
+  return {
+    title: `${a.title}: ${names[0]} less ${names[1]}, in decades`,
+    // Of the states of unlike cells the first are compared, those that are made to last.
+    rows: isAlike ? a.rows : [`${names[0]} ${a.rows[0]} less ${names[1]} ${b.rows[0]}`],
+    data: a,
+    isSplit: false,
+    look: (k) => {
+      const decades = more(first[k], second[k]);
+      if (decades === 0) return { color: sides.kinds.even, kind: "even" };
+      if (!Number.isNaN(decades)) return lookOfDecades(sides, Math.max(decades, sides.low));
+      const kind = kindOf(first[k]) || kindOf(second[k]);
+      return { color: sides.kinds[kind] ?? "", kind };
+    },
+    words: (k) => {
+      const decades = more(first[k], second[k]);
+      const both = `${told(first[k])} and ${told(second[k])}`;
+      if (decades === 0) return `${WORDS.even}, ${both}`;
+      if (Number.isNaN(decades)) return both;
+      return `${signed(decades)} decades, ${both}`;
+    },
+  };
+}
+
+/**
+ * The two-sided scale of all differences of some maps, as wide as the furthest.
+ * @param {MapData[][]} pairs @param {{ sides: string[], kinds: Record<string, string> }} colors
+ * @returns {Scale}
+ */
+export function sidesOf(pairs, colors) {
+  let most = 0;
+  for (const [a, b] of pairs) {
+    const count = Math.min(a.high.codes.length, b.high.codes.length);
+    for (let k = 0; k < count; k += 1) {
+      const away = Math.abs(more(a.high.codes[k], b.high.codes[k]));
+      if (away > most) most = away;
+    }
+  }
+  const half = colors.sides.length / 2;
+  const step = Math.max(most, 2) <= half / 2 ? 0.5 : Math.ceil(Math.max(most, 2) / half - 1e-9);
+  const classes = Math.ceil(Math.max(most, 2) / step - 1e-9);
+  /** @type {string[]} */
+  const chosen = [];
+  for (let away = classes; away >= 1; away -= 1) {
+    const place = Math.round(1 + ((away - 1) / Math.max(classes - 1, 1)) * (half - 1));
+    chosen.unshift(colors.sides[half - 1 + place]);
+  }
+  for (let away = 1; away <= classes; away += 1) {
+    const place = Math.round(1 + ((away - 1) / Math.max(classes - 1, 1)) * (half - 1));
+    chosen.unshift(colors.sides[half - place]);
+  }
+  const bounds = Array.from({ length: 2 * classes + 1 }, (_, k) => step * (k - classes));
+  const labels = bounds.map((x) => x === 0 ? "0" : `${x < 0 ? "−" : "+"}${Math.abs(x)}`);
+  const high = step * classes;
+  return { low: -high, high, colors: chosen, labels, kinds: colors.kinds };
+}

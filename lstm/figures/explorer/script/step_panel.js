@@ -1,0 +1,82 @@
+/** One step: what each of its equations gives and gets back, and what a path lost on its way. */
+import { element } from "./dom.js";
+import { lookOf, power, signed, told } from "./amounts.js";
+
+/**
+ * @typedef {import("./amounts.js").Scale} Scale
+ * @typedef {import("./packed.js").Codes} Codes
+ * @typedef {{ of: string, norm: Codes }} Term
+ * @typedef {{ name: string, value: Codes, adjoint: Codes, terms: Term[] }} Equation
+ * @typedef {{ route: string, words: string, start: number | null, links: string[],
+ *   sums: Codes }} Fall
+ * @typedef {{ steps: number, each: { rows: string[], codes: Codes }, equations: Equation[],
+ *   falls: Fall[] }} Steps
+ */
+
+/** @param {Scale} scale @param {number} code @returns {HTMLElement} a number on its colour */
+function chip(scale, code) {
+  const { color, kind } = lookOf(scale, code);
+  const shown = element("span", told(code));
+  shown.className = "chip";
+  shown.style.borderColor = color || "transparent";
+  shown.style.borderStyle = kind === "" || kind === "inf" ? "solid" : "dotted";
+  return shown;
+}
+
+/** @param {(string | Node)[]} cells @returns {HTMLElement} a row, headed by the first */
+function rowOf(cells) {
+  const row = element("tr");
+  row.append(...cells.map((cell, k) => element(k === 0 ? "th" : "td", cell)));
+  row.firstElementChild?.setAttribute("scope", "row");
+  return row;
+}
+
+/** @param {Steps} steps @param {number} step @param {Scale} scale @returns {HTMLElement[]} */
+export function normRows(steps, step, scale) {
+  const { rows, codes } = steps.each;
+  return rows.map((name, k) => rowOf([name, chip(scale, codes.codes[k * steps.steps + step - 1])]));
+}
+
+/** @param {number} code in thousandths @returns {number} */
+function decadesIn(code) {
+  if (Math.abs(code) < 5_000_000) return code / 1000;
+  return code === 5_000_001 ? NaN : Math.sign(code) * Infinity;
+}
+
+/**
+ * What each link of a path lost or won between t = T and a step.
+ * @param {Fall} fall @param {number} steps @param {number} step @returns {HTMLElement[]}
+ */
+export function fallRows(fall, steps, step) {
+  const decades = fall.links.map((_, k) => decadesIn(fall.sums.codes[k * steps + step - 1]));
+  const most = Math.max(...decades.map(Math.abs), 1);
+  const end = decades.reduce((sum, x) => sum + x, fall.start ?? -Infinity);
+  const rows = fall.links.map((link, k) => {
+    const bar = element("div");
+    bar.className = decades[k] < 0 ? "bar lost" : "bar won";
+    bar.style.setProperty("--share", String(Math.min(Math.abs(decades[k]) / most, 1) / 2));
+    return rowOf([link, bar, signed(decades[k])]);
+  });
+  const first = rowOf([`at t = ${steps}`, "", power(fall.start ?? -Infinity)]);
+  return [first, ...rows, rowOf([`at t = ${step}`, "", power(end)])];
+}
+
+/**
+ * Fill a table of equations, of which the page has the notation.
+ * @param {HTMLElement} table @param {Equation[]} equations @param {Scale} scale
+ * @param {number} step
+ */
+export function fillEquations(table, equations, scale, step) {
+  const rows = table.querySelectorAll("tbody tr");
+  equations.forEach(({ value, adjoint, terms }, k) => {
+    const [, , ofValue, ofAdjoint, ofTerms] = rows[k].children;
+    ofValue.textContent = told(value.codes[step - 1]);
+    ofAdjoint.replaceChildren(chip(scale, adjoint.codes[step - 1]));
+    ofTerms.replaceChildren(...terms.map(({ of, norm }) => {
+      const term = element("span", `${of} `);
+      term.className = "term";
+      term.append(chip(scale, norm.codes[step - 1]));
+      return term;
+    }));
+  });
+}
