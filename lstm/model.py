@@ -305,7 +305,8 @@ class Model(ShownModel):
         detach: Mapping[str, float] | None = None,
     ) -> Unrolled:
         """Write the model out over xs, with arguments as of `run`; each value is named with its
-        step, as in f₁, in a model of several recurrent layers with its place, as in layer2.f₁.
+        step, as in f₁, in a model of several recurrent layers with its place, as in layer2.f₁, of a
+        decoder's as in readout.f₁.
 
         Raises ConfigError as `run` does.
         """
@@ -313,7 +314,8 @@ class Model(ShownModel):
         options = {"lengths": lengths, "mask": mask, "targets": targets, "key": key}
         run = self.run(xs, state=state, routes=routes, detach=detach, tape=tape, **options)
         run.output.named("y")
-        return Unrolled(run, tape.written, tape.written[self.place()])
+        main = "readout" if tape.written and not self.recurrent() else self.place()
+        return Unrolled(run, tape.written, tape.written[main])
 
     def _inputs(self, sequences: Any) -> Expr:
         xs = expression(sequences, None if self.layers.tokens else np.dtype(self.dtype), "xs")

@@ -15,6 +15,8 @@ from pictures import Rect, is_over, rects, ways
 
 import lstm
 from lstm.figures import cell_unrolled
+from lstm.tasks.caption import Caption
+from lstm.tasks.reverse import Reverse
 from minigrad.drawing import Diagram
 
 RNG = np.random.default_rng(0)
@@ -145,14 +147,79 @@ def test_every_step_has_its_readout_above_it() -> None:
         assert shapes[node.id][3] < outlines[f"layer1.backward.h{t}"][1]
 
 
-def test_a_model_with_a_decoder_is_laid_out_by_graphviz_and_fits_a_png() -> None:
-    attention = lstm.DotAttention(4, 4)
-    decoder = lstm.Decoder(4, 5, cell=lstm.GRU(7, 4), attention=attention, steps=2)
-    layers = lstm.Recurrent(lstm.GRU(2, 4))
-    values = {"readout": decoder.init(RNG)} | layers.init(RNG)
-    model = lstm.Model.of(layers, decoder, values)
-    targets = np.zeros((2, 3), np.int64)
-    diagram = cell_unrolled(model, XS, targets, steps=2, loss=lstm.cross_entropy)
-    assert diagram.picture is not None and not diagram.picture.is_placed
-    assert diagram.picture.groups == ["step t = 1", "step t = 2"]
-    assert diagram.png.startswith(b"\x89PNG")
+DECODERS: dict[str, tuple[Any, str | None, dict[str, Any]]] = {
+    "additive": (lstm.LSTM, "additive", {"bidirectional": True}),
+    "dot": (lstm.GRU, "dot", {"layers": 2}),
+    "none": (lstm.RNN, None, {}),
+    "alone": (lstm.GRU, "dot", {}),
+}
+
+
+@cache
+def _answering(name: str, task: Any = None) -> Diagram:
+    cell, attention, options = DECODERS[name]
+    task = Reverse(longest=4) if task is None else task
+    model = lstm.Model.create(cell, task=task, hidden_size=4, attention=attention, **options)
+    xs, ys, *lengths = task.batch(np.random.default_rng(0), 40)
+    long = np.flatnonzero(lengths[0] >= 2)[:3] if lengths else np.arange(3)
+    return cell_unrolled(model, xs[:, long], ys[:, long], steps=2, loss=task.loss)
+
+
+@pytest.mark.parametrize("name", ["additive", "dot", "none"])
+def test_a_decoder_has_a_lane_above_all_that_is_read_and_attention_stands_between(
+    name: str,
+) -> None:
+    diagram = _answering(name)
+    _assert_clear(diagram)
+    assert diagram.picture is not None
+    assert diagram.picture.groups == ["step t = 1", "step t = 2", "token u = 1", "token u = 2"]
+    assert "2 steps and 2 tokens" in diagram.picture.title
+    outlines = rects(diagram.svg)
+    for a, b in combinations([n.id for n in diagram.picture.nodes], 2):
+        assert not is_over(outlines[a], outlines[b]), (a, b)
+    read, said = [outlines[f"group{k}"] for k in (0, 1)], [outlines[f"group{k}"] for k in (2, 3)]
+    assert max(bottom for *_, bottom in said) < min(top for _, top, *_ in read)
+    for left, right in (read, said):
+        assert left[2] < right[0]
+    by_name = {n.name: outlines[n.id] for n in diagram.picture.nodes if n.name}
+    looks = [n for n in diagram.picture.nodes if n.title == "softmax"]
+    assert [n.group for n in looks] == diagram.picture.groups[2:] * (name != "none")
+    for look in looks:  # below the cell that reads what it finds, above the encoder
+        t = "₁₂"[diagram.picture.groups.index(look.group or "") - 2]
+        assert by_name[f"readout.h{t}"][3] < outlines[look.id][1]
+        assert outlines[look.id][3] < min(top for _, top, *_ in read)
+
+
+def test_what_a_decoder_starts_from_stands_before_its_first_step() -> None:
+    diagram = _answering("additive")
+    assert diagram.picture is not None
+    outlines = rects(diagram.svg)
+    for part in "hC":
+        (made,) = (n for n in diagram.picture.nodes if n.title == f"· @ readout.start.W_{part}")
+        assert made.group is None and outlines[made.id][2] < outlines["group2"][0]
+    lines = {n.lane for n in diagram.picture.nodes if n.lane is not None}
+    assert lines == {
+        f"{place}: the cell line" for place in ("layer1.forward", "layer1.backward", "readout")
+    }
+
+
+def test_a_model_that_reads_without_recurrent_layers_has_the_steps_of_its_decoder() -> None:
+    diagram = _answering("alone", Caption())
+    _assert_clear(diagram)
+    assert diagram.picture is not None
+    assert diagram.picture.groups == ["token u = 1", "token u = 2"]
+
+
+def test_a_decoder_that_is_written_out_gives_what_its_steps_say() -> None:
+    task = Reverse(longest=4)
+    model = lstm.Model.create(lstm.LSTM, task=task, hidden_size=4, readout="decoder")
+    xs, ys, lengths = task.batch(np.random.default_rng(1), 3)
+    unrolled = model.unroll(xs, lengths=lengths, targets=ys)
+    written = unrolled.layers["readout"]
+    assert len(written.states) == len(ys) + 1 == len(written.xs) + 1
+    assert [values["f"].name for values in written.values[:2]] == ["readout.f₁", "readout.f₂"]
+    values = model.values()
+    said = [s.h.eval() @ values["readout.W_y"] + values["readout.b_y"] for s in written.states[1:]]
+    np.testing.assert_allclose(unrolled.output.eval(), said, rtol=1e-5, atol=1e-6)
+    looped = model.run(xs, lengths=lengths, targets=ys).output
+    np.testing.assert_allclose(unrolled.output.eval(), looped.eval(), rtol=1e-5, atol=1e-6)

@@ -17,7 +17,7 @@ from lstm.errors import ConfigError, check_count
 from lstm.figures.layer_places import Sheet, sheet_of
 from lstm.gradient_flow.tensors import Loss, check_batch, loss_of, variables, without_padding
 from lstm.gradient_flow.tensors import Place as At
-from lstm.layers import subscript
+from lstm.layers import Decoder, subscript
 from lstm.model import Model
 from lstm.params import map_leaves
 from lstm.runs import Unrolled
@@ -43,6 +43,8 @@ def cell_unrolled(
     """Draw the model over the first `steps` of xs (T, B, I), with every op and its gradient.
 
     The sequence is cut after `steps`, so that nothing is hidden: the loss is that of the cut one.
+    So is what a decoder shall say; its steps stand above those that are read, and between them the
+    attention.
     loss, lengths, mask: as in `lstm.flow`; steps at which all is padding are left out. limit: more
     ops than so many are refused; None draws any number.
     Raises ConfigError for no steps, for too many, and for data of a wrong shape.
@@ -63,10 +65,10 @@ def cell_unrolled(
     inside = set(mg.toposort(value))
     count = sum(bool(n.args) for n in inside)
     _check_limit(steps, count, limit)
-    every, layers = model.readout.read == "every", model.recurrent()
-    # A decoder's steps have no lane: all of its ops would stand in one row.
-    is_placed = counts is None and model.readout.read != "decoder"
-    sheet = sheet_of(layers, unrolled.layers, value, every) if is_placed else None
+    sheet = sheet_of(model, unrolled.layers, value) if counts is None else None
+    over = f"{steps} step{'s' * (steps > 1)}"
+    if model.readout.read == "decoder":
+        over += f" and {len(ys)} token{'s' * (len(ys) > 1)}"
     tensor = f"{xs.shape[1]}×{model.cell.hidden_size}"
     return draw(
         value,
@@ -81,8 +83,8 @@ def cell_unrolled(
         scale=scale,
         limit=None,
         title=(
-            f"The {model.cell.heading} unrolled over {steps} step{'s' * (steps > 1)}: every "
-            f"op, its values (from … to, over {tensor}: sequences × units) and its gradient ‖∂L/∂·‖"
+            f"The {model.cell.heading} unrolled over {over}: every op, "
+            f"its values (from … to, over {tensor}: sequences × units) and its gradient ‖∂L/∂·‖"
         ),
     )
 
@@ -105,7 +107,7 @@ def _cut(
     xs, ys, counts = without_padding(model, xs, ys, place)
     if counts is not None:  # Graphviz places masks, and fails with lanes; without padding: none
         counts = None if counts[:steps].all() else counts[:steps]
-    return xs[:steps], ys[:steps] if model.readout.read == "every" else ys, counts
+    return xs[:steps], ys if model.readout.read == "last" else ys[:steps], counts
 
 
 def _start(model: Model, batch: int) -> Any:
@@ -121,7 +123,7 @@ def _start(model: Model, batch: int) -> Any:
 def _groups(unrolled: Unrolled, inside: set[Expr], sheet: Sheet | None) -> dict[str, list[Expr]]:
     """What each step adds, of what is drawn: a cell may compute what nobody reads."""
     if sheet is not None:
-        return {f"step t = {t}": [*nodes] for t, nodes in enumerate(sheet.steps, 1)}
+        return {title: [*nodes] for title, nodes in sheet.steps.items()}
     groups: dict[str, list[Expr]] = {}
     seen = set(mg.toposort([*unrolled.states[0]]))
     for t, values in enumerate(unrolled.values, 1):
@@ -137,8 +139,11 @@ def _lanes(
     """The cell line: C₀ → × → + → C₁ → …, for a cell that has one, as far as it is drawn: with
     zoneout no loss comes of the last C."""
     lanes: dict[str, list[Expr]] = {}
-    for place, layer in model.recurrent().items():
-        line = anatomy(layer.cell).line
+    cells = {place: layer.cell for place, layer in model.recurrent().items()}
+    if isinstance(model.readout, Decoder):
+        cells["readout"] = model.readout.cell
+    for place, cell in cells.items():
+        line = anatomy(cell).line
         if line is not None:
             states = [getattr(s, line.symbol) for s in unrolled.layers[place].states]
             steps = line_over_time(states, loss).steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,9 +12,10 @@ from lstm.arguments import expression, within
 from lstm.cells import Cell
 from lstm.errors import ConfigError, check_count
 from lstm.layers.attention import Attention
-from lstm.layers.base import Context, Rng, Steps, check_layer
+from lstm.layers.base import Context, Rng, Steps, Written, check_layer, subscript
 from lstm.layers.readout import Answer, Readout
-from lstm.params import Tree, drawn
+from lstm.layers.recurrent import name_all
+from lstm.params import Tree, drawn, join
 from minigrad import Expr
 
 if TYPE_CHECKING:
@@ -107,15 +109,17 @@ class Decoder(Readout):
 
         Raises ConfigError for targets that do not fit.
         """
-        step = partial(self._step, params, xs.stacked, context.mask)
         start = self._start(params["start"], xs.end)
+        written = Written([start], [], [], []) if context.written_out else None
+        step = partial(self._step, params, xs.stacked, context, written)
+        if context.tape is not None and written is not None:
+            context.tape.written[context.place] = written
         first = mg.full((xs.end.shape[0],), self.output_size, dtype="int64")
         if targets is not None:
             said = self._tokens(targets, xs.end.shape[0])
             before = mg.concat([mg.expand_dims(first, 0), said[:-1]], axis=0)
             rows = mg.take(params["E"], before, axis=0)
-            unroll = context.written_out
-            _, made = mg.scan(step, start, rows, truncate=context.truncate, unroll=unroll)
+            made = _loop(step, start, rows, rows.shape[0], context)
             return Answer(self._scores(params, made["seen"]), made.get("weights"))
 
         def greedy(before: Any, _: Any) -> tuple[Any, dict[str, Expr]]:
@@ -124,23 +128,40 @@ class Decoder(Readout):
             made["scores"] = self._scores(params, made["seen"])
             return (state, mg.argmax(made["scores"], axis=-1)), made
 
-        steps, unroll = self.steps, context.written_out
-        _, made = mg.scan(greedy, (start, first), None, length=steps, unroll=unroll)
+        made = _loop(greedy, (start, first), None, self.steps, context)
         return Answer(made["scores"], made.get("weights"))
 
     def _step(
-        self, params: Tree, annotations: Expr, mask: Expr | None, state: Any, token: Expr
+        self,
+        params: Tree,
+        annotations: Expr,
+        context: Context,
+        written: Written | None,
+        state: Any,
+        token: Expr,
     ) -> tuple[Any, dict[str, Expr]]:
-        """The state after a token's row (B, ·), and what the output is made of."""
+        """The state after a token's row (B, ·), and what the output is made of; noted where steps
+        are written out."""
         made: dict[str, Expr] = {}
-        if self.attention is None:
-            state = self.cell.step(params["cell"], state, token)
-            return state, {"seen": self.cell.output_of(state)}
-        query, weights = self.cell.output_of(state), params.get("attention", {})
-        context, made["weights"] = self.attention.look(weights, query, annotations, mask)
-        state = self.cell.step(params["cell"], state, mg.concat([token, context], axis=-1))
-        made["seen"] = mg.concat([self.cell.output_of(state), context], axis=-1)
-        return state, made
+        read = [token]
+        if self.attention is not None:
+            query, weights = self.cell.output_of(state), params.get("attention", {})
+            glimpse = self.attention.look(weights, query, annotations, context.mask)
+            made["weights"] = glimpse.weights
+            read.append(glimpse.context)
+        x = _joined(read)
+        values = self.cell.compute(params["cell"], state, x)
+        new = self.cell.state_of(values)
+        if written is not None:
+            named = partial(_name, context.place, len(written.xs) + 1)
+            x.named(named("x"))
+            name_all(values, [*state, x], named)
+            written.states.append(new)
+            written.made.append(new)
+            written.values.append(values)
+            written.xs.append(x)
+        made["seen"] = _joined([self.cell.output_of(new), *read[1:]])
+        return new, made
 
     def _scores(self, params: Tree, seen: Expr) -> Expr:
         scores: Expr = seen @ params["W_y"] + params["b_y"]
@@ -161,3 +182,31 @@ class Decoder(Readout):
             )
         tokens = mg.maximum(mg.astype(said, "int64"), 0)
         return within(tokens, 0, self.output_size - 1, "target")
+
+
+def _joined(parts: list[Expr]) -> Expr:
+    """The parts beside each other, (B, ·)."""
+    return mg.concat(parts, axis=-1) if len(parts) > 1 else parts[0]
+
+
+def _name(place: str, t: int, symbol: str) -> str:
+    """What a value of a step is called."""
+    return subscript(join(place, symbol), t)
+
+
+def _loop(
+    step: Callable[..., tuple[Any, dict[str, Expr]]],
+    state: Any,
+    rows: Expr | None,
+    count: int,
+    context: Context,
+) -> dict[str, Expr]:
+    """What the steps make, stacked: a loop, or one step after the other where it is written out."""
+    if not context.written_out:
+        _, looped = mg.scan(step, state, rows, length=count, truncate=context.truncate)
+        return dict(looped)
+    made = []
+    for k in range(count):
+        state, new = step(state, None if rows is None else rows[k])
+        made.append(new)
+    return {name: mg.stack([one[name] for one in made]) for name in made[0]}

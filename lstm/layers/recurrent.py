@@ -90,7 +90,7 @@ class Recurrent(Derived):
         def step(state: Any, now: Tree) -> tuple[Any, Expr]:
             entering = _entering(state, now, context)
             values = self._equations(params, entering, now["x"], mask)
-            _name_all(values, [*entering, now["x"]], str)
+            name_all(values, [*entering, now["x"]], str)
             made = self._made(values, entering, now)
             new = _kept(made, state, now)
             noted.append((state, made, new, values, now["x"]))
@@ -125,7 +125,7 @@ class Recurrent(Derived):
             entering = _entering(state, now, context)
             values = self._equations(params, entering, x, mask)
             named = partial(context.tape.name, context.place, t=t + 1)
-            _name_all(values, [*entering, x], named)
+            name_all(values, [*entering, x], named)
             made = self._made(values, entering, now)
             state = _kept(made, state, now)
             written.made.append(made)
@@ -211,7 +211,7 @@ def _kept(made: Any, state: Any, now: Tree) -> Any:
     return type(state)(*[mg.where(_per_row(now["mask"], old), new, old) for new, old in pairs])
 
 
-def _name_all(values: Values, read: Iterable[Expr], named: Callable[[str], str]) -> None:
+def name_all(values: Values, read: Iterable[Expr], named: Callable[[str], str]) -> None:
     """Name what a step computes of what it reads; what does not depend on that is other people's
     too, such as a number."""
     moving = {*read}
