@@ -7,7 +7,7 @@ page.html.jinja, which escapes every text.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -40,6 +40,8 @@ class Section:
     """The picture again, for screens that are too narrow for it; it is on all where empty."""
     footnotes: Sequence[str] = ()
     """What explains the tables."""
+    written: Mapping[str, str] = field(default_factory=dict)
+    """Texts, by what they are, shown line by line as they are."""
 
 
 def page(

@@ -157,15 +157,14 @@ def _written(by_name: Mapping[str, Trained], task: Task, seed: int) -> list[Sect
     """What models of a text write, as `lstm sample` does."""
     if not isinstance(task, TextTask):
         return []
-    texts = []
+    texts = {}
     for name, one in by_name.items():
         model = one.fitted.best
         if not any(place.endswith(".backward") for place in model.recurrent()):
-            text = "".join(sample(model, length=_LETTERS, seed=seed))
-            rows = [(str(k), line) for k, line in enumerate(text.splitlines(), 1)]
-            texts.append(Table(f"{name}, {_LETTERS} {task.tokenizer.unit}s", rows, ("line", name)))
+            head = f"{name}, {_LETTERS} {task.tokenizer.unit}s:"
+            texts[head] = "".join(sample(model, length=_LETTERS, seed=seed))
     said = "After the end of a line, each drawn from what the model expects; `lstm sample` goes on."
-    return [Section("What it writes", tables=texts, footnotes=[said])] if texts else []
+    return [Section("What it writes", written=texts, footnotes=[said])] if texts else []
 
 
 _MOMENTS = (BEFORE, DURING, AFTER)
