@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.backends.native.instructions import END, HEAD, DType, Instruction
+from minigrad.compile.backends.native.instructions import END, DType, Instruction
 from minigrad.compile.backends.native.memory import ALIGN
 from minigrad.compile.backends.native.pointwise import check
 from minigrad.compile.backends.native.stages import is_elementwise
 from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.graph.leaves import CONST
-from minigrad.graph.node import Expr
+from minigrad.graph.node import Expr, Op
 from minigrad.ops.arithmetic import add, multiply
 from minigrad.ops.choice import maximum, minimum
 from minigrad.ops.core import SUM, uniform_value
@@ -207,8 +207,7 @@ class _Rows:
             start = int(place[row]) * len(bits)
             memory[start : start + len(bits)] = np.frombuffer(bits, np.uint8)
         runs = order[len(self._numbers) :]
-        numbers = self._written(codes, levels, runs, place, instructions)
-        return Stream(numbers, [*instructions, END], memory)
+        return Stream(*self._written(codes, levels, runs, place, instructions), memory)
 
     def _placed(
         self, codes: Array, order: Array, instructions: Sequence[Instruction]
@@ -232,31 +231,50 @@ class _Rows:
         order: Array,
         place: Array,
         instructions: Sequence[Instruction],
-    ) -> Array:
-        """The stream's numbers, of rows in the order in which they run."""
+    ) -> tuple[Array, list[Instruction]]:
+        """The stream's numbers, of rows in the order in which they run, and what they name."""
         code, level = codes[order], levels[order]
         starts = np.flatnonzero(np.r_[True, (np.diff(code) != 0) | (np.diff(level) != 0)])
         counts = np.diff(np.r_[starts, len(order)])
-        arity = np.array([i.operands for i in instructions])
-        lengths = HEAD + arity[code[starts]] * counts
+        alone = counts == 1
+        handed = self._handed(order[starts], alone, instructions)
+        ways = 4 * code[starts] + np.where(alone, 1 + handed, 0)
+        named, which = np.unique(ways, return_inverse=True)
+        head, arity = np.where(alone, 2, 3), np.array([i.operands for i in instructions])
+        lengths = head + arity[code[starts]] * counts
         ends = np.cumsum(lengths)
         heads = ends - lengths
         numbers = np.empty(int(ends[-1]) + 1, np.int32)
-        numbers[-1] = len(instructions)  # the end
-        numbers[heads] = code[starts]
+        numbers[-1] = len(named)  # the end
+        numbers[heads] = which
         numbers[heads + 1] = counts
-        numbers[heads + 2] = place[order[starts]]
+        numbers[heads + head - 1] = place[order[starts]]
         # where a row's first operand stands, and how far apart its operands are
-        at = np.repeat(heads + HEAD - starts, counts) + np.arange(len(order))
+        at = np.repeat(heads + head - starts, counts) + np.arange(len(order))
         apart = np.repeat(counts, counts)
-        raw = np.array([not isinstance(i.op, str) for i in instructions])
+        raw = np.array([isinstance(i.op, str) for i in instructions])[code]
         for j, column in enumerate(self._operands):
-            values = np.array(column)[order]
             having = np.flatnonzero(arity[code] > j)
-            moved = raw[code] | (j == 2)
-            values = np.where(moved, place[np.where(moved, values, 0)], values)
-            numbers[(at + j * apart)[having]] = values[having]
-        return numbers
+            values, rows = np.array(column)[order][having], raw[having] & (j < 2)
+            numbers[(at + j * apart)[having]] = np.where(rows, values, place[values * ~rows])
+        present = []
+        for k in named.tolist():
+            way = {} if not k % 4 else {"alone": True, "handed": (None, 0, 1)[k % 4 - 1]}
+            present.append(instructions[k // 4]._replace(**way))
+        return numbers, [*present, END]
+
+    def _handed(self, first: Array, alone: Array, instructions: Sequence[Instruction]) -> Array:
+        """For runs, by their first rows: 1 or 2 where an operand, the first or the second, is what
+        the run before has computed alone, a float64; or else 0."""
+        codes = np.array(self._codes)[first]
+        doubles = np.array([isinstance(i.op, Op) and i.writes == FLOAT64 for i in instructions])
+        ready = alone[:-1] & doubles[codes[:-1]]
+        handed = np.zeros(len(first), np.int64)
+        for j in (1, 0):
+            takes = np.array([isinstance(i.op, Op) and i.operands > j for i in instructions])
+            same = np.array(self._operands[j])[first[1:]] == first[:-1]
+            handed[1:][ready & alone[1:] & takes[codes[1:]] & same] = j + 1
+        return handed
 
 
 def _instruction(node: Expr) -> Instruction:

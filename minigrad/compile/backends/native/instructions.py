@@ -5,9 +5,9 @@ so that a stream of them is one call. In the stream, 32-bit numbers, it stands a
 
     which instruction, how many elements, where the first result goes, where the operands lie
 
-all first operands before all second ones. Places count elements of their dtype from the start of
-memory; results lie side by side. `load` and `store` go between memory and a call's arrays, by the
-number of an array and the place of an element in it.
+all first operands before all second ones; of an element alone it does not say how many. Places
+count elements of their dtype from the start of memory; results lie side by side. `load` and `store`
+go between memory and a call's arrays, by the number of an array and the place of an element in it.
 """
 
 from __future__ import annotations
@@ -29,19 +29,30 @@ from minigrad.compile.backends.native.jit import (
 from minigrad.compile.backends.native.lanes import Lanes
 from minigrad.compile.backends.native.pointwise import ELEMENTARY, ROWS
 from minigrad.graph.node import Op
-from minigrad.types import BOOL, FLOAT32
+from minigrad.types import BOOL, FLOAT32, FLOAT64
 
 DType: TypeAlias = "np.dtype[Any]"
-HEAD = 3  # numbers of an instruction before its operands
 
 
 class Instruction(NamedTuple):
     """What is done, and to elements of which dtypes."""
 
     op: Op | str
-    """An op that has a row, "load", "store" or "end"."""
+    """An op that has a row, "load", "store", "begin" or "end"."""
     reads: tuple[DType, ...] = ()
     writes: DType = FLOAT32
+    alone: bool = False
+    """Whether of one element: in chains, where there is nothing to do at once, that takes half."""
+    handed: int | None = None
+    """Which operand is what the instruction before it, of one float64, has just computed.
+
+    A CPU has it in a register then. From memory it comes 5 cycles later: longer than a sum takes.
+    """
+
+    @property
+    def head(self) -> int:
+        """How many numbers of the stream stand before its operands."""
+        return 2 if self.alone else 3
 
     @property
     def operands(self) -> int:
@@ -49,12 +60,13 @@ class Instruction(NamedTuple):
         return {"load": 2, "store": 3}.get(str(self.op), len(self.reads))
 
 
-END = Instruction("end")
+BEGIN, END = Instruction("begin"), Instruction("end")
 _made: dict[Instruction, NativeFunction] = {}
 
 
 def functions(instructions: Sequence[Instruction]) -> list[NativeFunction]:
-    """The machine code of each: of (stream, memory, addresses of code, addresses of arrays).
+    """The machine code of each. That of BEGIN is called, with the stream's address, memory's, and
+    those of two tables: of all instructions' addresses, and of the arrays'.
 
     What was never asked for before is compiled now.
     """
@@ -73,17 +85,21 @@ def functions(instructions: Sequence[Instruction]) -> list[NativeFunction]:
 
 def _emit(module: Any, name: str, instruction: Instruction) -> None:
     ir = llvm().ir
-    pointer = ir.PointerType()
-    signature = ir.FunctionType(ir.VoidType(), [pointer] * 4)
-    function = ir.Function(module, signature, name)
+    pointer, double = ir.PointerType(), ir.DoubleType()
+    signature = ir.FunctionType(ir.VoidType(), [pointer] * 4 + [double])
+    of_begin = ir.FunctionType(ir.VoidType(), [pointer] * 4)
+    function = ir.Function(module, of_begin if instruction == BEGIN else signature, name)
     builder = ir.IRBuilder(function.append_basic_block())
-    if instruction != END:
+    stream, memory, table, arrays = function.args[:4]
+    handed = ir.Constant(double, ir.Undefined)
+    if instruction not in (BEGIN, END):
         emitter = _Emitter(builder, function.args, instruction)
-        emitter.loops()
-        stream, table = emitter.following(), function.args[2]
+        handed, stream = emitter.computed() or handed, emitter.following()
+    if instruction != END:
         address = builder.gep(table, [_number(builder, stream)], source_etype=pointer)
         following = builder.load(address, typ=signature.as_pointer())
-        builder.call(following, [stream, *function.args[1:]], tail="musttail")
+        tail = "" if instruction == BEGIN else "musttail"
+        builder.call(following, [stream, memory, table, arrays, handed], tail=tail)
     builder.ret_void()
 
 
@@ -92,15 +108,21 @@ class _Emitter:
 
     def __init__(self, builder: Any, arguments: Sequence[Any], instruction: Instruction) -> None:
         self.builder, self.instruction = builder, instruction
-        self.stream, self.memory, _, self.arrays = arguments
-        self.count, self.first = (_number(builder, self.stream, int64(k)) for k in (1, 2))
+        self.stream, self.memory, _, self.arrays, self.handed = arguments
+        self.count = int64(1) if instruction.alone else _number(builder, self.stream, int64(1))
+        self.first = _number(builder, self.stream, int64(instruction.head - 1))
         floats = (t for t in (instruction.writes, *instruction.reads) if t.kind == "f")
         self.dtype = next(floats, FLOAT32)  # in which it computes
 
-    def loops(self) -> None:
-        """Over all elements: in whole vectors where that pays for bringing them together."""
-        done = int64(0)
-        op = self.instruction.op
+    def computed(self) -> Any:
+        """Compute all elements; gives what the next instruction may be handed, or None.
+
+        They go in whole vectors where that pays for bringing them together.
+        """
+        done, op = int64(0), self.instruction.op
+        if self.instruction.alone:
+            value = self._element(done)
+            return value if self.instruction.writes == FLOAT64 else None
         if isinstance(op, Op) and op in ELEMENTARY:
             lanes = host().lanes(self.dtype)
             with self._counted(done, lanes) as k:
@@ -108,6 +130,7 @@ class _Emitter:
             done = k
         with self._counted(done, 1) as k:
             self._element(k)
+        return None
 
     def following(self) -> Any:
         """Where the stream goes on."""
@@ -130,17 +153,18 @@ class _Emitter:
         b.branch(test)
         b.position_at_end(after)
 
-    def _element(self, k: Any) -> None:
+    def _element(self, k: Any) -> Any:
         b, instruction = self.builder, self.instruction
         target = self._in_memory(b.add(self.first, k), instruction.writes)
         if isinstance(instruction.op, Op):
-            places = enumerate(instruction.reads)
-            operands = [self._in_memory(self._operand(j, k), dtype) for j, dtype in places]
-            reads = zip(operands, instruction.reads, strict=True)
-            values = [_read(b, pointer, dtype) for pointer, dtype in reads]
-            lanes = Lanes(b, memory_type(self.dtype))
-            _write(b, ROWS[instruction.op](lanes, values), target, instruction.writes)
-            return
+            values = [
+                self.handed if j == instruction.handed
+                else _read(b, self._in_memory(self._operand(j, k), dtype), dtype)
+                for j, dtype in enumerate(instruction.reads)
+            ]  # fmt: skip
+            result = ROWS[instruction.op](Lanes(b, memory_type(self.dtype)), values)
+            _write(b, result, target, instruction.writes)
+            return result
         kind, align = memory_type(instruction.writes), instruction.writes.itemsize
         array = b.gep(self.arrays, [self._operand(0, k)], source_etype=target.type)
         array = b.load(array, typ=target.type)
@@ -148,7 +172,9 @@ class _Emitter:
         if instruction.op == "store":
             place = self._operand(2, k)
             source, target = self._in_memory(place, instruction.writes), source
-        b.store(b.load(source, align=align, typ=kind), target, align=align)
+        value = b.load(source, align=align, typ=kind)
+        b.store(value, target, align=align)
+        return value
 
     def _vector(self, op: Op, k: Any, lanes: int) -> None:
         """So many elements of an op of one operand, all floats, brought together and computed."""
@@ -168,7 +194,7 @@ class _Emitter:
 
     def _at(self, j: int, k: Any) -> Any:
         b = self.builder
-        place = b.add(b.add(b.mul(self.count, int64(j)), int64(HEAD)), k)
+        place = b.add(b.add(b.mul(self.count, int64(j)), int64(self.instruction.head)), k)
         return b.gep(self.stream, [place], source_etype=llvm().ir.IntType(32))
 
     def _in_memory(self, place: Any, dtype: DType) -> Any:

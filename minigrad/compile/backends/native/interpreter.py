@@ -11,13 +11,13 @@ import ctypes
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from minigrad.compile.backends.native.arrays import PLAIN, Kinds
 from minigrad.compile.backends.native.elements import is_known, stream_of
-from minigrad.compile.backends.native.instructions import functions
+from minigrad.compile.backends.native.instructions import BEGIN, functions
 from minigrad.compile.backends.native.memory import aligned
 from minigrad.compile.backends.native.stages import is_view, source
 from minigrad.graph.leaves import CONST
@@ -51,9 +51,9 @@ class Interpreted:
         stream = stream_of(nodes, inputs, results)
         self._numbers, self._memory = stream.numbers, stream.memory
         self.scratch = len(self._memory)
-        code: list[Any] = functions(stream.instructions)
-        self._begin = code[self._numbers[0]]
-        addresses = [ctypes.cast(f, ctypes.c_void_p).value for f in code]
+        begin, *code = functions([BEGIN, *stream.instructions])
+        self._begin = begin
+        addresses = [ctypes.cast(cast(Any, f), ctypes.c_void_p).value for f in code]
         self._table = np.array(addresses, np.uintp)
         self._fixed = self._numbers.ctypes.data, self._table.ctypes.data
 
