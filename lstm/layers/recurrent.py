@@ -215,9 +215,20 @@ def name_all(values: Values, read: Iterable[Expr], named: Callable[[str], str]) 
     """Name what a step computes of what it reads; what does not depend on that is other people's
     too, such as a number."""
     moving = {*read}
-    for node in mg.toposort([*values.values()]):
-        if any(a in moving for a in node.args):
-            moving.add(node)
+    users: dict[Expr, list[Expr]] = {}
+    nodes = dict.fromkeys(values.values())
+    waiting = [*nodes]
+    for node in waiting:  # no further than what is read: before that are all steps before
+        for argument in () if node in moving else node.args:
+            users.setdefault(argument, []).append(node)
+            if argument not in nodes:
+                nodes[argument] = None
+                waiting.append(argument)
+    reached = [*moving]
+    for node in reached:
+        new = [user for user in users.pop(node, ()) if user not in moving]
+        moving.update(new)
+        reached += new
     for symbol, value in values.items():
         if value.args and value in moving:
             value.named(named(symbol))
