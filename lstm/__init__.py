@@ -43,6 +43,10 @@ Layers: functions from sequences to sequences; `LAYERS` has all by name
     Context         what a run is given beside it: mask, key, where gradients stop
     mask_of         the mask (T, B) of sequences with lengths (B,)
 
+Nets of other engines
+    from_torch      a model of a state dict of torch, or of its .safetensors file
+    to_torch        the state dict that a model's layers are in torch
+
 Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has all by name
     ArrayTask       arrays or lists of sequences of your own, and what to say of each
     TableTask       what a column of a table of your own will be, so many rows from now
@@ -260,6 +264,7 @@ if TYPE_CHECKING:
     )
     from lstm.forecasting import Forecast, predict
     from lstm.gradient_flow import Comparison, Flow, FlowWatch, compare, flow
+    from lstm.interop import from_torch, to_torch
     from lstm.probing import Probe, probe, swap_influence, without_units
 
 __all__ = [
@@ -336,6 +341,7 @@ __all__ = [
     "figures",
     "fit",
     "flow",
+    "from_torch",
     "huber",
     "mae",
     "make_task",
@@ -366,6 +372,7 @@ __all__ = [
     "probe",
     "sample",
     "swap_influence",
+    "to_torch",
     "train",
     "without_units",
 ]
@@ -376,6 +383,7 @@ _LATER = {  # loaded when asked for, and matplotlib with plots alone: importing 
     **dict.fromkeys(("Comparison", "Flow", "FlowWatch", "compare", "flow"), "gradient_flow"),
     "explore": "figures.explorer.explored",
     **dict.fromkeys(("Forecast", "predict"), "forecasting"),
+    **dict.fromkeys(("from_torch", "to_torch"), "interop"),
     **dict.fromkeys(("Probe", "probe", "swap_influence", "without_units"), "probing"),
     **dict.fromkeys([name for name in __all__ if name.startswith("plot_")], "figures.plots"),
 }

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lstm.cells.base import Cell, Params, Places, RNNState, Values
-from minigrad import Expr, concat, tanh
+from lstm.errors import check_flag
+from minigrad import Expr, concat, relu, tanh
 
 
 @dataclass(frozen=True)
 class RNN(Cell[RNNState]):
     """The simple recurrent network (Elman, "Finding structure in time", 1990), with tanh.
+
+    rectified: with relu in its place (Le, Jaitly & Hinton, "A simple way to initialize recurrent
+        networks of rectified linear units", 2015, who start W_h elsewhere).
 
     >>> import minigrad as mg
     >>> cell = RNN(input_size=2, hidden_size=3)
@@ -21,12 +25,19 @@ class RNN(Cell[RNNState]):
     (5, 3)
     """
 
+    rectified: bool = False
+
     name: ClassVar[str] = "rnn"
     title: ClassVar[str | None] = "RNN"
     weights: ClassVar[str] = "h"
     state_type: ClassVar[Any] = RNNState
     plan: ClassVar[Places | None] = {"h": (1.5, 1.0)}
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_flag("rectified", self.rectified)
+
     def equations(self, params: Params, state: RNNState, x: Expr) -> Values:
-        h = tanh(concat([state.h, x], -1) @ params["W_h"] + params["b_h"])
+        squash = relu if self.rectified else tanh
+        h = squash(concat([state.h, x], -1) @ params["W_h"] + params["b_h"])
         return {"h": h}

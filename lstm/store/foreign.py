@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 _TAKE = "read its arrays there, and give them to lstm.Model.of(cell, output_size, values)"
+_OF_TORCH = (
+    "one line of torch makes a file of its state dict that lstm.from_torch reads: "
+    "safetensors.torch.save_file(torch.load('net.pt', weights_only=True), 'net.safetensors')"
+)
 _ANOTHER = "give a file that lstm wrote"
 
 _STARTS = (
@@ -47,7 +51,7 @@ def what_it_is(path: Path) -> str:
     if start.startswith(b"PK"):
         return _archive(path)
     if start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5"):
-        return f"it is {_PICKLE}; where you trust it, {_TAKE}"
+        return f"it is {_PICKLE}; of an old checkpoint of PyTorch, {_OF_TORCH}"
     if _is_onnx(path):
         return f"it is an ONNX model; {_TAKE}"
     if start.lstrip()[:1] in (b"{", b"["):
@@ -73,7 +77,7 @@ def _archive(path: Path) -> str:
         return "it is a damaged zip archive"
     if any(name.endswith("data.pkl") for name in names):
         where = f"it is a checkpoint of PyTorch, {_PICKLE}"
-        return f"{where}; load it there with weights_only=True, and {_TAKE}"
+        return f"{where}; {_OF_TORCH}"
     if "model.weights.h5" in names:
         return f"it is a model of Keras; {_TAKE}"
     if names and all(name.endswith(".npy") for name in names):

@@ -114,9 +114,9 @@ def _part(header: dict[str, Any], key: str, base: type[Any], own: list[type[Any]
 def _header(metadata: dict[str, str] | None) -> dict[str, Any]:
     if not metadata or FORMAT not in metadata:
         raise MalformedError(
-            "it is a safetensors file, but not one of a model of lstm; read it with "
-            "safetensors.numpy.load_file, and give the arrays to "
-            "lstm.Model.of(cell, output_size, values)"
+            "it is a safetensors file, but not one of a model of lstm; lstm.from_torch reads the "
+            "state dict of a net of torch, and lstm.Model.of(cell, output_size, values) takes any "
+            "arrays, as safetensors.numpy.load_file gives them"
         )
     header = json_object(metadata[FORMAT])
     version = header.get("version")

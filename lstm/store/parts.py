@@ -27,8 +27,8 @@ def describe(part: Part, depth: int = 0) -> dict[str, Any]:
     and for parts that are too deep within each other.
 
     >>> from lstm.cells import RNN
-    >>> describe(RNN(2, 3))
-    {'kind': 'rnn', 'input_size': 2, 'hidden_size': 3, 'dtype': 'float32'}
+    >>> describe(RNN(2, 3))["kind"]
+    'rnn'
     """
     _check_depth(depth)
     kind = type(part)

@@ -1,0 +1,10 @@
+"""Nets of other engines: in, as a model of ours, and out again. A file an engine.
+
+No engine is imported: what comes in and goes out is arrays by the names that the engine has.
+"""
+
+from __future__ import annotations
+
+from lstm.interop.torch import from_torch, to_torch
+
+__all__ = ["from_torch", "to_torch"]
