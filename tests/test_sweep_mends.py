@@ -225,9 +225,13 @@ def test_a_sweep_goes_on_beside_its_file_and_chart_alone(capsys, undrawn):
     Path("d/sweep.svg").write_text("of that sweep")
     assert sweeps(capsys, "--cell", "gru")[0] == 0
     assert set(read_sweep(Path("d/sweep.json")).trials) == {("rnn", 0), ("gru", 0)}
+    args = ["sweep", "adding", *QUICK, "--out", "d"]
+    Path("d/index.html").write_text("mine")
+    assert "is there already, and it is not of lstm" in refused(capsys, *args)
+    assert Path("d/index.html").read_text() == "mine"
+    Path("d/index.html").unlink()
     Path("d/sweep.json").unlink()
     Path("d/sweep.svg").write_text("mine")
-    args = ["sweep", "adding", *QUICK, "--out", "d"]
     assert "d/sweep.svg is there already, and it is not of lstm" in refused(capsys, *args)
 
 

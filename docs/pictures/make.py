@@ -239,8 +239,8 @@ def distances() -> Chart:
     far = how_far(scores)
     said = (
         f"Trained and tested at one distance after the other, five seeds each: all of the LSTMs "
-        f"meet the criterion up to {far['LSTM']:g} steps, the RNNs, each with the best of three "
-        f"rates, up to {far['RNN']:g}; at 20 they guess."
+        f"meet the criterion up to {far['LSTM']:g} steps, the RNNs, each at that of three rates "
+        f"which validation likes best, up to {far['RNN']:g}; at 20 they guess."
     )
     draw, title = lstm.plot_accuracy, "I grew up in France … I speak fluent French"
     more: dict[str, Any] = {"chance": 0.2, "criterion": 0.99, "title": title}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,6 +40,8 @@ class DelayedSine(Forecast):
     paper: ClassVar[str | None] = "after Jaeger 2001, short term memory"
     times_better: ClassVar[int] = 100
     baseline_words: ClassVar[str] = "always 0"
+    # After 500 steps one seed of five, of an LSTM as of a GRU, is at 1.05 times what is asked.
+    usual: ClassVar[Mapping[str, Any]] = {"steps": 1000}
     criterion: ClassVar[str] = "a mean squared error of 2000 test sequences below 1 % of that of 0"
 
     def __post_init__(self) -> None:
