@@ -13,6 +13,7 @@ from minigrad.display import Report, ShownAsTable, Table, plain
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import ParamCell, as_expr
 from minigrad.graph.node import Expr, gc_paused
+from minigrad.graph.walk import orders_kept
 from minigrad.loop.passes import optimise_loops
 from minigrad.names import OTHERS, public
 from minigrad.rewrite.rules import simplify_safely
@@ -50,7 +51,8 @@ class Function(ShownAsTable):
         self._said = list(zip(places, texts, strict=True))
         self.rewritten: list[str] = []
         if simplify:
-            self.outputs, self.rewritten = optimise_loops(simplify_safely(roots), without)
+            simple = simplify_safely(roots)
+            self.outputs, self.rewritten = optimise_loops(simple, without, simplified=True)
         chosen = choose_backend(backend, self.outputs, Options(check_finite, threads))
         self.backend = chosen.name
         prepared = chosen.prepare(self.outputs)
@@ -156,5 +158,5 @@ def function(
     >>> f(2.0, y=3.0)
     {'sum': np.float64(5.0), 'product': np.float64(6.0)}
     """
-    with gc_paused():
+    with gc_paused(), orders_kept():
         return Function(inputs, outputs, updates, backend, simplify, check_finite, without, threads)

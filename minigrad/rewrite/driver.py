@@ -224,16 +224,20 @@ class Rewriter:
         """The outputs with every rule applied until none fits. Raises RewriteLoopError."""
         return self.traced(outputs)[0]
 
-    def traced(self, outputs: Sequence[Expr]) -> tuple[list[Expr], Sequence[Fired]]:
-        """The same, and the rewrites in the order in which they were made."""
+    def traced(
+        self, outputs: Sequence[Expr], known: Iterable[Expr] = ()
+    ) -> tuple[list[Expr], Sequence[Fired]]:
+        """The same, and the rewrites in the order in which they were made.
+
+        known: nodes that stay as they are.
+        """
+        done = {n: n for n in known}
         order = toposort(outputs)
-        if not self.may_fit(order):
-            return list(outputs), ()  # a quarter of the time of the loop below, and often enough
-        state = _Progress(len(order))
-        done = state.done
+        state = _Progress(len(order), done)
         with origins() as mark, gc_paused():
             for node in order:
-                self._visit(node, state, mark)
+                if node not in done:
+                    self._visit(node, state, mark)
                 if node not in done:
                     self._settle(node, state, mark)
         return [done[e] for e in outputs], state.fired
@@ -283,10 +287,10 @@ class Rewriter:
 class _Progress:
     """What one run of the driver has found out."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, done: dict[Expr, Expr]) -> None:
         # Rules that shrink or reorder fire a few times a node; those that grow, without end.
         self.limit = 1000 + 20 * size
-        self.done: dict[Expr, Expr] = {}
+        self.done = done
         self.becomes: dict[Expr, Expr] = {}  # rewritten once, the result not finished yet
         self.fired: list[Fired] = []
 

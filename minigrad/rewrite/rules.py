@@ -63,9 +63,12 @@ def stabilised(y: Expr) -> tuple[Expr, Sequence[Fired]]:
     return result, fired
 
 
-def simplify_safely(outputs: Sequence[Expr]) -> list[Expr]:
-    """What a compiled function runs: EXACT and STABILITY rules only."""
-    return _safe(outputs)
+def simplify_safely(outputs: Sequence[Expr], done: Iterable[Expr] = ()) -> list[Expr]:
+    """What a compiled function runs: EXACT and STABILITY rules only.
+
+    done: nodes of which this has made what it can.
+    """
+    return _safe.traced(outputs, done)[0]
 
 
 def may_be_unstable(nodes: Iterable[Expr]) -> bool:

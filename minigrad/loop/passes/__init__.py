@@ -68,9 +68,11 @@ LOOPS: Mapping[str, Pass] = {
 
 
 def optimise_loops(
-    outputs: Sequence[Expr], skip: Collection[str] = ()
+    outputs: Sequence[Expr], skip: Collection[str] = (), *, simplified: bool = False
 ) -> tuple[list[Expr], list[str]]:
     """The outputs with the passes of LOOPS applied, and the names of those that changed anything.
+
+    simplified: whether `simplify_safely` gave the outputs, so that only what changes is looked at.
 
     In a graph without loops only stops are let go of, and sums of slices joined: what an unrolled
     net's gradient is full of. Raises GraphError for a name in `skip` that is none.
@@ -83,7 +85,10 @@ def optimise_loops(
         raise GraphError(f"no loop pass {unknown[0]!r}; there are {', '.join(map(repr, LOOPS))}")
     current = list(outputs)
     fired: list[str] = []
-    present = {n.op for n in toposort(current)}
+    known = toposort(current)
+    present = {n.op for n in known}
+    if not simplified:
+        known = []
     looped = SCAN in present
     for name, run in LOOPS.items():
         if name in skip or not (looped or present & _WITHOUT_LOOPS.get(name, set())):
@@ -91,7 +96,8 @@ def optimise_loops(
         changed = run(current)
         if any(a is not b for a, b in zip(changed, current, strict=True)):
             fired.append(name)
-            current = simplify_safely(changed)
+            current = simplify_safely(changed, done=known)
+            known = toposort(current)
 
     def within(call: Call, node: Expr) -> list[Expr] | None:
         outputs_within, more = optimise_loops(call.body.outputs, skip)

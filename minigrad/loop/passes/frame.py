@@ -20,6 +20,8 @@ def change_loops(
     outputs: Sequence[Expr], change: Callable[[Call, Expr], Sequence[Expr] | None]
 ) -> list[Expr]:
     """The graph with change(call, old node) as the results of every loop; None leaves it."""
+    if not any(n.op is SCAN for n in toposort(outputs)):
+        return list(outputs)
 
     def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         if node.op is ITEM:

@@ -12,7 +12,7 @@ from heapq import heappush, heapreplace
 from typing import NamedTuple
 
 from minigrad.graph.node import Expr, make
-from minigrad.graph.walk import map_graph, toposort
+from minigrad.graph.walk import depend_on, map_graph, toposort
 from minigrad.loop.passes.frame import sums_in
 from minigrad.ops.arithmetic import add
 from minigrad.ops.core import full, reshape
@@ -35,16 +35,18 @@ def join_slices(outputs: Sequence[Expr]) -> list[Expr]:
 
     Only the order of a sum changes: a last digit, where slices overlap or other summands are two.
     """
-    if not any(n.op is SCATTER for n in toposort(outputs)):
+    order = toposort(outputs)
+    if not any(n.op is SCATTER for n in order):
         return list(outputs)
     sums = sums_in(outputs)
+    concerned = depend_on([n for n in order if n.op is SCATTER], outputs)
 
     def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         if node in sums:
             return _joined([new[t] for t in sums[node]])
         return reshape(new[node.args[0]], node.shape) if _fills_all(node) else None
 
-    return map_graph(outputs, of_node)
+    return map_graph(outputs, of_node, {n: n for n in order if n not in concerned})
 
 
 def _fills_all(node: Expr) -> bool:

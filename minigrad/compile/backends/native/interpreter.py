@@ -129,7 +129,7 @@ def _parts(order: Sequence[Expr], outputs: Sequence[Expr]) -> list[_Part]:
     A node's turn says what it waits for: -1 is nothing, even numbers are small ops, odd ones what
     comes between. A view is where its source is.
     """
-    work: dict[tuple[Any, ...], int] = {}
+    work: dict[tuple[Any, ...], int] = {}  # of ops on types; -1 of views
     turn: dict[Expr, int] = {}
     wide: set[Expr] = set()  # views that small ops cannot read
     parts: defaultdict[int, _Part] = defaultdict(_Part)
@@ -140,18 +140,20 @@ def _parts(order: Sequence[Expr], outputs: Sequence[Expr]) -> list[_Part]:
             continue
         turns = [turn[a] for a in args]
         at = max(turns)
-        if is_view(node):
+        key = (node.op, node.type, args[-1].type, args[0].type, len(args))
+        size = work.get(key)
+        if size is None:
+            size = work[key] = -1 if is_view(node) else _work(node)
+        if size < 0:
             turn[node] = at
             if source(node).size > SOURCE:
                 wide.add(node)
             continue
-        key = (node.op, node.type, args[-1].type, args[0].type, len(args))
-        if key not in work:
-            work[key] = _work(node)
-        if work[key] and not (wide and any(a in wide for a in args)):
+        if size and not (wide and any(a in wide for a in args)):
             at += at & 1
-            parts[at].nodes.append(node)
-            parts[at].work += work[key]
+            part = parts[at]
+            part.nodes.append(node)
+            part.work += size
         else:
             at += not at & 1
         turn[node] = at
