@@ -13,6 +13,7 @@ import numpy as np
 
 import minigrad as mg
 from lstm.cells import CELLS
+from lstm.gradient_flow.fans import Coming, fan_of_state
 from lstm.gradient_flow.measured import Flow
 from lstm.gradient_flow.source import Source, drawn_of
 from lstm.gradient_flow.steps import LEAVES, Bools, by_unit, quiet, wide_norm
@@ -89,21 +90,10 @@ class Grounds:
     def _fan_in(self, later: dict[str, Expr], row: Row) -> tuple[dict[str, Expr], Expr]:
         """What goes on to earlier steps of what comes to the main state, and how far its terms
         agree here."""
-        counts = row.counts
         if self.way.main == self.way.output:
             later = later | {LEAVES: later[LEAVES] + row.leaving}
-        fan, waits = dict(later), {reader: mg.zeros_like(x) for reader, x in later.items()}
-        if counts is not None:
-            for reader, comes in later.items():
-                here, none = by_unit(counts, comes), mg.zeros_like(comes)
-                fan[reader] = mg.where(here, comes, none)
-                waits[reader] = mg.where(here, none, comes)
-        on = dict(waits)
-        for (reader, read), term in row.terms.items():
-            if read.before:
-                on[reader] = on[reader] + term
-            else:
-                fan[reader] = fan[reader] + term
+        coming = [Coming(reader, read.before, t) for (reader, read), t in row.terms.items()]
+        on, fan = fan_of_state(later, coming, row.counts)
         return on, _agreement([*fan.values()])
 
 

@@ -121,10 +121,13 @@ class Meter:
             self._functions[key] = mg.function([*self.inputs, self.seed], outputs())
         return self._functions[key]
 
-    def told(self, name: str, teller: Callable[[], Teller], batch: Sequence[Any]) -> Any:
-        """What a teller tells of a batch, over the steps in the order in which the layer reads."""
+    def told(
+        self, name: str, teller: Callable[[], Teller], batch: Sequence[Any], seed: float = 1.0
+    ) -> Any:
+        """What a teller tells of a batch, over the steps in the order in which the layer reads;
+        seed: ∂L/∂L."""
         run = self.compiled(name, lambda: self.way.told({name: teller()})[1][name])
-        return in_order(quiet(run, *batch, 1.0), self.steps)
+        return in_order(quiet(run, *batch, seed), self.steps)
 
     @property
     def steps(self) -> slice:

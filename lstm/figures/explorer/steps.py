@@ -11,11 +11,10 @@ import minigrad as mg
 from lstm.figures.explorer.maps import named_series
 from lstm.figures.explorer.packed import OTHERS, Codes, codes_of, packed
 from lstm.gradient_flow import Flow, Waterfall
-from lstm.gradient_flow.equations import Read, StepGraph, Term
-from lstm.gradient_flow.steps import Bools, Floats, Stacks, all_terms, fan_in
+from lstm.gradient_flow.fans import Fans
+from lstm.gradient_flow.steps import LEAVES, Floats
 from lstm.gradient_flow.tensors import LARGE_SEED
 from minigrad.derivations.mathml import mathml
-from minigrad.drawing.amount import norms_of
 from minigrad.drawing.escape import plain
 
 _OPS = 24
@@ -67,56 +66,47 @@ def _as(variable: mg.Expr, name: str) -> mg.Expr:
 def _equations(flow: Flow) -> list[dict[str, Any]]:
     """Of each value of a step its norm, that of its gradient, and of what it gets from where."""
     source = flow._source
-    meter, stacks = source.meter, source.reading.stacks
-    output = meter.layer.cell.output
-    fans = _fans(meter.graph, stacks, output)
-    larger: Mapping[str, Mapping[str, Floats]] = {}
-    if any(_is_in_doubt(term) for fan in fans.values() for term in fan.values()):
-        larger = _fans(meter.wide().graph, source.again(LARGE_SEED).stacks, output)
+    meter = source.meter
+    told = source.told("fans", lambda: Fans(meter.way))
+    larger: Mapping[str, Any] = {}
+    if any(_is_in_doubt(fan) for fan in told["terms"].values()):
+        wide = meter.wide()
+        larger = wide.told("fans", lambda: Fans(wide.way), source.batch, LARGE_SEED)
+    nothing = np.zeros(flow.steps)
     return [
         {
             "name": plain(name),
-            "value": packed(codes_of(norms_of(stacks.values[name]))),
-            "adjoint": packed(_norms(sum(fan.values()), sum(larger.get(name, {}).values()))),
+            "value": packed(codes_of(value)),
+            "adjoint": packed(
+                _norms(told["gradients"].get(name, nothing), larger.get("gradients", {}).get(name))
+            ),
             "terms": [
                 {
                     "of": plain(reader),
-                    "norm": packed(_norms(term, larger.get(name, {}).get(reader))),
+                    "norm": packed(_norms(norms, larger and larger["terms"][name][reader])),
                 }
-                for reader, term in fan.items()
+                for reader, norms in told["terms"][name].items()
             ],
         }
-        for name, fan in fans.items()
+        for name, value in told["values"].items()
     ]
 
 
-def _fans(graph: StepGraph, stacks: Stacks, output: str) -> dict[str, dict[str, Floats]]:
-    """{value: {what reads it: its term of ∂L/∂value, (T, B, H)}}, which sum to ∂L/∂value."""
-    terms: Mapping[Term, Floats] = all_terms(graph, stacks)
-    parts = {name: part for part, name in stacks.made.items()}
-    fans: dict[str, dict[str, Floats]] = {}
-    for name in graph.nodes:
-        if name in parts:
-            fans[name] = fan_in(stacks, terms, parts[name], output)
-        else:
-            here = Read(name, before=False)
-            fans[name] = {reader: term for (reader, read), term in terms.items() if read == here}
-    return fans
+def _is_in_doubt(fan: Mapping[str, Floats]) -> bool:
+    """Whether a term is 0 at a step before one at which it is not: it may have underflown. What
+    leaves the layer need not do so at each step."""
+    doubts = False
+    for reader, norms in fan.items():
+        last = int(np.flatnonzero(norms).max(initial=0))
+        doubts |= reader != LEAVES and bool((norms[:last] == 0.0).any())
+    return doubts
 
 
-def _is_in_doubt(term: Floats) -> bool:
-    """Whether a term is 0 at a step before one at which it is not: it may have underflown."""
-    some: Bools = np.any(term != 0.0, axis=(1, 2))
-    return bool((~some[: int(np.flatnonzero(some).max(initial=-1)) + 1]).any())
-
-
-def _norms(term: Any, larger: Any) -> Codes:
+def _norms(norms: Floats, larger: Any) -> Codes:
     """Codes of norms at each step; larger: the same of a much larger loss, or nothing."""
-    norms = np.array(norms_of(np.asarray(term)))
     if not isinstance(larger, np.ndarray):
         return codes_of(norms)
-    is_lost = (norms == 0.0) & (np.array(norms_of(larger)) != 0.0)
-    return codes_of(norms, np.where(is_lost, "underflow", "normal"))
+    return codes_of(norms, np.where((norms == 0.0) & (larger != 0.0), "underflow", "normal"))
 
 
 def _falls(flow: Flow) -> Sequence[Waterfall]:
