@@ -20,6 +20,7 @@ from minigrad.drawing.escape import plain
 _OPS = 24
 """Longer equations are cut after so many operations."""
 _THOUSANDTHS = 1000
+_TINY = 1e-30
 
 
 def steps_of(flow: Flow) -> dict[str, Any]:
@@ -93,12 +94,16 @@ def _equations(flow: Flow) -> list[dict[str, Any]]:
 
 
 def _is_in_doubt(fan: Mapping[str, Floats]) -> bool:
-    """Whether a term is 0 at a step before one at which it is not: it may have underflown. What
-    leaves the layer need not do so at each step."""
+    """Whether a term is 0 at a step before one at which it is not: it may have underflown.
+
+    What leaves the layer need not do so at each step. The first step multiplies by a state of
+    zeros: there a 0 is in doubt beside what is tiny alone.
+    """
     doubts = False
     for reader, norms in fan.items():
-        last = int(np.flatnonzero(norms).max(initial=0))
-        doubts |= reader != LEAVES and bool((norms[:last] == 0.0).any())
+        before = norms[: int(np.flatnonzero(norms).max(initial=0))] == 0.0
+        before[:1] &= norms[1:2] < _TINY
+        doubts |= reader != LEAVES and bool(before.any())
     return doubts
 
 
