@@ -41,7 +41,11 @@ class Opened:
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(path.as_uri() + fragment)
-        self.page.wait_for_selector("#explorer[data-ready]")
+        try:
+            self.page.wait_for_selector("#explorer[data-ready]")
+        except Exception as error:
+            error.add_note("; ".join(self.complaints))
+            raise
 
     def frame(self, key: str) -> Any:
         """What holds the cells of a map."""

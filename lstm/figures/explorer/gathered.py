@@ -8,6 +8,7 @@ from typing import Any
 from lstm.figures.explorer.maps import maps_of
 from lstm.figures.explorer.packed import runs_of
 from lstm.figures.explorer.steps import steps_of
+from lstm.figures.explorer.tour import tour_of
 from lstm.gradient_flow import Flow
 from lstm.gradient_flow.across import MOST
 from minigrad.drawing import Ratios, Scale
@@ -22,6 +23,7 @@ def gathered(models: Mapping[str, Moments], scale: Scale) -> dict[str, Any]:
     """All that the page tells of some models, each at some moments."""
     return {
         "scale": _scale(scale),
+        "tour": tour_of(models),
         "sides": {"sides": [*SIDES], "kinds": _kinds(Ratios(-2.0, 2.0))},
         "models": [
             {

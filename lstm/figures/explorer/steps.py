@@ -39,6 +39,7 @@ def steps_of(flow: Flow) -> dict[str, Any]:
 class Notation(NamedTuple):
     """An equation of a step, in MathML: what it gives, and of what."""
 
+    name: str
     symbol: str
     formula: str
 
@@ -53,6 +54,7 @@ def notation(flow: Flow) -> list[Notation]:
     shown[graph.x] = _as(graph.x, "xₜ")
     return [
         Notation(
+            plain(name),
             mathml(shown[graph.variables[name]].latex()),
             mathml(mg.to_latex(mg.substitute(equation.whole, shown), _OPS)),
         )

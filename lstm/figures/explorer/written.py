@@ -32,6 +32,8 @@ _MODULES = (
     "heat_map",
     "step_panel",
     "controls",
+    "tour",
+    "graphs",
     "page",
 )
 """Each after those that it imports."""

@@ -1,10 +1,12 @@
 /** The page: its maps, its step and its controls, of the model and the moment that are chosen. */
 import { control, explain } from "./controls.js";
 import { inside, part } from "./dom.js";
+import { explored } from "./graphs.js";
 import { HeatMap } from "./heat_map.js";
 import { differenceOf, layerOf, sidesOf } from "./layers.js";
 import { unpacked } from "./packed.js";
 import { fallRows, fillEquations, normRows } from "./step_panel.js";
+import { guide } from "./tour.js";
 import { fragmentOf, placeOf, View } from "./view.js";
 
 /**
@@ -24,7 +26,7 @@ class Explorer {
     this.sides = sides;
     /** @type {Map<string, HeatMap>} */
     this.maps = new Map();
-    this.shown = "";
+    this.shown = this.shownStep = "";
     const map = models[0].moments[0].maps[0].key;
     const last = models[0].moments.length - 1;
     const start = { model: 0, moment: last, less: -1, step: 1, row: 0, map };
@@ -133,12 +135,14 @@ class Explorer {
   /** @param {Place} place all numbers of its step */
   showStep(place) {
     const { steps } = this.moment(place);
+    const shown = [place.model, place.moment, place.step, value("route")].join();
+    if (shown === this.shownStep) return;
+    this.shownStep = shown;
     const input = /** @type {HTMLInputElement} */ (part("step"));
     input.max = String(steps.steps);
     if (input.value !== String(place.step)) input.value = String(place.step);
     inside(part("norms"), "tbody").replaceChildren(...normRows(steps, place.step, this.scale));
-    const route = /** @type {HTMLSelectElement} */ (part("route")).value;
-    const fall = steps.falls.find((f) => f.route === route);
+    const fall = steps.falls.find(({ route }) => route === value("route"));
     const rows = fall ? fallRows(fall, steps.steps, place.step) : [];
     inside(part("fall"), "tbody").replaceChildren(...rows);
     for (const table of part("explorer").querySelectorAll(".equations")) {
@@ -160,6 +164,11 @@ class Explorer {
   }
 }
 
+/** @param {string} id @returns {string} what is chosen there */
+function value(id) {
+  return /** @type {HTMLSelectElement} */ (part(id)).value;
+}
+
 /** @param {Moment} a @param {Moment} b @returns {import("./layers.js").MapData[][]} like maps */
 function pairsOf(a, b) {
   const pairs = a.maps.map((m) => [m, b.maps.find(({ key }) => key === m.key)]);
@@ -168,5 +177,9 @@ function pairsOf(a, b) {
   ));
 }
 
-new Explorer(await unpacked(JSON.parse(part("data").textContent ?? "")));
+const everything = await unpacked(JSON.parse(part("data").textContent ?? ""));
+guide(everything.tour, new Explorer(everything).view);
+for (const frame of document.querySelectorAll(".scroll.wide")) {
+  explored(/** @type {HTMLElement} */ (frame));
+}
 part("explorer").dataset.ready = "";
