@@ -130,9 +130,9 @@ def test_a_path_tells_what_it_lost_down_to_the_step(opened, watches) -> None:
         assert [link[0] for link in links] == [*fall.links]
         lost = fall.decades[2:].sum(axis=0)
         for (_, _, number), wanted in zip(links, lost, strict=True):
-            assert float(number.replace("−", "-")) == pytest.approx(wanted, abs=0.0056)
-        assert float(first[2]) == pytest.approx(10.0**fall.start, rel=1e-3)
-        assert float(last[2]) == pytest.approx(10.0 ** (fall.start + lost.sum()), rel=0.01)
+            assert float(number.replace("−", "-")) == pytest.approx(wanted, abs=0.00501)
+        assert float(first[2]) == pytest.approx(10.0**fall.start, rel=6e-4)
+        assert float(last[2]) == pytest.approx(10.0 ** (fall.start + lost.sum()), rel=6e-4)
 
 
 def test_an_address_restores_where_one_looks(browser, opened, path) -> None:

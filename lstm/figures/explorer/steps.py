@@ -9,7 +9,7 @@ import numpy as np
 
 import minigrad as mg
 from lstm.figures.explorer.maps import named_series
-from lstm.figures.explorer.packed import OTHERS, Codes, codes_of, packed
+from lstm.figures.explorer.packed import Codes, codes_of, packed
 from lstm.gradient_flow import Flow, Waterfall
 from lstm.gradient_flow.fans import Fans
 from lstm.gradient_flow.steps import LEAVES, Floats
@@ -19,7 +19,8 @@ from minigrad.drawing.escape import plain
 
 _OPS = 24
 """Longer equations are cut after so many operations."""
-_THOUSANDTHS = 1000
+_DECADE, _INFINITE = 100_000, 2_000_000_000
+"""Of sums of decades, whose codes are whole: one of them, and infinitely many."""
 _TINY = 1e-30
 
 
@@ -124,16 +125,15 @@ def _falls(flow: Flow) -> Sequence[Waterfall]:
 
 
 def _fall(fall: Waterfall) -> dict[str, Any]:
-    """What each link lost between t = T and each step, in thousandths of a decade."""
+    """What each link lost between t = T and each step, in parts of a decade."""
     with np.errstate(all="ignore"):
         later = np.cumsum(fall.decades[::-1], axis=0)[::-1]
-    sums = np.concatenate([later, np.zeros((1, len(fall.links)))]).T * _THOUSANDTHS
-    most = OTHERS["inf"]
-    codes = np.nan_to_num(sums, nan=OTHERS["nan"], posinf=most, neginf=-most)
+    sums = np.concatenate([later, np.zeros((1, len(fall.links)))]).T * _DECADE
+    known = np.nan_to_num(sums, nan=_INFINITE + 1, posinf=_INFINITE, neginf=-_INFINITE)
     return {
         "route": fall.route,
         "words": "along the line" if fall.route == "line" else f"through {plain(fall.route)}",
         "start": fall.start if np.isfinite(fall.start) else None,
         "links": [plain(link) for link in fall.links],
-        "sums": packed(np.clip(np.round(codes), -most, most + 1).astype(np.int32)),
+        "sums": packed(np.clip(np.round(known), -_INFINITE, _INFINITE + 1).astype(np.int32)),
     }

@@ -2,6 +2,8 @@
 import { element } from "./dom.js";
 import { lookOf, power, signed, told } from "./amounts.js";
 
+const [DECADE_OF_SUMS, INFINITE] = [100_000, 2_000_000_000];
+
 /**
  * @typedef {import("./amounts.js").Scale} Scale
  * @typedef {import("./packed.js").Codes} Codes
@@ -37,10 +39,10 @@ export function normRows(steps, step, scale) {
   return rows.map((name, k) => rowOf([name, chip(scale, codes.codes[k * steps.steps + step - 1])]));
 }
 
-/** @param {number} code in thousandths @returns {number} */
+/** @param {number} code of a sum, as in steps.py @returns {number} decades */
 function decadesIn(code) {
-  if (Math.abs(code) < 5_000_000) return code / 1000;
-  return code === 5_000_001 ? NaN : Math.sign(code) * Infinity;
+  if (Math.abs(code) < INFINITE) return code / DECADE_OF_SUMS;
+  return code > INFINITE ? NaN : Math.sign(code) * Infinity;
 }
 
 /**
