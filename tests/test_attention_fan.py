@@ -18,6 +18,7 @@ from pictures import SVG, Rect, is_over
 import lstm
 from lstm.errors import ConfigError
 from lstm.figures import attention_fan
+from lstm.figures.textbook import fan
 from lstm.tasks.caption import Caption
 from lstm.tasks.reverse import Reverse
 from minigrad.drawing.charts import Chart
@@ -232,3 +233,16 @@ def test_words_are_drawn_as_they_are_and_weights_that_are_no_numbers_too() -> No
     words = _texts(chart.svg)
     assert {"$x$", "<b>", r"\$", "nan"} <= {*words}
     assert not any("\x1b" in word for word in words)
+
+
+def test_without_a_model_it_is_of_one_that_is_trained_to_reverse_a_string(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fan, "STEPS", 1)
+    chart = attention_fan()
+    contexts = chart.description.splitlines()[1:]
+    assert [line.count("h") for line in contexts] == [4] * len(contexts)
+    words = [text.get_text() for text in chart.figure.axes[0].texts]
+    assert all(letter in words for letter in "bead")
+    with pytest.raises(ConfigError, match="xs= goes with model="):
+        attention_fan(xs=XS)

@@ -21,7 +21,6 @@ from matplotlib.figure import Figure
 import lstm
 import minigrad as mg
 from lstm.figures import (
-    attention_fan,
     cell_unrolled,
     compare_flows,
     draw_difference,
@@ -164,13 +163,6 @@ def alignment() -> Chart:
     (said,) = task.said(run.output.eval().argmax(-1))
     weights = run.attention.eval()[:, 0]
     return one(lambda ax: lstm.plot_alignment(weights, text, [*said, "end"], ax), 5.0, 5.6)
-
-
-def fan() -> Chart:
-    model, task, text = ANSWERING.models["with attention"], ANSWERING.task, "bead"
-    xs, lengths = task.tokens([text])
-    (said,) = task.said(model.run(xs, lengths=lengths).output.eval().argmax(-1))
-    return attention_fan(model, xs, read=text, said=[*said, "end"], lengths=lengths)
 
 
 def routes() -> Chart:
@@ -378,7 +370,6 @@ PICTURES: dict[str, Callable[[Trained], Drawn]] = (
         "knockouts": lambda t: beside(lstm.plot_knockouts, t.line, 2.6),
         "loop": lambda t: loop(),
         "alignment": lambda t: alignment(),
-        "attention_fan": lambda t: fan(),
         "attention_routes": lambda t: routes(),
         "right_by_length": lambda t: lengths(),
         "forecast": lambda t: forecast(),

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             figure.prefix = name  # all stand on one page; before it is drawn, which is once
             write_atomically(part / file, figure.data(args.format))
             sections.append(Section(figure.title, picture=figure.svg))
-        intro = ["Each is drawn from the graph of a cell."]
+        intro = ["Each is drawn from the graph of a cell, or from what a model computes."]
         text = page("The textbook's figures", intro, sections, generator=generator_of(**ours))
         write_atomically(part / "index.html", text)
     paths = [str(args.out / file) for file in written]

@@ -9,6 +9,7 @@ import numpy as np
 
 from lstm.cells import GRU, LSTM, RNN, Cell, CoupledLSTM, PeepholeLSTM
 from lstm.figures.dependencies import long_dependency, short_dependency
+from lstm.figures.textbook.fan import attention_fan
 from lstm.figures.textbook.live import Shown
 from lstm.figures.textbook.one_cell import (
     cell_line,
@@ -75,4 +76,5 @@ FIGURES: dict[str, Entry] = {
     "coupled": Entry("coupled", whole_cell, CoupledLSTM, has_numbers=True),
     "gru": Entry("gru", whole_cell, GRU, has_numbers=True),
     "variants": Entry("variants", variants),
+    "fan": Entry("attention_fan", attention_fan),
 }

@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from lstm.cells import LSTM
 from lstm.errors import ConfigError, check_count
 from lstm.figures.textbook.canvas import chart_of, paper_of, themed
 from lstm.figures.textbook.module import tex
 from lstm.figures.textbook.notation import END, WORDS, Box, Paper, extent
 from lstm.layers import mask_given, subscript
 from lstm.model import Model, check_model
+from lstm.tasks.reverse import Reverse
+from lstm.training import Settings, fit
 from minigrad.drawing.charts import Chart, Floats, Theme, share_style
 from minigrad.drawing.escape import plain
 
@@ -27,6 +30,7 @@ MOST = 8
 """More steps that are read, or said, cannot be read on one slide."""
 NUMBERED = 6
 """Of up to so many annotations the weights are written in their boxes."""
+STEPS, _STRING = 500, "bead"  # of the training of a model for the figure: two seconds
 _PORT, _BARE = 1.2, 0.6  # from one line of a fan to the next, with numbers and without
 _CELL, _OPEN, _LEAST = 1.3, 1.5, 3.0  # the heights of cells and of attentions, the least width
 _APART, _STUB = 1.8, 0.5  # between steps of the decoder; wires to what is read and given
@@ -44,8 +48,8 @@ _MEANING = (
 
 @themed
 def attention_fan(
-    model: Model,
-    xs: Any,
+    model: Model | None = None,
+    xs: Any = None,
     ax: Axes | None = None,
     *,
     read: Sequence[str] | None = None,
@@ -60,6 +64,7 @@ def attention_fan(
     of lines of the width and the colour of its weights. The sum c goes into the decoder's cell, and
     with the state after it into what is said.
 
+    model: without one, a small one that has learned in seconds to reverse strings.
     xs, lengths, mask: as `model.run` takes them; of a batch the first sequence is shown, and what
     the model itself says of it. read, said: a word for each step that counts and for each token, in
     the place of x₁ and y₁; tokens beyond those are left out. step: that step's fan alone, counted
@@ -74,6 +79,10 @@ def attention_fan(
     Attention: what each step of the decoder reads
     c₁ = 1.00 h₁
     """
+    if model is None:
+        if xs is not None:
+            raise ConfigError("xs= goes with model=, which reads it")
+        model, xs, read, said = _reversing()
     times, weights = _measured(check_model(model), xs, lengths, mask)
     inputs = _words(read, [f"x{subscript('', t)}" for t in times], "read", whole=True)
     tokens = [f"y{subscript('', u)}" for u in range(1, len(weights) + 1)]
@@ -84,6 +93,16 @@ def attention_fan(
     paper = paper_of(fan.box, ax, theme)
     fan.draw(paper)
     return chart_of(paper, "Attention: what each step of the decoder reads", fan.told(), theme)
+
+
+def _reversing() -> tuple[Model, Any, Sequence[str], Sequence[str]]:
+    """A model that has learned to reverse strings, a string, and it and what is said in words."""
+    task = Reverse(longest=len(_STRING), shortest=len(_STRING))
+    model = Model.create(LSTM, task=task, hidden_size=16, seed=0, attention="additive")
+    fit(model, task, Settings(steps=STEPS, seed=0), validate=0, progress=False)
+    xs, _ = task.tokens([_STRING])
+    (said,) = task.said(model.run(xs).output.eval().argmax(-1))
+    return model, xs, _STRING, [*said, "end"][: len(_STRING) + 1]
 
 
 def _measured(model: Model, xs: Any, lengths: Any, mask: Any) -> tuple[list[int], Floats]:
