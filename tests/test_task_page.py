@@ -133,3 +133,17 @@ def test_text_of_a_file_is_no_markup(capsys):
     text = Path("tasks.md").read_text()
     assert "\x1b" not in text and "&lt;script>\\|=\\`x\\`" in text
     assert [line for line in text.splitlines() if "```" in line] == ["    ```^J<script>"]
+
+
+def test_what_was_tried_for_a_criterion_that_is_not_met_stands_beside_it(capsys, monkeypatch):
+    monkeypatch.setattr(lstm.Adding, "tried", "a <b>larger</b> net, 98 %")
+    written(lstm=0)
+    assert command(capsys, "tasks", "--sweeps", "s")[0] == 0
+    lines = Path("tasks.md").read_text().splitlines()
+    said = lines.index("- Not met yet; tried: a &lt;b>larger&lt;/b> net, 98 %.")
+    assert lines[said - 1] == f"- Solved is: {lstm.Adding.criterion}."
+    # Where the page in docs says that a criterion is met from every seed, nothing else was tried.
+    page = (DOCS / "tasks.md").read_text("utf-8")
+    met = [line for line in page.splitlines() if line.startswith("- The LSTM meets the criterion")]
+    names = met[0].partition(": ")[2].rstrip(".").split(", ")
+    assert not [name for name in names if name != "adding" and TASKS[name].tried]

@@ -178,6 +178,8 @@ def _section(name: str, sweeps: Sequence[Swept], beside: Path) -> Iterator[str]:
     if task.paper is not None:
         yield f"- From: {escaped(task.paper)}."
     yield f"- Solved is: {escaped(task.criterion)}."
+    if task.tried:
+        yield f"- Not met yet; tried: {escaped(task.tried)}."
     if not sweeps:
         yield "- Not run."
     for one in sweeps:

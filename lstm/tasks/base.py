@@ -102,6 +102,8 @@ class Task(ShownAsCall, ABC):
     """What tables call that prediction, such as "always 1"."""
     criterion: ClassVar[str]
     """When the task counts as solved, in words."""
+    tried: ClassVar[str] = ""
+    """Of a criterion that no model has met yet: how close one came, and what was tried for it."""
     usual: ClassVar[Mapping[str, Any]] = {}
     """Settings for its training where those of `Settings` do not suit it, by name."""
     layers: ClassVar[int] = 1

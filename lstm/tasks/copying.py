@@ -51,6 +51,12 @@ class Copying(Task):
     target_dtype: ClassVar[str] = "int64"
     baseline_words: ClassVar[str] = "no memory"
     criterion: ClassVar[str] = "all ten symbols right in 99 % of 2000 test sequences"
+    tried: ClassVar[str] = (
+        "an LSTM of 128 units with gates that remember all steps: over 10 blanks 77 % of sequences "
+        "have all ten symbols right after 128,000 of them at a rate of 0.004, over 30 blanks 62 % "
+        "after 384,000; 64 units over 100 blanks none after 96,000, at a loss of 0.147 where who "
+        "remembers nothing has 0.173. Arjovsky, Shah & Bengio find LSTMs at that loss, too"
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "length", check_count("length", self.length))

@@ -37,6 +37,10 @@ class Dyck2(Language):
     name: ClassVar[str] = "dyck2"
     title: ClassVar[str | None] = "Dyck-2"
     summary: ClassVar[str] = "which brackets may come next, where each closes the last one open"
+    tried: ClassVar[str] = (
+        "LSTMs of 32 units, of which 93.4 % of strings are right throughout after 128,000 of them; "
+        "of 64, with gates at their usual bias, 99.0 % after 768,000, in 134 s"
+    )
     paper: ClassVar[str | None] = "Suzgun, Gehrmann, Belinkov & Shieber 2019"
     input_size: ClassVar[int] = 5
     vocabulary: ClassVar[int | None] = 5
