@@ -60,7 +60,7 @@ MAKE = {
     "it is a web page": lambda p: p.write_text("<!DOCTYPE html><html></html>"),
     "it is a picture": lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50)),
     "it is empty": lambda p: p.touch(),
-    "not one of a model of lstm": lambda p: save_file({"w": np.ones(2)}, p),
+    "no weights of an nn.LSTM": lambda p: save_file({"w": np.ones(2)}, p),
 }
 
 

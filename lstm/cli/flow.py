@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from lstm.cli.nets import Loss, data_of, data_options, is_net, net_of, net_options
 from lstm.cli.options import LONGEST, common, model_file, overwriting, own_cell, path, whole
 from lstm.cli.own_code import class_named
 from lstm.cli.own_files import OF_FILES
@@ -16,7 +18,7 @@ from lstm.model import Model
 from lstm.tasks import TASKS, Task, make_task
 from lstm.training import check_fits
 
-HELP = "measure and draw how a model's gradient flows"
+HELP = "measure and draw how the gradient flows through a model, or a net of torch"
 PICTURES = ("flow", "paths", "details", "cell")
 FILES = ["index.html", "flow.csv", "flow.json"]
 FILES += [f"{name}.{kind}" for name in PICTURES for kind in ("svg", "png")]
@@ -33,6 +35,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--task", metavar="FILE.py:NAME", help="the class of the model's task, if it is your own"
     )
     own_cell(parser)
+    data_options(parser)
+    net_options(parser)
     common(parser)
 
 
@@ -40,24 +44,51 @@ def run(args: argparse.Namespace) -> int:
     from lstm.figures import write_flow  # drawing is loaded by those who draw
     from lstm.gradient_flow.measuring import flow_to_draw
 
-    model = loaded(args)
-    task = task_of(model, args)
-    xs, ys, ends = shown_batch(task, args.seed)
+    model, batch = measured_on(args)
     with (
         output_folder(args.out, FILES, force=args.force, command="flow") as part,
         status("measuring and drawing", args.json),
     ):
-        flow = flow_to_draw(model, xs, ys, task.loss, **ends)
-        written = write_flow(part, model, xs, ys, task.loss, flow=flow, **ends)
+        flow = flow_to_draw(model, batch.xs, batch.ys, batch.loss, **batch.ends)
+        all_of = (model, batch.xs, batch.ys, batch.loss)
+        written = write_flow(part, *all_of, flow=flow, **batch.ends)
         files = [str(args.out / p.relative_to(part)) for p in written]
     if args.json:
-        return print_json({"task": task.config(), "flow": flow.to_json(), "files": files})
+        return print_json(batch.said | {"flow": flow.to_json(), "files": files})
     out = console()
     for sentence in flow.diagnosis:
         out.print(sentence)
     for file in files:
         out.print(printable(f"Wrote {file}"), soft_wrap=True)
     return 0
+
+
+class Measured(NamedTuple):
+    """A batch to measure on, and what is said of it."""
+
+    xs: Any
+    ys: Any
+    loss: Loss
+    ends: dict[str, Any]
+    """How the sequences end, as `lengths=` or `mask=`."""
+    said: dict[str, Any]
+
+
+def measured_on(args: argparse.Namespace) -> tuple[Model, Measured]:
+    """The model, and a batch of its task, or the arrays that are named."""
+    data, foreign = data_of(args), is_net(args.model)
+    if data is None:
+        if foreign:
+            raise ModelFileError(
+                f"a net of torch needs sequences: lstm flow {args.model} --data X.npy"
+            )
+        model = loaded(args)
+        task = task_of(model, args)
+        xs, ys, ends = shown_batch(task, args.seed)
+        return model, Measured(xs, ys, task.loss, ends, {"task": task.config()})
+    model = net_of(args, data.read) if foreign else loaded(args)
+    said = {"data": str(args.data), "loss": data.loss.__name__}
+    return model, Measured(data.xs, data.targets(model), data.loss, {}, said)
 
 
 def task_of(model: Model, args: argparse.Namespace) -> Task:

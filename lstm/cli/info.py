@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lstm.cells import Cell
+from lstm.cli.nets import is_net, net_of, net_options
 from lstm.cli.options import model_file, own_cell
 from lstm.cli.own_code import class_named
 from lstm.cli.parts import checkpoint_of, loaded, step_of, way_on
@@ -17,20 +18,22 @@ from lstm.params import flatten
 from lstm.store.checkpoint import Checkpoint
 from lstm.training import model_in, settings_in
 
-HELP = "what a model file or a checkpoint holds"
+HELP = "what a file holds: a model, a checkpoint, a net of torch"
 LONGEST_VALUE = 500  # characters
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     model_file(parser)
     own_cell(parser)
+    net_options(parser)
     parser.add_argument("--json", action="store_true", help="results as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     checkpoint = checkpoint_of(args.model)
+    foreign = checkpoint is None and is_net(args.model)
     if checkpoint is None:
-        model, training = loaded(args), {}
+        model, training = net_of(args) if foreign else loaded(args), {}
     else:
         own = [] if args.cell is None else [class_named(args.cell, Cell)]
         model, training = model_in(checkpoint, own), _training(checkpoint)
@@ -39,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
         shapes = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in params}
         return print_json(training | model.config() | {"tensors": shapes})
     out = console()
-    out.print(printable(str(args.model)), soft_wrap=True)
+    what = ": a net of torch, as lstm.from_torch reads it" if foreign else ""
+    out.print(printable(f"{args.model}{what}"), soft_wrap=True)
     if checkpoint is not None:
         out.print(_training_table(training["training"]), "")
     _print_model(model)

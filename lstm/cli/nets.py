@@ -1,0 +1,125 @@
+"""Nets that were trained elsewhere, and arrays to measure them on, for commands that read files."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lstm.cli.options import LONGEST, path
+from lstm.errors import ConfigError, ModelFileError
+from lstm.interop import from_torch
+from lstm.losses import cross_entropy, mse
+from lstm.model import Model
+from lstm.store.model_file import FORMAT
+from lstm.store.reading import opened
+from minigrad import Expr
+
+Loss: TypeAlias = Callable[..., Expr]
+
+
+def net_options(parser: argparse.ArgumentParser) -> None:
+    """What is said of a net of torch."""
+    group = parser.add_argument_group("a net of torch, of a .safetensors file of its state dict")
+    for name, text in {
+        "prefix": "the name of its nn.LSTM, nn.GRU or nn.RNN (default: the only one)",
+        "readout": "the name of the Linear that reads it (default: the only one, if any)",
+        "embedding": "the name of the Embedding before it (default: the only one, if any)",
+    }.items():
+        group.add_argument(f"--{name}", metavar="NAME", help=text)
+    text = "of an nn.RNN: tanh or relu, which no state dict says (default: tanh)"
+    group.add_argument("--nonlinearity", choices=["tanh", "relu"], default="tanh", help=text)
+
+
+def is_net(file: Path) -> bool:
+    """Whether a file is sound safetensors that lstm did not write."""
+    try:
+        with opened(file, ModelFileError, "cannot read") as tensors:
+            return not any(key.startswith(FORMAT) for key in tensors.metadata() or {})
+    except ModelFileError:
+        return False
+
+
+def net_of(args: argparse.Namespace, read: str = "every") -> Model:
+    """The model that such a file is. Raises ModelFileError and ConfigError as `from_torch`."""
+    said = {name: getattr(args, name) for name in ("prefix", "readout", "embedding")}
+    return from_torch(args.model, read=read, nonlinearity=args.nonlinearity, **said)
+
+
+# --- arrays of one's own -----------------------------------------------------------------------
+
+
+def data_options(parser: argparse.ArgumentParser) -> None:
+    """Sequences and targets to measure on."""
+    group = parser.add_argument_group("sequences of your own, in the place of the task's")
+    text = "what is read: an array (T, B, I), or (T, B) of tokens, time first"
+    group.add_argument("--data", type=path, metavar="X.npy", help=text)
+    text = (
+        "what should be said, of the end (B, O) or of every step (T, B, O), or classes (B,) or "
+        "(T, B), integers; the loss is the squared error, of classes the cross entropy (default: "
+        "none; the loss is the mean square of what is said at the end)"
+    )
+    group.add_argument("--targets", type=path, metavar="Y.npy", help=text)
+
+
+class Data(NamedTuple):
+    """A batch of the user's own."""
+
+    xs: NDArray[Any]
+    ys: NDArray[Any] | None
+
+    @property
+    def read(self) -> str:
+        """Which steps the targets are of: "last" or "every"."""
+        classes = self.ys is None or self.ys.dtype.kind in "iu"
+        of_the_end = self.ys is None or self.ys.ndim == (1 if classes else 2)
+        return "last" if of_the_end else "every"
+
+    def targets(self, model: Model) -> NDArray[Any]:
+        """What the loss compares with; zeros where nothing is said."""
+        if self.ys is not None:
+            return self.ys
+        steps = self.xs.shape[:1] if model.readout.read == "every" else ()
+        return np.zeros((*steps, self.xs.shape[1], model.output_size), model.dtype)
+
+    @property
+    def loss(self) -> Loss:
+        """What the targets are compared by."""
+        return mse if self.ys is None or self.ys.dtype.kind == "f" else cross_entropy
+
+
+def data_of(args: argparse.Namespace) -> Data | None:
+    """The arrays that are named; None of none. Raises ConfigError for what is no sound array of
+    numbers, for more steps than can be drawn, and for options that go against each other."""
+    if args.data is None:
+        if args.targets is not None:
+            raise ConfigError("--targets Y.npy is for the sequences of --data X.npy")
+        return None
+    for name in ("length", "task"):
+        if getattr(args, name) is not None:
+            raise ConfigError(f"--{name} is of a task's sequences, and --data gives others")
+    xs = array_of(args.data)
+    if xs.ndim < 2 or not 1 <= len(xs) <= LONGEST or not xs.shape[1]:
+        raise ConfigError(
+            f"{args.data} is {xs.shape}, and sequences are (T, B, I), or (T, B) of tokens, of at "
+            f"most {LONGEST} steps"
+        )
+    return Data(xs, None if args.targets is None else array_of(args.targets))
+
+
+def array_of(file: Path) -> NDArray[Any]:
+    """The array of numbers in a .npy file. Raises ConfigError, in a line; nothing is unpickled."""
+    try:
+        if file.exists() and not file.is_file():
+            raise ValueError("it is no regular file")
+        array = np.lib.format.open_memmap(file, mode="r")  # no more than the file has
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"it holds {array.dtype}, and neither floats nor integers")
+        return np.array(array)
+    except (OSError, ValueError, TypeError, SyntaxError) as error:
+        said = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise ConfigError(f"cannot read the array {file}: {said:.200}") from None

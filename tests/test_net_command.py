@@ -1,0 +1,167 @@
+"""`lstm info` and `lstm flow` of a net of torch, and of arrays of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from test_interop_torch import H, I, O, V, state
+
+import lstm
+from lstm.cli import main
+
+T, B = 6, 3
+RNG = np.random.default_rng(5)
+XS = RNG.standard_normal((T, B, I)).astype("float32")
+
+
+def run(capsys, *args):
+    status = main([str(a) for a in args])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_file(state(3, fc__weight=(O, H), fc__bias=(O,)), "gru.safetensors")
+    save_file(state(1, words__weight=(V, I)), "words.safetensors")
+    save_file(state(place="a.") | state(place="b."), "two.safetensors")
+    np.save("x", XS)
+    return tmp_path
+
+
+def test_info_tells_of_a_net(folder, capsys):
+    status, out, _ = run(capsys, "info", "gru.safetensors")
+    assert status == 0
+    assert "gru.safetensors: a net of torch, as lstm.from_torch reads it" in out
+    assert "gru-after" in out and "layer1.U_h" in out and "readout.W_y" in out
+    config = json.loads(run(capsys, "info", "two.safetensors", "--prefix", "b", "--json")[1])
+    assert config["tensors"]["layer1.W_f"] == {"shape": [H + I, H], "dtype": "float32"}
+    args = ("info", "words.safetensors", "--nonlinearity", "relu", "--json")
+    assert json.loads(run(capsys, *args)[1])["layers"]["layers"]["layer1"]["cell"]["rectified"]
+
+
+CLASSES = RNG.integers(0, O, B)
+READ: dict[str, tuple[Any, str, Any]] = {
+    "nothing": (None, "last", lambda model: np.zeros((B, O), "float32")),
+    "the end": (RNG.standard_normal((B, O)), "last", None),
+    "every step": (RNG.standard_normal((T, B, O)), "every", None),
+    "classes": (CLASSES, "last", None),
+    "classes of every step": (RNG.integers(0, O, (T, B)), "every", None),
+}
+
+
+class _Loss:
+    """A flow of which only the loss is measured, which is quick."""
+
+    diagnosis = ()
+
+    def __init__(self, model, xs, ys, loss):
+        self.loss = float(loss(model.run(xs).output, ys).eval())
+
+    def to_json(self):
+        return {"loss": self.loss}
+
+
+@pytest.mark.parametrize("said", READ)
+def test_flow_measures_a_net_on_arrays(said, folder, capsys, monkeypatch):
+    monkeypatch.setattr("lstm.figures.write_flow", lambda *args, **options: [])
+    monkeypatch.setattr("lstm.gradient_flow.measuring.flow_to_draw", _Loss)
+    ys, read, usual = READ[said]
+    model = lstm.from_torch("gru.safetensors", read=read)
+    more = []
+    if ys is not None:
+        np.save("y", ys)
+        more = ["--targets", "y.npy"]
+    status, out, err = run(capsys, "flow", "gru.safetensors", "--data", "x.npy", "--json", *more)
+    assert status == 0, err
+    found = json.loads(out)["flow"]
+    ys = usual(model) if ys is None else ys
+    y = model.run(XS).output.eval().astype("float64")
+    if ys.dtype.kind == "i":
+        logs = y - np.log(np.exp(y).sum(-1, keepdims=True))
+        loss = -np.take_along_axis(logs, ys[..., None], -1).mean()
+    else:
+        loss = ((y - ys) ** 2).mean()
+    assert found["loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_flow_draws_what_it_measured(folder, capsys, monkeypatch):
+    drawn: list[Any] = []
+    monkeypatch.setattr(
+        "lstm.figures.write_flow", lambda *args, **options: drawn.append(args) or []
+    )
+    np.save("x", RNG.integers(0, V, (T, B)))
+    args = ["flow", "words.safetensors", "--data", "x.npy", "--nonlinearity", "relu"]
+    assert run(capsys, *args)[0] == 0
+    _, model, xs, ys, _ = drawn[0]
+    assert model.cell.rectified and model.layers.tokens and model.readout.read == "last"
+    np.testing.assert_array_equal(xs, np.load("x.npy"))
+    assert ys.shape == (B, H) and not ys.any()
+
+
+def test_flow_measures_a_model_of_ours_on_arrays(folder, capsys, monkeypatch):
+    monkeypatch.setattr("lstm.figures.write_flow", lambda *args, **options: [])
+    lstm.Model.create(lstm.LSTM(I, H), O, readout="every").save("m")
+    status, out, err = run(capsys, "flow", "m", "--data", "x.npy", "--json")
+    assert status == 0, err
+    output = lstm.Model.load("m").run(XS).output.eval()
+    assert json.loads(out)["flow"]["loss"] == pytest.approx(float((output**2).mean()), rel=1e-5)
+
+
+def _hostile(name):
+    """An array's file that says it has more than there is, or no array."""
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 1000000000), }"
+    padded = header + b" " * (117 - len(header)) + b"\n"
+    made = {
+        "long": b"\x93NUMPY\x01\0" + len(padded).to_bytes(2, "little") + padded,
+        "cut": b"\x93NUMPY\x01\0\x70\0{'descr'",
+        "code": b"\x93NUMPY\x01\0\x20\0__import__('os').system('x')    \n",
+        "pickle": pickle.dumps([1, 2]),
+        "empty": b"",
+        "zip": b"PK\x03\x04" + bytes(30),
+    }
+    with open(f"{name}.npy", "wb") as file:
+        file.write(made[name])
+
+
+@pytest.mark.parametrize("name", ["long", "cut", "code", "pickle", "empty", "zip"])
+def test_files_that_are_no_arrays(name, folder, capsys):
+    _hostile(name)
+    status, _, err = run(capsys, "flow", "gru.safetensors", "--data", f"{name}.npy")
+    assert status == 2
+    assert f"cannot read the array {name}.npy: " in err
+    assert err.count("\n") == 1 and not os.path.exists("lstm-flow")
+
+
+WRONG = {
+    ("flow", "gru.safetensors"): "a net of torch needs sequences: lstm flow gru.safetensors --data",
+    ("flow", "gru.safetensors", "--targets", "x.npy"): "--targets Y.npy is for the sequences of",
+    ("flow", "gru.safetensors", "--data", "x.npy", "--length", "3"): "--length is of a task's",
+    ("flow", "gru.safetensors", "--data", "none.npy"): "none.npy: No such file",
+    ("flow", "gru.safetensors", "--data", "."): "it is no regular file",
+    ("flow", "gru.safetensors", "--data", "flat.npy"): "flat.npy is (4,), and sequences are",
+    ("flow", "gru.safetensors", "--data", "text.npy"): "it holds <U1, and neither floats",
+    ("flow", "gru.safetensors", "--data", "x.npy", "--targets", "x.npy"): "must have one shape",
+    ("flow", "gru.safetensors", "--data", "wide.npy"): f"xs must be (T, B, {I})",
+    ("flow", "two.safetensors", "--data", "x.npy"): "prefix= says which recurrent module",
+    ("info", "two.safetensors"): "prefix= says which recurrent module is meant: a, b",
+    ("info", "gru.safetensors", "--nonlinearity", "selu"): "there is no 'selu'; there are tanh",
+}
+
+
+@pytest.mark.parametrize("args", WRONG, ids=" ".join)
+def test_what_cannot_be_measured(args, folder, capsys):
+    np.save("flat", np.ones(4))
+    np.save("text", np.array([["a"]]))
+    np.save("wide", np.ones((T, B, 9)))
+    status, _, err = run(capsys, *args)
+    assert status == 2
+    assert WRONG[args] in err
+    assert err.count("\n") == 1 and not os.path.exists("lstm-flow")
