@@ -39,6 +39,7 @@ Layers: functions from sequences to sequences; `LAYERS` has all by name
     DotAttention    in the shares of q · a
     GeneralAttention   in those of q · W a
     AdditiveAttention  in those of v · tanh(W q + U a)
+    HardAttention      of one of them alone, drawn by those shares
     Steps           what goes from layer to layer: a sequence, and its own end
     Context         what a run is given beside it: mask, key, where gradients stop
     mask_of         the mask (T, B) of sequences with lengths (B,)
@@ -196,6 +197,7 @@ from lstm.layers import (
     Dropout,
     Embedding,
     GeneralAttention,
+    HardAttention,
     Layer,
     LayerNorm,
     Readout,
@@ -299,6 +301,7 @@ __all__ = [
     "GRUAfter",
     "Gate",
     "GeneralAttention",
+    "HardAttention",
     "LSTMState",
     "Layer",
     "LayerNorm",

@@ -93,7 +93,7 @@ class Model(ShownModel):
             None: as many as the task says, unless the cell does; 0: as the cell says. `notes` tells
             of it.
         readout: "last" (the usual), "every" or "decoder"; see `Readout` and `Decoder`. attention:
-            that of a decoder, "dot", "general" or "additive"; None: it has none.
+            that of a decoder, "dot", "general", "additive" or "hard"; None: it has none.
         options: layers, bidirectional, dropout, input_dropout, recurrent_dropout, zoneout,
             layer_norm, residual, as `usual_stack` takes them.
 

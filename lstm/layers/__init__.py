@@ -10,6 +10,7 @@ from lstm.layers.attention import (
     DotAttention,
     GeneralAttention,
     Glimpse,
+    HardAttention,
 )
 from lstm.layers.base import (
     Context,
@@ -52,6 +53,7 @@ __all__ = [
     "Embedding",
     "GeneralAttention",
     "Glimpse",
+    "HardAttention",
     "Layer",
     "LayerNorm",
     "Looped",

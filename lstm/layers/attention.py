@@ -31,22 +31,31 @@ class Glimpse(NamedTuple):
 class Attention(Layer):
     """The weights are the softmax over the annotations of a `score`, which a subclass states.
 
+    `draws` says whether it looks at one annotation, drawn, in the place of all in shares.
     input_size is Q, that of a query, and output_size A, that of an annotation. As a layer by itself
     it is self-attention (Vaswani et al., "Attention is all you need", 2017): the steps of the
     sequence are queries and annotations, so that Q and A are one size.
     """
+
+    draws: ClassVar[bool] = False
 
     @abstractmethod
     def score(self, params: Tree, query: Expr, annotations: Expr) -> Expr:
         """How well a query (B, Q) and each annotation (S, B, A) fit: (S, B)."""
 
     def look(
-        self, params: Tree, query: Expr, annotations: Expr, mask: Expr | None = None
+        self,
+        params: Tree,
+        query: Expr,
+        annotations: Expr,
+        mask: Expr | None = None,
+        noise: Expr | None = None,
     ) -> Glimpse:
         """What a query (B, Q) reads of annotations (S, B, A).
 
         mask: (S, B) bool, False where an annotation is padding, which has no part, be it NaN; of a
         sequence that is nothing else, the context and the weights are 0.
+        noise: (S, B) of [0, 1), for an attention that draws.
 
         >>> annotations = mg.const([[[1.0, 0.0]], [[0.0, 1.0]]])
         >>> glimpse = DotAttention(2, 2).look({}, mg.const([[0.0, np.log(3)]]), annotations)
@@ -58,11 +67,16 @@ class Attention(Layer):
         scores = self.score(params, query, annotations)
         if mask is not None:  # a finite number, so that nothing but padding is no NaN
             scores = mg.where(mask, scores, float(np.finfo(scores.dtype).min) / 2)
-        weights = mg.softmax(scores, axis=0)
+        weights = self._weights(scores, noise)
         if mask is not None:
             weights = masked(mask, weights)
-        shares = mg.broadcast_to(mg.expand_dims(weights, axis=-1), annotations.shape)
+        shares = mg.stop_gradient(weights) if self.draws else weights
+        shares = mg.broadcast_to(mg.expand_dims(shares, axis=-1), annotations.shape)
         return Glimpse(mg.sum(shares * annotations, axis=0), mg.matrix_transpose(weights))
+
+    def _weights(self, scores: Expr, noise: Expr | None) -> Expr:
+        """What becomes of scores (S, B)."""
+        return mg.softmax(scores, axis=0)
 
     def run(self, params: Tree, xs: Steps, state: Tree, context: Context) -> tuple[Steps, Tree]:
         if self.input_size != self.output_size:
@@ -145,3 +159,34 @@ class AdditiveAttention(Attention):
         keys = annotations @ params["U_a"]  # of no query: computed once, before a loop of queries
         scores: Expr = mg.tanh(keys + query @ params["W_a"]) @ params["v_a"]
         return scores
+
+
+@dataclass(frozen=True)
+class HardAttention(AdditiveAttention):
+    """One annotation alone is looked at, drawn by the shares of `AdditiveAttention`: Xu et al.,
+    "Show, attend and tell", 2015, section 4.1. Without noise, as where a model is evaluated, it is
+    the one that has the largest share.
+
+    Weights are 1 at what was drawn and 0 elsewhere. What was drawn has no derivative; the weights'
+    is that of the logarithm of its share, so that `lstm.losses.drawn_loss`, which training
+    adds, teaches the scores. A decoder draws for each token anew.
+
+    >>> params = {"W_a": mg.const([[0.0]]), "U_a": mg.const([[1.0]]), "v_a": mg.const([1.0])}
+    >>> annotations, query = mg.const([[[0.0]], [[1.0]]]), mg.const([[0.0]])
+    >>> HardAttention(1, 1).look(params, query, annotations).weights.eval().tolist()
+    [[0.0, 1.0]]
+    """
+
+    name: ClassVar[str] = "hard_attention"
+    draws: ClassVar[bool] = True
+
+    def _weights(self, scores: Expr, noise: Expr | None) -> Expr:
+        logs = mg.log_softmax(scores, axis=0)
+        # The largest of log p + G, of Gumbel's numbers G, is each with its p (Gumbel 1954).
+        drawn = logs if noise is None else logs - mg.log(-mg.log(noise))
+        places = mg.expand_dims(mg.arange(scores.shape[0]), axis=1)
+        chosen = mg.astype(places == mg.expand_dims(mg.argmax(drawn, axis=0), axis=0), scores.dtype)
+        return chosen * mg.exp(logs - mg.stop_gradient(logs))  # 1 · exp(0)
+
+    def run(self, params: Tree, xs: Steps, state: Tree, context: Context) -> tuple[Steps, Tree]:
+        raise ConfigError("hard attention is a decoder's: a layer has no loss that teaches draws")

@@ -118,13 +118,16 @@ class Decoder(Readout):
         if targets is not None:
             said = self._tokens(targets, xs.end.shape[0])
             before = mg.concat([mg.expand_dims(first, 0), said[:-1]], axis=0)
-            rows = mg.take(params["E"], before, axis=0)
-            made = _loop(step, start, rows, rows.shape[0], context)
+            reads = {"token": mg.take(params["E"], before, axis=0)}
+            if self.attention is not None and self.attention.draws and context.key is not None:
+                shape = (said.shape[0], *xs.shape[:2])
+                reads["noise"] = context.split("attention").uniform(shape)
+            made = _loop(step, start, reads, said.shape[0], context)
             return Answer(self._scores(params, made["seen"]), made.get("weights"))
 
         def greedy(before: Any, _: Any) -> tuple[Any, dict[str, Expr]]:
             state, token = before
-            state, made = step(state, mg.take(params["E"], token, axis=0))
+            state, made = step(state, {"token": mg.take(params["E"], token, axis=0)})
             made["scores"] = self._scores(params, made["seen"])
             return (state, mg.argmax(made["scores"], axis=-1)), made
 
@@ -138,15 +141,16 @@ class Decoder(Readout):
         context: Context,
         written: Written | None,
         state: Any,
-        token: Expr,
+        reads: dict[str, Expr],
     ) -> tuple[Any, dict[str, Expr]]:
         """The state after a token's row (B, ·), and what the output is made of; noted where steps
         are written out."""
         made: dict[str, Expr] = {}
-        read = [token]
+        read = [reads["token"]]
         if self.attention is not None:
             query, weights = self.cell.output_of(state), params.get("attention", {})
-            glimpse = self.attention.look(weights, query, annotations, context.mask)
+            seen = annotations, context.mask, reads.get("noise")
+            glimpse = self.attention.look(weights, query, *seen)
             made["weights"] = glimpse.weights
             read.append(glimpse.context)
         x = _joined(read)
@@ -197,16 +201,17 @@ def _name(place: str, t: int, symbol: str) -> str:
 def _loop(
     step: Callable[..., tuple[Any, dict[str, Expr]]],
     state: Any,
-    rows: Expr | None,
+    reads: dict[str, Expr] | None,
     count: int,
     context: Context,
 ) -> dict[str, Expr]:
     """What the steps make, stacked: a loop, or one step after the other where it is written out."""
     if not context.written_out:
-        _, looped = mg.scan(step, state, rows, length=count, truncate=context.truncate)
+        _, looped = mg.scan(step, state, reads, length=count, truncate=context.truncate)
         return dict(looped)
     made = []
     for k in range(count):
-        state, new = step(state, None if rows is None else rows[k])
+        row = None if reads is None else {name: each[k] for name, each in reads.items()}
+        state, new = step(state, row)
         made.append(new)
     return {name: mg.stack([one[name] for one in made]) for name in made[0]}

@@ -15,6 +15,7 @@ from lstm.layers.attention import (
     Attention,
     DotAttention,
     GeneralAttention,
+    HardAttention,
 )
 from lstm.layers.base import Layer, check_layer, check_probability
 from lstm.layers.bidirectional import Bidirectional
@@ -40,7 +41,7 @@ _OF_A_MODEL = (
 )
 ATTENTIONS: dict[str, type[Attention]] = {
     kind.name.removesuffix("_attention"): kind
-    for kind in (DotAttention, GeneralAttention, AdditiveAttention)
+    for kind in (DotAttention, GeneralAttention, AdditiveAttention, HardAttention)
 }
 """Those of a usual decoder, by name."""
 

@@ -15,6 +15,7 @@ the weights add up to 0, the mean is 0 and so is its gradient (torch's is NaN): 
 teaches nothing.
 """
 
+from lstm.losses.drawn import drawn_loss
 from lstm.losses.formulas import binary_cross_entropy, cross_entropy, huber, mae, mse
 
-__all__ = ["binary_cross_entropy", "cross_entropy", "huber", "mae", "mse"]
+__all__ = ["binary_cross_entropy", "cross_entropy", "drawn_loss", "huber", "mae", "mse"]

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import minigrad as mg
 from lstm.errors import ConfigError
+from lstm.losses import drawn_loss
 from lstm.model import Model
 from lstm.optim import Optimizer
 from lstm.store.parts import keeps
@@ -88,6 +89,9 @@ def trainer_of(
         **told,
     )
     loss = task.loss(run.output, ys)
+    attention = getattr(model.readout, "attention", None)
+    if attention is not None and attention.draws:
+        loss = loss + drawn_loss(run.output, ys, run.attention)
     updates = {key: mg.fold_in(key, 0)} if any(n is key for n in mg.toposort(loss)) else {}
     if start is not None:
         updates |= carried_on(start, run.last)
