@@ -19,6 +19,11 @@ def batch(task, size, seed=0):
     return task.batch(np.random.default_rng(seed), size)
 
 
+def as_they_come(task, size):
+    """What a net is tested on."""
+    return next(task.held_out("test", np.random.default_rng(0), size, size))
+
+
 def counted(letters, most):
     return {"".join(letter * n for letter in letters) for n in range(1, most + 1)}
 
@@ -87,11 +92,23 @@ def test_strings_of_brackets_are_drawn_as_often_as_the_grammar_says():
     assert all(is_balanced(t) for t in texts)
 
 
+def test_training_takes_a_string_by_its_length():
+    task = Dyck2(8)
+    often = [
+        np.bincount(b.ends, minlength=10)[3::2]
+        for b in (as_they_come(task, 4000), batch(task, 4000))
+    ]
+    expected = often[0] * [2, 4, 6, 8]
+    np.testing.assert_allclose(often[1] / 4000, expected / expected.sum(), atol=0.03)
+    sizes = [len(b.ends) for b in task.held_out("validation", np.random.default_rng(0), 70, 20)]
+    assert sizes == [20] * 4
+
+
 @pytest.mark.parametrize(
     "task", [AnBn(1), AnBn(7), AnBnCn(1), AnBnCn(5), Dyck2(2), Dyck2(6), Dyck2(50)], ids=repr
 )
 def test_the_baseline_is_the_loss_of_the_best_shares(task):
-    _, ys, _ = batch(task, 6000)
+    _, ys, _ = as_they_come(task, 6000)
     counts = ys[..., 0] >= 0
     often = ys[counts].mean(0)
     assert task.shares == pytest.approx(often, abs=0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import sqrt
@@ -10,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from lstm.errors import check_count
+from lstm.tasks.base import PaddedBatch
 from lstm.tasks.languages import END, Language
 
 NEST, JOIN = 0.5, 0.25  # the rest of the probability is of nothing
@@ -24,6 +26,12 @@ class Dyck2(Language):
     Strings come of the grammar S → (S) or [S], each with probability 1/4, S S with 1/4, or nothing
     with 1/4; those without a letter or with too many are drawn again. Any bracket may be opened at
     each step; the last one that is open may be closed; where none is, the string may end.
+
+    Half of the strings have six letters at most, and one of fifty nests deeper than twelve
+    brackets. What a net is validated on and tested are strings as they come. For training a string
+    is taken with a probability of its letters by `longest`, and else another one is drawn: twice as
+    much of a batch is then no padding, and a net of 128 units has learnt as much after 3,000 steps
+    (97 % of strings as they come) as otherwise after 10,000.
 
     longest: letters of a string, an even number. Raises ConfigError for less than 2.
 
@@ -57,6 +65,20 @@ class Dyck2(Language):
                 texts.append(text)
         return texts
 
+    def batch(self, rng: np.random.Generator, size: int) -> PaddedBatch:
+        texts: list[str] = []
+        while len(texts) < size:
+            drawn = self.strings(rng, size)
+            taken = rng.random(size) * self.longest < [len(text) for text in drawn]
+            texts += [text for text, yes in zip(drawn, taken, strict=True) if yes]
+        return self.of_strings(texts[:size])
+
+    def held_out(
+        self, part: str, rng: np.random.Generator, sequences: int, size: int
+    ) -> Iterator[PaddedBatch]:
+        for _ in range(-(-sequences // size)):
+            yield self.of_strings(self.strings(rng, size))
+
     def _string(self, rng: np.random.Generator) -> str:
         """A string of the grammar; "" for one that is too long."""
         text, rest, letters = [], ["S"], 0
@@ -84,6 +106,10 @@ class Dyck2(Language):
                 waiting.pop()
             may.append(END + openers if waiting[-1] == END else openers + waiting[-1])
         return may
+
+    @property
+    def memory(self) -> int:
+        return 0  # what a closed bracket was has to be forgotten
 
     @property
     def shares(self) -> list[float]:

@@ -68,11 +68,15 @@ class Language(Task):
         return (self.steps, batch, len(self.letters) + 1)
 
     def batch(self, rng: np.random.Generator, size: int) -> PaddedBatch:
-        symbols = END + self.letters
+        return self.of_strings(self.strings(rng, size))
+
+    def of_strings(self, texts: Sequence[str]) -> PaddedBatch:
+        """Strings of the language as a batch."""
+        symbols, size = END + self.letters, len(texts)
         xs = np.zeros((self.steps, size), np.int64)
         ys = np.full((*xs.shape, len(symbols)), _PADDING, np.float32)
         lengths = np.zeros(size, np.int64)
-        for k, text in enumerate(self.strings(rng, size)):
+        for k, text in enumerate(texts):
             lengths[k] = len(text) + 1
             xs[1 : lengths[k], k] = [symbols.index(letter) for letter in text]
             ys[: lengths[k], k] = [[s in may for s in symbols] for may in self.may_follow(text)]
