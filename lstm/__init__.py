@@ -140,6 +140,7 @@ Losses and metrics: expressions of predictions and targets
     huber                 squared up to delta, straight beyond
     cross_entropy         of scores and a label, or a distribution
     binary_cross_entropy  of scores and targets in [0, 1]
+    drawn_loss            what teaches an attention that draws: 0, with a gradient
     accuracy              the part that is right
     perplexity            among how many equally likely classes the model still wavers
     bits_per_character    the mean cross entropy in bits
@@ -207,7 +208,7 @@ from lstm.layers import (
     Steps,
     mask_of,
 )
-from lstm.losses import binary_cross_entropy, cross_entropy, huber, mae, mse
+from lstm.losses import binary_cross_entropy, cross_entropy, drawn_loss, huber, mae, mse
 from lstm.metrics import accuracy, bits_per_character, perplexity
 from lstm.model import Model
 from lstm.runs import Run, Unrolled
@@ -339,6 +340,7 @@ __all__ = [
     "compare",
     "correct_by_length",
     "cross_entropy",
+    "drawn_loss",
     "evaluate",
     "explore",
     "figures",

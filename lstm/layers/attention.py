@@ -168,7 +168,7 @@ class HardAttention(AdditiveAttention):
     the one that has the largest share.
 
     Weights are 1 at what was drawn and 0 elsewhere. What was drawn has no derivative; the weights'
-    is that of the logarithm of its share, so that `lstm.losses.drawn_loss`, which training
+    is that of the logarithm of its share, so that `lstm.drawn_loss`, which training
     adds, teaches the scores. A decoder draws for each token anew.
 
     >>> params = {"W_a": mg.const([[0.0]]), "U_a": mg.const([[1.0]]), "v_a": mg.const([1.0])}

@@ -18,7 +18,12 @@ def drawn_loss(output: Expr, targets: Expr, weights: Expr) -> Expr:
     which does not depend on the draw, and so leaves the expectation as it is.
 
     output: (U, B, O) of a decoder. targets: integers (U, B), below 0 where they are padding.
-    weights: (U, B, S) of an attention that draws.
+    weights: (U, B, S) of an attention that draws, `Run.attention`. Raises ConfigError as
+    `cross_entropy` does.
+
+    >>> output, weights = mg.zeros((1, 2, 4)), mg.const([[[1.0, 0.0], [0.0, 1.0]]])
+    >>> float(drawn_loss(output, mg.const([[3, 0]]), weights))
+    0.0
     """
     counts = targets >= 0
     losses = cross_entropy(output, mg.maximum(targets, 0), mask=counts, reduction="none")
