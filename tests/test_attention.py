@@ -251,7 +251,7 @@ def test_a_model_with_a_decoder_is_saved_and_copied(tmp_path):
             lambda: lstm.Model.create(
                 lstm.GRU, task=lstm.make_task("reverse"), attention="adition"
             ),
-            "attention= is one of dot, general, additive, hard, not 'adition'; did you mean additive",
+            "dot, general, additive, hard, not 'adition'; did you mean additive",
         ),
         (
             lambda: lstm.Model.create(lstm.GRU, task=lstm.Adding(), attention="dot"),
