@@ -68,6 +68,10 @@ class Decoder(Readout):
         check_count("what a decoder's cell reads of a token", cell.input_size - self._context)
 
     @property
+    def draws(self) -> bool:
+        return self.attention is not None and self.attention.draws
+
+    @property
     def _context(self) -> int:
         """The units of a context."""
         return 0 if self.attention is None else self.attention.output_size
@@ -119,7 +123,7 @@ class Decoder(Readout):
             said = self._tokens(targets, xs.end.shape[0])
             before = mg.concat([mg.expand_dims(first, 0), said[:-1]], axis=0)
             reads = {"token": mg.take(params["E"], before, axis=0)}
-            if self.attention is not None and self.attention.draws and context.key is not None:
+            if self.draws and context.key is not None:
                 shape = (said.shape[0], *xs.shape[:2])
                 reads["noise"] = context.split("attention").uniform(shape)
             made = _loop(step, start, reads, said.shape[0], context)

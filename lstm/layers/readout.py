@@ -40,6 +40,11 @@ class Readout(Layer):
             ways = " or ".join(map(repr, self.reads))
             raise ConfigError(f"a {self.name} reads {ways}, not {self.read!r:.40}")
 
+    @property
+    def draws(self) -> bool:
+        """Whether, in training, some of what it says depends on draws."""
+        return False
+
     def shapes(self) -> Tree:
         return {"W_y": (self.input_size, self.output_size), "b_y": (self.output_size,)}
 

@@ -89,8 +89,7 @@ def trainer_of(
         **told,
     )
     loss = task.loss(run.output, ys)
-    attention = getattr(model.readout, "attention", None)
-    if attention is not None and attention.draws:
+    if model.readout.draws and run.attention is not None:
         loss = loss + drawn_loss(run.output, ys, run.attention)
     updates = {key: mg.fold_in(key, 0)} if any(n is key for n in mg.toposort(loss)) else {}
     if start is not None:
