@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,4 +124,49 @@ def test_runs_of_steps_tell_the_least_and_the_largest(browser, tmp_path) -> None
     assert numbers_in(told) == [four_digits(norms.min()), four_digits(norms.max())]
     assert page.page.locator("figure[data-map=itemised]").count() == 0
     assert not page.complaints
+    page.context.close()
+
+
+def test_a_click_keeps_where_one_looks_until_it_is_let_go(opened) -> None:
+    def said_at(t: int) -> str:
+        opened.hover("units", (t - 0.5) / T, 0.5 / H)
+        return opened.said("units")
+
+    def click() -> None:
+        opened.page.mouse.down()
+        opened.page.mouse.up()
+
+    assert said_at(3).startswith("t = 3, ")
+    click()
+    assert said_at(8).startswith("t = 3, ")
+    assert opened.page.locator("#step").input_value() == "3"
+    click()
+    assert said_at(10).startswith("t = 8, ")
+    opened.page.keyboard.press("Escape")
+    assert said_at(10).startswith("t = 10, ")
+    click()
+    click()
+    assert said_at(2).startswith("t = 2, ")
+
+
+def test_runs_are_painted_by_their_largest_above_their_least(browser, tmp_path) -> None:
+    model = lstm.Model.create(lstm.RNN(2, 3), 1, 0)
+    xs = np.random.default_rng(1).standard_normal((600, 1, 2)) * 4
+    flow = lstm.flow(model, xs, np.ones((1, 1)))
+    flow.save(tmp_path / "long.html")
+    page = Opened(browser, tmp_path / "long.html", viewport={"width": 1366, "height": 900})
+    edges = np.linspace(0, 600, 257).round().astype(int)
+    norms, scale = np.array(flow.main.norms), flow.scale
+    unlike = [
+        k
+        for k, (a, b) in enumerate(pairwise(edges))
+        if scale.style(norms[a:b].max()).color != scale.style(norms[a:b].min()).color
+        and scale.style(norms[a:b].min()).kind == "normal"
+    ][:5]
+    assert unlike
+    for down, pick in ((0.25, np.max), (0.75, np.min)):
+        got = page.colors("norms", [((k + 0.5) / 256, down) for k in unlike])
+        for k, pixel in zip(unlike, got, strict=True):
+            color = scale.style(float(pick(norms[edges[k] : edges[k + 1]]))).color
+            assert "#" + "".join(f"{x:02x}" for x in pixel[:3]) == color
     page.context.close()

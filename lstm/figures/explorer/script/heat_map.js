@@ -2,6 +2,7 @@
 import { kindOf, numberOf } from "./amounts.js";
 import { element, inside } from "./dom.js";
 import { tileOf } from "./tiles.js";
+import { fragmentOf } from "./view.js";
 
 const [LEAST_ROW, MOST_ROW, HEIGHT] = [2, 22, 260]; // pixels: of a row, and of many
 const [BAND, SPLIT, NAMED] = [44, 12, 8]; // pixels of shares, and to be split; rows with names
@@ -63,10 +64,12 @@ export class HeatMap {
   /** What moves the mark. */
   attend() {
     this.frame.addEventListener("pointermove", (event) => {
-      const box = this.canvas.getBoundingClientRect();
-      const column = Math.floor(((event.clientX - box.left) / box.width) * this.runs.length);
-      const row = Math.floor(((event.clientY - box.top) / box.height) * this.rows);
-      this.go(row, column);
+      if (!this.view.isKept) this.go(...this.under(event));
+    });
+    this.frame.addEventListener("click", (event) => {
+      const before = fragmentOf(this.view.place);
+      this.go(...this.under(event));
+      this.view.keep(!this.view.isKept || fragmentOf(this.view.place) !== before);
     });
     this.frame.addEventListener("keydown", (event) => {
       const { row, column } = this.at(this.view.place);
@@ -81,6 +84,7 @@ export class HeatMap {
         PageUp: [row - 10, column],
         PageDown: [row + 10, column],
       };
+      if (event.key === "Escape") this.view.keep(false);
       if (!(event.key in places)) return;
       event.preventDefault();
       this.go(...places[event.key]);
@@ -88,6 +92,13 @@ export class HeatMap {
     this.frame.addEventListener("focus", () => {
       if (this.view.place.map !== this.key) this.view.go({ map: this.key, row: this.row });
     });
+  }
+
+  /** @param {MouseEvent} event @returns {[number, number]} the row and the column it is at */
+  under(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const column = Math.floor(((event.clientX - box.left) / box.width) * this.runs.length);
+    return [Math.floor(((event.clientY - box.top) / box.height) * this.rows), column];
   }
 
   /** @param {number} row @param {number} column go there, as near as there is something */
@@ -182,6 +193,7 @@ export class HeatMap {
     if (this.layer === null) return;
     const { row, column } = this.at(place);
     const isHere = place.map === this.key;
+    this.mark.classList.toggle("kept", this.view.isKept);
     const box = this.mark.style;
     box.left = `${(100 * column) / this.runs.length}%`;
     box.width = `${100 / this.runs.length}%`;

@@ -13,6 +13,13 @@ export class View {
     this.place = place;
     /** @type {Array<(place: Place) => void>} */
     this.listeners = [];
+    this.isKept = false; // by a click, so that the pointer may go elsewhere
+  }
+
+  /** @param {boolean} isKept whether the pointer no longer moves the mark */
+  keep(isKept) {
+    this.isKept = isKept;
+    this.go({});
   }
 
   /** @param {(place: Place) => void} listener is told now, and of every change */
