@@ -61,6 +61,7 @@ def test_the_gallery_shows_every_picture_and_make_makes_each():
     spec.loader.exec_module(make)
     made = {f"{name}.svg" for name in make.PICTURES}
     made |= {f"{name}{suffix}.png" for name in make.MAPS for suffix in ("", "_dark")}
+    made |= {f"{name}.png" for name in make.SCREENS}
     folder = DOCS / "pictures"
     there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.suffix in (".svg", ".png")}
     assert {name.removeprefix("pictures/") for name in pictures(GALLERY)} == there

@@ -2,12 +2,13 @@
 
 Where a picture needs them, an RNN and an LSTM are trained on the adding problem as `lstm demo`
 does, in about a minute. An SVG follows its reader's colour scheme; of what would be large there is
-a PNG in light and one in dark.
+a PNG in light and one in dark. The explorer's screens need `pip install '.[browser]'` and Chromium.
 """
 
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -32,6 +33,7 @@ from lstm.figures import (
 )
 from lstm.figures.bounds import vanishing_of
 from lstm.figures.distances import how_far
+from lstm.figures.explorer.explored import Explorer
 from lstm.figures.numbered import FIGURES
 from lstm.figures.speech import hear, plot_heard
 from lstm.gradient_flow import Flow, attention_routes
@@ -394,6 +396,44 @@ MAPS: dict[str, Callable[[Trained, Theme], Chart]] = {  # of many coloured cells
 }
 
 
+SCREENS: dict[str, dict[str, Any]] = {  # of the explorer, in Debian's Chromium
+    "explorer": {"viewport": {"width": 1366, "height": 1500}},
+    "explorer_dark": {"viewport": {"width": 1366, "height": 1500}, "color_scheme": "dark"},
+    "explorer_phone": {"viewport": {"width": 390, "height": 1500}},
+    "explorer_projector": {"viewport": {"width": 1920, "height": 1080}},
+    "explorer_print": {"viewport": {"width": 794, "height": 1123}},
+    "explorer_notebook": {"viewport": {"width": 1100, "height": 920}},
+}
+
+
+def screens(trained: Trained, names: list[str]) -> None:
+    """The explorer of both models as it is seen on screens and on paper."""
+    from playwright.sync_api import sync_playwright
+
+    flows = {name: dict(zip(WHEN, both, strict=True)) for name, both in trained.flows.items()}
+    shown = Explorer(flows)
+    with sync_playwright() as playwright, TemporaryDirectory() as folder:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        path = shown.save(Path(folder) / "explorer.html")
+        for name in names:
+            context = browser.new_context(reduced_motion="reduce", **SCREENS[name])
+            page = context.new_page()
+            if name == "explorer_notebook":
+                page.set_content(shown._repr_mimebundle_()["text/html"])
+                page.frame_locator("iframe").locator("#explorer[data-ready]").wait_for()
+            else:
+                page.goto(f"{path.as_uri()}#model=1&moment=1&step=40&map=units&row=3")
+                page.wait_for_selector("#explorer[data-ready]")
+                page.emulate_media(media="print" if name == "explorer_print" else "screen")
+            if name == "explorer_projector":  # the last stop of the tour
+                while page.locator("#tour-on").inner_text() != "End":
+                    page.locator("#tour-on").click()
+            page.screenshot(path=HERE / f"{name}.png")
+            context.close()
+
+
 def main(names: list[str]) -> None:
     """Draw those named, or all."""
     trained = Trained()
@@ -404,6 +444,8 @@ def main(names: list[str]) -> None:
         for theme, suffix in (("light", ""), ("dark", "_dark")):
             if not names or name in names:
                 (HERE / f"{name}{suffix}.png").write_bytes(paint(trained, theme).bitmap(88))
+    if chosen := [name for name in SCREENS if not names or name in names]:
+        screens(trained, chosen)
 
 
 if __name__ == "__main__":

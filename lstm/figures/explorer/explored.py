@@ -5,18 +5,16 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from lstm.errors import ConfigError, OutputError
 from lstm.figures.explorer.gathered import Moments
-from lstm.figures.explorer.written import explorer_page
+from lstm.figures.explorer.written import explorer_page, in_words
 from lstm.figures.flow import compare_flows
 from lstm.figures.page import Section, flow_table
 from lstm.files import check_file, path_given, write_atomically
 from lstm.gradient_flow import Comparison, Flow, FlowWatch
-from lstm.gradient_flow.words import compare
 from minigrad.display import bundle
 from minigrad.drawing import Scale
 
@@ -76,18 +74,19 @@ class Explorer:
         lasts = {name: [*moments.values()][-1] for name, moments in self.models.items()}
         every = [flow for moments in self.models.values() for flow in moments.values()]
         scale = Scale.of(x for flow in every for x in flow.drawn_norms)
-        told = [compare(a, b, named=(x, y)) for (x, a), (y, b) in pairwise(lasts.items())]
+        told = Comparison(lasts).sentences
         for name, flow in lasts.items():
             told += [f"{name}: {line}" if len(lasts) > 1 else line for line in flow.diagnosis]
         panels = {name if len(lasts) > 1 else "": [flow] for name, flow in lasts.items()}
         sections = [
+            *in_words(told),
             Section(
                 "Does the gradient reach step 1?", picture=compare_flows(panels, "", scale).svg
             ),
             Section("All numbers", folded=[flow_table(f, name) for name, f in lasts.items()]),
         ]
         title = f"{' beside '.join(lasts)}: how the gradient flows back"
-        return explorer_page(self.models, scale, title, told, sections)
+        return explorer_page(self.models, scale, title, told[:1], sections)
 
     def save(self, path: str | Path) -> Path:
         """Write the page, as .html; returns the path. The file is there whole or not at all.

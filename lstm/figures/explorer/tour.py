@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from lstm.figures.explorer.maps import named_series
-from lstm.gradient_flow import Flow, path_words
-from lstm.gradient_flow.words import compare
+from lstm.gradient_flow import Comparison, Flow, path_words
 from minigrad.drawing.escape import plain
 
 Stop = dict[str, Any]
@@ -23,7 +22,7 @@ def tour_of(models: Mapping[str, Mapping[str, Flow]]) -> list[Stop]:
     moments = [len(of) - 1 for of in models.values()]
     stops = [stop | {"model": 0, "moment": moments[0], "less": -1} for stop in _through(flow)]
     for other, beside in others[:1]:
-        words = compare(flow, beside, named=(name, other))
+        words = Comparison({name: flow, other: beside}).sentences[0]
         place = {"model": 1, "moment": moments[1], "less": 0, "map": "norms", "row": 0, "step": 1}
         stops = [*stops[:4], {"words": words, **place}]
     return [stop | {"words": plain(stop["words"])} for stop in stops]

@@ -76,10 +76,16 @@ def explorer_of(flows: Mapping[str, Flow], scale: Scale, table: Table, picture: 
     """The page of flows by name, led by what their table says, with the picture of them."""
     models = {name: {"": flow} for name, flow in flows.items()}
     sections = [
+        *in_words(table.notes),
         Section("Does the gradient reach step 1?", picture=picture),
         Section("In numbers", tables=[table]),
     ]
-    return explorer_page(models, scale, table.title, table.notes, sections)
+    return explorer_page(models, scale, table.title, table.notes[:1], sections)
+
+
+def in_words(told: Sequence[str]) -> list[Section]:
+    """The section of all sentences but that which leads."""
+    return [Section("In words", points=told[1:])] if told[1:] else []
 
 
 def in_script(value: Any) -> str:
