@@ -11,7 +11,9 @@ from minigrad.errors import DTypeError, GraphError, OpenGraphError, ShapeError
 from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, as_expr
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import free_variables
-from minigrad.types import Array, as_items
+from minigrad.types import FLOAT64, Array, TensorType, as_items
+
+_DOUBLE = TensorType((), FLOAT64)
 
 
 def check_inputs(inputs: Sequence[Expr]) -> list[Expr]:
@@ -62,6 +64,8 @@ def bind(v: Expr, value: Any) -> Array:
     wanted = v.type
     if type(value) is np.ndarray and value.dtype == wanted.dtype and value.shape == wanted.shape:
         return value
+    if wanted is _DOUBLE and (type(value) is float or type(value) is np.float64):
+        return np.array(value)  # a third of the time, and a net of scalars has hundreds
     try:
         array = np.asarray(value)
     except OpenGraphError:
