@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,9 @@ from lstm.shown import ShownModel
 from lstm.store.model_file import Contents, Own, read_model, shapes_of, write_model
 from lstm.tasks import Task
 from minigrad import Expr
+
+if TYPE_CHECKING:
+    from lstm.interop.plain import PlainNet
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -347,6 +350,24 @@ class Model(ShownModel):
             return part
 
         return map_leaves(fitting, start)
+
+    def to_numpy(self) -> PlainNet:
+        """The model as a plain function of NumPy, for whoever ships it: `plain(xs, lengths)` is the
+        output that `run` gives, to rounding; `plain.source` is a file that needs neither minigrad
+        nor lstm, and `plain.params` its numbers.
+
+        Raises ConfigError for a decoder, for layers of your own, and for a cell that computes what
+        NumPy's writing of it lacks.
+
+        >>> import lstm
+        >>> model = Model.create(lstm.LSTM(2, 4), output_size=1)
+        >>> plain = model.to_numpy()
+        >>> plain(np.zeros((7, 3, 2))).shape, len(plain.params)
+        ((3, 1), 10)
+        """
+        from lstm.interop.plain import plain_net  # written where it is asked for
+
+        return plain_net(self.layers, self.readout, self.values())
 
     # --- files -----------------------------------------------------------------------------------
 
