@@ -117,6 +117,7 @@ class _Search:
         where one step differs, what lies far from the difference may still be of one form."""
         form = dict(self.own)
         by_members: dict[tuple[int, ...], list[Vertex]] = {}
+        seen: set[tuple[int, ...]] = set()  # most classes are the same at every depth
         for _ in range(_DEPTH):
             form = {
                 v: self.numbers.of((self.own[v], *(form.get(u.source, -1) for u in self.into[v])))
@@ -126,8 +127,10 @@ class _Search:
             for vertex in self.order:
                 by_form.setdefault(form[vertex], []).append(vertex)
             for some in by_form.values():
-                if len(some) >= LEAST and self._is_ordered(some):
-                    by_members[tuple(id(v.node) for v in some)] = some
+                members = tuple(id(v.node) for v in some) if len(some) >= LEAST else ()
+                if members and members not in seen and self._is_ordered(some):
+                    by_members[members] = some
+                seen.add(members)
         # Seen from afar, the two tanh of an LSTM's step are alike, and cut it in two halves.
         classes = [c for c in by_members.values() if _is_mostly_one([form[v] for v in c])]
         return sorted(classes, key=len, reverse=True)[:_TRIED]

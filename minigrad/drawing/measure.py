@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -86,7 +87,7 @@ def measure(
     adjoints, terms = around.adjoints(told), told.terms
     for inside in insides:
         inside.read(arrays, values, adjoints, terms)
-    totalled = {some: Amount.of(next(arrays)) for some in totals}
+    totalled = dict(zip(totals, _next(arrays, len(totals)), strict=True))
     if sweep is not None:
         lost = _lost_inside(drawn, sweep, at, adjoints, terms)
         told.tell_underflow(nodes, around.uses, passing, lost)
@@ -157,14 +158,18 @@ class _Around:
     ) -> tuple[dict[Vertex, Amount], _Told, set[Term]]:
         """Values, adjoints and terms of the arrays, which come in the order of `exprs`, and the
         terms that are zero though their rules give something."""
-        values = {Vertex((), n): Amount.of(next(arrays)) for n in self.tensors}
+        tensors = self.tensors
+        values = dict(
+            zip([Vertex((), n) for n in tensors], _next(arrays, len(tensors)), strict=True)
+        )
         if not self.has_gradients:
             return values, _Told({}, {}), set()
         arrived = {n: [next(arrays) for _ in items] for n, items in self.cotangents.items()}
         told = _Told(
-            dict.fromkeys(self.nodes, UNCONNECTED) | {n: _amount(a) for n, a in arrived.items()},
+            dict.fromkeys(self.nodes, UNCONNECTED)
+            | dict(zip(arrived, _amounts([*arrived.values()]), strict=True)),
             dict.fromkeys(self.uses, UNCONNECTED)
-            | {k: Amount.of(next(arrays)) for k in self.terms},
+            | dict(zip(self.terms, _next(arrays, len(self.terms)), strict=True)),
         )
         passing = _passing(told.terms, arrived, at)
         told.tell_underflow(self.nodes, self.uses, passing)
@@ -180,11 +185,14 @@ def _items(whole: Expr) -> list[Expr]:
     return items_of(whole) if isinstance(whole.type, TupleType) else [whole]
 
 
-def _amount(arrays: Sequence[Array]) -> Amount:
-    """Of a tensor, or of all items of a tuple in a row."""
-    if len(arrays) == 1:
-        return Amount.of(arrays[0])
-    return Amount.of(np.concatenate([np.ravel(a) for a in arrays]))
+def _amounts(items: Sequence[Sequence[Array]]) -> list[Amount]:
+    """Of tensors, or of all items of tuples in a row."""
+    whole = [a[0] if len(a) == 1 else np.concatenate([np.ravel(x) for x in a]) for a in items]
+    return Amount.of_each(whole)
+
+
+def _next(arrays: Iterator[Array], count: int) -> list[Amount]:
+    return Amount.of_each([*islice(arrays, count)])
 
 
 def _evaluate(outputs: Sequence[Expr], at: Mapping[Any, Any]) -> list[Array]:

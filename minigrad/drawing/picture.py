@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from minigrad.drawing.amount import Amount
@@ -90,7 +91,7 @@ class Box:
     kind: Literal["group", "loop"] = "group"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Picture:
     """Everything that is drawn, in an order in which sources come before targets."""
 
@@ -120,7 +121,7 @@ class Picture:
         """The titles of the caller's groups, each after those around it."""
         return [box.title for box in self.boxes if box.kind == "group"]
 
-    @property
+    @cached_property
     def is_placed(self) -> bool:
         """Whether every node has a place, so that nothing is left to lay out."""
         return all(n.place is not None for n in self.nodes)
