@@ -53,9 +53,12 @@ class Copying(Task):
     criterion: ClassVar[str] = "all ten symbols right in 99 % of 2000 test sequences"
     tried: ClassVar[str] = (
         "an LSTM of 128 units with gates that remember all steps: over 10 blanks 77 % of sequences "
-        "have all ten symbols right after 128,000 of them at a rate of 0.004, over 30 blanks 62 % "
-        "after 384,000; 64 units over 100 blanks none after 96,000, at a loss of 0.147 where who "
-        "remembers nothing has 0.173. Arjovsky, Shah & Bengio find LSTMs at that loss, too"
+        "have all ten symbols right after 128,000 of them at a rate of 0.004, over 30 blanks 84 % "
+        "after 384,000, in 124 s; 64 units over 100 blanks none after 96,000, at a loss of 0.147 "
+        "where who remembers nothing has 0.173. Arjovsky, Shah & Bengio find LSTMs at that loss, "
+        "too. Over 30 blanks gates that remember 15 steps, 50 or 500 come to losses of 0.212, "
+        "0.240 and 0.237 after 32,000 sequences, the first two to 0.082 after 96,000; batches of "
+        "16 come to the same in the same time, and rates of 0.005 and 0.01 are no better"
     )
 
     def __post_init__(self) -> None:

@@ -47,7 +47,9 @@ class Dyck2(Language):
     summary: ClassVar[str] = "which brackets may come next, where each closes the last one open"
     tried: ClassVar[str] = (
         "LSTMs of 32 units, of which 93.4 % of strings are right throughout after 128,000 of them; "
-        "of 64, with gates at their usual bias, 99.0 % after 768,000, in 134 s"
+        "of 64, with gates at their usual bias, 99.0 % after 768,000, in 134 s; of 128 units at a "
+        "rate of 0.01, 99.55 % after 640,000, in 230 s, and, taken by length, 99.80 % after "
+        "512,000, in 259 s: 4 of 2000 strings are not"
     )
     paper: ClassVar[str | None] = "Suzgun, Gehrmann, Belinkov & Shieber 2019"
     input_size: ClassVar[int] = 5
