@@ -1,6 +1,6 @@
 """Graphs without loops beside the engines that are fast at them: jobs, peers, ratios of one run.
 
-    python benchmarks/general.py [JOB ...] [--seconds 2]      default: all jobs, two seconds each
+    python benchmarks/general.py [JOB ...] [--seconds 1]      default: all jobs
 
 A job is a function of an engine's ops and of one vector, written once for all engines. Each gives
 the value and its gradient towards the vector. `before` is the processor's time up to the first
@@ -213,17 +213,13 @@ def measure(job: Job, seconds: float) -> dict[str, tuple[float, float]]:
     for name, (y, gradient) in results.items():
         for mine, other in zip(results["minigrad"], (y, gradient), strict=True):
             np.testing.assert_allclose(mine, other, rtol=1e-6, atol=1e-9, err_msg=name)
-    best = dict.fromkeys(calls, np.inf)
-    end = time.perf_counter() + seconds
-    turn = 0
-    while turn < 3 or time.perf_counter() < end:
-        for name, call in calls.items():
-            if turn > 1 and best[name] > seconds / 20:
-                continue  # what takes so long is known well enough
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    while waiting := [name for name in calls if len(times[name]) < 2 or sum(times[name]) < seconds]:
+        for name in waiting:  # in turn
             start = time.perf_counter()
-            call()
-            best[name] = min(best[name], time.perf_counter() - start)
-        turn += 1
+            calls[name]()
+            times[name].append(time.perf_counter() - start)
+    best = {name: min(took) for name, took in times.items()}
     return {name: (before[name], best[name]) for name in calls}
 
 
@@ -231,7 +227,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     names = [job.name for job in JOBS]
     parser.add_argument("JOB", nargs="*", default=names, help=", ".join(names))
-    parser.add_argument("--seconds", type=float, default=2.0, help="for the calls of a job")
+    parser.add_argument("--seconds", type=float, default=1.0, help="for the calls of an engine")
     asked = parser.parse_args()
     if unknown := set(asked.JOB) - set(names):
         parser.error(f"no job {sorted(unknown)[0]!r}; there are {', '.join(names)}")
