@@ -31,7 +31,9 @@ class Explorer {
     const last = models[0].moments.length - 1;
     const start = { model: 0, moment: last, less: -1, step: 1, row: 0, map };
     this.view = new View(this.bounded(placeOf(location.hash, start)));
-    for (const key of new Set(this.everyMoment().flatMap(({ maps }) => maps.map((m) => m.key)))) {
+    const every = this.everyMoment().map(({ maps }) => maps.map(({ key }) => key));
+    every.sort((a, b) => b.length - a.length); // in the order of those that have most
+    for (const key of new Set(every.flat())) {
       this.maps.set(key, new HeatMap(key, this.figure(key), this.view));
     }
     this.view.listen((place) => this.choose(place));
