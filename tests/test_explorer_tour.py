@@ -156,6 +156,11 @@ def test_underflow_zero_and_numbers_look_and_read_differently(browser, tmp_path,
     page.frame("norms").focus()
     page.page.keyboard.press("Home")
     assert page.said("norms").endswith(": underflow")
+    downs = np.linspace(0.05, 0.95, 12).tolist()
+    for t in range(1, 61):  # of a texture one sees the page behind
+        pixels = page.colors("norms", [((t - 0.5) / 60, down) for down in downs])
+        look = flow.scale.look(flow.main.norms[t - 1], flow.main.kinds[t - 1])
+        assert (min(pixel[3] for pixel in pixels) == 255) == (look.kind == "normal"), t
     legend = page.page.locator("#legend").inner_text()
     assert "underflow" in legend and "below the scale" in legend
     rows = page.page.locator(".equations tbody tr").first.locator("td").all_inner_texts()
