@@ -18,6 +18,7 @@ pytest.importorskip("llvmlite", reason="llvmlite, which the native backend needs
 from minigrad.compile.backends.native import instructions, interpreter
 from minigrad.compile.backends.native.pointwise import ELEMENTARY, ROWS, check
 from minigrad.compile.backends.native.views import UnsupportedError
+from minigrad.compile.backends.registry import MANY
 from minigrad.graph.node import make
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -2.5, 3.5, 1e-310, 700.0, -30.0]
@@ -212,6 +213,20 @@ def test_few_ops_large_ones_and_large_sources_are_not_interpreted(monkeypatch):
     monkeypatch.setattr(interpreter, "MANY", 3)
     assert not is_interpreted([y], mg.tanh(y[0]) * 2.0)
     assert is_interpreted([y], mg.tanh(y[0]) * 2.0 + 1.0)
+
+
+def test_auto_interprets_many_small_ops_and_no_others(monkeypatch):
+    monkeypatch.setattr(interpreter, "MANY", MANY)
+    x, wide = mg.var("x"), mg.var("wide", (100,))
+
+    def backend_of(v, count):
+        y = v
+        for _ in range(count):
+            y = mg.abs(y - 0.5)
+        return mg.function([v], y).backend
+
+    assert backend_of(x, MANY // 2) == "native"
+    assert backend_of(x, MANY // 2 - 1) == backend_of(wide, MANY) == "numpy"
 
 
 def test_threads_share_a_function():

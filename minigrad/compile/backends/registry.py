@@ -123,8 +123,9 @@ def choose_backend(name: str, outputs: Sequence[Expr], options: Options) -> Back
     return BACKENDS[name](options)
 
 
-# Ops of few elements, on average, from which calling NumPy for each takes longer than all else of a
-# call. The native backend interprets them, so that no code has to be made for so many.
+# Ops from which a graph of small ones is interpreted, and their elements, at most and on average.
+# Calling NumPy for each would take longer than all else of a call, and making code for so many
+# takes seconds; larger ones are faster as vectors.
 MANY, LARGEST, SMALL = 200, 1024, 16
 
 

@@ -20,6 +20,7 @@ from minigrad.compile.backends.native.elements import is_known, stream_of
 from minigrad.compile.backends.native.instructions import BEGIN, functions
 from minigrad.compile.backends.native.memory import aligned
 from minigrad.compile.backends.native.stages import is_view, source
+from minigrad.compile.backends.registry import LARGEST, MANY, SMALL
 from minigrad.graph.leaves import CONST
 from minigrad.graph.node import Expr, Op, make, rebuild
 from minigrad.graph.walk import toposort, walk
@@ -28,10 +29,6 @@ from minigrad.ops.linalg import MATMUL
 from minigrad.ops.tuples import item
 from minigrad.types import Array, TupleType
 
-# Ops from which a part of a graph is interpreted.
-MANY = 200
-# Elements of an op, at most and on average, up to which it is: more are faster side by side.
-LARGEST, SMALL = 1024, 16
 # Elements of what an op reads a view of: each is brought into the interpreter's memory.
 SOURCE = 1 << 16
 
