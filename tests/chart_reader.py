@@ -120,7 +120,8 @@ class Legend:
 def shapes_of(svg: str) -> list[Shape]:
     root = ET.fromstring(svg)
     defined = {f"#{e.get('id')}": e for defs in root.iter(f"{SVG}defs") for e in defs}
-    hidden = set(defined.values())
+    told = [e for e in root.iter() if e.get("class") == "told"]  # shown where there is the focus
+    hidden = {*defined.values(), *(e for note in told for e in note.iter())}
     shapes = []
     for element in root.iter():
         shape = None if element in hidden else _shape(element, defined)

@@ -106,7 +106,7 @@ def test_ids_begin_with_the_prefix_and_references_are_to_them() -> None:
     used += [v[4:-1] for e in root.iter() for v in e.attrib.values() if v.startswith("url(")]
     assert used
     assert {u.removeprefix("#") for u in used} <= set(ids)
-    assert root.get("role") == "img"
+    assert root.get("role") == "group"  # of what can be reached
     assert root.get("aria-labelledby") == "mine-title mine-desc"
 
 

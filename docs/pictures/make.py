@@ -439,7 +439,9 @@ def main(names: list[str]) -> None:
     trained = Trained()
     for name, draw in PICTURES.items():
         if not names or name in names:
-            (HERE / f"{name}.svg").write_text(draw(trained).svg, encoding="utf-8")
+            drawn = draw(trained)
+            svg = drawn.formats()["svg"]() if isinstance(drawn, Chart) else drawn.svg.encode()
+            (HERE / f"{name}.svg").write_bytes(svg)  # an image takes no focus
     for name, paint in MAPS.items():
         for theme, suffix in (("light", ""), ("dark", "_dark")):
             if not names or name in names:

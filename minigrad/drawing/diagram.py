@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from minigrad.drawing.dot import to_dot
@@ -83,9 +83,9 @@ class Diagram(Drawn):
 
     def finish_svg(self, svg: bytes) -> str:
         """Graphviz's SVG of this diagram with its title, description, ids and dark dress."""
-        return self._finished(svg, self.look.theme in (None, "auto"), reach=True)
+        return self._finished(svg, self.look.theme in (None, "auto"), self.look.dress)
 
-    def _finished(self, svg: bytes, dark: bool, reach: bool = False) -> str:
+    def _finished(self, svg: bytes, dark: bool, reach: Mapping[str, str] | None = None) -> str:
         said = {"title": self.title, "description": self.description, "prefix": self.prefix}
         text = finish(svg, **said, dark=dark, reach=reach)
         return self.look.resized(text)

@@ -42,11 +42,17 @@ class Look:
         wide = None if width is None else _checked_number(width, "width")
         return Look(theme, dots, wide, size)
 
+    @property
+    def dress(self) -> dict[str, str]:
+        """The palette's colours that it is drawn in; of "auto" the light ones, which the reader's
+        scheme replaces."""
+        return DARK if self.theme == "dark" else LIGHT
+
     def dressed(self, dot: str) -> str:
         """DOT text in the colours of the theme."""
-        if self.theme != "dark":
+        if self.dress is LIGHT:
             return dot
-        names = {color: DARK[name] for name, color in LIGHT.items()}
+        names = {color: self.dress[name] for name, color in LIGHT.items()}
         return re.sub("|".join(names), lambda m: names[m[0]], dot)
 
     def resized(self, svg: str) -> str:

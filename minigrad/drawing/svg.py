@@ -6,6 +6,7 @@ So that several pictures can stand in one page, and a screen reader has somethin
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 
 from minigrad.drawing.escape import plain
 from minigrad.drawing.palette import DARK, LIGHT, name_of
@@ -19,12 +20,19 @@ _DARK_PAGES = ('[data-jp-theme-light="false"]', ".vscode-dark")
 
 
 def finish(
-    svg: bytes, *, title: str, description: str, prefix: str, dark: bool = True, reach: bool = False
+    svg: bytes,
+    *,
+    title: str,
+    description: str,
+    prefix: str,
+    dark: bool = True,
+    reach: Mapping[str, str] | None = None,
 ) -> str:
     """The SVG as text, without XML declaration, fit to stand alone or inside an HTML page.
 
     Every id starts with `prefix`. With `dark` it follows the colour scheme of the page around it;
-    with `reach` what nodes tell of numbers shows where they have the focus.
+    with `reach`, the colours that it is drawn in, what nodes tell of numbers shows where they have
+    the focus.
     """
     root = ET.fromstring(svg)
     _describe(root, title, description, prefix)
@@ -36,7 +44,7 @@ def finish(
                 element.set(key, value.replace("url(#", f"url(#{prefix}-"))
     _tooltips(root)
     _tidy(root)
-    rules = within_reach(root, prefix) if reach else ""
+    rules = within_reach(root, prefix, reach) if reach else ""
     _name_colors(root)
     if dark:
         rules = _dark_css(f"#{prefix}") + rules

@@ -168,8 +168,9 @@ def runs(row: NDArray[np.intp]) -> list[tuple[int, int]]:
 def hint(label: str, steps: Sequence[int], sizes: Sequence[float], style: EdgeStyle) -> str:
     """What a stretch tells who points at it: steps are counted from 0."""
     words = "" if style.kind == "normal" else f", {KIND_WORDS[style.kind]}"
-    ends = f"t={steps[0] + 1} … {steps[-1] + 1}, {fmt(sizes[0])} … {fmt(sizes[-1])}"
-    return f"{label}: {ends}{words}"
+    ends = [(str(t + 1), fmt(size)) for t, size in ((steps[0], sizes[0]), (steps[-1], sizes[-1]))]
+    at, told = (" … ".join(dict.fromkeys(pair)) for pair in zip(*ends, strict=True))
+    return f"{label}: t={at}, {told}{words}"
 
 
 def number(curve: Curve, t: int) -> str:

@@ -250,7 +250,18 @@ class Chart(Drawn):
 
     @cached_property
     def svg(self) -> str:
-        """The picture as an SVG document; of the theme "auto" it follows the reader's scheme."""
+        """The picture as an SVG document for a page, within reach of the keyboard and of a finger;
+        of the theme "auto" it follows the reader's scheme."""
+        return self._finished(DARK if self.theme == "dark" else LIGHT)
+
+    def _finished(self, reach: Mapping[str, str] | None = None) -> str:
+        svg, hints = self._raw
+        said: Any = {"title": self.title, "description": self.description, "prefix": self.prefix}
+        return finish_chart(svg, hints, **said, dark=self.theme == "auto", reach=reach)
+
+    @cached_property
+    def _raw(self) -> tuple[bytes, dict[str, Sequence[str]]]:
+        """matplotlib's SVG, and by the ids of its groups what their shapes tell."""
         told = list(_told(self.figure))
         named = [(a, a.get_gid()) for a in told]
         for k, artist in enumerate(told):
@@ -260,15 +271,7 @@ class Chart(Drawn):
         finally:
             for artist, name in named:
                 artist.set_gid(name)
-        hints = {f"told{k}": artist.hints for k, artist in enumerate(told)}
-        return finish_chart(
-            svg,
-            hints,
-            title=self.title,
-            description=self.description,
-            prefix=self.prefix,
-            dark=self.theme == "auto",
-        )
+        return svg, {f"told{k}": artist.hints for k, artist in enumerate(told)}
 
     @cached_property
     def png(self) -> bytes:
@@ -287,7 +290,7 @@ class Chart(Drawn):
     def formats(self) -> dict[str, Callable[[], bytes]]:
         """How each file format is made."""
         return {
-            "svg": lambda: (XML + self.svg).encode(),
+            "svg": lambda: (XML + self._finished()).encode(),
             "png": lambda: self.png,
             "pdf": lambda: self.pdf,
         }

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from minigrad.drawing.escape import plain
+from minigrad.drawing.reach import PIECE
 from minigrad.drawing.svg import finish
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -15,7 +16,12 @@ _COLORS = ("fill", "stroke")
 
 
 def finish_chart(
-    svg: bytes, hints: Mapping[str, Sequence[str]], *, prefix: str, **options: Any
+    svg: bytes,
+    hints: Mapping[str, Sequence[str]],
+    *,
+    prefix: str,
+    reach: Mapping[str, str] | None,
+    **options: Any,
 ) -> str:
     """The SVG as `finish` makes it, which says what the options are.
 
@@ -23,8 +29,11 @@ def finish_chart(
     """
     root = ET.fromstring(svg)
     for group in root.iter(f"{_SVG}g"):
-        for shape, words in zip(_shapes(group), hints.get(group.get("id", ""), ()), strict=False):
+        name = group.get("id", "")
+        for k, (shape, words) in enumerate(zip(_shapes(group), hints.get(name, ()), strict=False)):
             ET.SubElement(shape, f"{_SVG}title").text = plain(words)
+            if reach:
+                shape.attrib |= {"id": f"{name}-{k}", "class": PIECE}
     for parent in list(root.iter()):
         for child in list(parent):
             # A style sheet for all elements would reach the page around, and nobody reads the rest.
@@ -35,7 +44,7 @@ def finish_chart(
         _colors_as_attributes(element)
         if element.get(_HREF, "").startswith("#"):
             element.set(_HREF, f"#{prefix}-{element.get(_HREF, '')[1:]}")
-    return finish(ET.tostring(root), prefix=prefix, **options)
+    return finish(ET.tostring(root), prefix=prefix, reach=reach, **options)
 
 
 def _shapes(group: ET.Element) -> list[ET.Element]:
