@@ -90,12 +90,19 @@ def test_the_line_beside_each_picture_makes_one(tmp_path, monkeypatch):
 
 
 def test_the_table_answers_each_question_with_a_picture_that_is_there():
-    rows = re.findall(r"^\| (.*\?) \| (.*) \| `(.*)` \|$", GALLERY, re.MULTILINE)
+    rows = re.findall(r"^\| (.*\?) \| (.*) \| `(.*)` \| .* \|$", GALLERY, re.MULTILINE)
     assert len(rows) == 5
     for _, answer, file in rows:
         heads = re.findall(r"\]\(#([\w-]+)\)", answer)
         sections = {h: s for s in GALLERY.split("\n### ") for h in [_anchor(s.partition("\n")[0])]}
         assert f"pictures/{file}" in sections[heads[0]]
+
+
+def test_what_the_table_quotes_stands_in_its_picture():
+    rows = re.findall(r"^\|.*\| `([\w.]+)` \| “([^”]+)” \|$", GALLERY, re.MULTILINE)
+    assert len(rows) == 4
+    for file, quoted in rows:
+        assert quoted in unescape((DOCS / "pictures" / file).read_text("utf-8"))
 
 
 def test_numbers_in_the_gallery_are_those_that_pictures_were_drawn_with():

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from minigrad.drawing.palette import LIGHT
 from minigrad.drawing.reach import _outline, within_reach
 
 SVG = "http://www.w3.org/2000/svg"
@@ -32,7 +33,7 @@ def test_a_shift_may_be_written_with_a_power_too():
             f'<svg xmlns="{SVG}" viewBox="0 0 900 900"><g transform="translate({shift})">'
             f"{node}</g></svg>"
         )
-        within_reach(root, "a")
+        within_reach(root, "a", LIGHT)
         rect = root.find(f".//{{{SVG}}}rect")
         assert rect is not None
         places.append((rect.get("x"), rect.get("y")))

@@ -445,7 +445,7 @@ def main(names: list[str]) -> None:
     for name, paint in MAPS.items():
         for theme, suffix in (("light", ""), ("dark", "_dark")):
             if not names or name in names:
-                (HERE / f"{name}{suffix}.png").write_bytes(paint(trained, theme).bitmap(88))
+                (HERE / f"{name}{suffix}.png").write_bytes(paint(trained, theme).bitmap(96))
     if chosen := [name for name in SCREENS if not names or name in names]:
         screens(trained, chosen)
 

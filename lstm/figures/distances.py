@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,12 +31,13 @@ def plot_accuracy(
 
     scores: {cell: {distance: the accuracy of each seed}}. A line is the mean of the seeds, filled
     from the least to the largest; each seed is a dot. Distances stand on an axis of powers. chance,
-    criterion: accuracies that are marked. ax: axes to draw on; new ones unless given. name: what a
-    distance is. Raises ConfigError for what are no such scores.
+    criterion: accuracies that are marked. The legend, at the right, names all of them: words beside
+    curves would lie on others. ax: axes to draw on; new ones unless given. name: what a distance
+    is. Raises ConfigError for what are no such scores.
 
     >>> ax = plot_accuracy({"RNN": {5: [1.0, 0.9], 50: [0.2, 0.25]}}, chance=0.2)
-    >>> [text.get_text() for text in ax.texts]
-    ['chance', 'RNN']
+    >>> [text.get_text() for text in ax.get_legend().texts]
+    ['RNN', 'chance: 20 %']
     """
     rows = {cell: _checked(cell, by_distance) for cell, by_distance in scores.items()}
     if not rows:
@@ -45,14 +45,13 @@ def plot_accuracy(
     ax = ax or charts.own_axes(_WIDTH, _HEIGHT)
     ax.set_xscale("log")
     ax.set_ylim(-0.03, 1.03)
-    muted = ax.xaxis.label.get_color()
-    for level, word, upwards in ((chance, "chance", "bottom"), (criterion, "criterion", "top")):
-        if level is not None:
-            ax.axhline(check_number(word, level, least=0, most=1), color=muted, lw=1.0, ls=":")
-            place: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": upwards}
-            ax.text(0.01, level, word, color=muted, fontsize=9, **place)
     for k, (cell, by_distance) in enumerate(rows.items()):
         _draw_cell(ax, cell, by_distance, k)
+    muted = ax.xaxis.label.get_color()
+    for word, level, dots in (("criterion", criterion, (0, (1, 1))), ("chance", chance, ":")):
+        if level is not None:
+            at = check_number(word, level, least=0, most=1)
+            ax.axhline(at, color=muted, lw=1.0, ls=dots, label=f"{word}: {100 * at:.3g} %")
     every = sorted({distance for row in rows.values() for distance in row})
     ax.set_xlim(every[0] / 1.15, every[-1] * 1.15)
     ax.set_xticks(every, [f"{distance:g}" for distance in every])
@@ -62,11 +61,13 @@ def plot_accuracy(
     ax.set_axisbelow(True)
     charts.set_name(ax, name)
     charts.set_title(ax, title)
+    for text in ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False).texts:
+        text.set_parse_math(False)
     return ax
 
 
 def _draw_cell(ax: Axes, cell: str, by_distance: Mapping[float, Floats], k: int) -> None:
-    """The mean of the seeds, the band, the seeds, and the cell's name at the end of its line."""
+    """The mean of the seeds, the band, and the seeds."""
     at = sorted(by_distance)
     means, lows, highs = (
         [float(pick(by_distance[x])) for x in at] for pick in (np.mean, np.min, np.max)
@@ -77,17 +78,6 @@ def _draw_cell(ax: Axes, cell: str, by_distance: Mapping[float, Floats], k: int)
     for x in at:
         row = by_distance[x]
         ax.plot([x] * len(row), row, mark, color=color, ms=4, mfc=ax.get_facecolor(), mew=1.0)
-    ax.annotate(
-        plain(cell, WIDEST),
-        (at[-1], means[-1]),
-        xytext=(0, -8 if means[-1] > 0.5 else 8),
-        textcoords="offset points",
-        ha="right",
-        va="top" if means[-1] > 0.5 else "bottom",
-        color=color,
-        fontweight="bold",
-        parse_math=False,
-    )
 
 
 def _checked(cell: str, by_distance: Mapping[float, Sequence[float]]) -> dict[float, Floats]:

@@ -44,6 +44,7 @@ def plot_forecast(forecast: Forecast, ax: Axes | None = None, *, last: int | Non
         ax.set_ylabel(plain(drawn.target), parse_math=False)
     shown = np.unique(np.linspace(0, len(drawn.rows) - 1, _TICKS).astype(int))
     ax.set_xticks(shown, [plain(drawn.rows[k]) for k in shown], parse_math=False)
+    charts.set_name(ax, "row")
     ax.grid(True, axis="y")
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False)
     return ax

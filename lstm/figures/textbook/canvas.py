@@ -19,6 +19,7 @@ SLIDE = 960.0, 540.0
 WRITTEN = 0.54  # the height of an equation's letters, in units
 _LEADING = 1.2  # from one equation to the next, in units
 _INCH = 72.0
+_APART = 10.0  # points between a cell and the key
 _ENLARGED = 2.2  # how much larger a key is than beneath a chart
 KEY = 9.0
 """How wide a key is at least, in units."""
@@ -55,7 +56,7 @@ def paper_of(
     style(theme)  # raises for what is no theme
     if ax is None:
         wide, high = box[2] - box[0], box[3] - box[1]
-        taken = key.height(SLIDE[0] / _ENLARGED / 2) * _ENLARGED if key else 0.0
+        taken = key.height(SLIDE[0] / _ENLARGED / 2) * _ENLARGED + _APART if key else 0.0
         unit = min(SLIDE[0] / wide, SLIDE[1] / high, _INCH)
         if taken > ROOM * unit:
             unit = min(SLIDE[0] / wide, (SLIDE[1] - taken) / (high - ROOM))
@@ -64,7 +65,9 @@ def paper_of(
         ax = sheet.axes(0.0, 0.0, width, high * unit)
         if key is not None:
             x = left * unit
-            _draw_key(sheet.axes(x, height - taken, width - x, taken), key, width - x)
+            _draw_key(
+                sheet.axes(x, height - taken + _APART, width - x, taken - _APART), key, width - x
+            )
     elif not isinstance(ax, Axes):
         raise ConfigError(f"ax= takes axes of matplotlib, such as plt.gca(), not {ax!r:.40}")
     return Paper.on(ax, box, dark=theme == "dark")

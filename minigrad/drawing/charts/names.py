@@ -90,6 +90,11 @@ def name_spots(frame: Frame, curves: Sequence[Curve]) -> list[tuple[str, Spot]]:
     return named
 
 
+def are_clear(frame: Frame, curves: Sequence[Curve]) -> bool:
+    """Whether no name lies on a curve."""
+    return not any(spot.hits(frame, curves, []) for _, spot in name_spots(frame, curves))
+
+
 def _spots(frame: Frame, curve: Curve, wide: float) -> Iterator[Spot]:
     """Above and below the curve, all along it; near its start and where it is flat are best."""
     for k in range(9):

@@ -28,7 +28,7 @@ from minigrad.drawing.charts.looks import (
     styles,
 )
 from minigrad.drawing.charts.marks import add_lines, add_marks
-from minigrad.drawing.charts.names import Frame, name_spots
+from minigrad.drawing.charts.names import Frame, are_clear, name_spots
 from minigrad.drawing.charts.rows import Row, draw_rows, halves
 from minigrad.drawing.charts.sheet import points_of, set_time, set_title
 from minigrad.drawing.escape import WIDEST, plain
@@ -39,6 +39,7 @@ ROW = 32.0
 _STRIP, _BELOW = 0.56, 0.08  # of it: from the top of a strip down, and the air below a strip
 Point = tuple[float, float]
 _LEAST, _LARGEST = 5e-324, float(np.finfo(np.float64).max)
+_HIGHEST = 307  # the exponent of a decade above which there is one more
 _AIR = 0.012  # of the decades, above and below, so that lines at the ends keep their width
 
 
@@ -57,11 +58,10 @@ def curves(
     rows: {label: (T,) magnitudes}, or curves, which know kinds and marks too. Each stretch of one
     class of the scale has its colour and width, and each curve its name beside it, unless it has a
     mark and no place is clear of all curves; a single step is a dot. What is 0 or below the axis
-    stands on its floor. Of a long row the least and the largest of each of 256 bins
-    are drawn. ax: axes to draw on, new ones unless given. scale: shared by what is compared.
-    limits: the exponents between which the axis runs. legend: draw beneath, in the place that the
-    axes have, what colours, dashes and marks mean. Raises ShapeError for rows that differ in
-    length.
+    stands on its floor. Of a long row the least and the largest of each of 256 bins are drawn. ax:
+    axes to draw on, new ones unless given. scale: shared by what is compared. limits: the exponents
+    between which the axis runs. legend: draw beneath, in the place that the axes have, what
+    colours, dashes and marks mean. Raises ShapeError for rows that differ in length.
 
     >>> ax = curves({"|∂L/∂h|": [1e-3, 1e-2, 1e-1]})
     >>> [label.get_text() for label in ax.get_yticklabels()]
@@ -71,7 +71,7 @@ def curves(
     locked = scale or scale_of(drawn)
     ax = axes_with_key(ax, 460.0, 260.0, _key(drawn, locked) if legend else None)
     set_title(ax, title)
-    lo, hi = limits or decades(drawn)
+    lo, hi = limits or _roomy(ax, drawn, *decades(drawn))
     steps = len(drawn[0].norms)
     _set_decades(ax, lo, hi)
     set_time(ax, steps)
@@ -83,6 +83,14 @@ def curves(
 
 def _key(drawn: Sequence[Curve], scale: Scale) -> Key:
     return Key(scale, kinds_in(drawn, scale), notes=marks_in(drawn))
+
+
+def _roomy(ax: Axes, drawn: Sequence[Curve], lo: int, hi: int) -> tuple[int, int]:
+    """The decades between which curves lie, and one more where a name has no clear place else."""
+    thin = [_thinned(curve) for curve in drawn]
+    frames = [Frame(*points_of(ax), lo, top, len(thin[0].norms)) for top in (hi, hi + 1)]
+    is_better = [are_clear(frame, thin) for frame in frames] == [False, True]
+    return lo, hi + (is_better and hi < _HIGHEST)
 
 
 def _set_decades(ax: Axes, lo: int, hi: int) -> None:

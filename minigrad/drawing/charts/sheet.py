@@ -41,6 +41,7 @@ _INCH = 72.0
 _KEY = "key"
 _LETTER = 0.55  # the width of a letter, in its size: the mean of our font
 _LABELS = 4.6  # the height of an axis's numbers and name, in the size of their letters
+_NO_LABELS = 10.0  # points between a key and axes that have none there
 NAMED = 240.0
 """The name of narrower axes may take two lines."""
 
@@ -134,11 +135,12 @@ def points_of(ax: Axes) -> tuple[float, float]:
 
 
 class _Above:
-    """Where axes lie that leave some of their place, at its bottom, to a key."""
+    """Where axes lie that leave some of their place, at its bottom, to a key: as much as the most
+    of those beside them in a grid, so that all end at one height."""
 
-    def __init__(self, ax: Axes, taken: float) -> None:
-        self.ax, self.taken = ax, taken
-        """taken: in points."""
+    def __init__(self, ax: Axes, key: float, labels: float) -> None:
+        self.ax, self.key, self.labels = ax, key, labels
+        """key, labels: their heights, in points."""
         at: Any = ax.get_axes_locator()
         self.base: Any = at.base if isinstance(at, _Above) else at
 
@@ -150,9 +152,29 @@ class _Above:
         """The place of both."""
         return self.base(self.ax, renderer) if self.base else self.ax.get_position(original=True)
 
+    @property
+    def taken(self) -> float:
+        """What it needs by itself: a map without an axis below it has no labels there."""
+        below = self.ax.axison and self.ax.xaxis.get_label_position() == "bottom"
+        return self.key + (self.labels if below else _NO_LABELS)
+
+    def in_its_row(self) -> Iterator[_Above]:
+        """It, and those beside it."""
+        spec = self.get_subplotspec()
+        for ax in self.ax.figure.axes if spec else [self.ax]:
+            at, other = ax.get_axes_locator(), ax.get_subplotspec()
+            if at is self or (
+                isinstance(at, _Above)
+                and other is not None
+                and other.get_gridspec() is spec.get_gridspec()
+                and other.rowspan == spec.rowspan
+            ):
+                yield at
+
     def __call__(self, _: Any, renderer: Any) -> Any:
         box, (_, high) = self.whole(renderer), _size_around(self.ax)
-        taken = min(self.taken / high, 0.75 * box.height)  # something stays of axes however low
+        most = max(at.taken for at in self.in_its_row())
+        taken = min(most / high, 0.75 * box.height)  # something stays of axes however low
         return Bbox.from_extents(box.x0, box.y0 + taken, box.x1, box.y1)
 
 
@@ -169,13 +191,14 @@ def share_place(ax: Axes, height: float, width: float) -> Axes:
         former.remove()
     size = float(ax.xaxis.label.get_fontsize())
     labels = (_LABELS if points_of(ax)[0] > NAMED else _LABELS + 1.4) * size
-    above = _Above(ax, height + labels)
+    above = _Above(ax, height, labels)
     ax.set_axes_locator(above)
     key = ax.inset_axes((0.0, 0.0, 1.0, 1.0), label=_KEY)
 
     def beneath(_: Any, renderer: Any) -> Any:
         box, (wide, high) = above.whole(renderer), _size_around(ax)
-        return Bbox.from_bounds(box.x0, box.y0, width / wide, height / high)
+        lift = max(at.key for at in above.in_its_row()) - height  # keys begin at one height, too
+        return Bbox.from_bounds(box.x0, box.y0 + lift / high, width / wide, height / high)
 
     key.set_axes_locator(beneath)
     ax.apply_aspect(above(ax, None))
