@@ -73,6 +73,16 @@ def test_an_axis_has_room_for_the_names_of_its_curves():
     assert [t.get_text() for t in fixed.get_yticklabels()][-1] == "1e-3"
 
 
+def test_a_title_stands_above_what_is_above_a_grid():
+    with charts.drawn_in("auto"):
+        ax = charts.shares(np.eye(9), [*"abcdefghi"], [*"rstuvwxyz"], names=("said", "read"))
+        charts.shares(np.eye(9), [*"abcdefghi"], [*"rstuvwxyz"], ax, names=("", "read"), title="At")
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    title = next(t for t in (ax.title, ax._left_title) if t.get_text())  # type: ignore[attr-defined]
+    labels = [t.get_window_extent() for t in (*ax.get_xticklabels(), ax.xaxis.label)]
+    assert title.get_window_extent().y0 > max(box.y1 for box in labels)
+
+
 def test_a_key_keeps_away_from_the_cell_above_it():
     model = lstm.Model.create(lstm.LSTM(2, 3), output_size=1, seed=0)
     xs, ys = np.ones((4, 2, 2)), np.ones((2, 1))

@@ -22,6 +22,7 @@ from minigrad.errors import ShapeError
 
 SHARE_CAPTION = "Share: the size and the colour of a box; none below 0.01"
 _LEAST = 0.01
+_LINE = 1.55  # the height of a line of labels, in the size of its letters
 _CELL, _MOST = 24.0, 560.0  # points: of a cell, and of axes of their own at most
 _SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)  # in the key
 _THINNEST, _THICKEST = 1.0, 6.0  # points: lines of shares
@@ -88,7 +89,8 @@ def shares(
     high, wide = (min(_CELL * n + 60.0, _MOST) for n in array.shape)
     ax = axes_with_key(ax, max(wide, 360.0), high, _Boxes() if legend else None)
     _lay_out(ax, rows, columns, names)
-    set_title(ax, title)
+    lines = 2 if names[1] else 1  # of labels above the grid
+    set_title(ax, title, above=_LINE * lines * float(ax.xaxis.label.get_fontsize()))
     _draw(ax, array, rows, columns)
     return ax
 

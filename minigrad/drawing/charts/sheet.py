@@ -211,12 +211,16 @@ def fitted(ax: Axes, words: str, size: float) -> str:
     return "\n".join(wrap(plain(words), room, replace_whitespace=False))
 
 
-def set_title(ax: Axes, words: str) -> None:
-    """A title in lines that are no wider than the axes; none leaves that which they have."""
+def set_title(ax: Axes, words: str, above: float = 0.0) -> None:
+    """A title in lines that are no wider than the axes; none leaves that which they have. above:
+    the height in points of what stands between, which matplotlib looks for only where no style says
+    where titles are."""
     if words:
         bold = 1.1 if mpl.rcParams["axes.titleweight"] == "bold" else 1.0
         size = bold * float(ax.title.get_fontsize())
-        ax.set_title(fitted(ax, words, size), parse_math=False)
+        is_placed: Any = mpl.rcParams["axes.titley"]
+        pad = mpl.rcParams["axes.titlepad"] + (0.0 if is_placed is None else above)
+        ax.set_title(fitted(ax, words, size), parse_math=False, pad=pad)
 
 
 def set_time(ax: Axes, steps: int, label: str = TIME) -> None:
