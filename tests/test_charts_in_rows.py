@@ -43,6 +43,9 @@ def test_a_map_without_an_axis_leaves_no_space_for_its_labels():
     figure = ax.figure
     (bottom,), ((_, top),) = bottoms_and_keys(figure)
     assert 5.0 < (bottom - top) * 72 / figure.dpi < 15.0
+    frames = [box for box in (p.get_window_extent() for p in ax.patches) if box.width > 30]
+    assert len(frames) == task.steps
+    assert all(box.height == pytest.approx(box.width, rel=0.01) for box in frames)  # squares
 
 
 def names_and_heights(ax):

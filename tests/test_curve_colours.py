@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
 from itertools import combinations
 
 import matplotlib as mpl
@@ -76,6 +77,22 @@ def test_curves_are_in_the_dress_of_their_theme(theme):
     follows = re.findall(r"stroke-curve\d\{stroke:light-dark\((#\w+),(#\w+)\)", svg)
     every = [(pal.LIGHT[name], pal.DARK[name]) for name in pal.CURVES]
     assert follows == (every if theme == "auto" else [])
+
+
+def test_marks_and_ticks_leave_their_colours_to_their_uses():
+    """A rule such as "#picture .stroke-curve1" does not reach into what a <use> refers to."""
+    with charts.drawn_in("auto"):
+        ax = lstm.plot_accuracy(SCORES)
+    svg = Chart(ax.figure, title="scores", description="scores", theme="auto").svg
+    root = ET.fromstring(svg)
+    refers = "{http://www.w3.org/1999/xlink}href"
+    uses = [e for e in root.iter() if e.tag.endswith("}use")]
+    named = {str(e.get(refers)).removeprefix("#") for e in uses}
+    shapes = [e for e in root.iter() if e.get("id") in named]
+    assert len(shapes) >= 4  # the marks of two cells, and ticks of both axes
+    assert not [e.attrib for e in shapes if {"fill", "stroke"} & e.attrib.keys()]
+    classes = {name for e in uses for name in str(e.get("class")).split()}
+    assert {"stroke-curve1", "stroke-curve2", "stroke-muted"} <= classes
 
 
 def test_a_style_of_ones_own_has_its_own_colours():

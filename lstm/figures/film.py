@@ -24,7 +24,7 @@ from minigrad.drawing.escape import plain
 
 _FRAME, _GAP, _WIDTH = 46.0, 3.0, 790.0  # points: a frame, between two, a row
 _EVENT, _BAR, _HIGHEST, _SAID = 15.0, 30.0, 20.0, 15.0  # heights: words, and a bar with its name
-_AIR, _HEAD = 12.0, 70.0  # below a row; what a title and a key take
+_AIR, _HEAD = 12.0, 34.0  # below a row; what a title takes, and what is above a key
 _DOTS: dict[str, Any] = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0, "interpolation": "none"}
 _WORDS: dict[str, Any] = {"fontsize": 8.5, "ha": "center", "va": "center", "parse_math": False}
 _SEEN = EVENTS[: 1 + len(ACTORS)]  # what happens where a frame alone tells it
@@ -136,6 +136,7 @@ def plot_watched(
     charts.set_title(ax, title)
     for k, row in enumerate(rows):
         _draw_row(ax, film, row, tall * k, scale)
+    ax.set_aspect("equal", anchor="NW")  # after the frames, as imshow sets it, too
     return ax
 
 
@@ -176,7 +177,6 @@ def _lay(ax: Axes, width: float, height: float) -> None:
     ax.set_axis_off()
     ax.set_xlim(0.0, width)
     ax.set_ylim(height, 0.0)
-    ax.set_aspect("equal", anchor="NW")
 
 
 def _draw_row(ax: Axes, film: Film, row: range, top: float, scale: Scale) -> None:

@@ -42,9 +42,24 @@ def finish_chart(
     root.attrib |= {"stroke-linejoin": "round", "stroke-linecap": "butt"}
     for element in root.iter():
         _colors_as_attributes(element)
+    _leave_colors_to_uses(root)
+    for element in root.iter():
         if element.get(_HREF, "").startswith("#"):
             element.set(_HREF, f"#{prefix}-{element.get(_HREF, '')[1:]}")
     return finish(ET.tostring(root), prefix=prefix, reach=reach, **options)
+
+
+def _leave_colors_to_uses(root: ET.Element) -> None:
+    """No colour of its own for what is drawn many times: a style sheet's rules for a picture reach
+    each use of it, and not into it."""
+    uses: dict[str, list[ET.Element]] = {}
+    for use in root.iter(f"{_SVG}use"):
+        uses.setdefault(use.get(_HREF, "")[1:], []).append(use)
+    for shape in (shape for defs in root.iter(f"{_SVG}defs") for shape in defs):
+        of_it = uses.get(shape.get("id", ""), [])
+        for key in _COLORS:
+            if of_it and all(key in use.attrib for use in of_it):
+                shape.attrib.pop(key, None)
 
 
 def _shapes(group: ET.Element) -> list[ET.Element]:
