@@ -261,6 +261,13 @@ def test_a_graph_of_known_instructions_compiles_nothing(monkeypatch):
     assert value == pytest.approx(3.0) and slope == pytest.approx(1.0)
 
 
+def test_only_an_element_alone_is_handed_over():
+    x, y = mg.var("x"), mg.var("y")
+    products = [x * y, y * y, x * x]
+    f, _ = interpreted([x, y], [*products, products[0] - x])
+    assert f(3.0, 5.0) == [15.0, 25.0, 9.0, 12.0]
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_chains_hand_over_either_operand_or_both(dtype):
     x, y = mg.var("x", (), dtype), mg.var("y", (), dtype)
