@@ -45,6 +45,7 @@ Layers: functions from sequences to sequences; `LAYERS` has all by name
     mask_of         the mask (T, B) of sequences with lengths (B,)
 
 Nets of other engines
+    from_keras      a model of the weights that layers of Keras have
     from_torch      a model of a state dict of torch, or of its .safetensors file
     to_torch        the state dict that a model's layers are in torch
 
@@ -267,7 +268,7 @@ if TYPE_CHECKING:
     )
     from lstm.forecasting import Forecast, predict
     from lstm.gradient_flow import Comparison, Flow, FlowWatch, compare, flow
-    from lstm.interop import from_torch, to_torch
+    from lstm.interop import from_keras, from_torch, to_torch
     from lstm.probing import Probe, probe, swap_influence, without_units
 
 __all__ = [
@@ -346,6 +347,7 @@ __all__ = [
     "figures",
     "fit",
     "flow",
+    "from_keras",
     "from_torch",
     "huber",
     "mae",
@@ -388,7 +390,7 @@ _LATER = {  # loaded when asked for, and matplotlib with plots alone: importing 
     **dict.fromkeys(("Comparison", "Flow", "FlowWatch", "compare", "flow"), "gradient_flow"),
     "explore": "figures.explorer.explored",
     **dict.fromkeys(("Forecast", "predict"), "forecasting"),
-    **dict.fromkeys(("from_torch", "to_torch"), "interop"),
+    **dict.fromkeys(("from_keras", "from_torch", "to_torch"), "interop"),
     **dict.fromkeys(("Probe", "probe", "swap_influence", "without_units"), "probing"),
     **dict.fromkeys([name for name in __all__ if name.startswith("plot_")], "figures.plots"),
 }

@@ -160,6 +160,7 @@ ALLOWED_SKIPS = (
     "the assembly looked for is AVX-512's",
     "this cell has no line",
     "torch is not installed",
+    "keras is not installed",
     "playwright is not installed",
 )
 _forbidden: list[str] = []

@@ -5,6 +5,7 @@ No engine is imported: what comes in and goes out is arrays by the names that th
 
 from __future__ import annotations
 
+from lstm.interop.keras import from_keras
 from lstm.interop.torch import from_torch, to_torch
 
-__all__ = ["from_torch", "to_torch"]
+__all__ = ["from_keras", "from_torch", "to_torch"]
