@@ -31,8 +31,8 @@ LAYERS = {
 }
 
 
-# Where Keras loops over steps itself, and in its wrapper of both ways, what it gives of float64 is
-# right to float32 only; test_interop_keras.py has the formulas in float64.
+# Where Keras loops over steps itself what it gives of float64 is right to float32 only;
+# test_interop_keras.py has the formulas in float64.
 CASES = [(kind, "float32", both) for kind in LAYERS for both in (False, True)]
 CASES += [(kind, "float64", False) for kind in ("lstm", "gru after")]
 

@@ -57,6 +57,13 @@ def test_every_layer(options):
     check(lstm.Model.create(lstm.GRU(I, H, "float64"), O, **options))
 
 
+def test_the_end_of_the_inputs_is_each_sequences_own():
+    first = lstm.Residual(lstm.Recurrent(lstm.RNN(I, I, "float64")))
+    stack = lstm.Stack({"first": first})
+    readout = {"W_y": np.zeros((I, O)), "b_y": np.zeros(O)}
+    check(lstm.Model.of(stack, O, stack.init(np.random.default_rng(0)) | {"readout": readout}))
+
+
 def test_tokens():
     tokens = RNG.integers(0, V, (T, B))
     model = lstm.Model.create(lstm.LSTM(I, H, "float64"), O, vocabulary=V, layers=2)
