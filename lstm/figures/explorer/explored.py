@@ -10,9 +10,9 @@ from typing import Any
 
 from lstm.errors import ConfigError, OutputError
 from lstm.figures.explorer.gathered import Moments
-from lstm.figures.explorer.written import explorer_page, in_words
+from lstm.figures.explorer.written import all_numbers, explorer_page, in_words
 from lstm.figures.flow import compare_flows
-from lstm.figures.page import Section, flow_table
+from lstm.figures.page import Section
 from lstm.files import check_file, path_given, write_atomically
 from lstm.gradient_flow import Comparison, Flow, FlowWatch
 from minigrad.display import bundle
@@ -83,7 +83,7 @@ class Explorer:
             Section(
                 "Does the gradient reach step 1?", picture=compare_flows(panels, "", scale).svg
             ),
-            Section("All numbers", folded=[flow_table(f, name) for name, f in lasts.items()]),
+            all_numbers(lasts),
         ]
         title = f"{' beside '.join(lasts)}: how the gradient flows back"
         return explorer_page(self.models, scale, title, told[:1], sections)

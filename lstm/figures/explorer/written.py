@@ -16,7 +16,7 @@ from typing import Any
 
 from lstm.figures.explorer.gathered import Moments, gathered
 from lstm.figures.explorer.steps import notation
-from lstm.figures.page import Section, render
+from lstm.figures.page import Section, flow_table, render
 from lstm.files import generator_of
 from lstm.gradient_flow import Flow
 from minigrad.display import Table
@@ -79,8 +79,14 @@ def explorer_of(flows: Mapping[str, Flow], scale: Scale, table: Table, picture: 
         *in_words(table.notes),
         Section("Does the gradient reach step 1?", picture=picture),
         Section("In numbers", tables=[table]),
+        all_numbers(flows),
     ]
     return explorer_page(models, scale, table.title, table.notes[:1], sections)
+
+
+def all_numbers(flows: Mapping[str, Flow]) -> Section:
+    """The section of a table for each flow, of all its steps, closed at first."""
+    return Section("All numbers", folded=[flow_table(f, name) for name, f in flows.items()])
 
 
 def in_words(told: Sequence[str]) -> list[Section]:
