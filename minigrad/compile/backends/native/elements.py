@@ -70,8 +70,8 @@ def is_known(node: Expr) -> bool:
         except UnsupportedError:
             return False
         return True
-    if node.op in JOINED:
-        return node.dtype in (FLOAT32, FLOAT64)
+    if node.op in JOINED:  # of nothing there is no element to begin with
+        return node.dtype in (FLOAT32, FLOAT64) and all(a.size for a in node.args)
     moved = node.op is CONCAT or (node.op is SCATTER and len(node.args) == 1)
     return moved and node.dtype in (FLOAT32, FLOAT64, BOOL, INT64)
 
@@ -175,7 +175,7 @@ class _Rows:
                 self._of[node] = np.full(node.shape, row) if node.shape else row
             elif node.op is CONST:
                 constants = [self._constant(x) for x in np.ravel(node.value)]
-                self._of[node] = np.array(constants).reshape(node.shape)
+                self._of[node] = np.array(constants, np.int64).reshape(node.shape)
             else:
                 chain.append(node)
                 node = node.args[0]

@@ -76,7 +76,8 @@ def functions(instructions: Sequence[Instruction]) -> list[NativeFunction]:
         for k, instruction in enumerate(new):
             _emit(module, f"instruction{k}", instruction)
         code = compile_module(module)
-        _made.update({i: code.function(f"instruction{k}", 4) for k, i in enumerate(new)})
+        for k, i in enumerate(new):  # what another thread has made meanwhile stays: it is in use
+            _made.setdefault(i, code.function(f"instruction{k}", 4))
     return [_made[i] for i in instructions]
 
 

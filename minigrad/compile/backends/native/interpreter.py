@@ -18,6 +18,7 @@ import numpy as np
 from minigrad.compile.backends.native.arrays import PLAIN, Kinds
 from minigrad.compile.backends.native.elements import is_known, stream_of
 from minigrad.compile.backends.native.instructions import BEGIN, functions
+from minigrad.compile.backends.native.jit import NativeFunction
 from minigrad.compile.backends.native.memory import aligned
 from minigrad.compile.backends.native.stages import is_view, source
 from minigrad.compile.backends.registry import LARGEST, MANY, SMALL
@@ -48,10 +49,9 @@ class Interpreted:
         stream = stream_of(nodes, inputs, results)
         self._numbers, self._memory = stream.numbers, stream.memory
         self.scratch = len(self._memory)
-        begin, *code = functions([BEGIN, *stream.instructions])
-        self._begin = begin
-        addresses = [ctypes.cast(cast(Any, f), ctypes.c_void_p).value for f in code]
-        self._table = np.array(addresses, np.uintp)
+        self._begin, *code = functions([BEGIN, *stream.instructions])
+        self._code = code  # of an address alone the code would not live
+        self._table = np.array([address_of(f) for f in code], np.uintp)
         self._fixed = self._numbers.ctypes.data, self._table.ctypes.data
 
     def run(self, places: Any, memory: int) -> None:
@@ -65,6 +65,11 @@ class Interpreted:
         offset = start - block.ctypes.data
         block[offset : offset + self.scratch] = self._memory
         return block, start
+
+
+def address_of(function: NativeFunction) -> int | None:
+    """Where the code of a function begins."""
+    return ctypes.cast(cast(Any, function), ctypes.c_void_p).value
 
 
 def _type(*rest: Any) -> Any:
