@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from lstm.arguments import expression, generator, key_given
 from lstm.cells import Cell, Seed, Step
 from lstm.errors import ConfigError, check_count
 from lstm.for_task import answer_steps, cell_for, remembering
+from lstm.in_numpy.net import PlainNet, plain_net
 from lstm.layers import (
     Context,
     Layer,
@@ -41,9 +42,6 @@ from lstm.shown import ShownModel
 from lstm.store.model_file import Contents, Own, read_model, shapes_of, write_model
 from lstm.tasks import Task
 from minigrad import Expr
-
-if TYPE_CHECKING:
-    from lstm.interop.plain import PlainNet
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -365,8 +363,6 @@ class Model(ShownModel):
         >>> plain(np.zeros((7, 3, 2))).shape, len(plain.params)
         ((3, 1), 10)
         """
-        from lstm.interop.plain import plain_net  # written where it is asked for
-
         return plain_net(self.layers, self.readout, self.values())
 
     # --- files -----------------------------------------------------------------------------------

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm.cells.layer_norm import EPS
 from lstm.errors import ConfigError
-from lstm.interop.equations import step_lines
-from lstm.interop.gates import Array
+from lstm.in_numpy.equations import step_lines
 from lstm.layers import (
     Bidirectional,
     Dropout,
@@ -25,13 +25,16 @@ from lstm.layers import (
 )
 from lstm.params import join
 
+Array: TypeAlias = NDArray[Any]
+
 _START = '''"""A recurrent net in NumPy alone: predict(params, xs), written by lstm."""
 
 import numpy as np
 
 
 def sigmoid(a):
-    return (1 + np.tanh(a / 2)) / 2
+    e = np.exp(-np.abs(a))  # at most 1, and small numbers keep their digits
+    return np.where(a < 0, e, 1) / (1 + e)
 
 
 def relu(a):
@@ -65,18 +68,18 @@ def read(step, p, widths, output, steps, counts, reverse=False, zoneout=0.0):
     """What a cell gives at every step, and at each sequence's own end."""
     xs = steps[0]
     state = [np.zeros((xs.shape[1], width), xs.dtype) for width in widths]
-    given = [None] * len(xs)
+    outputs = [None] * len(xs)
     for t in reversed(range(len(xs))) if reverse else range(len(xs)):
         made = step(p, xs[t], *state)
         if zoneout:
             made = [zoneout * old + (1 - zoneout) * new for old, new in zip(state, made)]
         state = [np.where(counts[t, :, None], new, old) for new, old in zip(made, state)]
-        given[t] = state[output]
-    return np.stack(given), state[output]
+        outputs[t] = state[output]
+    return np.stack(outputs), state[output]
 '''
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PlainNet:
     """A function of sequences, as `Model.to_numpy` gives it."""
 
@@ -87,7 +90,10 @@ class PlainNet:
     predict: Callable[..., Array]
 
     def __call__(self, xs: Any, lengths: Any = None) -> Array:
-        """The output for xs (T, B, I), or tokens (T, B), as `Model.run(xs, lengths=…).output`."""
+        """The output for xs (T, B, I), or tokens (T, B), as `Model.run(xs, lengths=…).output`.
+
+        Raises IndexError for a token that is none.
+        """
         return self.predict(self.params, xs, lengths)
 
     def __repr__(self) -> str:
@@ -141,7 +147,8 @@ def _lines(layer: Layer, place: str, steps: dict[str, str]) -> Iterable[str]:
             yield from _lines(part, join(place, name), steps)
     elif kind is Embedding:
         table = f"params[{join(place, 'E')!r}]"
-        yield "assert xs.min() >= 0, 'a token is below 0'"
+        yield "if (xs < 0).any():"
+        yield "    raise IndexError('a token is below 0')"
         yield f"steps = each(lambda tokens: {table}[tokens], steps)"
     elif kind is LayerNorm:
         g, b = (f"params[{join(place, name)!r}]" for name in "gb")

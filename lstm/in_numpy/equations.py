@@ -25,7 +25,8 @@ _CALLS = {
 }
 _CALLS |= {"sigmoid": "sigmoid", "relu": "relu"}
 _POINTWISE = _CALLS.keys() | _SIGNS.keys() - {"matmul"}
-_TAKEN = frozenset(("p", "x", "np", "step", "sigmoid", "relu"))
+_RESERVED = frozenset(("p", "x", "np", "sigmoid", "relu", "len", "float", "__debug__"))
+"""What lines read that is no value of theirs, and the one name that Python lets nobody assign."""
 
 
 def step_lines(cell: Cell[Any]) -> list[str]:
@@ -43,8 +44,9 @@ def step_lines(cell: Cell[Any]) -> list[str]:
     """
     params, state, x = cell.variables()
     values = cell.compute(params, state, x)
-    names = _identifiers([*values, *(f"{part}_before" for part in state._fields)])
-    before = [names[f"{part}_before"] for part in state._fields]
+    taken = set(_RESERVED)
+    symbols = {value: _fresh(symbol, taken) for symbol, value in values.items()}
+    before = [_fresh(f"{part}_before", taken) for part in state._fields]
     texts: dict[Expr, Text] = {x: ("x", _ATOM)}
     texts |= {p: (f"p[{name!r}]", _ATOM) for name, p in params.items()}
     texts |= {old: (name, _ATOM) for old, name in zip(state, before, strict=True)}
@@ -52,30 +54,27 @@ def step_lines(cell: Cell[Any]) -> list[str]:
     ends = [values[part] for part in state._fields]
     order = mg.toposort(ends)
     uses = Counter(arg for node in order for arg in node.args)
-    symbols = {value: names[symbol] for symbol, value in values.items()}
     for node in order:
         if node in texts:
             continue
         text = _text(node, texts, cell)
         if node in symbols or (uses[node] > 1 and node.args and node.op.name != "broadcast_to"):
-            name = symbols.get(node, f"v{len(lines)}")
+            name = symbols.get(node) or _fresh(f"v{len(lines)}", taken)
             lines.append(f"    {name} = {text[0]}")
             text = name, _ATOM
         texts[node] = text
     return [*lines, f"    return ({', '.join(texts[end][0] for end in ends)},)"]
 
 
-def _identifiers(symbols: list[str]) -> dict[str, str]:
-    """A name of Python's for each symbol, all of them different."""
-    names: dict[str, str] = {}
-    for symbol in symbols:
-        name = re.sub(r"[^A-Za-z0-9_]", "_", symbol.replace("\u0303", "_tilde"))
-        if not name or name[0].isdigit() or iskeyword(name) or re.fullmatch(r"v\d+", name):
-            name = f"_{name}"
-        while name in _TAKEN or name in names.values():
-            name += "_"
-        names[symbol] = name
-    return names
+def _fresh(symbol: str, taken: set[str]) -> str:
+    """A name of Python's for one thing, as like its symbol as can be; it is among the taken."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", symbol.replace("\u0303", "_tilde"))
+    if not name or name[0].isdigit() or iskeyword(name):
+        name = f"_{name}"
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
 
 
 def _text(node: Expr, texts: dict[Expr, Text], cell: Cell[Any]) -> Text:
