@@ -55,6 +55,15 @@ def test_padding_is_never_drawn():
     np.testing.assert_array_equal(weights.sum(1), [1, 1, 1, 1, 0])
 
 
+def test_padding_is_not_drawn_where_a_noise_is_0():
+    """Random numbers are multiples of 2⁻²⁴, 0 included."""
+    inside = np.arange(6)[:, None] < np.array([1, 2, 3, 6, 0])
+    glimpse, *_ = looked(mg.const(np.where(inside, 0.0, 0.5).astype("float32")), mg.const(inside))
+    weights = glimpse.weights.eval()
+    assert not weights[~inside.T].any()
+    np.testing.assert_array_equal(weights.sum(1), [1, 1, 1, 1, 0])
+
+
 def test_weights_have_the_derivative_of_the_logarithm_of_a_share_and_contexts_have_none():
     glimpse, shares, _, params = looked()
     leaves = [params["v_a"], params["W_a"]]
@@ -158,6 +167,23 @@ def test_training_teaches_where_to_look():
     fitted = lstm.fit(model, task, lstm.Settings(steps=3), validate=0, progress=False)
     assert len({report.loss for report in fitted.reports}) == 3
     assert (model.values()["readout.attention.W_a"] != before).all()
+
+
+def test_a_loss_that_draws_are_not_taught_by_is_refused(monkeypatch):
+    task = make_task("reverse", {"longest": 2})
+    hard, soft = (
+        lstm.Model.create(lstm.RNN, task=task, hidden_size=3, attention=kind)
+        for kind in ("hard", "additive")
+    )
+    monkeypatch.setattr(
+        type(task),
+        "loss",
+        lambda self, said, ys: cross_entropy(said, ys, ignore_index=-1, label_smoothing=0.1),
+    )
+    settings = lstm.Settings(steps=1)
+    with pytest.raises(ConfigError, match="hard attention learns by the mean cross entropy"):
+        [*lstm.train(hard, task, settings)]
+    assert len([*lstm.train(soft, task, settings)]) == 1
 
 
 def test_a_layer_by_itself_cannot_be_taught_what_to_draw():

@@ -182,8 +182,11 @@ class HardAttention(AdditiveAttention):
 
     def _weights(self, scores: Expr, noise: Expr | None) -> Expr:
         logs = mg.log_softmax(scores, axis=0)
-        # The largest of log p + G, of Gumbel's numbers G, is each with its p (Gumbel 1954).
-        drawn = logs if noise is None else logs - mg.log(-mg.log(noise))
+        drawn = logs
+        if noise is not None:
+            # The largest of log p + G, of Gumbel's numbers G, is each with its p (Gumbel 1954).
+            # A noise of 0 stands for [0, 2⁻²⁴): G is finite, so that padding is never the largest.
+            drawn = logs - mg.log(-mg.log(mg.maximum(noise, 2.0**-25)))
         places = mg.expand_dims(mg.arange(scores.shape[0]), axis=1)
         chosen = mg.astype(places == mg.expand_dims(mg.argmax(drawn, axis=0), axis=0), scores.dtype)
         return chosen * mg.exp(logs - mg.stop_gradient(logs))  # 1 · exp(0)

@@ -7,11 +7,12 @@ from typing import Any, TypeAlias
 
 import minigrad as mg
 from lstm.errors import ConfigError
-from lstm.losses import drawn_loss
+from lstm.losses import cross_entropy, drawn_loss
 from lstm.model import Model
 from lstm.optim import Optimizer
 from lstm.store.parts import keeps
 from lstm.tasks import ArrayTask, Task
+from lstm.tasks.labels import NO_LABEL
 from lstm.training.settings import Settings
 from lstm.training.streams import (
     carried_on,
@@ -26,6 +27,7 @@ from lstm.training.streams import (
     told_of,
 )
 from lstm.training.trainer import Report, Trainer
+from minigrad import Expr
 
 Watch: TypeAlias = Callable[[int, Model, Task, Sequence[Any]], None]
 """What is called before a training step: with the number of steps before it, the model, the task
@@ -89,8 +91,8 @@ def trainer_of(
         **told,
     )
     loss = task.loss(run.output, ys)
-    if model.readout.draws and run.attention is not None:
-        loss = loss + drawn_loss(run.output, ys, run.attention)
+    if model.readout.draws:
+        loss = loss + _taught(task, loss, run.output, ys, run.attention)
     updates = {key: mg.fold_in(key, 0)} if any(n is key for n in mg.toposort(loss)) else {}
     if start is not None:
         updates |= carried_on(start, run.last)
@@ -103,6 +105,18 @@ def trainer_of(
         model.task.update(task.config())
     trainer.state.streams["batches"] = random_streams(settings.seed).batches
     return trainer
+
+
+def _taught(task: Task, loss: Expr, output: Expr, ys: Expr, weights: Any) -> Expr:
+    """What teaches a model that draws the loss of a task. Raises ConfigError for one that is
+    another than `drawn_loss` is of: the gradient would be of what no report tells."""
+    if loss is not cross_entropy(output, ys, ignore_index=NO_LABEL):
+        raise ConfigError(
+            f"hard attention learns by the mean cross entropy of tokens alone, and {task.name} has "
+            f"another loss: its loss has to be cross_entropy(prediction, target, "
+            f"ignore_index={NO_LABEL}), or the attention another, such as 'additive'"
+        )
+    return drawn_loss(output, ys, weights)
 
 
 def seen_by(watch: Watch | None, model: Model, task: Task) -> Seen | None:
