@@ -14,13 +14,14 @@ from lstm.gradient_flow import Flow, Waterfall
 from lstm.gradient_flow.fans import Fans
 from lstm.gradient_flow.steps import LEAVES, Floats
 from lstm.gradient_flow.tensors import LARGE_SEED
+from lstm.plain_values import jsonable
 from minigrad.derivations.mathml import mathml
 from minigrad.drawing.escape import plain
 
 _OPS = 24
 """Longer equations are cut after so many operations."""
 _DECADE, _INFINITE = 100_000, 2_000_000_000
-"""Of sums of decades, whose codes are whole: one of them, and infinitely many."""
+"""Of sums of decades, whose codes are whole: one of them at most, and infinitely many."""
 _TINY = 1e-30
 
 
@@ -76,13 +77,15 @@ def _equations(flow: Flow) -> list[dict[str, Any]]:
     if any(_is_in_doubt(fan) for fan in told["terms"].values()):
         wide = meter.wide()
         larger = wide.told("fans", lambda: Fans(wide.way), source.batch, LARGE_SEED)
-    nothing = np.zeros(flow.steps)
+    unread = codes_of(np.zeros(flow.steps), "disconnected")  # nothing comes back from anywhere
     return [
         {
             "name": plain(name),
             "value": packed(codes_of(value)),
             "adjoint": packed(
-                _norms(told["gradients"].get(name, nothing), larger.get("gradients", {}).get(name))
+                _norms(told["gradients"][name], larger and larger["gradients"][name])
+                if name in told["gradients"]
+                else unread
             ),
             "terms": [
                 {
@@ -128,12 +131,17 @@ def _fall(fall: Waterfall) -> dict[str, Any]:
     """What each link lost between t = T and each step, in parts of a decade."""
     with np.errstate(all="ignore"):
         later = np.cumsum(fall.decades[::-1], axis=0)[::-1]
-    sums = np.concatenate([later, np.zeros((1, len(fall.links)))]).T * _DECADE
-    known = np.nan_to_num(sums, nan=_INFINITE + 1, posinf=_INFINITE, neginf=-_INFINITE)
+    sums = np.concatenate([later, np.zeros((1, len(fall.links)))]).T
+    most = np.abs(sums[np.isfinite(sums)]).max(initial=1.0)
+    decade = min(_DECADE, int((_INFINITE - 1) / most))  # all finite ones lie below infinity
+    codes = np.nan_to_num(
+        np.round(sums * decade), nan=_INFINITE + 1, posinf=_INFINITE, neginf=-_INFINITE
+    )
     return {
         "route": fall.route,
         "words": "along the line" if fall.route == "line" else f"through {plain(fall.route)}",
-        "start": fall.start if np.isfinite(fall.start) else None,
+        "start": jsonable(fall.start),
         "links": [plain(link) for link in fall.links],
-        "sums": packed(np.clip(np.round(known), -_INFINITE, _INFINITE + 1).astype(np.int32)),
+        "decade": decade,
+        "sums": packed(codes.astype(np.int32)),
     }

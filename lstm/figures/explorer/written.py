@@ -101,7 +101,7 @@ def in_script(value: Any) -> str:
     '{"name":"\\\\u003c/script\\\\u003e\\\\u003c!-- \\\\u0026"}'
     """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub("[<>&]", lambda mark: f"\\u{ord(mark[0]):04x}", text)
 
 
 @cache

@@ -50,18 +50,22 @@ export function told(code) {
   return WORDS[kindOf(code)] ?? written(numberOf(code));
 }
 
-/** @param {number} decades @returns {string} 10 to the power of them, in four digits */
+/** @param {number} decades @returns {string} 10 to the power of them, in four digits, or words */
 export function power(decades) {
-  if (!Number.isFinite(decades)) return Number.isNaN(decades) ? WORDS.nan : WORDS.zero;
-  const exponent = Math.floor(decades);
-  const digits = Math.round(1000 * 10 ** (decades - exponent));
-  return written(Number(`${digits}e${exponent - 3}`));
+  if (Number.isNaN(decades)) return WORDS.nan;
+  if (!Number.isFinite(decades)) return decades < 0 ? WORDS.zero : WORDS.inf;
+  let exponent = Math.floor(decades);
+  let digits = Math.round(1000 * 10 ** (decades - exponent));
+  if (digits === 10_000) [digits, exponent] = [1000, exponent + 1];
+  if (Math.abs(exponent) < 300) return written(Number(`${digits}e${exponent - 3}`));
+  return `${digits / 1000}e${exponent < 0 ? "-" : "+"}${Math.abs(exponent)}`; // no float holds it
 }
 
-/** @param {number} decades @returns {string} with its sign, in hundredths */
+/** @param {number} decades @returns {string} with its sign, in hundredths, or words */
 export function signed(decades) {
-  const sign = decades < 0 ? "−" : "+";
-  return Number.isFinite(decades) ? `${sign}${Math.abs(decades).toFixed(2)}` : `${sign}∞`;
+  if (Number.isNaN(decades)) return WORDS.nan;
+  const size = Math.abs(decades);
+  return `${decades < 0 ? "−" : "+"}${size === Infinity ? "∞" : size.toFixed(2)}`;
 }
 
 /**

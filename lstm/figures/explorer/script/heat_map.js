@@ -64,12 +64,12 @@ export class HeatMap {
   /** What moves the mark. */
   attend() {
     this.frame.addEventListener("pointermove", (event) => {
-      if (!this.view.isKept) this.go(...this.under(event));
+      if (!this.view.isPinned) this.go(...this.under(event));
     });
     this.frame.addEventListener("click", (event) => {
       const before = fragmentOf(this.view.place);
       this.go(...this.under(event));
-      this.view.keep(!this.view.isKept || fragmentOf(this.view.place) !== before);
+      this.view.pin(!this.view.isPinned || fragmentOf(this.view.place) !== before);
     });
     this.frame.addEventListener("keydown", (event) => {
       const { row, column } = this.at(this.view.place);
@@ -84,7 +84,7 @@ export class HeatMap {
         PageUp: [row - 10, column],
         PageDown: [row + 10, column],
       };
-      if (event.key === "Escape") this.view.keep(false);
+      if (event.key === "Escape") this.view.pin(false);
       if (!(event.key in places)) return;
       event.preventDefault();
       this.go(...places[event.key]);
@@ -193,7 +193,7 @@ export class HeatMap {
     if (this.layer === null) return;
     const { row, column } = this.at(place);
     const isHere = place.map === this.key;
-    this.mark.classList.toggle("kept", this.view.isKept);
+    this.mark.classList.toggle("pinned", this.view.isPinned);
     const box = this.mark.style;
     box.left = `${(100 * column) / this.runs.length}%`;
     box.width = `${100 / this.runs.length}%`;

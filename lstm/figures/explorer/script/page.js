@@ -30,7 +30,7 @@ class Explorer {
     const map = models[0].moments[0].maps[0].key;
     const last = models[0].moments.length - 1;
     const start = { model: 0, moment: last, less: -1, step: 1, row: 0, map };
-    this.view = new View(this.bounded(placeOf(location.hash, start)));
+    this.view = new View(placeOf(location.hash, start), (place) => this.bounded(place));
     const every = this.everyMoment().map(({ maps }) => maps.map(({ key }) => key));
     every.sort((a, b) => b.length - a.length); // in the order of those that have most
     for (const key of new Set(every.flat())) {
@@ -59,10 +59,10 @@ class Explorer {
     return figure;
   }
 
-  /** @param {Place} place @returns {Place} the nearest that there is */
+  /** @param {Place} place @returns {Place} the nearest that there is, of whole numbers */
   bounded(place) {
     const within = (/** @type {number} */ k, /** @type {number} */ n) =>
-      Math.min(Math.max(k, 0), n - 1);
+      Math.min(Math.max(Math.round(k) || 0, 0), n - 1);
     const model = within(place.model, this.models.length);
     const moment = within(place.moment, this.models[model].moments.length);
     const { steps, maps } = this.models[model].moments[moment];
@@ -80,11 +80,6 @@ class Explorer {
 
   /** @param {Place} place show other numbers where another model or moment is chosen */
   choose(place) {
-    const sound = this.bounded(place);
-    if (fragmentOf(sound) !== fragmentOf(place)) {
-      this.view.go(sound);
-      return;
-    }
     const shown = [place.model, place.moment, place.less].join();
     if (shown === this.shown) return;
     this.shown = shown;
@@ -128,7 +123,8 @@ class Explorer {
   attend() {
     const step = /** @type {HTMLInputElement} */ (part("step"));
     step.addEventListener("change", () => {
-      if (step.value !== "") this.view.go(this.bounded({ ...this.view.place, step: +step.value }));
+      if (step.value !== "") this.view.go({ step: +step.value });
+      step.value = String(this.view.place.step);
     });
     part("route").addEventListener("change", () => this.showStep(this.view.place));
     part("controls").addEventListener("submit", (event) => event.preventDefault());

@@ -2,15 +2,17 @@
 import { element } from "./dom.js";
 import { lookOf, power, signed, told } from "./amounts.js";
 
-const [DECADE_OF_SUMS, INFINITE] = [100_000, 2_000_000_000];
+const INFINITE = 2_000_000_000; // of the codes of sums, as in steps.py
+/** @type {Record<string, number>} */
+const NOT_FINITE = { nan: NaN, inf: Infinity, "-inf": -Infinity };
 
 /**
  * @typedef {import("./amounts.js").Scale} Scale
  * @typedef {import("./packed.js").Codes} Codes
  * @typedef {{ of: string, norm: Codes }} Term
  * @typedef {{ name: string, value: Codes, adjoint: Codes, terms: Term[] }} Equation
- * @typedef {{ route: string, words: string, start: number | null, links: string[],
- *   sums: Codes }} Fall
+ * @typedef {{ route: string, words: string, start: number | string, links: string[],
+ *   decade: number, sums: Codes }} Fall
  * @typedef {{ steps: number, each: { rows: string[], codes: Codes }, equations: Equation[],
  *   falls: Fall[] }} Steps
  */
@@ -39,9 +41,9 @@ export function normRows(steps, step, scale) {
   return rows.map((name, k) => rowOf([name, chip(scale, codes.codes[k * steps.steps + step - 1])]));
 }
 
-/** @param {number} code of a sum, as in steps.py @returns {number} decades */
-function decadesIn(code) {
-  if (Math.abs(code) < INFINITE) return code / DECADE_OF_SUMS;
+/** @param {number} code of a sum @param {number} decade of how many codes @returns {number} it */
+function decadesIn(code, decade) {
+  if (Math.abs(code) < INFINITE) return code / decade;
   return code > INFINITE ? NaN : Math.sign(code) * Infinity;
 }
 
@@ -50,16 +52,19 @@ function decadesIn(code) {
  * @param {Fall} fall @param {number} steps @param {number} step @returns {HTMLElement[]}
  */
 export function fallRows(fall, steps, step) {
-  const decades = fall.links.map((_, k) => decadesIn(fall.sums.codes[k * steps + step - 1]));
-  const most = Math.max(...decades.map(Math.abs), 1);
-  const end = decades.reduce((sum, x) => sum + x, fall.start ?? -Infinity);
+  const { codes } = fall.sums;
+  const decades = fall.links.map((_, k) => decadesIn(codes[k * steps + step - 1], fall.decade));
+  const most = Math.max(...decades.map(Math.abs).filter(Number.isFinite), 1);
+  const start = typeof fall.start === "number" ? fall.start : NOT_FINITE[fall.start];
+  const end = decades.reduce((sum, x) => sum + x, start);
   const rows = fall.links.map((link, k) => {
     const bar = element("div");
     bar.className = decades[k] < 0 ? "bar lost" : "bar won";
-    bar.style.setProperty("--share", String(Math.min(Math.abs(decades[k]) / most, 1) / 2));
+    const share = Math.min(Math.abs(decades[k]) / most, 1) || 0; // of NaN there is no bar
+    bar.style.setProperty("--share", String(share / 2));
     return rowOf([link, bar, signed(decades[k])]);
   });
-  const first = rowOf([`at t = ${steps}`, "", power(fall.start ?? -Infinity)]);
+  const first = rowOf([`at t = ${steps}`, "", power(start)]);
   return [first, ...rows, rowOf([`at t = ${step}`, "", power(end)])];
 }
 

@@ -7,18 +7,21 @@
  */
 
 export class View {
-  /** @param {Place} place */
-  constructor(place) {
-    /** @type {Place} */
-    this.place = place;
+  /**
+   * @param {Place} place
+   * @param {(place: Place) => Place} bounded gives the nearest place that there is
+   */
+  constructor(place, bounded) {
+    this.bounded = bounded;
+    this.place = bounded(place);
     /** @type {Array<(place: Place) => void>} */
     this.listeners = [];
-    this.isKept = false; // by a click, so that the pointer may go elsewhere
+    this.isPinned = false; // by a click, so that the pointer may go elsewhere
   }
 
-  /** @param {boolean} isKept whether the pointer no longer moves the mark */
-  keep(isKept) {
-    this.isKept = isKept;
+  /** @param {boolean} isPinned whether the pointer no longer moves the mark */
+  pin(isPinned) {
+    this.isPinned = isPinned;
     this.go({});
   }
 
@@ -28,9 +31,9 @@ export class View {
     listener(this.place);
   }
 
-  /** @param {Partial<Place>} change */
+  /** @param {Partial<Place>} change as far as there is such a place */
   go(change) {
-    this.place = { ...this.place, ...change };
+    this.place = this.bounded({ ...this.place, ...change });
     for (const listener of this.listeners) listener(this.place);
   }
 }
