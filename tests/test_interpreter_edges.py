@@ -71,6 +71,33 @@ def test_auto_takes_a_sum_over_an_empty_axis_beside_many_small_ops(monkeypatch):
     assert_array_equal(f(np.zeros((3, 0)), 0.25), [[0.25] * 3])
 
 
+def test_auto_makes_no_code_for_large_ops_beside_small_ones(monkeypatch):
+    monkeypatch.setattr(interpreter, "MANY", 200)
+    x, v, xs = mg.var("x"), mg.var("v", (5000,)), mg.var("xs", (3,))
+    y, wide = x, v
+    for _ in range(100):
+        y = mg.abs(y - 0.5)
+    for _ in range(10):
+        wide = mg.tanh(wide) * v
+    total = mg.sum(wide) * y
+    last, _ = mg.scan(lambda c, row: (c * row, None), total, xs)
+    f = mg.function([x, v], total)
+    names = [s.node.op.name for s in f.plan.steps]
+    assert f.backend == "native"
+    assert "interpreted" in names and "tanh" in names and "block" not in names
+    assert f.notes == [
+        "a block runs on numpy: its 21 ops have no loop, and would take long to compile"
+    ]
+    assert f.notes[0] in str(f.report())
+    at = 0.25, np.linspace(0.5, 1.5, 5000)
+    assert f(*at) == mg.function([x, v], total, backend="numpy")(*at)
+    for of in (
+        mg.function([x, v], total, backend="native"),
+        mg.function([x, v, xs], last),
+    ):
+        assert "block" in [s.node.op.name for s in of.plan.steps] and not of.notes
+
+
 def test_code_that_threads_make_at_the_same_time_lives_as_long_as_what_runs_it(monkeypatch):
     made, both = {}, threading.Barrier(2)  # {address of an instruction: its code}
     function, new_module = NativeCode.function, instructions.new_module

@@ -142,7 +142,8 @@ def function(
         the params as they were before it.
     backend: "numpy", the reference; "native", machine code in process, which needs llvmlite and
         leaves to NumPy what it has no code for (`report()` says so); or "auto", which is native
-        for graphs with loops, or with hundreds of ops of a few elements, where llvmlite is there.
+        for graphs with loops, or with hundreds of ops of a few elements, where llvmlite is there,
+        and leaves to NumPy what would take long to compile.
     simplify: apply the rewrites that keep values (exact and stability tables) first.
     check_finite: raise NonFiniteError at the op where a NaN or an infinity is born (slower).
     threads: how many the native backend may use for one call, where loops and products that take

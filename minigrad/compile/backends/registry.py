@@ -130,7 +130,10 @@ MANY, LARGEST, SMALL = 200, 1024, 16
 
 
 def _worth_machine_code(outputs: Sequence[Expr]) -> bool:
-    """Whether `auto` is native: making code costs tenths of a second, too much for a formula."""
+    """Whether `auto` is native: for loops, or many small ops, which need no code of their own.
+
+    Making code costs tenths of a second, too much for all else: there native leaves it to NumPy.
+    """
     order = toposort(outputs)
     if any(n.op is SCAN for n in order):
         return True
