@@ -76,7 +76,7 @@ def test_the_module_that_is_meant():
 
 def test_of_a_whole_net_every_tensor_has_its_part():
     more = state(place="rnn.", fc1__weight=(9, H), fc1__bias=(9,), fc2__weight=(O, 9))
-    with pytest.raises(lstm.ConfigError, match=r"there are fc2\.weight: with prefix= only"):
+    with pytest.raises(lstm.ConfigError, match=r"fc1\.weight, .*fc2\.weight: with prefix= only"):
         lstm.from_torch(more)
     assert lstm.from_torch(more, prefix="rnn").output_size == H
     assert lstm.from_torch(more, prefix="rnn", readout="fc1").output_size == 9
@@ -120,7 +120,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any]]] = {
     r"'bias_ih_l0' is no array": (state() | {"bias_ih_l0": [[1], [2, 3]]}, {}),
     r"'tanh' or 'relu', of an nn\.RNN, not 'relu' of an LSTM": (state(), {"nonlinearity": "relu"}),
     r"not 'selu' of an RNN": (state(1), {"nonlinearity": "selu"}),
-    r"a, b all fit: give one as readout=": (
+    r"there are a\.bias, a\.weight, b\.bias, b\.weight: with prefix= only": (
         state(a__weight=(O, H), a__bias=(O,), b__weight=(O, H), b__bias=(O,)),
         {},
     ),

@@ -31,10 +31,7 @@ def with_ends(net: Net, tensors: Mapping[str, Array], others: set[str], asked: A
     reads, gives = net.cell.input_size, net.cell.hidden_size * len(net.layers[-1])
     readout, embedding = asked.readout, asked.embedding
     if asked.whole:
-        maps = {name.removesuffix("weight").removesuffix(".") for name in others if _is_map(name)}
-        linear = {name for name in maps if join(name, "bias") in others}
-        readout = readout or _only(tensors, linear, gives, "readout")
-        embedding = embedding or _only(tensors, maps - linear, reads, "embedding")
+        readout, embedding = _told_by_shapes(tensors, others, asked, reads, gives)
     used: set[str] = set()
     if embedding is not None:
         E = _matrix(tensors, embedding, reads, used)
@@ -56,16 +53,54 @@ def with_ends(net: Net, tensors: Mapping[str, Array], others: set[str], asked: A
     return net
 
 
+def _told_by_shapes(
+    tensors: Mapping[str, Array], others: set[str], asked: Asked, reads: int, gives: int
+) -> tuple[str | None, str | None]:
+    """The readout and the embedding, said or else told by their shapes, such that no map is over;
+    what is said where there are none. Raises ConfigError where shapes leave a choice."""
+    names = {name.removesuffix("weight").removesuffix(".") for name in others if _is_map(name)}
+    maps = names - {asked.readout, asked.embedding}
+    if not 1 <= len(maps) <= 2:
+        return asked.readout, asked.embedding
+    shapes = {name: tensors[join(name, "weight")].shape for name in maps}
+    read = {name for name in maps if shapes[name][1:] == (gives,)}
+    embed = {n for n in maps if shapes[n][1:] == (reads,) and join(n, "bias") not in others}
+    wholes = [
+        (readout, embedding)
+        for readout in ({None, *read} if asked.readout is None else {asked.readout})
+        for embedding in ({None, *embed} if asked.embedding is None else {asked.embedding})
+        if maps <= {readout, embedding} and (readout is None or readout != embedding)
+    ]
+    before = [
+        name
+        for _, embedding in wholes
+        for name in maps  # as a Linear before the layers, after an embedding or after none
+        if shapes[name][0] == reads and (embedding in (None, name) or shapes[name][1] == reads)
+    ]
+    if len(wholes) > 1 or before:
+        raise ConfigError(_choice(wholes, maps, bool(before)))
+    return wholes[0] if wholes else (asked.readout, asked.embedding)
+
+
+def _choice(wholes: list[tuple[str | None, str | None]], maps: set[str], before: bool) -> str:
+    """What can be said of maps whose shapes fit several places."""
+    ways = [
+        ", ".join(
+            f"{option}={name!r:.60}"
+            for option, name in zip(("readout", "embedding"), whole, strict=True)
+            if name in maps
+        )
+        for whole in wholes
+    ]
+    way = ", or prefix= alone if there is a Linear before the layers" if before else ""
+    return (
+        f"by shape {listed({join(name, 'weight') for name in maps})} could be more than one thing: "
+        f"give {' or '.join(sorted(ways))}{way}"
+    )
+
+
 def _is_map(name: str) -> bool:
     return name == "weight" or name.endswith(".weight")
-
-
-def _only(tensors: Mapping[str, Array], names: set[str], width: int, option: str) -> str | None:
-    """The one map of so many units among those of the names."""
-    fit = {name for name in names if tensors[join(name, "weight")].shape[1:] == (width,)}
-    if len(fit) > 1:
-        raise ConfigError(f"{listed(fit)} all fit: give one as {option}=")
-    return next(iter(fit), None)
 
 
 def _matrix(tensors: Mapping[str, Array], name: str, width: int, used: set[str]) -> Array:

@@ -20,7 +20,7 @@ class Net(NamedTuple):
     """Recurrent layers of one kind of cell, and what stands before and after them."""
 
     cell: Cell[Any]
-    """Of the first layer."""
+    """Of the first layer; of its dtype only in the net of a model."""
     layers: Sequence[Sequence[Mapping[str, Weights]]]
     """For each layer, and each way that it reads, forward first, the gates by their letters."""
     embedding: Array | None = None
@@ -30,9 +30,9 @@ class Net(NamedTuple):
 
 
 def model_of_net(net: Net, read: str) -> Model:
-    """The net as a model. read: what the readout reads, "last" or "every". Raises ConfigError for
-    what does not fit."""
-    cell, values = net.cell, {}
+    """The net as a model, of float64 where an array is, else of float32. read: what the readout
+    reads, "last" or "every". Raises ConfigError for what does not fit."""
+    cell, values = replace(net.cell, dtype=_dtype(net)), {}
     stack: dict[str, Layer] = {}
     if net.embedding is not None:
         stack["embedding"] = Embedding(*net.embedding.shape, dtype=cell.dtype)
@@ -53,6 +53,12 @@ def model_of_net(net: Net, read: str) -> Model:
     readout = Readout(width, len(b), read, dtype=cell.dtype)
     as_typed = {name: np.ascontiguousarray(v, cell.dtype) for name, v in values.items()}
     return Model.of(Stack(stack), readout, as_typed)
+
+
+def _dtype(net: Net) -> str:
+    gates = [array for ways in net.layers for way in ways for w in way.values() for array in w]
+    ends = [array for array in (net.embedding, *(net.readout or ())) if array is not None]
+    return str(np.result_type(*{array.dtype for array in [*gates, *ends]}))
 
 
 def net_of_model(model: Model, engine: str) -> Net:

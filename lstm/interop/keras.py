@@ -63,7 +63,7 @@ def from_keras(
     if dense is not None:
         _check(dense, [(width, None), (None,)][: len(dense)], "the readout")
         outputs = dense[0].shape[1]
-        dense = [*dense, np.zeros(outputs)][:2]
+        dense = [*dense, np.zeros(outputs, dense[0].dtype)][:2]
         _check(dense, [(width, outputs), (outputs,)], "the readout")
     return model_of_net(
         Net(
@@ -110,8 +110,7 @@ def _cell_of(stack: list[list[Array]], reset_after: bool, activation: str) -> Ce
     if len(first) in (3, 6):
         reset_after = first[2].ndim == 2
     kinds = {4: LSTM, 3: GRUAfter if reset_after else GRU, 1: RNN}
-    dtype = str(np.result_type(*[array for arrays in stack for array in arrays]))
-    cell: Cell[Any] = kinds[count](inputs, size, dtype=dtype)
+    cell: Cell[Any] = kinds[count](inputs, size)
     if activation == "relu" and isinstance(cell, RNN):
         return replace(cell, rectified=True)
     if activation != "tanh":

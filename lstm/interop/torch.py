@@ -47,14 +47,16 @@ def from_torch(
 
     weights: the state dict, names to tensors (or arrays), or the path of a .safetensors file.
     prefix: the name of the recurrent module in the net, as "encoder.rnn"; None: the only one.
-    readout, embedding: the names of the Linear and of the Embedding. None: the only one that fits,
-        if all that is there is of these three; with a prefix, none. Without a Linear the output is
-        what the top layer gives.
+    readout, embedding: the names of the Linear and of the Embedding. None: what shapes leave no
+        choice about, if all that is there is of these three; with a prefix, none. A map that could
+        be either of them by its shape, or a Linear before the layers, is asked for: without a bias
+        and with I = H, or of I outputs. Without a Linear the output is what the top layer gives.
     read: "every" for an output of every step, (T, B, O), "last" for one of h_n, (B, O).
     nonlinearity: of an nn.RNN, "tanh" or "relu", which a state dict does not say.
 
     An nn.GRU is a `GRUAfter`. Two biases come in as their sum, but for those of a GRU's candidate;
-    without biases they are 0. The model is of float64 where a weight is, else of float32.
+    without biases they are 0. The model is of float64 where a tensor is that it takes, else of
+    float32.
     Raises ConfigError for what is no such net, and ModelFileError for a file that is missing,
     damaged, or no safetensors; a .pt file is a pickle, and is never opened.
 
@@ -85,8 +87,10 @@ def to_torch(
     Embedding that shall be there as well; None: they are left out.
 
     Each bias goes out as (b, 0), but for those of a GRU's candidate, of which there are two here
-    too. Raises ConfigError where torch has no such layers: of other cells, `GRU` among them, whose
-    reset gate acts before the product; of sizes that differ; with zoneout, norms and the like.
+    too. A state dict does not say that an RNN is rectified: its module is made with
+    nonlinearity="relu". Raises ConfigError where torch has no such layers: of other cells, `GRU`
+    among them, whose reset gate acts before the product; of sizes that differ; with zoneout, norms
+    and the like.
 
     >>> import lstm
     >>> model = Model.create(lstm.LSTM(2, 3), output_size=1)
@@ -194,7 +198,7 @@ def _cell_of(tensors: Mapping[str, Array], names: Mapping[str, str]) -> Cell[Any
             f"{listed({names['weight_hh']})} is {h.shape}: rows of {count} gates of {size} units; "
             "an nn.LSTM has 4, an nn.GRU 3, an nn.RNN 1"
         )
-    return _KINDS[count][0](x.shape[1], size, dtype=str(np.result_type(x, h)))
+    return _KINDS[count][0](x.shape[1], size)
 
 
 def _gates(
