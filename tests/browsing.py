@@ -16,7 +16,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """The browser; tests are skipped where there is none, or nothing that drives it."""
+    """The browser; tests are skipped where there is none, or nothing that drives it. CI's run with
+    .[browser] installs Chromium: there a skip for the lack of it fails the run."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:

@@ -153,6 +153,7 @@ def demo(tmp_path_factory):
 
 # Where MINIGRAD_STRICT_SKIPS is set, as in CI, a test may be skipped for these reasons, and, unless
 # it is "1", for those that name the package in it ("llvmlite"); any other reason fails the run.
+# With playwright, axe and Chromium are to be there too: that they are not is none of the reasons.
 ALLOWED_SKIPS = (
     "permission bits do not stop this user",
     "sqrt's derivative at 0 is finite by convention",

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import lstm
+from lstm.figures.explorer.maps import maps_of
 from lstm.figures.explorer.packed import DECADE, OTHERS, codes_of, extremes, packed, runs_of
 from lstm.figures.explorer.written import script_text
 
@@ -40,6 +41,17 @@ def test_codes_are_four_digits_of_numbers_over_all_of_float64(rng) -> None:
     numbers = [*10.0 ** rng.uniform(-300, 300, 500), *10.0 ** rng.uniform(-3, 3, 500)]
     numbers += [5e-324, 2.2e-308, 1.7976e308, 1.0, 10.0, 9.9994, 9.9996, 999.96, 1e-15, 1e22]
     numbers = [x for x in numbers if x < 1.7976e308]
+    for number, code in zip(numbers, codes_of(numbers), strict=True):
+        assert number_of(code) == float(f"{number:.3e}"), number
+
+
+def test_codes_of_ties_are_those_of_exact_values(rng) -> None:
+    """Such as 1.0015, which is a little less, and 1000.5, which is no less and no more."""
+    digits = np.concatenate([rng.integers(1000, 10_000, 300), [1000, 1001, 9999]])
+    numbers = [
+        float(f"{d}.5e{k}") for d, k in zip(digits, rng.integers(-300, 300, 303), strict=True)
+    ]
+    numbers += [1.0005, 1.0015, 2.0025, 1000.5, 1001.5, 0.00099995, 9.9995, 99995.0]
     for number, code in zip(numbers, codes_of(numbers), strict=True):
         assert number_of(code) == float(f"{number:.3e}"), number
 
@@ -141,6 +153,18 @@ def test_a_flow_of_numbers_alone_has_a_page_too(tmp_path) -> None:
     page = (tmp_path / "numbers.html").read_text(encoding="utf-8")
     data = json.loads(next(ET.fromstring(page).iter(f"{HTML}script")).text)
     assert [m["key"] for m in data["models"][0]["moments"][0]["maps"]] == ["norms", "gates"]
+
+
+def test_of_a_long_flow_the_triangle_is_there_once_it_was_read(monkeypatch) -> None:
+    model = lstm.Model.create(lstm.LSTM(2, 3), 1, 0)
+    flow = lstm.flow(model, np.ones((4, 2, 2)), np.ones((2, 1)))
+    monkeypatch.setattr("lstm.figures.explorer.maps.ITEMISED", 3)
+    keys = [told["key"] for told in maps_of(flow)]
+    assert flow.is_itemised and not flow.has_read("itemised") and "itemised" not in keys
+    assert flow.itemised is flow.itemised and flow.has_read("itemised")
+    assert [told["key"] for told in maps_of(flow)] == [*keys, "itemised"]
+    for other in (replace(flow, source=None), replace(flow, read="decoder")):
+        assert not other.is_itemised
 
 
 def test_the_script_is_short_and_its_modules_share_no_name() -> None:

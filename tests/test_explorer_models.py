@@ -177,3 +177,11 @@ def test_what_cannot_be_explored_is_told() -> None:
         lstm.explore({"a": "b"})
     with pytest.raises(lstm.ConfigError, match="recorded nothing"):
         lstm.explore(lstm.FlowWatch())
+
+
+def test_no_two_flows_have_one_name(watches) -> None:
+    flow = watches["RNN"].flows[8]
+    for names in ((1, "1"), (flow.heading, ""), ("", flow.heading)):
+        with pytest.raises(lstm.ConfigError, match="two of what explore takes are called '"):
+            lstm.explore(dict.fromkeys(names, flow))
+    assert repr(lstm.explore({1: flow, "2": flow, "": flow})) == f"Explorer of 1, 2, {flow.heading}"

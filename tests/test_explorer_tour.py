@@ -13,6 +13,8 @@ from browsing import Opened, numbers_in
 
 import lstm
 
+NO_AXE = "axe-playwright-python is not installed: pip install '.[browser]'"
+
 
 @pytest.fixture(scope="module")
 def path(demo) -> Path:
@@ -120,7 +122,7 @@ def test_printed_there_are_no_controls_and_the_maps_are(opened) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(browser, small, scheme) -> None:
-    pytest.importorskip("axe_playwright_python", reason="playwright is not installed with axe")
+    pytest.importorskip("axe_playwright_python", reason=NO_AXE)
     axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
     page = Opened(browser, small, color_scheme=scheme, viewport={"width": 1366, "height": 900})
     page.page.evaluate(axe)

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import browsing
 import pytest
 from conftest import may_be_skipped
 
@@ -24,6 +26,7 @@ CONFTEST = Path(__file__).parent / "conftest.py"
         ("torch is not installed: pip install '.[torch]'", "", True),
         ("playwright is not installed: pip install '.[browser]'", "", True),
         ("chromium is not installed: apt-get install chromium", "", False),
+        ("axe-playwright-python is not installed: pip install '.[browser]'", "", False),
         ("could not import 'torch'", "", False),
         ("fails since 2011", "", False),
         ("it takes no floats", "", False),
@@ -38,6 +41,21 @@ CONFTEST = Path(__file__).parent / "conftest.py"
 )
 def test_the_reasons_that_may_be(reason: str, absent: str, allowed: bool) -> None:
     assert may_be_skipped(reason, absent) is allowed
+
+
+@pytest.mark.parametrize(
+    ("driver", "reason"),
+    [
+        (SimpleNamespace(sync_playwright=None), "chromium is not installed"),
+        (None, "playwright is not installed"),
+    ],
+)
+def test_what_needs_a_browser_is_skipped_where_there_is_none(monkeypatch, driver, reason) -> None:
+    monkeypatch.setitem(sys.modules, "playwright", driver)
+    monkeypatch.setitem(sys.modules, "playwright.sync_api", driver)
+    monkeypatch.setattr(browsing, "CHROMIUM", None)
+    with pytest.raises(pytest.skip.Exception, match=f"^{reason}: "), browsing.chromium():
+        pass
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,7 @@ class Flow(Saved):
         later steps, by their norms; otherwise that of the route by which most comes."""
         along = linear_maps.LINE
         if self.split is not None and self.split.share[0] >= 0.5:  # no other need be computed
-            return (self.__dict__.get("waterfalls") or self._falls(along))[along]
+            return (self.waterfalls if self.has_read("waterfalls") else self._falls(along))[along]
         return max(self.waterfalls.values(), key=lambda w: np.nan_to_num(w.end, nan=-np.inf))
 
     @cached_property
@@ -280,6 +280,15 @@ class Flow(Saved):
         if type(at) is bool or not isinstance(at, Integral) or not 1 <= at <= self.steps:
             raise ConfigError(f"at= is a step, 1 to {self.steps}, not {at!r:.40}")
         return int(at)
+
+    def has_read(self, array: str) -> bool:
+        """Whether an array is there already, as "itemised": to read it again costs nothing."""
+        return array in self.__dict__
+
+    @property
+    def is_itemised(self) -> bool:
+        """Whether there is `itemised`: losses of steps that are read, which a decoder's are not."""
+        return self.source is not None and self.read != "decoder"
 
     @cached_property
     def itemised(self) -> StepMap:

@@ -27,7 +27,8 @@ def explore(of: Any) -> Explorer:
 
     of: a `Flow`, a `Comparison`, a `FlowWatch`, or {name: a flow or a watch}, such as
     `{"RNN": watch, "LSTM": another}`; a slider goes over what a watch recorded. All is on one
-    scale. Raises ConfigError for anything else, and for a watch that recorded nothing.
+    scale. Raises ConfigError for anything else, for two of one name, where an empty one is that of
+    the flow, and for a watch that recorded nothing.
 
     >>> import numpy as np, lstm
     >>> model = lstm.Model.create(lstm.LSTM(2, 4), 1, seed=0)
@@ -46,7 +47,12 @@ def explore(of: Any) -> Explorer:
     models: dict[str, Moments] = {}
     for name, one in of.items():
         moments = _moments(name, one)
-        models[str(name) or next(iter(moments.values())).heading] = moments
+        called = str(name) or next(iter(moments.values())).heading
+        if called in models:
+            raise ConfigError(
+                f"two of what explore takes are called {called!r:.40}: give each a name of its own"
+            )
+        models[called] = moments
     return Explorer(models)
 
 

@@ -75,11 +75,9 @@ def _gates(flow: Flow) -> dict[str, Any] | None:
 
 def _itemised(flow: Flow) -> dict[str, Any] | None:
     """How much the loss of each step t gives each step s, where that costs little or is known."""
-    is_known = "itemised" in flow.__dict__
-    if flow.source is None or not (is_known or flow.steps <= ITEMISED):
+    is_cheap = flow.steps <= ITEMISED or flow.has_read("itemised")
+    if not (flow.is_itemised and is_cheap):
         return None
-    if flow.source.meter.model.readout.read == "decoder":
-        return None  # whose losses are of no step that is read
     pairs = flow.itemised
     high = _pairs(pairs, pairs.high, pairs.kinds)
     low = _pairs(pairs, pairs.low, pairs.low_kinds)

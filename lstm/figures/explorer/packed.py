@@ -1,7 +1,8 @@
 """Arrays as text for a page: numbers of four digits, deflated, in base64.
 
 A number's code is a whole one that rises with it, so that extremes of codes are extremes of numbers
-and a page shows exactly the digits that Python would. What is no number has codes beyond all.
+and a page shows exactly the digits that Python's `f"{x:.3e}"` would. What is no number has codes
+beyond all.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ OTHERS: dict[str, int] = {
 }
 """Of what is no number: below and above the codes of all numbers. "none" is a place of a map for
 which there is nothing to tell."""
+_TIE = 1e-9
+"""As near to the middle between two codes as this, a float's rounding decides: thousands of units
+in the last place of numbers below 10,000."""
 
 
 def codes_of(numbers: Any, kinds: Any = "normal") -> Codes:
@@ -44,14 +48,22 @@ def codes_of(numbers: Any, kinds: Any = "normal") -> Codes:
     exponents = np.floor(np.log10(some))
     # In two steps, as no float holds 10 to the power of 326.
     half = np.floor(exponents / 2)
-    digits = np.round(some * 10.0 ** (3 - half) / 10.0 ** (exponents - half)).astype(np.int64)
-    codes = (exponents.astype(np.int64) * DECADE + digits - 1000).astype(np.int32)
+    scaled = some * 10.0 ** (3 - half) / 10.0 ** (exponents - half)
+    codes = (exponents * DECADE + np.round(scaled) - 1000).astype(np.int32)
+    # What is between two codes, or seems so, is rounded as its exact value is.
+    ties = np.abs(scaled % 1.0 - 0.5) < _TIE
+    codes[ties] = [_exact_code(float(x)) for x in some[ties]]
     beyond = {"zero": sizes == 0.0, "inf": np.isposinf(sizes), "nan": np.isnan(sizes)}
     for kind, places in beyond.items():
         codes[places] = OTHERS[kind]
     for kind, code in OTHERS.items():
         codes[kinds == kind] = code
     return codes
+
+
+def _exact_code(number: float) -> int:
+    digits, exponent = f"{number:.3e}".split("e")
+    return int(exponent) * DECADE + int(digits.replace(".", "")) - 1000
 
 
 def packed(codes: Codes) -> dict[str, Any]:
