@@ -83,6 +83,26 @@ def test_several_sweeps_of_a_task_are_all_that_was_tried(capsys):
     assert "rate=0.01" in text and "rate=0.1." in text
 
 
+def test_of_commands_that_differ_in_seeds_the_one_with_most_stands(capsys):
+    written(lstm=6400)
+    file = Path("s/adding/sweep.json")
+    said = json.loads(file.read_text())
+    five, other = "lstm sweep adding --jobs 1 --seeds 5", "lstm sweep adding --jobs 1 --seeds x"
+    said["commands"] = ["lstm sweep adding --seeds 2 --jobs 1", five, other]
+    said["commands"] += ["lstm sweep adding --seeds 3 --jobs 1", "lstm sweep adding --cells gru"]
+    file.write_text(json.dumps(said))
+    assert command(capsys, "tasks", "--sweeps", "s")[0] == 0
+    lines = Path("tasks.md").read_text().splitlines()
+    shown = [line.strip() for line in lines if line.startswith("    lstm sweep adding")]
+    assert shown == [five, other, "lstm sweep adding --cells gru"]
+
+
+def test_how_long_runs_took_is_said_of_those_that_ran(capsys):
+    written(lstm=6400)
+    assert command(capsys, "tasks", "--sweeps", "s")[0] == 0
+    assert "seed 1): none of these takes over 10 minutes." in Path("tasks.md").read_text()
+
+
 def test_the_page_in_docs_is_what_its_command_writes(capsys, monkeypatch):
     """All of it: the command stands on the page."""
     page = (DOCS / "tasks.md").read_text("utf-8")

@@ -165,7 +165,7 @@ def _longest(swept: Sequence[Swept]) -> list[str]:
     which = f"{name}, {heading(run.cell, [run])}, seed {run.seed}"
     took = f"The longest of all runs took {run.seconds:.3g} s of one core ({escaped(which)})"
     limit = f"{_MOST_SECONDS // 60} minutes"
-    within = f"no task takes over {limit}" if run.seconds <= _MOST_SECONDS else f"over {limit}"
+    within = f"none of these takes over {limit}" if run.seconds <= _MOST_SECONDS else f"over {limit}"
     return [f"- {took}: {within}."]
 
 
@@ -201,12 +201,28 @@ def _results(one: Swept, beside: Path) -> Iterator[str]:
         yield ""
         yield escaped(line)
     yield ""
-    yield from (f"    {plain(command)}" for command in one.sweep.commands)
+    yield from (f"    {plain(command)}" for command in _last_of_each(one.sweep.commands))
     chart = one.path.with_name(_CHART)
     if chart.is_file():
         where = quote(Path(os.path.relpath(chart, beside)).as_posix())
         yield ""
         yield f"![{escaped(task.heading)}: losses and right answers of each cell]({where})"
+
+
+def _last_of_each(commands: Sequence[str]) -> list[str]:
+    """Of commands that differ in how many seeds they ask for alone, in whatever order of their
+    options, the last that asks for most: its runs are those of the others and more."""
+    last: dict[tuple[str, ...], tuple[int, str]] = {}
+    for command in commands:
+        words, seeds = command.split(), 0
+        at = words.index("--seeds") + 1 if "--seeds" in words else len(words)
+        if at < len(words) and words[at].isdecimal():
+            seeds = int(words[at])
+            del words[at]
+        key = tuple(sorted(words))
+        if seeds >= last.get(key, (0, ""))[0]:
+            last[key] = seeds, command
+    return [command for _, command in last.values()]
 
 
 def _stopped(one: Swept) -> list[str]:
