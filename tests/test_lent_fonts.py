@@ -8,13 +8,14 @@ import warnings
 from pathlib import Path
 
 import pytest
-from fontTools.ttLib import TTFont
+from fontTools.ttLib import TTCollection, TTFont
 from matplotlib import get_data_path
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from minigrad.drawing import font_config
 from minigrad.drawing.charts import Chart
+from minigrad.drawing.fonts import missing_in, outlines_of
 
 FAMILY = "Lent Letters"
 
@@ -82,3 +83,38 @@ def test_a_font_without_outlines_is_no_font_of_charts(folder: Path, format: str)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert chart("状").svg  # whose viewer takes bitmaps, too
+
+
+def collection(folder: Path) -> Path:
+    """Two fonts with outlines in one file, of which the second has 状."""
+    put_font(folder)
+    own = TTFont(Path(get_data_path(), "fonts", "ttf", "STIXGeneral.ttf"))
+    both = TTCollection()
+    both.fonts = [own, TTFont(folder / "lent.ttf")]
+    both.save(folder / "both.ttc")
+    (folder / "lent.ttf").unlink()
+    return folder / "both.ttc"
+
+
+def test_of_a_collection_the_font_that_matplotlib_takes_counts(folder: Path) -> None:
+    file = collection(folder)
+    assert missing_in("状") == []
+    assert "状" not in "".join(c for _, shapes in outlines_of("状A") for c in shapes)
+    assert [shapes for font, shapes in outlines_of("状A") if font == file] == [{"A"}]
+
+
+def test_a_font_is_read_once_and_one_that_cannot_be_read_lends_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_font(folder)
+    reads, read = [], Path.read_bytes
+
+    def counted(file: Path) -> bytes:
+        reads.append(file.name)
+        return read(file)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    (folder / "gone.ttf").symlink_to(folder / "nowhere.ttf")
+    for _ in range(2):
+        assert [font.name for font, _ in outlines_of("状")] == ["lent.ttf"]
+    assert reads.count("lent.ttf") == reads.count("gone.ttf") == 1

@@ -7,12 +7,13 @@ from math import dist, inf
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import minigrad as mg
+from minigrad.drawing import routing
 from minigrad.drawing.routing import Rect, Router
 from minigrad.drawing.spread import Place, height_of
 
-RNG = np.random.default_rng(0)
 KEPT = 4.0  # points between an arrow and a box, at least
 
 
@@ -31,22 +32,23 @@ def test_a_way_with_nothing_before_it_is_straight_and_keeps_its_corners() -> Non
     assert Router.of([]).around([(0.0, 0.0), (9.0, 9.0)]) == []
 
 
-def _boxes() -> list[Rect]:
+def _boxes(rng: np.random.Generator) -> list[Rect]:
     """Boxes in rows and columns, as those of a cell are, of many sizes."""
     boxes = []
     for x in range(5):
         for y in range(4):
-            wide, high = RNG.uniform(15, 40), RNG.uniform(10, 30)
+            wide, high = rng.uniform(15, 40), rng.uniform(10, 30)
             boxes.append((100.0 * x - wide, 80.0 * y - high, 100.0 * x + wide, 80.0 * y + high))
     return boxes
 
 
 @pytest.mark.parametrize("trial", range(5))
 def test_no_way_crosses_a_box_and_each_piece_of_one_is_led_around(trial: int) -> None:
-    boxes = _boxes()
+    rng = np.random.default_rng(trial)
+    boxes = _boxes(rng)
     router = Router.of(boxes)
     middles = [((a + c) / 2, (b + d) / 2) for a, b, c, d in boxes]
-    for start, end in RNG.choice(len(boxes), (8, 2)):
+    for start, end in rng.choice(len(boxes), (8, 2)):
         if start != end:
             whole = [middles[start], *router.around([middles[start], middles[end]]), middles[end]]
             others = [box for k, box in enumerate(boxes) if k not in (start, end)]
@@ -91,6 +93,41 @@ def test_what_ends_within_a_box_may_leave_it_and_what_cannot_be_reached_is_strai
     walls = [(-60.0, -60.0, -40.0, 60.0), (40.0, -60.0, 60.0, 60.0)]
     walls += [(-60.0, -60.0, 60.0, -40.0), (-60.0, 40.0, 60.0, 60.0)]
     assert Router.of(walls).around([(0.0, 0.0), (200.0, 0.0)]) == []
+
+
+def _grid(side: int) -> list[Rect]:
+    at = [(100.0 * x, 80.0 * y) for x in range(side) for y in range(side)]
+    return [(x - 35, y - 25, x + 35, y + 25) for x, y in at]
+
+
+def test_what_takes_too_much_to_look_at_is_straight_and_leaves_the_rest_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(routing, "_MOST_OF_ONE", 10_000)
+    router = Router.of(_grid(5))
+    whole = router.left
+    assert router.around([(0.0, 0.0), (400.0, 320.0)]) == []
+    assert 0 < whole - router.left <= 10_000
+    assert router.around([(0.0, 0.0), (200.0, 0.0)]) != []
+
+
+def test_all_arrows_of_a_picture_take_no_more_than_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = 0
+
+    def met(start: Place, ends: list[Place], boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        nonlocal looked
+        looked += len(ends) * len(boxes) * (len(ends) > 1)
+        return before(start, ends, boxes)
+
+    before = routing._met
+    monkeypatch.setattr(routing, "_met", met)
+    router = Router.of(_grid(4))
+    router.left = 20_000
+    ways = [router.around([(0.0, 0.0), (300.0, 240.0)]) for _ in range(30)]
+    assert ways[0] != [] and ways[-1] == []
+    assert 0 < looked <= 20_000
 
 
 def test_a_layout_of_ones_own_has_its_arrows_around_what_is_between() -> None:

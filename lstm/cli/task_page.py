@@ -165,7 +165,9 @@ def _longest(swept: Sequence[Swept]) -> list[str]:
     which = f"{name}, {heading(run.cell, [run])}, seed {run.seed}"
     took = f"The longest of all runs took {run.seconds:.3g} s of one core ({escaped(which)})"
     limit = f"{_MOST_SECONDS // 60} minutes"
-    within = f"none of these takes over {limit}" if run.seconds <= _MOST_SECONDS else f"over {limit}"
+    within = (
+        f"none of these takes over {limit}" if run.seconds <= _MOST_SECONDS else f"over {limit}"
+    )
     return [f"- {took}: {within}."]
 
 

@@ -61,7 +61,8 @@ def draw(
         on one line only.
     places: {node: (x, y)} in points, y downwards, for a layout of your own; it is used where every
         node that is drawn has a place. Columns are moved apart as far as the boxes in them ask for,
-        and arrows go around boxes.
+        and arrows go around boxes; one that would have to pass some hundred of them, or comes after
+        many such arrows, stays straight.
     bends: {(node, user): [(x, y), …]}, the corners of an arrow from a node to what uses it, in a
         layout of your own.
     shapes: write the shapes of tensors beside their values (they are in the tooltips anyway).

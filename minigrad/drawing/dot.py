@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import sqrt
 
 import graphviz
 
@@ -99,14 +100,20 @@ def _spread(picture: Picture) -> Picture:
     return replace(picture, nodes=nodes, edges=edges)
 
 
+# As Graphviz draws them: how much higher its cylinders are than what is in them, for the lid, and
+# how far the second line around a root lies from the first, in points.
+_LIDDED, _RING = 1.375, 4
+
+
 def _outline(at: Place, label: str, node: Node) -> Rect:
     """About where the shape of a node lies: left, top, right, bottom."""
     wide, high = width_of(label), height_of(label)
     if _SHAPES[node.role] == "ellipse":
-        wide, high = 1.42 * wide, 1.42 * high
+        wide, high = sqrt(2) * wide, sqrt(2) * high  # an ellipse around a box has its proportions
     if _SHAPES[node.role] == "cylinder":
-        high *= 1.375
-    wide, high = wide / 2 + 4 * node.is_root, high / 2 + 4 * node.is_root
+        high *= _LIDDED
+    ring = _RING * node.is_root
+    wide, high = wide / 2 + ring, high / 2 + ring
     return at[0] - wide, at[1] - high, at[0] + wide, at[1] + high
 
 

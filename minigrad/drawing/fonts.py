@@ -28,10 +28,8 @@ _TO_INSTALL = (
     ((0x20000, 0x3FFFF), "Noto Sans CJK", "fonts-noto-cjk"),
 )
 _OTHERS = "Noto Sans", "fonts-noto-core"
-_EMOJI, _OUTLINED = (
-    "Noto Color Emoji",
-    ("Symbola", "fonts-symbola"),
-)  # bitmaps, and outlines of them
+_EMOJI = "Noto Color Emoji"  # bitmaps
+_OUTLINED = "Symbola", "fonts-symbola"  # outlines of the same
 _OUTLINES = {b"glyf", b"CFF ", b"CFF2"}  # the tables of which a font with outlines has one
 
 
@@ -85,16 +83,10 @@ def outlines_of(characters: str) -> Iterator[tuple[Path, set[str]]]:
     """Fonts of the system whose letters have outlines, each with those of the characters that it
     has, if it has any."""
     for file in _all_fonts():
-        ranges = _ranges(file)
+        ranges = _outlined(file)
         shapes = {c for c in characters if any(a <= ord(c) <= b for a, b in ranges)}
-        if shapes and _has_outlines(file):
+        if shapes:
             yield file, shapes
-
-
-def _has_outlines(file: Path) -> bool:
-    """Whether a font whose `cmap` could be read has more than bitmaps."""
-    data = file.read_bytes()
-    return any(tag in _OUTLINES for tag, _ in _tables(data, _faces(data)[0]))
 
 
 def _all_fonts() -> Iterator[Path]:
@@ -112,6 +104,18 @@ def _ranges(file: Path) -> tuple[tuple[int, int], ...]:
             data = stream.read()
         return tuple(sorted({r for face in _faces(data) for r in _of_face(data, face)}))
     except (OSError, struct.error):
+        return ()
+
+
+@lru_cache(maxsize=4096)
+def _outlined(file: Path) -> tuple[tuple[int, int], ...]:
+    """The same of the first font of a file, the one that matplotlib takes; none of bitmaps."""
+    try:
+        data = file.read_bytes()
+        first = _faces(data)[0]
+        is_outlined = any(tag in _OUTLINES for tag, _ in _tables(data, first))
+        return tuple(sorted({*_of_face(data, first)})) if is_outlined else ()
+    except (OSError, struct.error, IndexError):
         return ()
 
 

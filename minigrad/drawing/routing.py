@@ -20,6 +20,9 @@ _CLEAR = 5.0  # points: an arrow keeps so far from a box
 _APART = 4.0  # from one arrow to the next around the same corner
 _CORNER = 12.0  # a corner is worth so much of a way
 _TURNS = 40  # boxes are found to be in the way in so many turns, or the arrow stays straight
+# What is looked at: lines, each times the boxes that it is held against. Some fifty boxes in rows
+# and columns take one arrow 1.5 million; all arrows' take about a second.
+_MOST_OF_ONE, _MOST = 2_000_000, 10_000_000
 
 
 @dataclass
@@ -33,6 +36,9 @@ class Router:
     boxes: Floats
     taken: list[Place] = field(default_factory=list)
     """The corners of arrows led so far: two arrows on one line would be read as one."""
+    left: int = _MOST
+    """How much may still be looked at for arrows; what takes more, or `_MOST_OF_ONE`, is straight.
+    """
 
     @staticmethod
     def of(boxes: Sequence[Rect]) -> Router:
@@ -47,12 +53,13 @@ class Router:
 
     def _way(self, start: Place, end: Place) -> list[Place]:
         """The corners of the shortest way that crosses no box but those at its ends; none where
-        that is straight, or where there is no way."""
+        that is straight, and where there is no way or too much to look at."""
         outside = ~(_holds(self.boxes, start) | _holds(self.boxes, end))
         boxes = self.boxes[outside] + np.array([1, 1, -1, -1]) * (1.0 - _CLEAR)
         known: set[int] = set()
+        least = max(0, self.left - _MOST_OF_ONE)
         for _ in range(_TURNS):
-            way = self._shortest(start, end, boxes[sorted(known)])
+            way = self._shortest(start, end, boxes[sorted(known)], least)
             if way is None:
                 return []
             crossed = np.any([_met(a, [b], boxes)[0] for a, b in pairwise(way)], axis=0)
@@ -62,8 +69,9 @@ class Router:
             known |= {*np.flatnonzero(crossed).tolist()}
         return []
 
-    def _shortest(self, start: Place, end: Place, boxes: Floats) -> list[Place] | None:
-        """The shortest way past some boxes, from corner to corner of theirs (A*)."""
+    def _shortest(self, start: Place, end: Place, boxes: Floats, least: int) -> list[Place] | None:
+        """The shortest way past some boxes, from corner to corner of theirs (A*); None where there
+        is none, or too much to look at: less would be left than that."""
         points = [end, *self._corners(boxes)]
         order = count()  # of equal lengths the first that was met
         waiting: list[tuple[float, int, float, tuple[Place, ...]]]
@@ -76,6 +84,9 @@ class Router:
             if way[-1] in reached:
                 continue
             reached.add(way[-1])
+            if self.left < least + len(points) * len(boxes):
+                return None
+            self.left -= len(points) * len(boxes)
             free = ~_met(way[-1], points, boxes).any(1)
             for k in np.flatnonzero(free):
                 at = points[k]

@@ -17,7 +17,11 @@ from minigrad.drawing.fonts import outlines_of
 @contextmanager
 def lent_fonts(figure: Figure, characters: str) -> Iterator[str]:
     """The figure, whose texts take these characters from the system's fonts within the context;
-    gives those that are left without a shape."""
+    gives those that are left without a shape.
+
+    matplotlib finds fonts by name among those that its `fontManager` has: what is lent is added to
+    it, once, and stays there for the process. It changes no other figure that does not name it.
+    """
     left, names = set(characters), []
     for file, shapes in outlines_of(characters):
         if shapes & left and (name := _known(file)):
