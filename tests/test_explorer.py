@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 
 import lstm
+import minigrad as mg
 from lstm.figures.explorer.maps import maps_of
 from lstm.figures.explorer.packed import DECADE, OTHERS, codes_of, extremes, packed, runs_of
+from lstm.figures.explorer.steps import steps_of
 from lstm.figures.explorer.written import script_text
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
@@ -142,6 +144,31 @@ def test_the_page_holds_the_numbers_of_the_flow(tmp_path) -> None:
     scale = data["scale"]
     assert (scale["low"], scale["high"]) == (flow.scale.lo_exp, flow.scale.hi_exp)
     assert scale["colors"][0] == flow.scale.class_style(0).color
+
+
+class Stopped(lstm.RNN):
+    """No gradient comes back through one of its values, nor so to what that is made of."""
+
+    name = "stopped"
+
+    def equations(self, params: Any, state: Any, x: Any) -> Any:
+        u = mg.tanh(state.h)
+        v = mg.exp(u)
+        new = super().equations(params, state, x)["h"]
+        return {"u": u, "v": v, "h": new + mg.stop_gradient(v)}
+
+
+def test_what_no_derivative_leads_to_is_told_as_not_connected() -> None:
+    model = lstm.Model.create(Stopped(2, 3), 1, 0)
+    steps = steps_of(lstm.flow(model, np.ones((4, 2, 2)), np.ones((2, 1))))
+    told = {equation["name"]: equation for equation in steps["equations"]}
+    assert {*told} == {"u", "v", "h"}
+    for name, equation in told.items():
+        apart = unpacked(equation["adjoint"]) == OTHERS["disconnected"]
+        assert set(apart) == {name != "h"}
+    terms = {of["of"]: set(unpacked(of["norm"]).tolist()) for of in told["h"]["terms"]}
+    assert terms.pop("u") == {OTHERS["disconnected"]}
+    assert all(OTHERS["disconnected"] not in codes for codes in terms.values())
 
 
 def test_a_flow_of_numbers_alone_has_a_page_too(tmp_path) -> None:

@@ -11,6 +11,7 @@ import minigrad as mg
 from lstm.figures.explorer.maps import named_series
 from lstm.figures.explorer.packed import Codes, codes_of, packed
 from lstm.gradient_flow import Flow, Waterfall
+from lstm.gradient_flow.equations import StepGraph
 from lstm.gradient_flow.fans import Fans
 from lstm.gradient_flow.steps import LEAVES, Floats
 from lstm.gradient_flow.tensors import LARGE_SEED
@@ -77,26 +78,43 @@ def _equations(flow: Flow) -> list[dict[str, Any]]:
     if any(_is_in_doubt(fan) for fan in told["terms"].values()):
         wide = meter.wide()
         larger = wide.told("fans", lambda: Fans(wide.way), source.batch, LARGE_SEED)
-    unread = codes_of(np.zeros(flow.steps), "disconnected")  # nothing comes back from anywhere
+    apart = codes_of(np.zeros(flow.steps), "disconnected")
+    joined = _joined(meter.graph)
     return [
         {
             "name": plain(name),
             "value": packed(codes_of(value)),
             "adjoint": packed(
                 _norms(told["gradients"][name], larger and larger["gradients"][name])
-                if name in told["gradients"]
-                else unread
+                if any((name, reader) in joined for reader in fan)
+                else apart
             ),
             "terms": [
                 {
                     "of": plain(reader),
-                    "norm": packed(_norms(norms, larger and larger["terms"][name][reader])),
+                    "norm": packed(
+                        _norms(norms, larger and larger["terms"][name][reader])
+                        if (name, reader) in joined
+                        else apart
+                    ),
                 }
-                for reader, norms in told["terms"][name].items()
+                for reader, norms in fan.items()
             ],
         }
         for name, value in told["values"].items()
+        for fan in [told["terms"][name]]
     ]
+
+
+def _joined(graph: StepGraph) -> set[tuple[str, str]]:
+    """The values of a step, each with what reads it, where a derivative leads from there to it."""
+    nodes = {name: graph.nodes[name] for name in graph.made.values()}
+    seeds = {name: mg.var(f"∂L/∂{name}", x.shape, x.dtype) for name, x in nodes.items()}
+    joined = {(name, LEAVES) for name in nodes}
+    for (reader, read), term in graph.all_terms(seeds).items():
+        if not {*seeds.values()}.isdisjoint(mg.toposort(term)):
+            joined.add((graph.made[read.name] if read.before else read.name, reader))
+    return joined
 
 
 def _is_in_doubt(fan: Mapping[str, Floats]) -> bool:
