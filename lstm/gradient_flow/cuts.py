@@ -95,7 +95,10 @@ class Routes:
     def __init__(self, way: WayBack) -> None:
         self._way, graph = way, way.graph
         self._terms = [
-            Term(name, read) for name, of in graph.equations.items() for read in of.reads
+            Term(name, read)
+            for name, of in graph.equations.items()
+            for read in of.reads
+            if name not in graph.unread
         ]
         cut = cuttable(graph, self._terms)
         self.names = tuple(cut)

@@ -48,7 +48,8 @@ class StepGraph:
     """A step's values by name and their equations, in the order in which they are computed.
 
     loop: what a layer noted of itself. Of values that are one node, the first name stands. Where
-    zoneout mixes old and new, what it makes of a part C is named "zoneout C".
+    zoneout mixes old and new, what it makes of a part C is named "zoneout C". What the new state
+    does not depend on is `unread`: it is computed nowhere, and no gradient comes to it or from it.
     """
 
     def __init__(self, loop: Looped) -> None:
@@ -64,6 +65,8 @@ class StepGraph:
         }
         order = [n for n in mg.toposort([*named]) if n in named]
         self.nodes: dict[str, Expr] = {named[n]: n for n in order}
+        of_state = {*mg.toposort([*loop.made])}
+        self.unread = tuple([name for name, n in self.nodes.items() if n not in of_state])
         self.variables = {
             name: mg.var(f"the value {name}", node.shape, node.dtype)
             for name, node in self.nodes.items()

@@ -55,10 +55,12 @@ class Fans:
 
     def start(self) -> dict[str, dict[str, Expr]]:
         """{part of the state: what comes to it after the last step}"""
-        last, begun = self._way.stacks["last"], {}
-        for part in self._way.graph.made:
+        last, begun, graph = self._way.stacks["last"], {}, self._way.graph
+        for part in graph.made:
             read = Read(part, before=True)
-            readers = [n for n, of in self._way.graph.equations.items() if read in of.reads]
+            readers = [
+                n for n, of in graph.equations.items() if read in of.reads and n not in graph.unread
+            ]
             begun[part] = {r: mg.zeros_like(last[part]) for r in readers} | {LEAVES: last[part]}
         return begun
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import minigrad as mg
-from lstm.gradient_flow.equations import Read, StepGraph, Term
+from lstm.gradient_flow.equations import Read, StepGraph, Term, over_steps
 from lstm.gradient_flow.parts import AtLine, Cotangents, Parts, at_line, nothing_yet, parted
 from lstm.layers import Looped
 from minigrad import Expr
@@ -98,14 +98,28 @@ class WayBack:
     def stacks(self) -> dict[str, Any]:
         """What the loops that train give, as expressions: stacks (T, ...) in the order of xs."""
         adjoints, graph = self._adjoints, self.graph
+        every = self._values()
         wanted = dict.fromkeys([*graph.made.values(), *self._factors])
         return {
-            "values": {name: adjoints.value(node) for name, node in graph.nodes.items()},
+            "values": {name: every[name] for name in graph.nodes},
             "adjoints": {name: adjoints[graph.nodes[name]] for name in wanted},
             "x": self._loop.xs,
             "leaving": adjoints[self._loop.outputs],
             "last": {part: adjoints[v] for part, v in self._loop.last._asdict().items()},
         }
+
+    def _values(self) -> dict[str, Expr]:
+        """{value: its stack}; of what nobody reads computed of the others, for no loop does it."""
+        graph, value = self.graph, self._adjoints.value
+        read = {name: n for name, n in graph.nodes.items() if name not in graph.unread}
+        values = {name: value(n) for name, n in read.items()}
+        if graph.unread:
+            stacks = {graph.variables[name]: stack for name, stack in values.items()}
+            stacks |= {v: value(v) for v in graph.before.values()} | {graph.x: self._loop.xs}
+            stand_ins = {n: graph.variables[name] for name, n in read.items()}
+            unread = mg.substitute([graph.nodes[name] for name in graph.unread], stand_ins)
+            values |= zip(graph.unread, over_steps(unread, stacks), strict=True)
+        return values
 
     @cached_property
     def terms(self) -> list[Term]:
