@@ -115,14 +115,37 @@ def test_flow_measures_a_model_of_ours_on_arrays(folder, capsys, monkeypatch):
     assert json.loads(out)["flow"]["loss"] == pytest.approx(float((output**2).mean()), rel=1e-5)
 
 
+def _of_shape(shape):
+    return f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
+
+
+def _headed(header):
+    """A file of that header, all of which is there."""
+    return b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header
+
+
+HEADERS = {
+    "long": _of_shape("(1000000000, 1000000000)"),
+    "deep": _of_shape("(" + "-" * 5000 + "1, 3)"),
+    "beyond integers": _of_shape(f"({2**70}, 4)"),
+    "beyond sizes": _of_shape(f"({2**62}, 4)"),
+    "below 0": _of_shape("(-3, 4)"),
+    "flags": _of_shape("(True, 4)"),
+    "bracket": b"{'descr': ",
+    "brackets": b"(" * 3000,
+    "text": b"{'descr': '''<f4",
+    "escape": b"{'descr': '\\d'}",
+    "nul": b"{'descr': '<f4\0'}",
+    "number": b"9" * 9000,
+    "code": b"__import__('os').mkdir('x')",
+}
+
+
 def _hostile(name):
     """An array's file that says it has more than there is, or no array."""
-    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 1000000000), }"
-    padded = header + b" " * (117 - len(header)) + b"\n"
     made = {
-        "long": b"\x93NUMPY\x01\0" + len(padded).to_bytes(2, "little") + padded,
+        **{name: _headed(header) for name, header in HEADERS.items()},
         "cut": b"\x93NUMPY\x01\0\x70\0{'descr'",
-        "code": b"\x93NUMPY\x01\0\x20\0__import__('os').system('x')    \n",
         "pickle": pickle.dumps([1, 2]),
         "empty": b"",
         "zip": b"PK\x03\x04" + bytes(30),
@@ -131,13 +154,41 @@ def _hostile(name):
         file.write(made[name])
 
 
-@pytest.mark.parametrize("name", ["long", "cut", "code", "pickle", "empty", "zip"])
+@pytest.mark.parametrize("name", [*HEADERS, "cut", "pickle", "empty", "zip"])
 def test_files_that_are_no_arrays(name, folder, capsys):
     _hostile(name)
     status, _, err = run(capsys, "flow", "gru.safetensors", "--data", f"{name}.npy")
     assert status == 2
     assert f"cannot read the array {name}.npy: " in err
-    assert err.count("\n") == 1 and not os.path.exists("lstm-flow")
+    assert err.count("\n") == 1 and not os.path.exists("lstm-flow") and not os.path.exists("x")
+
+
+def test_a_sound_header_is_read(folder):
+    """What the hostile ones are made by makes arrays, too."""
+    with open("sound.npy", "wb") as file:
+        file.write(_headed(_of_shape("(2, 3)")) + bytes(24))
+    np.testing.assert_array_equal(np.load("sound.npy"), np.zeros((2, 3), "float32"))
+
+
+def test_what_is_too_long_is_not_read(folder, capsys):
+    with open("long.npy", "wb") as file:
+        file.write(_headed(_of_shape(f"({2**36}, 1, 4)")))
+        file.truncate(2**41)  # no block of it is written
+    status, _, err = run(capsys, "flow", "gru.safetensors", "--data", "long.npy")
+    assert status == 2 and f"long.npy is ({2**36}, 1, 4), and sequences are" in err
+    args = ("flow", "gru.safetensors", "--data", "x.npy", "--targets", "long.npy")
+    status, _, err = run(capsys, *args)
+    assert status == 2 and "and targets of 3 sequences are (B, …)" in err
+
+
+def test_what_does_not_fit_into_memory_is_said(folder, capsys, monkeypatch):
+    def no_room(_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lstm.cli.nets.np.array", no_room)
+        status, _, err = run(capsys, "flow", "gru.safetensors", "--data", "x.npy")
+    assert status == 2 and "x.npy and its targets do not fit into memory" in err
 
 
 WRONG = {
@@ -152,6 +203,14 @@ WRONG = {
     ("flow", "gru.safetensors", "--data", "wide.npy"): f"xs must be (T, B, {I})",
     ("flow", "two.safetensors", "--data", "x.npy"): "prefix= says which recurrent module",
     ("info", "two.safetensors"): "prefix= says which recurrent module is meant: a, b",
+    ("flow", "gru.safetensors", "--data", "x.npy", "--seed", "0"): "--seed is of a task's",
+    ("flow", "gru.safetensors", "--data", "x.npy", "--cell", "a.py:A"): "--cell is of a model of",
+    ("info", "gru.safetensors", "--cell", "a.py:A"): "--cell is of a model of lstm, and gru.safe",
+    ("flow", "m", "--prefix", "a"): "--prefix is of a net of torch, and m is none",
+    ("flow", "m", "--data", "x.npy", "--readout", "a"): "--readout is of a net of torch, and m is",
+    ("info", "m", "--embedding", "a"): "--embedding is of a net of torch, and m is none",
+    ("info", "m", "--nonlinearity", "tanh"): "--nonlinearity is of a net of torch, and m is none",
+    ("info", "none", "--prefix", "a"): "none: No such file",
     ("info", "gru.safetensors", "--nonlinearity", "selu"): "there is no 'selu'; there are tanh",
 }
 
@@ -161,6 +220,7 @@ def test_what_cannot_be_measured(args, folder, capsys):
     np.save("flat", np.ones(4))
     np.save("text", np.array([["a"]]))
     np.save("wide", np.ones((T, B, 9)))
+    lstm.Model.create(lstm.LSTM(I, H), O).save("m")
     status, _, err = run(capsys, *args)
     assert status == 2
     assert WRONG[args] in err

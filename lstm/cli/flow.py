@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstm.cli.nets import Loss, data_of, data_options, is_net, net_of, net_options
+from lstm.cli.nets import Loss, check_said, data_of, data_options, is_net, net_of, net_options
 from lstm.cli.options import LONGEST, common, model_file, overwriting, own_cell, path, whole
 from lstm.cli.own_code import class_named
 from lstm.cli.own_files import OF_FILES
@@ -38,6 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     data_options(parser)
     net_options(parser)
     common(parser)
+    parser.set_defaults(seed=None)  # 0, but where --data leaves nothing to draw
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,10 +84,12 @@ def measured_on(args: argparse.Namespace) -> tuple[Model, Measured]:
                 f"a net of torch needs sequences: lstm flow {args.model} --data X.npy"
             )
         model = loaded(args)
+        check_said(args, foreign=False)
         task = task_of(model, args)
-        xs, ys, ends = shown_batch(task, args.seed)
+        xs, ys, ends = shown_batch(task, args.seed or 0)
         return model, Measured(xs, ys, task.loss, ends, {"task": task.config()})
     model = net_of(args, data.read) if foreign else loaded(args)
+    check_said(args, foreign=foreign)
     said = {"data": str(args.data), "loss": data.loss.__name__}
     return model, Measured(data.xs, data.targets(model), data.loss, {}, said)
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lstm.cells import Cell
-from lstm.cli.nets import is_net, net_of, net_options
+from lstm.cli.nets import check_said, is_net, net_of, net_options
 from lstm.cli.options import model_file, own_cell
 from lstm.cli.own_code import class_named
 from lstm.cli.parts import checkpoint_of, loaded, step_of, way_on
@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         own = [] if args.cell is None else [class_named(args.cell, Cell)]
         model, training = model_in(checkpoint, own), _training(checkpoint)
+    check_said(args, foreign=foreign)
     if args.json:
         params = model.flat_params.items()
         shapes = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in params}

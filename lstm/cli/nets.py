@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -20,6 +21,7 @@ from lstm.store.reading import opened
 from minigrad import Expr
 
 Loss: TypeAlias = Callable[..., Expr]
+NET_OPTIONS = ("prefix", "readout", "embedding", "nonlinearity")
 
 
 def net_options(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +34,7 @@ def net_options(parser: argparse.ArgumentParser) -> None:
     }.items():
         group.add_argument(f"--{name}", metavar="NAME", help=text)
     text = "of an nn.RNN: tanh or relu, which no state dict says (default: tanh)"
-    group.add_argument("--nonlinearity", choices=["tanh", "relu"], default="tanh", help=text)
+    group.add_argument("--nonlinearity", choices=["tanh", "relu"], help=text)
 
 
 def is_net(file: Path) -> bool:
@@ -46,8 +48,17 @@ def is_net(file: Path) -> bool:
 
 def net_of(args: argparse.Namespace, read: str = "every") -> Model:
     """The model that such a file is. Raises ModelFileError and ConfigError as `from_torch`."""
-    said = {name: getattr(args, name) for name in ("prefix", "readout", "embedding")}
-    return from_torch(args.model, read=read, nonlinearity=args.nonlinearity, **said)
+    said = {name: getattr(args, name) for name in NET_OPTIONS if getattr(args, name) is not None}
+    return from_torch(args.model, read=read, **said)
+
+
+def check_said(args: argparse.Namespace, *, foreign: bool) -> None:
+    """Raise ConfigError for an option that tells of a file of the other kind, and would be lost."""
+    if foreign and args.cell is not None:
+        raise ConfigError(f"--cell is of a model of lstm, and {args.model} is a net of torch")
+    for name in () if foreign else NET_OPTIONS:
+        if getattr(args, name) is not None:
+            raise ConfigError(f"--{name} is of a net of torch, and {args.model} is none")
 
 
 # --- arrays of one's own -----------------------------------------------------------------------
@@ -99,7 +110,7 @@ def data_of(args: argparse.Namespace) -> Data | None:
         if args.targets is not None:
             raise ConfigError("--targets Y.npy is for the sequences of --data X.npy")
         return None
-    for name in ("length", "task"):
+    for name in ("length", "task", "seed"):
         if getattr(args, name) is not None:
             raise ConfigError(f"--{name} is of a task's sequences, and --data gives others")
     xs = array_of(args.data)
@@ -108,18 +119,33 @@ def data_of(args: argparse.Namespace) -> Data | None:
             f"{args.data} is {xs.shape}, and sequences are (T, B, I), or (T, B) of tokens, of at "
             f"most {LONGEST} steps"
         )
-    return Data(xs, None if args.targets is None else array_of(args.targets))
+    ys = None if args.targets is None else array_of(args.targets)
+    if ys is not None and xs.shape[1] not in ys.shape[:2]:  # the loss says what else does not fit
+        raise ConfigError(
+            f"{args.targets} is {ys.shape}, and targets of {xs.shape[1]} sequences are (B, …), or "
+            "(T, B, …) of every step"
+        )
+    try:
+        return Data(np.array(xs), None if ys is None else np.array(ys))
+    except MemoryError:
+        raise ConfigError(f"{args.data} and its targets do not fit into memory") from None
 
 
 def array_of(file: Path) -> NDArray[Any]:
-    """The array of numbers in a .npy file. Raises ConfigError, in a line; nothing is unpickled."""
+    """The array of numbers in a .npy file, of which nothing is read yet. Raises ConfigError, in a
+    line; nothing is unpickled."""
     try:
         if file.exists() and not file.is_file():
             raise ValueError("it is no regular file")
-        array = np.lib.format.open_memmap(file, mode="r")  # no more than the file has
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"it holds {array.dtype}, and neither floats nor integers")
-        return np.array(array)
-    except (OSError, ValueError, TypeError, SyntaxError) as error:
+        # A header is text that Python parses: it may end in any error, and in warnings.
+        with np.errstate(all="raise"), warnings.catch_warnings(action="ignore"):
+            array = np.lib.format.open_memmap(file, mode="r")  # no more than the file has
+    except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise ConfigError(f"cannot read the array {file}: {said:.200}") from None
+    except Exception:
+        raise ConfigError(f"cannot read the array {file}: its header is damaged") from None
+    if array.dtype.kind not in "fiu":
+        said = f"it holds {array.dtype}, and neither floats nor integers"
+        raise ConfigError(f"cannot read the array {file}: {said:.200}")
+    return array
