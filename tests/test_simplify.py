@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import minigrad as mg
 from minigrad.graph.node import OPS, make
 from minigrad.ops.core import ASTYPE
 from minigrad.ops.index import GETITEM
-from minigrad.rewrite.driver import RewriteLoopError
+from minigrad.rewrite.driver import RewriteLoopError, Rewriter
 
 INF, NAN = np.inf, np.nan
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, 0.5, 1000.0, -1000.0, 1e-310, 1e308])
@@ -363,6 +364,28 @@ def test_a_rule_of_ones_own():
     y = mg.simplify(mg.cos(x + 1) * mg.sin(x + 1), [double])
     assert y is 0.5 * mg.sin(2.0 * (x + 1))
     assert isinstance(double, mg.Rule)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        mg.const(2.0) - 3.0,
+        mg.ones_like(a) * mg.const(np.arange(float(N))),
+        mg.concat([mg.const([1.0])] * 2),
+        -a + -b,
+    ],
+)
+def test_a_rule_is_tried_once_on_a_node(node):
+    tried = []
+
+    def noted(rule):
+        return replace(rule, apply=lambda _: tried.append(rule))
+
+    rules = itertools.chain(*mg.RULES.values())
+    assert not Rewriter(map(noted, rules)).may_fit([node])
+    assert tried and len(tried) == len({*tried})
+    folded = [r for r in tried if r.name == "fold constants"]
+    assert len(folded) == (node.op is not mg.add.op)
 
 
 def test_a_wildcard_is_the_same_everywhere():

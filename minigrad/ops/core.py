@@ -356,6 +356,10 @@ def bool_type(*types: TensorType) -> TensorType:
     return same_type(*types).with_dtype(BOOL)
 
 
+CONSTANTS = frozenset({CONST, BROADCAST, RESHAPE})
+"""The ops of constants, however broadcast and reshaped: those that may be a number."""
+
+
 def uniform_value(x: Expr) -> float | int | bool | None:
     """The number that every element of a constant is, however broadcast; None if there is none."""
     while x.op is BROADCAST or x.op is RESHAPE:

@@ -16,7 +16,7 @@ from minigrad.graph.leaves import CONST, PLACEHOLDER, placeholder
 from minigrad.graph.node import Expr, Op, gc_paused, keep_label, rebuild, require_expr
 from minigrad.graph.origin import origins
 from minigrad.graph.walk import toposort
-from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
+from minigrad.ops.core import CONSTANTS, uniform_value
 from minigrad.types import FLOAT64, TensorType, require_callable
 
 Binding: TypeAlias = dict[Expr, Expr]
@@ -44,6 +44,8 @@ class Rule:
     """A number that is an argument of the node."""
     twins: bool = False
     """Whether the node's two arguments are the same."""
+    constants: bool = False
+    """Whether all arguments of the node are of ops in `CONSTANTS`."""
 
     def __repr__(self) -> str:
         return f"<rule {self.name!r}{', exact' * self.exact}>"
@@ -142,9 +144,6 @@ def _match_args(
         yield from _match_args(patterns[1:], nodes[1:], partial, numbers)
 
 
-_MAY_BE_NUMBERS = frozenset({CONST, BROADCAST, RESHAPE})
-
-
 # --- the driver --------------------------------------------------------------------------------
 
 
@@ -158,6 +157,7 @@ class _Index:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.free: list[Rule] = []
         self.twins: list[Rule] = []
+        self.constants: list[Rule] = []
         self.by_child: dict[Op, list[Rule]] = {}
         self.by_number: dict[float, list[Rule]] = {}
         for r in rules:
@@ -165,22 +165,30 @@ class _Index:
                 self.by_child.setdefault(r.child, []).append(r)
             elif r.number is not None:
                 self.by_number.setdefault(r.number, []).append(r)
+            elif r.constants:
+                self.constants.append(r)
             else:
                 (self.twins if r.twins else self.free).append(r)
         self.none = not rules
 
     def candidates(self, args: Sequence[Expr]) -> Sequence[Rule]:
-        rules = self.free
+        """The rules that are worth a try on a node of these arguments, each once."""
+        rules, constants = self.free, self.constants
+        asked: set[Op | float] = set()
         for arg in args:
-            if arg.op in self.by_child:
+            if arg.op in self.by_child and arg.op not in asked:
+                asked.add(arg.op)
                 rules = rules + self.by_child[arg.op]
-            if arg.op in _MAY_BE_NUMBERS and self.by_number:
+            if arg.op not in CONSTANTS:
+                constants = []
+            elif self.by_number:
                 value = uniform_value(arg)
-                if value is not None and value in self.by_number:
+                if value is not None and value in self.by_number and value not in asked:
+                    asked.add(value)
                     rules = rules + self.by_number[value]
         if self.twins and args[0] is args[1]:
             rules = rules + self.twins
-        return rules
+        return constants + rules if constants else rules
 
 
 class Rewriter:

@@ -15,6 +15,7 @@ from minigrad.ops.choice import WHERE
 from minigrad.ops.core import (
     ASTYPE,
     BROADCAST,
+    CONSTANTS,
     RESHAPE,
     SUM,
     broadcast_to,
@@ -32,11 +33,8 @@ _FOLD_LIMIT = 1 << 16  # elements: larger constants are cheaper to compute than 
 
 
 def _fold(node: Expr) -> Expr | None:
-    """Evaluate a node all of whose arguments are constants."""
-    for a in node.args:
-        if a.op is not CONST and a.op is not BROADCAST and a.op is not RESHAPE:
-            return None
-    if not node.args or node.op in (BROADCAST, RESHAPE):
+    """Evaluate a node all of whose arguments are constants, and which is none itself."""
+    if not node.args or node.op in CONSTANTS:
         return None
     if isinstance(node.type, TupleType) or node.size > _FOLD_LIMIT:
         return None
@@ -103,7 +101,7 @@ def _same_astype(node: Expr) -> Expr | None:
 
 
 EXACT: tuple[Rule, ...] = (
-    *(Rule("fold constants", None, _fold, True, child) for child in (CONST, BROADCAST, RESHAPE)),
+    Rule("fold constants", None, _fold, True, constants=True),
     rule("a + 0", lambda a: a + 0.0, lambda a: a, exact=True),
     rule("a - 0", lambda a: a - 0.0, lambda a: a, exact=True),
     rule("0 - a", lambda a: 0.0 - a, lambda a: -a, exact=True),
