@@ -285,7 +285,8 @@ def _composed(backs: Iterable[Callable[[Expr], Expr]]) -> Callable[[Expr], Expr]
 def _links_of(
     graph: StepGraph, equation: Equation, read: Read
 ) -> list[tuple[str, Callable[[Expr], Expr]]]:
-    """From an equation's value down to what it reads; from where its ways part, all in one."""
+    """From an equation's value down to what it reads; all in one from where its ways part, or lead
+    through what has no derivative, such as a comparison."""
     target, node = equation.reads[read], equation.whole
     leading: set[Expr] = {target}
     for n in mg.toposort(node):
@@ -295,10 +296,10 @@ def _links_of(
     value = {equation.whole: graph.variables[equation.name]}
     while node is not target:
         towards = [k for k, a in enumerate(node.args) if a in leading]
-        if len(towards) > 1:
+        below = node.args[towards[0]]
+        if len(towards) > 1 or below.dtype.kind != "f":
             made.append((f"∂{equation.name}/∂{read.name}", _back(node, target, value)))
             break
-        below = node.args[towards[0]]
         made.append((_label(graph, node, towards[0]), _back(node, below, value)))
         node = below
     return made
