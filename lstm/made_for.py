@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from lstm.errors import ConfigError
 from lstm.model import Model, check_model
-from lstm.tasks import Task
+from lstm.tasks import TASKS, Task, TextTask
 
 
 class Way(Protocol):
@@ -53,6 +53,20 @@ def way_of(
             f"from {kind.readout!r}"
         )
     return way
+
+
+def token_names(model: Model) -> Sequence[str]:
+    """What the tokens that a model reads are called, by the task that it notes; nothing where that
+    does not say it, or has not as many: a file may say anything."""
+    name, settings = model.task.get("name"), model.task.get("settings")
+    kinds = TASKS | {TextTask.name: TextTask}
+    if not model.layers.tokens or not isinstance(name, str) or name not in kinds:
+        return ()
+    try:
+        names = kinds[name].token_names(settings if isinstance(settings, Mapping) else {})
+    except ConfigError:
+        return ()
+    return names if len(names) == model.input_size else ()
 
 
 def _said(sizes: Sizes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import wraps
 from inspect import signature
@@ -141,6 +141,12 @@ class Task(ShownAsCall, ABC):
         """How many steps the gates of a model made for it are set to remember at first; 0: as many
         as the cell says. All that there are, unless most of what counts is near."""
         return max(self.steps, 3)
+
+    @classmethod
+    def token_names(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        """What each token that is read is called, of a task that has these settings; nothing where
+        they have no names but their numbers. Raises ConfigError for settings of none."""
+        return ()
 
     @property
     def baselines(self) -> Mapping[str, float]:

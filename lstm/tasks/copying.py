@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Any, ClassVar
@@ -71,6 +72,10 @@ class Copying(Task):
     @property
     def steps(self) -> int:
         return self.length + 2 * COPIED
+
+    @classmethod
+    def token_names(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        return *map(str, range(SYMBOLS)), "blank", "cue"
 
     def target_shape(self, batch: int) -> tuple[int, ...]:
         return (self.steps, batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -59,6 +59,10 @@ class Language(Task):
     def baseline(self) -> float:
         p = np.clip(self.shares, 1e-300, 1 - 1e-16)
         return float(-(p * np.log(p) + (1 - p) * np.log1p(-p)).mean())
+
+    @classmethod
+    def token_names(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        return "start", *cls.letters
 
     @property
     def steps(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -93,6 +94,10 @@ class Reber(Labels):
     @property
     def steps(self) -> int:
         return self.longest - 1
+
+    @classmethod
+    def token_names(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        return SYMBOLS
 
     def target_shape(self, batch: int) -> tuple[int, ...]:
         return (self.steps, batch)

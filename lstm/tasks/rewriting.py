@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -62,6 +62,10 @@ class Rewriting(Labels):
             ys[: len(answer), k] = [self.answers.index(letter) + 1 for letter in answer]
             ys[len(answer), k] = END
         return PaddedBatch(xs, ys, lengths)
+
+    @classmethod
+    def token_names(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        return "", *cls.letters
 
     def tokens(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Strings as a model reads them, (T, B), and their lengths (B,).

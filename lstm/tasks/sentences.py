@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,10 @@ class Words(Labels):
     """All words, each once."""
     answers: ClassVar[tuple[str, ...]]
     """Those that are asked for."""
+
+    @classmethod
+    def token_names(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        return cls.words
 
     @classmethod
     def tokens(cls, words: Iterable[str]) -> Tokens:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Any, ClassVar
@@ -64,6 +65,10 @@ class TemporalOrder(LongLag):
     @property
     def baseline(self) -> float:
         return self.relevant * log(2)
+
+    @classmethod
+    def token_names(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        return SYMBOLS
 
     def target_shape(self, batch: int) -> tuple[int, ...]:
         return (batch,)

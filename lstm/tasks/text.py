@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from math import log
@@ -191,6 +191,10 @@ class TextTask(Labels):
         return loss * (end - start) / self._characters[1] / log(2)
 
     # --- what it is --------------------------------------------------------------------------
+
+    @classmethod
+    def token_names(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        return Tokenizer.from_config(settings).tokens
 
     def config(self) -> dict[str, Any]:
         """What a model's file notes: how it reads, and a checksum of the text."""

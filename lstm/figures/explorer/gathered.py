@@ -8,6 +8,7 @@ from typing import Any
 from lstm.figures.explorer.maps import maps_of
 from lstm.figures.explorer.packed import runs_of
 from lstm.figures.explorer.steps import steps_of
+from lstm.figures.explorer.tokens import tokens_of
 from lstm.figures.explorer.tour import tour_of
 from lstm.gradient_flow import Flow
 from lstm.gradient_flow.across import MOST
@@ -34,6 +35,7 @@ def gathered(models: Mapping[str, Moments], scale: Scale) -> dict[str, Any]:
                         "sentences": [plain(line) for line in flow.diagnosis],
                         "runs": runs_of(flow.steps, MOST),
                         "maps": maps_of(flow),
+                        "tokens": tokens_of(flow),
                         "steps": steps_of(flow),
                     }
                     for label, flow in moments.items()

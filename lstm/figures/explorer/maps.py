@@ -15,11 +15,16 @@ from minigrad.drawing.escape import plain
 ITEMISED = 256
 """Of flows of more steps the triangle is on the page only where it was read before: it takes
 seconds."""
+_PAIRS = 4 * ITEMISED**2
+"""So many pairs of a step and an element of the output at another are told of influence at most,
+for the same reason."""
 
 
 def maps_of(flow: Flow) -> list[dict[str, Any]]:
-    """The maps of a flow that there are: norms, units, gates, and itemised gradients."""
-    return [m for m in (_norms(flow), _units(flow), _gates(flow), _itemised(flow)) if m]
+    """The maps of a flow that there are: norms, units, gates, itemised gradients, and, of
+    tokens, the influence of each."""
+    made = (_norms(flow), _units(flow), _gates(flow), _itemised(flow), _influence(flow))
+    return [m for m in made if m]
 
 
 def _map(
@@ -78,15 +83,42 @@ def _itemised(flow: Flow) -> dict[str, Any] | None:
     is_cheap = flow.steps <= ITEMISED or flow.has_read("itemised")
     if not (flow.is_itemised and is_cheap):
         return None
-    pairs = flow.itemised
+    title = f"{flow.itemised.symbol}, itemised by the loss"
+    return _triangle("itemised", title, flow.itemised, ("loss", "losses"))
+
+
+def _influence(flow: Flow) -> dict[str, Any] | None:
+    """How much the output at each step t changes with the token at each step s, where that costs
+    little or is known."""
+    if flow.source is None:
+        return None
+    model = flow.source.meter.model
+    is_cheap = flow.steps**2 * model.output_size <= _PAIRS or flow.has_read("influence")
+    if not (model.layers.tokens and is_cheap):
+        return None
+    if model.readout.read == "decoder" or flow.source.meter.layer.reverse:
+        return None  # whose outputs are of no step that is read, or whose steps go the other way
+    pairs = flow.influence
+    if len(pairs.columns) != len(runs_of(flow.steps, MOST)):
+        return None
+    title = f"{pairs.symbol}, of the output by each token"
+    return _triangle("influence", title, pairs, ("output", "outputs"))
+
+
+def _triangle(key: str, title: str, pairs: StepMap, of: tuple[str, str]) -> dict[str, Any]:
+    """A map of pairs of steps. of: what each row is of, and what a run of them."""
     high = _pairs(pairs, pairs.high, pairs.kinds)
     low = _pairs(pairs, pairs.low, pairs.low_kinds)
-    labels = [f"loss at t = {a}" if a == b else f"losses at t = {a} to {b}" for a, b in pairs.rows]
-    return _map("itemised", f"{pairs.symbol}, itemised by the loss", labels, low, high, pairs=True)
+    one, many = of
+    labels = [f"{one} at t = {a}" if a == b else f"{many} at t = {a} to {b}" for a, b in pairs.rows]
+    return _map(key, title, labels, low, high, pairs=True)
 
 
 def _pairs(pairs: StepMap, norms: Any, kinds: Any) -> Codes:
-    """Codes of a triangle: there is nothing where s lies after t."""
+    """Codes of a triangle: there is nothing where s lies after t, but what a layer that
+    reads backwards brings."""
     last = np.array([b for _, b in pairs.rows])[:, None]
     first = np.array([a for a, _ in pairs.columns])
-    return codes_of(norms, np.where(first > last, "none", kinds))
+    return codes_of(
+        norms, np.where((first > last) & ((norms == 0.0) & (kinds != "underflow")), "none", kinds)
+    )

@@ -30,6 +30,7 @@ _MODULES = (
     "view",
     "layers",
     "heat_map",
+    "tokens",
     "step_panel",
     "controls",
     "tour",

@@ -6,11 +6,12 @@ import { swatchOf } from "./tiles.js";
 /**
  * @typedef {import("./amounts.js").Scale} Scale
  * @typedef {import("./layers.js").Layer} Layer
+ * @typedef {import("./packed.js").Codes} Codes
  * @typedef {import("./view.js").View} View
  * @typedef {import("./layers.js").MapData} MapData
  * @typedef {import("./step_panel.js").Steps} Steps
  * @typedef {{ label: string, sentences: string[], runs: number[][], maps: MapData[],
- *   steps: Steps }} Moment
+ *   steps: Steps, tokens: { names: string[], ids: Codes } | null }} Moment
  * @typedef {{ name: string, moments: Moment[] }} Model
  */
 

@@ -21,6 +21,8 @@ export class HeatMap {
     this.figure = figure;
     this.view = view;
     this.row = 0; // where one was last
+    /** @type {(step: number) => string} its token, as it is told; of none nothing */
+    this.word = () => "";
     /** @type {Layer | null} */
     this.layer = null;
     /** @type {number[][]} the first and the last step of each column */
@@ -200,7 +202,7 @@ export class HeatMap {
     box.top = isHere ? `${(100 * row) / this.rows}%` : "0";
     box.height = isHere ? `${100 / this.rows}%` : "100%";
     const [first, last] = this.runs[column];
-    const when = first === last ? `t = ${first}` : `t = ${first} to ${last}`;
+    const when = first === last ? `t = ${first}${this.word(first)}` : `t = ${first} to ${last}`;
     const words = this.layer.words(row * this.runs.length + column);
     this.said.textContent = isHere ? `${when}, ${this.layer.rows[row]}: ${words}` : "";
   }

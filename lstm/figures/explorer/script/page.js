@@ -6,6 +6,7 @@ import { HeatMap } from "./heat_map.js";
 import { differenceOf, layerOf, sidesOf } from "./layers.js";
 import { unpacked } from "./packed.js";
 import { fallRows, fillEquations, normRows } from "./step_panel.js";
+import { quoted, TokenAxis, wordAt } from "./tokens.js";
 import { guide } from "./tour.js";
 import { fragmentOf, placeOf, View } from "./view.js";
 
@@ -29,13 +30,17 @@ class Explorer {
     this.shown = this.shownStep = "";
     const map = models[0].moments[0].maps[0].key;
     const last = models[0].moments.length - 1;
-    const start = { model: 0, moment: last, less: -1, step: 1, row: 0, map };
+    const start = { model: 0, moment: last, less: -1, step: 1, row: 0, map, sequence: 0 };
     this.view = new View(placeOf(location.hash, start), (place) => this.bounded(place));
     const every = this.everyMoment().map(({ maps }) => maps.map(({ key }) => key));
     every.sort((a, b) => b.length - a.length); // in the order of those that have most
     for (const key of new Set(every.flat())) {
-      this.maps.set(key, new HeatMap(key, this.figure(key), this.view));
+      const map = new HeatMap(key, this.figure(key), this.view);
+      map.word = (step) => quoted(wordAt(this.moment(this.view.place), this.view.place, step));
+      this.maps.set(key, map);
     }
+    const hasTokens = this.everyMoment().some(({ tokens }) => tokens);
+    this.tokens = hasTokens ? new TokenAxis(this.figure("tokens"), this.view, scale) : null;
     this.view.listen((place) => this.choose(place));
     control(models, this.view);
     this.attend();
@@ -65,12 +70,14 @@ class Explorer {
       Math.min(Math.max(Math.round(k) || 0, 0), n - 1);
     const model = within(place.model, this.models.length);
     const moment = within(place.moment, this.models[model].moments.length);
-    const { steps, maps } = this.models[model].moments[moment];
+    const { steps, maps, tokens } = this.models[model].moments[moment];
     const step = within(place.step - 1, steps.steps) + 1;
     const isSelf = place.less === model && this.models[model].moments.length < 2;
     const less = place.less < this.models.length && !isSelf ? place.less : -1;
-    const map = maps.some(({ key }) => key === place.map) ? place.map : maps[0].key;
-    return { ...place, model, moment, step, less, map };
+    const isThere = maps.some(({ key }) => key === place.map) || (tokens && place.map === "tokens");
+    const map = isThere ? place.map : maps[0].key;
+    const sequence = within(place.sequence, tokens?.ids.shape[0] ?? 1);
+    return { ...place, model, moment, step, less, map, sequence };
   }
 
   /** @param {Place} place @returns {Moment} */
@@ -107,7 +114,9 @@ class Explorer {
       ? `${names[0]} and ${names[1]} have not as many steps: nothing to compare step by step.`
       : `${names[0]}: ${moment.sentences[0]}`;
     this.showRoutes(moment);
+    this.tokens?.tell(moment);
     for (const map of this.maps.values()) map.show(place);
+    this.tokens?.show(place);
   }
 
   /** @param {Moment} moment */
@@ -133,6 +142,7 @@ class Explorer {
   /** @param {Place} place all numbers of its step */
   showStep(place) {
     const { steps } = this.moment(place);
+    part("word").textContent = quoted(wordAt(this.moment(place), place, place.step));
     const shown = [place.model, place.moment, place.step, value("route")].join();
     if (shown === this.shownStep) return;
     this.shownStep = shown;

@@ -1,9 +1,9 @@
 /**
- * What is looked at: a model at a moment, perhaps less another, a step, and a row of a map. All
- * parts of the page listen, so that a mark in one of them is a mark in all.
+ * What is looked at: a model at a moment, perhaps less another, a step, a row of a map, and a
+ * sequence whose tokens are told. All parts of the page listen: a mark in one is a mark in all.
  *
  * @typedef {{ model: number, moment: number, less: number, step: number, row: number,
- *   map: string }} Place
+ *   map: string, sequence: number }} Place
  */
 
 export class View {
@@ -40,8 +40,16 @@ export class View {
 
 /** @param {Place} place @returns {string} the part of an address that brings one back there */
 export function fragmentOf(place) {
-  const { model, moment, less, step, row, map } = place;
-  const told = { model, moment, ...(less < 0 ? {} : { less }), step, map, row };
+  const { model, moment, less, step, row, map, sequence } = place;
+  const told = {
+    model,
+    moment,
+    ...(less < 0 ? {} : { less }),
+    step,
+    map,
+    row,
+    ...(sequence && { sequence }),
+  };
   return Object.entries(told).map(([key, value]) => `${key}=${value}`).join("&");
 }
 
