@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,10 +72,15 @@ def attention_routes(
     place = Place(layer, direction, lengths, mask)
     xs_array, ys_array, counts = without_padding(model, xs_array, ys_array, place)
     meter = Meter(model, xs_array, ys_array, loss or loss_of(model), place, counts is not None)
+    return routes_of(meter, meter.batch(xs_array, ys_array, counts))
+
+
+def routes_of(meter: Meter, batch: Sequence[Any], seed: float = 1.0) -> Routes:
+    """The same of what measures a flow, on its batch; seed: ∂L/∂L."""
     node, loop, adjoints = getattr(meter.loop.made, meter.main), meter.loop, meter.adjoints
     attention, start = adjoints.split(node, through=[loop.outputs])
     onwards = [*loop.before, *loop.last]
     _, at_once = adjoints.split(node, through=onwards)
     parts = [adjoints[node], at_once, attention - at_once, start]
     run = mg.function([*meter.inputs, meter.seed], parts, backend="numpy")  # it runs once
-    return Routes(meter.main, *run(*meter.batch(xs_array, ys_array, counts), 1.0))
+    return Routes(meter.main, *run(*batch, seed))

@@ -10,6 +10,9 @@ from lstm.figures.explorer.packed import Codes, codes_of, extremes, packed, runs
 from lstm.figures.plots import units_of
 from lstm.gradient_flow import Flow, Series
 from lstm.gradient_flow.across import MOST, StepMap
+from lstm.gradient_flow.attended import routes_of
+from lstm.gradient_flow.tensors import LARGE_SEED
+from lstm.layers import Decoder
 from minigrad.drawing.escape import plain
 
 ITEMISED = 256
@@ -20,10 +23,25 @@ _PAIRS = 4 * ITEMISED**2
 for the same reason."""
 
 
+_WAYS = {
+    "at_once": "attention at step t",
+    "later": "attention at later steps",
+    "start": "the decoder's start",
+}
+"""The parts of `Routes` as rows."""
+
+
 def maps_of(flow: Flow) -> list[dict[str, Any]]:
     """The maps of a flow that there are: norms, units, gates, itemised gradients, and, of
-    tokens, the influence of each."""
-    made = (_norms(flow), _units(flow), _gates(flow), _itemised(flow), _influence(flow))
+    tokens, the influence of each, and the ways through attention."""
+    made = (
+        _norms(flow),
+        _units(flow),
+        _gates(flow),
+        _itemised(flow),
+        _influence(flow),
+        _routes(flow),
+    )
     return [m for m in made if m]
 
 
@@ -103,6 +121,25 @@ def _influence(flow: Flow) -> dict[str, Any] | None:
         return None
     title = f"{pairs.symbol}, of the output by each token"
     return _triangle("influence", title, pairs, ("output", "outputs"))
+
+
+def _routes(flow: Flow) -> dict[str, Any] | None:
+    """By which ways the gradient comes back, of a model whose decoder looks at what was read."""
+    if flow.source is None:
+        return None
+    meter, batch = flow.source.meter, flow.source.batch
+    readout = meter.model.readout
+    if not isinstance(readout, Decoder) or readout.attention is None:
+        return None
+    routes = routes_of(meter, batch)
+    norms = np.stack([routes.norms[part] for part in _WAYS])[:, meter.steps]
+    larger = norms
+    if not norms.all():
+        wide = routes_of(meter.wide(), batch, LARGE_SEED)
+        larger = np.stack([wide.norms[part] for part in _WAYS])[:, meter.steps]
+    kinds = np.where((norms == 0.0) & (larger != 0.0), "underflow", "normal")
+    title = f"By which ways ∂L/∂{routes.symbol}ₜ comes back"
+    return _map("routes", title, [*_WAYS.values()], *_over_runs(flow, codes_of(norms, kinds)))
 
 
 def _triangle(key: str, title: str, pairs: StepMap, of: tuple[str, str]) -> dict[str, Any]:
