@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import lstm
-from lstm.figures.example import chart_of_example
+from lstm.figures.example import _EXAMPLES, chart_of_example
 from lstm.figures.flow import NARROW, WIDE
 from lstm.figures.page import page
 from lstm.figures.report import _written
-from lstm.tasks import Task
+from lstm.tasks import TASKS, Task
 from lstm.tasks.agreement import Agreement
 from lstm.tasks.caption import Caption
 from lstm.tasks.dates import Dates
@@ -215,3 +215,20 @@ def test_what_a_text_writes_is_what_sample_gives():
     )
     del trained["RNN"]
     assert _written(trained, task, 5) == _written({}, lstm.Adding(3), 0) == []
+
+
+def test_a_task_names_its_picture_and_each_that_there_is_has_a_task() -> None:
+    tasks: list[type[Task]] = [*TASKS.values(), lstm.TableTask]
+    assert {task.close_up for task in tasks} == {"", *_EXAMPLES}
+
+
+def test_a_task_of_ones_own_has_the_picture_that_it_names() -> None:
+    class Mine(lstm.Adding):
+        close_up = "mine"
+
+    drawn = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_EXAMPLES, "mine", lambda *told: drawn.append(told[1]))
+        task = Mine(3)
+        chart_of_example({}, task)
+    assert drawn == [task]

@@ -17,12 +17,7 @@ from lstm.figures.gender import chart_of_known, has_gates, known_by
 from lstm.figures.speech import hear, plot_heard
 from lstm.forecasting import forecast_of
 from lstm.model import Model
-from lstm.tasks import TableTask, Task
-from lstm.tasks.agreement import Agreement
-from lstm.tasks.caption import Caption
-from lstm.tasks.movie import Movie
-from lstm.tasks.rewriting import Rewriting
-from lstm.tasks.spoken import Spoken
+from lstm.tasks import Task
 from lstm.training import random_streams
 from minigrad.drawing import charts
 from minigrad.drawing.charts import Chart, Theme
@@ -52,10 +47,8 @@ def chart_of_example(
     texts in which words agree the units that know gender and number, of speech the word as it is
     heard, and of a table its last rows, in the test, over what was said of them.
     """
-    for kind, draw in _EXAMPLES.items():
-        if isinstance(task, kind):
-            return draw(models, task, seed, theme, width or WIDE)
-    return None
+    draw = _EXAMPLES.get(task.close_up)
+    return None if draw is None else draw(models, task, seed, theme, width or WIDE)
 
 
 class _Panel(NamedTuple):
@@ -131,7 +124,7 @@ def _agreement(models: Models, task: Any, seed: int, theme: Theme, width: float)
 
 
 def _attending(models: Models) -> dict[str, Model]:
-    return {name: m for name, m in models.items() if getattr(m.readout, "attention", None)}
+    return {name: m for name, m in models.items() if m.readout.attends}
 
 
 def _answer(model: Model, task: Any, xs: Any, **ends: Any) -> tuple[list[str], Any]:
@@ -223,11 +216,12 @@ def _forecast(models: Models, task: Any, seed: int, theme: Theme, width: float) 
 
 
 _Draw = Callable[[Models, Any, int, Theme, float], "Chart | None"]
-_EXAMPLES: Mapping[Any, _Draw] = {
-    Movie: _film,
-    Spoken: _speech,
-    Agreement: _agreement,
-    Caption: _caption,
-    Rewriting: _alignment,
-    TableTask: _forecast,
+_EXAMPLES: Mapping[str, _Draw] = {
+    "film": _film,
+    "speech": _speech,
+    "agreement": _agreement,
+    "caption": _caption,
+    "alignment": _alignment,
+    "forecast": _forecast,
 }
+"""By what `Task.close_up` calls them."""

@@ -68,6 +68,10 @@ class Decoder(Readout):
         check_count("what a decoder's cell reads of a token", cell.input_size - self._context)
 
     @property
+    def attends(self) -> bool:
+        return self.attention is not None
+
+    @property
     def draws(self) -> bool:
         return self.attention is not None and self.attention.draws
 

@@ -45,6 +45,11 @@ class Readout(Layer):
         """Whether, in training, some of what it says depends on draws."""
         return False
 
+    @property
+    def attends(self) -> bool:
+        """Whether it says of what steps each output is made, `Answer.attention`."""
+        return False
+
     def shapes(self) -> Tree:
         return {"W_y": (self.input_size, self.output_size), "b_y": (self.output_size,)}
 

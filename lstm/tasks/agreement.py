@@ -62,6 +62,7 @@ class Agreement(Words):
 
     words: ClassVar[tuple[str, ...]] = _WORDS
     answers: ClassVar[tuple[str, ...]] = ASKED
+    close_up: ClassVar[str] = "agreement"
     name: ClassVar[str] = "agreement"
     title: ClassVar[str | None] = "Gender and number"
     summary: ClassVar[str] = "pronouns and verbs that agree with the subject of their sentence"

@@ -72,8 +72,9 @@ def _draws(draw: Callable[P, R]) -> Callable[P, R]:
 class Task(ShownAsCall, ABC):
     """A seeded generator of batches with a loss, a baseline and a criterion of success.
 
-    What draws (`batch`, `batch_at`, `held_out`) raises ConfigError for what is no generator, and
-    for counts that are none: also in a task of your own, which need not look at them.
+    What draws (`batch`, `batch_at`, `held_out`, `held_out_at`) raises ConfigError for what is no
+    generator, and for counts that are none: also in a task of your own, which need not look at
+    them.
     """
 
     name: ClassVar[str]
@@ -114,9 +115,13 @@ class Task(ShownAsCall, ABC):
     unit: ClassVar[str] = "test loss"
     """What `in_unit` makes of a loss, as tables call it."""
 
+    close_up: ClassVar[str] = ""
+    """Which picture shows one of its sequences closely: "film", "speech", "agreement", "caption",
+    "alignment" or "forecast"; none of most."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name in ("batch", "batch_at", "held_out"):
+        for name in ("batch", "batch_at", "held_out", "held_out_at"):
             if name in vars(cls):
                 setattr(cls, name, _draws(vars(cls)[name]))
 
@@ -190,7 +195,15 @@ class Task(ShownAsCall, ABC):
         "validation" or "test". Where training is stateful each batch goes on where the last ended.
         """
         for position in range(-(-sequences // size)):
-            yield self.batch_at(position, rng, size)
+            yield self.held_out_at(position, rng, size)
+
+    @_draws
+    def held_out_at(
+        self, position: int, rng: np.random.Generator, size: int
+    ) -> Batch | PaddedBatch:
+        """New sequences for `held_out`, after `position` batches of it; by default drawn as those
+        of training are."""
+        return self.batch_at(position, rng, size)
 
     @abstractmethod
     def loss(self, prediction: Expr, target: Expr) -> Expr:

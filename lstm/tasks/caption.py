@@ -74,6 +74,7 @@ class Caption(Labels):
     ((49, 1, 62), ['blue square above blue circle'])
     """
 
+    close_up: ClassVar[str] = "caption"
     name: ClassVar[str] = "caption"
     title: ClassVar[str | None] = "Captions"
     summary: ClassVar[str] = "what a small picture shows, and where, in words"

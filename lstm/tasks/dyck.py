@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import sqrt
@@ -75,11 +74,8 @@ class Dyck2(Language):
             texts += [text for text, yes in zip(drawn, taken, strict=True) if yes]
         return self.of_strings(texts[:size])
 
-    def held_out(
-        self, part: str, rng: np.random.Generator, sequences: int, size: int
-    ) -> Iterator[PaddedBatch]:
-        for _ in range(-(-sequences // size)):
-            yield self.of_strings(self.strings(rng, size))
+    def held_out_at(self, position: int, rng: np.random.Generator, size: int) -> PaddedBatch:
+        return self.of_strings(self.strings(rng, size))
 
     def _string(self, rng: np.random.Generator) -> str:
         """A string of the grammar; "" for one that is too long."""

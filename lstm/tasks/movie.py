@@ -73,6 +73,7 @@ class Movie(Labels):
     frames: int = 6
     scenes: int = 8
 
+    close_up: ClassVar[str] = "film"
     name: ClassVar[str] = "movie"
     title: ClassVar[str | None] = "What happens in a film"
     summary: ClassVar[str] = "what happens in each frame of a film, as earlier scenes decide it"

@@ -27,6 +27,7 @@ class Rewriting(Labels):
     """Of strings that are read."""
     answers: ClassVar[str]
     """The letters of answers."""
+    close_up: ClassVar[str] = "alignment"
     readout: ClassVar[str] = "decoder"
     padding: ClassVar[str | None] = "lengths"
     baseline_words: ClassVar[str] = "letters as often as they come"

@@ -30,6 +30,7 @@ class Spoken(Labels):
     ((2, 13), [8, 6])
     """
 
+    close_up: ClassVar[str] = "speech"
     name: ClassVar[str] = "spoken"
     title: ClassVar[str | None] = "Spoken digits"
     summary: ClassVar[str] = "which digit a word is, of cepstra of its sound"

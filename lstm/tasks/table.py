@@ -58,6 +58,7 @@ class TableTask(ArrayTask):
     _baselines: dict[str, float]
     _held_out: float
 
+    close_up: ClassVar[str] = "forecast"
     name: ClassVar[str] = "csv"
     title: ClassVar[str | None] = "A table of your own"
     summary: ClassVar[str] = "what a column of a table of your own will be"

@@ -107,7 +107,7 @@ def _reversing() -> tuple[Model, Any, Sequence[str], Sequence[str]]:
 
 def _measured(model: Model, xs: Any, lengths: Any, mask: Any) -> tuple[list[int], Floats]:
     """The steps of the first sequence that count, from 1, and (U, S) what each token is made of."""
-    if getattr(model.readout, "attention", None) is None:
+    if not model.readout.attends:
         raise ConfigError(
             "a fan is of attention, which this model does not have: "
             'lstm.Model.create(..., readout="decoder", attention="additive") does'
