@@ -54,7 +54,8 @@ def norms_of(steps: Array | Sequence[Array]) -> list[float]:
         with np.errstate(all="ignore"):
             sums = np.sqrt(np.einsum("tx,tx->t", wide, wide))
         return _mended(sums, np.isfinite(sums), flat)
-    top = np.maximum(flat.max(axis=1), -flat.min(axis=1)).astype(np.float64)
+    flat = flat.astype(np.float64, copy=False)  # masks and labels have no minus, or one too few
+    top = np.maximum(flat.max(axis=1), -flat.min(axis=1))
     sound = np.isfinite(top)
     # Powers of two, as in `norm`, which takes what is left.
     scale = np.ldexp(1.0, np.where(sound & (top > 0.0), np.frexp(top)[1] - 1, 0))

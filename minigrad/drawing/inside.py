@@ -67,7 +67,7 @@ def within(level: Level, drawn: Outline, sweep: Sweep | None) -> Within:
     """What is to be evaluated of a loop; sweep: over the graph, where gradients are wanted."""
     loops = level.loops
     vertices = [
-        v for v in drawn.vertices if v.loops in {loops} and not isinstance(v.node.type, TupleType)
+        v for v in drawn.vertices if v.is_in(loops) and not isinstance(v.node.type, TupleType)
     ]
     uses = (*drawn.lines, *drawn.written.values())
     terms = list(dict.fromkeys([use.term for use in uses if use.term.loops in {loops}]))

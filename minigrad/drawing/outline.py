@@ -36,6 +36,10 @@ class Vertex(NamedTuple):
         """Whether it lies in these loops, and maybe in more; == of nodes would make a node."""
         return len(self.loops) >= len(loops) and all(map(is_, self.loops, loops))
 
+    def is_in(self, loops: Sequence[Expr]) -> bool:
+        """Whether it lies in these loops, and in no more."""
+        return len(self.loops) == len(loops) and self.is_within(loops)
+
 
 class Term(NamedTuple):
     """One term of the chain rule: what a use of a value adds to the value's adjoint.

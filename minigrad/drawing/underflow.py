@@ -56,7 +56,7 @@ class Suspects:
         asked = {t: probe for t in dict.fromkeys(zeros) if (probe := _probed(t, inner)) is not None}
         stacks = lifted(Place(loops, level.node), [*asked.values()], [w.stacks for w in ways])
         probes = {t: s for t, s in zip(asked, stacks, strict=True) if s is not None}
-        starts = [use for use in uses if use.target.loops == loops and use.term.user is level.node]
+        starts = [use for use in uses if use.target.is_in(loops) and use.term.user is level.node]
         return cls(level, lines, [use for use in starts if not use.is_back], probes)
 
     def tell(
@@ -155,7 +155,7 @@ class _Told:
                 lost.append(line)
         loops = self.level.loops
         around = [line for lines in self.by_user.values() for line in lines]
-        around = [line for line in around if line.source.loops != loops]
+        around = [line for line in around if not line.source.is_in(loops)]
         return lost + [line for line in around if self.lost_terms[line.term].any()]
 
     def _entering(self, k: int) -> bool:
@@ -180,7 +180,7 @@ class _Told:
             for line in self.by_user.get(user, ()):
                 gone = self.small[line.term][..., t] & own
                 self.lost_terms[line.term][..., t] = gone
-                if line.source.loops == loops:
+                if line.source.is_in(loops):
                     source = line.source.node
                     arriving[source] = arriving.get(source, np.False_) | gone
 
