@@ -484,8 +484,8 @@ def _tables(folder: Path) -> list[tuple[str, list[list[str]]]]:
 
 def test_the_pages_tables_hold_the_numbers(demo) -> None:
     folder, _, flows = demo
-    (label, results), *numbers = _tables(folder)
-    assert label == "Test errors and gradients"
+    tables = dict(_tables(folder))
+    results = tables["Test errors and gradients"]
     rnn, cell = flows["rnn"], flows["lstm"]
     assert results[1][:3] == ["nobody looks", "0.2000", "1.00"]
     norms = {
@@ -498,8 +498,8 @@ def test_the_pages_tables_hold_the_numbers(demo) -> None:
     assert results[3] == ["LSTM", "0.0004", "0.002", "yes", "|∂L/∂h₁|", *norms["lstm h"]]
     assert results[4] == ["", "", "", "", "|∂L/∂C₁|", *norms["lstm C"]]
     labels = [f"{n}, {w} training" for n in ("RNN", "LSTM") for w in ("before", "after")]
-    assert [label for label, _ in numbers] == labels
-    for (_, rows), flow in zip(numbers, [f for pair in flows.values() for f in pair], strict=True):
+    for label, flow in zip(labels, [f for pair in flows.values() for f in pair], strict=True):
+        rows = tables[label]
         columns = flow.table()
         values = zip(*columns.values(), strict=True)
         assert rows[0] == [*columns]
@@ -516,7 +516,7 @@ def test_the_pages_sentences_are_of_their_model_and_moment(demo) -> None:
     (lead,) = [p for p in root.iter(f"{HTML}p") if p.get("class") == "lead"]
     assert lead.text == compared[1]  # the one finding, of what was trained
     titles = [h.text for h in root.iter(f"{HTML}h2")]
-    assert titles[:2] == ["Does the gradient reach step 1?", "Results"]  # and the one picture
+    assert titles[:3] == ["Look around", "Does the gradient reach step 1?", "Results"]
     expected = compared[:1]
     for name, pair in zip(("RNN", "LSTM"), flows.values(), strict=True):
         for when, flow in zip(moments, pair, strict=True):

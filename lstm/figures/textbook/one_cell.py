@@ -148,7 +148,7 @@ def variants(
     low = min(box[1] for box in boxes) - written_high - AIR
     high = max(box[3] for box in boxes) + heading
     widths = [
-        max(box[2] - box[0] + 2 * AIR, *(width_of(line) + 2 * AIR for line in equations))
+        max(box[2] - box[0] + 0.75 * AIR, *(width_of(line) + 2 * AIR for line in equations))
         for box, equations in zip(boxes, texts, strict=True)
     ]
     paper = paper_of((0.0, low, sum(widths), high), ax, theme)
