@@ -36,6 +36,8 @@ def test_a_map_tells_what_came_through_attention_and_what_by_the_decoders_start(
     assert norms["later"][-1] == 0.0 < norms["later"][0]
     letters = "".join(page.page.locator(".words span").all_text_contents())
     assert letters == "".join(task.letters[k - 1] for k in xs[: lengths[0], 0])
+    assert page.said("tokens").endswith("”")  # of a decoder's steps there are no rows for bows
+    assert not page.page.locator("figure[data-map=tokens] .names span").first.is_visible()
     assert page.complaints == []
     page.context.close()
 

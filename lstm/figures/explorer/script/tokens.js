@@ -38,6 +38,7 @@ export class TokenAxis extends HeatMap {
     /** @type {Moment | null} */
     this.moment = null;
     this.sequence = -1; // whose words are painted
+    this.high = BOWS; // of the bows on a side; 0 where there is nothing to draw bows of
     this.words = element("div");
     this.words.className = "words";
     this.frame.append(this.words);
@@ -57,6 +58,9 @@ export class TokenAxis extends HeatMap {
   tell(moment) {
     this.moment = moment.tokens ? moment : null;
     this.figure.hidden = this.moment === null;
+    this.high = BANDS.some(([key]) => moment.maps.some((map) => map.key === key)) ? BOWS : 0;
+    const named = [...this.figure.querySelectorAll(".names span, .ends :nth-child(2)")];
+    for (const words of named) words.classList.toggle("empty", !this.high);
     this.runs = moment.runs;
     inside(this.figure, ".last").textContent = `t = ${moment.steps.steps}`;
     const count = moment.tokens?.ids.shape[0] ?? 0;
@@ -82,8 +86,8 @@ export class TokenAxis extends HeatMap {
       return word;
     });
     this.words.replaceChildren(...words);
-    this.height = 2 * BOWS + this.words.offsetHeight;
-    this.words.style.top = `${BOWS}px`;
+    this.height = 2 * this.high + this.words.offsetHeight;
+    this.words.style.top = `${this.high}px`;
     this.canvas.style.height = `${this.height}px`;
     this.canvas.width = Math.round(this.canvas.clientWidth * dots);
     this.canvas.height = Math.round(this.height * dots);
@@ -111,8 +115,8 @@ export class TokenAxis extends HeatMap {
       for (const k of order) {
         const { color, kind } = lookOf(scale, codes[k]);
         if (["none", "zero", "disconnected", "nan"].includes(kind)) continue;
-        const foot = band === 0 ? BOWS : this.height - BOWS;
-        const tip = foot + (band === 0 ? -1 : 1) * BOWS * (0.25 + 0.7 * Math.sqrt(
+        const foot = band === 0 ? this.high : this.height - this.high;
+        const tip = foot + (band === 0 ? -1 : 1) * this.high * (0.25 + 0.7 * Math.sqrt(
                   Math.abs(column - k) / this.runs.length,
                 ));
         pen.strokeStyle = color;
@@ -156,6 +160,7 @@ export class TokenAxis extends HeatMap {
       const strongest = most.slice(0, SAID).map((k) => `${at(k)} ${told(codes[k])}`);
       return strongest.length ? `${words} ${strongest.join(", ")}` : "";
     });
-    this.said.textContent = `${at(column)}: ${ties.filter(Boolean).join("; ")}`;
+    const all = ties.filter(Boolean).join("; ");
+    this.said.textContent = all ? `${at(column)}: ${all}` : at(column);
   }
 }
