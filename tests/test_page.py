@@ -92,13 +92,19 @@ def test_the_page_has_both_dresses_of_the_palette_and_uses_no_colour_that_they_l
 
 
 def _rules(css: str, media: str, rule: str = "@media") -> str:
-    """What a style sheet says for one medium."""
-    start = css.index(f"{rule} {media}")
-    depth = 0
-    for k in range(css.index("{", start), len(css)):
-        depth += {"{": 1, "}": -1}.get(css[k], 0)
+    """What a style sheet says for one medium, in all its blocks."""
+    _, *blocks = re.split(re.escape(f"{rule} {media}") + r"[^{]*{", css)
+    assert blocks
+    return "\n".join(map(_of_block, blocks))
+
+
+def _of_block(css: str) -> str:
+    """What comes before the brace that ends a block."""
+    depth = 1
+    for k, letter in enumerate(css):
+        depth += {"{": 1, "}": -1}.get(letter, 0)
         if not depth:
-            return css[start:k]
+            return css[:k]
     raise AssertionError("the braces do not match")
 
 

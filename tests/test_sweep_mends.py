@@ -258,7 +258,7 @@ def test_the_page_of_tasks_tells_what_was_asked_for_and_of_which_sweep():
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(600.0, "no task takes over 10 minutes"), (601.0, "over 10 minutes")],
+    [(600.0, "none of these takes over 10 minutes"), (601.0, "over 10 minutes")],
 )
 def test_the_page_of_tasks_tells_of_the_longest_run(seconds, said):
     Path("s").mkdir()

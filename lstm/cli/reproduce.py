@@ -44,12 +44,16 @@ def _settings(sequences: int, batch: int, rate: float) -> Settings:
 
 def _hs1997() -> list[Experiment]:
     """Hochreiter & Schmidhuber, "Long short-term memory", 1997: tables 1, 4, 7, 8 and 9, with as
-    many steps as their first rows."""
+    many steps as their first rows, and the other rows of table 7."""
     return [
         Experiment("1", Reber(), 8_440, _settings(8_440, 8, 0.01)),
         Experiment("3a", TwoSequences(100, 3), 39_850, _settings(39_850, 10, 0.01), 100),
         Experiment("3a, N = 1", TwoSequences(100, 1), 64_330, _settings(64_330, 10, 0.01), 100),
         Experiment("4", Adding(100, "paper"), 74_000, _settings(74_000, 20, 0.01), 100),
+        Experiment("4, T = 500", Adding(500, "paper"), 209_000, _settings(209_000, 20, 0.01), 100),
+        Experiment(
+            "4, T = 1,000", Adding(1000, "paper"), 853_000, _settings(853_000, 20, 0.01), 100
+        ),
         Experiment("5", Multiplication(100), 482_000, _settings(482_000, 32, 0.005), 200),
         Experiment("6a", TemporalOrder(100, 2), 31_390, _settings(31_390, 20, 0.01)),
         Experiment("6b", TemporalOrder(100, 3), 571_100, _settings(571_100, 20, 0.01)),

@@ -85,6 +85,8 @@ class TableTask(ArrayTask):
         check_count("length", length)
         check_count("horizon", horizon, 0)
         check_number("held_out", held_out, above=0, below=1)
+        names = features_of(columns, target, features, horizon=horizon, classify=classify)
+        classes = classes_of(columns, target) if classify else None
         half = max(1, round(columns.rows * held_out / 2))
         cuts = columns.rows - 2 * half, columns.rows - half
         if cuts[0] <= length + horizon:
@@ -93,8 +95,6 @@ class TableTask(ArrayTask):
                 f"on, and sequences of length={length} with horizon={horizon} need "
                 f"{length + horizon + 1}"
             )
-        names = features_of(columns, target, features, horizon=horizon, classify=classify)
-        classes = classes_of(columns, target) if classify else None
         means, deviations = scales_of(columns, [*names, *([] if classify else [target])], cuts[0])
         reading = Reading(target, names, length, horizon, means, deviations, classes)
         parts = _parts(columns, reading, cuts)
