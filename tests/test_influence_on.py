@@ -10,6 +10,7 @@ import pytest
 import lstm
 from lstm.figures import dependencies
 from lstm.figures.film import watch
+from lstm.gradient_flow.measuring import influence_on_last
 from lstm.tasks.france import France
 from lstm.tasks.movie import Movie
 
@@ -104,3 +105,12 @@ def test_a_long_film_is_lit_by_the_frame_that_is_asked():
     sound = exact > 1e-30
     np.testing.assert_allclose(film.watched["RNN"].influence[sound], exact[sound], rtol=1e-3)
     assert (film.watched["RNN"].influence[150:] == 0).all()
+
+
+def test_the_last_step_alone_is_told_without_the_rest_of_a_flow():
+    task = France(distance=6)
+    model = lstm.Model.create(lstm.RNN, task=task, hidden_size=3, seed=0)
+    xs, ys = task.batch(np.random.default_rng(0), 2)[:2]
+    row = lstm.flow(model, xs, ys, task.loss).influence_on(len(xs))
+    assert influence_on_last(model, xs, ys, task.loss) == row
+    assert min(row.norms[:2]) > 0.0
