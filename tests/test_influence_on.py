@@ -10,7 +10,7 @@ import pytest
 import lstm
 from lstm.figures import dependencies
 from lstm.figures.film import watch
-from lstm.gradient_flow.measuring import influence_on_last
+from lstm.gradient_flow.measuring import influence_at
 from lstm.tasks.france import France
 from lstm.tasks.movie import Movie
 
@@ -107,10 +107,12 @@ def test_a_long_film_is_lit_by_the_frame_that_is_asked():
     assert (film.watched["RNN"].influence[150:] == 0).all()
 
 
-def test_the_last_step_alone_is_told_without_the_rest_of_a_flow():
+def test_a_step_alone_is_told_without_the_rest_of_a_flow():
     task = France(distance=6)
     model = lstm.Model.create(lstm.RNN, task=task, hidden_size=3, seed=0)
     xs, ys = task.batch(np.random.default_rng(0), 2)[:2]
-    row = lstm.flow(model, xs, ys, task.loss).influence_on(len(xs))
-    assert influence_on_last(model, xs, ys, task.loss) == row
-    assert min(row.norms[:2]) > 0.0
+    flow = lstm.flow(model, xs, ys, task.loss)
+    for at in (len(xs), 3):
+        row = flow.influence_on(at)
+        assert influence_at(model, xs, ys, task.loss, at) == row
+        assert min(row.norms[:2]) > 0.0

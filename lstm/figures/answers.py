@@ -15,7 +15,7 @@ from lstm.gradient_flow.attended import Routes, attention_routes
 from lstm.gradient_flow.tensors import Loss
 from lstm.model import Model
 from lstm.tasks import Task
-from lstm.training import TEST_SEQUENCES, correct_by_length
+from lstm.training import TEST_SEQUENCES, check_named, correct_by_length
 from minigrad import Expr
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.charts import Curve
@@ -170,8 +170,7 @@ def plot_correct_by_length(
     >>> ax.lines[0].get_xdata().tolist(), [text.get_text() for text in ax.get_legend().texts]
     ([1, 2, 3], ['RNN'])
     """
-    if not isinstance(models, Mapping) or not models:
-        raise ConfigError(f"models are a dict of them by name, not {models!r:.60}")
+    check_named(models)
     shares = {
         name: correct_by_length(model, task, seed=seed, sequences=sequences)
         for name, model in models.items()

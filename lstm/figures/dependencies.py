@@ -13,7 +13,7 @@ from lstm.cells import LSTM, RNN
 from lstm.errors import ConfigError
 from lstm.figures.flow import EDGE, WIDE, head_height, headed
 from lstm.figures.word_chain import HEIGHT, Chain, Read, folded
-from lstm.gradient_flow.measuring import influence_on_last
+from lstm.gradient_flow.measuring import influence_at
 from lstm.model import Model
 from lstm.percents import percent
 from lstm.probing import swap_influence
@@ -153,7 +153,7 @@ def read_sentence(model: Model, task: Sentences, seed: int = 0) -> Read:
     word, answer = task.tokens(task.example)
     k = int(((xs == word).any(0) & (ys == answer)).argmax())
     others = np.delete(xs, k, axis=1)
-    influence = influence_on_last(model, xs[:, [k]], ys[[k]], task.loss)
+    influence = influence_at(model, xs[:, [k]], ys[[k]], task.loss, len(xs))
     scores = model.output(xs[:, [k]]).eval()[0]
     return Read(
         words=task.spelled(xs[:, k]),

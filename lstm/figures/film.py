@@ -14,10 +14,10 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from lstm.errors import ConfigError, check_count
-from lstm.gradient_flow import flow
+from lstm.gradient_flow.measuring import influence_at
 from lstm.model import Model
 from lstm.tasks.movie import ACTORS, EVENTS, SIZE, Movie
-from lstm.training import check_fits
+from lstm.training import check_fits, check_named
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.charts import Curve, Key
 from minigrad.drawing.escape import plain
@@ -60,8 +60,7 @@ def watch(
     models: Mapping[str, Model], task: Movie | None = None, *, at: int | None = None, seed: int = 0
 ) -> Film:
     """What models of a film do with one of its films: arguments as of `plot_film`."""
-    if not isinstance(models, Mapping) or not models:
-        raise ConfigError(f"models are a dict of them by name, not {models!r:.60}")
+    check_named(models)
     task = Movie() if task is None else task
     if not isinstance(task, Movie):
         raise ConfigError(f"task= is a film, lstm.Movie(), not {task!r:.60}")
@@ -82,7 +81,7 @@ def watch(
 
 
 def _watched(model: Model, task: Movie, xs: Any, ys: Any, at: int) -> Watched:
-    influence = flow(model, xs, ys, task.loss).influence_on(at)
+    influence = influence_at(model, xs, ys, task.loss, at)
     said = [EVENTS[k] for k in model.output(xs).eval()[:, 0].argmax(-1)]
     return Watched(said, np.array(influence.norms), influence.kinds)
 

@@ -18,7 +18,7 @@ from lstm.model import Model
 from lstm.percents import percent
 from lstm.tasks.speech import BANDS, DIGITS, FRAMES_A_SECOND, HOP, RATE, cepstra, log_mel, mel, said
 from lstm.tasks.spoken import Spoken, scaled
-from lstm.training import check_fits
+from lstm.training import check_fits, check_named
 from minigrad.drawing import charts
 from minigrad.drawing.escape import plain
 from minigrad.drawing.palette import RAMP
@@ -78,8 +78,7 @@ def hear(
     seed: int = 0,
 ) -> Heard:
     """What models of spoken digits make of a word: arguments as of `plot_speech`."""
-    if not isinstance(models, Mapping) or not models:
-        raise ConfigError(f"models are a dict of them by name, not {models!r:.60}")
+    check_named(models)
     task = Spoken() if task is None else task
     if not isinstance(task, Spoken):
         raise ConfigError(f"task= is of spoken digits, lstm.Spoken(), not {task!r:.60}")

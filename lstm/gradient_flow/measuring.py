@@ -58,11 +58,11 @@ def flow_to_draw(
     return _measured(model, xs, ys, loss, Place(None, None, lengths, mask), drawn=True)
 
 
-def influence_on_last(model: Model, xs: Any, ys: Any, loss: Loss) -> Series:
-    """`flow(model, xs, ys, loss).influence_on(T)`, without what else a flow measures, which takes
-    two thirds of the time."""
+def influence_at(model: Model, xs: Any, ys: Any, loss: Loss, step: int) -> Series:
+    """`flow(model, xs, ys, loss).influence_on(step)`, without what else a flow measures, which
+    takes two thirds of the time; of steps that there are, from 1."""
     meter, *batch = _metered(model, xs, ys, loss, Place(None, None, None, None))
-    return influence_on(meter, meter.batch(*batch), len(batch[0]))
+    return influence_on(meter, meter.batch(*batch), step)
 
 
 def _measured(

@@ -7,7 +7,7 @@ from lstm.training.loop import train
 from lstm.training.progress import Progress
 from lstm.training.settings import Settings
 from lstm.training.state import TrainingState
-from lstm.training.streams import check_fits, inputs_of, random_streams
+from lstm.training.streams import check_fits, check_named, inputs_of, random_streams
 from lstm.training.trainer import Report, Trainer
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Trainer",
     "TrainingState",
     "check_fits",
+    "check_named",
     "correct_by_length",
     "evaluate",
     "fit",

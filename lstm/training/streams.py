@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -142,6 +142,12 @@ def carried_on(start: Tree, last: Tree) -> dict[Expr, Expr]:
         leaf: end if end.shape == leaf.shape else leaf.at[: end.shape[0]].set(end)
         for leaf, end in pairs
     }
+
+
+def check_named(models: Mapping[str, Model]) -> None:
+    """Raise ConfigError unless these are models by their names."""
+    if not isinstance(models, Mapping) or not models:
+        raise ConfigError(f"models are a dict of them by name, not {models!r:.60}")
 
 
 def check_fits(model: Model, task: Task) -> None:
