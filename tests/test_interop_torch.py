@@ -184,6 +184,12 @@ def test_models_that_torch_has_no_module_for(words):
         lstm.to_torch(NOT_TORCHS[words])
 
 
+@pytest.mark.parametrize("value", [None, 3, lstm.LSTM])
+def test_only_a_model_goes_out(value):
+    with pytest.raises(lstm.ConfigError, match="a model is needed"):
+        lstm.to_torch(value)
+
+
 def test_an_embedding_that_is_not_there_cannot_go_out():
     with pytest.raises(lstm.ConfigError, match="the model has none"):
         lstm.to_torch(lstm.Model.create(lstm.LSTM(I, H), O), embedding="words")

@@ -12,7 +12,7 @@ from lstm.cells import Cell
 from lstm.errors import ConfigError
 from lstm.interop.gates import Array, Weights, joined, parted
 from lstm.layers import Bidirectional, Dropout, Embedding, Layer, Readout, Recurrent, Stack
-from lstm.model import Model
+from lstm.model import Model, check_model
 from lstm.params import join
 
 
@@ -67,6 +67,7 @@ def net_of_model(model: Model, engine: str) -> Net:
 
     Raises ConfigError, which says what `engine` lacks.
     """
+    check_model(model)
     stack = model.layers.layers if isinstance(model.layers, Stack) else {"": model.layers}
     values, embedding = model.values(), None
     layers: dict[str, Layer] = {}
