@@ -33,6 +33,9 @@ from minigrad.types import BOOL, FLOAT32, FLOAT64, INT64, Array
 JOINED = {SUM: add.op, MAX: maximum.op, MIN: minimum.op, MATMUL: add.op}
 """By what the elements that these ops read become one."""
 
+MOVED = {CONCAT, SCATTER}
+"""What puts elements in other places, views aside."""
+
 LAST = 1 << 40  # what waits for everything
 
 
@@ -72,7 +75,7 @@ def is_known(node: Expr) -> bool:
         return True
     if node.op in JOINED:  # of nothing there is no element to begin with
         return node.dtype in (FLOAT32, FLOAT64) and all(a.size for a in node.args)
-    moved = node.op is CONCAT or (node.op is SCATTER and len(node.args) == 1)
+    moved = node.op in MOVED and (node.op is CONCAT or len(node.args) == 1)
     return moved and node.dtype in (FLOAT32, FLOAT64, BOOL, INT64)
 
 

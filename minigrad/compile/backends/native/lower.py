@@ -42,7 +42,7 @@ _POWERS: dict[float, Callable[[Expr], Expr]] = {
 }
 """Powers that a product or two give within 2 ulp; NumPy squares so too."""
 
-_LOWERED: dict[Op, Callable[[Expr, tuple[int, ...]], Expr]] = {
+LOWERED: dict[Op, Callable[[Expr, tuple[int, ...]], Expr]] = {
     SOFTMAX: _softmax,
     LOGSUMEXP: _logsumexp,
 }
@@ -51,14 +51,14 @@ _LOWERED: dict[Op, Callable[[Expr, tuple[int, ...]], Expr]] = {
 def lower(outputs: Sequence[Expr]) -> list[Expr]:
     """The same graph of ops that have code, bodies of loops included."""
     present = {n.op for n in toposort(outputs)}
-    if present.isdisjoint({SCAN, pow.op, *_LOWERED}):
+    if present.isdisjoint({SCAN, pow.op, *LOWERED}):
         return list(outputs)
     return map_graph(outputs, _lowered)
 
 
 def _lowered(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
-    if node.op in _LOWERED and node.args[0].size:
-        return _LOWERED[node.op](new[node.args[0]], *node.attrs)
+    if node.op in LOWERED and node.args[0].size:
+        return LOWERED[node.op](new[node.args[0]], *node.attrs)
     if node.op is pow.op and node.type.is_float:
         power = _POWERS.get(uniform_value(node.args[1]) or 0)
         return power and power(new[node.args[0]])

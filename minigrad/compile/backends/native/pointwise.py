@@ -137,8 +137,16 @@ _BY_NAME: dict[str, Row] = {
 
 ROWS: dict[Op, Row] = {get_op(name): row for name, row in _BY_NAME.items()}
 ELEMENTARY = {get_op(name) for name in vecmath.FUNCTIONS}
-_OF_BOOLS = {op for op in ROWS if op.name.startswith(("bitwise", "logical"))}
-_FLOATS = {FLOAT32, FLOAT64}
+_FLOATS: frozenset[np.dtype[Any]] = frozenset({FLOAT32, FLOAT64})
+
+
+def operands_of(op: Op) -> frozenset[np.dtype[Any]]:
+    """Of which dtypes operands have a row here, the condition of `where` aside; none if none is."""
+    if op not in ROWS:
+        return frozenset()
+    if op is ASTYPE:
+        return _FLOATS | {BOOL, INT64}
+    return frozenset({BOOL}) if op.name.startswith(("bitwise", "logical")) else _FLOATS
 
 
 def check(node: Expr) -> None:
@@ -146,14 +154,9 @@ def check(node: Expr) -> None:
     op, kinds = node.op, [a.dtype for a in node.args]
     if op not in ROWS:
         raise UnsupportedError(f"op {op.name}")
-    if op is ASTYPE:
-        known = kinds[0] in {*_FLOATS, BOOL, INT64} and node.dtype in _FLOATS
-    elif op in _OF_BOOLS:
-        known = {*kinds} == {BOOL}
-    else:
-        numbers = {*kinds[op is WHERE :]}
-        known = len(numbers) == 1 and numbers <= _FLOATS
-    if not known:
+    numbers = {*kinds[op is WHERE :]}
+    written = op is not ASTYPE or node.dtype in _FLOATS
+    if len(numbers) != 1 or not numbers <= operands_of(op) or not written:
         raise UnsupportedError(f"op {op.name} of {', '.join(sorted({k.name for k in kinds}))}")
 
 

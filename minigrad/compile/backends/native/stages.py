@@ -24,7 +24,8 @@ from minigrad.ops.tuples import ITEM
 from minigrad.types import FLOAT32, FLOAT64
 
 REDUCTIONS = frozenset({SUM, MAX, MIN})
-_VIEWS = frozenset({BROADCAST, RESHAPE, PERMUTE, GETITEM, STOP, BARRIER})
+VIEWS = frozenset({BROADCAST, RESHAPE, PERMUTE, GETITEM, STOP, BARRIER})
+"""What reads the memory of its first operand, where it is the only one."""
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ def is_leaf(node: Expr) -> bool:
 
 def is_view(node: Expr) -> bool:
     """Whether the node reads the memory of another; indexing with arrays does not."""
-    return node.op in _VIEWS and len(node.args) == 1
+    return node.op in VIEWS and len(node.args) == 1
 
 
 def is_elementwise(node: Expr) -> bool:

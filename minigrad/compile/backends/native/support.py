@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from minigrad.compile.backends.native.gather import check_indices
 from minigrad.compile.backends.native.pointwise import check
 from minigrad.compile.backends.native.stages import is_elementwise, is_leaf, is_view, schedule
@@ -19,8 +23,9 @@ from minigrad.ops.shape import CONCAT
 from minigrad.ops.tuples import ITEM
 from minigrad.types import BOOL, FLOAT32, FLOAT64, INT64
 
-_SINGLE = (MATMUL, SUM, MAX, MIN, CONCAT, GETITEM, SCATTER)
-
+_FLOATS: frozenset[np.dtype[Any]] = frozenset({FLOAT32, FLOAT64})
+SINGLE = dict.fromkeys((MATMUL, SUM, MAX, MIN, CONCAT, GETITEM, SCATTER), _FLOATS)
+"""What is a stage of its own: the dtypes of which there is code for it."""
 
 # Steps of a loop, at some nanoseconds each: an hour. Python sees no Ctrl-C before they are done;
 # between the steps of NumPy's loop it does.
@@ -40,9 +45,9 @@ def check_node(node: Expr) -> None:
 
 
 def _check_single(node: Expr) -> None:
-    if node.op not in _SINGLE:
+    if node.op not in SINGLE:
         raise UnsupportedError(f"op {node.op.name}")
-    if node.dtype not in (FLOAT32, FLOAT64):
+    if node.dtype not in SINGLE[node.op]:
         raise UnsupportedError(f"op {node.op.name} of {node.dtype}")
     if node.op in (GETITEM, SCATTER) and len(node.args) > 1:
         check_indices(node)
