@@ -18,8 +18,8 @@ from typing import TypeAlias
 StrPath: TypeAlias = "str | os.PathLike[str]"
 
 
-def write(path: StrPath, data: bytes | str) -> None:
-    """Put a file in its place; text is written as UTF-8.
+def write(path: StrPath, data: bytes | str, *, mode: int = 0o666) -> None:
+    """Put a file in its place; text is written as UTF-8. mode: what a new file lets who do.
 
     A file that is there keeps its mode, and a symbolic link stays one: its target is written. A
     pipe or a device is written to as it is. Raises OSError, which names `path`, and leaves what was
@@ -33,9 +33,9 @@ def write(path: StrPath, data: bytes | str) -> None:
     """
     content = data.encode() if isinstance(data, str) else data
     try:
-        mode = _mode(path)
-        if mode is None or stat.S_ISREG(mode):
-            _write_beside(os.path.realpath(path), content, mode)
+        there = _mode(path)
+        if there is None or stat.S_ISREG(there):
+            _write_beside(os.path.realpath(path), content, there, mode)
         else:
             with open(path, "wb") as file:
                 file.write(content)
@@ -72,12 +72,12 @@ def _mode(path: StrPath) -> int | None:
         raise OSError(errno.EINVAL, f"no file can be called so ({error})") from None
 
 
-def _write_beside(target: str, content: bytes, mode: int | None) -> None:
+def _write_beside(target: str, content: bytes, mode: int | None, new_mode: int) -> None:
     # Not named after its target, whose name may be as long as names can be.
     part = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     # What replaces a private file is private from the start.
-    file = os.open(part, flags, 0o666 if mode is None else 0o600)
+    file = os.open(part, flags, new_mode if mode is None else 0o600)
     try:
         with os.fdopen(file, "wb") as stream:
             stream.write(content)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from workers import fork
+
+import minigrad as mg
 
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 
 from minigrad.compile.backends.native import jit, vecmath
+from minigrad.compile.backends.native.backend import RECENT, keep
 
 
 def scaling(factor):
@@ -54,6 +60,78 @@ def test_a_function_keeps_its_code():
     assert scaled(function, 4.0) == 8.0
 
 
+@pytest.fixture
+def engines(monkeypatch):
+    """LLVM's engines that are made meanwhile: each holds the machine code of a module."""
+    made, binding = [], jit.llvm().binding
+    create = binding.create_mcjit_compiler
+
+    def noted(*operands):
+        made.append(create(*operands))
+        return made[-1]
+
+    monkeypatch.setattr(binding, "create_mcjit_compiler", noted)
+    return made
+
+
+def alive(engines):
+    gc.collect()
+    return sum(not engine.closed for engine in engines)
+
+
+def test_dropped_functions_free_their_code(engines):
+    """All but the last few, whose code outlives them, so that what is made anew is there."""
+
+    def loop(steps):
+        xs = mg.var("xs", (steps, 3))
+        last, _ = mg.scan(lambda c, x: (mg.tanh(c * 1.25 + x), None), mg.zeros(3), xs)
+        f = mg.function([xs], mg.grad(mg.sum(last), xs), backend="native", threads=1)
+        f(np.ones((steps, 3)))
+        return f
+
+    loop(99)  # what is made once in a process is made
+    keep.cache_clear()
+    engines.clear()
+    kept = [loop(100 + k) for k in range(3)]
+    for k in range(2 * RECENT):
+        loop(200 + k)
+    assert len(engines) >= len(kept) + 2 * RECENT
+    assert alive(engines) == len(kept) + RECENT
+    assert kept[0](np.zeros((100, 3))).any()
+    keep.cache_clear()
+    assert alive(engines) == len(kept)
+    del kept
+    assert alive(engines) == 0
+
+
+def test_code_that_a_thread_runs_is_freed_when_it_is_done(engines):
+    """Only the call itself holds the function."""
+    cell = np.zeros(2, np.int64)
+    functions = [waiting()]
+    thread = threading.Thread(target=lambda: functions.pop()(cell.ctypes.data))
+    thread.start()
+    while not cell[1]:  # it is in there
+        time.sleep(0.001)
+    assert not functions
+    assert alive(engines) == 1
+    cell[0] = 7
+    thread.join()
+    assert alive(engines) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_frees_its_own_copy(engines):
+    functions = [jit.compile_module(scaling(2.0)).function("scale", 1)]
+
+    def dropped():
+        functions.clear()
+        return alive(engines) == 0
+
+    fork(dropped)
+    assert alive(engines) == 1
+    assert scaled(functions[0], 4.0) == 8.0
+
+
 def test_threads_compile_and_call_at_once():
     def work(i):
         function = jit.compile_module(scaling(float(i))).function("scale", 1)
@@ -71,29 +149,35 @@ def test_one_function_called_from_many_threads():
     assert results == [3.0 * v for v in range(500)]
 
 
+WAITING = """
+define i64 @wait(ptr %flag) {
+  %there = getelementptr i64, ptr %flag, i64 1
+  store atomic i64 1, ptr %there monotonic, align 8
+  br label %look
+look:
+  %count = phi i64 [0, %0], [%following, %look]
+  %following = add i64 %count, 1
+  %value = load atomic i64, ptr %flag monotonic, align 8
+  %unset = icmp eq i64 %value, 0
+  %patient = icmp slt i64 %count, PATIENCE
+  %more = and i1 %unset, %patient
+  br i1 %more, label %look, label %out
+out:
+  ret i64 %value
+}
+"""
+
+
+def waiting():
+    """A function of two words: it sets the second, waits for the first, and gives that."""
+    text = jit.module_text(WAITING, {"PATIENCE": 4_000_000_000})  # seconds, should it fail
+    return jit.compile_module(text).function("wait", 1, ctypes.c_int64)
+
+
 def test_the_gil_is_released_during_a_call():
     """The function waits for a flag that another Python thread sets: with the GIL held, in vain."""
-    ir = jit.llvm().ir
-    module = jit.new_module()
-    word = ir.IntType(64)
-    function = ir.Function(module, ir.FunctionType(word, [ir.PointerType()]), "wait")
-    builder = ir.IRBuilder(function.append_basic_block())
-    before, body, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
-    builder.branch(body)
-    builder.position_at_end(body)
-    count = builder.phi(word)
-    count.add_incoming(word(0), before)
-    flag = builder.load_atomic(function.args[0], "monotonic", 8, typ=word)
-    following = builder.add(count, word(1))
-    count.add_incoming(following, body)
-    waiting = builder.icmp_signed("==", flag, word(0))
-    patient = builder.icmp_signed("<", count, word(4_000_000_000))  # seconds, should it fail
-    builder.cbranch(builder.and_(waiting, patient), body, after)
-    builder.position_at_end(after)
-    builder.ret(flag)
-    wait = jit.compile_module(module).function("wait", 1, ctypes.c_int64)
-
-    cell = np.zeros(1, np.int64)
+    wait = waiting()
+    cell = np.zeros(2, np.int64)
     thread = threading.Thread(target=lambda: cell.__setitem__(0, 7))
     switch = sys.getswitchinterval()
     sys.setswitchinterval(10.0)  # so that the thread gets no turn before the call

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.backends.native.jit import compile_module, module_text
+from minigrad.compile.backends.native.jit import compile_module, known_as, module_text
 from minigrad.types import TensorType
 
 # NumPy's flags.
@@ -31,6 +31,8 @@ CLASS, DATA, NDIM, DIMS, DESCR, FLAGS = (
 
 # Whether so many objects are arrays of their kinds (dtype, axes, flags, sizes), and their places.
 LOOK = """
+@minigrad_ndarray = external global i8
+
 define i64 @look(ptr %objects, ptr %kinds, i64 %count, ptr %places) {
 entry:
   %some = icmp sgt i64 %count, 0
@@ -41,8 +43,8 @@ object:
   %array = load ptr, ptr %to_object
   %kind = getelementptr [4 x i64], ptr %kinds, i64 %k
   %to_class = getelementptr i8, ptr %array, i64 CLASS
-  %class = load i64, ptr %to_class
-  %is_array = icmp eq i64 %class, NDARRAY
+  %class = load ptr, ptr %to_class
+  %is_array = icmp eq ptr %class, @minigrad_ndarray
   br i1 %is_array, label %fields, label %other
 fields:
   %to_descr = getelementptr i8, ptr %array, i64 DESCR
@@ -179,7 +181,8 @@ def _functions() -> tuple[Callable[..., Any], Callable[..., Any]] | None:
     laid_out = sys.implementation.name == "cpython" and np.ndarray.__basicsize__ >= FLAGS + 4
     if not laid_out or importlib.util.find_spec("llvmlite") is None:
         return None
-    fields = {"CLASS": CLASS, "NDARRAY": id(np.ndarray), "DATA": DATA, "NDIM": NDIM, "DIMS": DIMS}
+    known_as("minigrad_ndarray", id(np.ndarray))
+    fields = {"CLASS": CLASS, "DATA": DATA, "NDIM": NDIM, "DIMS": DIMS}
     code = compile_module(module_text(LOOK + COPY, {**fields, "DESCR": DESCR, "FLAGS": FLAGS}))
     look, copy = (code.function(n, 4, ctypes.c_int64, holds_gil=True) for n in ("look", "copy"))
     return (look, copy) if _reads_right(look) else None

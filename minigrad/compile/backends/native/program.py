@@ -14,7 +14,13 @@ from minigrad.compile.backends.native.arrays import PLAIN, Kinds
 from minigrad.compile.backends.native.emit import Code
 from minigrad.compile.backends.native.interpreter import Interpreted
 from minigrad.compile.backends.native.irtools import int64 as index
-from minigrad.compile.backends.native.jit import Effort, compile_module, llvm, new_module
+from minigrad.compile.backends.native.jit import (
+    Effort,
+    compile_module,
+    is_kept,
+    llvm,
+    new_module,
+)
 from minigrad.compile.backends.native.memory import Memory, aligned
 from minigrad.compile.backends.native.stages import Schedule, schedule
 from minigrad.compile.backends.native.steps import emit_step
@@ -32,6 +38,9 @@ from minigrad.types import Array
 # PLAIN takes 2 to 3 times as long as QUICK, whose products run at a sixth of the speed and the rest
 # at half; FULL takes 2.2 times as long as PLAIN and spares a training step 0 to 6 in a hundred.
 PATIENCE = {Effort.QUICK: 1, Effort.PLAIN: 100}
+KEPT = 4
+"""How many times as long code runs that the disk had: it served a process to its end, and another
+run of that, a little slower, is to compile nothing."""
 LIGHT = 10**8  # operations that QUICK code does in less time than is spared by compiling it
 
 
@@ -54,7 +63,10 @@ class Compiled:
         self.scratch = memory.size
         self._text = str(module)
         light = sum(map(work_of, toposort(body.outputs))) < LIGHT
-        first, *later = list(Effort)[0 if light else 1 :]
+        efforts = list(Effort)
+        # What an earlier process took care of is there at once.
+        kept = [k for k, effort in enumerate(efforts) if is_kept(self._text, effort)]
+        first, *later = efforts[max(0 if light else 1, *kept, 0) :]
         self._ahead = [later]
         self._compile(first)
 
@@ -72,9 +84,10 @@ class Compiled:
                 self._compile_again()
 
     def _compile(self, effort: Effort) -> None:
-        begun = perf_counter()
-        self._function = compile_module(self._text, effort=effort).function("program", 2)
-        self._patience = PATIENCE.get(effort, 0) * (perf_counter() - begun)
+        code = compile_module(self._text, effort=effort)
+        self._function = code.function("program", 2)
+        patience = PATIENCE.get(effort, 0) * (KEPT if code.was_kept else 1)
+        self._patience = patience * code.seconds
 
     def _compile_again(self) -> None:
         with suppress(IndexError):  # another thread is at it

@@ -20,7 +20,7 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from minigrad.compile.backends.native.jit import compile_module, module_text, triple
+from minigrad.compile.backends.native.jit import compile_module, known_as, module_text, triple
 from minigrad.compile.backends.native.memory import ALIGN, aligned
 from minigrad.locks import process_lock
 
@@ -49,6 +49,8 @@ _FIELDS = {
 SPINS, LINGER = 1 << 15, 1 << 13
 
 _TEXT = """
+@minigrad_root = external global ptr
+
 declare i64 @read(i32, ptr, i64)
 declare i64 @write(i32, ptr, i64)
 declare i32 @sched_yield()
@@ -184,7 +186,7 @@ entry:
   %wanted_now = load i64, ptr %to_most
   %most = add i64 %wanted_now, %left
   %number = ptrtoint ptr %job to i64
-  %first = load ptr, ptr inttoptr (i64 ROOT to ptr)
+  %first = load ptr, ptr @minigrad_root
   br label %look
 look:
   %box = phi ptr [%first, %entry], [%following, %next]
@@ -254,7 +256,7 @@ entry:
   %to_called = getelementptr i8, ptr %job, i64 CALLED
   %called = load i64, ptr %to_called
   %number = ptrtoint ptr %job to i64
-  %first = load ptr, ptr inttoptr (i64 ROOT to ptr)
+  %first = load ptr, ptr @minigrad_root
   br label %look
 look:
   %box = phi ptr [%first, %entry], [%following, %withdraw]
@@ -344,7 +346,8 @@ def functions() -> Any:
     can_pause = triple().startswith("x86_64")
     text = _TEXT + "declare void @llvm.x86.sse2.pause()\n" * can_pause
     pause = "call void @llvm.x86.sse2.pause()" * can_pause
-    numbers = {"SPINS": SPINS, "LINGER": LINGER, "ROOT": ctypes.addressof(_root), "JOB": JOB}
+    numbers = {"SPINS": SPINS, "LINGER": LINGER, "JOB": JOB}
+    known_as("minigrad_root", ctypes.addressof(_root))
     code = compile_module(module_text(text, {"PAUSE": pause, **numbers, **_FIELDS}))
     for name in ("begin", "together", "finish"):
         code.make_known(f"minigrad_{name}")
