@@ -19,7 +19,7 @@ import pytest
 import lstm
 import minigrad as mg
 from lstm.figures.explorer.maps import maps_of
-from lstm.figures.explorer.packed import DECADE, OTHERS, codes_of, extremes, packed, runs_of
+from lstm.figures.explorer.packed import DECADE, OTHERS, Arrays, codes_of, extremes, runs_of
 from lstm.figures.explorer.steps import steps_of
 from lstm.figures.explorer.written import script_text
 
@@ -33,10 +33,17 @@ def number_of(code: int) -> float:
     return float(f"{1000 + digits}e{exponent - 3}")
 
 
-def unpacked(array: dict[str, Any]) -> Any:
-    planes = np.frombuffer(zlib.decompress(b64decode(array["packed"])), np.uint8).reshape(4, -1)
+def unpacked(array: dict[str, Any], codes: bytes) -> Any:
+    count = 4 * int(np.prod(array["shape"]))
+    planes = np.frombuffer(codes, np.uint8, count, 4 * array["at"]).reshape(4, -1)
     steps = np.ascontiguousarray(planes.T).view("<i4").reshape(array["shape"])
     return np.cumsum(steps, axis=-1, dtype=np.int32)
+
+
+def read(page: str) -> tuple[Any, bytes]:
+    """What a page tells, and the bytes of its arrays."""
+    data, codes, _ = ET.fromstring(page).iter(f"{HTML}script")
+    return json.loads(data.text), zlib.decompress(b64decode(codes.text))
 
 
 def test_codes_are_four_digits_of_numbers_over_all_of_float64(rng) -> None:
@@ -71,7 +78,11 @@ def test_codes_rise_with_numbers_and_what_is_none_lies_beyond() -> None:
 def test_packed_codes_are_read_back(rng) -> None:
     codes = codes_of(10.0 ** rng.uniform(-200, 200, (3, 40)))
     codes[0, 3], codes[1, 39], codes[2, 0] = OTHERS["zero"], OTHERS["nan"], OTHERS["inf"]
-    assert (unpacked(json.loads(json.dumps(packed(codes)))) == codes).all()
+    arrays = Arrays()
+    places = [arrays.place(one) for one in (codes, codes[1])]
+    for place, wanted in zip(places, (codes, codes[1]), strict=True):
+        told = unpacked(json.loads(json.dumps(place)), zlib.decompress(b64decode(arrays.packed)))
+        assert (told == wanted).all()
 
 
 def test_runs_keep_the_least_and_the_largest(rng) -> None:
@@ -97,11 +108,14 @@ def saved(tmp_path: Path, title: str = "", steps: int = 6) -> tuple[Any, str]:
 def test_hostile_names_are_text_and_no_other_script_may_run(tmp_path) -> None:
     _, page = saved(tmp_path, title=EVIL)
     root = ET.fromstring(page)
-    data, _ = root.iter(f"{HTML}script")
-    assert data.get("type") == "application/json"
-    told = json.loads(data.text)
+    assert [e.get("type") for e in root.iter(f"{HTML}script")] == [
+        "application/json",
+        "text/plain",
+        "module",
+    ]
+    told, _ = read(page)
     assert told["models"][0]["name"].startswith("</script><script>alert(1)")
-    assert page.count("</script>") == 2
+    assert page.count("</script>") == 3
     metas = [m for m in root.iter(f"{HTML}meta") if m.get("http-equiv")]
     policy = metas[0].get("content")
     # What the browser hashes is the text between the tags of HTML, where XML's marks are text too.
@@ -116,15 +130,15 @@ def test_hostile_names_are_text_and_no_other_script_may_run(tmp_path) -> None:
 
 def test_the_page_holds_the_numbers_of_the_flow(tmp_path) -> None:
     flow, page = saved(tmp_path)
-    data = json.loads(next(ET.fromstring(page).iter(f"{HTML}script")).text)
+    data, codes = read(page)
     maps = {m["key"]: m for m in data["models"][0]["moments"][0]["maps"]}
     assert [*maps] == ["norms", "units", "gates", "itemised"]
-    units = unpacked(maps["units"]["high"])
+    units = unpacked(maps["units"]["high"], codes)
     wanted = flow.unit_norms["C"].T
     assert units.shape == wanted.shape
     for code, number in zip(units.ravel(), wanted.ravel(), strict=True):
         assert number_of(code) == float(f"{number:.3e}")
-    triangle = unpacked(maps["itemised"]["high"])
+    triangle = unpacked(maps["itemised"]["high"], codes)
     assert (triangle[np.triu_indices(6, 1)] == OTHERS["none"]).all()
     for s, t in ((1, 1), (2, 6), (6, 6)):
         code = triangle[t - 1, s - 1]
@@ -136,7 +150,7 @@ def test_the_page_holds_the_numbers_of_the_flow(tmp_path) -> None:
             assert {term["of"] for term in equation["terms"]} == {*fan}
             for term in equation["terms"]:
                 wanted = np.sqrt(np.square(fan[term["of"]]).sum((1, 2)))
-                told = unpacked(term["norm"])
+                told = unpacked(term["norm"], codes)
                 assert all(
                     number_of(c) == float(f"{x:.3e}") if x else c == OTHERS["zero"]
                     for c, x in zip(told, wanted, strict=True)
@@ -164,9 +178,9 @@ def test_what_no_derivative_leads_to_is_told_as_not_connected() -> None:
     told = {equation["name"]: equation for equation in steps["equations"]}
     assert {*told} == {"u", "v", "h"}
     for name, equation in told.items():
-        apart = unpacked(equation["adjoint"]) == OTHERS["disconnected"]
+        apart = equation["adjoint"] == OTHERS["disconnected"]
         assert set(apart) == {name != "h"}
-    terms = {of["of"]: set(unpacked(of["norm"]).tolist()) for of in told["h"]["terms"]}
+    terms = {of["of"]: set(of["norm"].tolist()) for of in told["h"]["terms"]}
     assert terms.pop("u") == {OTHERS["disconnected"]}
     assert all(OTHERS["disconnected"] not in codes for codes in terms.values())
 
@@ -178,7 +192,7 @@ def test_a_flow_of_numbers_alone_has_a_page_too(tmp_path) -> None:
     list(lstm.train(model, task, lstm.Settings(steps=1, batch=2), watch=watch))
     watch.flows[0].save(tmp_path / "numbers.html")
     page = (tmp_path / "numbers.html").read_text(encoding="utf-8")
-    data = json.loads(next(ET.fromstring(page).iter(f"{HTML}script")).text)
+    data, _ = read(page)
     assert [m["key"] for m in data["models"][0]["moments"][0]["maps"]] == ["norms", "gates"]
 
 

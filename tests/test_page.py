@@ -35,7 +35,7 @@ def test_the_page_is_well_formed_and_asks_for_nothing(html: str) -> None:
     tags = {e.tag.rpartition("}")[2] for e in root.iter()}
     assert not tags & {"link", "img", "iframe", "object", "embed", "image"}
     scripts = [e.get("type") for e in root.iter(f"{HTML}script")]
-    assert scripts == ["application/json", "module"]  # the explorer's data and its script
+    assert scripts == ["application/json", "text/plain", "module"]  # data, arrays, script
     attributes = [(k.rpartition("}")[2], v) for e in root.iter() for k, v in e.attrib.items()]
     assert not [k for k, _ in attributes if k in ("src", "srcset") or k.startswith("on")]
     assert all(v.startswith("#") for k, v in attributes if k == "href")

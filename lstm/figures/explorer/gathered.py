@@ -1,70 +1,114 @@
-"""What the explorer's script reads: plain JSON, with packed arrays in it."""
+"""What the explorer's script reads: plain JSON, with arrays of codes in it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from lstm.figures.explorer.maps import maps_of
-from lstm.figures.explorer.packed import runs_of
+from lstm.figures.explorer.packed import OTHERS, decades_of, runs_of
 from lstm.figures.explorer.steps import steps_of
 from lstm.figures.explorer.tokens import tokens_of
 from lstm.figures.explorer.tour import tour_of
 from lstm.gradient_flow import Flow
 from lstm.gradient_flow.across import MOST
 from minigrad.drawing import Ratios, Scale
+from minigrad.drawing.amount import Kind
 from minigrad.drawing.escape import plain
-from minigrad.drawing.palette import SIDES
 
 Moments = Mapping[str, Flow]
 """{when, as "after training": the flow}; of one moment what it is called may be empty."""
+_KINDS: tuple[Kind, ...] = ("below", "underflow", "zero", "disconnected", "even", "nan", "inf")
+_SLACK = 1e-9
+_FURTHEST = 308.0  # decades of a ratio that a float holds
 
 
 def gathered(models: Mapping[str, Moments], scale: Scale) -> dict[str, Any]:
     """All that the page tells of some models, each at some moments."""
+    told = [
+        {"name": plain(name), "moments": [_moment(label, flow) for label, flow in moments.items()]}
+        for name, moments in models.items()
+    ]
+    moments = [moment for model in told for moment in model["moments"]]
+    kinds = _kinds_in([one for moment in moments for one in moment["maps"]], scale)
+    keys = sorted([[one["key"] for one in moment["maps"]] for moment in moments], key=len)
     return {
-        "scale": _scale(scale),
+        "scale": _scale(scale, kinds),
+        "sides": _scale(_sides(told), {*kinds, "even"} - {"below"}),
+        "start": _start(told[0]),
+        "order": [*dict.fromkeys(chain.from_iterable(reversed(keys)))],
+        "sequences": max(
+            len(moment["tokens"]["ids"]) if moment["tokens"] else 0 for moment in moments
+        ),
         "tour": tour_of(models),
-        "sides": {"sides": [*SIDES], "kinds": _kinds(Ratios(-2.0, 2.0))},
-        "models": [
-            {
-                "name": plain(name),
-                "moments": [
-                    {
-                        "label": plain(label),
-                        "sentences": [plain(line) for line in flow.diagnosis],
-                        "runs": runs_of(flow.steps, MOST),
-                        "maps": maps_of(flow),
-                        "tokens": tokens_of(flow),
-                        "steps": steps_of(flow),
-                    }
-                    for label, flow in moments.items()
-                ],
-            }
-            for name, moments in models.items()
-        ],
+        "models": told,
     }
 
 
-def _scale(scale: Scale) -> dict[str, Any]:
-    """The one colour scale, and the looks of what is off it."""
+def _start(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The place where a reader begins: the first model as it is last, at its first step."""
+    last = len(model["moments"]) - 1
+    first = {"step": 1, "row": 0, "map": model["moments"][last]["maps"][0]["key"], "sequence": 0}
+    return {"model": 0, "moment": last, "less": -1, **first, "route": "", "isPinned": False}
+
+
+def _moment(label: str, flow: Flow) -> dict[str, Any]:
+    return {
+        "label": plain(label),
+        "sentences": [plain(line) for line in flow.diagnosis],
+        "runs": runs_of(flow.steps, MOST),
+        "maps": maps_of(flow),
+        "tokens": tokens_of(flow),
+        "steps": steps_of(flow),
+    }
+
+
+def _scale(scale: Scale, kinds: set[str]) -> dict[str, Any]:
+    """A colour scale, the looks of what is off it, and which of these the page has to explain."""
+    looks = {kind: scale.look(0.0, kind).color for kind in _KINDS}
     return {
         "low": scale.lo_exp,
         "high": scale.hi_exp,
         "colors": [scale.class_style(k).color for k in range(scale.classes)],
         "labels": [*scale.labels],
-        "kinds": _kinds(scale),
+        "kinds": looks,
+        "explained": [kind for kind in looks if kind in kinds],
     }
 
 
-def _kinds(scale: Scale) -> dict[str, str]:
-    """The colour of each kind of what is no number on the scale."""
-    return {
-        "below": scale.look(0.0, "below").color,
-        "underflow": scale.look(0.0, "underflow").color,
-        "zero": scale.look(0.0, "zero").color,
-        "disconnected": scale.look(0.0, "disconnected").color,
-        "even": scale.look(0.0, "even").color,
-        "nan": scale.look(0.0, "nan").color,
-        "inf": scale.look(0.0, "inf").color,
-    }
+def _kinds_in(maps: Iterable[Mapping[str, Any]], scale: Scale) -> set[str]:
+    """What the norms in some maps are that is no number on the scale."""
+    ends = [
+        m[end].ravel() for m in maps if "shares" not in m for end in ("low", "high") if end in m
+    ]
+    codes = np.unique(np.concatenate(ends))
+    is_below = decades_of(codes) < scale.lo_exp - _SLACK
+    kinds = {kind for kind, code in OTHERS.items() if code in codes}
+    return kinds | ({"below"} if is_below.any() else set())
+
+
+def _sides(models: Sequence[Mapping[str, Any]]) -> Scale:
+    """The two-sided scale of all differences that a reader may choose: of a model less another at
+    the same moment, or less itself at its first."""
+    furthest = [0.0]
+    for model in models:
+        for at, moment in enumerate(model["moments"]):
+            for other in models:
+                moments = other["moments"]
+                beside = moments[0 if other is model else min(at, len(moments) - 1)]
+                if moment["steps"]["steps"] == beside["steps"]["steps"]:
+                    furthest += _distances(moment["maps"], beside["maps"])
+    return Ratios.between([10.0 ** min(max(furthest), _FURTHEST)])
+
+
+def _distances(
+    maps: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
+) -> list[float]:
+    """The most decades by which like maps differ."""
+    known = {m["key"]: m["high"] for m in others}
+    pairs = [(m["high"], known[m["key"]]) for m in maps if m["key"] in known and "shares" not in m]
+    apart = [decades_of(a) - decades_of(b) for a, b in pairs if a.shape == b.shape]
+    return [float(np.abs(x[~np.isnan(x)]).max(initial=0.0)) for x in apart]

@@ -1,4 +1,4 @@
-"""The maps of a flow: rows over runs of steps, as JSON with packed arrays in it."""
+"""The maps of a flow: rows over runs of steps, as JSON with arrays of codes in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm.figures.explorer.packed import Codes, codes_of, extremes, packed, runs_of
+from lstm.figures.explorer.packed import Codes, codes_of, extremes, runs_of
 from lstm.figures.plots import units_of
 from lstm.gradient_flow import Flow, Series
 from lstm.gradient_flow.across import MOST, StepMap
@@ -51,7 +51,7 @@ def _map(
     """A map of rows over the runs of steps; of runs of one step each the least is left out."""
     same = low is high or bool((low == high).all())
     known = {"key": key, "title": plain(title), "rows": [plain(label) for label in labels]}
-    return known | {"high": packed(high)} | ({} if same else {"low": packed(low)}) | more
+    return known | {"high": high} | ({} if same else {"low": low}) | more
 
 
 def _over_runs(flow: Flow, codes: Codes) -> tuple[Codes, Codes]:
@@ -92,7 +92,7 @@ def _gates(flow: Flow) -> dict[str, Any] | None:
     labels = [f"{g.symbol}, {g.name}" if g.name else g.symbol for g in gates]
     low, high = _over_runs(flow, means)
     least, most = _over_runs(flow, lows)[0], _over_runs(flow, highs)[1]
-    ends = {"least": packed(least), "most": packed(most)}
+    ends = {"least": least, "most": most}
     return _map("gates", "What the gates do", labels, low, high, shares=True, **ends)
 
 

@@ -66,18 +66,39 @@ def _exact_code(number: float) -> int:
     return int(exponent) * DECADE + int(digits.replace(".", "")) - 1000
 
 
-def packed(codes: Codes) -> dict[str, Any]:
-    """Codes (..., n) as JSON: the shape, and differences along the last axis, byte by byte.
+def decades_of(codes: Codes) -> NDArray[np.float64]:
+    """The powers of ten that the numbers of codes are; of what is none, NaN.
 
-    >>> packed(codes_of(np.ones((2, 3))))["shape"]
-    [2, 3]
+    >>> decades_of(codes_of([1.0, 0.01, 0.0])).tolist()
+    [0.0, -2.0, nan]
     """
-    steps = np.diff(codes, axis=-1, prepend=np.int32(0)).astype("<i4")
-    planes = np.ascontiguousarray(steps.reshape(-1, 1).view(np.uint8).T)
-    return {
-        "shape": [*codes.shape],
-        "packed": b64encode(zlib.compress(planes.tobytes(), 9)).decode("ascii"),
-    }
+    exponents, digits = np.divmod(codes, DECADE)
+    is_number = (codes > OTHERS["underflow"]) & (codes < OTHERS["inf"])
+    return np.where(is_number, exponents + np.log10(1.0 + digits / 1000), np.nan)
+
+
+class Arrays:
+    """Arrays of codes (..., n), as they come: differences along the last axis, byte by byte."""
+
+    def __init__(self) -> None:
+        self.planes: list[bytes] = []
+
+    def place(self, codes: Codes) -> dict[str, Any]:
+        """Take an array in; where it is, as JSON.
+
+        >>> arrays = Arrays()
+        >>> arrays.place(codes_of(np.ones((2, 3)))), arrays.place(codes_of([1.0]))
+        ({'shape': [2, 3], 'at': 0}, {'shape': [1], 'at': 6})
+        """
+        at = sum(map(len, self.planes)) // 4
+        steps = np.diff(codes, axis=-1, prepend=np.int32(0)).astype("<i4")
+        self.planes.append(steps.reshape(-1, 1).view(np.uint8).T.tobytes())
+        return {"shape": [*codes.shape], "at": at}
+
+    @property
+    def packed(self) -> str:
+        """All of them, deflated, in base64."""
+        return b64encode(zlib.compress(b"".join(self.planes), 9)).decode("ascii")
 
 
 def runs_of(steps: int, most: int) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 import minigrad as mg
 from lstm.figures.explorer.maps import named_series
-from lstm.figures.explorer.packed import Codes, codes_of, packed
+from lstm.figures.explorer.packed import Codes, codes_of
 from lstm.gradient_flow import Flow, Waterfall
 from lstm.gradient_flow.equations import StepGraph
 from lstm.gradient_flow.fans import Fans
@@ -33,7 +33,7 @@ def steps_of(flow: Flow) -> dict[str, Any]:
     is_whole = flow.source is not None
     return {
         "steps": flow.steps,
-        "each": {"rows": [plain(name) for name in series], "codes": packed(codes)},
+        "each": {"rows": [plain(name) for name in series], "codes": codes},
         "equations": _equations(flow) if is_whole else [],
         "falls": [_fall(fall) for fall in _falls(flow)] if is_whole else [],
     }
@@ -83,8 +83,8 @@ def _equations(flow: Flow) -> list[dict[str, Any]]:
     return [
         {
             "name": plain(name),
-            "value": packed(codes_of(value)),
-            "adjoint": packed(
+            "value": codes_of(value),
+            "adjoint": (
                 _norms(told["gradients"][name], larger and larger["gradients"][name])
                 if any((name, reader) in joined for reader in fan)
                 else apart
@@ -92,7 +92,7 @@ def _equations(flow: Flow) -> list[dict[str, Any]]:
             "terms": [
                 {
                     "of": plain(reader),
-                    "norm": packed(
+                    "norm": (
                         _norms(norms, larger and larger["terms"][name][reader])
                         if (name, reader) in joined
                         else apart
@@ -161,5 +161,5 @@ def _fall(fall: Waterfall) -> dict[str, Any]:
         "start": jsonable(fall.start),
         "links": [plain(link) for link in fall.links],
         "decade": decade,
-        "sums": packed(codes.astype(np.int32)),
+        "sums": codes.astype(np.int32),
     }

@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from lstm.figures.explorer.packed import packed
 from lstm.gradient_flow import Flow
 from lstm.made_for import token_names
 from minigrad.drawing.escape import plain
 
+BANDS = {
+    "influence": "its output is changed most by",
+    "itemised": "its loss teaches most",
+}
+"""Maps of which a row is drawn as bows, and what is said of them."""
 SEQUENCES = 16
 """So many of a batch are on the page at most."""
 _PADDING = -1
@@ -34,7 +38,7 @@ def tokens_of(flow: Flow) -> dict[str, Any] | None:
     ids = places.reshape(len(xs), -1).T.astype(np.int32)
     for mask in masks:
         ids[~mask[:, :SEQUENCES].T] = _PADDING
-    return {"names": [_shown(names, token) for token in used.tolist()], "ids": packed(ids)}
+    return {"names": [_shown(names, token) for token in used.tolist()], "ids": ids}
 
 
 def _shown(names: Sequence[str], token: int) -> str:

@@ -15,7 +15,9 @@ from importlib.resources import files
 from typing import Any
 
 from lstm.figures.explorer.gathered import Moments, gathered
+from lstm.figures.explorer.packed import Arrays
 from lstm.figures.explorer.steps import notation
+from lstm.figures.explorer.tokens import BANDS
 from lstm.figures.page import Section, flow_table, render
 from lstm.files import generator_of
 from lstm.gradient_flow import Flow
@@ -27,6 +29,7 @@ _MODULES = (
     "packed",
     "amounts",
     "tiles",
+    "moment",
     "view",
     "layers",
     "heat_map",
@@ -38,7 +41,7 @@ _MODULES = (
     "page",
 )
 """Each after those that it imports."""
-_IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
+_IMPORT = re.compile(r"^(import [^;]*;|/\*\* @import .*\*/)\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 
 
@@ -56,7 +59,7 @@ def explorer_page(
     as in `page`, of which the first of intro leads. It is well-formed XML too. All text in it is
     escaped, and a policy in its head lets no other script run than its own, nor ask for anything.
     """
-    data, script = gathered(models, scale), script_text()
+    data, script, arrays = gathered(models, scale), script_text(), Arrays()
     return render(
         "explorer/explorer.html.jinja",
         title=title,
@@ -67,8 +70,10 @@ def explorer_page(
         css=_read("style.css"),
         script=script,
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
-        data=in_script(data),
-        models=[model["name"] for model in data["models"]],
+        told=data,
+        bands=BANDS,
+        data=in_script(data, arrays),
+        codes=arrays.packed,
         notations=[notation(next(iter(moments.values()))) for moments in models.values()],
     )
 
@@ -95,13 +100,14 @@ def in_words(told: Sequence[str]) -> list[Section]:
     return [Section("In words", points=told[1:])] if told[1:] else []
 
 
-def in_script(value: Any) -> str:
-    """A value as JSON that ends no element, whatever its texts are, in HTML and in XML.
+def in_script(value: Any, arrays: Arrays) -> str:
+    """A value as JSON that ends no element, whatever its texts are, in HTML and in XML; codes in it
+    are among the arrays.
 
-    >>> in_script({"name": "</script><!-- &"})
+    >>> in_script({"name": "</script><!-- &"}, Arrays())
     '{"name":"\\\\u003c/script\\\\u003e\\\\u003c!-- \\\\u0026"}'
     """
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, default=arrays.place)
     return re.sub("[<>&]", lambda mark: f"\\u{ord(mark[0]):04x}", text)
 
 

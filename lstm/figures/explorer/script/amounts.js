@@ -1,4 +1,5 @@
 /** What a code says: its number, its words, and its colour on the one scale of the page. */
+/** @import { Look, Scale } from "./types.d.ts" */
 
 const DECADE = 9000; // codes of one power of ten, as in packed.py
 const KINDS = new Map([
@@ -67,14 +68,6 @@ export function signed(decades) {
   const size = Math.abs(decades);
   return `${decades < 0 ? "−" : "+"}${size === Infinity ? "∞" : size.toFixed(2)}`;
 }
-
-/**
- * A color of each class and kind, a label of each bound; low and high are powers of ten.
- *
- * @typedef {{ low: number, high: number, colors: string[], labels: string[],
- *   kinds: Record<string, string> }} Scale
- * @typedef {{ color: string, kind: string }} Look
- */
 
 /** @param {Scale} scale @param {number} decades @returns {Look} of a power of ten */
 export function lookOfDecades(scale, decades) {

@@ -1,79 +1,47 @@
-/** What chooses a model, another to take from it, and a moment; and what explains the colours. */
-import { WORDS } from "./amounts.js";
-import { element, part } from "./dom.js";
-import { swatchOf } from "./tiles.js";
+/** What chooses a model, another to take from it, a moment, a sequence, a step and a route. */
+import { part } from "./dom.js";
+import { placeOf } from "./view.js";
 
-/**
- * @typedef {import("./amounts.js").Scale} Scale
- * @typedef {import("./layers.js").Layer} Layer
- * @typedef {import("./packed.js").Codes} Codes
- * @typedef {import("./view.js").View} View
- * @typedef {import("./layers.js").MapData} MapData
- * @typedef {import("./step_panel.js").Steps} Steps
- * @typedef {{ label: string, sentences: string[], runs: number[][], maps: MapData[],
- *   steps: Steps, tokens: { names: string[], ids: Codes } | null }} Moment
- * @typedef {{ name: string, moments: Moment[] }} Model
- */
+/** @import { Model, Place } from "./types.d.ts" */
+/** @import { View } from "./view.js" */
 
-/** @param {Model[]} models @param {View} view */
-export function control(models, view) {
-  const [less, moment] = [part("less"), part("moment")];
-  const selects = /** @type {HTMLSelectElement} */ (less);
-  const slider = /** @type {HTMLInputElement} */ (moment);
-  const radios = models.map(({ name }, k) => {
-    const radio = Object.assign(document.createElement("input"), { type: "radio", name: "model" });
-    radio.addEventListener("change", () => {
-      view.go({ model: k });
-    });
-    part("models").append(element("label", radio, ` ${name}`));
-    return radio;
-  });
-  const most = Math.max(...models.map(({ moments }) => moments.length));
-  part("models").hidden = models.length < 2;
-  part("moments").hidden = most < 2;
-  part("controls").hidden = models.length < 2 && most < 2;
-  selects.addEventListener("change", () => view.go({ less: Number(selects.value) }));
-  slider.addEventListener("input", () => view.go({ moment: Number(slider.value) }));
-  let shown = -1;
-  view.listen(({ model, moment, less }) => {
-    radios[model].checked = true;
-    if (model !== shown) {
-      const others = models.map(({ name, moments: [{ label }] }, k) =>
-        new Option(k === model ? `itself, ${label}` : name, String(k))
-      );
-      const isOne = models[model].moments.length < 2;
-      const offered = others.filter((_, k) => k !== model || !isOne);
-      selects.replaceChildren(new Option("nothing", "-1"), ...offered);
-    }
-    shown = model;
-    selects.value = String(less);
-    slider.max = String(models[model].moments.length - 1);
-    slider.value = String(moment);
-    part("when").textContent = models[model].moments[moment].label;
-    slider.setAttribute("aria-valuetext", models[model].moments[moment].label);
-  });
+/** @returns {HTMLFormElement} whose fields have the names of parts of a place */
+function fields() {
+  return part("controls");
 }
 
-/**
- * Write down what colours mean.
- * @param {string} id of the list @param {Scale} scale @param {Layer[]} layers in which they are
- */
-export function explain(id, scale, layers) {
-  /** @type {Set<string>} */
-  const kinds = new Set();
-  for (const layer of layers) {
-    if (layer.data.shares) continue;
-    const count = layer.rows.length * (layer.data.high.shape[1] ?? 1);
-    for (let k = 0; k < count; k += 1) {
-      kinds.add(layer.look(k, false).kind).add(layer.look(k, true).kind);
+/** @param {View} view which the fields change and show */
+export function control(view) {
+  const form = fields();
+  const show = () => {
+    for (const [name, value] of Object.entries(view.place)) {
+      if (name in form && form[name].value !== String(value)) form[name].value = value;
     }
-  }
-  const classes = scale.colors.map((color, k) => {
-    const swatch = element("span");
-    swatch.style.background = color;
-    return element("li", swatch, `${scale.labels[k]} to ${scale.labels[k + 1]}`);
+  };
+  const read = () => {
+    const said = /** @type {any} */ (new FormData(form)); // of which all is text
+    view.go(placeOf(new URLSearchParams(said), view.place));
+    show(); // what there is, where something else was typed
+  };
+  part("explorer").addEventListener("change", read);
+  form.moment.addEventListener("input", read);
+  view.listen(show);
+}
+
+/** @param {Model[]} models @param {Place} place whose model and moment have these choices */
+export function offer(models, { model, moment }) {
+  const form = fields();
+  const { moments } = models[model];
+  const { label, steps } = moments[moment];
+  models.forEach(({ name }, k) => {
+    const option = form.less.options[k + 1];
+    option.text = k === model ? `itself, ${moments[0].label}` : name;
+    option.hidden = option.disabled = k === model && moments.length < 2;
   });
-  const others = Object.entries(scale.kinds).filter(([kind]) => kinds.has(kind));
-  const items = others.map(([kind, color]) => element("li", swatchOf(kind, color), WORDS[kind]));
-  part(id).replaceChildren(...classes, ...items);
+  form.moment.max = moments.length - 1;
+  form.moment.setAttribute("aria-valuetext", label);
+  part("when").textContent = label;
+  form.step.max = steps.steps;
+  form.route.replaceChildren(...steps.falls.map(({ route, words }) => new Option(words, route)));
+  part("fell").hidden = steps.falls.length === 0;
 }

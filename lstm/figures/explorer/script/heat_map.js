@@ -1,34 +1,32 @@
 /** A map of rows over steps on a canvas, with a mark where one looks, by pointer and by keys. */
-import { kindOf, numberOf } from "./amounts.js";
+import { numberOf } from "./amounts.js";
 import { element, inside } from "./dom.js";
-import { tileOf } from "./tiles.js";
-import { fragmentOf } from "./view.js";
+import { columnOf, stepWords, within } from "./moment.js";
+import { penOf, textureOf } from "./tiles.js";
 
 const [LEAST_ROW, MOST_ROW, HEIGHT] = [2, 22, 260]; // pixels: of a row, and of many
 const [BAND, SPLIT, NAMED] = [44, 12, 8]; // pixels of shares, and to be split; rows with names
 
-/**
- * @typedef {import("./layers.js").Layer} Layer
- * @typedef {import("./packed.js").Codes} Codes
- * @typedef {import("./view.js").View} View
- * @typedef {import("./view.js").Place} Place
- */
+/** @import { Codes, Layer, Moment, Place } from "./types.d.ts" */
+/** @import { View } from "./view.js" */
 
 export class HeatMap {
-  /** @param {string} key @param {HTMLElement} figure where it is @param {View} view */
-  constructor(key, figure, view) {
-    this.key = key;
+  /** @param {HTMLElement} figure where it is @param {View} view */
+  constructor(figure, view) {
+    this.key = figure.dataset.map ?? "";
     this.figure = figure;
     this.view = view;
     this.row = 0; // where one was last
-    /** @type {(step: number) => string} its token, as it is told; of none nothing */
-    this.word = () => "";
+    this.rows = 1;
+    this.columns = 1;
+    this.height = 0;
     /** @type {Layer | null} */
     this.layer = null;
-    /** @type {number[][]} the first and the last step of each column */
-    this.runs = [[1, 1]];
-    this.height = 0;
-    this.canvas = /** @type {HTMLCanvasElement} */ (inside(figure, "canvas"));
+    /** @type {Moment | null} */
+    this.moment = null;
+    /** @type {HTMLCanvasElement} */
+    this.canvas = inside(figure, "canvas");
+    this.pen = penOf(this.canvas);
     this.frame = inside(figure, ".frame");
     this.mark = inside(figure, ".mark");
     this.said = inside(figure, "output");
@@ -36,22 +34,22 @@ export class HeatMap {
     this.paints = new Map();
     new ResizeObserver(() => this.paint()).observe(this.canvas);
     this.attend();
-    view.listen((place) => this.show(place));
   }
 
-  /** @param {Layer | null} layer what to show; null: nothing @param {number[][]} runs */
-  set(layer, runs) {
+  /** @param {Moment} moment @param {Layer | null} layer of it, to be shown; null: nothing */
+  set(moment, layer) {
+    this.moment = moment;
     this.layer = layer;
-    this.runs = runs;
+    this.columns = moment.runs.length;
     this.figure.hidden = layer === null;
     if (layer === null) return;
     const rows = layer.rows.length;
     const row = layer.data.shares ? BAND : Math.min(Math.max(HEIGHT / rows, LEAST_ROW), MOST_ROW);
+    this.rows = rows;
     this.height = Math.round(row * rows);
-    this.canvas.style.height = `${this.height}px`;
     this.frame.setAttribute("aria-label", layer.title);
     inside(this.figure, "h3").textContent = layer.title;
-    inside(this.figure, ".last").textContent = `t = ${runs[runs.length - 1][1]}`;
+    inside(this.figure, ".last").textContent = `t = ${moment.steps.steps}`;
     const names = inside(this.figure, ".names");
     const listed = rows > NAMED ? [layer.rows[0], layer.rows[rows - 1]] : layer.rows;
     names.classList.toggle("ends-only", rows > NAMED);
@@ -59,130 +57,115 @@ export class HeatMap {
     this.paint();
   }
 
-  get rows() {
-    return this.layer?.rows.length ?? 1;
-  }
-
   /** What moves the mark. */
   attend() {
     this.frame.addEventListener("pointermove", (event) => {
-      if (!this.view.isPinned) this.go(...this.under(event));
+      if (!this.view.place.isPinned) this.view.go(this.under(event));
     });
     this.frame.addEventListener("click", (event) => {
-      const before = fragmentOf(this.view.place);
-      this.go(...this.under(event));
-      this.view.pin(!this.view.isPinned || fragmentOf(this.view.place) !== before);
+      const { step, row, map, isPinned } = this.view.place;
+      const there = this.under(event);
+      const isSame = there.step === step && there.row === row && map === this.key;
+      this.view.go({ ...there, isPinned: !(isPinned && isSame) });
     });
     this.frame.addEventListener("keydown", (event) => {
-      const { row, column } = this.at(this.view.place);
+      const column = this.columnAt(this.view.place);
       /** @type {Record<string, [number, number]>} */
       const places = {
-        ArrowLeft: [row, column - 1],
-        ArrowRight: [row, column + 1],
-        ArrowUp: [row - 1, column],
-        ArrowDown: [row + 1, column],
-        Home: [row, 0],
-        End: [row, this.runs.length - 1],
-        PageUp: [row - 10, column],
-        PageDown: [row + 10, column],
+        ArrowLeft: [this.row, column - 1],
+        ArrowRight: [this.row, column + 1],
+        ArrowUp: [this.row - 1, column],
+        ArrowDown: [this.row + 1, column],
+        Home: [this.row, 0],
+        End: [this.row, this.columns - 1],
+        PageUp: [this.row - 10, column],
+        PageDown: [this.row + 10, column],
       };
-      if (event.key === "Escape") this.view.pin(false);
+      if (event.key === "Escape") this.view.go({ isPinned: false });
       if (!(event.key in places)) return;
       event.preventDefault();
-      this.go(...places[event.key]);
+      this.view.go(this.nearest(...places[event.key]));
     });
     this.frame.addEventListener("focus", () => {
       if (this.view.place.map !== this.key) this.view.go({ map: this.key, row: this.row });
     });
   }
 
-  /** @param {MouseEvent} event @returns {[number, number]} the row and the column it is at */
+  /** @param {MouseEvent} event @returns {Partial<Place>} where it is */
   under(event) {
-    const box = this.canvas.getBoundingClientRect();
-    const column = Math.floor(((event.clientX - box.left) / box.width) * this.runs.length);
-    return [Math.floor(((event.clientY - box.top) / box.height) * this.rows), column];
+    const { left, top, width, height } = this.canvas.getBoundingClientRect();
+    const row = Math.floor(((event.clientY - top) / height) * this.rows);
+    return this.nearest(row, Math.floor(((event.clientX - left) / width) * this.columns));
   }
 
-  /** @param {number} row @param {number} column go there, as near as there is something */
-  go(row, column) {
-    const clamped = (/** @type {number} */ k, /** @type {number} */ n) =>
-      Math.min(Math.max(k, 0), n - 1);
-    const [first] = this.runs[clamped(column, this.runs.length)];
-    this.view.go({ step: first, row: clamped(row, this.rows), map: this.key });
+  /** @param {number} row @param {number} column @returns {Partial<Place>} the nearest that is */
+  nearest(row, column) {
+    const [step] = this.moment?.runs[within(column, this.columns)] ?? [1];
+    return { step, row: within(row, this.rows), map: this.key };
   }
 
-  /** @param {Place} place @returns {{ row: number, column: number }} */
-  at(place) {
-    const last = this.runs.findIndex((run) => place.step <= run[1]);
-    const column = last < 0 ? this.runs.length - 1 : last;
-    if (place.map === this.key) this.row = Math.min(place.row, this.rows - 1);
-    return { row: this.row, column };
+  /** @param {Place} place @returns {number} the column that holds its step */
+  columnAt({ step }) {
+    return this.moment ? columnOf(this.moment, step) : 0;
   }
 
   /** @param {number} k @param {boolean} isLow @returns {string | CanvasPattern} what paints it */
   paintOf(k, isLow) {
     const { color, kind } = /** @type {Layer} */ (this.layer).look(k, isLow);
-    if (!kind || kind === "inf" || kind === "even") return color;
-    if (kind === "none") return "transparent";
-    const known = this.paints.get(kind);
-    if (known) return known;
-    const made = this.pen.createPattern(tileOf(kind, color), "repeat") ?? color;
-    this.paints.set(kind, made);
-    return made;
+    if (!kind || kind === "none") return color || "transparent";
+    const known = this.paints.get(kind) ?? textureOf(kind, color);
+    this.paints.set(kind, known);
+    return known;
   }
 
-  get pen() {
-    return /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
+  /** Make the canvas as large as it is shown, and empty. */
+  clear() {
+    const dots = window.devicePixelRatio || 1;
+    this.canvas.style.height = `${this.height}px`;
+    this.canvas.width = Math.round(this.canvas.clientWidth * dots);
+    this.canvas.height = Math.round(this.height * dots);
   }
 
   paint() {
     if (this.layer === null) return;
-    const dots = window.devicePixelRatio || 1;
-    this.canvas.width = Math.round(this.canvas.clientWidth * dots);
-    this.canvas.height = Math.round(this.height * dots);
+    this.clear();
     if (this.layer.data.shares) this.paintShares(this.layer);
     else this.paintCells(this.layer);
   }
 
   /** @param {Layer} layer where runs have a least and a largest number and there is room, both */
   paintCells(layer) {
-    const { canvas, pen, rows, runs: { length: columns } } = this;
+    const { canvas, pen, rows, columns } = this;
     const x = (/** @type {number} */ c) => Math.round((c / columns) * canvas.width);
     const y = (/** @type {number} */ r) => Math.round((r / rows) * canvas.height);
     const isSplit = layer.isSplit && this.height / rows >= SPLIT;
     for (let r = 0; r < rows; r += 1) {
+      const foot = isSplit ? y(r + 0.5) : y(r + 1);
       for (let c = 0; c < columns; c += 1) {
-        const place = r * columns + c;
-        const [left, width] = [x(c), x(c + 1) - x(c)];
-        const foot = isSplit ? y(r + 0.5) : y(r + 1);
-        pen.fillStyle = this.paintOf(place, false);
-        pen.fillRect(left, y(r), width, foot - y(r));
+        pen.fillStyle = this.paintOf(r * columns + c, false);
+        pen.fillRect(x(c), y(r), x(c + 1) - x(c), foot - y(r));
         if (!isSplit) continue;
-        pen.fillStyle = this.paintOf(place, true);
-        pen.fillRect(left, foot, width, y(r + 1) - foot);
+        pen.fillStyle = this.paintOf(r * columns + c, true);
+        pen.fillRect(x(c), foot, x(c + 1) - x(c), y(r + 1) - foot);
       }
     }
   }
 
   /** @param {Layer} layer shares from 0, at a row's foot, to 1: the mean in a band of extremes */
   paintShares({ data }) {
-    const { canvas, pen, rows, runs: { length: columns } } = this;
+    const { canvas, pen, rows, columns } = this;
     const { high, low = high, least = low, most = high } = data;
-    const [width, row, style] = [
-      canvas.width / columns,
-      canvas.height / rows,
-      getComputedStyle(canvas),
-    ];
-    const share = (/** @type {number} */ code) => kindOf(code) ? 0 : numberOf(code);
-    /** @param {Codes} from @param {Codes} to @param {number} thin */
+    const [width, row] = [canvas.width / columns, canvas.height / rows];
+    /** @param {Codes} from @param {Codes} to @param {number} thin pixels that are seen at least */
     const bars = (from, to, thin) => {
-      for (let k = 0; k < from.codes.length; k += 1) {
+      for (let k = 0; k < rows * columns; k += 1) {
+        const [a, b] = [from, to].map(({ codes }) => (numberOf(codes[k]) || 0) * row);
+        const height = Math.max(b - a, thin);
         const foot = (1 + Math.floor(k / columns)) * row;
-        const [a, b] = [share(from.codes[k]), share(to.codes[k])];
-        const height = Math.max((b - a) * row, thin);
-        pen.fillRect((k % columns) * width, Math.min(foot - b * row, foot - height), width, height);
+        pen.fillRect((k % columns) * width, foot - Math.max(b, height), width, height);
       }
     };
+    const style = getComputedStyle(canvas);
     pen.fillStyle = style.getPropertyValue("--faint");
     for (let k = 1; k < rows; k += 1) pen.fillRect(0, k * row, canvas.width, 1);
     bars(least, most, 0);
@@ -190,20 +173,20 @@ export class HeatMap {
     bars(low, high, row / 16);
   }
 
-  /** @param {Place} place mark it, and say what is there */
+  /** @param {Place} place mark its row, and say what is there */
   show(place) {
-    if (this.layer === null) return;
-    const { row, column } = this.at(place);
+    const { layer, moment } = this;
+    if (!layer || !moment) return;
     const isHere = place.map === this.key;
-    this.mark.classList.toggle("pinned", this.view.isPinned);
-    const box = this.mark.style;
-    box.left = `${(100 * column) / this.runs.length}%`;
-    box.width = `${100 / this.runs.length}%`;
-    box.top = isHere ? `${(100 * row) / this.rows}%` : "0";
-    box.height = isHere ? `${100 / this.rows}%` : "100%";
-    const [first, last] = this.runs[column];
-    const when = first === last ? `t = ${first}${this.word(first)}` : `t = ${first} to ${last}`;
-    const words = this.layer.words(row * this.runs.length + column);
-    this.said.textContent = isHere ? `${when}, ${this.layer.rows[row]}: ${words}` : "";
+    if (isHere) this.row = Math.min(place.row, this.rows - 1);
+    this.mark.style.top = isHere ? `${(100 * this.row) / this.rows}%` : "0";
+    this.mark.style.height = isHere ? `${100 / this.rows}%` : "100%";
+    const column = this.columnAt(place);
+    const [first, last] = moment.runs[column];
+    const when = first === last
+      ? stepWords(moment, place.sequence, first)
+      : `t = ${first} to ${last}`;
+    const words = layer.words(this.row * this.columns + column);
+    this.said.textContent = isHere ? `${when}, ${layer.rows[this.row]}: ${words}` : "";
   }
 }

@@ -1,15 +1,6 @@
-/**
- * What a map paints and says: the numbers of one flow, or of one less another.
- *
- * @typedef {import("./amounts.js").Look} Look
- * @typedef {import("./amounts.js").Scale} Scale
- * @typedef {import("./packed.js").Codes} Codes
- * @typedef {{ key: string, title: string, rows: string[], high: Codes, low?: Codes,
- *   least?: Codes, most?: Codes, shares?: boolean }} MapData
- * @typedef {{ title: string, rows: string[], isSplit: boolean, data: MapData,
- *   look: (k: number, isLow: boolean) => Look, words: (k: number) => string }} Layer
- */
+/** What a map paints and says: the numbers of one flow, or of one less another. */
 import { decadesOf, kindOf, lookOf, lookOfDecades, signed, told, WORDS } from "./amounts.js";
+/** @import { Layer, MapData, Scale } from "./types.d.ts" */
 
 /** @param {MapData} data @param {Scale} scale @returns {Layer} the numbers as they are */
 export function layerOf(data, scale) {
@@ -67,37 +58,4 @@ export function differenceOf(a, b, sides, names) {
       return `${signed(decades)} decades, ${both}`;
     },
   };
-}
-
-/**
- * The two-sided scale of all differences of some maps, as wide as the furthest.
- * @param {MapData[][]} pairs @param {{ sides: string[], kinds: Record<string, string> }} colors
- * @returns {Scale}
- */
-export function sidesOf(pairs, colors) {
-  let most = 0;
-  for (const [a, b] of pairs) {
-    const count = Math.min(a.high.codes.length, b.high.codes.length);
-    for (let k = 0; k < count; k += 1) {
-      const away = Math.abs(more(a.high.codes[k], b.high.codes[k]));
-      if (away > most) most = away;
-    }
-  }
-  const half = colors.sides.length / 2;
-  const step = Math.max(most, 2) <= half / 2 ? 0.5 : Math.ceil(Math.max(most, 2) / half - 1e-9);
-  const classes = Math.ceil(Math.max(most, 2) / step - 1e-9);
-  /** @type {string[]} */
-  const chosen = [];
-  for (let away = classes; away >= 1; away -= 1) {
-    const place = Math.round(1 + ((away - 1) / Math.max(classes - 1, 1)) * (half - 1));
-    chosen.unshift(colors.sides[half - 1 + place]);
-  }
-  for (let away = 1; away <= classes; away += 1) {
-    const place = Math.round(1 + ((away - 1) / Math.max(classes - 1, 1)) * (half - 1));
-    chosen.unshift(colors.sides[half - place]);
-  }
-  const bounds = Array.from({ length: 2 * classes + 1 }, (_, k) => step * (k - classes));
-  const labels = bounds.map((x) => x === 0 ? "0" : `${x < 0 ? "−" : "+"}${Math.abs(x)}`);
-  const high = step * classes;
-  return { low: -high, high, colors: chosen, labels, kinds: colors.kinds };
 }

@@ -1,8 +1,5 @@
-/**
- * Reads what packed.py wrote: JSON in which arrays of codes are deflated and in base64.
- *
- * @typedef {{ shape: number[], codes: Int32Array }} Codes
- */
+/** Reads what packed.py wrote: JSON, and the codes of all arrays in it, deflated, in base64. */
+/** @import { Codes } from "./types.d.ts" */
 
 /** @param {string} text base64 @returns {Promise<Uint8Array>} what was deflated */
 async function inflated(text) {
@@ -13,26 +10,24 @@ async function inflated(text) {
 
 /**
  * Codes from the planes of the bytes of their differences along the last axis.
- * @param {{ shape: number[], packed: string }} array @returns {Promise<Codes>}
+ * @param {{ shape: number[], at: number }} array so many codes after the first
+ * @param {Uint8Array} bytes @returns {Codes}
  */
-async function codesOf(array) {
-  const planes = await inflated(array.packed);
-  const count = planes.length / 4;
+function codesOf({ shape, at }, bytes) {
+  const count = shape.reduce((product, n) => product * n, 1);
+  const planes = bytes.subarray(4 * at, 4 * (at + count));
   const codes = new Int32Array(count);
-  const width = array.shape[array.shape.length - 1];
+  const width = shape[shape.length - 1];
   for (let k = 0; k < count; k += 1) {
     const byte = (/** @type {number} */ plane) => planes[plane * count + k] << (8 * plane);
     const step = byte(0) | byte(1) | byte(2) | byte(3);
     codes[k] = k % width === 0 ? step : codes[k - 1] + step;
   }
-  return { shape: array.shape, codes };
+  return { shape, codes };
 }
 
-/** @param {any} value of JSON @returns {Promise<any>} the same, with its arrays as Codes */
-export async function unpacked(value) {
-  if (value === null || typeof value !== "object") return value;
-  if (typeof value.packed === "string") return codesOf(value);
-  const items = await Promise.all(Object.values(value).map(unpacked));
-  if (Array.isArray(value)) return items;
-  return Object.fromEntries(Object.keys(value).map((key, k) => [key, items[k]]));
+/** @param {string} json @param {string} packed @returns {Promise<any>} with its arrays as Codes */
+export async function unpacked(json, packed) {
+  const bytes = await inflated(packed);
+  return JSON.parse(json, (_, value) => value?.shape ? codesOf(value, bytes) : value);
 }

@@ -1,40 +1,33 @@
 /** What is no number, or too small for the scale, is painted with a texture of its own. */
 
-/** @type {Record<string, number[][]>} rectangles: x, y, width, height, in a tile of 6 pixels */
-const SPOTS = {
-  zero: [[1, 1, 2, 2], [4, 4, 2, 2]],
-  disconnected: [[2, 2, 1, 1]],
-  below: [[0, 2, 4, 2]],
-  inf: [[0, 0, 6, 6]],
+/** @type {Record<string, { width: number, lines: number[][] }>} from x, y to x, y, of 6 pixels */
+const TEXTURES = {
+  zero: { width: 2, lines: [[1, 2, 3, 2], [4, 5, 6, 5]] },
+  disconnected: { width: 1, lines: [[2, 2.5, 3, 2.5]] },
+  below: { width: 2, lines: [[0, 3, 4, 3]] },
+  underflow: { width: 1.5, lines: [[0, 6, 6, 0]] },
+  nan: { width: 2, lines: [[0, 6, 6, 0], [0, 0, 6, 6]] },
+  inf: { width: 6, lines: [[0, 3, 6, 3]] },
+  even: { width: 6, lines: [[0, 3, 6, 3]] },
 };
 
-/** @param {string} kind @param {string} color @returns {HTMLCanvasElement} for a legend */
-export function swatchOf(kind, color) {
-  const swatch = document.createElement("canvas");
-  [swatch.width, swatch.height] = [24, 12];
-  const pen = /** @type {CanvasRenderingContext2D} */ (swatch.getContext("2d"));
-  pen.fillStyle = pen.createPattern(tileOf(kind, color), "repeat") ?? color;
-  pen.fillRect(0, 0, 24, 12);
-  return swatch;
+/** @param {HTMLCanvasElement} canvas @returns {CanvasRenderingContext2D} */
+export function penOf(canvas) {
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
 }
 
-/** @param {string} kind @param {string} color @returns {HTMLCanvasElement} a tile to paint with */
-export function tileOf(kind, color) {
+/** @param {string} kind @param {string} color @returns {CanvasPattern | string} its paint */
+export function textureOf(kind, color) {
   const tile = document.createElement("canvas");
   tile.width = tile.height = 6;
-  const pen = /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d"));
-  pen.fillStyle = pen.strokeStyle = color;
-  for (const [x, y, width, height] of SPOTS[kind] ?? []) pen.fillRect(x, y, width, height);
-  pen.lineWidth = kind === "nan" ? 2 : 1.5;
-  pen.beginPath();
-  if (kind === "underflow" || kind === "nan") {
-    pen.moveTo(0, 6);
-    pen.lineTo(6, 0);
-  }
-  if (kind === "nan") {
-    pen.moveTo(0, 0);
-    pen.lineTo(6, 6);
+  const pen = penOf(tile);
+  const { width, lines } = TEXTURES[kind];
+  pen.lineWidth = width;
+  pen.strokeStyle = color;
+  for (const [x, y, toX, toY] of lines) {
+    pen.moveTo(x, y);
+    pen.lineTo(toX, toY);
   }
   pen.stroke();
-  return tile;
+  return pen.createPattern(tile, "repeat") ?? color;
 }

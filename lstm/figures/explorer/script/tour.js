@@ -1,12 +1,10 @@
 /** A tour: what to see first, stop by stop, for whoever shows it to others. */
 import { part } from "./dom.js";
 
-/**
- * @typedef {import("./view.js").View} View
- * @typedef {import("./view.js").Place & { words: string }} Stop
- */
+/** @import { Told } from "./types.d.ts" */
+/** @import { View } from "./view.js" */
 
-/** @param {Stop[]} stops @param {View} view */
+/** @param {Told["tour"]} stops @param {View} view */
 export function guide(stops, view) {
   const [back, on] = [part("tour-back"), part("tour-on")];
   let at = -1; // before the first

@@ -1,10 +1,9 @@
 /**
- * What is looked at: a model at a moment, perhaps less another, a step, a row of a map, and a
- * sequence whose tokens are told. All parts of the page listen: a mark in one is a mark in all.
- *
- * @typedef {{ model: number, moment: number, less: number, step: number, row: number,
- *   map: string, sequence: number }} Place
+ * What is looked at: a model at a moment, perhaps less another, a step, a row of a map, a sequence
+ * whose tokens are told, and a route of the gradient. All parts of the page are told of a change:
+ * a mark in one is a mark in all.
  */
+/** @import { Place } from "./types.d.ts" */
 
 export class View {
   /**
@@ -16,13 +15,6 @@ export class View {
     this.place = bounded(place);
     /** @type {Array<(place: Place) => void>} */
     this.listeners = [];
-    this.isPinned = false; // by a click, so that the pointer may go elsewhere
-  }
-
-  /** @param {boolean} isPinned whether the pointer no longer moves the mark */
-  pin(isPinned) {
-    this.isPinned = isPinned;
-    this.go({});
   }
 
   /** @param {(place: Place) => void} listener is told now, and of every change */
@@ -33,34 +25,30 @@ export class View {
 
   /** @param {Partial<Place>} change as far as there is such a place */
   go(change) {
+    const before = JSON.stringify(this.place);
     this.place = this.bounded({ ...this.place, ...change });
+    if (JSON.stringify(this.place) === before) return;
     for (const listener of this.listeners) listener(this.place);
   }
 }
 
 /** @param {Place} place @returns {string} the part of an address that brings one back there */
-export function fragmentOf(place) {
-  const { model, moment, less, step, row, map, sequence } = place;
-  const told = {
-    model,
-    moment,
-    ...(less < 0 ? {} : { less }),
-    step,
-    map,
-    row,
-    ...(sequence && { sequence }),
-  };
-  return Object.entries(told).map(([key, value]) => `${key}=${value}`).join("&");
+export function fragmentOf({ isPinned: _, ...place }) {
+  return new URLSearchParams(Object.entries(place).map(([key, x]) => [key, String(x)])).toString();
 }
 
-/** @param {string} fragment @param {Place} otherwise @returns {Place} what it says, as far as */
-export function placeOf(fragment, otherwise) {
-  const said = new URLSearchParams(fragment.replace(/^#/, ""));
-  /** @type {Record<string, number | string>} */
+/**
+ * @param {URLSearchParams} said of a fragment, or of a form @param {Place} otherwise
+ * @returns {Place} what it says, as far as that is of the kind that it should be
+ */
+export function placeOf(said, otherwise) {
+  /** @type {Record<string, number | string | boolean>} */
   const place = { ...otherwise };
   for (const [key, value] of said) {
     if (typeof place[key] === "string") place[key] = value;
-    else if (key in otherwise && /^\d{1,6}$/.test(value)) place[key] = Number(value);
+    else if (typeof place[key] === "number" && /^-?\d{1,6}(\.\d+)?$/.test(value)) {
+      place[key] = +value;
+    }
   }
   return /** @type {Place} */ (/** @type {unknown} */ (place));
 }
