@@ -16,19 +16,17 @@ from lstm.figures.explorer.tour import tour_of
 from lstm.gradient_flow import Flow
 from lstm.gradient_flow.across import MOST
 from minigrad.drawing import Ratios, Scale
-from minigrad.drawing.amount import Kind
 from minigrad.drawing.escape import plain
 
 Moments = Mapping[str, Flow]
 """{when, as "after training": the flow}; of one moment what it is called may be empty."""
-_KINDS: tuple[Kind, ...] = ("below", "underflow", "zero", "disconnected", "even", "nan", "inf")
 _SLACK = 1e-9
 _FURTHEST = 308.0  # decades of a ratio that a float holds
 
 
 def gathered(models: Mapping[str, Moments], scale: Scale) -> dict[str, Any]:
     """All that the page tells of some models, each at some moments."""
-    told = [
+    told: list[dict[str, Any]] = [
         {"name": plain(name), "moments": [_moment(label, flow) for label, flow in moments.items()]}
         for name, moments in models.items()
     ]
@@ -68,7 +66,15 @@ def _moment(label: str, flow: Flow) -> dict[str, Any]:
 
 def _scale(scale: Scale, kinds: set[str]) -> dict[str, Any]:
     """A colour scale, the looks of what is off it, and which of these the page has to explain."""
-    looks = {kind: scale.look(0.0, kind).color for kind in _KINDS}
+    looks = {
+        "below": scale.look(0.0, "below").color,
+        "underflow": scale.look(0.0, "underflow").color,
+        "zero": scale.look(0.0, "zero").color,
+        "disconnected": scale.look(0.0, "disconnected").color,
+        "even": scale.look(0.0, "even").color,
+        "nan": scale.look(0.0, "nan").color,
+        "inf": scale.look(0.0, "inf").color,
+    }
     return {
         "low": scale.lo_exp,
         "high": scale.hi_exp,
