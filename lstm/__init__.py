@@ -46,6 +46,7 @@ Layers: functions from sequences to sequences; `LAYERS` has all by name
 
 Nets of other engines
     from_keras      a model of the weights that layers of Keras have
+    from_onnx       a model of the LSTM, GRU and RNN nodes of an ONNX file
     from_torch      a model of a state dict of torch, or of its .safetensors file
     to_torch        the state dict that a model's layers are in torch
 
@@ -268,7 +269,7 @@ if TYPE_CHECKING:
     )
     from lstm.forecasting import Forecast, predict
     from lstm.gradient_flow import Comparison, Flow, FlowWatch, compare, flow
-    from lstm.interop import from_keras, from_torch, to_torch
+    from lstm.interop import from_keras, from_onnx, from_torch, to_torch
     from lstm.probing import Probe, probe, swap_influence, without_units
 
 __all__ = [
@@ -348,6 +349,7 @@ __all__ = [
     "fit",
     "flow",
     "from_keras",
+    "from_onnx",
     "from_torch",
     "huber",
     "mae",
@@ -390,7 +392,7 @@ _LATER = {  # loaded when asked for, and matplotlib with plots alone: importing 
     **dict.fromkeys(("Comparison", "Flow", "FlowWatch", "compare", "flow"), "gradient_flow"),
     "explore": "figures.explorer.explored",
     **dict.fromkeys(("Forecast", "predict"), "forecasting"),
-    **dict.fromkeys(("from_keras", "from_torch", "to_torch"), "interop"),
+    **dict.fromkeys(("from_keras", "from_onnx", "from_torch", "to_torch"), "interop"),
     **dict.fromkeys(("Probe", "probe", "swap_influence", "without_units"), "probing"),
     **dict.fromkeys([name for name in __all__ if name.startswith("plot_")], "figures.plots"),
 }

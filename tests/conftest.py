@@ -162,6 +162,8 @@ ALLOWED_SKIPS = (
     "this cell has no line",
     "torch is not installed",
     "keras is not installed",
+    "onnx is not installed",
+    "onnxruntime is not installed",
     "playwright is not installed",
 )
 _forbidden: list[str] = []

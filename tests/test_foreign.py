@@ -79,7 +79,7 @@ def test_info_says_what_a_file_is(words, tmp_path, capsys):
 def test_what_has_arrays_is_told_the_way_in(words, tmp_path):
     path = tmp_path / "x"
     next(make for said, make in MAKE.items() if words in said)(path)
-    with pytest.raises(ModelFileError, match=r"lstm\.(Model\.of|from_torch)"):
+    with pytest.raises(ModelFileError, match=r"lstm\.(Model\.of|from_torch|from_onnx)"):
         Model.load(path)
 
 

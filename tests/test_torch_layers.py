@@ -185,7 +185,7 @@ def test_a_character_model_learns_the_same(dtype):
 
 # --- what is written of it -----------------------------------------------------------------------
 
-PAGE = (Path(__file__).parent.parent / "docs" / "torch.md").read_text("utf-8")
+PAGE = (Path(__file__).parent.parent / "docs" / "interop.md").read_text("utf-8")
 
 
 def test_the_page_has_every_argument_of_torchs_modules():

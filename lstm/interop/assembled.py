@@ -32,33 +32,44 @@ class Net(NamedTuple):
 def model_of_net(net: Net, read: str) -> Model:
     """The net as a model, of float64 where an array is, else of float32. read: what the readout
     reads, "last" or "every". Raises ConfigError for what does not fit."""
-    cell, values = replace(net.cell, dtype=_dtype(net)), {}
-    stack: dict[str, Layer] = {}
-    if net.embedding is not None:
-        stack["embedding"] = Embedding(*net.embedding.shape, dtype=cell.dtype)
-        values["embedding.E"] = net.embedding
-    for k, ways in enumerate(net.layers, 1):
-        place = f"layer{k}"
+    cell = net.cell
+    layers: list[tuple[Layer, list[dict[str, Array]]]] = []
+    for ways in net.layers:
         forward = Recurrent(cell)
         layer: Layer = Bidirectional(forward) if len(ways) == 2 else forward
-        stack[place] = layer
-        for way, gates in zip(layer.recurrent(), ways, strict=True):
-            where = f"{place}.{way}" if way else place
-            params = joined(type(cell), gates).items()
-            values |= {f"{where}.{name}": value for name, value in params}
+        layers.append((layer, [joined(type(cell), gates) for gates in ways]))
         cell = replace(cell, input_size=layer.output_size)
-    width = cell.input_size
-    W, b = net.readout or (np.eye(width), np.zeros(width))
+    return model_of_layers(layers, net.embedding, net.readout, read)
+
+
+def model_of_layers(
+    layers: Sequence[tuple[Layer, Sequence[Mapping[str, Array]]]],
+    embedding: Array | None,
+    readout: tuple[Array, Array] | None,
+    read: str,
+) -> Model:
+    """The model of recurrent layers, each with its parameters for each way that it reads, and of
+    what stands around them in a `Net`; of float64 where an array is, else of float32.
+
+    Raises ConfigError for what does not fit.
+    """
+    stack: dict[str, Layer] = {}
+    values: dict[str, Array] = {}
+    if embedding is not None:
+        stack["embedding"] = Embedding(*embedding.shape)
+        values["embedding.E"] = embedding
+    for k, (layer, params) in enumerate(layers, 1):
+        place = f"layer{k}"
+        stack[place] = layer
+        for way, named in zip(layer.recurrent(), params, strict=True):
+            values |= {join(join(place, way), name): value for name, value in named.items()}
+    width = layers[-1][0].output_size
+    W, b = readout or (np.eye(width, dtype="float32"), np.zeros(width, "float32"))
     values |= {"readout.W_y": W, "readout.b_y": b}
-    readout = Readout(width, len(b), read, dtype=cell.dtype)
-    as_typed = {name: np.ascontiguousarray(v, cell.dtype) for name, v in values.items()}
-    return Model.of(Stack(stack), readout, as_typed)
-
-
-def _dtype(net: Net) -> str:
-    gates = [array for ways in net.layers for way in ways for w in way.values() for array in w]
-    ends = [array for array in (net.embedding, *(net.readout or ())) if array is not None]
-    return str(np.result_type(*{array.dtype for array in [*gates, *ends]}))
+    dtype = str(np.result_type(*{value.dtype for value in values.values()}))
+    as_typed = {name: np.ascontiguousarray(v, dtype) for name, v in values.items()}
+    top = Readout(width, len(b), read, dtype=dtype)
+    return Model.of(Stack(stack).with_dtype(dtype), top, as_typed)
 
 
 def net_of_model(model: Model, engine: str) -> Net:

@@ -53,7 +53,7 @@ def what_it_is(path: Path) -> str:
     if start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return f"it is {_PICKLE}; of an old checkpoint of PyTorch, {_OF_TORCH}"
     if _is_onnx(path):
-        return f"it is an ONNX model; {_TAKE}"
+        return "it is an ONNX model; lstm.from_onnx reads its LSTM, GRU and RNN nodes"
     if start.lstrip()[:1] in (b"{", b"["):
         return f"it is JSON; {_ANOTHER} (a graph that mg.save wrote is read by mg.load)"
     return ""
