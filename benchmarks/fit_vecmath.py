@@ -1,6 +1,6 @@
-"""Derives the coefficients of minigrad/compile/native/coefficients.py, and says how good they are.
+"""Derives minigrad/compile/backends/native/coefficients.py, and says how good they are.
 
-    python benchmarks/fit_vecmath.py > minigrad/compile/native/coefficients.py
+    python benchmarks/fit_vecmath.py > minigrad/compile/backends/native/coefficients.py
 
 Each is a weighted minimax polynomial found by Remez exchange in 60 digits (mpmath): of all
 polynomials of its degree the one whose largest weighted error is least. The weight turns an error
@@ -100,8 +100,25 @@ def _erf(z: mpf) -> mpf:
     return mp.erf(s) / s - 1 if z > NEAR_ZERO else 2 / mp.sqrt(mp.pi) - 1
 
 
+def _of_root(function: Function, z: mpf, first: mpf) -> mpf:
+    """(f(s)/s - 1)/z for s = √z, where f(s) = s + first·s³ + ..."""
+    s = mp.sqrt(z)
+    return (function(s) / s - 1) / z if z > NEAR_ZERO else first
+
+
+def _cos(z: mpf) -> mpf:
+    return (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2 if z > mpf("1e-12") else mpf(1) / 24 - z / 720
+
+
+def _log_far(w: mpf) -> mpf:
+    return (_log(w) - mpf(2) / 3) / w if w > mpf("1e-12") else mpf(2) / 5 + w * 2 / 7
+
+
+EIGHTH = (mp.pi / 4) ** 2 * mpf("1.01")  # reduction by multiples of π/2 of a rounded number of them
 HALF_LOG2 = mp.log(2) / 2 * mpf("1.0001")  # a little more: reduction rounds
 LOG_END = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * mpf("1.0001")
+ATAN_END = mp.tan(mp.pi / 8) ** 2 * mpf("1.0001")
+ASIN_END = mpf("0.2501")
 ERF_END32, ERF_END64 = mpf("3.95"), mpf("5.95")  # from here on erf rounds to 1
 
 FITS = [
@@ -140,6 +157,60 @@ FITS = [
         (mpf(1), ERF_END32),
         (mpf(1), ERF_END64),
         (7, 18),
+    ),
+    Fit(
+        "SIN",
+        "sin(r) = r + r z p(z), z = r², |r| ≤ π/4",
+        lambda z: _of_root(mp.sin, z, mpf(-1) / 6),
+        lambda z: z / (1 + z * _of_root(mp.sin, z, mpf(-1) / 6)),
+        (mpf(0), EIGHTH),
+        (mpf(0), EIGHTH),
+        (2, 5),
+    ),
+    Fit(
+        "COS",
+        "cos(r) = 1 - z/2 + z² p(z), z = r², |r| ≤ π/4",
+        _cos,
+        lambda z: z * z / mp.cos(mp.sqrt(z)),
+        (mpf(0), EIGHTH),
+        (mpf(0), EIGHTH),
+        (2, 5),
+    ),
+    Fit(
+        "ATAN",
+        "atan(t) = t + t z p(z), z = t², |t| ≤ tan(π/8)",
+        lambda z: _of_root(mp.atan, z, mpf(-1) / 3),
+        lambda z: z / (1 + z * _of_root(mp.atan, z, mpf(-1) / 3)),
+        (mpf(0), ATAN_END),
+        (mpf(0), ATAN_END),
+        (4, 10),
+    ),
+    Fit(
+        "ASIN",
+        "asin(s) = s + s z p(z), z = s², |s| ≤ ½",
+        lambda z: _of_root(mp.asin, z, mpf(1) / 6),
+        lambda z: z / (1 + z * _of_root(mp.asin, z, mpf(1) / 6)),
+        (mpf(0), ASIN_END),
+        (mpf(0), ASIN_END),
+        (4, 11),
+    ),
+    Fit(
+        "SINH",
+        "sinh(x) = x + x z p(z), z = x², |x| ≤ 1",
+        lambda z: _of_root(mp.sinh, z, mpf(1) / 6),
+        lambda z: z / (1 + z * _of_root(mp.sinh, z, mpf(1) / 6)),
+        (mpf(0), mpf(1)),
+        (mpf(0), mpf(1)),
+        (3, 6),
+    ),
+    Fit(
+        "LOG_FAR",
+        "2 atanh(s) = 2s + s w (2/3 + w p(w)), as for LOG; to more digits than the format's",
+        _log_far,
+        lambda w: w * w / 2,
+        (mpf(0), LOG_END),
+        (mpf(0), LOG_END),
+        (3, 9),
     ),
 ]
 

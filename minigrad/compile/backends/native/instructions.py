@@ -178,14 +178,15 @@ class _Emitter:
         return value
 
     def _vector(self, op: Op, k: Any, lanes: int) -> None:
-        """So many elements of an op of one operand, all floats, brought together and computed."""
+        """So many elements of an op of floats, brought together and computed."""
         ir, b, dtype = llvm().ir, self.builder, self.dtype
         vector = ir.VectorType(memory_type(dtype), lanes)
-        values = ir.Constant(vector, ir.Undefined)
+        operands = [ir.Constant(vector, ir.Undefined)] * len(self.instruction.reads)
         for i in range(lanes):
-            pointer = self._in_memory(self._operand(0, b.add(k, int64(i))), dtype)
-            values = b.insert_element(values, _read(b, pointer, dtype), int64(i))
-        result = ROWS[op](Lanes(b, vector), [values])
+            for j, values in enumerate(operands):
+                pointer = self._in_memory(self._operand(j, b.add(k, int64(i))), dtype)
+                operands[j] = b.insert_element(values, _read(b, pointer, dtype), int64(i))
+        result = ROWS[op](Lanes(b, vector), operands)
         target = self._in_memory(b.add(self.first, k), dtype)
         b.store(result, target, align=dtype.itemsize)
 

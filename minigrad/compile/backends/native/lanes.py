@@ -8,6 +8,7 @@ terms depend on it, and scalars, vectors of any width and CPUs of any kind get t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,19 @@ class Lanes:
         bits = ir.IntType(32 if self.single else 64)
         self.bits_kind = ir.VectorType(bits, kind.count) if element is not kind else bits
         self._constant = ir.Constant
+        self.width = bits.width
+        self.tiny = 2.0 ** -(self.mantissa + 2)
+        """Below it x + x² is x."""
 
     # constants
 
     def const(self, value: float) -> Value:
         """The number, rounded to the format, in every lane."""
-        rounded = float(np.float32(value)) if self.single else float(value)
-        return self._constant(self.kind, rounded)
+        return self._constant(self.kind, self.rounded(value))
+
+    def rounded(self, value: float) -> float:
+        """The number, rounded to the format."""
+        return float(np.float32(value)) if self.single else float(value)
 
     def int_const(self, value: int) -> Value:
         """An integer as wide as the format, in every lane."""
@@ -82,6 +89,16 @@ class Lanes:
     def copysign(self, magnitude: Value, sign: Value) -> Value:
         return self._intrinsic("llvm.copysign", magnitude, sign)
 
+    def root(self, a: Value) -> Value:
+        return self._intrinsic("llvm.sqrt", a)
+
+    def floor(self, a: Value) -> Value:
+        return self._intrinsic("llvm.floor", a)
+
+    def whole(self, a: Value) -> Value:
+        """a without its fraction."""
+        return self._intrinsic("llvm.trunc", a)
+
     def _intrinsic(self, name: str, *operands: Value) -> Value:
         return call_intrinsic(self.builder, name, [self.kind], self.kind, list(operands))
 
@@ -94,6 +111,47 @@ class Lanes:
 
     def select(self, condition: Value, then: Value, otherwise: Value) -> Value:
         return self.builder.select(condition, then, otherwise)
+
+    def negative(self, x: Value) -> Value:
+        """Whether the sign is set, of -0 and NaN too."""
+        return self.builder.icmp_signed("<", self.to_bits(x), self.int_const(0))
+
+    def rarely(self, condition: Value, then: Callable[[], Value], otherwise: Value) -> Value:
+        """As `select`, where `then` is computed only if the condition holds in some lane."""
+        b = self.builder
+        some = condition
+        if isinstance(condition.type, llvm().ir.VectorType):
+            packed = llvm().ir.IntType(condition.type.count)
+            some = b.icmp_unsigned("!=", b.bitcast(condition, packed), packed(0))
+        before, rare, after = b.block, b.append_basic_block(), b.append_basic_block()
+        b.cbranch(some, rare, after)
+        b.position_at_end(rare)
+        chosen = self.select(condition, then(), otherwise)
+        end = b.block
+        b.branch(after)
+        b.position_at_end(after)
+        result = b.phi(self.kind)
+        result.add_incoming(otherwise, before)
+        result.add_incoming(chosen, end)
+        return result
+
+    def library(self, name: str, *operands: Value) -> Value:
+        """The C library's function, called for each lane."""
+        ir, b = llvm().ir, self.builder
+        element = getattr(self.kind, "element", self.kind)
+        full = name + "f" * self.single
+        function = b.module.globals.get(full)
+        if function is None:
+            signature = ir.FunctionType(element, [element] * len(operands))
+            function = ir.Function(b.module, signature, full)
+        if element is self.kind:
+            return b.call(function, operands)
+        result = self._constant(self.kind, ir.Undefined)
+        for k in range(self.kind.count):
+            lane = ir.IntType(32)(k)
+            one = b.call(function, [b.extract_element(x, lane) for x in operands])
+            result = b.insert_element(result, one, lane)
+        return result
 
     def at_least(self, x: Value, low: float) -> Value:
         """max(x, low), where NaN stays NaN."""
@@ -125,6 +183,11 @@ class Lanes:
         return self.builder.lshr(i, self.int_const(count))
 
 
+def identity_below(lanes: Lanes, x: Value, y: Value, limit: float) -> Value:
+    """x itself where it is so small that y would be x: keeps -0 and odd subnormals."""
+    return lanes.select(lanes.less(lanes.abs(x), lanes.const(limit)), x, y)
+
+
 # exp: x = k log(2) + r, exp(x) = 2^k exp(r)
 
 # log(2) in two parts. The first has so many trailing zeros that its product with any exponent is
@@ -134,6 +197,8 @@ LOG2_LOW = (float.fromhex("0x1.7f7d1cf79abcap-20"), float.fromhex("0x1.ef35793c7
 
 # Here exp is less than half the least subnormal, so 0.
 EXP_LOW = (-104.5, -746.0)
+# Just above where exp overflows; further out the reduction has no room for the exponent.
+EXP_HIGH = (88.73, 709.79)
 
 
 class Exponent:
@@ -215,6 +280,17 @@ def log_of_normal(
     lanes: Lanes, u: Value, lost: Value | None = None, k_offset: Value | None = None
 ) -> Value:
     """log(u + lost) + k_offset·log(2) for positive, finite and normal u and |lost| ≤ ulp(u)."""
+    f, k = log_reduced(lanes, u, lost)
+    if k_offset is not None:
+        k = lanes.add(k, k_offset)
+    half_square, s, series = log_parts(lanes, f)
+    low = lanes.fma(s, series, lanes.mul(k, lanes.const(lanes.pick(LOG2_LOW))))
+    rest = lanes.sub(f, lanes.sub(half_square, low))
+    return lanes.fma(k, lanes.const(lanes.pick(LOG2_HIGH)), rest)
+
+
+def log_reduced(lanes: Lanes, u: Value, lost: Value | None = None) -> tuple[Value, Value]:
+    """f and k of u + lost, as above; f is exact where nothing is lost."""
     root = lanes.bits_of(math.sqrt(0.5))
     shifted = lanes.builder.add(lanes.to_bits(u), lanes.int_const(lanes.bits_of(1.0) - root))
     exponent = lanes.shift_right(shifted, lanes.mantissa)
@@ -224,26 +300,20 @@ def log_of_normal(
     k = lanes.sub(lanes.from_bits(glued), lanes.const(base + lanes.bias))
     fraction = lanes.builder.and_(shifted, lanes.int_const((1 << lanes.mantissa) - 1))
     reduced = lanes.from_bits(lanes.builder.add(fraction, lanes.int_const(root)))
-    f = lanes.sub(reduced, lanes.const(1.0))  # exact
+    f = lanes.sub(reduced, lanes.const(1.0))
     if lost is not None:
         # half of it times 2^(1-k), since 2^-k is subnormal for the largest k
         inverse = lanes.builder.sub(lanes.int_const(2 * lanes.bias + 1), exponent)
         twice = lanes.from_bits(lanes.shift_left(inverse, lanes.mantissa))
         f = lanes.fma(lanes.mul(lost, lanes.const(0.5)), twice, f)
-    if k_offset is not None:
-        k = lanes.add(k, k_offset)
-    return _log_of_parts(lanes, f, k)
+    return f, k
 
 
-def _log_of_parts(lanes: Lanes, f: Value, k: Value) -> Value:
-    """k log(2) + log(1 + f), where log(1 + f) = 2 atanh(s), s = f/(2 + f).
-
-    Written as f - f²/2 + s (f²/2 + ...), so that the leading term f is exact.
-    """
+def log_parts(lanes: Lanes, f: Value) -> tuple[Value, Value, Value]:
+    """f²/2, s and p of log(1 + f) = 2 atanh(s) = f - (f²/2 - s p), where s = f/(2 + f); the leading
+    term is exact."""
     s = lanes.div(f, lanes.add(f, lanes.const(2.0)))
     w = lanes.mul(s, s)
     half_square = lanes.mul(lanes.mul(f, lanes.const(0.5)), f)
     series = lanes.fma(w, lanes.polynomial(w, coefficients.LOG), half_square)
-    low = lanes.fma(s, series, lanes.mul(k, lanes.const(lanes.pick(LOG2_LOW))))
-    rest = lanes.sub(f, lanes.sub(half_square, low))
-    return lanes.fma(k, lanes.const(lanes.pick(LOG2_HIGH)), rest)
+    return half_square, s, series

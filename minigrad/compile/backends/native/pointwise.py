@@ -48,10 +48,6 @@ def _extreme(how: str) -> Row:
     return row
 
 
-def _square_root(lanes: Lanes, v: Sequence[Value]) -> Value:
-    return lanes._intrinsic("llvm.sqrt", v[0])
-
-
 def _sign(lanes: Lanes, v: Sequence[Value]) -> Value:
     (x,) = v
     zero = lanes.const(0.0)
@@ -77,9 +73,50 @@ def _is_finite(lanes: Lanes, v: Sequence[Value]) -> Value:
     return lanes.builder.fcmp_ordered("<", lanes.abs(v[0]), lanes.const(float("inf")))
 
 
-def _signbit(lanes: Lanes, v: Sequence[Value]) -> Value:
-    bits = lanes.builder.bitcast(v[0], lanes.bits_kind)
-    return lanes.builder.icmp_signed("<", bits, lanes.int_const(0))
+def _one_minus_square(lanes: Lanes, v: Sequence[Value]) -> Value:
+    one = lanes.const(1.0)
+    return lanes.mul(lanes.sub(one, v[0]), lanes.add(one, v[0]))
+
+
+def _fmod(lanes: Lanes, v: Sequence[Value]) -> Value:
+    return lanes.library("fmod", *v)  # exact, in as many steps as it takes
+
+
+def _remainder(lanes: Lanes, v: Sequence[Value]) -> Value:
+    """Of the sign of the divisor, as NumPy has it."""
+    (_, d), b, zero = v, lanes.builder, lanes.const(0.0)
+    rest = _fmod(lanes, v)
+    apart = b.xor(lanes.less(d, zero), lanes.less(rest, zero))
+    moved_ = lanes.select(apart, lanes.add(rest, d), rest)
+    moved_ = lanes.select(lanes.equal(rest, zero), lanes.copysign(zero, d), moved_)
+    return lanes.select(lanes.equal(d, zero), rest, moved_)
+
+
+def _floor_divide(lanes: Lanes, v: Sequence[Value]) -> Value:
+    """Of what fmod leaves, so that it is whole but for rounding; of infinities, their quotient."""
+    (a, d), b, zero, one = v, lanes.builder, lanes.const(0.0), lanes.const(1.0)
+    rest, plain = _fmod(lanes, v), lanes.div(a, d)
+    y = lanes.div(lanes.sub(a, rest), d)
+    apart = b.xor(lanes.less(d, zero), lanes.less(rest, zero))
+    less = b.and_(apart, b.fcmp_unordered("!=", rest, zero))
+    y = lanes.select(less, lanes.sub(y, one), y)
+    below = lanes.floor(y)
+    above = lanes.less(lanes.const(0.5), lanes.sub(y, below))
+    whole = lanes.select(above, lanes.add(below, one), below)
+    whole = lanes.select(lanes.equal(y, zero), lanes.copysign(zero, plain), whole)
+    ends = b.or_(lanes.equal(d, zero), b.or_(_is_inf(lanes, [a]), _is_inf(lanes, [d])))
+    return lanes.select(ends, plain, whole)
+
+
+def _next_after(lanes: Lanes, v: Sequence[Value]) -> Value:
+    (x, y), b, zero = v, lanes.builder, lanes.const(0.0)
+    outwards = b.xor(lanes.less(x, y), lanes.less(x, zero))
+    step = lanes.select(outwards, lanes.int_const(1), lanes.int_const(-1))
+    beside = lanes.from_bits(b.add(lanes.to_bits(x), step))
+    least = lanes.copysign(lanes.from_bits(lanes.int_const(1)), y)
+    beside = lanes.select(lanes.equal(x, zero), least, beside)
+    beside = lanes.select(lanes.equal(x, y), y, beside)
+    return lanes.select(b.fcmp_unordered("uno", x, y), lanes.add(x, y), beside)
 
 
 def _as_float(lanes: Lanes, v: Sequence[Value]) -> Value:
@@ -101,7 +138,7 @@ _BY_NAME: dict[str, Row] = {
     "negative": lambda n, v: n.neg(*v),
     "abs": lambda n, v: n.abs(*v),
     "square": lambda n, v: n.mul(v[0], v[0]),
-    "sqrt": _square_root,
+    "sqrt": lambda n, v: n.root(v[0]),
     "sign": _sign,
     "relu": _relu,
     "maximum": _extreme(">"),
@@ -120,7 +157,12 @@ _BY_NAME: dict[str, Row] = {
     "isnan": lambda n, v: n.builder.fcmp_unordered("uno", v[0], v[0]),
     "isinf": _is_inf,
     "isfinite": _is_finite,
-    "signbit": _signbit,
+    "signbit": lambda n, v: n.negative(v[0]),
+    "one_minus_square": _one_minus_square,
+    "fmod": _fmod,
+    "remainder": _remainder,
+    "floor_divide": _floor_divide,
+    "nextafter": _next_after,
     "astype": _as_float,
     "where": lambda n, v: n.select(*v),
     "scale_gradient": lambda n, v: v[0],
@@ -132,7 +174,7 @@ _BY_NAME: dict[str, Row] = {
     "logical_or": lambda n, v: n.builder.or_(*v),
     "logical_xor": lambda n, v: n.builder.xor(*v),
     "logical_not": lambda n, v: n.builder.not_(*v),
-} | {name: (lambda n, v, emit=emit: emit(n, v[0])) for name, emit in vecmath.FUNCTIONS.items()}
+} | {name: (lambda n, v, emit=emit: emit(n, *v)) for name, emit in vecmath.FUNCTIONS.items()}
 
 
 ROWS: dict[Op, Row] = {get_op(name): row for name, row in _BY_NAME.items()}

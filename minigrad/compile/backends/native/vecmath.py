@@ -19,31 +19,30 @@ them as well as the rest would cost 4 % of an LSTM's step.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
-from minigrad.compile.backends.native import coefficients
+from minigrad.compile.backends.native import circular, coefficients, hyperbolic, powers
 from minigrad.compile.backends.native.lanes import (
+    EXP_HIGH,
     EXP_LOW,
     Exponent,
     Lanes,
     Value,
     exp_of_negative,
     half_expm1,
+    identity_below,
     log_of_normal,
 )
-
-# Just above where exp overflows; further out the reduction has no room for the exponent.
-EXP_HIGH = (88.73, 709.79)
+from minigrad.compile.backends.native.powers import lifted, log_ends
 
 
-def emit(builder: Any, name: str, value: Value) -> Value:
-    """Emit the function `name` of a float, a double or a vector of them; the result's value.
+def emit(builder: Any, name: str, *values: Value) -> Value:
+    """Emit the function `name` of floats, doubles or vectors of them; the result's value.
 
     Raises KeyError for a name that is not in FUNCTIONS, TypeError for another type.
     """
-    return FUNCTIONS[name](Lanes(builder, value.type), value)
+    return FUNCTIONS[name](Lanes(builder, values[0].type), *values)
 
 
 def _exp(lanes: Lanes, x: Value) -> Value:
@@ -56,31 +55,12 @@ def _expm1(lanes: Lanes, x: Value) -> Value:
     # far below -log(epsilon) the result is -1
     clamped = lanes.at_most(lanes.at_least(x, lanes.pick((-20.0, -40.0))), lanes.pick(EXP_HIGH))
     half = half_expm1(lanes, clamped)
-    return _identity_near_zero(lanes, x, lanes.add(half, half))
-
-
-def _identity_near_zero(lanes: Lanes, x: Value, y: Value) -> Value:
-    """x itself where it is so small that y would be x: keeps -0 and odd subnormals."""
-    tiny = lanes.less(lanes.abs(x), lanes.const(2.0 ** -(lanes.mantissa + 2)))
-    return lanes.select(tiny, x, y)
+    return identity_below(lanes, x, lanes.add(half, half), lanes.tiny)
 
 
 def _log(lanes: Lanes, x: Value) -> Value:
-    lift = lanes.mantissa + 1.0
-    subnormal = lanes.less(x, lanes.const(2.0 ** (1 - lanes.bias)))
-    normal = lanes.select(subnormal, lanes.mul(x, lanes.const(2.0**lift)), x)
-    offset = lanes.select(subnormal, lanes.const(-lift), lanes.const(0.0))
-    y = log_of_normal(lanes, normal, k_offset=offset)
-    return _log_ends(lanes, x, y, pole=0.0)
-
-
-def _log_ends(lanes: Lanes, x: Value, y: Value, pole: float) -> Value:
-    """y for x between the pole and infinity, and the values outside."""
-    infinity = lanes.const(math.inf)
-    y = lanes.select(lanes.equal(x, infinity), infinity, y)
-    at_pole = lanes.equal(x, lanes.const(pole))
-    outside = lanes.select(at_pole, lanes.const(-math.inf), lanes.const(math.nan))
-    return lanes.select(lanes.less(lanes.const(pole), x), y, outside)
+    normal, offset = lifted(lanes, x)
+    return log_ends(lanes, x, log_of_normal(lanes, normal, k_offset=offset), pole=0.0)
 
 
 def _log1p(lanes: Lanes, x: Value) -> Value:
@@ -90,7 +70,7 @@ def _log1p(lanes: Lanes, x: Value) -> Value:
     rounded = lanes.sub(u, one)
     lost = lanes.add(lanes.sub(one, lanes.sub(u, rounded)), lanes.sub(x, rounded))
     y = log_of_normal(lanes, u, lost)
-    return _identity_near_zero(lanes, x, _log_ends(lanes, x, y, pole=-1.0))
+    return identity_below(lanes, x, log_ends(lanes, x, y, pole=-1.0), lanes.tiny)
 
 
 def _sigmoid(lanes: Lanes, x: Value) -> Value:
@@ -173,15 +153,41 @@ def _erf(lanes: Lanes, x: Value) -> Value:
     return lanes.select(lanes.less(size, lanes.const(1.0)), near, far)
 
 
-FUNCTIONS: dict[str, Callable[[Lanes, Value], Value]] = {
+def _logaddexp(lanes: Lanes, a: Value, b: Value) -> Value:
+    # the larger, and log1p of exp of what the other is less; equal ones may be infinite
+    larger = lanes.select(lanes.less(a, b), b, a)
+    apart = lanes.select(lanes.equal(a, b), lanes.const(0.0), lanes.sub(a, b))
+    return lanes.add(larger, _softplus(lanes, lanes.neg(lanes.abs(apart))))
+
+
+FUNCTIONS: dict[str, Callable[..., Value]] = {
+    "acos": circular.acos,
+    "acosh": hyperbolic.acosh,
+    "asin": circular.asin,
+    "asinh": hyperbolic.asinh,
+    "atan": circular.atan,
+    "atan2": circular.atan2,
+    "atanh": hyperbolic.atanh,
+    "cbrt": powers.cbrt,
+    "cos": circular.cos,
+    "cosh": hyperbolic.cosh,
     "erf": _erf,
     "exp": _exp,
     "expm1": _expm1,
+    "hypot": powers.hypot,
+    "hypot_slope": powers.hypot_slope,
     "log": _log,
+    "log10": powers.log10,
     "log1p": _log1p,
+    "log2": powers.log2,
+    "logaddexp": _logaddexp,
+    "pow": powers.pow,
     "sigmoid": _sigmoid,
     "sigmoid_slope": _sigmoid_slope,
+    "sin": circular.sin,
+    "sinh": hyperbolic.sinh,
     "softplus": _softplus,
+    "tan": circular.tan,
     "tanh": _tanh,
     "tanh_slope": _tanh_slope,
 }
