@@ -13,16 +13,28 @@ from hypothesis import strategies as st
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 mpmath = pytest.importorskip("mpmath", reason="ulps are counted against mpmath")
 
-from minigrad.compile.backends.native import jit, vecmath  # noqa: E402
+from minigrad.compile.backends.native import circular, jit, vecmath  # noqa: E402
 
 DTYPES = ["float32", "float64"]
-NAMES = sorted(vecmath.FUNCTIONS)
+OF_TWO = ["atan2", "hypot", "hypot_slope", "logaddexp", "pow"]
+NAMES = sorted(set(vecmath.FUNCTIONS) - set(OF_TWO))
 LIMIT = 2.0  # ulp
 LIMITS = {"sigmoid_slope": 3.0, "tanh_slope": 4.0}
 BASELINE = jit.Cpu("", "", 16, 16)  # the architecture's oldest CPU; on x86-64 one without FMA
 
+WAVES = ["cos", "sin", "tan"]
+ODD = ["asin", "asinh", "atan", "atanh", "erf", "expm1", "log1p", "sin", "sinh", "tan", "tanh"]
+
 mp = mpmath.mp
 REFERENCES = {
+    **{name: getattr(mp, name) for name in NAMES if hasattr(mp, name)},
+    "cbrt": lambda x: mp.sign(x) * mp.root(abs(x), 3),
+    "log2": lambda x: mp.log(x) / mp.log(2),
+    "atan2": mp.atan2,
+    "hypot": mp.hypot,
+    "hypot_slope": lambda a, b: a / mp.hypot(a, b),
+    "logaddexp": lambda a, b: mp.log(mp.exp(a) + mp.exp(b)),
+    "pow": mp.power,
     "erf": mp.erf,
     "exp": mp.exp,
     "expm1": mp.expm1,
@@ -38,21 +50,22 @@ REFERENCES = {
 
 @functools.cache
 def compiled(dtype, lanes, cpu=None):
-    """(name, x) -> y; lanes 0 for scalar IR in a loop, else a loop over vectors of that many."""
+    """(name, *xs) -> y; lanes 0 for scalar IR in a loop, else a loop over vectors of that many."""
     module = jit.new_module()
-    for name in NAMES:
+    for name in vecmath.FUNCTIONS:
         _emit_loop(module, name, dtype, lanes)
-    code = jit.compile_module(module, cpu)
+    effort = jit.Effort.QUICK if lanes or cpu else jit.Effort.FULL
+    code = jit.compile_module(module, cpu, effort=effort)
 
-    def call(name, x):
-        step = max(lanes, 1)
-        count = -(-x.size // step) * step
-        padded = np.ones(count, dtype)
-        padded[: x.size] = x
-        y = np.empty_like(padded)
+    def call(name, *xs):
+        step, used = max(lanes, 1), xs[0].size
+        count = -(-used // step) * step
+        padded = np.ones((len(xs) + 1, count), dtype)
+        padded[1:, :used] = xs
         size = np.array([count])
-        code.function(name, 3)(y.ctypes.data, padded.ctypes.data, size.ctypes.data)
-        return y[: x.size]
+        places = [row.ctypes.data for row in padded]
+        code.function(f"of {name}", len(xs) + 2)(*places, size.ctypes.data)
+        return padded[0, :used]
 
     return call
 
@@ -63,32 +76,37 @@ def _emit_loop(module, name, dtype, lanes):
     kind = ir.VectorType(element, lanes) if lanes else element
     align = np.dtype(dtype).itemsize
     pointer, index_type = ir.PointerType(), ir.IntType(64)
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer] * 3), name)
+    pointers = [pointer] * (4 if name in OF_TWO else 3)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), pointers), f"of {name}")
     for argument in function.args:
         argument.add_attribute("noalias")
-    y, x, size = function.args
+    y, *xs, size = function.args
     builder = ir.IRBuilder(function.append_basic_block())
     before, body, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
     stop = builder.load(size, typ=index_type)
     builder.branch(body)
     builder.position_at_end(body)
     index = builder.phi(index_type)
-    value = builder.load(builder.gep(x, [index], source_etype=element), align=align, typ=kind)
-    result = vecmath.emit(builder, name, value)
+    places = [builder.gep(x, [index], source_etype=element) for x in xs]
+    values = [builder.load(place, align=align, typ=kind) for place in places]
+    result = vecmath.emit(builder, name, *values)
     builder.store(result, builder.gep(y, [index], source_etype=element), align=align)
     following = builder.add(index, index_type(max(lanes, 1)))
     index.add_incoming(index_type(0), before)
-    index.add_incoming(following, body)
+    index.add_incoming(following, builder.block)
     builder.cbranch(builder.icmp_signed("<", following, stop), body, after)
     builder.position_at_end(after)
     builder.ret_void()
 
 
-def ulps(name, x, y):
+def ulps(name, *xs_y):
     """The error of each y in units of the last place of the correctly rounded result."""
+    *xs, y = xs_y
     dtype = y.dtype
-    with mp.workprec(120):
-        exact = [REFERENCES[name](mp.mpf(float(v))) for v in x]
+    with mp.workprec(120), np.errstate(over="ignore"):
+        exact = [
+            REFERENCES[name](*[mp.mpf(float(v)) for v in row]) for row in zip(*xs, strict=True)
+        ]
         # float() of mpf rounds to nearest even in subnormals; float32's spacing comes of float64
         rounded = np.array([float(v) for v in exact]).astype(dtype)
         unit = [mp.mpf(float(v)) for v in np.spacing(np.abs(rounded))]
@@ -107,11 +125,35 @@ def same_bits(actual, expected):
 def finite(name, x):
     """The arguments at which the function is finite and not a limit."""
     keep = np.isfinite(x)
+    end = math.log(float(np.finfo(x.dtype).max))
+    wide = x.astype(np.float64)  # compared with a float32, the end would be rounded
     if name in ("exp", "expm1"):
-        keep &= x <= math.log(float(np.finfo(x.dtype).max))
-    if name in ("log", "log1p"):
-        keep &= x > (0 if name == "log" else -1)
+        keep &= wide <= end
+    if name in ("sinh", "cosh"):
+        keep &= np.abs(wide) <= end + math.log(2)
+    if name in ("asin", "acos", "atanh"):
+        keep &= np.abs(x) <= (1 if name != "atanh" else np.nextafter(x.dtype.type(1), 0))
+    if name == "acosh":
+        keep &= x >= 1
+    if name in ("log", "log2", "log10", "log1p"):
+        keep &= x > (-1 if name == "log1p" else 0)
     return x[keep]
+
+
+def nearest_to_quarter_turns(dtype, largest):
+    """The floats up to the largest that lie nearest to multiples of π/2, one an exponent: by the
+    continued fraction of 2^e/(π/2) (Muller, Elementary Functions, 3rd ed. 2016, 11.3.2)."""
+    digits, found = np.finfo(dtype).nmant + 1, []
+    with mp.workprec(600):
+        for e in range(-digits, math.ceil(math.log2(largest)) - digits):
+            x, below, q = mp.mpf(2) ** e / (mp.pi / 2), 1, 0
+            while True:
+                below, q = q, int(mp.floor(x)) * q + below
+                if q >= 2**digits:
+                    break
+                x = 1 / (x - mp.floor(x))
+            found.append(float(below) * 2.0**e)
+    return np.array(found, dtype)
 
 
 def points(name, dtype, rng):
@@ -119,9 +161,11 @@ def points(name, dtype, rng):
     info = np.finfo(dtype)
     least, most = math.log2(float(info.smallest_subnormal)), math.log2(float(info.max))
     edges = [
+        math.sqrt(2) - 1,
         0.5,
         1.0,
         2.0,
+        math.sqrt(2) + 1,
         3.95,
         5.95,
         10.0,
@@ -137,7 +181,11 @@ def points(name, dtype, rng):
     moderate = np.concatenate([rng.uniform(0, high, 200) for high in (0.1, 1.0, 6.0, 30.0, -least)])
     magnitudes = np.concatenate([near_edges, reduction, exponents, subnormals, moderate])
     x = np.concatenate([magnitudes, -magnitudes])
-    if name.startswith("log"):
+    if name in WAVES:
+        large = circular.LARGE[dtype == "float64"]
+        turns = np.pi / 2 * np.concatenate([np.arange(1, 100), rng.integers(1, large / 2, 300)])
+        x = np.concatenate([x, turns, nearest_to_quarter_turns(dtype, large), [large, -large]])
+    if name.startswith("log") or name in ("acosh", "asin", "acos", "atanh"):
         near_one = 1 + rng.uniform(-0.5, 1, 300)
         x = np.concatenate([x, near_one, near_one - 1, 1 + exponents[:100], -1 + exponents[:100]])
     return finite(name, x.astype(dtype))
@@ -146,7 +194,7 @@ def points(name, dtype, rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", NAMES)
 def test_within_two_ulp_of_mpmath(name, dtype, rng):
-    x = points(name, dtype, rng)
+    x = points(name, dtype, rng)[::2]
     y = compiled(dtype, 0)(name, x)
     errors = ulps(name, x, y)
     worst = errors.argmax()
@@ -170,9 +218,9 @@ def test_special_values_are_numpys(name, dtype):
         expected = numpys.get(name, getattr(np, name, None))(x)
     y = compiled(dtype, 0)(name, x)
     np.testing.assert_array_max_ulp(y, expected, LIMITS.get(name, LIMIT))
-    keeps_zero = name in ("erf", "expm1", "log1p", "tanh")
-    if keeps_zero:
+    if name in (*ODD, "cbrt"):
         same_bits(y[x == 0], x[x == 0])
+    if name in ODD:
         tiny = np.abs(x) == info.smallest_subnormal
         same_bits(y[tiny], x[tiny])
 
@@ -209,6 +257,76 @@ def test_any_float_is_within_two_ulp(name, value, wide):
     x = finite(name, np.array([value], dtype))
     if x.size:
         assert ulps(name, x, compiled(dtype, 0)(name, x))[0] <= LIMITS.get(name, LIMIT)
+
+
+# --- functions of two --------------------------------------------------------------------------
+
+
+def pairs(name, dtype, rng):
+    """Numbers of all magnitudes beside each other, alike, and such that powers are finite."""
+    x, dtype = points("of two", dtype, rng), np.dtype(dtype)
+    y = x[rng.permutation(x.size)]
+    alike = (x * rng.uniform(-1, 1, x.size)).astype(dtype)
+    if name == "pow":
+        x = np.abs(x)
+        log = np.log(np.where(x > 0, x, 2).astype(np.float64))
+        end = math.log(float(np.finfo(dtype).max))
+        with np.errstate(divide="ignore", over="ignore"):
+            alike = (rng.uniform(-1, 1, x.size) * end / log).astype(dtype)
+        y = rng.integers(-30, 30, x.size).astype(dtype)
+    if name == "logaddexp":  # of positive ones, where nothing cancels
+        x, y, alike = (np.minimum(np.abs(v), dtype.type(1e3)) for v in (x, y, alike))
+    return np.concatenate([x, x]), np.concatenate([y, alike])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OF_TWO)
+def test_functions_of_two_within_two_ulp_of_mpmath(name, dtype, rng):
+    x, y = pairs(name, dtype, rng)
+    z = compiled(dtype, 0)(name, x, y)
+    plain = np.isfinite(x) & np.isfinite(y) & np.isfinite(z)
+    with np.errstate(over="ignore"):
+        size = np.hypot(x, y)
+    if name == "hypot_slope":  # made of a hypot that is rounded
+        plain &= (size >= np.finfo(dtype).tiny) & (size < np.inf)
+    x, y, z = x[plain][::2], y[plain][::2], z[plain][::2]
+    errors = ulps(name, x, y, z)
+    worst = errors.argmax()
+    assert errors[worst] <= LIMIT, f"{name}({x[worst]!r}, {y[worst]!r}) = {z[worst]!r}"
+    assert plain.sum() > 1000
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OF_TWO)
+def test_special_values_of_two_are_numpys(name, dtype):
+    info = np.finfo(dtype)
+    ends = [math.inf, info.max, info.tiny, info.smallest_subnormal, 1e4, 7.0, 2.5, 1.0, 0.5, 0.0]
+    x, y = np.meshgrid(*[np.array([math.nan, *ends, *(-end for end in ends)], dtype)] * 2)
+    x, y = x.ravel(), y.ravel()
+    with np.errstate(all="ignore"):
+        if name == "hypot_slope":
+            size = np.hypot(x, y)
+            expected = x / np.where(size == 0, size.dtype.type(1), size)
+        else:
+            expected = {"atan2": np.arctan2, "pow": np.power}.get(name, getattr(np, name, None))(
+                x, y
+            )
+    z = compiled(dtype, 0)(name, x, y)
+    np.testing.assert_array_equal(np.isnan(z), np.isnan(expected))
+    numbers = ~np.isnan(z)
+    z, expected = z[numbers], expected[numbers]
+    np.testing.assert_array_max_ulp(z, expected, 3 if name == "hypot_slope" else LIMIT)
+    same_bits(z[z == 0], expected[z == 0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OF_TWO)
+def test_vectors_and_cpus_agree_bitwise_of_two(name, dtype, rng):
+    x, y = pairs(name, dtype, rng)
+    expected = compiled(dtype, 0)(name, x, y)
+    for lanes in (2, jit.host().lanes(dtype)):
+        same_bits(compiled(dtype, lanes)(name, x, y), expected)
+    same_bits(compiled(dtype, 0, BASELINE)(name, x, y), expected)
 
 
 def test_names_and_types_that_are_not_there():
