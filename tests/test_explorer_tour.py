@@ -124,7 +124,9 @@ def test_printed_there_are_no_controls_and_the_maps_are(opened) -> None:
 def test_axe_finds_nothing(browser, small, scheme) -> None:
     pytest.importorskip("axe_playwright_python", reason=NO_AXE)
     axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
-    page = Opened(browser, small, color_scheme=scheme, viewport={"width": 1366, "height": 900})
+    page = Opened(
+        browser, small, "#from=3", color_scheme=scheme, viewport={"width": 1366, "height": 900}
+    )
     page.page.evaluate(axe)
     rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     result = page.page.evaluate("(rules) => axe.run({ runOnly: rules })", rules)

@@ -15,6 +15,7 @@ from lstm.figures.explorer.tokens import tokens_of
 from lstm.figures.explorer.tour import tour_of
 from lstm.gradient_flow import Flow
 from lstm.gradient_flow.across import MOST
+from lstm.gradient_flow.summary import CLOSED
 from minigrad.drawing import Ratios, Scale
 from minigrad.drawing.escape import plain
 
@@ -37,6 +38,7 @@ def gathered(models: Mapping[str, Moments], scale: Scale) -> dict[str, Any]:
         "scale": _scale(scale, kinds),
         "sides": _scale(_sides(told), {*kinds, "even"} - {"below"}),
         "start": _start(told[0]),
+        "closed": CLOSED,
         "order": [*dict.fromkeys(chain.from_iterable(reversed(keys)))],
         "sequences": max(
             len(moment["tokens"]["ids"]) if moment["tokens"] else 0 for moment in moments
@@ -49,8 +51,9 @@ def gathered(models: Mapping[str, Moments], scale: Scale) -> dict[str, Any]:
 def _start(model: Mapping[str, Any]) -> dict[str, Any]:
     """The place where a reader begins: the first model as it is last, at its first step."""
     last = len(model["moments"]) - 1
-    first = {"step": 1, "row": 0, "map": model["moments"][last]["maps"][0]["key"], "sequence": 0}
-    return {"model": 0, "moment": last, "less": -1, **first, "route": "", "isPinned": False}
+    key = model["moments"][last]["maps"][0]["key"]
+    which = {"model": 0, "moment": last, "less": -1, "sequence": 0, "route": ""}
+    return which | {"map": key, "row": 0, "step": 1, "from": 0, "isPinned": False}
 
 
 def _moment(label: str, flow: Flow) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def tour_of(models: Mapping[str, Mapping[str, Flow]]) -> list[Stop]:
     stops = [stop | {"model": 0, "moment": moments[0], "less": -1} for stop in _through(flow)]
     for other, beside in others[:1]:
         words = Comparison({name: flow, other: beside}).sentences[0]
-        place = {"model": 1, "moment": moments[1], "less": 0, "map": "norms", "row": 0, "step": 1}
+        place = {"model": 1, "moment": moments[1], "less": 0, **_at("norms", 0, 1)}
         stops = [*stops[:4], {"words": words, **place}]
     return [stop | {"words": plain(stop["words"])} for stop in stops]
 
@@ -59,4 +59,4 @@ def _through(flow: Flow) -> Iterator[Stop]:
 
 
 def _at(key: str, row: int, step: int) -> Stop:
-    return {"map": key, "row": row, "step": step}
+    return {"map": key, "row": row, "step": step, "from": 0}

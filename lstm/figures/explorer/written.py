@@ -35,6 +35,7 @@ _MODULES = (
     "heat_map",
     "tokens",
     "step_panel",
+    "range",
     "controls",
     "tour",
     "graphs",

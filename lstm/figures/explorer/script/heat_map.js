@@ -59,14 +59,24 @@ export class HeatMap {
 
   /** What moves the mark. */
   attend() {
+    let from = 0; // where the pointer was pressed last
+    this.frame.addEventListener("pointerdown", (event) => {
+      from = this.under(event).step ?? 0;
+      this.frame.setPointerCapture(event.pointerId);
+    });
     this.frame.addEventListener("pointermove", (event) => {
-      if (!this.view.place.isPinned) this.view.go(this.under(event));
+      const there = this.under(event);
+      const isDragged = this.frame.hasPointerCapture(event.pointerId);
+      if (isDragged && (there.step !== from || this.view.place.from)) {
+        this.view.go({ ...there, from });
+      } else if (!this.view.place.isPinned) this.view.go(there);
     });
     this.frame.addEventListener("click", (event) => {
       const { step, row, map, isPinned } = this.view.place;
       const there = this.under(event);
+      if (there.step !== from) return; // it was dragged
       const isSame = there.step === step && there.row === row && map === this.key;
-      this.view.go({ ...there, isPinned: !(isPinned && isSame) });
+      this.view.go({ ...there, from: 0, isPinned: !(isPinned && isSame) });
     });
     this.frame.addEventListener("keydown", (event) => {
       const column = this.columnAt(this.view.place);
@@ -81,10 +91,14 @@ export class HeatMap {
         PageUp: [this.row - 10, column],
         PageDown: [this.row + 10, column],
       };
-      if (event.key === "Escape") this.view.go({ isPinned: false });
+      if (event.key === "Escape") this.view.go({ isPinned: false, from: 0 });
       if (!(event.key in places)) return;
       event.preventDefault();
-      this.view.go(this.nearest(...places[event.key]));
+      const { step, from: end } = this.view.place;
+      this.view.go({
+        ...this.nearest(...places[event.key]),
+        from: event.shiftKey ? end || step : 0,
+      });
     });
     this.frame.addEventListener("focus", () => {
       if (this.view.place.map !== this.key) this.view.go({ map: this.key, row: this.row });

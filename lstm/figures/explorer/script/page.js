@@ -9,6 +9,7 @@ import { columnOf, mapIn, quoted, tokenAt, within } from "./moment.js";
 import { unpacked } from "./packed.js";
 import { fallRows, fillEquations, normRows } from "./step_panel.js";
 import { penOf, textureOf } from "./tiles.js";
+import { tellRange } from "./range.js";
 import { TokenAxis } from "./tokens.js";
 import { guide } from "./tour.js";
 import { fragmentOf, placeOf, View } from "./view.js";
@@ -17,10 +18,11 @@ import { fragmentOf, placeOf, View } from "./view.js";
 
 class Explorer {
   /** @param {Told} told */
-  constructor({ scale, sides, models, start }) {
+  constructor({ scale, sides, models, start, closed }) {
     this.scale = scale;
     this.sides = sides;
     this.models = models;
+    this.closed = closed;
     this.shown = this.shownStep = "";
     this.view = new View(addressed(start), (place) => this.bounded(place));
     this.maps = [...part("maps").querySelectorAll("figure")].map((figure) =>
@@ -43,11 +45,16 @@ class Explorer {
     const isSelf = place.less === model && moments.length < 2;
     const isThere = mapIn(moments[moment], place.map) || (tokens && place.map === "tokens");
     const isRoute = steps.falls.some(({ route }) => route === place.route);
+    const step = within(place.step - 1, steps.steps) + 1;
+    const end = place.from > 0 ? within(place.from - 1, steps.steps) + 1 : 0;
+    const from = end === step ? 0 : end;
     return {
       ...place,
       model,
       moment,
-      step: within(place.step - 1, steps.steps) + 1,
+      step,
+      from,
+      isPinned: place.isPinned || from > 0,
       row: Math.max(Math.round(place.row), 0),
       less: isSelf || !this.models[place.less] ? -1 : place.less,
       map: isThere ? place.map : maps[0].key,
@@ -58,13 +65,17 @@ class Explorer {
 
   /** @param {Place} place */
   show(place) {
-    const { runs } = this.choose(place);
-    const [{ style, classList }, column] = [part("maps"), columnOf({ runs }, place.step)];
-    style.setProperty("--from", `${(100 * column) / runs.length}%`);
-    style.setProperty("--wide", `${100 / runs.length}%`);
+    const moment = this.choose(place);
+    const ends = [place.step, place.from || place.step].map((step) => columnOf(moment, step));
+    const [first, last] = [Math.min(...ends), Math.max(...ends)];
+    const { style, classList } = part("maps");
+    style.setProperty("--from", `${(100 * first) / moment.runs.length}%`);
+    style.setProperty("--wide", `${(100 * (last + 1 - first)) / moment.runs.length}%`);
     classList.toggle("pinned", place.isPinned);
     for (const map of this.maps) map.show(place);
     this.showStep(place);
+    part("range").hidden = place.from === 0;
+    if (place.from) tellRange(moment, first, last, this.closed);
   }
 
   /** @param {Place} place show other numbers where another model or moment is chosen */

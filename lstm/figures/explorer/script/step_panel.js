@@ -17,7 +17,7 @@ function tell(chip, scale, code) {
 }
 
 /** @param {(string | Node)[]} cells @returns {HTMLElement} a row, headed by the first */
-function rowOf(cells) {
+export function rowOf(cells) {
   const row = element("tr");
   row.append(...cells.map((cell, k) => element(k === 0 ? "th" : "td", cell)));
   row.children[0].setAttribute("scope", "row");
@@ -35,7 +35,7 @@ export function normRows(steps, step, scale) {
 }
 
 /** @param {number} code of a sum @param {number} decade of how many codes @returns {number} it */
-function decadesIn(code, decade) {
+export function decadesIn(code, decade) {
   if (Math.abs(code) < INFINITE) return code / decade;
   return code > INFINITE ? NaN : Math.sign(code) * Infinity;
 }

@@ -88,6 +88,8 @@ export interface Place {
   /** the model whose numbers are taken from these; below 0 there is none */
   less: number;
   step: number;
+  /** the other end of a range of steps; 0: there is none */
+  from: number;
   row: number;
   map: string;
   sequence: number;
@@ -100,6 +102,8 @@ export interface Told {
   scale: Scale;
   sides: Scale;
   start: Place;
+  /** a gate below it counts as closed */
+  closed: number;
   tour: (Place & { words: string })[];
   models: Model[];
 }
