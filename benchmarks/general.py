@@ -27,7 +27,7 @@ from general_loops import LOOPS
 from rich.console import Console
 from rich.table import Table
 
-CALLS = 2000
+from minigrad.compile.backends.cost import CALLS
 
 Figures = dict[str, tuple[float, float]]
 """For each engine that is there: seconds before the first result, and of a call."""

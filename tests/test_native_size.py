@@ -125,10 +125,10 @@ def test_auto_leaves_to_numpy_what_would_take_long_to_compile(
 
 def test_auto_makes_the_blocks_with_loops_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it cannot make all: a loop repeats what it does."""
-    monkeypatch.setattr("minigrad.compile.backends.native.backend.CALL_OPS", 0.01)
-    x = mg.var("x", (3, 4))
+    monkeypatch.setattr("minigrad.compile.backends.cost.CALLS", 10**6)
+    x = mg.var("x", (3, 4000))
     y = mg.sort(mg.tanh(x) * x + 1.5, axis=0)  # NumPy's, between two blocks
-    last, _ = mg.scan(lambda c, row: (mg.tanh(c + row), None), mg.zeros(4), y)
+    last, _ = mg.scan(lambda c, row: (mg.tanh(c + row), None), mg.zeros(4000), y)
     full = mg.function([x], last)
     assert [s.node.op.name for s in full.plan.steps].count("block") == 2
     monkeypatch.setattr("minigrad.compile.backends.native.backend.AUTO_GRAPH", 5)

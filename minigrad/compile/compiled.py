@@ -53,9 +53,9 @@ class Function(ShownAsTable):
         if simplify:
             simple = simplify_safely(roots)
             self.outputs, self.rewritten = optimise_loops(simple, without, simplified=True)
-        chosen = choose_backend(backend, self.outputs, Options(check_finite, threads))
-        self.backend = chosen.name
-        prepared = chosen.prepare(self.outputs)
+        options = Options(check_finite, threads)
+        chosen, prepared = choose_backend(backend, self.outputs, options)
+        self.backend, self._choices = chosen.name, chosen.choices
         cells = [cast("tuple[str, ParamCell]", p.attrs) for p in written]
         self.plan = make_plan(self.inputs, prepared, cells, reuse=not check_finite)
         self._run = chosen.compile(self.plan)
@@ -117,6 +117,7 @@ class Function(ShownAsTable):
             f"{len(self.plan.buffers)} buffers, {held} bytes in all"
         )
         rows = [("loops:", name) for name in self.rewritten]
+        rows += [("auto:", choice) for choice in self._choices]
         rows += [("note:", note) for note in self.notes]
         rows += [(f"{n:6d} ×", name) for name, n in self._labels.most_common()]
         return Report(title, rows)
@@ -141,9 +142,10 @@ def function(
     updates: {param: expression}; after a call each param holds the value its expression had with
         the params as they were before it.
     backend: "numpy", the reference; "native", machine code in process, which needs llvmlite and
-        leaves to NumPy what it has no code for (`report()` says so); or "auto", which is native
-        for graphs with loops, or with hundreds of ops of a few elements, where llvmlite is there,
-        and leaves to NumPy what would take long to compile.
+        leaves to NumPy what it has no code for (`report()` says so); or "auto", where llvmlite is
+        there, which makes machine code of loops, of hundreds of ops of a few elements, and of what
+        is then faster over 2,000 calls, the compiler's time included: by an estimate from the graph
+        alone, which `report()` tells. It leaves to NumPy what would take long to compile.
     simplify: apply the rewrites that keep values (exact and stability tables) first.
     check_finite: raise NonFiniteError at the op where a NaN or an infinity is born (slower).
     threads: how many the native backend may use for one call, where loops and products that take

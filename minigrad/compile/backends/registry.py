@@ -1,4 +1,4 @@
-"""Backends: what `function` asks of one, the registry of them, and which one `auto` takes.
+"""Backends: what `function` asks of one, the registry of them, and how `auto` takes one.
 
 A backend that computes node by node states `call`; one that takes a whole plan states `compile`.
 Where params live is the business of their cells (`graph.leaves.Storage`), so a backend may keep
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from minigrad.compile.backends.cost import estimate
 from minigrad.compile.backends.numpy import Runner, compile_plan
 from minigrad.compile.plan import Plan
 from minigrad.errors import GraphError
@@ -42,6 +42,8 @@ class Backend:
         self.options = options
         self.notes: list[str] = []
         """What it could not do as it would, and why; for reports."""
+        self.choices: list[str] = []
+        """What `auto` chose, and by which estimates; for reports."""
         self.scratch = 0
         """Bytes that its code takes besides the plan's buffers, for one running call."""
 
@@ -63,6 +65,10 @@ class Backend:
     def label(self, node: Expr) -> str:
         """What a report calls a node of the prepared graph: its op, and what runs it."""
         return node.op.name
+
+    def has_code(self, node: Expr) -> bool:
+        """Whether something else than NumPy computes a node of the prepared graph."""
+        return False
 
 
 Factory: TypeAlias = Callable[[Options], Backend]
@@ -102,42 +108,42 @@ def register_backend(name: str, factory: Factory) -> None:
     BACKENDS[name] = factory
 
 
-def choose_backend(name: str, outputs: Sequence[Expr], options: Options) -> Backend:
-    """The backend of that name for a graph. Raises GraphError."""
+def choose_backend(
+    name: str, outputs: Sequence[Expr], options: Options
+) -> tuple[Backend, list[Expr]]:
+    """The backend of that name, and a graph in the form that it runs. Raises GraphError."""
     threads = options.threads
     if threads is not None and (type(threads) is not int or threads < 1):
         raise GraphError(f"threads must be at least 1, a whole number, not {threads!r}")
     if isinstance(name, str) and name == "auto":
-        able = (
-            _worth_machine_code(outputs)
-            and not options.check_finite
-            and importlib.util.find_spec("llvmlite")
-        )
-        name = "native" if able else "numpy"
-        options = replace(options, auto=True)
+        return _faster(outputs, options)
     if not isinstance(name, str) or name not in BACKENDS:
         listed = ", ".join(repr(n) for n in ("auto", *BACKENDS))
         raise GraphError(f"no backend {name!r}; there are {listed}")
     if options.check_finite and name != "numpy":
         raise GraphError("check_finite looks at every op, so it runs on backend='numpy' only")
-    return BACKENDS[name](options)
+    backend = BACKENDS[name](options)
+    return backend, backend.prepare(outputs)
+
+
+def _faster(outputs: Sequence[Expr], options: Options) -> tuple[Backend, list[Expr]]:
+    """Native where some of the graph is faster as machine code, by estimate; or else NumPy."""
+    numpy = BACKENDS["numpy"](options)
+    if not options.check_finite and importlib.util.find_spec("llvmlite"):
+        order = toposort(outputs)
+        whole = estimate([n for n in order if n.args])
+        if whole.could_pay or any(n.op is SCAN for n in order):
+            native = BACKENDS["native"](replace(options, auto=True))
+            prepared = native.prepare(outputs)
+            if any(map(native.has_code, toposort(prepared))):
+                return native, prepared
+            numpy.notes, numpy.choices = native.notes, native.choices
+        else:
+            numpy.choices = [f"{whole}"]
+    return numpy, numpy.prepare(outputs)
 
 
 # Ops from which a graph of small ones is interpreted, and their elements, at most and on average.
 # Calling NumPy for each would take longer than all else of a call, and making code for so many
 # takes seconds; larger ones are faster as vectors.
 MANY, LARGEST, SMALL = 200, 1024, 16
-
-
-def _worth_machine_code(outputs: Sequence[Expr]) -> bool:
-    """Whether `auto` is native: for loops, or many small ops, which need no code of their own.
-
-    Making code costs tenths of a second, too much for all else: there native leaves it to NumPy.
-    """
-    order = toposort(outputs)
-    if any(n.op is SCAN for n in order):
-        return True
-    types = Counter([n.type for n in order if n.op.pointwise])
-    few = [(count, t.size) for t, count in types.items() if t.size <= LARGEST]
-    ops, elements = sum([count for count, _ in few]), sum([count * size for count, size in few])
-    return ops >= MANY and elements <= SMALL * ops

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from minigrad.compile.backends.cost import estimate
 from minigrad.compile.backends.native.interpreter import (
     INTERPRETED,
     Interpreted,
@@ -100,6 +101,10 @@ class Native(Backend):
             return f"{code.ops:,} small ops, interpreted"
         return "block" if code.threads == 1 else f"block, in {code.threads} threads"
 
+    def has_code(self, node: Expr) -> bool:
+        """Whether a node is a block, or is interpreted."""
+        return node.op is BLOCK or node.op is INTERPRETED
+
     def _is_for_blas(self, node: Expr) -> bool:
         return node.op is MATMUL and node.size * node.args[0].shape[-1] >= BLAS
 
@@ -175,8 +180,7 @@ def _with_blocks(outputs: Sequence[Expr], native: Native) -> list[Expr]:
         if not is_view(n):
             for a in n.args:
                 readers.setdefault(source(a), []).append(n)
-    looped = any(n.op is SCAN for n in order)
-    for nodes in _affordable(_levels(order, readers, native).values(), looped, native):
+    for nodes in _affordable(_levels(order, readers, native).values(), native):
         blocks |= _block(nodes, output_sources, readers, native)
     reads = walk(outputs, lambda n: blocks[n][0] if n in blocks else n.args)
     new: dict[Expr, Expr] = {}
@@ -251,26 +255,28 @@ def _put_off(
             goes_out |= here
 
 
-def _affordable(levels: Iterable[list[Expr]], looped: bool, native: Native) -> list[list[Expr]]:
-    """The blocks that pay; where `auto` chose the backend, as many as compile in some seconds.
-
-    Without a loop it makes none, as it would not of these ops alone: beside hundreds of small ones,
-    250 on vectors of 5,000 took 1 s to compile, for a call of 5 ms.
-    """
-    paying = [nodes for nodes in levels if _gain(nodes) > 1]
+def _affordable(levels: Iterable[list[Expr]], native: Native) -> list[list[Expr]]:
+    """The blocks that pay; where `auto` chose the backend, as many as compile in some seconds."""
     if not native.options.auto:
-        return paying
+        return [nodes for nodes in levels if _gain(nodes) > 1]
     left, taken = AUTO_GRAPH, []
-    for nodes in sorted(paying, key=_gain, reverse=True):
+    for nodes in sorted(levels, key=_gain, reverse=True):
         size = _size(nodes)
-        if not looped:
-            native.note("a block", f"its {size} ops have no loop, and would take long to compile")
-        elif size <= left:
+        if not _has_loop(nodes):
+            cost = estimate(nodes)
+            native.choices.append(f"{size} ops: {cost}")
+            if not cost.pays:
+                continue
+        if size <= left:
             left -= size
             taken.append(nodes)
         else:
             native.note("a block", f"its {size} ops would take long to compile")
     return taken
+
+
+def _has_loop(nodes: Iterable[Expr]) -> bool:
+    return any(n.op is SCAN for n in nodes)
 
 
 def _size(nodes: Iterable[Expr]) -> int:
@@ -286,7 +292,7 @@ def _size(nodes: Iterable[Expr]) -> int:
 
 def _gain(nodes: Sequence[Expr]) -> float:
     """What a block saves, in calls of a block."""
-    if any(n.op is SCAN for n in nodes):
+    if _has_loop(nodes):
         return float("inf")
     if len(nodes) == 1 and nodes[0].op not in ELEMENTARY:
         return 0.0
@@ -311,7 +317,7 @@ def _block(
     sources = dict.fromkeys(source(a) for n in nodes for a in n.args)
     outside = [s for s in sources if s not in inside]
     inputs = [s for s in outside if uniform_value(s) is None]
-    if any(n.op is SCAN for n in nodes):
+    if _has_loop(nodes):
         inputs = inputs or outside[:1]  # a step of a plan reads something
     if not inputs or not all(can_lie_in_memory(n) for n in (*inputs, *results)):
         return {}  # what depends on nothing is small
