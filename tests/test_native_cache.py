@@ -19,6 +19,7 @@ from minigrad.compile.backends.native import cache, jit, program
 from minigrad.compile.backends.native.backend import keep
 from minigrad.compile.backends.native.jit import Effort
 from minigrad.loop.body import Body, body_var
+from minigrad.loop.node import BLOCK
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "getuid"), reason="files have no owners on this system"
@@ -186,31 +187,23 @@ def test_a_key_says_all_that_the_code_depends_on(place, made, monkeypatch):
 
 
 def test_what_was_compiled_with_care_is_there_at_once(place, made):
-    def loop():
+    def looped():
         keep.cache_clear()
         xs = mg.var("xs", (7, 2))
         last, _ = mg.scan(lambda c, x: (mg.tanh(c + x), None), mg.zeros(2), xs)
-        return mg.function([xs], last, backend="native", threads=1)
+        f = mg.function([xs], last, backend="native", threads=1)
+        (block,) = [s.node for s in f.plan.steps if s.node.op is BLOCK]
+        return block.attrs[0].derived["native", 1]
 
-    loop()
-    code = jit.compile_module
-
-    def with_care(text, **_):
-        return code(text, effort=Effort.PLAIN)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("minigrad.compile.backends.native.program.compile_module", with_care)
-        loop()
-    assert made == [Effort.QUICK, Effort.PLAIN]
-    taken = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "minigrad.compile.backends.native.program.compile_module",
-            lambda text, *, effort: taken.append(effort) or code(text, effort=effort),
-        )
-        loop()
-    assert taken == [Effort.PLAIN]
-    assert len(made) == 2
+    code = looped()
+    assert code._ahead == [[Effort.PLAIN, Effort.FULL]]
+    assert made == [Effort.QUICK] * 2  # the program and its loop
+    code._compile(Effort.PLAIN)
+    assert made == [Effort.QUICK] * 2 + [Effort.PLAIN] * 2
+    del code
+    code = looped()
+    assert code._ahead == [[Effort.FULL]]
+    assert len(made) == 4
 
 
 def test_kept_code_runs_for_longer_before_it_is_compiled_with_care(place):

@@ -84,7 +84,7 @@ def test_dropped_functions_free_their_code(engines):
 
     def loop(steps):
         xs = mg.var("xs", (steps, 3))
-        last, _ = mg.scan(lambda c, x: (mg.tanh(c * 1.25 + x), None), mg.zeros(3), xs)
+        last, _ = mg.scan(lambda c, x: (mg.tanh(c * steps + x), None), mg.zeros(3), xs)
         f = mg.function([xs], mg.grad(mg.sum(last), xs), backend="native", threads=1)
         f(np.ones((steps, 3)))
         return f
@@ -92,14 +92,16 @@ def test_dropped_functions_free_their_code(engines):
     loop(99)  # what is made once in a process is made
     keep.cache_clear()
     engines.clear()
-    kept = [loop(100 + k) for k in range(3)]
+    kept = [loop(100)]
+    each = len(engines)
+    kept += [loop(101), loop(102)]
     for k in range(2 * RECENT):
         loop(200 + k)
-    assert len(engines) >= len(kept) + 2 * RECENT
-    assert alive(engines) == len(kept) + RECENT
+    assert len(engines) == each * (len(kept) + 2 * RECENT)
+    assert alive(engines) == each * (len(kept) + RECENT)
     assert kept[0](np.zeros((100, 3))).any()
     keep.cache_clear()
-    assert alive(engines) == len(kept)
+    assert alive(engines) == each * len(kept)
     del kept
     assert alive(engines) == 0
 

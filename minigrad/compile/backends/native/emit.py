@@ -15,6 +15,7 @@ from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import host, llvm
 from minigrad.compile.backends.native.lanes import Lanes
 from minigrad.compile.backends.native.layout import bytes_of, parts
+from minigrad.compile.backends.native.loop_code import LoopCode
 from minigrad.compile.backends.native.memory import Memory
 from minigrad.compile.backends.native.pointwise import ROWS, Place, constant, for_each
 from minigrad.compile.backends.native.stages import Schedule, Stage
@@ -41,6 +42,8 @@ class Code:
     scratch: Any
     functions: dict[Any, Any] = field(default_factory=dict)
     """The module's functions, by what they compute: products of one shape share one."""
+    loops: dict[LoopCode, Any] = field(default_factory=dict)
+    """The loops that the program calls, and the module's pointers to them."""
     in_loop: bool = False
     home: dict[Expr, View] = field(default_factory=dict)
     """Where a node's value is read."""

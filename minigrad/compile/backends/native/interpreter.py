@@ -7,18 +7,17 @@ interpreted: scalar graphs, and nets written out neuron by neuron.
 
 from __future__ import annotations
 
-import ctypes
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from minigrad.compile.backends.native.arrays import PLAIN, Kinds
 from minigrad.compile.backends.native.elements import is_known, stream_of
 from minigrad.compile.backends.native.instructions import BEGIN, functions
-from minigrad.compile.backends.native.jit import NativeFunction
+from minigrad.compile.backends.native.jit import address_of
 from minigrad.compile.backends.native.memory import aligned
 from minigrad.compile.backends.native.stages import is_view, source
 from minigrad.compile.backends.registry import LARGEST, MANY, SMALL
@@ -65,11 +64,6 @@ class Interpreted:
         offset = start - block.ctypes.data
         block[offset : offset + self.scratch] = self._memory
         return block, start
-
-
-def address_of(function: NativeFunction) -> int | None:
-    """Where the code of a function begins."""
-    return ctypes.cast(cast(Any, function), ctypes.c_void_p).value
 
 
 def _type(*rest: Any) -> Any:

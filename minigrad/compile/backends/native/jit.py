@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -135,11 +135,22 @@ class NativeCode:
         function.code = self  # type: ignore[attr-defined]  # keeps the code from being freed
         return function
 
+    def set_pointer(self, name: str, function: NativeFunction) -> None:
+        """Let a global pointer of the module point to a function, which is the caller's to keep."""
+        with _compiling:
+            address = self._engine.get_global_value_address(name)
+        ctypes.c_void_p.from_address(address).value = address_of(function)
+
     def make_known(self, name: str) -> None:
         """Let modules that are compiled from now on call the named function, so for good."""
         _known.append(self)
         with _compiling:
             known_as(name, self._engine.get_function_address(name))
+
+
+def address_of(function: NativeFunction) -> int | None:
+    """Where the code of a function begins."""
+    return ctypes.cast(cast(Any, function), ctypes.c_void_p).value
 
 
 def known_as(name: str, address: int) -> None:
@@ -233,10 +244,13 @@ def compile_module(
     return code
 
 
-def is_kept(module: Any, effort: Effort) -> bool:
-    """Whether the disk has what would be compiled of a module for this CPU."""
-    place = cache.folder()
-    return place is not None and cache.has(place, _key(str(module), host(), effort))
+def most_careful(module: Any, effort: Effort) -> Effort:
+    """The effort of the most careful code that the disk has of a module, if more than this one."""
+    place, text = cache.folder(), str(module)
+    for more in reversed(Effort):
+        if more is effort or (place and cache.has(place, _key(text, host(), more))):
+            return more
+    raise AssertionError("an effort is one of all")
 
 
 def _key(text: str, cpu: Cpu, effort: Effort) -> str:
@@ -330,14 +344,15 @@ __all__ = [
     "Llvm",
     "NativeCode",
     "NativeFunction",
+    "address_of",
     "assembly",
     "call_intrinsic",
     "compile_module",
     "host",
-    "is_kept",
     "known_as",
     "llvm",
     "module_text",
+    "most_careful",
     "new_module",
     "triple",
 ]

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Sequence
 from contextlib import suppress
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import (
     Effort,
     compile_module,
-    is_kept,
     llvm,
+    most_careful,
     new_module,
 )
+from minigrad.compile.backends.native.loop_code import LoopCode
 from minigrad.compile.backends.native.memory import Memory, aligned
 from minigrad.compile.backends.native.stages import Schedule, schedule
 from minigrad.compile.backends.native.steps import emit_step
@@ -59,15 +60,14 @@ class Compiled:
         memory, module, plan = Memory(), new_module(), schedule(body.outputs)
         beside = side_by_side(plan, threads)
         self.threads = team_size(beside, threads)
-        _emit_program(module, body, memory, beside if self.threads > 1 else plan, self.threads)
+        plan = beside if self.threads > 1 else plan
+        self._loops = _emit_program(module, body, memory, plan, self.threads)
         self.scratch = memory.size
         self._text = str(module)
         light = sum(map(work_of, toposort(body.outputs))) < LIGHT
+        first = most_careful(self._text, Effort.QUICK if light else Effort.PLAIN)
         efforts = list(Effort)
-        # What an earlier process took care of is there at once.
-        kept = [k for k, effort in enumerate(efforts) if is_kept(self._text, effort)]
-        first, *later = efforts[max(0 if light else 1, *kept, 0) :]
-        self._ahead = [later]
+        self._ahead = [efforts[efforts.index(first) + 1 :]]
         self._compile(first)
 
     def room(self) -> tuple[Array, int]:
@@ -85,9 +85,14 @@ class Compiled:
 
     def _compile(self, effort: Effort) -> None:
         code = compile_module(self._text, effort=effort)
-        self._function = code.function("program", 2)
-        patience = PATIENCE.get(effort, 0) * (KEPT if code.was_kept else 1)
-        self._patience = patience * code.seconds
+        loops = [loop.function(effort) for loop in self._loops]
+        for k, loop in enumerate(loops):
+            code.set_pointer(f"loop{k}", loop)
+        seconds = code.seconds + sum(cast(Any, loop).code.seconds for loop in loops)
+        self._patience = PATIENCE.get(effort, 0) * (KEPT if code.was_kept else 1) * seconds
+        function = code.function("program", 2)
+        cast(Any, function).loops = loops  # keeps them from being freed while it runs
+        self._function = function
 
     def _compile_again(self) -> None:
         with suppress(IndexError):  # another thread is at it
@@ -152,8 +157,13 @@ def _addresses(arrays: Sequence[Any]) -> Any:
     return (ctypes.c_size_t * len(arrays))(*[int(a.ctypes.data) for a in arrays])
 
 
-def _emit_program(module: Any, body: Body, memory: Memory, plan: Schedule, threads: int) -> None:
-    """The function `program` of a module: a table of addresses and scratch memory are its data."""
+def _emit_program(
+    module: Any, body: Body, memory: Memory, plan: Schedule, threads: int
+) -> list[LoopCode]:
+    """The function `program` of a module: a table of addresses and scratch memory are its data.
+
+    Gives the loops that its pointers `loop0`, `loop1`, … are to point to.
+    """
     ir = llvm().ir
     pointer = ir.PointerType()
     signature = ir.FunctionType(ir.VoidType(), [pointer, pointer])
@@ -172,3 +182,4 @@ def _emit_program(module: Any, body: Body, memory: Memory, plan: Schedule, threa
         emit_step(code, body, places[count:])
     code.give_back()
     builder.ret_void()
+    return list(code.loops)

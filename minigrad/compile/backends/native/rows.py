@@ -115,7 +115,15 @@ def _one_row(node: Expr, batch: int) -> Expr | None:
 
 
 def take_rows(body: Body, rows: Collection[Expr], count: int) -> Body:
-    """The same body over so many rows."""
+    """The same body over so many rows. It is kept with the body, and with it its code."""
+    key = "rows", count
+    if key not in body.derived:
+        body.derived[key] = _with_rows(body, rows, count)
+    taken: Body = body.derived[key]
+    return taken
+
+
+def _with_rows(body: Body, rows: Collection[Expr], count: int) -> Body:
     variables: dict[Expr, Expr] = {}
     for k, v in enumerate(body.inputs):
         type_ = v.type.with_shape((count, *v.shape[1:])) if v in rows else v.type

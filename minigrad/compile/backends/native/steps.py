@@ -7,6 +7,7 @@ a concatenation. Carries lie in two buffers each, by turns. A loop may be a stag
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -25,8 +26,9 @@ from minigrad.compile.backends.native.emit import (
 from minigrad.compile.backends.native.gather import emit_gather, emit_scatter_add
 from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.irtools import moved, subnormals_flushed
-from minigrad.compile.backends.native.jit import llvm
+from minigrad.compile.backends.native.jit import llvm, new_module
 from minigrad.compile.backends.native.layout import Layout, bytes_of, lay_out, parts
+from minigrad.compile.backends.native.loop_code import LoopCode
 from minigrad.compile.backends.native.memory import Memory
 from minigrad.compile.backends.native.products import emit_product, pack_constants
 from minigrad.compile.backends.native.stages import REDUCTIONS, Stage, schedule
@@ -120,53 +122,74 @@ def _emit_scan(code: Code, stage: Stage) -> None:
             read[k] if k in read else View.whole(stack.enter_context(code.borrowed(t)), t.shape)
             for k, t in enumerate(types)
         ]
-        emit = _emit_loop if code.in_loop else _emit_apart
-        emit(code, scan.attrs[0], operands, results)
+        (loop,) = scan.attrs
+        if code.in_loop:
+            _emit_loop(code, loop, operands, results, index(loop.length))
+        else:
+            _emit_apart(code, loop, operands, results)
     for n in items:
         write_copies(code, n)
 
 
 def _emit_apart(code: Code, loop: Loop, operands: Sequence[View], results: Sequence[View]) -> None:
-    """The loop as a function of its own, which flushes subnormals, and a call of it.
+    """A call of the loop's code, which is a module of its own and serves every number of steps.
 
     LLVM takes more than twice as long for a function twice as long: a Hessian's 103 loops in one
     took 184 s. Loops that are equal, such as even shares of one, are one function.
     """
-    views = [*operands, *results]
-    key = loop, *((v.shape, v.strides) for v in views)
-    if key not in code.functions:
-        code.functions[key] = _loop_function(code, loop, views)
-    function, scratch_size = code.functions[key]
+    views, pointer = [*operands, *results], llvm().ir.PointerType()
+    machine = _code_of(loop, views)
+    if machine not in code.loops:
+        place = llvm().ir.GlobalVariable(code.module, pointer, f"loop{len(code.loops)}")
+        place.initializer = llvm().ir.Constant(pointer, None)
+        code.loops[machine] = place
     types = [v.type for v in (*loop.body.inputs, *loop.body.outputs)]
     bases = [
         moved(code.builder, t.dtype, v.base, [(1, v.offset)])
         for t, v in zip(types, views, strict=True)
     ]
-    scratch = code.memory.take(scratch_size)
-    code.builder.call(function, [code.at(scratch), code.flag(), *bases])
+    function = code.builder.load(code.loops[machine], typ=_signature(len(views)).as_pointer())
+    scratch = code.memory.take(machine.scratch)
+    code.builder.call(function, [index(loop.length), code.at(scratch), code.flag(), *bases])
     code.memory.give_back(scratch)
 
 
-def _loop_function(code: Code, loop: Loop, views: Sequence[View]) -> tuple[Any, int]:
-    """`loop(scratch, flag, *bases)`, and the bytes of scratch memory that it takes."""
-    ir = llvm().ir
-    signature = ir.FunctionType(ir.VoidType(), [ir.PointerType()] * (2 + len(views)))
-    function = ir.Function(code.module, signature, code.module.get_unique_name("loop"))
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    builder = ir.IRBuilder(function.append_basic_block())
-    scratch, raised, *bases = function.args
-    inner = Code(code.module, builder, code.plan, Memory(), scratch, code.functions, raised=raised)
+def _code_of(loop: Loop, views: Sequence[View]) -> LoopCode:
+    """The loop's code where operands and results lie so: the body knows of it, while there is a
+    program that has it."""
+    key = "loop code", loop.reverse, loop.length > 0, *(v.strides for v in views)
+    known: weakref.ref[LoopCode] | None = loop.body.derived.get(key)
+    if known is not None and (there := known()) is not None:
+        return there
+    code = _emit_code(loop, views)
+    loop.body.derived[key] = weakref.ref(code)
+    return code
+
+
+def _emit_code(loop: Loop, views: Sequence[View]) -> LoopCode:
+    module = new_module()
+    function = llvm().ir.Function(module, _signature(len(views)), "loop")
+    builder = llvm().ir.IRBuilder(function.append_basic_block())
+    length, scratch, raised, *bases = function.args
+    code = Code(module, builder, schedule(()), Memory(), scratch, raised=raised)
     here = [replace(v, base=base, offset=0) for v, base in zip(views, bases, strict=True)]
     count = len(loop.body.inputs)
     with subnormals_flushed(builder):
-        _emit_loop(inner, loop, here[:count], here[count:])
+        _emit_loop(code, loop, here[:count], here[count:], length)
     builder.ret_void()
-    return function, inner.memory.size
+    return LoopCode(module, len(function.args), code.memory.size)
 
 
-def _emit_loop(outer: Code, loop: Loop, operands: Sequence[View], results: Sequence[View]) -> None:
-    body, length = loop.body, loop.length
+def _signature(views: int) -> Any:
+    ir = llvm().ir
+    return ir.FunctionType(ir.VoidType(), [ir.IntType(64), *[ir.PointerType()] * (2 + views)])
+
+
+def _emit_loop(
+    outer: Code, loop: Loop, operands: Sequence[View], results: Sequence[View], length: Any
+) -> None:
+    """The steps, as many as a value of the code says; none where the loop has none."""
+    body = loop.body
     builder, pointer = outer.builder, llvm().ir.PointerType()
     code = outer.within(schedule(body.outputs))
     init, xs, constants = body.split(operands)
@@ -176,7 +199,7 @@ def _emit_loop(outer: Code, loop: Loop, operands: Sequence[View], results: Seque
     pong = [code.room(c.type) for c in body.carries]
     for c, start, p in zip(body.carries, init, ping, strict=True):
         copy(code, c.type, start, [View.whole(p, c.shape)])
-    if length:
+    if loop.length:
         before, loop_block = builder.block, builder.append_basic_block("step")
         after = builder.append_basic_block("last")
         builder.branch(loop_block)
@@ -187,7 +210,7 @@ def _emit_loop(outer: Code, loop: Loop, operands: Sequence[View], results: Seque
         following = [builder.phi(pointer) for _ in pong]
         for phi, first in zip([*now, *following], [*ping, *pong], strict=True):
             phi.add_incoming(first, before)
-        t = builder.sub(index(length - 1), k) if loop.reverse else k
+        t = builder.sub(builder.sub(length, index(1)), k) if loop.reverse else k
         for v, p in zip(body.carries, now, strict=True):
             code.home[v] = View.whole(p, v.shape)
         for v, x in zip(body.xs, xs, strict=True):
@@ -200,7 +223,7 @@ def _emit_loop(outer: Code, loop: Loop, operands: Sequence[View], results: Seque
         k.add_incoming(more, end)
         for phi, other in zip([*now, *following], [*following, *now], strict=True):
             phi.add_incoming(other, end)
-        builder.cbranch(builder.icmp_unsigned("<", more, index(length)), loop_block, after)
+        builder.cbranch(builder.icmp_unsigned("<", more, length), loop_block, after)
         builder.position_at_end(after)
         ping = following
     for c, last, out in zip(body.carries, ping, results, strict=False):

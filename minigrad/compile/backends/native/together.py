@@ -172,7 +172,7 @@ def _emit_part(code: Code, part: Part, emit: Emit) -> Any:
     builder.store(index(0), raised)
     inner = Code(
         code.module, builder, code.plan, code.memory, function.args[0], code.functions,
-        raised=raised,
+        code.loops, raised=raised,
     )  # fmt: skip
     here: dict[int, Any] = {}
     for k, (key, base) in enumerate(bases.items()):

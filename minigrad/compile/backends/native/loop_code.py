@@ -1,0 +1,37 @@
+"""The machine code of a loop, which serves every number of steps and all programs that run it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad.compile.backends.native.jit import (
+    Effort,
+    NativeFunction,
+    compile_module,
+    most_careful,
+)
+
+
+class LoopCode:
+    """A module with the function `loop(length, scratch, flag, *bases)`, compiled when needed.
+
+    scratch: the bytes of scratch memory that it takes.
+    """
+
+    def __init__(self, module: Any, arguments: int, scratch: int) -> None:
+        self._text, self._arguments = str(module), arguments
+        self.scratch = scratch
+        self._made: tuple[int, NativeFunction] | None = None
+
+    def function(self, effort: Effort) -> NativeFunction:
+        """The function, compiled with so much care or more."""
+        made = self._made
+        if made is None or made[0] < _EFFORTS.index(effort):
+            effort = most_careful(self._text, effort)
+            code = compile_module(self._text, effort=effort)
+            function = code.function("loop", self._arguments)
+            self._made = made = _EFFORTS.index(effort), function
+        return made[1]
+
+
+_EFFORTS = list(Effort)
