@@ -148,8 +148,8 @@ def function(
         alone, which `report()` tells. It leaves to NumPy what would take long to compile.
     simplify: apply the rewrites that keep values (exact and stability tables) first.
     check_finite: raise NonFiniteError at the op where a NaN or an infinity is born (slower).
-    threads: how many the native backend may use for one call, where loops and products that take
-        long enough do not wait for each other, or have independent rows; by default the
+    threads: how many the native backend may use for one call, where loops, products and pointwise
+        ops that take long enough do not wait for each other, or can be cut; by default the
         environment's MINIGRAD_THREADS, or all CPUs. The same number gives the same bits.
     without: names of loop rewrites (minigrad.LOOPS) to leave out, to see what each is worth.
 

@@ -146,3 +146,24 @@ def subnormals_flushed(builder: Any) -> Iterator[None]:
     call_intrinsic(builder, "llvm.x86.sse.ldmxcsr", [], void, [during])
     yield
     call_intrinsic(builder, "llvm.x86.sse.ldmxcsr", [], void, [before])
+
+
+def note_mode(builder: Any, place: Any) -> None:
+    """Write to a word what the running thread does with subnormals and rounding; x86-64 only."""
+    if triple().startswith("x86_64"):
+        call_intrinsic(builder, "llvm.x86.sse.stmxcsr", [], llvm().ir.VoidType(), [place])
+
+
+@contextmanager
+def in_mode(builder: Any, place: Any) -> Iterator[None]:
+    """Code that computes as the thread does which wrote to that word."""
+    before = builder.alloca(llvm().ir.IntType(32))
+    note_mode(builder, before)
+    _take_mode(builder, place)
+    yield
+    _take_mode(builder, before)
+
+
+def _take_mode(builder: Any, place: Any) -> None:
+    if triple().startswith("x86_64"):
+        call_intrinsic(builder, "llvm.x86.sse.ldmxcsr", [], llvm().ir.VoidType(), [place])

@@ -1,7 +1,9 @@
-"""Shares of one op for several threads: of a loop whose rows are independent, or of a product.
+"""Shares of a stage for several threads: of a loop whose rows are independent, of a product, or of
+pointwise ops.
 
-A share is the same op over some rows of the batch, from the first step to the last, or over some
-rows or columns of the product. It reads and writes its part of the whole arrays, where they lie.
+A share is the same ops over some rows of the batch, from the first step to the last, or over some
+rows or columns of the product, or elements. It reads and writes its part of the whole arrays, where
+they lie.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from dataclasses import replace
 
 from minigrad.compile.backends.native.rows import independent_rows, take_rows
 from minigrad.compile.backends.native.stages import Stage
+from minigrad.graph.leaves import const
 from minigrad.graph.node import Expr, make
 from minigrad.loop.node import SCAN
+from minigrad.ops.core import broadcast_to, uniform_value
 from minigrad.ops.index import GETITEM, Spec, all_of
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.tuples import item
@@ -24,9 +28,13 @@ Share = tuple[int, int]
 """The first row or column, and how many."""
 
 
-def cut(node: Expr, most: int) -> list[Share]:
-    """At most so many shares of a node; none where it cannot be cut."""
-    if node.op is MATMUL and node.ndim == 2 and max(node.shape) >= 2 * UNIT:
+def cut(stage: Stage, most: int) -> list[Share]:
+    """At most so many shares of a stage; none where it cannot be cut."""
+    node = stage.nodes[0]
+    if stage.pointwise:
+        axis = _longest_axis(node)
+        shares = _evenly(node.shape[axis], most, UNIT if axis == node.ndim - 1 else 1)
+    elif node.op is MATMUL and node.ndim == 2 and max(node.shape) >= 2 * UNIT:
         shares = _evenly(node.shape[_longer_side(node)], most, UNIT)
     elif node.op is SCAN and independent_rows(node.attrs[0].body) is not None:
         shares = _evenly(node.attrs[0].body.carries[0].shape[0], most, 1)
@@ -37,7 +45,31 @@ def cut(node: Expr, most: int) -> list[Share]:
 
 def take_share(stage: Stage, share: Share) -> tuple[Stage, dict[Expr, tuple[Expr, Spec]]]:
     """The stage of a share; for each of its results, of what it is a part, and which."""
+    if stage.pointwise:
+        return _take_elements(stage, share)
     return (_take_rows if stage.nodes[0].op is SCAN else _take_product)(stage, share)
+
+
+def _take_elements(stage: Stage, share: Share) -> tuple[Stage, dict[Expr, tuple[Expr, Spec]]]:
+    axis = _longest_axis(stage.nodes[0])
+    spec = _some(stage.nodes[0], axis, share)
+    own: dict[Expr, Expr] = {}
+    for n in stage.nodes:
+        for a in n.args:
+            if a not in own:
+                own[a] = _elements(a, spec)
+        own[n] = make(n.op, tuple([own[a] for a in n.args]), n.attrs)
+    places = {own[n]: (n, spec) for n in stage.nodes}
+    return replace(stage, nodes=[*places]), places
+
+
+def _elements(node: Expr, spec: Spec) -> Expr:
+    part, value = make(GETITEM, (node,), (spec,)), uniform_value(node)
+    return part if value is None else broadcast_to(const(value, node.dtype), part.shape)
+
+
+def _longest_axis(node: Expr) -> int:
+    return node.shape.index(max(node.shape))
 
 
 def _take_product(stage: Stage, share: Share) -> tuple[Stage, dict[Expr, tuple[Expr, Spec]]]:

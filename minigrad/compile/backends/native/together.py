@@ -1,7 +1,8 @@
 """Stages that do not wait for each other, put beside each other for several threads.
 
-Only what takes long is: loops and products. They flush subnormals themselves, whatever a thread
-does else, so that it changes nothing which thread computes them.
+Only what takes long is: loops, products, and pointwise ops of many elements. Loops and products
+flush subnormals themselves, and pointwise ops take those of the calling thread as that does, so
+that it changes nothing which thread computes them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from minigrad.compile.backends.native.emit import Code
+from minigrad.compile.backends.native.irtools import in_mode, note_mode
 from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import llvm
 from minigrad.compile.backends.native.memory import ALIGN
@@ -30,6 +32,8 @@ PART_WORK = 500_000  # of a part from which it is put beside others: 10 µs, to 
 # That a call must be spared, about, to be worth a helper. At 10 million a step of 0.25 ms took
 # 0.23, for what one core wrote comes slowly to the other; at 65 million one of 1.9 ms took 1.28.
 SAVED_WORK = 5_000_000
+
+MANY = 100_000  # elements from which pointwise ops are shared
 
 Part = tuple[Stage, Share | None]
 """A stage, or a share of it."""
@@ -88,7 +92,7 @@ def _cuts(stages: Sequence[Stage], threads: int) -> list[tuple[Stage, list[Share
     for stage in stages:
         work = _work(stage)
         most = min(-(-work * threads // total), work // PART_WORK)
-        shares: list[Share | None] = [*cut(stage.nodes[0], most)] if most > 1 else []
+        shares: list[Share | None] = [*cut(stage, most)] if most > 1 else []
         cuts.append((stage, shares or [None]))
     return cuts
 
@@ -103,11 +107,12 @@ def _needs(plan: Schedule) -> list[set[int]]:
 
 
 def _is_large(stage: Stage) -> bool:
-    return stage.nodes[0].op in (SCAN, MATMUL) and _work(stage) >= PART_WORK
+    large = stage.nodes[0].op in (SCAN, MATMUL) or (stage.pointwise and stage.nodes[0].size >= MANY)
+    return large and _work(stage) >= PART_WORK
 
 
 def _work(stage: Stage) -> int:
-    return work_of(stage.nodes[0])
+    return sum(map(work_of, stage.nodes if stage.pointwise else stage.nodes[:1]))
 
 
 Emit = Callable[[Code, Stage], None]
@@ -158,7 +163,7 @@ def _emit_part(code: Code, part: Part, emit: Emit) -> Any:
     copies = {n: code.copies[n] for n in stage.nodes if n in code.copies}
     views = [*(code.home[n] for n in used), *(v for places in copies.values() for v in places)]
     bases = {id(v.base): v.base for v in views}
-    frame = code.memory.take(8 * len(bases))
+    frame = code.memory.take(8 * (1 + len(bases)))
     code.taken.append(frame)
     function = ir.Function(
         code.module,
@@ -175,7 +180,8 @@ def _emit_part(code: Code, part: Part, emit: Emit) -> Any:
         code.loops, raised=raised,
     )  # fmt: skip
     here: dict[int, Any] = {}
-    for k, (key, base) in enumerate(bases.items()):
+    note_mode(code.builder, code.at(frame))
+    for k, (key, base) in enumerate(bases.items(), 1):
         code.builder.store(base, code.at(frame + 8 * k))
         here[key] = builder.load(inner.at(frame + 8 * k), typ=pointer)
 
@@ -184,7 +190,8 @@ def _emit_part(code: Code, part: Part, emit: Emit) -> Any:
 
     inner.home = {n: moved(code.home[n]) for n in used}
     inner.copies = {n: [moved(v) for v in places] for n, places in copies.items()}
-    emit(inner, stage if share is None else _placed(inner, *take_share(stage, share)))
+    with in_mode(builder, inner.at(frame)):
+        emit(inner, stage if share is None else _placed(inner, *take_share(stage, share)))
     inner.give_back()
     builder.atomic_rmw("or", inner.scratch, builder.load(raised, typ=word), "monotonic")
     builder.ret_void()
@@ -193,9 +200,11 @@ def _emit_part(code: Code, part: Part, emit: Emit) -> Any:
 
 def _placed(code: Code, stage: Stage, places: Mapping[Expr, tuple[Expr, Spec]]) -> Stage:
     """A share, whose results are parts of the whole's."""
-    for part, (whole, spec) in places.items():
+    stored = {part: place for part, place in places.items() if place[0] in code.home}
+    for part, (whole, spec) in stored.items():
         code.home[part] = code.home[whole].indexed(spec)
         code.copies[part] = [v.indexed(spec) for v in code.copies.get(whole, ())]
+    code.plan = replace(code.plan, in_memory={*stored})
     return stage
 
 
