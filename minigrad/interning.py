@@ -13,7 +13,7 @@ from minigrad.locks import process_lock
 T = TypeVar("T")
 
 INTERNING = process_lock()
-"""Held while such a table changes. It is the first lock that is made, since collecting garbage,
+"""Held while an entry of such a table is removed or replaced. It is the first lock that is made, since collecting garbage,
 which any thread may do at any time, takes it."""
 
 
@@ -50,6 +50,8 @@ class Table(dict[Any, Entry[T]]):
         """What stands under the key: the new one, if another thread was not faster."""
         entry: Entry[T] = Entry(new, self.forget)
         entry.key = key
+        if self.setdefault(key, entry) is entry:  # a dict does that at once: it needs no lock
+            return new
         with INTERNING:
             before = self.get(key)
             if before is not None and (there := before()) is not None:

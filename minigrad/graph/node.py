@@ -198,7 +198,7 @@ def get_op(name: str) -> Op:
 
 
 class _Fields(Operators):
-    """The fields of a node, while they can still be set."""
+    """The fields of a node, while they can still be set: see `_new`."""
 
     # `_again` is set on variables alone: where one that was there already was last asked for.
     # `_image` is set on what the step of a loop made alone: see graph/places.py.
@@ -214,20 +214,12 @@ class _Fields(Operators):
         "type",
     )
 
-    def __init__(
-        self,
-        op: Op,
-        args: tuple[Expr, ...],
-        attrs: tuple[Any, ...],
-        type_: TensorType,
-        origin: Origin | None,
-    ) -> None:
-        self.op = op
-        self.args = args
-        self.attrs = attrs
-        self.type = type_
-        self.label: str | None = None
-        self._origin = origin
+    op: Op
+    args: tuple[Expr, ...]
+    attrs: tuple[Any, ...]
+    type: TensorType
+    label: str | None
+    _origin: Origin | None
 
 
 class Expr(_Fields):
@@ -381,6 +373,21 @@ def make(op: Op, args: tuple[Expr, ...] = (), attrs: tuple[Any, ...] = ()) -> Ex
     return _new(key, op, args, attrs, type_, CONTEXT.origin or caller())
 
 
+def make_typed(op: Op, args: tuple[Expr, ...], type_: TensorType) -> Expr:
+    """What `make` gives, of an op without attributes, where the type that its rule gives is known:
+    a third of the time is spared."""
+    if type(type_) is not TensorType:
+        require_tensors((type_,))
+    key = _key(op, args, ())
+    entry = _TABLE.get(key)
+    if entry is not None and (node := entry()) is not None:
+        return node
+    return _new(key, op, args, (), type_, CONTEXT.origin or caller())
+
+
+_bare: Callable[[type[_Fields]], Any] = object.__new__
+
+
 def _new(
     key: tuple[Any, ...],
     op: Op,
@@ -389,11 +396,17 @@ def _new(
     type_: TensorType,
     origin: Origin | None,
 ) -> Expr:
-    fields = _Fields(op, args, attrs, type_, origin)
-    # The class that guards its fields is put on last: setting them around the guard costs twice
-    # as much as making a node that has none yet.
-    fields.__class__ = Expr
-    return _TABLE.intern(key, cast(Expr, fields))
+    # The class that guards its fields is put on last: setting them around the guard costs twice as
+    # much as making a node that has none yet. A constructor would cost a third more.
+    node = _bare(_Fields)
+    node.op = op
+    node.args = args
+    node.attrs = attrs
+    node.type = type_
+    node.label = None
+    node._origin = origin
+    node.__class__ = Expr
+    return _TABLE.intern(key, node)
 
 
 def is_known(op: Op, args: tuple[Expr, ...], attrs: tuple[Any, ...]) -> bool:

@@ -64,9 +64,12 @@ def users_depth() -> int:
 
 def _outside(start: FrameType, folders: str | tuple[str, ...]) -> Origin | None:
     frame: FrameType | None = start
-    while frame is not None and frame.f_code.co_filename.startswith(folders):
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith(folders):
+            return code, frame.f_lasti
         frame = frame.f_back
-    return None if frame is None else (frame.f_code, frame.f_lasti)
+    return None
 
 
 def line_of(origin: Origin | None) -> str:
