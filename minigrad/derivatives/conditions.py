@@ -5,18 +5,18 @@ A condition has as many axes as the tensor, of length 1 along those where it is 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from minigrad.graph.leaves import CONST, const
-from minigrad.graph.node import Expr, Op, make
+from minigrad.graph.node import Expr, Op, make, make_typed
 from minigrad.ops.choice import WHERE
 from minigrad.ops.comparisons import bitwise_and, logical_and, logical_not, logical_or
-from minigrad.ops.core import BROADCAST, RESHAPE, broadcast_to, full_like, is_zero
-from minigrad.types import Shape, broadcast_shapes
+from minigrad.ops.core import BROADCAST, RESHAPE, broadcast_to, full, is_zero
+from minigrad.types import Shape, TensorType, broadcast_shapes
 
 Conditions: TypeAlias = tuple[Expr, ...]
 """All must hold where an element may be other than 0; of none, any element may."""
@@ -187,13 +187,20 @@ def _parts(condition: Expr) -> list[Expr]:
 
 def masked_by(conditions: Iterable[Expr], value: Expr) -> Expr:
     """value where all of the conditions hold, else 0."""
+    return mask(conditions, value.type)(value)
+
+
+def mask(conditions: Iterable[Expr], type_: TensorType) -> Callable[[Expr], Expr]:
+    """What leaves 0 of values of a type but where all of the conditions hold."""
     needed = dict.fromkeys(conditions)
     if not needed:
-        return value
-    zero = full_like(value, 0)
+        return lambda value: value
+    zero = full(0, type_)
     if len(needed) > 1 and any(_opposed(c, needed) for c in needed):
-        return zero
+        return lambda value: zero
     condition = conjunction(list(needed))
     if condition.op is logical_not.op:
-        return make(WHERE, (broadcast_to(condition.args[0], value.shape), zero, value))
-    return make(WHERE, (broadcast_to(condition, value.shape), value, zero))
+        wide = broadcast_to(condition.args[0], type_.shape)
+        return lambda value: make_typed(WHERE, (wide, zero, value), type_)
+    wide = broadcast_to(condition, type_.shape)
+    return lambda value: make_typed(WHERE, (wide, value, zero), type_)

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from minigrad.derivatives.conditions import is_where_mask, masked_by, shaped
+from minigrad.derivatives.conditions import Conditions, is_where_mask, mask, masked_by, shaped
 from minigrad.derivatives.support import Support, along
-from minigrad.graph.node import Expr, Op, Terms, make, rebuild
+from minigrad.graph.node import Expr, Op, Terms, make, make_typed, rebuild
 from minigrad.graph.walk import walk
 from minigrad.ops.arithmetic import divide, multiply, negative
 from minigrad.ops.choice import WHERE
-from minigrad.ops.core import full, is_zero, uniform_value
+from minigrad.ops.core import CONSTANTS, full, is_zero, uniform_value
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import PERMUTE, matrix_transpose
+from minigrad.types import TensorType
 
 
 class Masked:
@@ -24,6 +25,7 @@ class Masked:
 
     def __init__(self) -> None:
         self._support = Support()
+        self._masks: dict[tuple[Conditions, TensorType], Callable[[Expr], Expr]] = {}
 
     def negated(self, cotangent: Expr) -> Expr:
         """-cotangent."""
@@ -31,7 +33,12 @@ class Masked:
 
     def times(self, cotangent: Expr, factor: Expr) -> Expr:
         """cotangent * factor, 0 where the cotangent is, or where the factor is masked."""
-        return self._product(multiply.op, (cotangent, factor), 0)
+        if factor.op is WHERE or self._support.of(cotangent):
+            return self._product(multiply.op, (cotangent, factor), 0)
+        product = make_typed(multiply.op, (cotangent, factor), cotangent.type)
+        if cotangent.op not in CONSTANTS:  # else it may be 0 where the factor is
+            self._support.note_anywhere(product)
+        return product
 
     def terms(self, terms: Terms, cotangent: Expr, node: Expr) -> Terms:
         """The terms of a node's rule, with the products that the rule has written masked."""
@@ -66,7 +73,7 @@ class Masked:
             return make(op, args)
 
         def made(x: Expr, other: Expr) -> Expr:
-            return make(op, (other, x) if moving else (x, other))
+            return make_typed(op, (other, x) if moving else (x, other), x.type)
 
         if uniform_value(factor) is not None:
             return _within(cotangent, lambda x, of: made(x, of(factor)))
@@ -77,7 +84,11 @@ class Masked:
         ):
             return _within(cotangent, lambda x, of: made(x, of(factor)))
         factor = _unmasked(factor) if op is multiply.op else factor
-        return masked_by(conditions, made(_unmasked(cotangent), factor))
+        # All products of a cotangent, a net's with its 16 weights, are masked alike.
+        key = conditions, cotangent.type
+        if key not in self._masks:
+            self._masks[key] = mask(*key)
+        return self._masks[key](made(_unmasked(cotangent), factor))
 
     def _matmul(self, a: Expr, b: Expr) -> Expr:
         """a @ b: what whole rows or columns of zeros meet is masked too, or they meet NaN there."""

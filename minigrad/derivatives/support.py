@@ -37,6 +37,7 @@ from minigrad.ops.core import (
     SUM,
     astype,
     drop_axes,
+    is_zero,
     uniform_value,
 )
 from minigrad.ops.custom import BARRIER
@@ -53,6 +54,11 @@ class Support:
 
     def __init__(self) -> None:
         self._known: dict[Expr, Conditions] = {}
+        self._alike: dict[object, Conditions] = {}
+
+    def note_anywhere(self, x: Expr) -> None:
+        """Nothing is known of x: what `of` would find out, of a product in three times as long."""
+        self._known[x] = ()
 
     def of(self, x: Expr) -> Conditions:
         """What must hold where an element of x is other than 0; nothing where nothing is known."""
@@ -68,11 +74,20 @@ class Support:
                 continue
             stack.pop()
             if parts:
-                rule = _RULES[node.op]
-                known[node] = _few(rule(node, [known.get(p, ()) for p in parts]))
+                known[node] = self._of_parts(node, [known.get(p, ()) for p in parts])
             elif node not in known:
                 known[node] = ()
         return known[x]
+
+    def _of_parts(self, node: Expr, parts: Sequence[Conditions]) -> Conditions:
+        rule = _RULES[node.op]
+        if rule is not _where and rule is not _sum_of_two:
+            return _few(rule(node, parts))
+        # These are many, and of few kinds: of a layer's cotangents, one for each of its units.
+        key = rule, node.args[0] if rule is _where else None, is_zero(node.args[-1]), *parts
+        if key not in self._alike:
+            self._alike[key] = _few(rule(node, parts))
+        return self._alike[key]
 
     def condition(self, x: Expr) -> Expr | None:
         """The same as one condition; None where nothing is known."""

@@ -15,7 +15,8 @@ from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, Terms, gc_paused
 from minigrad.graph.origin import origins
 from minigrad.graph.places import Place, inside_of
-from minigrad.ops.core import full_like, is_zero, uniform_value
+from minigrad.ops.arithmetic import add
+from minigrad.ops.core import CONSTANTS, full_like, is_zero, uniform_value
 from minigrad.ops.tuples import ITEM, TUPLE, tuple_of
 from minigrad.types import Array
 
@@ -34,9 +35,11 @@ def times(factor: Expr, partial: Expr | int | None, masked: Masked) -> Expr | No
         return factor if partial == 1 else masked.negated(factor)
     if partial.type is not factor.type:
         raise GraphError(f"a partial derivative is {partial.type!r} where {factor.type!r} is due")
-    if uniform_value(partial) == 1:
+    if partial.op in CONSTANTS and uniform_value(partial) == 1:
         return factor
-    return partial if uniform_value(factor) == 1 else masked.times(factor, partial)
+    if factor.op in CONSTANTS and uniform_value(factor) == 1:
+        return partial
+    return masked.times(factor, partial)
 
 
 def partial_of(node: Expr, i: int) -> Expr | int | None:
@@ -45,6 +48,8 @@ def partial_of(node: Expr, i: int) -> Expr | int | None:
     if not callable(partial):
         return partial
     value = partial(node, *node.args)
+    if isinstance(value, Expr):
+        return value
     return full_like(node, value) if isinstance(value, (int, float)) else value
 
 
@@ -62,9 +67,9 @@ def edge_terms(
     masked = Masked() if masked is None else masked
     if op.partials is not None:
         return [
-            times(cotangent, partial_of(node, i), masked)
-            if active is None or arg in active
-            else None
+            None
+            if active is not None and arg not in active
+            else times(cotangent, partial_of(node, i), masked)
             for i, arg in enumerate(node.args)
         ]
     rule = op.transpose or op.vjp
@@ -100,7 +105,7 @@ def sum_or_none(terms: Iterable[Expr | None]) -> Expr | None:
 def added(a: Expr, b: Expr) -> Expr:
     """a + b; of tuples item by item, where most items are zero."""
     if a.op is not TUPLE:
-        return a + b
+        return add(a, b)
     pairs = zip(a.args, b.args, strict=True)
     return tuple_of([y if is_zero(x) else x if is_zero(y) else x + y for x, y in pairs])
 
@@ -116,7 +121,7 @@ def active_nodes(order: Sequence[Expr], wrt: Sequence[Expr] | None) -> set[Expr]
         if not node.type.is_float:
             continue
         starts = chosen is None or node in chosen
-        if starts or (not node.op.no_gradient and any(a in active for a in node.args)):
+        if starts or not (node.op.no_gradient or active.isdisjoint(node.args)):
             active.add(node)
     return active
 
@@ -176,13 +181,16 @@ class Sweep:
             self._run(mark)
 
     def _run(self, mark: Callable[[Expr], None]) -> None:
-        adjoint = self._adjoints
+        adjoint, active = self._adjoints, self._active
         for node in reversed(self.order):
-            if node in adjoint and node.args:
-                mark(node)
-                for i, term in self._flowing(node, self._edge_terms(node, adjoint[node])):
+            args, cotangent = node.args, adjoint.get(node)
+            if cotangent is None or not args:
+                continue
+            mark(node)
+            for i, term in enumerate(edge_terms(cotangent, node, active, self._masked)):
+                if term is not None and args[i] in active:
                     self.terms[node, i] = term
-                    add_term(adjoint, node.args[i], term)
+                    add_term(adjoint, args[i], term)
 
     def _started(self, seeds: Seeding) -> dict[Expr, Expr]:
         adjoint: dict[Expr, Expr] = {}
