@@ -15,7 +15,7 @@ from minigrad.errors import GraphError
 from minigrad.graph.leaves import CONST, PLACEHOLDER, placeholder
 from minigrad.graph.node import Expr, Op, gc_paused, keep_label, rebuild, require_expr
 from minigrad.graph.origin import origins
-from minigrad.graph.walk import toposort
+from minigrad.graph.walk import toposort, walk
 from minigrad.ops.core import CONSTANTS, uniform_value
 from minigrad.types import FLOAT64, TensorType, require_callable
 
@@ -170,9 +170,14 @@ class _Index:
             else:
                 (self.twins if r.twins else self.free).append(r)
         self.none = not rules
+        self._always = bool(self.free)
+        self._asked = {*self.by_child, *(CONSTANTS if self.by_number or self.constants else ())}
 
     def candidates(self, args: Sequence[Expr]) -> Sequence[Rule]:
         """The rules that are worth a try on a node of these arguments, each once."""
+        # Two thirds of the time of what follows is spared on most nodes.
+        if not self._always and self._asked.isdisjoint([a.op for a in args]):
+            return self.twins if self.twins and args[0] is args[1] else ()
         rules, constants = self.free, self.constants
         asked: set[Op | float] = set()
         for arg in args:
@@ -239,13 +244,24 @@ class Rewriter:
 
         known: nodes that stay as they are.
         """
-        done = {n: n for n in known}
-        order = toposort(outputs)
+        done = dict(zip(known, known, strict=True))
+        order = walk(outputs, lambda n: () if n in done else n.args) if done else toposort(outputs)
         state = _Progress(len(order), done)
+        by_op = self._by_op
         with origins() as mark, gc_paused():
             for node in order:
-                if node not in done:
-                    self._visit(node, state, mark)
+                if node in done:
+                    continue
+                # Most nodes stay as they are: that takes a third of the time that a visit does.
+                for a in node.args:
+                    if done[a] is not a:
+                        break
+                else:
+                    index = by_op.get(node.op) or self._index(node.op)
+                    if index.none or not index.candidates(node.args):
+                        done[node] = node
+                        continue
+                self._visit(node, state, mark)
                 if node not in done:
                     self._settle(node, state, mark)
         return [done[e] for e in outputs], state.fired
@@ -253,11 +269,8 @@ class Rewriter:
     def _visit(self, node: Expr, state: _Progress, mark: Callable[[Expr], None]) -> None:
         """One look at a node whose arguments are done: it is done too, or it becomes another."""
         done = state.done
-        new = node
-        for a in node.args:
-            if done[a] is not a:
-                new = rebuild(node, tuple([done[b] for b in node.args]))
-                break
+        args = tuple([done[a] for a in node.args])
+        new = rebuild(node, args)
         if new in done:
             done[node] = keep_label(node, done[new])
             return

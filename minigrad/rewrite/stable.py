@@ -36,6 +36,7 @@ from minigrad.rewrite.driver import Rule, rule
 
 _READS = (GETITEM, RESHAPE, PERMUTE)
 _SCALINGS = (multiply.op, divide.op, negative.op)
+_MAY_BEND = frozenset({abs.op, hypot.op, WHERE, *_SCALINGS})
 _MOST_SCALINGS = 8  # few, or a long chain of products would be walked again for each square of it
 
 
@@ -127,6 +128,10 @@ def _even_power(node: Expr) -> Expr | None:
     exponent = uniform_value(node.args[1]) if node.op is pow.op else 2
     if exponent is None or exponent <= 0 or exponent % 2:
         return None
+    if node.args[0].op not in _MAY_BEND or (
+        node.op is multiply.op and node.args[1].op not in _MAY_BEND
+    ):
+        return None  # most products: two looks, and no walk down a chain of them
     a, scalings = _unscaled(node.args[0])
     b, more = _unscaled(node.args[1]) if node.op is multiply.op else (a, scalings)
     square = _square_of(a) if a is b else None

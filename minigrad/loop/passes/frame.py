@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from operator import is_
 from typing import TypeAlias
 
@@ -51,10 +51,15 @@ def everywhere(change: Pass) -> Pass:
     return lambda outputs: within(change(outputs))
 
 
-def sums_in(outputs: Sequence[Expr]) -> dict[Expr, list[Expr]]:
-    """The terms of each sum as large as it gets: of adds whose parts nothing else reads."""
+def sums_in(
+    outputs: Sequence[Expr], among: Container[Expr] | None = None
+) -> dict[Expr, list[Expr]]:
+    """The terms of each sum as large as it gets: of adds whose parts nothing else reads.
+
+    among: what a sum is wanted of, and all that reads it; None for all nodes.
+    """
     uses = count_uses(outputs)
-    adds = [n for n in toposort(outputs) if n.op is add.op]
+    adds = [n for n in toposort(outputs) if n.op is add.op and (among is None or n in among)]
     inner = {a for n in adds for a in n.args if a.op is add.op and uses[a] == 1}
     return {n: _terms(n, inner) for n in adds if n not in inner}
 

@@ -38,8 +38,8 @@ def join_slices(outputs: Sequence[Expr]) -> list[Expr]:
     order = toposort(outputs)
     if not any(n.op is SCATTER for n in order):
         return list(outputs)
-    sums = sums_in(outputs)
     concerned = depend_on([n for n in order if n.op is SCATTER], outputs)
+    sums = sums_in(outputs, concerned)
 
     def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         if node in sums:
