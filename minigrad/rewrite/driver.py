@@ -6,7 +6,7 @@ until no rule fits, and stops with an error when rules chase each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, NamedTuple, TypeAlias
@@ -238,7 +238,7 @@ class Rewriter:
         return self.traced(outputs)[0]
 
     def traced(
-        self, outputs: Sequence[Expr], known: Iterable[Expr] = ()
+        self, outputs: Sequence[Expr], known: Collection[Expr] = ()
     ) -> tuple[list[Expr], Sequence[Fired]]:
         """The same, and the rewrites in the order in which they were made.
 

@@ -6,7 +6,7 @@ what STABILITY makes, so that it is stable too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, overload
 
 from minigrad.errors import GraphError
@@ -63,7 +63,7 @@ def stabilised(y: Expr) -> tuple[Expr, Sequence[Fired]]:
     return result, fired
 
 
-def simplify_safely(outputs: Sequence[Expr], done: Iterable[Expr] = ()) -> list[Expr]:
+def simplify_safely(outputs: Sequence[Expr], done: Collection[Expr] = ()) -> list[Expr]:
     """What a compiled function runs: EXACT and STABILITY rules only.
 
     done: nodes of which this has made what it can.

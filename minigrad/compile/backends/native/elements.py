@@ -8,7 +8,7 @@ guess what comes next, which takes five times as long as an addition.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +58,7 @@ def stream_of(nodes: Sequence[Expr], inputs: Sequence[Expr], results: Sequence[E
     rows = _Rows()
     for k, node in enumerate(inputs):
         rows.load(node, k)
-    for node in nodes:
-        rows.compute(node)
+    rows.compute(nodes)
     for k, node in enumerate(results):
         rows.store(node, len(inputs) + k)
     return rows.stream()
@@ -102,28 +101,40 @@ class _Rows:
         instruction, rows = Instruction("store", (), node.dtype), np.ravel(self._found(node))
         self._added(instruction, LAST, [array] * node.size, range(node.size), rows.tolist())
 
-    def compute(self, node: Expr) -> None:
-        """Rows that compute a node."""
-        of, levels = self._of, self._levels
-        try:
-            operands = [of[a] for a in node.args]
-        except KeyError:
-            operands = [self._found(a) for a in node.args]
-        if node.shape or not is_elementwise(node):
-            rows = self._computed(node, [np.asarray(rows) for rows in operands])
-            of[node] = rows if node.shape else int(rows)
-            return
-        key = (node.op, node.type, node.args[-1].type)
-        code = self._known.get(key)
-        if code is None:
-            code = self._known[key] = self._code(_instruction(node))
-        of[node] = len(levels)
-        self._codes.append(code)
-        levels.append(1 + max([levels[row] for row in operands]))
+    def compute(self, nodes: Iterable[Expr]) -> None:
+        """Rows that compute nodes, arguments before users."""
+        of, levels, known = self._of, self._levels, self._known
         first, second, third = self._operands
-        first.append(operands[0])
-        second.append(operands[1] if len(operands) > 1 else 0)
-        third.append(operands[2] if len(operands) > 2 else 0)
+        for node in nodes:
+            args = node.args
+            try:
+                operands = [of[a] for a in args]
+            except KeyError:
+                operands = [self._found(a) for a in args]
+            key = (node.op, node.type, args[-1].type)
+            code = known.get(key)
+            if code is None:
+                of_one = is_elementwise(node) and not node.shape
+                code = known[key] = self._code(_instruction(node)) if of_one else -1
+            if code < 0:
+                rows = self._computed(node, [np.asarray(rows) for rows in operands])
+                of[node] = rows if node.shape else int(rows)
+                continue
+            # A scalar; spelled out by its operands, which takes half of the time of a list of them.
+            of[node] = len(levels)
+            self._codes.append(code)
+            a, b, c = operands[0], 0, 0
+            level = levels[a]
+            if len(operands) > 1:
+                b = operands[1]
+                level = max(level, levels[b])
+                if len(operands) > 2:
+                    c = operands[2]
+                    level = max(level, levels[c])
+            levels.append(level + 1)
+            first.append(a)
+            second.append(b)
+            third.append(c)
 
     def _computed(self, node: Expr, operands: list[Array]) -> Array:
         if is_elementwise(node):

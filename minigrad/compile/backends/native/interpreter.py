@@ -128,14 +128,19 @@ def _parts(order: Sequence[Expr], outputs: Sequence[Expr]) -> list[_Part]:
     work: dict[tuple[Any, ...], int] = {}  # of ops on types; -1 of views
     turn: dict[Expr, int] = {}
     wide: set[Expr] = set()  # views that small ops cannot read
+    crossed: set[tuple[Expr, int]] = set()  # what was noted, by who read it: a number, often
     parts: defaultdict[int, _Part] = defaultdict(_Part)
     for node in order:
         args = node.args
         if not args:
             turn[node] = -1
             continue
-        turns = [turn[a] for a in args]
-        at = max(turns)
+        at = turn[args[0]]
+        apart = False  # whether the arguments are of several turns
+        for a in args[1:]:
+            t = turn[a]
+            if t != at:
+                apart, at = True, max(t, at)
         key = (node.op, node.type, args[-1].type, args[0].type, len(args))
         size = work.get(key)
         if size is None:
@@ -146,16 +151,18 @@ def _parts(order: Sequence[Expr], outputs: Sequence[Expr]) -> list[_Part]:
                 wide.add(node)
             continue
         if size and not (wide and any(a in wide for a in args)):
-            at += at & 1
+            before, at = at, at + (at & 1)
             part = parts[at]
             part.nodes.append(node)
             part.work += size
         else:
-            at += not at & 1
+            before, at = at, at + (not at & 1)
         turn[node] = at
-        for a, t in zip(args, turns, strict=True):
-            if t != at:
-                _cross(parts, source(a), t, at)
+        if apart or before != at:
+            for a in args:
+                if turn[a] != at and (a, at) not in crossed:
+                    crossed.add((a, at))
+                    _cross(parts, source(a), turn[a], at)
     for o in outputs:
         _cross(parts, source(o), turn[o], -1)
     return [
