@@ -14,6 +14,7 @@ import pytest
 import minigrad as mg
 from minigrad.graph.leaves import CONST, VAR
 from minigrad.graph.node import OPS, make, register
+from minigrad.interning import Table
 
 x = mg.var("x")
 v = mg.var("v", (3,))
@@ -108,6 +109,19 @@ def test_a_node_lives_as_long_as_someone_holds_it():
     gc.collect()
     assert ref() is None
     assert inner() is None
+
+
+def test_a_table_replaces_what_is_gone_and_keeps_what_is_there():
+    table = Table()
+    forget, table.forget = table.forget, lambda entry: None  # another thread is about to
+    things = [set("a"), set("b"), set("c")]
+    assert table.intern("key", things[0]) is things[0]
+    assert table.intern("key", things[1]) is things[0]
+    late = table["key"]
+    del things[0]
+    assert table.intern("key", things[1]) is things[1]
+    forget(late)
+    assert table["key"]() is things[1]
 
 
 def test_nodes_are_immutable():

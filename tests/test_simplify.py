@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from dataclasses import replace
+from operator import is_
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from minigrad.graph.node import OPS, make
 from minigrad.ops.core import ASTYPE
 from minigrad.ops.index import GETITEM
 from minigrad.rewrite.driver import RewriteLoopError, Rewriter
+from minigrad.rewrite.rules import simplify_safely
 
 INF, NAN = np.inf, np.nan
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, 0.5, 1000.0, -1000.0, 1e-310, 1e308])
@@ -316,6 +319,45 @@ def test_several_outputs_share_what_they_share():
     x = mg.var("x")
     first, second = mg.simplify([mg.exp(x * 1) + 0, mg.exp(x + 0) * 2])
     assert second.args[0] is first or second.args[1] is first
+
+
+def net_of_scalars(points=3, width=4):
+    """The hinge loss of an MLP, neuron by neuron, and its gradient; the inputs are variables."""
+    w = mg.var("w", (width * (width + 5) + 1,))
+    taken = iter(range(w.size))
+    layers = [
+        [([w[next(taken)] for _ in range(n)], w[next(taken)]) for _ in range(m)]
+        for n, m in ((2, width), (width, width), (width, 1))
+    ]
+    losses = []
+    for k in range(points):
+        h = [mg.var(f"x{k}"), mg.var(f"y{k}")]
+        for units in layers:
+            h = [mg.relu(sum((a * b for a, b in zip(ws, h, strict=True)), b)) for ws, b in units]
+        losses.append(mg.relu(1.0 - (-1.0) ** k * h[0]))
+    loss = sum(losses[1:], losses[0])
+    return [loss, mg.grad(loss, w)]
+
+
+@pytest.mark.parametrize("rewrite", [mg.simplify, simplify_safely], ids=["all", "safe"])
+def test_rewrites_leave_a_net_of_scalars_no_slower(rewrite):
+    written = net_of_scalars()
+    before = Counter(n.op.name for n in mg.toposort(written))
+    after = Counter(n.op.name for n in mg.toposort(rewrite(written)))
+    assert after.total() <= before.total()
+    assert all(after[op] <= before[op] for op in ("where", "multiply", "logical_and"))
+
+
+def test_a_factor_moves_into_a_mask_only_where_that_mends_something():
+    x, g, c, d = mg.var("x"), mg.var("g"), mg.var("c"), mg.var("d")
+    masked = mg.where(c > 0, g, 0.0)
+    uses = [masked * factor for factor in (c, d, 0.5)]  # whoever writes 0·∞ has asked for NaN
+    assert all(map(is_, mg.simplify(uses), uses))
+    assert all(map(is_, simplify_safely(uses), uses))
+    # Nobody reads relu(x * c) of a negative x, so that an infinite c has no part in ∂/∂x there.
+    (slope,) = simplify_safely([mg.grad(mg.relu(x * c) * g, x)])
+    assert slope is mg.where(x * c > 0, g * c, 0.0)
+    assert mg.function([x, c, g], slope)(-1.0, INF, 2.0) == 0
 
 
 def test_labels_go_over_to_what_takes_a_node_s_place():
