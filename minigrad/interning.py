@@ -13,8 +13,8 @@ from minigrad.locks import process_lock
 T = TypeVar("T")
 
 INTERNING = process_lock()
-"""Held while an entry of such a table is removed or replaced. It is the first lock that is made, since collecting garbage,
-which any thread may do at any time, takes it."""
+"""Held while an entry of such a table is removed or replaced. It is the first lock that is made,
+since collecting garbage, which any thread may do at any time, takes it."""
 
 
 class Entry(weakref.ref[T]):
