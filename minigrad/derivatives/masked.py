@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from minigrad.derivatives.conditions import Conditions, is_where_mask, mask, masked_by, shaped
+from minigrad.derivatives.conditions import is_where_mask, mask, masked_by, shaped
 from minigrad.derivatives.support import Support, along
 from minigrad.graph.node import Expr, Op, Terms, make, make_typed, rebuild
 from minigrad.graph.walk import walk
@@ -17,7 +17,6 @@ from minigrad.ops.core import CONSTANTS, full, is_zero, uniform_value
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import PERMUTE, matrix_transpose
-from minigrad.types import TensorType
 
 
 class Masked:
@@ -25,7 +24,8 @@ class Masked:
 
     def __init__(self) -> None:
         self._support = Support()
-        self._masks: dict[tuple[Conditions, TensorType], Callable[[Expr], Expr]] = {}
+        self._ways: dict[Expr, tuple[Expr, Callable[[Expr], Expr]]] = {}
+        """By cotangents: what is multiplied in their place, and the mask of the product."""
 
     def negated(self, cotangent: Expr) -> Expr:
         """-cotangent."""
@@ -33,12 +33,19 @@ class Masked:
 
     def times(self, cotangent: Expr, factor: Expr) -> Expr:
         """cotangent * factor, 0 where the cotangent is, or where the factor is masked."""
-        if factor.op is WHERE or self._support.of(cotangent):
+        if factor.op is WHERE or factor.op in CONSTANTS or cotangent.op is SCATTER:
             return self._product(multiply.op, (cotangent, factor), 0)
-        product = make_typed(multiply.op, (cotangent, factor), cotangent.type)
-        if cotangent.op not in CONSTANTS:  # else it may be 0 where the factor is
+        # Most products; a cotangent has many, of a net's unit one for each weight.
+        way = self._ways.get(cotangent)
+        if way is None:
+            conditions = self._support.of(cotangent)
+            value = _unmasked(cotangent) if conditions else cotangent
+            way = self._ways[cotangent] = value, mask(conditions, value.type)
+        value, masked = way
+        product = make_typed(multiply.op, (value, factor), value.type)
+        if value.op not in CONSTANTS:  # else it may be 0 where the factor is
             self._support.note_anywhere(product)
-        return product
+        return masked(product)
 
     def terms(self, terms: Terms, cotangent: Expr, node: Expr) -> Terms:
         """The terms of a node's rule, with the products that the rule has written masked."""
@@ -84,11 +91,7 @@ class Masked:
         ):
             return _within(cotangent, lambda x, of: made(x, of(factor)))
         factor = _unmasked(factor) if op is multiply.op else factor
-        # All products of a cotangent, a net's with its 16 weights, are masked alike.
-        key = conditions, cotangent.type
-        if key not in self._masks:
-            self._masks[key] = mask(*key)
-        return self._masks[key](made(_unmasked(cotangent), factor))
+        return masked_by(conditions, made(_unmasked(cotangent), factor))
 
     def _matmul(self, a: Expr, b: Expr) -> Expr:
         """a @ b: what whole rows or columns of zeros meet is masked too, or they meet NaN there."""

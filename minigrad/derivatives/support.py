@@ -62,9 +62,10 @@ class Support:
 
     def of(self, x: Expr) -> Conditions:
         """What must hold where an element of x is other than 0; nothing where nothing is known."""
-        known, stack = self._known, [x]
+        known = self._known
         if x in known:
             return known[x]
+        stack = [x]
         while stack:
             node = stack[-1]
             parts = () if node in known else _parts(node)
@@ -84,7 +85,7 @@ class Support:
         if rule is not _where and rule is not _sum_of_two:
             return _few(rule(node, parts))
         # These are many, and of few kinds: of a layer's cotangents, one for each of its units.
-        key = rule, node.args[0] if rule is _where else None, is_zero(node.args[-1]), *parts
+        key = *parts, *((node.args[0], is_zero(node.args[2])) if rule is _where else ())
         if key not in self._alike:
             self._alike[key] = _few(rule(node, parts))
         return self._alike[key]

@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol, TypeAlias
 
 from minigrad.derivatives.masked import Masked
 from minigrad.errors import GraphError
-from minigrad.graph.node import Expr, Terms, gc_paused
+from minigrad.graph.node import Expr, Terms, gc_paused, make_typed
 from minigrad.graph.origin import origins
 from minigrad.graph.places import Place, inside_of
 from minigrad.ops.arithmetic import add
@@ -105,7 +105,7 @@ def sum_or_none(terms: Iterable[Expr | None]) -> Expr | None:
 def added(a: Expr, b: Expr) -> Expr:
     """a + b; of tuples item by item, where most items are zero."""
     if a.op is not TUPLE:
-        return add(a, b)
+        return make_typed(add.op, (a, b), a.type) if a.type is b.type else a + b
     pairs = zip(a.args, b.args, strict=True)
     return tuple_of([y if is_zero(x) else x if is_zero(y) else x + y for x, y in pairs])
 
