@@ -81,10 +81,11 @@ def test_the_tour_has_five_stops_at_most_and_shows_each_where_it_is(opened, demo
 
 
 def test_a_graph_is_zoomed_and_searched(opened) -> None:
-    frame = opened.page.locator(".scroll.wide")
+    section = opened.page.locator("section.pictured", has=opened.page.locator(".scroll.wide"))
+    frame = section.locator(".scroll.wide")
     svg = frame.locator("svg")
     width = svg.bounding_box()["width"]
-    opened.page.get_by_role("button", name="larger").click()
+    section.get_by_role("button", name="larger").click()
     assert svg.bounding_box()["width"] == pytest.approx(1.25 * width, rel=0.01)
     frame.focus()
     opened.page.keyboard.press("-")
@@ -92,7 +93,7 @@ def test_a_graph_is_zoomed_and_searched(opened) -> None:
     assert svg.bounding_box()["width"] == pytest.approx(width / 1.25, rel=0.01)
     opened.page.keyboard.press("0")
     assert svg.bounding_box()["width"] == pytest.approx(width, rel=0.01)
-    search, count = opened.page.get_by_role("searchbox"), opened.page.locator(".toolbar output")
+    search, count = section.get_by_role("searchbox"), section.locator(".toolbar output")
     search.fill("tanh")
     found = count.inner_text()
     many = svg.locator("g.node.match").count()

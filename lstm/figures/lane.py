@@ -61,10 +61,10 @@ class Lane:
         """The ops of the step that it reads k-th."""
         named = {"x": self.written.xs[k], **self.written.values[k]}
         for spelled, place in self.cell.ops.items():
-            yield _node(named, spelled), place
+            yield node_spelled(named, spelled), place
 
 
-def _node(values: Mapping[str, Expr], spelled: str) -> Expr:
+def node_spelled(values: Mapping[str, Expr], spelled: str) -> Expr:
     """The op that "C.0" spells: the first argument of C."""
     symbol, *down = spelled.split(".")
     try:

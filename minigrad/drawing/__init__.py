@@ -13,14 +13,25 @@ from minigrad.drawing.diagram import Diagram
 from minigrad.drawing.faults import RenderError
 from minigrad.drawing.look import Look
 from minigrad.drawing.options import LIMIT, Options
-from minigrad.drawing.picture import Picture
+from minigrad.drawing.picture import Edge, Node, Picture
 from minigrad.drawing.saved import Drawn
 from minigrad.drawing.theme import EdgeStyle, Ratios, Scale
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr
 from minigrad.types import as_number
 
-__all__ = ["Diagram", "Drawn", "EdgeStyle", "Picture", "Ratios", "RenderError", "Scale", "draw"]
+__all__ = [
+    "Diagram",
+    "Drawn",
+    "Edge",
+    "EdgeStyle",
+    "Node",
+    "Picture",
+    "Ratios",
+    "RenderError",
+    "Scale",
+    "draw",
+]
 
 
 def draw(

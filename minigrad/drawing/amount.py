@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.drawing.theme import KIND_WORDS, Kind, fmt
+from minigrad.drawing.theme import KIND_WORDS, fmt
+from minigrad.drawing.theme import Kind as Kind
 from minigrad.types import Array, Shape
 
 LISTED = 4  # tensors of up to so many elements are written out

@@ -7,13 +7,14 @@ files, formats or layout.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 from minigrad.drawing.amount import Amount
 from minigrad.drawing.escape import plain
 from minigrad.drawing.theme import Kind, Scale
+from minigrad.graph.node import Expr
 
 Role = Literal["input", "param", "const", "op", "carry", "slice", "steps"]
 """What a node is; a carry and a slice are what a step of a loop gets, of the step before it and of
@@ -55,6 +56,8 @@ class Node:
     """Gradients that are shown step by step, by the names of what they are of."""
     rows: tuple[Row, ...] = ()
     """Of steps: what others read of them."""
+    shows: Expr | None = field(default=None, compare=False, repr=False)
+    """The node of the graph that it stands for; None of steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,9 @@ class Edge:
     """The row of its source from which it starts."""
     bends: tuple[tuple[float, float], ...] = ()
     """Its corners in points, where all nodes have places."""
+    uses: tuple[tuple[Expr, int], ...] = field(default=(), compare=False, repr=False)
+    """The use, (user, position), whose term is shown, and those by ops without arithmetic through
+    which that is carried back to the source."""
 
 
 @dataclass(frozen=True, slots=True)

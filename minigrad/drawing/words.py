@@ -122,6 +122,7 @@ class Builder:
             is_between_boxes=self._is_between_boxes(line),
             row=self._row_of(line.source),
             bends=tuple(self.frames.bends.get((line.source, line.target), ())),
+            uses=((line.term.user, line.term.position), *((op, 0) for op in line.term.between)),
         )
 
     def _is_between_boxes(self, line: Line) -> bool:
@@ -204,6 +205,7 @@ class Builder:
             place=self.frames.places.get(vertex),
             is_copy=vertex.copy > 0,
             strips=tuple(self._strips(vertex)),
+            shows=node,
         )
 
     def _strips(self, vertex: Vertex) -> Iterable[tuple[str, Amount]]:

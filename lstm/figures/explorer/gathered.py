@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lstm.figures.explorer.graph import StepPicture, arrows_on, prefix_of
 from lstm.figures.explorer.maps import maps_of
 from lstm.figures.explorer.packed import OTHERS, decades_of, runs_of
 from lstm.figures.explorer.steps import steps_of
@@ -25,11 +26,17 @@ _SLACK = 1e-9
 _FURTHEST = 308.0  # decades of a ratio that a float holds
 
 
-def gathered(models: Mapping[str, Moments], scale: Scale) -> dict[str, Any]:
-    """All that the page tells of some models, each at some moments."""
+def gathered(
+    models: Mapping[str, Moments], scale: Scale, pictures: Sequence[StepPicture | None]
+) -> dict[str, Any]:
+    """All that the page tells of some models, each at some moments; pictures: of their steps."""
     told: list[dict[str, Any]] = [
-        {"name": plain(name), "moments": [_moment(label, flow) for label, flow in moments.items()]}
-        for name, moments in models.items()
+        {
+            "name": plain(name),
+            "moments": [_moment(label, flow, picture) for label, flow in moments.items()],
+            "ops": picture and picture.told(prefix_of(k)),
+        }
+        for k, ((name, moments), picture) in enumerate(zip(models.items(), pictures, strict=True))
     ]
     moments = [moment for model in told for moment in model["moments"]]
     kinds = _kinds_in([one for moment in moments for one in moment["maps"]], scale)
@@ -56,14 +63,14 @@ def _start(model: Mapping[str, Any]) -> dict[str, Any]:
     return which | {"map": key, "row": 0, "step": 1, "from": 0, "isPinned": False}
 
 
-def _moment(label: str, flow: Flow) -> dict[str, Any]:
+def _moment(label: str, flow: Flow, picture: StepPicture | None) -> dict[str, Any]:
     return {
         "label": plain(label),
         "sentences": [plain(line) for line in flow.diagnosis],
         "runs": runs_of(flow.steps, MOST),
         "maps": maps_of(flow),
         "tokens": tokens_of(flow),
-        "steps": steps_of(flow),
+        "steps": steps_of(flow, picture),
     }
 
 
@@ -85,6 +92,7 @@ def _scale(scale: Scale, kinds: set[str]) -> dict[str, Any]:
         "labels": [*scale.labels],
         "kinds": looks,
         "explained": [kind for kind in looks if kind in kinds],
+        "arrows": arrows_on(scale),
     }
 
 

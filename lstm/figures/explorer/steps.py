@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigrad as mg
+from lstm.figures.explorer.graph import StepPicture
 from lstm.figures.explorer.maps import named_series
 from lstm.figures.explorer.packed import Codes, codes_of
 from lstm.gradient_flow import Flow, Waterfall
 from lstm.gradient_flow.equations import StepGraph
-from lstm.gradient_flow.fans import Fans
+from lstm.gradient_flow.ops import Asked, ToldOps, told_of_ops
 from lstm.gradient_flow.steps import LEAVES, Floats
 from lstm.gradient_flow.tensors import LARGE_SEED
 from lstm.plain_values import jsonable
@@ -26,17 +27,80 @@ _DECADE, _INFINITE = 100_000, 2_000_000_000
 _TINY = 1e-30
 
 
-def steps_of(flow: Flow) -> dict[str, Any]:
-    """All numbers of each step, T of each."""
+def steps_of(flow: Flow, picture: StepPicture | None = None) -> dict[str, Any]:
+    """All numbers of each step, T of each; picture: what shows those of its ops."""
     series = named_series(flow)
     codes = np.stack([codes_of(s.norms, s.kinds) for s in series.values()])
-    is_whole = flow.source is not None
+    told = {"equations": [], "falls": []} if flow.source is None else _whole(flow, picture)
     return {
         "steps": flow.steps,
         "each": {"rows": [plain(name) for name in series], "codes": codes},
-        "equations": _equations(flow) if is_whole else [],
-        "falls": [_fall(fall) for fall in _falls(flow)] if is_whole else [],
+        **told,
     }
+
+
+def _whole(flow: Flow, picture: StepPicture | None) -> dict[str, Any]:
+    """What is told of a flow with arrays."""
+    ops = _Ops.of(flow, picture)
+    return {
+        "equations": _equations(ops),
+        "falls": [_fall(fall) for fall in _falls(flow)],
+    } | (
+        {"ops": {"key": "ops", "title": "", "rows": picture.names, "high": ops.rows}}
+        if picture is not None
+        else {}
+    )
+
+
+class _Ops(NamedTuple):
+    """What a flow's ops give, also of a much larger loss where a 0 may be an underflow."""
+
+    joined: set[tuple[str, str]]
+    told: ToldOps
+    larger: ToldOps | None
+
+    @staticmethod
+    def of(flow: Flow, picture: StepPicture | None) -> _Ops:
+        source = flow._source
+        meter, batch = source.meter, source.batch
+        asked = Asked() if picture is None else picture.asked
+        told, larger = told_of_ops(meter, asked, batch), None
+        doubtful = [*told.fans["terms"].values()]
+        if picture is not None:
+            doubtful.append({str(k): told.rows[k] for k in picture.doubtful})
+        if any(_is_in_doubt(fan) for fan in doubtful):
+            larger = told_of_ops(meter.wide(), asked, batch, LARGE_SEED)
+        return _Ops(_joined(meter.graph), told, larger)
+
+    def gradient(self, name: str) -> Codes:
+        """Codes of the gradient towards a value."""
+        if not any((name, reader) in self.joined for reader in self.told.fans["terms"][name]):
+            return self.apart
+        gradients = self.told.fans["gradients"]
+        return _norms(gradients[name], self.larger and self.larger.fans["gradients"][name])
+
+    def term(self, name: str, reader: str) -> Codes:
+        """Codes of what a value gets from what reads it."""
+        if (name, reader) not in self.joined:
+            return self.apart
+        norms = self.told.fans["terms"][name][reader]
+        return _norms(norms, self.larger and self.larger.fans["terms"][name][reader])
+
+    @property
+    def apart(self) -> Codes:
+        """Codes of what no derivative leads to."""
+        steps = len(next(iter(self.told.fans["values"].values())))
+        return codes_of(np.zeros(steps), "disconnected")
+
+    @property
+    def rows(self) -> Codes:
+        """Of each value that has a name it and its gradient, then what was asked of ops."""
+        rows = []
+        for name, value in self.told.fans["values"].items():
+            rows += [codes_of(value), self.gradient(name)]
+        larger = [None] * len(self.told.rows) if self.larger is None else self.larger.rows
+        rows += [_norms(*both) for both in zip(self.told.rows, larger, strict=True)]
+        return np.stack(rows)
 
 
 class Notation(NamedTuple):
@@ -69,40 +133,19 @@ def _as(variable: mg.Expr, name: str) -> mg.Expr:
     return mg.var(plain(name), variable.shape, variable.dtype)
 
 
-def _equations(flow: Flow) -> list[dict[str, Any]]:
+def _equations(ops: _Ops) -> list[dict[str, Any]]:
     """Of each value of a step its norm, that of its gradient, and of what it gets from where."""
-    source = flow._source
-    meter = source.meter
-    told = source.told("fans", lambda: Fans(meter.way))
-    larger: Mapping[str, Any] = {}
-    if any(_is_in_doubt(fan) for fan in told["terms"].values()):
-        wide = meter.wide()
-        larger = wide.told("fans", lambda: Fans(wide.way), source.batch, LARGE_SEED)
-    apart = codes_of(np.zeros(flow.steps), "disconnected")
-    joined = _joined(meter.graph)
     return [
         {
             "name": plain(name),
             "value": codes_of(value),
-            "adjoint": (
-                _norms(told["gradients"][name], larger and larger["gradients"][name])
-                if any((name, reader) in joined for reader in fan)
-                else apart
-            ),
+            "adjoint": ops.gradient(name),
             "terms": [
-                {
-                    "of": plain(reader),
-                    "norm": (
-                        _norms(norms, larger and larger["terms"][name][reader])
-                        if (name, reader) in joined
-                        else apart
-                    ),
-                }
-                for reader, norms in fan.items()
+                {"of": plain(reader), "norm": ops.term(name, reader)}
+                for reader in ops.told.fans["terms"][name]
             ],
         }
-        for name, value in told["values"].items()
-        for fan in [told["terms"][name]]
+        for name, value in ops.told.fans["values"].items()
     ]
 
 

@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from lstm.figures.explorer.gathered import Moments, gathered
+from lstm.figures.explorer.graph import bins_of, closed_of, picture_of, prefix_of
 from lstm.figures.explorer.packed import Arrays
 from lstm.figures.explorer.steps import notation
 from lstm.figures.explorer.tokens import BANDS
@@ -23,6 +24,7 @@ from lstm.files import generator_of
 from lstm.gradient_flow import Flow
 from minigrad.display import Table
 from minigrad.drawing import Scale
+from minigrad.drawing.escape import plain
 
 _MODULES = (
     "dom",
@@ -36,6 +38,7 @@ _MODULES = (
     "tokens",
     "step_panel",
     "range",
+    "step_graph",
     "controls",
     "tour",
     "graphs",
@@ -60,7 +63,9 @@ def explorer_page(
     as in `page`, of which the first of intro leads. It is well-formed XML too. All text in it is
     escaped, and a policy in its head lets no other script run than its own, nor ask for anything.
     """
-    data, script, arrays = gathered(models, scale), script_text(), Arrays()
+    firsts = [next(iter(moments.values())) for moments in models.values()]
+    pictures = [picture_of(flow) for flow in firsts]
+    data, script, arrays = gathered(models, scale, pictures), script_text(), Arrays()
     return render(
         "explorer/explorer.html.jinja",
         title=title,
@@ -75,7 +80,11 @@ def explorer_page(
         bands=BANDS,
         data=in_script(data, arrays),
         codes=arrays.packed,
-        notations=[notation(next(iter(moments.values()))) for moments in models.values()],
+        notations=[notation(flow) for flow in firsts],
+        graphs=[p and p.svg(prefix_of(k)) for k, p in enumerate(pictures)],
+        closed=[closed_of(flow) for flow in firsts],
+        bins=[bins_of(flow) for flow in firsts],
+        states=[[plain(s.symbol) for s in flow.ordered] for flow in firsts],
     )
 
 

@@ -1,16 +1,7 @@
 /** Graphs on the page: zoom by buttons and keys, pan by dragging, and a search for nodes. */
-import { element } from "./dom.js";
+import { inside, part } from "./dom.js";
 
 const [STEP, LEAST, MOST] = [1.25, 0.2, 8];
-
-/** @param {string} text @param {string} says @param {() => void} does @returns {HTMLElement} */
-function button(text, says, does) {
-  const made = Object.assign(document.createElement("button"), { type: "button" });
-  made.append(text);
-  made.setAttribute("aria-label", says);
-  made.addEventListener("click", does);
-  return made;
-}
 
 /** @param {HTMLElement} frame what scrolls around a drawn graph */
 export function explored(frame) {
@@ -26,12 +17,15 @@ export function explored(frame) {
     frame.scrollLeft = (x * scale) / before - frame.clientWidth / 2;
     frame.scrollTop = (y * scale) / before;
   };
-  const count = element("output");
-  const search = Object.assign(document.createElement("input"), { type: "search" });
+  /** @type {HTMLTemplateElement} */
+  const { content } = part("toolbar");
+  frame.before(content.cloneNode(true));
+  const bar = /** @type {HTMLElement} */ (frame.previousElementSibling);
+  const count = inside(bar, "output");
+  /** @type {HTMLInputElement} */
+  const search = inside(bar, "input");
   const show = () => {
-    count.textContent = search.value === ""
-      ? ""
-      : `${matches.length && at + 1} of ${matches.length}`;
+    count.textContent = search.value && `${matches.length && at + 1} of ${matches.length}`;
     matches[at]?.scrollIntoView({ block: "nearest", inline: "center" });
     for (const node of svg.querySelectorAll("g.node")) {
       node.classList.toggle("match", matches.includes(node));
@@ -40,10 +34,9 @@ export function explored(frame) {
   };
   search.addEventListener("input", () => {
     const wanted = search.value.toLowerCase();
-    const nodes = [...svg.querySelectorAll("g.node")];
-    matches = wanted
-      ? nodes.filter((node) => (node.textContent ?? "").toLowerCase().includes(wanted))
-      : [];
+    const isWanted = (/** @type {Element} */ { textContent }) =>
+      wanted !== "" && (textContent ?? "").toLowerCase().includes(wanted);
+    matches = [...svg.querySelectorAll("g.node")].filter(isWanted);
     at = matches.length ? 0 : -1;
     show();
   });
@@ -58,23 +51,13 @@ export function explored(frame) {
     event.preventDefault();
     zoom(to);
   });
-  frame.addEventListener("pointerdown", ({ pointerType, button: pressed }) => {
-    if (pointerType === "mouse" && pressed === 0) frame.classList.add("dragged");
+  frame.addEventListener("pointermove", ({ pointerType, movementX, movementY, buttons }) => {
+    const isDragged = pointerType === "mouse" && buttons === 1;
+    frame.classList.toggle("dragged", isDragged);
+    if (isDragged) frame.scrollBy({ left: -movementX, top: -movementY, behavior: "instant" });
   });
-  frame.addEventListener("pointermove", ({ movementX, movementY, buttons }) => {
-    if (buttons !== 1 || !frame.classList.contains("dragged")) return;
-    frame.scrollBy({ left: -movementX, top: -movementY, behavior: "instant" });
+  bar.addEventListener("click", ({ target }) => {
+    const by = Number(/** @type {HTMLElement} */ (target).dataset.zoom);
+    if (by) zoom(by === 1 ? 1 : scale * by);
   });
-  globalThis.addEventListener("pointerup", () => frame.classList.remove("dragged"));
-  const bar = element(
-    "div",
-    button("−", "smaller", () => zoom(scale / STEP)),
-    button("+", "larger", () => zoom(scale * STEP)),
-    button("1:1", "as drawn", () => zoom(1)),
-    element("label", "Find ", search),
-    count,
-  );
-  bar.className = "toolbar";
-  count.setAttribute("aria-live", "polite");
-  frame.before(bar);
 }

@@ -8,6 +8,7 @@ import { differenceOf, layerOf } from "./layers.js";
 import { columnOf, mapIn, quoted, tokenAt, within } from "./moment.js";
 import { unpacked } from "./packed.js";
 import { fallRows, fillEquations, normRows } from "./step_panel.js";
+import { StepGraph } from "./step_graph.js";
 import { penOf, textureOf } from "./tiles.js";
 import { tellRange } from "./range.js";
 import { TokenAxis } from "./tokens.js";
@@ -30,6 +31,7 @@ class Explorer {
         ? new TokenAxis(figure, this.view, scale)
         : new HeatMap(figure, this.view)
     );
+    this.graphs = models.flatMap(({ ops }, k) => ops ? [new StepGraph(k, ops, this.view)] : []);
     this.view.listen((place) => this.show(place));
     control(this.view);
     this.remember();
@@ -73,6 +75,7 @@ class Explorer {
     style.setProperty("--wide", `${(100 * (last + 1 - first)) / moment.runs.length}%`);
     classList.toggle("pinned", place.isPinned);
     for (const map of this.maps) map.show(place);
+    for (const graph of this.graphs) if (!graph.figure.hidden) graph.show();
     this.showStep(place);
     part("range").hidden = place.from === 0;
     if (place.from) tellRange(moment, first, last, this.closed);
@@ -97,6 +100,24 @@ class Explorer {
       const beside = other && mapIn(other, map.key);
       if (!data || !other) map.set(moment, data ? layerOf(data, this.scale) : null);
       else map.set(moment, beside && isLike ? differenceOf(data, beside, this.sides, names) : null);
+    }
+    for (const graph of this.graphs) {
+      graph.figure.hidden = graph.model !== place.model;
+      const { ops } = moment.steps;
+      const beside = isLike && other?.steps.ops;
+      if (graph.figure.hidden || !ops) continue;
+      graph.fold(moment, this.scale);
+      if (beside && ops.rows.join() === beside.rows.join()) {
+        graph.set(
+          differenceOf(ops, beside, this.sides, names),
+          this.sides,
+          `${names.join(" less ")}`,
+        );
+      } else {graph.set(
+          layerOf(ops, this.scale),
+          this.scale,
+          less ? `${names[1]} has other ops` : "",
+        );}
     }
     part("legend-less").hidden = !isLike;
     part("finding").textContent = other && !isLike

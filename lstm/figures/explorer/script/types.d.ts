@@ -40,6 +40,19 @@ export interface Steps {
   each: { rows: string[]; codes: Codes };
   equations: Equation[];
   falls: Fall[];
+  /** norms of a graph's nodes and arrows, by what the nodes are; of numbers alone there is none */
+  ops?: MapData;
+}
+
+/** A node or an arrow of a graph, with the rows of its numbers; below 0 there are none. */
+export interface Op {
+  name: string;
+  /** of the norm of its gradient, or of what an arrow sends back */
+  row: number;
+  value: number;
+  words: string[];
+  /** of a node what reads it, each with the row of what it sends back */
+  terms?: [string, number][];
 }
 
 /** A model at one moment of its training. */
@@ -55,6 +68,7 @@ export interface Moment {
 export interface Model {
   name: string;
   moments: Moment[];
+  ops: Record<string, Op> | null;
 }
 
 /** A color of each class and kind; low and high are powers of ten. */
@@ -63,6 +77,8 @@ export interface Scale {
   high: number;
   colors: string[];
   kinds: Record<string, string>;
+  /** style of an arrow of each class and kind */
+  arrows: Record<string, string>;
 }
 
 /** How a number is painted; its kind is what it is where it is no number on the scale, else "". */

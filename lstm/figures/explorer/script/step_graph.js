@@ -1,0 +1,129 @@
+/** All steps folded, and one of them as a graph, op by op, filled with the numbers of that step. */
+import { lookOf, told, WORDS } from "./amounts.js";
+import { inside, part } from "./dom.js";
+
+const ROOM = 11; // letters: more are written small
+
+/** @import { Layer, Moment, Op, Scale } from "./types.d.ts" */
+/** @import { View } from "./view.js" */
+
+export class StepGraph {
+  /** @param {number} model of which it is @param {Record<string, Op>} ops @param {View} view */
+  constructor(model, ops, view) {
+    this.model = model;
+    this.ops = ops;
+    this.view = view;
+    /** @type {Layer | null} */
+    this.layer = null;
+    /** @type {Scale | null} */
+    this.scale = null; // of the layer
+    this.steps = 0; // of which there are numbers
+    this.shown = this.at = ""; // the step, and the id of what is told of
+    this.figure = part(`opened${model}`);
+    const { figure } = this;
+    figure.addEventListener("pointerover", ({ target }) => this.tell(noted(target, "op")));
+    figure.addEventListener("focusin", ({ target }) => this.tell(noted(target, "op")));
+    figure.addEventListener("click", ({ target }) => this.turn(target));
+    figure.addEventListener("keydown", ({ target, key }) => {
+      if (key === "Escape") view.go({ isPinned: false });
+      if (key === "Enter") this.turn(target);
+    });
+  }
+
+  /** @param {EventTarget | null} target go to the step for which it stands, if it does */
+  turn(target) {
+    const by = Number(noted(target, "by"));
+    const step = Number(noted(target, "first")) || (by && this.view.place.step + by);
+    if (step) this.view.go({ step, isPinned: true });
+  }
+
+  /** @param {Layer | null} layer numbers @param {Scale} scale @param {string} what they are */
+  set(layer, scale, what) {
+    this.layer = layer;
+    this.scale = scale;
+    this.shown = "";
+    inside(this.figure, ".less").textContent = what;
+  }
+
+  /** @param {Moment} moment whose steps are folded @param {Scale} scale */
+  fold({ steps: { each, steps } }, scale) {
+    this.steps = steps;
+    for (const bin of this.figure.querySelectorAll("i")) {
+      const [row, first, last] = ["row", "first", "last"].map((of) => Number(noted(bin, of)));
+      const codes = each.codes.codes.subarray(row * steps + first - 1, row * steps + last);
+      const [low, high] = [Math.min(...codes), Math.max(...codes)];
+      bin.style.background = lookOf(scale, high).color;
+      const norms = low === high ? told(low) : `${told(low)} to ${told(high)}`;
+      bin.title = `t = ${first}${first < last ? ` to ${last}` : ""}, ${each.rows[row]}: ${norms}`;
+    }
+  }
+
+  /** @param {number} row @returns {number} where its number of the step is */
+  index(row) {
+    return row * this.steps + this.view.place.step - 1;
+  }
+
+  /** @param {number} row @returns {string} */
+  words(row) {
+    return row < 0 ? WORDS.disconnected : this.layer?.words(this.index(row)) ?? "";
+  }
+
+  /** @param {number} row @returns {string} the number itself, whatever is taken from it */
+  number(row) {
+    return told(this.layer?.data.high.codes[this.index(row)] ?? 0);
+  }
+
+  /** Fill in the numbers of the step that one looks at. */
+  show() {
+    const { step } = this.view.place;
+    if (this.shown === String(step) || !this.scale) return;
+    this.shown = String(step);
+    const { arrows, colors } = this.scale;
+    for (const bin of this.figure.querySelectorAll("i")) {
+      const isAt = Number(noted(bin, "first")) <= step && step <= Number(noted(bin, "last"));
+      bin.classList.toggle("at", isAt);
+    }
+    for (const when of this.figure.querySelectorAll(".when")) {
+      when.textContent = step < this.steps ? `step ${step + 1}` : "after the last";
+    }
+    for (const piece of this.figure.querySelectorAll("[data-op]")) {
+      const op = this.ops[noted(piece, "op")];
+      if (!op) continue;
+      const look = op.row < 0 ? null : this.layer?.look(this.index(op.row), false);
+      const kind = look ? look.kind || String(colors.indexOf(look.color)) : "disconnected";
+      piece.setAttribute("style", arrows[kind]);
+      const brief = this.words(op.row).split(",")[0];
+      write(piece.querySelector(".gradient"), op.terms ? `∂ ${brief}` : brief);
+      write(piece.querySelector(".value"), `‖${this.number(op.value)}‖`);
+    }
+    this.tell(this.at);
+  }
+
+  /** @param {string} id say all of a node, or of an arrow */
+  tell(id) {
+    const op = this.ops[id];
+    if (!op) return;
+    this.at = id;
+    const from = op.terms?.map(([reader, row]) => `${reader} (${this.words(row)})`).join(", ");
+    const said = [
+      `t = ${this.view.place.step}, ${op.name}`,
+      op.value >= 0 && `‖value‖ ${this.number(op.value)}`,
+      `${op.terms ? "‖∂L/∂value‖ " : ""}${this.words(op.row)}`,
+      from && `it sums what comes from ${from}`,
+      ...op.words,
+    ];
+    inside(this.figure, ".told").textContent = said.filter(Boolean).join("; ");
+  }
+}
+
+/** @param {EventTarget | null} target @param {string} what @returns {string} what is noted at it */
+function noted(target, what) {
+  const holder = /** @type {Element} */ (target).closest(`[data-${what}]`);
+  return holder?.getAttribute(`data-${what}`) ?? "";
+}
+
+/** @param {Element | null} text @param {string} words */
+function write(text, words) {
+  if (text) text.textContent = words;
+  text?.classList.toggle("small", words.length > ROOM);
+}

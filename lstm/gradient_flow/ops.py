@@ -1,0 +1,143 @@
+"""Each op of a step: the norms of its value, of its gradient, and of what each use of it sends
+back, at all steps. All are asked of the adjoints of the loops that train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+import minigrad as mg
+from lstm.gradient_flow.equations import over_steps
+from lstm.gradient_flow.fans import Fans
+from lstm.gradient_flow.steps import Floats, quiet, wide_norm
+from lstm.gradient_flow.tensors import Meter
+from lstm.gradient_flow.way_back import in_order
+from minigrad import Expr
+
+Use: TypeAlias = tuple[tuple[int, int], ...]
+"""A use of a value: the user, by its place in the step's order, and which of its arguments; then
+the ops without arithmetic that lie between."""
+Onward: TypeAlias = tuple[int, str]
+"""What comes back to a state that the step makes, by its place in the step's order, from NEXT or
+OUT."""
+NEXT, OUT = "next", "out"
+"""The step that is read next; what is out of the layer."""
+
+
+def order_of(meter: Meter) -> list[Expr]:
+    """The nodes of a step, as the loop that trains runs it, sources first."""
+    return mg.toposort([*meter.loop.made])
+
+
+def moving(meter: Meter) -> set[Expr]:
+    """Those of them that differ from step to step."""
+    moves = {*meter.graph.before.values(), meter.graph.x}
+    for node in order_of(meter):
+        if any(a in moves for a in node.args):
+            moves.add(node)
+    return moves
+
+
+def onward_of(meter: Meter) -> dict[Onward, Expr]:
+    """What comes back to the states of each step from outside of it, as stacks over the steps."""
+    places = {node: k for k, node in enumerate(order_of(meter))}
+    inside = {_run(meter, node) for node in places}
+    comes: dict[Onward, Expr] = {}
+    for made in dict.fromkeys(meter.loop.made):
+        for (user, k), term in meter.adjoints.edges(made).items():
+            if user not in inside:
+                is_output = user.op.inside is not None and k >= len(meter.loop.made)
+                onward = places[made], OUT if is_output else NEXT
+                comes[onward] = comes[onward] + term if onward in comes else term
+    return comes
+
+
+def _run(meter: Meter, node: Expr) -> Expr:
+    """The node that the loop runs for one of the step as it was written."""
+    places = meter.adjoints.places(node)
+    return places[0].node if places else node
+
+
+class Asked(NamedTuple):
+    """What is asked of ops: of nodes their values and gradients, and of uses their terms, by places
+    in the step's order, so that a meter of the same layer in another dtype takes it, too."""
+
+    nodes: tuple[int, ...] = ()
+    uses: tuple[Use, ...] = ()
+    onward: tuple[Onward, ...] = ()
+
+
+class OpsOfStep:
+    """Rows of norms over the steps, each of them once.
+
+    values, gradients, terms, onward: {what was asked: which row}; what has no number, or what no
+    derivative leads to, is in none.
+    """
+
+    def __init__(self, meter: Meter, asked: Asked) -> None:
+        self._meter, self._order, self._adjoints = meter, order_of(meter), meter.adjoints
+        self._rows: dict[Expr, int] = {}
+        nodes = {k: self._order[k] for k in asked.nodes}
+        floats = {k: n for k, n in nodes.items() if n.type.is_float}
+        self.values = self._of({k: self._adjoints.value(n) for k, n in floats.items()})
+        self.gradients = self._of({k: self._adjoints.get(n) for k, n in nodes.items()})
+        self.terms = self._of({use: self._term(use) for use in asked.uses})
+        comes = onward_of(meter) if asked.onward else {}
+        self.onward = self._of({onward: comes[onward] for onward in asked.onward})
+
+    def _of(self, stacks: Mapping[Any, Expr | None]) -> dict[Any, int]:
+        return {
+            what: self._rows.setdefault(stack, len(self._rows))
+            for what, stack in stacks.items()
+            if stack is not None
+        }
+
+    def _term(self, use: Use) -> Expr | None:
+        """What a use sends back to its source."""
+        (user, position), *between = use
+        source = self._order[user].args[position]
+        edges = self._adjoints.edges(source)
+        term = edges.get((_run(self._meter, self._order[user]), position))
+        for k, _ in between:
+            if term is not None:
+                op = self._order[k]
+                comes = mg.var("the cotangent", op.shape, op.dtype)
+                (term,) = over_steps([mg.vjp(op, op.args[0], comes)], {comes: term})
+        return term
+
+    @property
+    def norms(self) -> Expr:
+        """All rows, (rows, T). Stacks of one shape are one array before they are summed up: by
+        itself each would be a loop of its own, and to compile them took half as long again."""
+        alike: dict[str, list[Expr]] = {}
+        for stack in self._rows:
+            alike.setdefault(repr(stack.type), []).append(stack)
+        norms = [
+            wide_norm(mg.stack(some), tuple(range(2, some[0].ndim + 1)))
+            if some[0].ndim > 1
+            else mg.astype(mg.abs(mg.stack(some)), "float64")
+            for some in alike.values()
+        ]
+        rows = [self._rows[stack] for some in alike.values() for stack in some]
+        return mg.take(mg.concat(norms), np.argsort(rows), axis=0)
+
+
+class ToldOps(NamedTuple):
+    """fans: what `Fans` tell, over the steps; rows: those of an `OpsOfStep`, (rows, T)."""
+
+    fans: Mapping[str, Any]
+    rows: Floats
+
+
+def told_of_ops(meter: Meter, asked: Asked, batch: Sequence[Any], seed: float = 1.0) -> ToldOps:
+    """What a batch gives, by one function: two would take half as long again to compile."""
+
+    def outputs() -> dict[str, Any]:
+        told = {"fans": meter.way.told({"fans": Fans(meter.way)})[1]["fans"]}
+        return told | ({"rows": OpsOfStep(meter, asked).norms} if asked.nodes else {})
+
+    told = quiet(meter.compiled(("fans", asked), outputs), *batch, seed)
+    rows = told.get("rows", np.zeros((0, len(batch[0]))))[:, meter.steps]
+    return ToldOps(in_order(told["fans"], meter.steps), rows)

@@ -1,0 +1,325 @@
+"""The explorer's graph of a step: its numbers are those of the same net written out, where each op
+of each step is a node of its own; and what is chosen in the page is shown in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browsing import Opened, four_digits
+
+import lstm
+import minigrad as mg
+from lstm.gradient_flow.tensors import loss_of
+from minigrad.drawing import Scale
+
+pytestmark = pytest.mark.usefixtures("by_numpy")
+T, B, H = 12, 3, 5
+NO_AXE = "axe-playwright-python is not installed: pip install '.[browser]'"
+EVIL = "<img src=x onerror=alert(1)>"
+XS = np.random.default_rng(0).standard_normal((T, B, 2))
+YS = np.ones((B, 1))
+
+
+def model_of(cell: type[Any], seed: int = 0) -> Any:
+    return lstm.Model.create(cell(2, H, dtype="float64"), 1, seed)
+
+
+class WrittenOut:
+    """The steps of a model as plain nodes, and the adjoints of all of them: no loop is in it."""
+
+    def __init__(self, model: Any) -> None:
+        xs, ys = mg.var("xs", XS.shape, "float64"), mg.var("ys", YS.shape, "float64")
+        self.unrolled = model.unroll(xs)
+        self.adjoints = mg.adjoints(loss_of(model)(self.unrolled.output, ys))
+        self.at = {xs: XS, ys: YS}
+
+    def node(self, way: str, step: int) -> Any:
+        """As "C.0.1": the second argument of the first of C."""
+        name, *down = way.split(".")
+        node = self.unrolled.values[step - 1][name]
+        for k in down:
+            node = node.args[int(k)]
+        return node
+
+    def told(self, expr: Any) -> float:
+        """The four digits of a norm."""
+        return four_digits(float(np.linalg.norm(np.asarray(expr.eval(self.at)))))
+
+    def value(self, way: str, step: int) -> float:
+        return self.told(self.node(way, step))
+
+    def gradient(self, way: str, step: int) -> float:
+        return self.told(self.adjoints[self.node(way, step)])
+
+    def term(self, reader: str, position: int, step: int) -> float:
+        return self.told(self.adjoints.edge(self.node(reader, step), position))
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Any]:
+    return {EVIL: model_of(lstm.LSTM), "GRU": model_of(lstm.GRU, 1)}
+
+
+@pytest.fixture(scope="module")
+def written(models) -> dict[str, WrittenOut]:
+    return {name: WrittenOut(model) for name, model in models.items()}
+
+
+@pytest.fixture(scope="module")
+def flows(by_numpy, models) -> dict[str, Any]:
+    return {name: lstm.flow(model, XS, YS) for name, model in models.items()}
+
+
+@pytest.fixture(scope="module")
+def path(flows, tmp_path_factory) -> Path:
+    saved: Path = lstm.explore(flows).save(tmp_path_factory.mktemp("graph") / "graph.html")
+    return saved
+
+
+@pytest.fixture(scope="module")
+def opened(browser, path) -> Iterator[Opened]:
+    page = Opened(browser, path)
+    yield page
+    assert page.complaints == [] and page.asked == [path.as_uri()]
+    page.context.close()
+
+
+def go(opened: Opened, step: int, model: int = 0, less: int = -1) -> None:
+    opened.page.locator("#models input").nth(model).check()
+    opened.page.locator("#less").select_option(str(less))
+    opened.page.locator("#step").fill(str(step))
+    opened.page.locator("#step").press("Enter")
+
+
+def graph(opened: Opened) -> Any:
+    return opened.page.locator(".opened:visible")
+
+
+def node(opened: Opened, title: str) -> Any:
+    """The first node with just this beside its numbers, spaces aside."""
+    wanted = title.replace(" ", "")
+    for one in graph(opened).locator("g.node[tabindex]").all():
+        texts = [
+            text.replace(" ", "").replace("\xa0", "")
+            for text in one.locator("text").all_text_contents()
+        ]
+        if "".join(texts).partition("‖")[0] == wanted:
+            return one
+    raise AssertionError(f"no node is {title}")
+
+
+def said(opened: Opened) -> str:
+    text: str = graph(opened).locator(".told").inner_text()
+    return text
+
+
+def number(text: str) -> float:
+    return float(re.search(r"\d[\d.]*(?:e[+-]\d+)?", text)[0])
+
+
+OPS = {"C +": "C", "f σ": "f", "h ×": "h", "· + b_i": "i.0", "· @ W_o": "o.0.0", "tanh": "h.1"}
+
+
+@pytest.mark.parametrize("step", [1, 5, T])
+def test_values_and_gradients_of_ops_are_those_of_the_net_written_out(
+    opened, flows, written, step
+) -> None:
+    go(opened, step)
+    net, scale = written[EVIL], Scale.of(x for flow in flows.values() for x in flow.drawn_norms)
+    for title, way in OPS.items():
+        shown, gradient = node(opened, title), net.gradient(way, step)
+        assert number(shown.locator(".value").text_content()) == net.value(way, step), title
+        assert number(shown.locator(".gradient").text_content()) == gradient, title
+        style = scale.style(gradient)
+        fill = shown.locator(".chip").evaluate("chip => getComputedStyle(chip).fill")
+        assert fill == (rgb(style.color) if style.kind == "normal" else "none")
+        line = shown.locator(".line")
+        assert line.evaluate("line => getComputedStyle(line).stroke") == rgb(style.color)
+        width = line.evaluate("line => parseFloat(getComputedStyle(line).strokeWidth)")
+        assert width == min(style.width, 3)
+
+
+def rgb(colour: str) -> str:
+    return f"rgb({', '.join(str(int(colour[k : k + 2], 16)) for k in (1, 3, 5))})"
+
+
+@pytest.mark.parametrize("step", [2, 7, T])
+def test_terms_are_those_of_the_edges_of_the_net_written_out(opened, written, step) -> None:
+    go(opened, step)
+    net = written[EVIL]
+    node(opened, "C +").focus()
+    told = said(opened)
+    assert told.startswith(f"t = {step}, C +; ‖value‖ {net.value('C', step):g}; ")
+    assert number(told.partition("tanh (")[2]) == net.term("h.1", 0, step)
+    if step < T:
+        later = net.adjoints.edge(net.node("C.0", step + 1), 1)
+        assert number(told.partition("step t + 1 (")[2]) == net.told(later)
+    else:
+        assert "step t + 1 (exactly 0)" in told
+    assert "f * Cₜ₋₁ + i * C̃; made at lstm.py:" in told
+    node(opened, "[ , ]").focus()
+    for symbol in "fiCo":
+        name = "C̃" if symbol == "C" else symbol
+        told = said(opened).partition(f"· @ W_{symbol} (")[2]
+        assert number(told) == net.term(f"{name}.0.0", 0, step)
+    go(opened, step, model=1)
+    node(opened, "z σ").focus()
+    told, net = said(opened), written["GRU"]
+    assert number(told.partition("σ")[2].partition("∂L/∂value‖")[2]) == net.gradient("z", step)
+    terms = sorted(
+        number(text) for text in re.findall(r"\(([^)]*)\)", told.partition("sums")[2])[:2]
+    )
+    uses = [*net.adjoints.edges(net.node("z", step))]
+    assert terms == sorted(net.told(net.adjoints.edge(*use)) for use in uses)
+
+
+def test_a_click_enter_or_a_map_opens_a_step(opened, written) -> None:
+    go(opened, 6)
+    steps = graph(opened).locator("g.node[role=button]")
+    after = steps.filter(has_text="step 7").first
+    after.click()
+    assert opened.page.locator("#step").input_value() == "7"
+    left, _ = opened.marked("norms")
+    assert left == pytest.approx(6 / T, abs=0.01)
+    opened.page.wait_for_url(re.compile(r"step=7&"))
+    node(opened, "Cₜ₋₁").focus()
+    opened.page.keyboard.press("Enter")
+    assert opened.page.locator("#step").input_value() == "6"
+    assert steps.filter(has_text="step 7").count() == 2
+    value = node(opened, "C +").locator(".value")
+    assert number(value.text_content()) == written[EVIL].value("C", 6)
+    opened.page.keyboard.press("Escape")
+    opened.hover("norms", 2.5 / T, 0.1)
+    assert number(value.text_content()) == written[EVIL].value("C", 3)
+    go(opened, T)
+    assert steps.filter(has_text="after the last").count() == 2
+    steps.filter(has_text="after the last").first.click()
+    assert opened.page.locator("#step").input_value() == str(T)
+
+
+def test_folded_steps_tell_their_norms_and_open_by_a_click(opened, flows) -> None:
+    go(opened, 4)
+    norms = flows[EVIL].series["h"].norms
+    bins = graph(opened).locator(".strips div").nth(1).locator("i")
+    assert (
+        bins.count() == T - 2
+        and graph(opened).locator(".strips").inner_text() == "× 10: steps 2 … 11"
+    )
+    scale = Scale.of(x for flow in flows.values() for x in flow.drawn_norms)
+    for k in (0, 5, T - 3):
+        told = bins.nth(k).get_attribute("title")
+        assert told == f"t = {k + 2}, |∂L/∂hₜ|: {four_digits(norms[k + 1]):g}"
+        colour = bins.nth(k).evaluate("bin => getComputedStyle(bin).backgroundColor")
+        assert colour == rgb(scale.style(norms[k + 1]).color)
+    bins.nth(5).click()
+    assert opened.page.locator("#step").input_value() == "7"
+    assert graph(opened).locator(".strips .at").count() == 2
+    ends = graph(opened).locator(".folded button")
+    assert re.match(rf"step {T}\s*∂C\s*∂h", ends.nth(1).inner_text())
+    ends.nth(1).click()
+    assert opened.page.locator("#step").input_value() == str(T)
+    ends.nth(0).focus()
+    opened.page.keyboard.press("Enter")
+    assert opened.page.locator("#step").input_value() == "1"
+    opened.page.keyboard.press("Escape")
+
+
+def test_pointing_at_an_arrow_tells_its_term(opened, written) -> None:
+    go(opened, 4)
+    arrow = graph(opened).locator("g.edge", has=opened.page.locator("text")).nth(1)
+    arrow.locator("text").hover()
+    told, shown = said(opened), arrow.locator("text").text_content()
+    assert told.startswith("t = 4, ") and " gets from " in told
+    assert number(told.rpartition("; ")[2]) == number(shown)
+    assert arrow.locator("title").count() == 0
+
+
+def test_nodes_are_searched_and_zoomed_by_keys(opened) -> None:
+    go(opened, 4)
+    search = graph(opened).get_by_role("searchbox")
+    search.fill("b_f")
+    assert graph(opened).locator(".toolbar output").inner_text().startswith("1 of ")
+    assert "b_f" in graph(opened).locator("g.node.at").text_content()
+    search.fill("")
+    svg = graph(opened).locator("svg")
+    width = svg.bounding_box()["width"]
+    graph(opened).locator(".scroll").focus()
+    opened.page.keyboard.press("+")
+    assert svg.bounding_box()["width"] == pytest.approx(1.25 * width, rel=0.01)
+    opened.page.keyboard.press("0")
+
+
+def test_names_are_text_and_each_model_has_its_graph(opened) -> None:
+    go(opened, 4)
+    assert opened.page.locator("img").count() == 0
+    assert graph(opened).count() == 1 and "W_f" in graph(opened).inner_text()
+    go(opened, 4, model=1)
+    assert graph(opened).count() == 1 and "W_z" in graph(opened).inner_text()
+
+
+def test_dark_and_printed_it_can_be_read(browser, path) -> None:
+    page = Opened(browser, path, color_scheme="dark")
+    text, chip = (node(page, "C +").locator(f".{of}") for of in ("value", "chip"))
+    assert text.evaluate("text => getComputedStyle(text).fill") == "rgb(170, 178, 187)"
+    colour = chip.evaluate("chip => chip.closest('g').style.getPropertyValue('--color')")
+    assert chip.evaluate("chip => getComputedStyle(chip).fill") == rgb(colour)
+    page.page.emulate_media(media="print")
+    assert graph(page).locator("svg").is_visible()
+    assert not graph(page).locator(".toolbar").is_visible()
+    assert text.evaluate("text => getComputedStyle(text).fill") == "rgb(87, 96, 106)"
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser, path, scheme) -> None:
+    pytest.importorskip("axe_playwright_python", reason=NO_AXE)
+    axe = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+    page = Opened(browser, path, color_scheme=scheme, viewport={"width": 1366, "height": 900})
+    page.page.evaluate(axe)
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    result = page.page.evaluate("rules => axe.run('.opened', { runOnly: rules })", rules)
+    assert [(one["id"], one["nodes"][0]["html"]) for one in result["violations"]] == []
+    page.context.close()
+
+
+def test_a_difference_recolours_it_where_nets_are_of_the_same_ops(browser, tmp_path) -> None:
+    models = [model_of(lstm.LSTM, seed) for seed in (0, 5)]
+    flows = {"a": lstm.flow(models[0], XS, YS), "b": lstm.flow(models[1], XS, YS)}
+    flows["other"] = lstm.flow(model_of(lstm.RNN), XS, YS)
+    page = Opened(browser, lstm.explore(flows).save(tmp_path / "three.html"))
+    go(page, 3, less=1)
+    nets = [WrittenOut(model) for model in models]
+    node(page, "f σ").focus()
+    told = said(page).partition("∂L/∂value‖")[2].partition(";")[0]
+    ours, theirs = (net.gradient("f", 3) for net in nets)
+    assert re.findall(r"[\d.e-]+", told.partition(", ")[2])[:2] == [
+        f"{x:g}" for x in (ours, theirs)
+    ]
+    decades = np.log10(ours / theirs)
+    assert told.strip().startswith(f"{'−' if decades < 0 else '+'}{abs(decades):.2f} decades")
+    assert "a less b" in graph(page).locator("h3").inner_text()
+    go(page, 3, less=2)
+    assert "other has other ops" in graph(page).locator("h3").inner_text()
+    assert number(node(page, "f σ").locator(".gradient").text_content()) == ours
+    assert page.complaints == []
+    page.context.close()
+
+
+def test_what_cannot_be_opened_says_why(tmp_path) -> None:
+    from lstm.figures.explorer.graph import closed_of
+
+    model = lstm.Model.create(lstm.LSTM(2, 3), 1, 0, layers=2)
+    flow = lstm.flow(model, XS, YS, layer=1)
+    first, second = model.recurrent()
+    assert closed_of(flow).startswith(
+        f"Opened is the layer {first}, which this flow is of; of {second}"
+    )
+    assert closed_of(lstm.flow(lstm.Model.create(lstm.LSTM(2, 3), 1, 0), XS, YS)) == ""
+    assert "numbers alone" in closed_of(replace(flow, source=None))
