@@ -161,6 +161,22 @@ def test_two_lengths_in_one_program_share_a_loop(made):
     np.testing.assert_allclose(long, expected, rtol=1e-13)
 
 
+def test_a_loop_from_the_last_step_is_other_code(made):
+    xs = mg.var("xs", (4, 3))
+
+    def folded(reverse):
+        return mg.scan(lambda c, x: (mg.tanh(c + x), None), mg.zeros(3), xs, reverse=reverse)[0]
+
+    f = mg.function([xs], [folded(False), folded(True)], backend="native", threads=1)
+    assert loops(made) == 2
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    for rows, result in zip((x, x[::-1]), f(x), strict=True):
+        expected = np.zeros(3)
+        for row in rows:
+            expected = np.tanh(expected + row)
+        np.testing.assert_allclose(result, expected, rtol=1e-13)
+
+
 def test_an_index_out_of_range_is_told_in_each_length(made):
     for steps in (4, 7):
         table, at = mg.var("table", (6, 3)), mg.var("at", (steps,), "int64")
