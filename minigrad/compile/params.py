@@ -34,6 +34,8 @@ class Params:
 
     def load(self, slots: list[Any]) -> None:
         """Put the value of each into its slot. Raises GraphError where one is of another type."""
+        if not self._read:
+            return
         arrays = [
             s.array if type(s := cell.storage) is HostStorage else s.load()
             for _, cell in self._read

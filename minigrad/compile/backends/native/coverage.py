@@ -41,11 +41,15 @@ _HELD = {
 """What holds other ops, and what is read of it."""
 
 NOTES = {
-    "astype": "to floats",
+    "all": "of numbers, as they are not 0",
+    "any": "of numbers, as they are not 0",
+    "astype": "to the same",
+    "argsort": "`sort`, `median` and their like stand on it",
     "barrier": "nothing is computed",
     "getitem": "index arrays are of int64, side by side",
     "matmul": "2³⁰ multiplications and more are BLAS's",
     "pow": "to the powers 2, 3, 4 and -1, as products",
+    "sum": "of bool, as int64",
     "scatter": "index arrays are of int64, side by side",
     "stop_gradient": "nothing is computed",
     "uniform": "in a loop, drawn for all steps before it",

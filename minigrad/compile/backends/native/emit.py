@@ -17,16 +17,26 @@ from minigrad.compile.backends.native.lanes import Lanes
 from minigrad.compile.backends.native.layout import bytes_of, parts
 from minigrad.compile.backends.native.loop_code import LoopCode
 from minigrad.compile.backends.native.memory import Memory
-from minigrad.compile.backends.native.pointwise import ROWS, Place, constant, for_each
+from minigrad.compile.backends.native.pointwise import (
+    ROWS,
+    Place,
+    applied,
+    constant,
+    for_each,
+    from_memory,
+    into_memory,
+    number,
+)
 from minigrad.compile.backends.native.stages import Schedule, Stage
 from minigrad.compile.backends.native.views import UnsupportedError, View, common_axes, contiguous
 from minigrad.graph.node import Expr, Op
 from minigrad.ops.arithmetic import add
 from minigrad.ops.choice import maximum, minimum
+from minigrad.ops.comparisons import logical_and, logical_or
 from minigrad.ops.core import BROADCAST, RESHAPE, SUM, uniform_value
 from minigrad.ops.custom import BARRIER, STOP
 from minigrad.ops.index import GETITEM
-from minigrad.ops.reduce import MAX, MIN
+from minigrad.ops.reduce import ALL, ANY, MAX, MIN
 from minigrad.ops.shape import PERMUTE
 from minigrad.types import FLOAT32, FLOAT64, Shape, TensorType
 
@@ -155,7 +165,7 @@ def emit_group(code: Code, stage: Stage) -> None:
                 known[a] if a in own else values[reads[a]] if a in reads else constant(lanes, a)
                 for a in n.args
             ]
-            known[n] = ROWS[n.op](lanes, operands)
+            known[n] = applied(lanes, n.op, n.dtype, operands)
         return [known[n] for n, _ in writes]
 
     shape = stage.nodes[0].shape
@@ -216,19 +226,31 @@ def emit_scatter(code: Code, node: Expr) -> None:
     write_copies(code, node)
 
 
-def fill_with(code: Code, node: Expr, number: float, target: View) -> None:
+def fill_with(code: Code, node: Expr, value: float, target: View) -> None:
     """Write a number of the node's dtype to all of a place."""
 
     def same(lanes: Lanes, values: list[Any]) -> list[Any]:
-        return [lanes.const(number)]
+        return [number(lanes, node.dtype, value)]
 
-    for_each(code.builder, target.shape, node.dtype, [], same, [(target, node.dtype)])
+    places = [(target, node.dtype)]
+    for_each(code.builder, target.shape, lanes_dtype(node.dtype), [], same, places)
 
 
 # --- reductions --------------------------------------------------------------------------------
 
-_JOINED = {SUM: (add.op, 0.0), MAX: (maximum.op, -inf), MIN: (minimum.op, inf)}
-"""What two elements become, and what an element is joined to first."""
+_JOINED = {
+    SUM: (add.op, 0.0, 0),
+    MAX: (maximum.op, -inf, -(2**63)),
+    MIN: (minimum.op, inf, 2**63 - 1),
+    ALL: (logical_and.op, 1.0, 1),
+    ANY: (logical_or.op, 0.0, 0),
+}
+"""What two elements become, and what an element is joined to first, a float or an integer."""
+
+
+def _joined(node: Expr) -> tuple[Op, float]:
+    how, of_floats, of_integers = _JOINED[node.op]
+    return how, of_floats if node.type.is_float else of_integers
 
 
 @dataclass(frozen=True)
@@ -267,7 +289,7 @@ def emit_reduction(code: Code, stage: Stage) -> None:
     """
     node, *inner = stage.nodes
     (axes,), out, shape = node.attrs, code.home[node], node.args[0].shape
-    how, start = _JOINED[node.op]
+    how, start = _joined(node)
     fill_with(code, node, start, out)
     waiting = iter(out.strides)
     total_strides = tuple(0 if k in axes else next(waiting) for k in range(len(shape)))
@@ -284,7 +306,7 @@ def emit_reduction(code: Code, stage: Stage) -> None:
             term = lying(room, node)
             dims, (*steps, into) = common_axes(shape, [room, total])
         term, total = term.part(dims, steps), View(total.base, dims, into, total.offset)
-        lanes = host().lanes(node.dtype)
+        lanes = host().lanes(lanes_dtype(node.dtype))
         in_rows = all(s[-1] in (0, 1) for s in steps) and any(s[-1] for s in steps)
         if in_rows and into[-1] == 0 and dims[-1] >= 2 * lanes and 0 not in dims:
             columns = lanes * (4 if dims[-1] >= 64 * lanes else 1)
@@ -312,7 +334,7 @@ def _term(code: Code, node: Expr, inner: Sequence[Expr]) -> Term:
         known = {a: values[k] for a, k in reads.items()}
         for n in inner:
             operands = [known[a] if a in known else constant(lanes, a) for a in n.args]
-            known[n] = ROWS[n.op](lanes, operands)
+            known[n] = applied(lanes, n.op, n.dtype, operands)
         return known[node.args[0]]
 
     return Term([(code.view(a), a.dtype) for a in reads], compute)
@@ -326,11 +348,11 @@ def join(code: Code, node: Expr, how: Op, term: Term, total: View) -> None:
         *read, before = values
         return [ROWS[how](lanes, [term.compute(lanes, read), before])]
 
-    for_each(code.builder, total.shape, node.dtype, [*term.reads, to], each, [to])
+    for_each(code.builder, total.shape, lanes_dtype(node.dtype), [*term.reads, to], each, [to])
 
 
 def _join_rows(code: Code, node: Expr, term: Term, total: View, columns: int) -> None:
-    how, start = _JOINED[node.op]
+    how, start = _joined(node)
     rows, rest = divmod(total.shape[-1], columns)
     with (
         code.borrowed(node.type, columns) as room,
@@ -348,15 +370,17 @@ def _join_rows(code: Code, node: Expr, term: Term, total: View, columns: int) ->
 
 def _join_columns(code: Code, node: Expr, room: Any, here: Any, columns: int) -> None:
     """Join so many elements to one, in order, which waits in a register meanwhile."""
-    how, _ = _JOINED[node.op]
+    how, _ = _joined(node)
     builder, kind = code.builder, memory_type(node.dtype)
-    align, lanes = node.dtype.itemsize, Lanes(code.builder, memory_type(node.dtype))
+    align, lanes = node.dtype.itemsize, Lanes(code.builder, memory_type(lanes_dtype(node.dtype)))
     first, before = builder.load(here, align=align, typ=kind), builder.block
     with counted(builder, columns) as k:
         total = builder.phi(kind)
         total.add_incoming(first, before)
         place = moved(builder, node.dtype, room, [(k, 1)])
-        joined = ROWS[how](lanes, [builder.load(place, align=align, typ=kind), total])
+        values = [builder.load(place, align=align, typ=kind), total]
+        result = ROWS[how](lanes, [from_memory(builder, v, node.dtype) for v in values])
+        joined = into_memory(builder, result, node.dtype)
         total.add_incoming(joined, builder.block)
     builder.store(joined, here, align=align)
 

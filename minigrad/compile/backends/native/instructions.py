@@ -27,7 +27,7 @@ from minigrad.compile.backends.native.jit import (
     new_module,
 )
 from minigrad.compile.backends.native.lanes import Lanes
-from minigrad.compile.backends.native.pointwise import ELEMENTARY, ROWS
+from minigrad.compile.backends.native.pointwise import ELEMENTARY, ROWS, applied
 from minigrad.graph.node import Op
 from minigrad.types import BOOL, FLOAT32, FLOAT64
 
@@ -163,7 +163,8 @@ class _Emitter:
                 else _read(b, self._in_memory(self._operand(j, k), dtype), dtype)
                 for j, dtype in enumerate(instruction.reads)
             ]  # fmt: skip
-            result = ROWS[instruction.op](Lanes(b, memory_type(self.dtype)), values)
+            lanes = Lanes(b, memory_type(self.dtype))
+            result = applied(lanes, instruction.op, instruction.writes, values)
             _write(b, result, target, instruction.writes)
             return result
         kind, align = memory_type(instruction.writes), instruction.writes.itemsize

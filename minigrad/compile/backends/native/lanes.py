@@ -116,6 +116,14 @@ class Lanes:
         """Whether the sign is set, of -0 and NaN too."""
         return self.builder.icmp_signed("<", self.to_bits(x), self.int_const(0))
 
+    def true(self, x: Value) -> Value:
+        """Whether a number or boolean of any kind is not 0."""
+        element = getattr(x.type, "element", x.type)
+        zero = self._constant(x.type, None)
+        if not isinstance(element, llvm().ir.IntType):
+            return self.builder.fcmp_unordered("!=", x, zero)
+        return x if element.width == 1 else self.builder.icmp_signed("!=", x, zero)
+
     def rarely(self, condition: Value, then: Callable[[], Value], otherwise: Value) -> Value:
         """As `select`, where `then` is computed only if the condition holds in some lane."""
         b = self.builder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from minigrad.graph.node import Expr, Op, make
 from minigrad.graph.walk import map_graph, toposort
@@ -12,10 +13,11 @@ from minigrad.loop.node import SCAN
 from minigrad.ops.arithmetic import pow
 from minigrad.ops.choice import where
 from minigrad.ops.comparisons import isfinite
-from minigrad.ops.core import expand_back, sum, uniform_value
+from minigrad.ops.core import SUM, astype, expand_back, sum, uniform_value
 from minigrad.ops.exponential_sums import LOGSUMEXP, SOFTMAX
 from minigrad.ops.exponentials import exp, log
-from minigrad.ops.reduce import MAX
+from minigrad.ops.reduce import ALL, ANY, MAX
+from minigrad.types import BOOL, INT64
 
 
 def _top(x: Expr, axes: tuple[int, ...]) -> Expr:
@@ -47,11 +49,18 @@ LOWERED: dict[Op, Callable[[Expr, tuple[int, ...]], Expr]] = {
     LOGSUMEXP: _logsumexp,
 }
 
+_COUNTED: dict[Op, Callable[[Any], Any]] = {
+    SUM: lambda dtype: INT64 if dtype == BOOL else None,
+    ALL: lambda dtype: BOOL if dtype != BOOL else None,
+    ANY: lambda dtype: BOOL if dtype != BOOL else None,
+}
+"""As what operands of some dtypes are joined, where that is another one."""
+
 
 def lower(outputs: Sequence[Expr]) -> list[Expr]:
     """The same graph of ops that have code, bodies of loops included."""
     present = {n.op for n in toposort(outputs)}
-    if present.isdisjoint({SCAN, pow.op, *LOWERED}):
+    if present.isdisjoint({SCAN, pow.op, *LOWERED, *_COUNTED}):
         return list(outputs)
     return map_graph(outputs, _lowered)
 
@@ -62,6 +71,8 @@ def _lowered(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
     if node.op is pow.op and node.type.is_float:
         power = _POWERS.get(uniform_value(node.args[1]) or 0)
         return power and power(new[node.args[0]])
+    if node.op in _COUNTED and (kind := _COUNTED[node.op](node.args[0].dtype)):
+        return make(node.op, (astype(new[node.args[0]], kind),), node.attrs)
     if node.op is not SCAN:
         return None
     (loop,) = node.attrs

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.backends.native import vecmath
+from minigrad.compile.backends.native import integers, vecmath
 from minigrad.compile.backends.native.irtools import counted, memory_type, moved, nest
 from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import host, llvm
@@ -26,18 +26,34 @@ Value = Any
 Row = Callable[[Lanes, Sequence[Value]], Value]
 
 
+def _of_integers(value: Value) -> bool:
+    return isinstance(getattr(value.type, "element", value.type), llvm().ir.IntType)
+
+
+def _of_bits(value: Value) -> bool:
+    return _of_integers(value) and getattr(value.type, "element", value.type).width == 1
+
+
+def _either(of_floats: Row, of_integers: Row) -> Row:
+    return lambda lanes, v: (of_integers if _of_integers(v[-1]) else of_floats)(lanes, v)
+
+
 def _compare(how: str) -> Row:
     ordered = how != "!="  # NaN differs from everything, and compares no other way
 
-    def row(lanes: Lanes, v: Sequence[Value]) -> Value:
+    def of_floats(lanes: Lanes, v: Sequence[Value]) -> Value:
         b = lanes.builder
         return b.fcmp_ordered(how, *v) if ordered else b.fcmp_unordered(how, *v)
 
-    return row
+    def of_integers(lanes: Lanes, v: Sequence[Value]) -> Value:
+        b = lanes.builder
+        return b.icmp_unsigned(how, *v) if _of_bits(v[0]) else b.icmp_signed(how, *v)
+
+    return _either(of_floats, of_integers)
 
 
 def _extreme(how: str) -> Row:
-    def row(lanes: Lanes, v: Sequence[Value]) -> Value:
+    def of_floats(lanes: Lanes, v: Sequence[Value]) -> Value:
         b = lanes.builder
         a, c = v
         # NaN of either side stays: a is taken where it is beyond c or NaN, else c.
@@ -45,7 +61,10 @@ def _extreme(how: str) -> Row:
         nan = b.fcmp_unordered("uno", c, c)
         return b.select(nan, c, b.select(taken, a, c))
 
-    return row
+    def of_integers(lanes: Lanes, v: Sequence[Value]) -> Value:
+        return lanes.select(lanes.builder.icmp_signed(how, *v), *v)
+
+    return _either(of_floats, of_integers)
 
 
 def _sign(lanes: Lanes, v: Sequence[Value]) -> Value:
@@ -119,9 +138,13 @@ def _next_after(lanes: Lanes, v: Sequence[Value]) -> Value:
     return lanes.select(b.fcmp_unordered("uno", x, y), lanes.add(x, y), beside)
 
 
-def _as_float(lanes: Lanes, v: Sequence[Value]) -> Value:
-    """A number or boolean of any kind as a float of this one."""
-    ir, b, (x,) = llvm().ir, lanes.builder, v
+def _cast(lanes: Lanes, x: Value, dtype: np.dtype[Any]) -> Value:
+    """A number or boolean of any kind as one of a dtype, of the kind of float at hand if of one."""
+    if dtype == BOOL:
+        return lanes.true(x)
+    if dtype == INT64:
+        return integers.from_any(lanes, x)
+    ir, b = llvm().ir, lanes.builder
     element = getattr(x.type, "element", x.type)
     if isinstance(element, ir.IntType):
         return (b.uitofp if element.width == 1 else b.sitofp)(x, lanes.kind)
@@ -131,16 +154,16 @@ def _as_float(lanes: Lanes, v: Sequence[Value]) -> Value:
 
 
 _BY_NAME: dict[str, Row] = {
-    "add": lambda n, v: n.add(*v),
-    "subtract": lambda n, v: n.sub(*v),
-    "multiply": lambda n, v: n.mul(*v),
+    "add": _either(lambda n, v: n.add(*v), lambda n, v: n.builder.add(*v)),
+    "subtract": _either(lambda n, v: n.sub(*v), lambda n, v: n.builder.sub(*v)),
+    "multiply": _either(lambda n, v: n.mul(*v), lambda n, v: n.builder.mul(*v)),
     "divide": lambda n, v: n.div(*v),
-    "negative": lambda n, v: n.neg(*v),
-    "abs": lambda n, v: n.abs(*v),
-    "square": lambda n, v: n.mul(v[0], v[0]),
+    "negative": _either(lambda n, v: n.neg(*v), lambda n, v: n.builder.neg(*v)),
+    "abs": _either(lambda n, v: n.abs(*v), integers.absolute),
+    "square": _either(lambda n, v: n.mul(v[0], v[0]), lambda n, v: n.builder.mul(v[0], v[0])),
     "sqrt": lambda n, v: n.root(v[0]),
-    "sign": _sign,
-    "relu": _relu,
+    "sign": _either(_sign, integers.sign),
+    "relu": _either(_relu, integers.relu),
     "maximum": _extreme(">"),
     "minimum": _extreme("<"),
     "copysign": lambda n, v: n.copysign(*v),
@@ -159,47 +182,62 @@ _BY_NAME: dict[str, Row] = {
     "isfinite": _is_finite,
     "signbit": lambda n, v: n.negative(v[0]),
     "one_minus_square": _one_minus_square,
-    "fmod": _fmod,
-    "remainder": _remainder,
-    "floor_divide": _floor_divide,
+    "fmod": _either(_fmod, integers.fmod),
+    "remainder": _either(_remainder, integers.remainder),
+    "floor_divide": _either(_floor_divide, integers.floor_divide),
     "nextafter": _next_after,
-    "astype": _as_float,
     "where": lambda n, v: n.select(*v),
     "scale_gradient": lambda n, v: v[0],
     "bitwise_and": lambda n, v: n.builder.and_(*v),
     "bitwise_or": lambda n, v: n.builder.or_(*v),
     "bitwise_xor": lambda n, v: n.builder.xor(*v),
     "bitwise_invert": lambda n, v: n.builder.not_(*v),
-    "logical_and": lambda n, v: n.builder.and_(*v),
-    "logical_or": lambda n, v: n.builder.or_(*v),
-    "logical_xor": lambda n, v: n.builder.xor(*v),
-    "logical_not": lambda n, v: n.builder.not_(*v),
+    "bitwise_left_shift": integers.left_shift,
+    "bitwise_right_shift": integers.right_shift,
+    "logical_and": lambda n, v: n.builder.and_(*map(n.true, v)),
+    "logical_or": lambda n, v: n.builder.or_(*map(n.true, v)),
+    "logical_xor": lambda n, v: n.builder.xor(*map(n.true, v)),
+    "logical_not": lambda n, v: n.builder.not_(n.true(v[0])),
 } | {name: (lambda n, v, emit=emit: emit(n, *v)) for name, emit in vecmath.FUNCTIONS.items()}
 
 
 ROWS: dict[Op, Row] = {get_op(name): row for name, row in _BY_NAME.items()}
 ELEMENTARY = {get_op(name) for name in vecmath.FUNCTIONS}
 _FLOATS: frozenset[np.dtype[Any]] = frozenset({FLOAT32, FLOAT64})
+_LOGIC = {f"logical_{name}" for name in ("and", "or", "xor", "not")} | {"where"}
+_OF_BOOLS = _LOGIC | {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"}
+_OF_INTEGERS = _OF_BOOLS | {
+    "add", "subtract", "multiply", "negative", "abs", "square", "sign", "relu", "maximum",
+    "minimum", "floor_divide", "remainder", "fmod", "scale_gradient",
+}  # fmt: skip
 
 
 def operands_of(op: Op) -> frozenset[np.dtype[Any]]:
     """Of which dtypes operands have a row here, the condition of `where` aside; none if none is."""
-    if op not in ROWS:
-        return frozenset()
     if op is ASTYPE:
         return _FLOATS | {BOOL, INT64}
-    return frozenset({BOOL}) if op.name.startswith(("bitwise", "logical")) else _FLOATS
+    if op not in ROWS:
+        return frozenset()
+    if op.name.startswith("bitwise"):
+        return frozenset({INT64} if op.name.endswith("shift") else {BOOL, INT64})
+    more = {INT64} if op.name in _OF_INTEGERS else set()
+    return _FLOATS | more | ({BOOL} if op.name in _OF_BOOLS else set())
 
 
 def check(node: Expr) -> None:
     """Raise UnsupportedError for an elementwise node that has no row here, or not of its dtypes."""
     op, kinds = node.op, [a.dtype for a in node.args]
-    if op not in ROWS:
+    numbers, known = {*kinds[op is WHERE :]}, operands_of(op)
+    if not known:
         raise UnsupportedError(f"op {op.name}")
-    numbers = {*kinds[op is WHERE :]}
-    written = op is not ASTYPE or node.dtype in _FLOATS
-    if len(numbers) != 1 or not numbers <= operands_of(op) or not written:
+    written = op is not ASTYPE or node.dtype in known
+    if len(numbers) != 1 or not numbers <= known or not written:
         raise UnsupportedError(f"op {op.name} of {', '.join(sorted({k.name for k in kinds}))}")
+
+
+def applied(lanes: Lanes, op: Op, dtype: np.dtype[Any], values: Sequence[Value]) -> Value:
+    """An elementwise op, whose result is of a dtype, of values."""
+    return _cast(lanes, values[0], dtype) if op is ASTYPE else ROWS[op](lanes, values)
 
 
 # --- loops -------------------------------------------------------------------------------------
@@ -256,10 +294,20 @@ def _one(
     ]
     results = compute(Lanes(builder, _of_width(memory_type(dtype), width)), values)
     for place, steps, value in zip(writes, strides[len(reads) :], results, strict=True):
-        if place[1] == BOOL:
-            value = builder.zext(value, _of_width(memory_type(BOOL), width))
         pointer = _element(builder, place, steps, counters)
-        builder.store(value, pointer, align=place[1].itemsize)
+        builder.store(into_memory(builder, value, place[1]), pointer, align=place[1].itemsize)
+
+
+def into_memory(builder: Any, value: Value, dtype: np.dtype[Any]) -> Value:
+    """A value of a dtype as it lies in memory: a boolean as a byte."""
+    if dtype != BOOL:
+        return value
+    return builder.zext(value, _of_width(memory_type(BOOL), getattr(value.type, "count", 1)))
+
+
+def from_memory(builder: Any, value: Value, dtype: np.dtype[Any]) -> Value:
+    """What lies in memory, of a dtype, as a value."""
+    return builder.icmp_unsigned("!=", value, value.type(None)) if dtype == BOOL else value
 
 
 def _load(
@@ -272,7 +320,7 @@ def _load(
         value = _splat(builder, one, kind)
     else:
         value = builder.load(pointer, align=dtype.itemsize, typ=kind)
-    return builder.icmp_unsigned("!=", value, kind(None)) if dtype == BOOL else value
+    return from_memory(builder, value, dtype)
 
 
 def _of_width(kind: Any, width: int) -> Any:
@@ -297,8 +345,13 @@ def constant(lanes: Lanes, node: Expr) -> Value:
     """A number of a graph as a value."""
     value = uniform_value(node)
     assert value is not None
-    if node.dtype in (BOOL, INT64):
+    return number(lanes, node.dtype, value)
+
+
+def number(lanes: Lanes, dtype: np.dtype[Any], value: float) -> Value:
+    """A number of a dtype as a value."""
+    if dtype in (BOOL, INT64):
         ir = llvm().ir
-        kind = ir.IntType(1 if node.dtype == BOOL else 64)
+        kind = ir.IntType(1 if dtype == BOOL else 64)
         return ir.Constant(_of_width(kind, getattr(lanes.kind, "count", 1)), int(value))
     return lanes.const(float(value))

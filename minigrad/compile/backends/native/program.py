@@ -76,12 +76,14 @@ class Compiled:
 
     def run(self, places: Any, start: int) -> None:
         """Run on a table of addresses and on scratch memory."""
+        if not self._ahead:
+            self._function(places, start)
+            return
         begun = perf_counter()
         self._function(places, start)
-        if self._ahead:
-            self._patience -= perf_counter() - begun
-            if self._patience < 0:
-                self._compile_again()
+        self._patience -= perf_counter() - begun
+        if self._patience < 0:
+            self._compile_again()
 
     def _compile(self, effort: Effort) -> None:
         code = compile_module(self._text, effort=effort)
@@ -110,7 +112,7 @@ class Program:
     def __init__(self, code: Compiled | Interpreted) -> None:
         self._code = code
         self._nowhere = [None] * len(code.results)
-        self._waiting: list[tuple[Array, int]] = []
+        self._waiting: list[tuple[Array, int, ctypes.c_int64]] = []
 
     def __call__(self, *rest: Any, out: Sequence[Array | None] | None = None) -> Sequence[Array]:
         """The outputs, in `out` where it gives an array; called as a block's op is."""
@@ -133,16 +135,16 @@ class Program:
         if self._code.threads > 1:
             call_helpers(self._code.threads - 1)
         try:
-            scratch, start = self._waiting.pop()  # atomic: no two calls take the same one
+            scratch, start, flag = self._waiting.pop()  # atomic: no two calls take the same one
         except IndexError:
             scratch, start = self._code.room()
-        flag = ctypes.c_int64.from_address(start)
+            flag = ctypes.c_int64.from_address(start)
         flag.value = 0
         try:
             self._code.run(places, start)
             return not flag.value
         finally:
-            self._waiting.append((scratch, start))
+            self._waiting.append((scratch, start, flag))
 
 
 def _plain(array: Any) -> Array:

@@ -18,12 +18,12 @@ from minigrad.graph.walk import count_uses, toposort
 from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, SUM, uniform_value
 from minigrad.ops.custom import BARRIER, STOP
 from minigrad.ops.index import GETITEM
-from minigrad.ops.reduce import MAX, MIN
+from minigrad.ops.reduce import ALL, ANY, MAX, MIN
 from minigrad.ops.shape import PERMUTE
 from minigrad.ops.tuples import ITEM
 from minigrad.types import FLOAT32, FLOAT64
 
-REDUCTIONS = frozenset({SUM, MAX, MIN})
+REDUCTIONS = frozenset({SUM, MAX, MIN, ALL, ANY})
 VIEWS = frozenset({BROADCAST, RESHAPE, PERMUTE, GETITEM, STOP, BARRIER})
 """What reads the memory of its first operand, where it is the only one."""
 
@@ -146,7 +146,8 @@ def _float_dtype(node: Expr, known: dict[Expr, np.dtype[Any]]) -> np.dtype[Any]:
     if node.type.is_float:
         return node.dtype
     floats = (known.get(a, a.dtype) for a in node.args if a in known or a.type.is_float)
-    return next(floats, FLOAT32)  # of booleans alone
+    wide = any(n.dtype.itemsize > 4 for n in (node, *node.args))
+    return next(floats, FLOAT64 if wide else FLOAT32)  # of integers and booleans alone
 
 
 def _joinable(stages: Sequence[Stage], node: Expr, dtype: np.dtype[Any], earliest: int) -> int:

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, cast
 
+from minigrad.compile.backends.native.along import emit_cumulative_sum, emit_place_of_extreme
 from minigrad.compile.backends.native.emit import (
     Code,
     copy,
@@ -40,7 +41,9 @@ from minigrad.loop.node import SCAN
 from minigrad.ops.core import RESHAPE
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
+from minigrad.ops.reduce import CUMSUM
 from minigrad.ops.shape import CONCAT
+from minigrad.ops.sorting import ARGMAX, ARGMIN
 from minigrad.types import TupleType
 
 
@@ -242,6 +245,11 @@ _SINGLE: dict[Op, Callable[[Code, Stage], None]] = {
     SCAN: _emit_scan,
     MATMUL: lambda code, stage: emit_product(code, stage.nodes[0]),
     **{op: lambda code, stage: emit_reduction(code, stage) for op in REDUCTIONS},
+    CUMSUM: lambda code, stage: emit_cumulative_sum(code, stage.nodes[0]),
+    **{
+        op: lambda code, stage: emit_place_of_extreme(code, stage.nodes[0])
+        for op in (ARGMAX, ARGMIN)
+    },
     CONCAT: lambda code, stage: emit_concat(code, stage.nodes[0]),
     GETITEM: lambda code, stage: emit_gather(code, stage.nodes[0]),
     SCATTER: lambda code, stage: _emit_scatter(code, stage.nodes[0]),

@@ -11,21 +11,37 @@ from minigrad.compile.backends.native.pointwise import check
 from minigrad.compile.backends.native.stages import is_elementwise, is_leaf, is_view, schedule
 from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.graph.leaves import CONST
-from minigrad.graph.node import Expr
+from minigrad.graph.node import Expr, Op
 from minigrad.graph.walk import toposort
 from minigrad.loop.body import Body
 from minigrad.loop.node import SCAN
 from minigrad.ops.core import SUM, uniform_value
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
-from minigrad.ops.reduce import MAX, MIN
+from minigrad.ops.reduce import ALL, ANY, CUMSUM, MAX, MIN
 from minigrad.ops.shape import CONCAT
+from minigrad.ops.sorting import ARGMAX, ARGMIN
 from minigrad.ops.tuples import ITEM
 from minigrad.types import BOOL, FLOAT32, FLOAT64, INT64
 
 _FLOATS: frozenset[np.dtype[Any]] = frozenset({FLOAT32, FLOAT64})
-SINGLE = dict.fromkeys((MATMUL, SUM, MAX, MIN, CONCAT, GETITEM, SCATTER), _FLOATS)
-"""What is a stage of its own: the dtypes of which there is code for it."""
+_NUMBERS = _FLOATS | {INT64}
+_ALL = _NUMBERS | {BOOL}
+SINGLE: dict[Op, frozenset[np.dtype[Any]]] = {
+    MATMUL: _FLOATS,
+    SUM: _NUMBERS,
+    MAX: _NUMBERS,
+    MIN: _NUMBERS,
+    ALL: frozenset({BOOL}),
+    ANY: frozenset({BOOL}),
+    ARGMAX: _NUMBERS,
+    ARGMIN: _NUMBERS,
+    CUMSUM: _NUMBERS,
+    CONCAT: _ALL,
+    GETITEM: _ALL,
+    SCATTER: _NUMBERS,
+}
+"""What is a stage of its own: the dtypes of operands of which there is code for it."""
 
 # Steps of a loop, at some nanoseconds each: an hour. Python sees no Ctrl-C before they are done;
 # between the steps of NumPy's loop it does.
@@ -47,8 +63,9 @@ def check_node(node: Expr) -> None:
 def _check_single(node: Expr) -> None:
     if node.op not in SINGLE:
         raise UnsupportedError(f"op {node.op.name}")
-    if node.dtype not in SINGLE[node.op]:
-        raise UnsupportedError(f"op {node.op.name} of {node.dtype}")
+    dtype = node.args[0].dtype
+    if dtype not in SINGLE[node.op]:
+        raise UnsupportedError(f"op {node.op.name} of {dtype}")
     if node.op in (GETITEM, SCATTER) and len(node.args) > 1:
         check_indices(node)
     if node.op is MATMUL and 0 in (*node.shape, node.args[0].shape[-1]):
