@@ -18,6 +18,7 @@ from lstm.arguments import expression, generator, key_given
 from lstm.cells import Cell, Seed, Step
 from lstm.errors import ConfigError, check_count
 from lstm.for_task import answer_steps, cell_for, remembering
+from lstm.in_jax import JaxNet
 from lstm.in_numpy.net import PlainNet, plain_net
 from lstm.layers import (
     Context,
@@ -364,6 +365,12 @@ class Model(ShownModel):
         ((3, 1), 10)
         """
         return plain_net(self.layers, self.readout, self.values())
+
+    def to_jax(self) -> JaxNet:
+        """The model as a pure function of JAX: `net(net.params, xs, lengths)` is the output that
+        `run` gives without a key, under jax.jit, grad and vmap. Raises ConfigError for params of
+        other names, GraphError where JAX is not installed; see `minigrad.to_jax`."""
+        return JaxNet(self.output, self.flat_params, self.dtype)
 
     # --- files -----------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ Running
     eval            the value of a graph, or of a nesting of them
     scan            a loop as a node of the graph
     unroll          the same loop as plain nodes
+    to_jax          a graph as a pure function of JAX
     vmap            a function of one for many at once
 
 Graphs
@@ -111,6 +112,7 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad import linalg
 from minigrad.check import check_grad, verify
+from minigrad.compile.backends.jax.pure import to_jax
 from minigrad.compile.backends.registry import Backend, register_backend
 from minigrad.compile.compiled import Function, function
 from minigrad.compile.evaluate import eval
@@ -670,6 +672,7 @@ __all__ = [
     "tanh_slope",
     "tensordot",
     "tile",
+    "to_jax",
     "to_latex",
     "to_str",
     "toposort",

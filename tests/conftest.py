@@ -164,6 +164,7 @@ ALLOWED_SKIPS = (
     "keras is not installed",
     "onnx is not installed",
     "onnxruntime is not installed",
+    "jax is not installed",
     "playwright is not installed",
 )
 _forbidden: list[str] = []

@@ -463,7 +463,7 @@ def test_a_backend_may_take_a_whole_plan():
         assert {n.op.name for n in plans[0].nodes} == {"const", "var", "multiply"}
         with pytest.raises(mg.GraphError, match="registered already"):
             mg.register_backend("whole", Whole)
-        with pytest.raises(mg.GraphError, match="'auto', 'numpy', 'native', 'whole'"):
+        with pytest.raises(mg.GraphError, match="'auto', 'numpy', 'native', 'jax', 'whole'"):
             mg.function([x], x, backend="wohle")
         with pytest.raises(mg.GraphError, match="check_finite"):
             mg.function([x], x, backend="whole", check_finite=True)

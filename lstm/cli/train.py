@@ -24,7 +24,7 @@ from lstm.cli.asked import (
     tasks_of,
     training_options,
 )
-from lstm.cli.options import OrOwn, path, whole
+from lstm.cli.options import OrOwn, one_of, path, whole
 from lstm.cli.parts import about, scored
 from lstm.cli.reports import FILES, Seen, write_page
 from lstm.cli.tables import console, print_json, printable, score_table
@@ -53,7 +53,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text += "several times, for a model of each"
     group.add_argument("--cell", choices=OrOwn(CELLS), action="append", metavar="NAME", help=text)
     model_options(group)
-    training_options(parser.add_argument_group("how to train"))
+    group = parser.add_argument_group("how to train")
+    training_options(group)
+    one_of(group, "--backend", ["auto", "numpy", "native", "jax"], default="auto")
     _file_options(parser.add_argument_group("files"))
 
 
@@ -135,6 +137,7 @@ def _trained(args: argparse.Namespace, kind: type[Cell[Any]], tasks: Tasks, out:
             callback=partial(_tell, kind.name if args.json else "", seen),
             watch=None if seen is None else seen.watch,
             progress=False if args.json else None,
+            backend=args.backend,
         )
     fitted.best.save(out)
     if args.json:

@@ -63,10 +63,11 @@ class Course:
         plan: Plan,
         optimizer: Optimizer | None,
         watch: Watch | None = None,
+        backend: str = "auto",
     ) -> None:
         self._seen = seen_by(watch, model, task)
         self.model, self.task, self.settings, self.plan = model, task, settings, plan
-        self.trainer = trainer_of(model, task, settings, optimizer)
+        self.trainer = trainer_of(model, task, settings, optimizer, backend)
         self.state = self.trainer.state
         self._baseline = task.baseline
         self.waited = 0

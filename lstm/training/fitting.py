@@ -89,6 +89,7 @@ def fit(
     callback: Callback | None = None,
     watch: Watch | None = None,
     progress: bool | None = None,
+    backend: str = "auto",
 ) -> Fitted:
     """Train a model in place until its task is solved or the steps are done.
 
@@ -110,6 +111,8 @@ def fit(
     watch: is called before each step with its number, the model, the task and the batch, such as
         `lstm.FlowWatch(every=50)`, which records how the gradient flows.
     progress: whether to show a bar on standard error; by default where that is a terminal.
+    backend: what runs the steps, as of `minigrad.function`; a training goes on with another, too,
+        then to rounding.
 
     The first Ctrl-C, SIGTERM or SIGHUP ends training after the step that is running; the state is
     saved, and the signal then does what it always does, with a note that says how to go on. The
@@ -130,7 +133,7 @@ def fit(
     _check_files(out, metrics, resume=resume, force=force)
     _check_counts(validate, patience, save_every)
     old = out if resume else None
-    course = _course(model, task, settings, optimizer, validate, patience, old, watch)
+    course = _course(model, task, settings, optimizer, validate, patience, old, watch, backend)
     notes = (*_notes(model, task), *_over_before(course))
     with ExitStack() as stack:
         log = None if metrics is None else _metrics_file(metrics, course, resume=resume)
@@ -271,13 +274,14 @@ def _course(
     patience: int | None,
     resumed: str | Path | None,
     watch: Watch | None,
+    backend: str,
 ) -> Course:
     """A training at its first step, or at that of the checkpoint."""
     if resumed is None:
         settings = checked(settings, task)
         every = settings.between_validations if validate is None else validate
         plan = Plan(every, patience, optimizer is not None)
-        return Course(model, task, settings, plan, optimizer, watch)
+        return Course(model, task, settings, plan, optimizer, watch, backend)
     checkpoint = read_checkpoint(resumed)
     try:
         settings = _settings(settings, settings_in(checkpoint), task)
@@ -289,7 +293,7 @@ def _course(
             validate=plan.validate if validate is None else validate,
             patience=plan.patience if patience is None else patience,
         )
-        course = Course(model, task, settings, plan, optimizer, watch)
+        course = Course(model, task, settings, plan, optimizer, watch, backend)
         course.resume(checkpoint)
     except ConfigError as error:
         raise CheckpointError(f"cannot resume from {resumed}: {error}") from None

@@ -69,7 +69,11 @@ def checked(settings: Settings | None, task: Task) -> Settings:
 
 
 def trainer_of(
-    model: Model, task: Task, settings: Settings, optimizer: Optimizer | None = None
+    model: Model,
+    task: Task,
+    settings: Settings,
+    optimizer: Optimizer | None = None,
+    backend: str = "auto",
 ) -> Trainer:
     """What trains a model on a task, with the stream of its batches, before the first step. A model
     that was made for no task notes this one."""
@@ -98,9 +102,8 @@ def trainer_of(
         updates |= carried_on(start, run.last)
     chosen = settings.make_optimizer() if optimizer is None else optimizer
     counts = counting_of(task, inputs)
-    trainer = Trainer(
-        loss, inputs, model.params, chosen, settings.clip, updates=updates, counts=counts
-    )
+    more: Any = {"updates": updates, "counts": counts}
+    trainer = Trainer(loss, inputs, model.params, chosen, settings.clip, backend, **more)
     if not model.task and keeps(task.config()):
         model.task.update(task.config())
     trainer.state.streams["batches"] = random_streams(settings.seed).batches

@@ -45,6 +45,9 @@ class Trainer:
         state that is carried on, the key of dropout.
     counts: {input: mask}, bool over its first axes, False where it is padding, which is then not
         blamed for what is not finite.
+    backend, and placing, which is device=, mesh= and shard=: as of `minigrad.function`. With
+        backend="jax", mesh={"batch": 8}, shard={xs: (None, "batch"), ys: "batch"} each of eight
+        devices has an eighth of the sequences.
 
     The step count and what the optimiser remembers are leaves too, so that nothing of the
     arithmetic is outside the graph. One step that meets a loss or a gradient that is not finite
@@ -73,6 +76,7 @@ class Trainer:
         outputs: Sequence[Expr] = (),
         updates: Mapping[Expr, Expr] | None = None,
         counts: Mapping[Expr, Expr] | None = None,
+        **placing: Any,
     ) -> None:
         self.state = state = _state(by_dotted_name(params), optimizer, list(updates or {}))
         self._grads = mg.grad(loss, state.params)
@@ -85,9 +89,8 @@ class Trainer:
         sound = mg.isfinite(loss) & mg.isfinite(norm)
         guarded = {p: mg.where(sound, new, p) for p, new in written.items()}
         self._loss, self._inputs, self._counts = loss, list(inputs), dict(counts or {})
-        self._run = mg.function(
-            self._inputs, [loss, norm, *outputs], updates=guarded, backend=backend
-        )
+        results = [loss, norm, *outputs]
+        self._run = mg.function(self._inputs, results, guarded, backend=backend, **placing)
 
     def __repr__(self) -> str:
         numbers = sum(p.size for p in self.state.params.values())

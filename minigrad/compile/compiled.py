@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from minigrad.compile.backends.registry import Options, choose_backend
-from minigrad.compile.binding import bind, check_bound, check_inputs, check_updates
+from minigrad.compile.binding import check_bound, check_inputs, check_updates
 from minigrad.compile.plan import make_plan
 from minigrad.display import Report, ShownAsTable, Table, plain
 from minigrad.errors import GraphError
@@ -36,9 +36,8 @@ class Function(ShownAsTable):
         updates: Mapping[Expr, Any] | None,
         backend: str,
         simplify: bool,
-        check_finite: bool,
         without: Collection[str],
-        threads: int | None,
+        options: Options,
     ) -> None:
         self.inputs = check_inputs(inputs)
         leaves, self._build = flatten(outputs)
@@ -53,19 +52,18 @@ class Function(ShownAsTable):
         if simplify:
             simple = simplify_safely(roots)
             self.outputs, self.rewritten = optimise_loops(simple, without, simplified=True)
-        options = Options(check_finite, threads)
         chosen, prepared = choose_backend(backend, self.outputs, options)
-        self.backend, self._choices = chosen.name, chosen.choices
+        self._chosen, self.backend, self._choices = chosen, chosen.name, chosen.choices
         cells = [cast("tuple[str, ParamCell]", p.attrs) for p in written]
-        self.plan = make_plan(self.inputs, prepared, cells, reuse=not check_finite)
+        self.plan = make_plan(self.inputs, prepared, cells, reuse=not options.check_finite)
         self._run = chosen.compile(self.plan)
-        self.notes, self._scratch = chosen.notes, chosen.scratch
+        self.notes, self._bind = chosen.notes, chosen.bind
         self._labels = Counter(chosen.label(s.node) for s in self.plan.steps)
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Run; raises GraphError, ShapeError or DTypeError for inputs that do not fit."""
         operands = self._in_order(values, named)
-        arrays = [bind(v, x) for v, x in zip(self.inputs, operands, strict=True)]
+        arrays = [self._bind(v, x) for v, x in zip(self.inputs, operands, strict=True)]
         return self._build(iter([x[()] if not x.ndim else x for x in self._run(arrays)]))
 
     def _in_order(self, values: tuple[Any, ...], named: dict[str, Any]) -> Sequence[Any]:
@@ -111,14 +109,14 @@ class Function(ShownAsTable):
     def report(self) -> Report:
         """What was compiled: memory, loop rewrites that fired, steps by op and what runs them: text
         at a prompt, and a table in a notebook."""
-        held = sum(t.size * t.dtype.itemsize for t in self.plan.buffers) + self._scratch
+        held = sum(t.size * t.dtype.itemsize for t in self.plan.buffers) + self._chosen.scratch
         title = (
             f"backend {self.backend}: {len(self.plan.steps)} steps, "
             f"{len(self.plan.buffers)} buffers, {held} bytes in all"
         )
         rows = [("loops:", name) for name in self.rewritten]
         rows += [("auto:", choice) for choice in self._choices]
-        rows += [("note:", note) for note in self.notes]
+        rows += [("note:", note) for note in self._chosen.said()]
         rows += [(f"{n:6d} ×", name) for name, n in self._labels.most_common()]
         return Report(title, rows)
 
@@ -134,6 +132,9 @@ def function(
     check_finite: bool = False,
     without: Collection[str] = (),
     threads: int | None = None,
+    device: Any = None,
+    mesh: Any = None,
+    shard: Mapping[Expr, Any] | None = None,
 ) -> Function:
     """Compile a graph to a function of its variables.
 
@@ -142,16 +143,21 @@ def function(
     updates: {param: expression}; after a call each param holds the value its expression had with
         the params as they were before it.
     backend: "numpy", the reference; "native", machine code in process, which needs llvmlite and
-        leaves to NumPy what it has no code for (`report()` says so); or "auto", where llvmlite is
-        there, which makes machine code of loops, of hundreds of ops of a few elements, and of what
-        is then faster over 2,000 calls, the compiler's time included: by an estimate from the graph
-        alone, which `report()` tells. It leaves to NumPy what would take long to compile.
+        leaves to NumPy what it has no code for (`report()` says so); "jax", XLA, which needs JAX;
+        or "auto", where llvmlite is there, which makes machine code of loops, of hundreds of ops of
+        a few elements, and of what is then faster over 2,000 calls, the compiler's time included:
+        by an estimate from the graph alone, which `report()` tells. It leaves to NumPy what would
+        take long to compile.
     simplify: apply the rewrites that keep values (exact and stability tables) first.
     check_finite: raise NonFiniteError at the op where a NaN or an infinity is born (slower).
     threads: how many the native backend may use for one call, where loops, products and pointwise
         ops that take long enough do not wait for each other, or can be cut; by default the
         environment's MINIGRAD_THREADS, or all CPUs. The same number gives the same bits.
     without: names of loop rewrites (minigrad.LOOPS) to leave out, to see what each is worth.
+    device: of backend="jax": "cpu", "gpu", "tpu" or a jax.Device; JAX's own choice by default.
+    mesh, shard: of backend="jax": several devices, as {axis of the mesh: how many} or a
+        jax.sharding.Mesh, and which inputs and params are divided over them, {x: "batch"} by the
+        first axis, {x: (None, "batch")} by the second; all else lies whole on each.
 
     Raises GraphError for a variable that is not among the inputs.
 
@@ -162,4 +168,5 @@ def function(
     {'sum': np.float64(5.0), 'product': np.float64(6.0)}
     """
     with gc_paused(), orders_kept():
-        return Function(inputs, outputs, updates, backend, simplify, check_finite, without, threads)
+        options = Options(check_finite, threads, device=device, mesh=mesh, shard=shard)
+        return Function(inputs, outputs, updates, backend, simplify, without, options)

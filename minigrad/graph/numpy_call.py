@@ -23,13 +23,18 @@ def end_of_ours() -> None:
     _OURS.update(OPS.values())
 
 
+def is_ours(op: Op) -> bool:
+    """Whether an op is one of minigrad's."""
+    return op in _OURS
+
+
 def numpy_call(node: Expr, checks_finite: bool = False) -> Callable[..., Any]:
     """What computes a node: (*arrays, *attrs) -> array, with out= where the op takes it.
 
     checks_finite: NonFiniteError is raised within, by ops that hold a graph of their own.
     """
     function = (node.op.numpy_checked if checks_finite else None) or node.op.numpy
-    return function if node.op in _OURS else Watched(node, function)
+    return function if is_ours(node.op) else Watched(node, function)
 
 
 class Watched:

@@ -54,7 +54,7 @@ def _cofactors_numpy(x: Array, *directions: Array) -> Array:
         output = entries[-1][:1] if on_diagonal else entries[-1]
         term = np.einsum(f"{inputs}->...{output}", rest, *turned, optimize=k > 1)
         part = diagonal if on_diagonal else g
-        part += _parity(order) * term
+        part += parity(order) * term
     orientation = np.sign(np.linalg.det(u) * np.linalg.det(vh))[..., None, None]
     return np.asarray(orientation * (u @ g @ vh), dtype=x.dtype)
 
@@ -90,7 +90,8 @@ def _products_of_others(s: Array, k: int) -> Array:
     return np.where(distinct, np.prod(np.where(others, wide, 1), axis=-1), 0).astype(s.dtype)
 
 
-def _parity(order: tuple[int, ...]) -> int:
+def parity(order: tuple[int, ...]) -> int:
+    """The sign of a permutation."""
     swaps = sum(a > b for i, a in enumerate(order) for b in order[i + 1 :])
     return -1 if swaps % 2 else 1
 

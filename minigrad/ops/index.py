@@ -38,7 +38,8 @@ def all_of(shape: Shape) -> Spec:
 
 
 @lru_cache(maxsize=4096)
-def _static_index(spec: Spec) -> tuple[Any, ...]:
+def static_index(spec: Spec) -> tuple[Any, ...]:
+    """The index of a spec as Python writes it; None in the places of arrays."""
     return tuple(_static_entry(e) for e in spec)
 
 
@@ -53,7 +54,7 @@ def _static_entry(entry: Entry) -> Any:
 
 
 def _numpy_index(spec: Spec, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-    index = _static_index(spec)
+    index = static_index(spec)
     if not arrays:
         return index
     waiting = iter(arrays)
@@ -146,7 +147,7 @@ def _scatter_numpy(values: Array, *rest: Any) -> Array:
     elif indices:
         np.add.at(out, _numpy_index(spec, tuple(indices)), values)
     else:
-        out[_static_index(spec)] = values
+        out[static_index(spec)] = values
     return out
 
 

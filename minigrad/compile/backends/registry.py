@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from minigrad.compile.backends.cost import estimate
 from minigrad.compile.backends.numpy import Runner, compile_plan
+from minigrad.compile.binding import bind
 from minigrad.compile.plan import Plan
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr
@@ -31,12 +32,17 @@ class Options:
     threads: int | None = None
     auto: bool = False
     """Whether the backend was chosen by `auto`, which waits for no compiler longer than seconds."""
+    device: Any = None
+    mesh: Any = None
+    shard: Mapping[Expr, Any] | None = None
 
 
 class Backend:
     """One function's use of a backend; this one is the reference: NumPy computes every node."""
 
     name = "numpy"
+    placed = False
+    """Whether it takes the options device, mesh and shard."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -46,6 +52,10 @@ class Backend:
         """What `auto` chose, and by which estimates; for reports."""
         self.scratch = 0
         """Bytes that its code takes besides the plan's buffers, for one running call."""
+
+    def bind(self, v: Expr, value: Any) -> Any:
+        """A value for a variable, as an array. Raises ShapeError or DTypeError."""
+        return bind(v, value)
 
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph in the form that it runs."""
@@ -70,6 +80,10 @@ class Backend:
         """Whether something else than NumPy computes a node of the prepared graph."""
         return False
 
+    def said(self) -> list[str]:
+        """The notes, and what there is to say of calls so far."""
+        return self.notes
+
 
 Factory: TypeAlias = Callable[[Options], Backend]
 
@@ -81,7 +95,13 @@ def _native(options: Options) -> Backend:
     return backend
 
 
-BACKENDS: dict[str, Factory] = {"numpy": Backend, "native": _native}
+def _jax(options: Options) -> Backend:
+    module = importlib.import_module("minigrad.compile.backends.jax.backend")
+    backend: Backend = module.Jax(options)
+    return backend
+
+
+BACKENDS: dict[str, Factory] = {"numpy": Backend, "native": _native, "jax": _jax}
 
 
 def register_backend(name: str, factory: Factory) -> None:
@@ -116,6 +136,7 @@ def choose_backend(
     if threads is not None and (type(threads) is not int or threads < 1):
         raise GraphError(f"threads must be at least 1, a whole number, not {threads!r}")
     if isinstance(name, str) and name == "auto":
+        _check_unplaced(name, options)
         return _faster(outputs, options)
     if not isinstance(name, str) or name not in BACKENDS:
         listed = ", ".join(repr(n) for n in ("auto", *BACKENDS))
@@ -123,7 +144,15 @@ def choose_backend(
     if options.check_finite and name != "numpy":
         raise GraphError("check_finite looks at every op, so it runs on backend='numpy' only")
     backend = BACKENDS[name](options)
+    if not backend.placed:
+        _check_unplaced(name, options)
     return backend, backend.prepare(outputs)
+
+
+def _check_unplaced(name: str, options: Options) -> None:
+    """Raise GraphError where devices are asked for of a backend that has none but the CPU."""
+    if options.mesh is not None or options.shard or options.device not in (None, "cpu"):
+        raise GraphError(f"device=, mesh= and shard= are backend='jax's, not {name!r}'s")
 
 
 def _faster(outputs: Sequence[Expr], options: Options) -> tuple[Backend, list[Expr]]:

@@ -1,0 +1,162 @@
+"""A plan as calls of JAX, one after another: what jit traces, loops as `lax.scan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from minigrad.compile.backends.jax.libraries import jax, jnp, lax
+from minigrad.compile.backends.jax.rows import ROWS, Emission
+from minigrad.compile.plan import Plan, Step, make_plan
+from minigrad.errors import GraphError
+from minigrad.graph.node import Expr, Op, describe
+from minigrad.graph.numpy_call import is_ours, numpy_call
+from minigrad.loop.body import Body, Loop
+from minigrad.rewrite.rules import simplify_safely
+from minigrad.types import TupleType
+
+# What a call raises: made when it is known that a check has failed, of what the host has caught.
+Raises = Callable[[], Exception]
+
+
+class Faults:
+    """What NumPy raises in the middle of a run, and compiled code cannot: noted as a number."""
+
+    def __init__(self) -> None:
+        self._raises: list[Raises] = []
+
+    def add(self, raises: Raises) -> int:
+        """A number for something that may go wrong; 0 is that nothing did."""
+        self._raises.append(raises)
+        return len(self._raises)
+
+    def error(self, number: int) -> Exception:
+        """What went wrong."""
+        return self._raises[number - 1]()
+
+
+class Emitted(Emission):
+    """One trace of a plan or of a body of a loop; `fault` is the number of what went wrong first.
+
+    faults: where checks are noted; None for functions that cannot raise, which check nothing.
+    """
+
+    def __init__(self, faults: Faults | None) -> None:
+        self.faults = faults
+        self.fault: Any = 0
+
+    def run(self, plan: Plan, slots: list[Any]) -> None:
+        """Fill the slots of all steps; those of leaves are filled already."""
+        for step in plan.steps:
+            self._step(step, slots)
+
+    def _step(self, step: Step, slots: list[Any]) -> None:
+        node = step.node
+        operands = [slots[s] for s in step.args]
+        value = row_of(node.op)(self, node, *operands)
+        type_: Any = node.type
+        whole = value if isinstance(type_, TupleType) else (value,)
+        wanted = type_.items if isinstance(type_, TupleType) else (type_,)
+        for got, t in zip(whole, wanted, strict=True):
+            if got.shape != t.shape or got.dtype != t.dtype:
+                raise GraphError(
+                    f"JAX computed {got.dtype}{got.shape} for op {node.op.name}, of which the "
+                    f"graph says {t!r}\n  {describe(node)}"
+                )
+        slots[step.slot] = value
+        for k, slot in step.items:
+            slots[slot] = value[k]
+
+    def require(self, holds: Any, raises: Raises) -> None:
+        """Note that a call raises unless this holds, a boolean of any shape."""
+        if self.faults is not None:
+            number = self.faults.add(raises)
+            self._meet(jnp.where(jnp.all(holds), np.int32(0), np.int32(number)))
+
+    def _meet(self, fault: Any) -> None:
+        none = isinstance(self.fault, int)
+        self.fault = fault if none else jnp.where(self.fault == 0, fault, self.fault)
+
+    @property
+    def pure(self) -> bool:
+        """Whether this is a function that raises nothing."""
+        return self.faults is None
+
+    def body(self, body: Body, operands: Sequence[Any]) -> list[Any]:
+        """The results of a body, its ops written out here."""
+        return self._all(_plan_of(body), operands)
+
+    def graph(
+        self, inputs: Sequence[Expr], outputs: Sequence[Expr], values: Sequence[Any]
+    ) -> list[Any]:
+        """The values of expressions of some inputs."""
+        return self._all(make_plan(inputs, simplify_safely(outputs)), values)
+
+    def _all(self, plan: Plan, values: Sequence[Any]) -> list[Any]:
+        slots: list[Any] = [None] * len(plan.nodes)
+        for slot, value in zip(plan.inputs, values, strict=True):
+            slots[slot] = value
+        for slot, array in plan.constants:
+            slots[slot] = jnp.asarray(array)
+        for slot, cell in plan.params:  # of a derivative of the user's own, alone
+            slots[slot] = jnp.asarray(cell.array)
+        self.run(plan, slots)
+        return [slots[s] for s in plan.outputs]
+
+    def loop(self, loop: Loop, operands: Sequence[Any]) -> tuple[Any, ...]:
+        """The last carries and the stacked outputs of a loop."""
+        body = loop.body
+        carries, xs, constants = body.split(list(operands))
+
+        def step(carries: list[Any], xs: list[Any]) -> tuple[list[Any], Any]:
+            inner = Emitted(self.faults)
+            results = inner.body(body, [*carries, *xs, *constants])
+            fault = None if isinstance(inner.fault, int) else inner.fault
+            return results[: body.n_carry], (results[body.n_carry :], fault)
+
+        last, (ys, fault) = lax.scan(step, carries, xs, loop.length, loop.reverse)
+        if fault is not None and loop.length:
+            self._meet(jnp.max(fault))
+        return (*last, *ys)
+
+    def on_host(self, node: Expr, *operands: Any) -> Any:
+        """What NumPy computes of a node, called from the running code; what it raises, we raise."""
+        call, several = numpy_call(node), isinstance(node.type, TupleType)
+        types = node.type.items if isinstance(node.type, TupleType) else (node.type,)
+        caught: list[Exception] = []
+
+        def run(*arrays: Any) -> tuple[Any, ...]:
+            try:
+                with np.errstate(all="ignore"):
+                    found = call(*map(np.asarray, arrays), *node.attrs)
+            except Exception as error:
+                if self.faults is None:
+                    raise
+                error.add_note(f"while computing op {node.op.name}, {describe(node)}")
+                caught[:] = [error]
+                return (*(np.zeros(t.shape, t.dtype) for t in types), np.False_)
+            return (*(found if several else (found,)), np.True_)
+
+        shapes = [jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types]
+        shapes.append(jax.ShapeDtypeStruct((), np.bool_))
+        *results, well = jax.pure_callback(run, tuple(shapes), *operands, vmap_method="sequential")
+        self.require(well, lambda: caught[0])
+        return tuple(results) if several else results[0]
+
+
+def row_of(op: Op) -> Callable[..., Any]:
+    """What emits a node of an op: (emission, node, *arrays) -> array."""
+    return ROWS[op.name] if runs_on_jax(op) else Emitted.on_host
+
+
+def runs_on_jax(op: Op) -> bool:
+    """Whether XLA has the op; others are NumPy's, called from the running code."""
+    return op.name in ROWS and is_ours(op)
+
+
+def _plan_of(body: Body) -> Plan:
+    if "jax" not in body.derived:
+        body.derived["jax"] = make_plan(body.inputs, simplify_safely(body.outputs))
+    return cast(Plan, body.derived["jax"])

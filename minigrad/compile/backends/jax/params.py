@@ -1,0 +1,108 @@
+"""Params on devices: those that a function updates move there, and their memory is used again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.compile.backends.jax.libraries import jax, jnp
+from minigrad.compile.backends.jax.placing import Placing
+from minigrad.compile.plan import Plan
+from minigrad.graph.leaves import HostStorage, ParamCell
+from minigrad.types import Array
+
+
+class DeviceStorage:
+    """A param's value on devices; on the host there is a copy of it that cannot be written."""
+
+    __slots__ = ("_host", "array")
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self._host: Array | None = None
+
+    def load(self) -> Array:
+        """The value as it is now, read-only."""
+        if self._host is None:
+            self._host = np.array(self.array)
+            self._host.flags.writeable = False
+        return self._host
+
+    def store(self, value: Array) -> None:
+        """Put another value in its place, on the same devices."""
+        with jax.enable_x64(True):
+            self.replace(jax.device_put(np.array(value), self.array.sharding, may_alias=False))
+
+    def replace(self, array: Any) -> None:
+        """Hold another array of JAX's."""
+        self.array, self._host = array, None
+
+
+class DeviceParams:
+    """What a plan reads of params and writes to them: written ones are donated, so that what they
+    become lies in the same memory."""
+
+    def __init__(self, plan: Plan, placing: Placing) -> None:
+        self._placing = placing
+        self._slots: dict[ParamCell, list[int]] = {}
+        places: dict[ParamCell, Any] = {}
+        for slot, cell in plan.params:
+            self._slots.setdefault(cell, []).append(slot)
+            places[cell] = placing.place_of(plan.nodes[slot])
+        self._next = {cell: slot for slot, _, cell in plan.updates}
+        self._names = {cell: name for _, name, cell in plan.updates}
+        self._names |= {cell: str(plan.nodes[slot].attrs[0]) for slot, cell in plan.params}
+        self._written = [cell for cell in self._slots if cell in self._next]
+        self._read = [cell for cell in self._slots if cell not in self._next]
+        self._places = {cell: places.get(cell, placing.whole) for cell in self._names}
+        self.types = [[self._type(c) for c in cells] for cells in (self._written, self._read)]
+        self.written_places = [self._places[cell] for cell in self._next]
+
+    def _type(self, cell: ParamCell) -> Any:
+        place = self._places[cell]
+        return jax.ShapeDtypeStruct(cell.type.shape, cell.type.dtype, sharding=place)
+
+    def load(self) -> tuple[list[Any], list[Any]]:
+        """The values that are given up, and the others. Raises GraphError for one of another type,
+        and for one that may not be written."""
+        for cell in self._next:
+            cell.require_writable(self._names[cell])
+        return [self._array(c) for c in self._written], [self._array(c) for c in self._read]
+
+    def _array(self, cell: ParamCell) -> Any:
+        storage = cell.storage
+        if isinstance(storage, DeviceStorage):
+            return jax.device_put(storage.array, self._places[cell])
+        loaded = storage.load()
+        cell.require_type(self._names[cell], loaded)
+        # What is donated must not lie in the memory of the host's array.
+        own = loaded if cell not in self._next else np.array(loaded)
+        return jax.device_put(own, self._places[cell], may_alias=cell not in self._next)
+
+    def fill(self, slots: list[Any], written: Sequence[Any], read: Sequence[Any]) -> None:
+        """Put values into the slots of a trace."""
+        for cell, value in zip([*self._written, *self._read], [*written, *read], strict=True):
+            for slot in self._slots[cell]:
+                slots[slot] = value
+
+    def updated(self, slots: Sequence[Any], written: Sequence[Any], fault: Any) -> list[Any]:
+        """What each param becomes: what it was, where something went wrong."""
+        before = dict(zip(self._written, written, strict=True))
+        return [
+            jnp.where(fault == 0, slots[slot], before[cell]) if cell in before else slots[slot]
+            for cell, slot in self._next.items()
+        ]
+
+    def store(self, updates: Sequence[Any], failed: bool) -> None:
+        """Hold what params have become; after a failure of those alone that were given up."""
+        for cell, array in zip(self._next, updates, strict=True):
+            if failed and cell not in self._slots:
+                continue
+            if isinstance(cell.storage, DeviceStorage):
+                cell.storage.replace(array)
+            elif type(cell.storage) is HostStorage:
+                cell.storage = DeviceStorage(array)
+            else:
+                cell.storage.store(np.array(array))
