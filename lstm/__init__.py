@@ -48,6 +48,7 @@ Nets of other engines
     from_keras      a model of the weights that layers of Keras have
     from_onnx       a model of the LSTM, GRU and RNN nodes of an ONNX file
     from_torch      a model of a state dict of torch, or of its .safetensors file
+    to_onnx         an ONNX file of a model, its layers as nodes LSTM, GRU and RNN
     to_torch        the state dict that a model's layers are in torch
 
 Tasks: seeded batches, a loss, a baseline, and when it is solved; `TASKS` has all by name
@@ -269,7 +270,7 @@ if TYPE_CHECKING:
     )
     from lstm.forecasting import Forecast, predict
     from lstm.gradient_flow import Comparison, Flow, FlowWatch, compare, flow
-    from lstm.interop import from_keras, from_onnx, from_torch, to_torch
+    from lstm.interop import from_keras, from_onnx, from_torch, to_onnx, to_torch
     from lstm.probing import Probe, probe, swap_influence, without_units
 
 __all__ = [
@@ -381,6 +382,7 @@ __all__ = [
     "probe",
     "sample",
     "swap_influence",
+    "to_onnx",
     "to_torch",
     "train",
     "without_units",
@@ -392,7 +394,7 @@ _LATER = {  # loaded when asked for, and matplotlib with plots alone: importing 
     **dict.fromkeys(("Comparison", "Flow", "FlowWatch", "compare", "flow"), "gradient_flow"),
     "explore": "figures.explorer.explored",
     **dict.fromkeys(("Forecast", "predict"), "forecasting"),
-    **dict.fromkeys(("from_keras", "from_onnx", "from_torch", "to_torch"), "interop"),
+    **dict.fromkeys(("from_keras", "from_onnx", "from_torch", "to_onnx", "to_torch"), "interop"),
     **dict.fromkeys(("Probe", "probe", "swap_influence", "without_units"), "probing"),
     **dict.fromkeys([name for name in __all__ if name.startswith("plot_")], "figures.plots"),
 }

@@ -45,6 +45,7 @@ Graphs
     to_str          as text
     to_latex        as LaTeX
     save, load      as a JSON file
+    to_onnx         as an ONNX file, which other engines run
     dumps, loads    as a JSON text
     verify          whether a graph is sound
 
@@ -164,6 +165,7 @@ from minigrad.namespace import (
     uint32,
     uint64,
 )
+from minigrad.onnx.api import to_onnx
 from minigrad.ops.activations import erf, logaddexp, relu, sigmoid, sigmoid_slope, softplus
 from minigrad.ops.arithmetic import (
     abs,
@@ -674,6 +676,7 @@ __all__ = [
     "tile",
     "to_jax",
     "to_latex",
+    "to_onnx",
     "to_str",
     "toposort",
     "trace",

@@ -49,9 +49,9 @@ def run_ort(model, feeds):
     return dict(zip(names, session.run(names, feeds), strict=True))
 
 
-def run_reference(model, feeds):
+def run_reference(model, feeds, **options):
     """The same by onnx's own evaluator, which knows no lengths, and float64."""
-    evaluator = ReferenceEvaluator(model)
+    evaluator = ReferenceEvaluator(model, **options)
     return dict(zip(evaluator.output_names, evaluator.run(None, feeds), strict=True))
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lstm.cli.nets import Loss, check_said, data_of, data_options, is_net, net_of, net_options
+from lstm.cli.nets import Loss, check_said, data_of, data_options, engine_of, net_of, net_options
 from lstm.cli.options import LONGEST, common, model_file, overwriting, own_cell, path, whole
 from lstm.cli.own_code import class_named
 from lstm.cli.own_files import OF_FILES
@@ -18,7 +18,7 @@ from lstm.model import Model
 from lstm.tasks import TASKS, Task, make_task
 from lstm.training import check_fits
 
-HELP = "measure and draw how the gradient flows through a model, or a net of torch"
+HELP = "measure and draw how the gradient flows through a model, or a net of torch or ONNX"
 PICTURES = ("flow", "paths", "details", "cell")
 FILES = ["index.html", "flow.csv", "flow.json"]
 FILES += [f"{name}.{kind}" for name in PICTURES for kind in ("svg", "png")]
@@ -77,19 +77,19 @@ class Measured(NamedTuple):
 
 def measured_on(args: argparse.Namespace) -> tuple[Model, Measured]:
     """The model, and a batch of its task, or the arrays that are named."""
-    data, foreign = data_of(args), is_net(args.model)
+    data, engine = data_of(args), engine_of(args.model)
     if data is None:
-        if foreign:
+        if engine is not None:
             raise ModelFileError(
-                f"a net of torch needs sequences: lstm flow {args.model} --data X.npy"
+                f"{engine.net} needs sequences: lstm flow {args.model} --data X.npy"
             )
         model = loaded(args)
-        check_said(args, foreign=False)
+        check_said(args, None)
         task = task_of(model, args)
         xs, ys, ends = shown_batch(task, args.seed or 0)
         return model, Measured(xs, ys, task.loss, ends, {"task": task.config()})
-    model = net_of(args, data.read) if foreign else loaded(args)
-    check_said(args, foreign=foreign)
+    model = net_of(args, engine, data.read) if engine else loaded(args)
+    check_said(args, engine)
     said = {"data": str(args.data), "loss": data.loss.__name__}
     return model, Measured(data.xs, data.targets(model), data.loss, {}, said)
 

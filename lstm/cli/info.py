@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lstm.cells import Cell
-from lstm.cli.nets import check_said, is_net, net_of, net_options
+from lstm.cli.nets import check_said, engine_of, net_of, net_options
 from lstm.cli.options import model_file, own_cell
 from lstm.cli.own_code import class_named
 from lstm.cli.parts import checkpoint_of, loaded, step_of, way_on
@@ -18,7 +18,7 @@ from lstm.params import flatten
 from lstm.store.checkpoint import Checkpoint
 from lstm.training import model_in, settings_in
 
-HELP = "what a file holds: a model, a checkpoint, a net of torch"
+HELP = "what a file holds: a model, a checkpoint, a net of torch or ONNX"
 LONGEST_VALUE = 500  # characters
 
 
@@ -31,19 +31,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     checkpoint = checkpoint_of(args.model)
-    foreign = checkpoint is None and is_net(args.model)
+    engine = None if checkpoint is not None else engine_of(args.model)
     if checkpoint is None:
-        model, training = net_of(args) if foreign else loaded(args), {}
+        model, training = net_of(args, engine) if engine else loaded(args), {}
     else:
         own = [] if args.cell is None else [class_named(args.cell, Cell)]
         model, training = model_in(checkpoint, own), _training(checkpoint)
-    check_said(args, foreign=foreign)
+    check_said(args, engine)
     if args.json:
         params = model.flat_params.items()
         shapes = {n: {"shape": p.shape, "dtype": str(p.dtype)} for n, p in params}
         return print_json(training | model.config() | {"tensors": shapes})
     out = console()
-    what = ": a net of torch, as lstm.from_torch reads it" if foreign else ""
+    what = f": {engine.title}" if engine else ""
     out.print(printable(f"{args.model}{what}"), soft_wrap=True)
     if checkpoint is not None:
         out.print(_training_table(training["training"]), "")

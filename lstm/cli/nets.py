@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from lstm.cli.options import LONGEST, path
 from lstm.errors import ConfigError, ModelFileError
-from lstm.interop import from_torch
+from lstm.interop import from_onnx, from_torch
 from lstm.losses import cross_entropy, mse
 from lstm.model import Model
+from lstm.store.foreign import is_onnx
 from lstm.store.model_file import FORMAT
 from lstm.store.reading import opened
 from minigrad import Expr
@@ -24,12 +25,29 @@ Loss: TypeAlias = Callable[..., Expr]
 NET_OPTIONS = ("prefix", "readout", "embedding", "nonlinearity")
 
 
+class Engine(NamedTuple):
+    """What another engine's file holds."""
+
+    title: str
+    """With what reads it."""
+    net: str
+    options: tuple[str, ...]
+    """Those of NET_OPTIONS that tell of it."""
+
+
+TORCH = Engine("a net of torch, as lstm.from_torch reads it", "a net of torch", NET_OPTIONS)
+ONNX = Engine("an ONNX graph, as lstm.from_onnx reads it", "an ONNX graph", ("readout",))
+
+
 def net_options(parser: argparse.ArgumentParser) -> None:
-    """What is said of a net of torch."""
-    group = parser.add_argument_group("a net of torch, of a .safetensors file of its state dict")
+    """What is said of a net of another engine."""
+    group = parser.add_argument_group(
+        "a net of torch, of a .safetensors file of its state dict, or an ONNX graph"
+    )
     for name, text in {
         "prefix": "the name of its nn.LSTM, nn.GRU or nn.RNN (default: the only one)",
-        "readout": "the name of the Linear that reads it (default: the only one, if any)",
+        "readout": "the name of the Linear that reads it (default: the only one, if any); of an "
+        "ONNX graph the value that the model gives (default: its output)",
         "embedding": "the name of the Embedding before it (default: the only one, if any)",
     }.items():
         group.add_argument(f"--{name}", metavar="NAME", help=text)
@@ -37,28 +55,39 @@ def net_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--nonlinearity", choices=["tanh", "relu"], help=text)
 
 
-def is_net(file: Path) -> bool:
-    """Whether a file is sound safetensors that lstm did not write."""
+def engine_of(file: Path) -> Engine | None:
+    """Whose net a file holds: TORCH of sound safetensors that lstm did not write, ONNX of a graph;
+    None of all else."""
     try:
         with opened(file, ModelFileError, "cannot read") as tensors:
-            return not any(key.startswith(FORMAT) for key in tensors.metadata() or {})
+            ours = any(key.startswith(FORMAT) for key in tensors.metadata() or {})
+            return None if ours else TORCH
     except ModelFileError:
-        return False
+        pass
+    try:
+        return ONNX if file.is_file() and is_onnx(file) else None
+    except (OSError, ValueError):
+        return None
 
 
-def net_of(args: argparse.Namespace, read: str = "every") -> Model:
-    """The model that such a file is. Raises ModelFileError and ConfigError as `from_torch`."""
+def net_of(args: argparse.Namespace, engine: Engine, read: str | None = None) -> Model:
+    """The model that such a file is, whose readout reads "last" or "every"; None: as the file has
+    it, or else every step. Raises ModelFileError and ConfigError as what reads it."""
+    if engine is ONNX:
+        return from_onnx(args.model, output=args.readout, read=read)
     said = {name: getattr(args, name) for name in NET_OPTIONS if getattr(args, name) is not None}
-    return from_torch(args.model, read=read, **said)
+    return from_torch(args.model, read=read or "every", **said)
 
 
-def check_said(args: argparse.Namespace, *, foreign: bool) -> None:
-    """Raise ConfigError for an option that tells of a file of the other kind, and would be lost."""
-    if foreign and args.cell is not None:
-        raise ConfigError(f"--cell is of a model of lstm, and {args.model} is a net of torch")
-    for name in () if foreign else NET_OPTIONS:
-        if getattr(args, name) is not None:
-            raise ConfigError(f"--{name} is of a net of torch, and {args.model} is none")
+def check_said(args: argparse.Namespace, engine: Engine | None) -> None:
+    """Raise ConfigError for an option that tells of a file of another kind, and would be lost."""
+    if engine is not None and args.cell is not None:
+        raise ConfigError(f"--cell is of a model of lstm, and {args.model} is {engine.net}")
+    for name in NET_OPTIONS:
+        told = engine is not None and name in engine.options
+        if getattr(args, name) is not None and not told:
+            what = "none" if engine is None else engine.net
+            raise ConfigError(f"--{name} is of a net of torch, and {args.model} is {what}")
 
 
 # --- arrays of one's own -----------------------------------------------------------------------

@@ -7,7 +7,7 @@ of ONNX are read and written by the package onnx, which is imported then.
 from __future__ import annotations
 
 from lstm.interop.keras import from_keras
-from lstm.interop.onnx import from_onnx
+from lstm.interop.onnx import from_onnx, to_onnx
 from lstm.interop.torch import from_torch, to_torch
 
-__all__ = ["from_keras", "from_onnx", "from_torch", "to_torch"]
+__all__ = ["from_keras", "from_onnx", "from_torch", "to_onnx", "to_torch"]

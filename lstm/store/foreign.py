@@ -52,7 +52,7 @@ def what_it_is(path: Path) -> str:
         return _archive(path)
     if start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return f"it is {_PICKLE}; of an old checkpoint of PyTorch, {_OF_TORCH}"
-    if _is_onnx(path):
+    if is_onnx(path):
         return "it is an ONNX model; lstm.from_onnx reads its LSTM, GRU and RNN nodes"
     if start.lstrip()[:1] in (b"{", b"["):
         return f"it is JSON; {_ANOTHER} (a graph that mg.save wrote is read by mg.load)"
@@ -85,7 +85,7 @@ def _archive(path: Path) -> str:
     return f"it is a zip archive; {_ANOTHER}"
 
 
-def _is_onnx(path: Path) -> bool:
+def is_onnx(path: Path) -> bool:
     """Whether a file is, from its start to its end, the fields of an ONNX ModelProto."""
     size = path.stat().st_size
     numbers = list(_fields(path, size))

@@ -1,4 +1,5 @@
-"""ONNX: its recurrent nodes in, as a model. The package onnx is imported when a file is read."""
+"""ONNX: its recurrent nodes in, as a model, and out. The package onnx is imported when a file is
+read or written."""
 
 from __future__ import annotations
 
@@ -7,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from lstm.errors import check_flag
+from lstm.files import write_atomically
 from lstm.interop.assembled import model_of_layers
 from lstm.interop.onnx.file import opened_onnx
 from lstm.interop.onnx.graph import chain_of_graph
+from lstm.interop.onnx.writing import data_of_model
 from lstm.model import Model
 
-__all__ = ["from_onnx"]
+__all__ = ["from_onnx", "to_onnx"]
 
 
 def from_onnx(
@@ -43,3 +47,20 @@ def from_onnx(
         chain = chain_of_graph(opened, output)
         layers = [(node.layer, node.params) for node in chain.layers]
         return model_of_layers(layers, chain.embedding, chain.readout, read or chain.read)
+
+
+def to_onnx(model: Model, path: str | Path, *, lengths: bool = False, states: bool = False) -> None:
+    """Write a model as an ONNX file, whose layers are nodes LSTM, GRU and RNN, of any T and B.
+
+    The graph reads xs, (T, B, I), or int64 tokens (T, B); with `lengths` also lengths, int32 (B,),
+    and with `states` what each layer starts from, start.layer1.h (B, H), as a run's `state=`. It
+    gives output and outputs, as a run does, and the last states, last.layer1.h.
+
+    Dropout and the like, which only training has, are left out. Raises ConfigError where ONNX has
+    no node: for cells other than LSTM, PeepholeLSTM, CoupledLSTM, GRU, GRUAfter and RNN, layers
+    with zoneout, norms, attention, decoders; and OutputError where nothing can be written.
+    `minigrad.to_onnx` writes what such a model computes, op by op.
+    """
+    check_flag("lengths", lengths)
+    check_flag("states", states)
+    write_atomically(path, data_of_model(model, lengths=lengths, states=states))

@@ -6,14 +6,14 @@ https://onnx.ai/onnx/operators/onnx__LSTM.html, and of GRU and RNN likewise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lstm.cells import GRU, LSTM, RNN, Cell, CoupledLSTM, GRUAfter, PeepholeLSTM
 from lstm.errors import ConfigError
-from lstm.interop.gates import Array, Weights, joined
+from lstm.interop.gates import Array, Weights, joined, parted
 from lstm.interop.tensors import float_array
 from lstm.layers import Bidirectional, Layer, Recurrent
 
@@ -124,3 +124,46 @@ def _params(kind: type[Cell[Any]], order: str, W: Array, R: Array, B: Array) -> 
 def _negated(weights: Weights) -> Weights:
     """Of 1 - σ(a), which is σ(-a)."""
     return Weights(*[-array for array in weights])
+
+
+# --- out -----------------------------------------------------------------------------------------
+
+_NODES: dict[type[Cell[Any]], tuple[str, dict[str, Any]]] = {
+    LSTM: ("LSTM", {}),
+    PeepholeLSTM: ("LSTM", {}),
+    CoupledLSTM: ("LSTM", {"input_forget": 1}),
+    GRU: ("GRU", {"linear_before_reset": 0}),
+    GRUAfter: ("GRU", {"linear_before_reset": 1}),
+    RNN: ("RNN", {}),
+}
+
+
+def node_of_layer(
+    cell: Cell[Any], params: Sequence[Mapping[str, Array]]
+) -> tuple[str, dict[str, Any], dict[str, Array]] | None:
+    """The op, the attributes and the arrays of a layer of cells, with its parameters for each way;
+    None where there is no such node."""
+    if type(cell) not in _NODES:
+        return None
+    op, attributes = _NODES[type(cell)]
+    if getattr(cell, "rectified", False):
+        attributes = {"activations": ["Relu"] * len(params)}
+    order = ORDERS[op]
+    ways = [parted(cell, of_way) for of_way in params]
+    for gates in ways:
+        if isinstance(cell, CoupledLSTM):  # with f, too, for who does not know coupled gates
+            gates["i"] = _negated(gates["f"])
+    arrays = {
+        "W": np.stack([np.concatenate([gates[g].x.T for g in order]) for gates in ways]),
+        "R": np.stack([np.concatenate([gates[g].h.T for g in order]) for gates in ways]),
+        "B": np.stack(
+            [
+                np.concatenate([*(gates[g].b for g in order), *(gates[g].b_h for g in order)])
+                for gates in ways
+            ]
+        ),
+    }
+    if isinstance(cell, PeepholeLSTM):
+        rows = [np.concatenate([of_way[f"p_{g}"] for g in PEEPHOLES]) for of_way in params]
+        arrays["P"] = np.stack(rows)
+    return op, attributes, arrays

@@ -1,0 +1,82 @@
+"""Graphs as ONNX files: every op's case passes onnx.checker, and onnxruntime computes what the
+graph does, or onnx's own evaluator where onnxruntime has no kernel of the dtype.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from onnx.reference.op_run import OpRun
+from onnx_peer import onnx, onnxruntime, run_ort, run_reference
+from op_cases import CASES, COMPOSITES
+
+import minigrad as mg
+from minigrad.graph.node import OPS
+from minigrad.onnx.rules import RULES
+
+REFUSED = {
+    *("cholesky", "cofactors", "eigh", "inv", "logabsdet", "pinv", "qr", "signdet", "solve", "svd"),
+    *("fold_in", "nextafter", "uniform"),
+}
+LEAVES = {"var", "param", "const", "placeholder"}
+LSTMS = {"probabilities", "within"}  # registered where lstm is imported
+TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
+
+
+def written(outputs, path, **options):
+    mg.to_onnx(outputs, path, **options)
+    onnx.checker.check_model(path, full_check=True)
+
+
+class Erf(OpRun):
+    """With the digits of float64, of which onnx's own keeps those of float32."""
+
+    op_domain = ""
+
+    def _run(self, x):
+        return (np.vectorize(math.erf, otypes=[x.dtype])(x),)
+
+
+def run(path, feeds):
+    """By onnxruntime; where it has no kernel, by onnx's evaluator."""
+    try:
+        return run_ort(str(path), feeds)
+    except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
+        return run_reference(onnx.load(path), feeds, new_ops=[Erf])
+
+
+def assert_same(path, outputs, variables, arrays):
+    """outputs: expressions by the names that they have in the file."""
+    theirs = run(path, {v.name: a for v, a in zip(variables, arrays, strict=True)})
+    assert [*theirs] == [*outputs]
+    ours = mg.function(variables, [*outputs.values()], backend="numpy")(*arrays)
+    for (name, got), wanted in zip(theirs.items(), ours, strict=True):
+        got, wanted = np.asarray(got), np.asarray(wanted)
+        assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape), name
+        exact = wanted.dtype.kind != "f"
+        tol = 0 if exact else TOLERANCE[str(wanted.dtype)]
+        finite = np.abs(wanted[np.isfinite(wanted)]).max(initial=1) if not exact else 1
+        np.testing.assert_allclose(got, wanted, rtol=tol, atol=tol * finite, err_msg=name)
+
+
+def test_each_op_is_said_or_refused():
+    assert set(RULES) | REFUSED == set(OPS) - LEAVES - LSTMS
+    assert not set(RULES) & REFUSED
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("case", CASES + COMPOSITES, ids=lambda case: case.id)
+def test_every_case(case, dtype, tmp_path):
+    arrays = case.arrays()
+    variables = case.variables(arrays, dtype)
+    arrays = [a.astype(v.dtype) for v, a in zip(variables, arrays, strict=True)]
+    y, path = case.build(*variables), tmp_path / "graph.onnx"
+    if {node.op.name for node in mg.toposort(y)} & REFUSED:
+        with pytest.raises(mg.GraphError, match=r"ONNX has no op for \w+, made at .*\.py:\d+"):
+            mg.to_onnx(y, path, inputs=variables)
+        assert not path.exists()
+        return
+    written(y, path, inputs=variables)
+    assert_same(path, {"output": y}, variables, arrays)
