@@ -15,6 +15,7 @@ try:
     import onnx
     from onnx import helper, numpy_helper
     from onnx.reference import ReferenceEvaluator
+    from onnx.reference.op_run import OpRun as OpRun  # for tests with an op of their own
 except ImportError:
     pytest.skip("onnx is not installed: pip install '.[onnx]'", allow_module_level=True)
 try:

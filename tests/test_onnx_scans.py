@@ -150,7 +150,7 @@ def test_what_cannot_be_written(tmp_path):
 INF, NAN = np.inf, np.nan
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 2.5, -2.5, 1e-9, -1e-9, 0.1, 30.0, -30.0, INF, -INF, NAN])
 UNARY = ["cbrt", "expm1", "isfinite", "isinf", "isnan", "log1p", "log10", "log2", "signbit"]
-UNARY += ["trunc", "round", "floor", "sigmoid", "sigmoid_slope", "tanh_slope", "relu"]
+UNARY += ["trunc", "round", "floor", "sigmoid_slope", "tanh_slope", "relu"]
 BINARY = ["atan2", "copysign", "hypot", "hypot_slope", "logaddexp", "maximum", "minimum"]
 
 
@@ -163,7 +163,7 @@ def test_special_values(name, dtype, tmp_path):
     variables = [mg.var(f"a{k}", a.shape, dtype) for k, a in enumerate(arrays)]
     y, path = getattr(mg, name)(*variables), tmp_path / "graph.onnx"
     written(y, path, inputs=variables)
-    assert_same(path, {"output": y}, variables, arrays)
+    assert_same(path, {"output": y}, variables, arrays, each=True)
 
 
 WHOLE: dict[str, Any] = {

@@ -44,7 +44,7 @@ def onnx_module() -> Any:
         import onnx
     except ImportError:
         raise ConfigError(
-            "ONNX files are read and written by the package onnx, which is not installed: pip "
+            "an ONNX model is read and written by the package onnx, which is not installed: pip "
             "install 'minigrad-lstm[onnx]'"
         ) from None
     return onnx

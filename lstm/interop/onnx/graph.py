@@ -225,7 +225,9 @@ def chain_of_graph(opened: Opened, output: str | None) -> Chain:
     walk = Walk(opened)
     if not walk.layers:
         ops = listed(walk.ops) or "none at all"
-        raise ConfigError(f"there is no LSTM, GRU or RNN node in its graph; there are {ops}")
+        raise ConfigError(
+            f"it is an ONNX model without LSTM, GRU and RNN nodes; its graph has {ops}"
+        )
     steps = _end(walk, opened.proto.graph, output)
     order: list[Placed] = []
     reads = steps
