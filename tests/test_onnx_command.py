@@ -58,7 +58,7 @@ def test_flow_measures_a_graph_on_arrays(folder, capsys, monkeypatch):
 
 
 WRONG = {
-    ("info", "relu.onnx"): "an ONNX model without LSTM, GRU and RNN nodes; its graph has Relu",
+    ("info", "relu.onnx"): "an ONNX model without a node LSTM, GRU or RNN; it has Relu",
     (
         "info",
         "net.onnx",

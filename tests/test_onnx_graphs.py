@@ -208,7 +208,7 @@ def _twice(graph):
 
 START = {"told": ("initial_h",)}
 CHANGES = {
-    "an ONNX model without LSTM, GRU and RNN nodes; its graph has Relu": ({}, _no_nodes),
+    "an ONNX model without a node LSTM, GRU or RNN; it has Relu": ({}, _no_nodes),
     r"node 'Y' \(LSTM\): its W is an input of the graph, and must be": ({}, _weights_are_inputs),
     r"its R is \(1, 21, 5\), and not \(1, 20, 5\)": ({}, _other_rows),
     "its initial_h is a constant other than 0": (START, _another_start),

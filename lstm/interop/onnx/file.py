@@ -93,7 +93,9 @@ def _proto_in(path: Path, kind: Any) -> Any:
     except Exception:  # protobuf's own class of error, which need not be importable
         reason = "it is no sound ONNX file"
     said = what_it_is(path)
-    raise ConfigError(reason if "ONNX" in said else said or reason) from None
+    if "an ONNX model" in said:
+        said = "it is an ONNX model, but a damaged one"
+    raise ConfigError(said or reason) from None
 
 
 def _checked(proto: Any) -> Any:

@@ -225,9 +225,7 @@ def chain_of_graph(opened: Opened, output: str | None) -> Chain:
     walk = Walk(opened)
     if not walk.layers:
         ops = listed(walk.ops) or "none at all"
-        raise ConfigError(
-            f"it is an ONNX model without LSTM, GRU and RNN nodes; its graph has {ops}"
-        )
+        raise ConfigError(f"it is an ONNX model without a node LSTM, GRU or RNN; it has {ops}")
     steps = _end(walk, opened.proto.graph, output)
     order: list[Placed] = []
     reads = steps
