@@ -58,15 +58,27 @@ def way_of(
 def token_names(model: Model) -> Sequence[str]:
     """What the tokens that a model reads are called, by the task that it notes; nothing where that
     does not say it, or has not as many: a file may say anything."""
+    names = _names(model, lambda kind, settings: kind.token_names(settings))
+    return names if model.layers.tokens and len(names) == model.input_size else ()
+
+
+def answer_names(model: Model) -> Sequence[str]:
+    """The same of the tokens that its decoder says."""
+    names = _names(model, lambda kind, settings: kind.answer_names(settings))
+    return names if len(names) == model.output_size else ()
+
+
+def _names(
+    model: Model, names: Callable[[type[Task], Mapping[str, Any]], Sequence[str]]
+) -> Sequence[str]:
     name, settings = model.task.get("name"), model.task.get("settings")
     kinds = TASKS | {TextTask.name: TextTask}
-    if not model.layers.tokens or not isinstance(name, str) or name not in kinds:
+    if not isinstance(name, str) or name not in kinds:
         return ()
     try:
-        names = kinds[name].token_names(settings if isinstance(settings, Mapping) else {})
+        return names(kinds[name], settings if isinstance(settings, Mapping) else {})
     except ConfigError:
         return ()
-    return names if len(names) == model.input_size else ()
 
 
 def _said(sizes: Sizes) -> str:

@@ -75,6 +75,13 @@ def attention_routes(
     return routes_of(meter, meter.batch(xs_array, ys_array, counts))
 
 
+def weights_of(meter: Meter, batch: Sequence[Any]) -> Floats:
+    """The weights of the attention of what measures a flow, on its batch: (B, U, S), of each token
+    that is said over the steps in the order in which the layer reads them."""
+    weights = mg.function(meter.inputs, meter.attention, backend="numpy")(*batch)  # it runs once
+    return np.swapaxes(weights, 0, 1)[..., meter.steps]
+
+
 def routes_of(meter: Meter, batch: Sequence[Any], seed: float = 1.0) -> Routes:
     """The same of what measures a flow, on its batch; seed: ∂L/∂L."""
     node, loop, adjoints = getattr(meter.loop.made, meter.main), meter.loop, meter.adjoints

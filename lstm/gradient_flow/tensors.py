@@ -106,6 +106,7 @@ class Meter:
         if self.line is not None and self.layer.zoneout:  # it mixes what the equations keep
             factor = self.graph.line_factors(self.line.symbol)[self.graph.made[self.line.symbol]]
             self.line = Line(self.line.symbol, factor_words(factor, self.graph.nodes))
+        self.attention = run.attention
         self.value = loss(run.output, self.ys)
         self.adjoints = mg.Adjoints(self.value, self.seed)
         symbol = None if self.line is None else self.line.symbol

@@ -153,6 +153,11 @@ class Task(ShownAsCall, ABC):
         they have no names but their numbers. Raises ConfigError for settings of none."""
         return ()
 
+    @classmethod
+    def answer_names(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        """The same of each token that a decoder says."""
+        return ()
+
     @property
     def baselines(self) -> Mapping[str, float]:
         """The losses that tables have beside a model's, by what they are called."""

@@ -68,6 +68,10 @@ class Rewriting(Labels):
     def token_names(cls, settings: Mapping[str, Any]) -> Sequence[str]:
         return "", *cls.letters
 
+    @classmethod
+    def answer_names(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        return "end", *cls.answers
+
     def tokens(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Strings as a model reads them, (T, B), and their lengths (B,).
 

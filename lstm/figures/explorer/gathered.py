@@ -125,7 +125,7 @@ def _distances(
     maps: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
 ) -> list[float]:
     """The most decades by which like maps differ."""
-    known = {m["key"]: m["high"] for m in others}
+    known = {m["key"]: m["high"] for m in others if "shares" not in m}
     pairs = [(m["high"], known[m["key"]]) for m in maps if m["key"] in known and "shares" not in m]
     apart = [decades_of(a) - decades_of(b) for a, b in pairs if a.shape == b.shape]
     return [float(np.abs(x[~np.isnan(x)]).max(initial=0.0)) for x in apart]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from lstm.figures.explorer.packed import Codes, codes_of, extremes, runs_of
+from lstm.figures.explorer.tokens import SEQUENCES
 from lstm.figures.plots import units_of
 from lstm.gradient_flow import Flow, Series
 from lstm.gradient_flow.across import MOST, StepMap
-from lstm.gradient_flow.attended import routes_of
+from lstm.gradient_flow.attended import routes_of, weights_of
 from lstm.gradient_flow.tensors import LARGE_SEED
 from lstm.layers import Decoder
+from lstm.made_for import answer_names
 from minigrad.drawing.escape import plain
 
 ITEMISED = 256
@@ -33,7 +36,7 @@ _WAYS = {
 
 def maps_of(flow: Flow) -> list[dict[str, Any]]:
     """The maps of a flow that there are: norms, units, gates, itemised gradients, and, of
-    tokens, the influence of each, and the ways through attention."""
+    tokens, the influence of each, and of attention the ways through it and where it looks."""
     made = (
         _norms(flow),
         _units(flow),
@@ -41,6 +44,7 @@ def maps_of(flow: Flow) -> list[dict[str, Any]]:
         _itemised(flow),
         _influence(flow),
         _routes(flow),
+        _attention(flow),
     )
     return [m for m in made if m]
 
@@ -140,6 +144,32 @@ def _routes(flow: Flow) -> dict[str, Any] | None:
     kinds = np.where((norms == 0.0) & (larger != 0.0), "underflow", "normal")
     title = f"By which ways ∂L/∂{routes.symbol}ₜ comes back"
     return _map("routes", title, [*_WAYS.values()], *_over_runs(flow, codes_of(norms, kinds)))
+
+
+def _attention(flow: Flow) -> dict[str, Any] | None:
+    """Of each sequence, how much of each token that is said comes of each step that was read."""
+    if flow.source is None or not flow.source.meter.model.readout.attends:
+        return None
+    meter, batch = flow.source.meter, flow.source.batch
+    weights = weights_of(meter, batch)[:SEQUENCES]
+    if weights.shape[-1] != flow.steps:
+        return None
+    names = answer_names(meter.model)
+    each = []
+    for shares, said in zip(weights, np.asarray(batch[1]).T, strict=False):
+        labels = [f"u = {u}{_quoted(names, k)}" for u, k in enumerate(said.tolist(), start=1)]
+        title = "Where the decoder looks for each token that it says"
+        low, high = _over_runs(flow, codes_of(shares))
+        feet = codes_of(np.zeros(low.shape))  # a bar stands on 0
+        each.append(_map("attention", title, labels, low, high, shares=True, least=feet))
+    return {"key": "attention", "shares": True, "each": each}
+
+
+def _quoted(names: Sequence[str], token: int) -> str:
+    """What a token that is said is called, or its number; nothing of padding."""
+    if token < 0:
+        return ""
+    return f" “{names[token] if names else token}”"
 
 
 def _triangle(key: str, title: str, pairs: StepMap, of: tuple[str, str]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ import { columnOf, stepWords, within } from "./moment.js";
 import { penOf, textureOf } from "./tiles.js";
 
 const [LEAST_ROW, MOST_ROW, HEIGHT] = [2, 22, 260]; // pixels: of a row, and of many
-const [BAND, SPLIT, NAMED] = [44, 12, 8]; // pixels of shares, and to be split; rows with names
+const [LEAST_BAND, BAND] = [16, 44]; // the same of shares
+const [SPLIT, NAMED] = [12, 14]; // pixels to be split, and to have a name
 
 /** @import { Codes, Layer, Moment, Place } from "./types.d.ts" */
 /** @import { View } from "./view.js" */
@@ -44,15 +45,16 @@ export class HeatMap {
     this.figure.hidden = layer === null;
     if (layer === null) return;
     const rows = layer.rows.length;
-    const row = layer.data.shares ? BAND : Math.min(Math.max(HEIGHT / rows, LEAST_ROW), MOST_ROW);
+    const [least, most] = layer.data.shares ? [LEAST_BAND, BAND] : [LEAST_ROW, MOST_ROW];
+    const row = Math.min(Math.max(HEIGHT / rows, least), most);
     this.rows = rows;
     this.height = Math.round(row * rows);
     this.frame.setAttribute("aria-label", layer.title);
     inside(this.figure, "h3").textContent = layer.title;
     inside(this.figure, ".last").textContent = `t = ${moment.steps.steps}`;
     const names = inside(this.figure, ".names");
-    const listed = rows > NAMED ? [layer.rows[0], layer.rows[rows - 1]] : layer.rows;
-    names.classList.toggle("ends-only", rows > NAMED);
+    const listed = row < NAMED ? [layer.rows[0], layer.rows[rows - 1]] : layer.rows;
+    names.classList.toggle("ends-only", row < NAMED);
     names.replaceChildren(...listed.map((name) => element("span", name)));
     this.paint();
   }

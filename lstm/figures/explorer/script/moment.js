@@ -6,9 +6,13 @@ export function within(k, n) {
   return Math.min(Math.max(Math.round(k), 0), n - 1);
 }
 
-/** @param {Moment} moment @param {string} key @returns {MapData | undefined} its map of that key */
-export function mapIn(moment, key) {
-  return moment.maps.find((map) => map.key === key);
+/**
+ * @param {Moment} moment @param {string} key @param {number} sequence
+ * @returns {MapData | undefined} its map of that key
+ */
+export function mapIn(moment, key, sequence = 0) {
+  const map = moment.maps.find((map) => map.key === key);
+  return map?.each ? map.each[sequence] : map;
 }
 
 /** @param {{ runs: number[][] }} moment @param {number} step @returns {number} its column in maps */

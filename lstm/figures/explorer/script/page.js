@@ -84,7 +84,7 @@ class Explorer {
   /** @param {Place} place show other numbers where another model or moment is chosen */
   choose(place) {
     const moment = this.models[place.model].moments[place.moment];
-    const shown = [place.model, place.moment, place.less].join();
+    const shown = [place.model, place.moment, place.less, place.sequence].join();
     if (shown === this.shown) return moment;
     this.shown = shown;
     offer(this.models, place);
@@ -96,7 +96,7 @@ class Explorer {
       ? [moment.label, other.label]
       : [this.models[place.model].name, less?.name ?? ""];
     for (const map of this.maps) {
-      const data = mapIn(moment, map.key);
+      const data = mapIn(moment, map.key, place.sequence);
       const beside = other && mapIn(other, map.key);
       if (!data || !other) map.set(moment, data ? layerOf(data, this.scale) : null);
       else map.set(moment, beside && isLike ? differenceOf(data, beside, this.sides, names) : null);

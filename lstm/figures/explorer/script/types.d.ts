@@ -16,6 +16,8 @@ export interface MapData {
   least?: Codes;
   most?: Codes;
   shares?: boolean;
+  /** of each sequence one, of what is unlike in them */
+  each?: MapData[];
 }
 
 export interface Equation {
