@@ -99,7 +99,7 @@ def frames(events: list[Event]) -> Iterator[tuple[float, float]]:
             and (e["pid"], e["tid"]) == (move["pid"], move["tid"])
             and move["ts"] <= e["ts"] < after["ts"]
         ]
-        if any(e["name"] == "Commit" for e in work):
+        if any(e["name"] != "EventDispatch" for e in work):
             end = max(e["ts"] + e.get("dur", 0) for e in work)
             yield (end - move["ts"]) / 1000, sum(e.get("tdur", 0) for e in work) / 1000
 
