@@ -78,8 +78,9 @@ def attention_routes(
 def weights_of(meter: Meter, batch: Sequence[Any]) -> Floats:
     """The weights of the attention of what measures a flow, on its batch: (B, U, S), of each token
     that is said over the steps in the order in which the layer reads them."""
-    weights = mg.function(meter.inputs, meter.attention, backend="numpy")(*batch)  # it runs once
-    return np.swapaxes(weights, 0, 1)[..., meter.steps]
+    run = mg.function(meter.inputs, meter.attention, backend="numpy")  # it runs once
+    weights: Floats = np.swapaxes(run(*batch), 0, 1)[..., meter.steps]
+    return weights
 
 
 def routes_of(meter: Meter, batch: Sequence[Any], seed: float = 1.0) -> Routes:
