@@ -6,10 +6,8 @@ export function within(k, n) {
   return Math.min(Math.max(Math.round(k), 0), n - 1);
 }
 
-/**
- * @param {Moment} moment @param {string} key @param {number} sequence
- * @returns {MapData | undefined} its map of that key
- */
+/** @param {Moment} moment @param {string} key @returns {MapData | undefined} its map of that key
+ * @param {number} sequence whose it is, where each has its own */
 export function mapIn(moment, key, sequence = 0) {
   const map = moment.maps.find((map) => map.key === key);
   return map?.each ? map.each[sequence] : map;
