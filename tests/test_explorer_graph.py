@@ -16,8 +16,11 @@ from browsing import Opened, four_digits
 
 import lstm
 import minigrad as mg
+from lstm.figures.explorer.graph import closed_of, picture_of
+from lstm.figures.explorer.packed import OTHERS, decades_of
+from lstm.figures.explorer.steps import steps_of
 from lstm.gradient_flow.tensors import loss_of
-from minigrad.drawing import Scale
+from minigrad.drawing import RenderError, Scale
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
 T, B, H = 12, 3, 5
@@ -231,14 +234,30 @@ def test_folded_steps_tell_their_norms_and_open_by_a_click(opened, flows) -> Non
     opened.page.keyboard.press("Escape")
 
 
-def test_pointing_at_an_arrow_tells_its_term(opened, written) -> None:
+def test_pointing_at_an_arrow_tells_its_term_in_whose_look_it_is(opened, flows, written) -> None:
     go(opened, 4)
-    arrow = graph(opened).locator("g.edge", has=opened.page.locator("text")).nth(1)
-    arrow.locator("text").hover()
-    told, shown = said(opened), arrow.locator("text").text_content()
-    assert told.startswith("t = 4, ") and " gets from " in told
-    assert number(told.rpartition("; ")[2]) == number(shown)
-    assert arrow.locator("title").count() == 0
+    net, scale = written[EVIL], Scale.of(x for flow in flows.values() for x in flow.drawn_norms)
+    later = net.told(net.adjoints.edge(net.node("C.0", 5), 1))
+    terms = {"C + gets from tanh": net.term("h.1", 0, 4), "C + gets from step t + 1": later}
+    terms["· + b_i gets from i σ"] = net.gradient("i.0", 4)  # the one that reads it
+    for arrow in graph(opened).locator("g.edge").all():
+        path = arrow.locator("path").first
+        path.dispatch_event("pointerover")
+        told = said(opened).replace("\xa0", " ")
+        name = told.removeprefix("t = 4, ").partition(";")[0]
+        if name not in terms:
+            continue
+        term = terms.pop(name)
+        assert number(told.rpartition("; ")[2]) == term
+        for text in arrow.locator("text").all_text_contents():
+            assert number(text) == term
+        style = scale.style(term)
+        look = path.evaluate(
+            "path => (({ stroke, strokeWidth }) => [stroke, strokeWidth])(getComputedStyle(path))"
+        )
+        assert look == [rgb(style.color), f"{style.width:g}px"]
+        assert arrow.locator("title").count() == 0
+    assert not terms
 
 
 def test_nodes_are_searched_and_zoomed_by_keys(opened) -> None:
@@ -313,8 +332,6 @@ def test_a_difference_recolours_it_where_nets_are_of_the_same_ops(browser, tmp_p
 
 
 def test_what_cannot_be_opened_says_why(tmp_path) -> None:
-    from lstm.figures.explorer.graph import closed_of
-
     model = lstm.Model.create(lstm.LSTM(2, 3), 1, 0, layers=2)
     flow = lstm.flow(model, XS, YS, layer=1)
     first, second = model.recurrent()
@@ -323,3 +340,68 @@ def test_what_cannot_be_opened_says_why(tmp_path) -> None:
     )
     assert closed_of(lstm.flow(lstm.Model.create(lstm.LSTM(2, 3), 1, 0), XS, YS)) == ""
     assert "numbers alone" in closed_of(replace(flow, source=None))
+
+
+def fading(step: Any) -> Any:
+    """A flow in float32 whose gradient underflows on the way back."""
+    cell = lstm.cell(step, params={"U": ("I", "H"), "W": ("H", "H")})
+    model = lstm.Model.create(cell(2, 3), 1, 0)
+    for name, leaf in model.flat_params.items():
+        if name.endswith(".W"):
+            leaf.value = leaf.value * np.float32(1e-6)
+    flow = lstm.flow(model, XS.astype("float32"), YS.astype("float32"))
+    assert flow.main.kinds[0] == "underflow"
+    return flow
+
+
+def numbers_of_ops(flow: Any) -> tuple[dict[str, int], Any]:
+    """Rows of gradients by what nodes are called, and the codes of all rows, (rows, T)."""
+    picture = picture_of(flow)
+    rows = {op["name"]: op["row"] for op in picture.told("").values() if "terms" in op}
+    return rows, steps_of(flow, picture)["ops"]["high"]
+
+
+def test_an_op_whose_gradient_underflows_says_so() -> None:
+    flow = fading(lambda p, h, x: mg.tanh(x @ p["U"] + h @ p["W"]))
+    rows, codes = numbers_of_ops(flow)
+    row = codes[rows["· @ W"]]
+    assert row[0] == OTHERS["underflow"] and decades_of(row[-1:])[0] > -10
+
+
+def test_an_op_is_not_taken_for_another_where_float64_has_others() -> None:
+    def casting(p, h, x):
+        z = mg.astype(x @ p["U"] + h @ p["W"], "float64")
+        return mg.astype(mg.tanh(1.5 * z), h.dtype)
+
+    flow = fading(casting)
+    rows, codes = numbers_of_ops(flow)
+    assert codes[rows["· @ W"]][0] == OTHERS["zero"] and OTHERS["underflow"] in codes
+    assert "0 of an op without a name may be an underflow" in closed_of(flow)
+
+
+def test_too_many_ops_are_not_opened_and_it_says_why() -> None:
+    def deep(p, h, x):
+        z = x @ p["U"] + h @ p["W"]
+        for _ in range(40):
+            z = mg.tanh(mg.sin(1.1 * z) + z)
+        return z
+
+    model = lstm.Model.create(lstm.cell(deep, params={"U": ("I", "H"), "W": ("H", "H")})(2, 3), 1)
+    flow = lstm.flow(model, XS, YS)
+    assert picture_of(flow) is None
+    assert closed_of(flow).startswith("A step of the deep has 169 ops; up to 150 are measured")
+
+
+def test_where_nothing_draws_the_page_says_so_without_a_graph(
+    browser, flows, tmp_path, monkeypatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> str:
+        raise RenderError("cannot run dot: <install> Graphviz")
+
+    monkeypatch.setattr("minigrad.drawing.diagram.render", refuse)
+    page = Opened(browser, lstm.explore(flows).save(tmp_path / "undrawn.html"))
+    go(page, 4)
+    words = page.page.locator("#explorer > p").all_inner_texts()
+    assert "GRU: No step can be opened: cannot run dot: <install> Graphviz" in words
+    assert graph(page).count() == 0 and page.complaints == []
+    page.context.close()

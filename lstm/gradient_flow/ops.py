@@ -31,6 +31,18 @@ def order_of(meter: Meter) -> list[Expr]:
     return mg.toposort([*meter.loop.made])
 
 
+def same_ops(meter: Meter, other: Meter) -> bool:
+    """Whether the steps of two meters are the same ops in the same order. Those of one layer in two
+    dtypes need not be: a cast to float64 is no op in float64."""
+    return _ops(meter) == _ops(other)
+
+
+def _ops(meter: Meter) -> list[Any]:
+    order = order_of(meter)
+    places = {node: k for k, node in enumerate(order)}
+    return [(node.op, node.shape, [places[arg] for arg in node.args]) for node in order]
+
+
 def moving(meter: Meter) -> set[Expr]:
     """Those of them that differ from step to step."""
     moves = {*meter.graph.before.values(), meter.graph.x}
@@ -62,7 +74,8 @@ def _run(meter: Meter, node: Expr) -> Expr:
 
 class Asked(NamedTuple):
     """What is asked of ops: of nodes their values and gradients, and of uses their terms, by places
-    in the step's order, so that a meter of the same layer in another dtype takes it, too."""
+    in the step's order; a meter of the same layer in another dtype takes it, too, where `same_ops`
+    is true of both."""
 
     nodes: tuple[int, ...] = ()
     uses: tuple[Use, ...] = ()

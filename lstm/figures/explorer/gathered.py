@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm.figures.explorer.graph import StepPicture, arrows_on, prefix_of
+from lstm.figures.explorer.graph import KINDS, StepPicture, arrows_on, prefix_of
 from lstm.figures.explorer.maps import maps_of
 from lstm.figures.explorer.packed import OTHERS, decades_of, runs_of
 from lstm.figures.explorer.steps import steps_of
@@ -76,15 +76,7 @@ def _moment(label: str, flow: Flow, picture: StepPicture | None) -> dict[str, An
 
 def _scale(scale: Scale, kinds: set[str]) -> dict[str, Any]:
     """A colour scale, the looks of what is off it, and which of these the page has to explain."""
-    looks = {
-        "below": scale.look(0.0, "below").color,
-        "underflow": scale.look(0.0, "underflow").color,
-        "zero": scale.look(0.0, "zero").color,
-        "disconnected": scale.look(0.0, "disconnected").color,
-        "even": scale.look(0.0, "even").color,
-        "nan": scale.look(0.0, "nan").color,
-        "inf": scale.look(0.0, "inf").color,
-    }
+    looks = {kind: scale.look(0.0, kind).color for kind in KINDS}
     return {
         "low": scale.lo_exp,
         "high": scale.hi_exp,

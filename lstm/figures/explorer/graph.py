@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import minigrad as mg
 from lstm.cells import Place
@@ -18,11 +18,20 @@ from lstm.figures.cell_places import places_of
 from lstm.figures.explorer.packed import runs_of
 from lstm.figures.lane import node_spelled
 from lstm.gradient_flow import Flow
-from lstm.gradient_flow.ops import NEXT, Asked, Onward, OpsOfStep, moving, onward_of, order_of
+from lstm.gradient_flow.ops import (
+    NEXT,
+    Asked,
+    Onward,
+    OpsOfStep,
+    moving,
+    onward_of,
+    order_of,
+    same_ops,
+)
 from lstm.gradient_flow.tensors import Meter
 from lstm.layers import Decoder
 from minigrad import Expr
-from minigrad.drawing import Diagram, Edge, EdgeStyle, Node, Picture, Scale, draw
+from minigrad.drawing import Diagram, Edge, EdgeStyle, Node, Picture, RenderError, Scale, draw
 from minigrad.drawing.amount import Amount, Kind
 from minigrad.drawing.escape import plain
 from minigrad.drawing.palette import text_on
@@ -32,10 +41,10 @@ KINDS: tuple[Kind, ...] = ("below", "underflow", "zero", "disconnected", "even",
 _OUTLINE = 3.0  # points: of a node at most
 _BINS = 128
 """So many runs of steps are folded, at most."""
-_BESIDE, _BELOW = (
-    150.0,
-    75.0,
-)  # points: of other steps beside this one, and of what is under a state
+_MOST = 150
+"""So many ops a step has, at most: to compile what measures each of them takes ever longer."""
+_BESIDE = 150.0  # points: of other steps beside this one
+_BELOW = 75.0  # of what is under a state
 _LOWER = 30.0  # of what a step reads, as it has numbers
 
 
@@ -123,7 +132,7 @@ class StepPicture:
 
     def told(self, prefix: str) -> dict[str, Any]:
         """What the script reads: nodes and arrows by their ids, with the rows of their numbers."""
-        called = {n.id: plain(f"{n.name} {n.title}".strip()) for n in self.picture.nodes}
+        called = {n.id: _called(n) for n in self.picture.nodes}
         terms: dict[str, list[tuple[str, int]]] = {}
         for e in self.picture.edges:
             terms.setdefault(e.source, []).append((called[e.target], self.terms.get(e.id, -1)))
@@ -153,22 +162,53 @@ class StepPicture:
     @property
     def names(self) -> list[str]:
         """What nodes are, for graphs to be told apart."""
-        return [plain(f"{n.name} {n.title}".strip()) for n in self.picture.nodes]
+        return [_called(n) for n in self.picture.nodes]
+
+
+def _called(node: Node) -> str:
+    return plain(f"{node.name} {node.title}".strip())
+
+
+class Opened(NamedTuple):
+    """The picture of a step, drawn, or neither; and in words what is not to be seen, and why."""
+
+    picture: StepPicture | None
+    svg: str | None
+    closed: str
+
+
+def opened_of(flow: Flow, prefix: str) -> Opened:
+    """The step of a flow's layer; prefix: what its ids begin with."""
+    picture, closed = picture_of(flow), closed_of(flow)
+    if picture is None:
+        return Opened(None, None, closed)
+    try:
+        return Opened(picture, picture.svg(prefix), closed)
+    except RenderError as error:
+        return Opened(None, None, f"No step can be opened: {plain(str(error))}")
 
 
 def picture_of(flow: Flow) -> StepPicture | None:
-    """That of a flow's layer; None of numbers alone."""
-    return None if flow.source is None else StepPicture.of(flow.source.meter, flow.called)
+    """That of a flow's layer; None of numbers alone, and of too many ops."""
+    if flow.source is None or len(order_of(flow.source.meter)) > _MOST:
+        return None
+    return StepPicture.of(flow.source.meter, flow.called)
 
 
 def closed_of(flow: Flow) -> str:
-    """What of a flow's model cannot be opened, and why; nothing where all can."""
+    """What of a flow's model is not to be seen in its step, and why; nothing where all is."""
     if flow.source is None:
         return (
             "This flow is of numbers alone, so that none of its steps can be opened: lstm.flow, or "
             "lstm.FlowWatch(arrays=True), keeps what is asked for."
         )
     meter = flow.source.meter
+    ops = len(order_of(meter))
+    if ops > _MOST:
+        return (
+            f"A step of the {plain(flow.called)} has {ops} ops; up to {_MOST} are measured one by "
+            "one, so that none of its steps can be opened."
+        )
     others = [place for place in meter.model.recurrent() if place != meter.place]
     words = ""
     if others:
@@ -178,7 +218,13 @@ def closed_of(flow: Flow) -> str:
         )
     if isinstance(meter.model.readout, Decoder):
         words += (
-            "A decoder’s steps are not measured, so they cannot be opened: these are the encoder’s."
+            "A decoder’s steps are not measured, so they cannot be opened: these are the "
+            "encoder’s. "
+        )
+    if not same_ops(meter, meter.wide()):
+        words += (
+            "The cell casts to dtypes of its own, so that in its graph a 0 of an op without a name "
+            "may be an underflow."
         )
     return words.strip()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from lstm.figures.explorer.maps import named_series
 from lstm.figures.explorer.packed import Codes, codes_of
 from lstm.gradient_flow import Flow, Waterfall
 from lstm.gradient_flow.equations import StepGraph
-from lstm.gradient_flow.ops import Asked, ToldOps, told_of_ops
+from lstm.gradient_flow.ops import Asked, ToldOps, same_ops, told_of_ops
 from lstm.gradient_flow.steps import LEAVES, Floats
 from lstm.gradient_flow.tensors import LARGE_SEED
 from lstm.plain_values import jsonable
@@ -53,7 +54,8 @@ def _whole(flow: Flow, picture: StepPicture | None) -> dict[str, Any]:
 
 
 class _Ops(NamedTuple):
-    """What a flow's ops give, also of a much larger loss where a 0 may be an underflow."""
+    """What a flow's ops give, also of a much larger loss where a 0 may be an underflow; of that
+    without rows where float64 has other ops."""
 
     joined: set[tuple[str, str]]
     told: ToldOps
@@ -69,7 +71,9 @@ class _Ops(NamedTuple):
         if picture is not None:
             doubtful.append({str(k): told.rows[k] for k in picture.doubtful})
         if any(_is_in_doubt(fan) for fan in doubtful):
-            larger = told_of_ops(meter.wide(), asked, batch, LARGE_SEED)
+            wide = meter.wide()
+            asked = asked if same_ops(meter, wide) else Asked()  # else its places are other ops
+            larger = told_of_ops(wide, asked, batch, LARGE_SEED)
         return _Ops(_joined(meter.graph), told, larger)
 
     def gradient(self, name: str) -> Codes:
@@ -98,8 +102,8 @@ class _Ops(NamedTuple):
         rows = []
         for name, value in self.told.fans["values"].items():
             rows += [codes_of(value), self.gradient(name)]
-        larger = [None] * len(self.told.rows) if self.larger is None else self.larger.rows
-        rows += [_norms(*both) for both in zip(self.told.rows, larger, strict=True)]
+        larger = () if self.larger is None else self.larger.rows
+        rows += [_norms(*both) for both in zip_longest(self.told.rows, larger)]
         return np.stack(rows)
 
 

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from lstm.figures.explorer.gathered import Moments, gathered
-from lstm.figures.explorer.graph import bins_of, closed_of, picture_of, prefix_of
+from lstm.figures.explorer.graph import bins_of, opened_of, prefix_of
 from lstm.figures.explorer.packed import Arrays
 from lstm.figures.explorer.steps import notation
 from lstm.figures.explorer.tokens import BANDS
@@ -64,8 +64,13 @@ def explorer_page(
     escaped, and a policy in its head lets no other script run than its own, nor ask for anything.
     """
     firsts = [next(iter(moments.values())) for moments in models.values()]
-    pictures = [picture_of(flow) for flow in firsts]
-    data, script, arrays = gathered(models, scale, pictures), script_text(), Arrays()
+    opened = [opened_of(flow, prefix_of(k)) for k, flow in enumerate(firsts)]
+    told, script, arrays = (
+        gathered(models, scale, [o.picture for o in opened]),
+        script_text(),
+        Arrays(),
+    )
+    data = in_script(told, arrays)  # which puts the codes among the arrays
     return render(
         "explorer/explorer.html.jinja",
         title=title,
@@ -76,13 +81,13 @@ def explorer_page(
         css=_read("style.css"),
         script=script,
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
-        told=data,
+        told=told,
         bands=BANDS,
-        data=in_script(data, arrays),
+        data=data,
         codes=arrays.packed,
         notations=[notation(flow) for flow in firsts],
-        graphs=[p and p.svg(prefix_of(k)) for k, p in enumerate(pictures)],
-        closed=[closed_of(flow) for flow in firsts],
+        graphs=[o.svg for o in opened],
+        closed=[o.closed for o in opened],
         bins=[bins_of(flow) for flow in firsts],
         states=[[plain(s.symbol) for s in flow.ordered] for flow in firsts],
     )
