@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from jax_peer import agree, assert_close, jax
@@ -169,13 +173,17 @@ def test_a_negative_power_of_an_integer():
         f(-1)
 
 
+class TooMuchError(ArithmeticError):
+    """What an op of the user's own raises."""
+
+
 @pytest.fixture
 def own_op():
     """An op of the user's own, which NumPy alone can compute, and not of every number."""
 
     def halved(x):
         if x.max(initial=0) > 100:
-            raise ArithmeticError("too much")
+            raise TooMuchError("too much")
         return x / 2
 
     yield mg.register(mg.Op("halved", lambda x: x, halved, partials=(lambda y, x: x * 0 + 0.5,)))
@@ -195,6 +203,64 @@ def test_ops_of_the_user_run_on_the_host_and_the_report_says_so(own_op):
         f([0.0, 101.0, 2.0])
     assert "op halved" in caught.value.__notes__[0]
     assert seen.value == 1.0
+
+
+def test_what_the_host_caught_is_that_of_the_call_and_is_dropped(own_op):
+    x = mg.var("x", (3,))
+    f = mg.function([x], own_op(x), backend="jax")
+    for _ in range(2):
+        with pytest.raises(ArithmeticError) as caught:
+            f([0.0, 101.0, 2.0])
+        assert len(caught.value.__notes__) == 1
+    known = weakref.ref(caught.value)
+    del caught
+    gc.collect()
+    assert known() is None
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_first_step_that_fails_is_told(reverse):
+    x, ks = mg.var("x", (4,)), mg.var("ks", (3, 2), "int64")
+    y = mg.var("y", (5,))
+
+    def step(c, k):
+        return c + x[k[0]] * y[k[1]], c
+
+    _, ys = mg.scan(step, mg.const(0.5), ks, reverse=reverse)
+    bad = [[9, 0], [0, 0], [0, 9]]
+    f = mg.function([x, y, ks], ys, backend="jax", simplify=False)
+    with pytest.raises(IndexError, match=f"axis of length {5 if reverse else 4}"):
+        f(np.ones(4), np.ones(5), bad)
+    with pytest.raises(IndexError, match=f"axis of length {4 if reverse else 5}"):
+        f(np.ones(4), np.ones(5), bad[::-1])
+
+
+def test_calls_at_once_update_one_after_another():
+    p, only, x = mg.param("p", np.zeros(1000)), mg.param("only", 0.0), mg.var("x")
+    updates = {p: p + x, only: 2 * x}
+    step = mg.function([x], mg.sum(p), updates=updates, backend="jax")
+    read = mg.function([], mg.sum(p * p), backend="jax")
+
+    def calls(_):
+        for _ in range(20):
+            step(1.0)
+            read()
+            assert p.value.shape == (1000,)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(calls, range(4)))
+    np.testing.assert_array_equal(p.value, np.full(1000, 80.0))
+    assert only.value == 2.0
+
+
+def test_a_param_that_is_written_alone_stays_where_a_call_raises():
+    x, k, last = mg.var("x", (4,)), mg.var("k", (), "int64"), mg.param("last", 7.0)
+    f = mg.function([x, k], [], updates={last: x[k]}, backend="jax")
+    with pytest.raises(IndexError):
+        f([1.0, 2, 3, 4], 4)
+    assert last.value == 7.0
+    f([1.0, 2, 3, 4], 3)
+    assert last.value == 4.0
 
 
 # --- what is said --------------------------------------------------------------------------------

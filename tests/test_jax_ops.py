@@ -17,7 +17,7 @@ from test_scan import leaves, random_body
 
 import minigrad as mg
 from minigrad.compile.backends.jax.emit import runs_on_jax
-from minigrad.graph.node import OPS
+from minigrad.graph.node import OPS, make
 
 # One function for many cases: XLA takes about as long for twenty of them as for one.
 ALL = CASES + COMPOSITES
@@ -125,6 +125,54 @@ def test_integers(dtype):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         agree([u, v], made, values, simplify=False)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int64", "uint64"])
+def test_powers_of_integers_by_all_bits_of_the_exponent(dtype):
+    a, b = np.meshgrid(
+        np.array([0, 1, 2, 3, 5, 255], "uint8").astype(dtype), [0, 1, 63, 64, 65, 127]
+    )
+    u, v = mg.var("u", a.shape, dtype), mg.var("v", b.shape, dtype)
+    agree([u, v], [u**v, u[0] ** v], [a, b.astype(dtype)], simplify=False)
+
+
+def test_booleans_are_scattered():
+    x, k = mg.var("x", (2, 3)), mg.var("k", (2,), "int64")
+    least = mg.min(mg.asarray(x).at[0].set(2.0), axis=1)
+    b = mg.var("b", (2,), "bool")
+    mask = make(OPS["scatter"], (b, k), ((("a",),), (4,)))
+    values = [np.arange(6.0).reshape(2, 3), [1, 1], [True, False]]
+    agree([x, k, b], [least, *mg.grad(mg.sum(least), [x]), mask], values)
+
+
+def test_an_index_into_an_axis_of_length_0():
+    x, none, one = mg.var("x", (0, 3)), mg.var("none", (0,), "int64"), mg.var("one", (1,), "int64")
+    f = mg.function([x, none], [x[none], mg.grad(mg.sum(x[none]), x)], backend="jax")
+    assert [y.shape for y in f(np.ones((0, 3)), np.zeros(0, "int64"))] == [(0, 3), (0, 3)]
+    for y in (x[one], mg.grad(mg.sum(x[one]), x)):
+        with pytest.raises(IndexError, match="axis of length 0"):
+            mg.function([x, one], y, backend="jax", simplify=False)(np.ones((0, 3)), [0])
+
+
+def test_formulas_are_computed_as_they_are_written():
+    x, y = mg.var("x"), mg.var("y")
+    for made, at in (
+        (mg.log(x**y), (-2.0, 1.0)),
+        (x / y / y, (1e-200, 1e-170)),
+        (x / (x / y), (1e-200, 1e-200)),
+        (mg.exp(x) * mg.exp(y), (800.0, -800.0)),
+        (mg.log(mg.exp(x)), (800.0, 0.0)),
+        (mg.exp(x) ** y, (800.0, 0.0001)),
+    ):
+        ours, theirs = (
+            mg.function([x, y], made, backend=b, simplify=False)(*at) for b in ("jax", "numpy")
+        )
+        assert_close(ours, theirs)
+    y = mg.sum(mg.log(mg.exp(x) * mg.exp(x)) / mg.exp(x))
+    pure = mg.to_jax(y)
+    with jax.enable_x64(True):
+        slopes = jax.vmap(jax.grad(lambda x: pure({}, {"x": x})))(np.array([0.5, 1.0]))
+    np.testing.assert_allclose(slopes, [np.exp(-0.5), 0.0], atol=1e-12)
 
 
 @given(graphs(), points())

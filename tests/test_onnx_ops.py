@@ -5,6 +5,7 @@ graph does, or onnx's own evaluator where onnxruntime has no kernel of the dtype
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -81,3 +82,14 @@ def test_every_case(case, dtype, tmp_path):
         return
     written(y, path, inputs=variables)
     assert_same(path, {"output": y}, variables, arrays)
+
+
+def test_what_cannot_be_written_is_told(tmp_path, monkeypatch):
+    x, path = mg.var("x", (3,)), tmp_path / "graph.onnx"
+    loop = mg.scan(lambda c, x: (c + x, c * x), mg.const(0.5), x)[0].args[0]
+    with pytest.raises(mg.GraphError, match="output has several results"):
+        mg.to_onnx(loop, path)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(mg.GraphError, match="onnx, which is not installed: pip install"):
+        mg.to_onnx(x + 1, path)
+    assert not path.exists()

@@ -32,9 +32,9 @@ def to_onnx(
     inputs: the variables, in order; None: those that the outputs read. They have their names.
 
     Params are initializers by their names, with the values that they have now; loops are Scan. It
-    takes the package onnx (`pip install 'minigrad-lstm[onnx]'`). Raises ImportError without it,
-    GraphError for an op that ONNX cannot say, with the line that made it, and for variables that
-    are no inputs, and OSError where nothing can be written.
+    takes the package onnx (`pip install 'minigrad-lstm[onnx]'`). Raises GraphError without it, for
+    an op that ONNX cannot say, with the line that made it, for variables that are no inputs and for
+    outputs of several results, and OSError where nothing can be written.
     """
     if isinstance(path, Expr) or not isinstance(path, (str, os.PathLike)):
         raise GraphError(f"to_onnx(outputs, path) takes a path second, not {path!r:.60}")
@@ -54,7 +54,11 @@ def _data(inputs: Sequence[Expr], outputs: Sequence[Expr], wanted: Sequence[str]
     names = [writer.name(name) for name in wanted]
     values = writer.values_of(outputs, known)
     for value, name in zip(values, names, strict=True):
-        assert isinstance(value, str)
+        if not isinstance(value, str):
+            raise GraphError(
+                f"output {name} has several results, and an output of ONNX is one tensor: "
+                "to_onnx takes its items"
+            )
         writer.op("Identity", value, gives=name)
     read = [writer.info(name, v.type) for v, name in known.items()]
     given = [writer.info(name, y.type) for name, y in zip(names, outputs, strict=True)]

@@ -23,11 +23,11 @@ Rule: TypeAlias = "Callable[..., Named]"
 
 
 def onnx_module() -> Any:
-    """The package. Raises ImportError, saying what to install."""
+    """The package. Raises GraphError, saying what to install."""
     try:
         import onnx
     except ImportError as error:
-        raise ImportError(
+        raise GraphError(
             "to_onnx needs the package onnx, which is not installed: pip install "
             "'minigrad-lstm[onnx]'"
         ) from error

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from minigrad.compile.backends.jax.emit import Emitted, Faults, runs_on_jax
 from minigrad.compile.backends.jax.libraries import jax, jnp
-from minigrad.compile.backends.jax.params import DeviceParams
+from minigrad.compile.backends.jax.params import GIVING_UP, DeviceParams
 from minigrad.compile.backends.jax.placing import Placing
 from minigrad.compile.backends.numpy import Runner
 from minigrad.compile.backends.registry import Backend, Options
@@ -99,7 +100,7 @@ class Compiled:
         self.cost += f"{done - traced:.2f}"
         memory = self._run.memory_analysis()
         self.scratch = int(getattr(memory, "temp_size_in_bytes", 0) or 0)
-        self._count, self._least = 0, float("inf")
+        self._count, self._least, self._running = 0, float("inf"), 0
 
     def _trace(self, written: Any, read: Any, inputs: Any, constants: Any) -> Any:
         """Outputs, what params become, and the number of what went wrong."""
@@ -117,19 +118,32 @@ class Compiled:
     def __call__(self, values: Sequence[Any]) -> list[Array]:
         """The outputs. Raises what NumPy would, with no param updated."""
         begun = time.perf_counter()
-        with jax.enable_x64(True):
-            written, read = self._params.load()
+        with jax.enable_x64(True), self._call():
             pairs = zip(values, self._places, strict=True)
             inputs = [jax.device_put(x, place) for x, place in pairs]
-            outputs, updates, fault = self._run(written, read, inputs, self._constants)
-            number = int(fault)
-            self._params.store(updates, failed=number != 0)
+            with GIVING_UP:
+                written, read = self._params.load()
+                outputs, updates, fault = self._run(written, read, inputs, self._constants)
+                self._params.store(updates)
+            if number := int(fault):
+                raise self._faults.error(number)
             arrays = [np.array(y) for y in outputs]
-        if number:
-            raise self._faults.error(number)
         self._count, took = self._count + 1, time.perf_counter() - begun
         self._least = min(self._least, took)
         return arrays
+
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """One of the calls that run; after the last of them what the host caught is dropped."""
+        with GIVING_UP:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with GIVING_UP:
+                self._running -= 1
+                if not self._running:
+                    self._faults.forget()
 
     def calls(self) -> str:
         """How many calls there were, and how long the shortest took."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, cast
 
 import numpy as np
@@ -17,8 +18,17 @@ from minigrad.loop.body import Body, Loop
 from minigrad.rewrite.rules import simplify_safely
 from minigrad.types import TupleType
 
-# What a call raises: made when it is known that a check has failed, of what the host has caught.
+# What a call raises: made when it is known that a check has failed.
 Raises = Callable[[], Exception]
+
+# Of these operands XLA would make another formula, of other values where one of them is not finite
+# or has no digits left: log(x**y) = y log|x|, (x / y) / y = x / (y y), exp(x) exp(y) = exp(x + y).
+_KEPT = {
+    "log": {"exp", "pow"},
+    "pow": {"exp", "pow"},
+    "multiply": {"exp"},
+    "divide": {"exp", "pow", "divide"},
+}
 
 
 class Faults:
@@ -26,15 +36,27 @@ class Faults:
 
     def __init__(self) -> None:
         self._raises: list[Raises] = []
+        self._caught: dict[int, Exception] = {}
+        self._below = count(-1, -1)
 
     def add(self, raises: Raises) -> int:
         """A number for something that may go wrong; 0 is that nothing did."""
         self._raises.append(raises)
         return len(self._raises)
 
+    def catch(self, error: Exception) -> int:
+        """A number, below 0, for what the host has caught in a call that runs now."""
+        number = next(self._below)
+        self._caught[number] = error
+        return number
+
     def error(self, number: int) -> Exception:
         """What went wrong."""
-        return self._raises[number - 1]()
+        return self._caught[number] if number < 0 else self._raises[number - 1]()
+
+    def forget(self) -> None:
+        """Drop what the host has caught: no call runs."""
+        self._caught.clear()
 
 
 class Emitted(Emission):
@@ -54,7 +76,7 @@ class Emitted(Emission):
 
     def _step(self, step: Step, slots: list[Any]) -> None:
         node = step.node
-        operands = [slots[s] for s in step.args]
+        operands = _as_written(node, [slots[s] for s in step.args])
         value = row_of(node.op)(self, node, *operands)
         type_: Any = node.type
         whole = value if isinstance(type_, TupleType) else (value,)
@@ -118,14 +140,14 @@ class Emitted(Emission):
 
         last, (ys, fault) = lax.scan(step, carries, xs, loop.length, loop.reverse)
         if fault is not None and loop.length:
-            self._meet(jnp.max(fault))
+            in_order = fault[::-1] if loop.reverse else fault
+            self._meet(in_order[jnp.argmax(in_order != 0)])
         return (*last, *ys)
 
     def on_host(self, node: Expr, *operands: Any) -> Any:
         """What NumPy computes of a node, called from the running code; what it raises, we raise."""
         call, several = numpy_call(node), isinstance(node.type, TupleType)
         types = node.type.items if isinstance(node.type, TupleType) else (node.type,)
-        caught: list[Exception] = []
 
         def run(*arrays: Any) -> tuple[Any, ...]:
             try:
@@ -135,15 +157,24 @@ class Emitted(Emission):
                 if self.faults is None:
                     raise
                 error.add_note(f"while computing op {node.op.name}, {describe(node)}")
-                caught[:] = [error]
-                return (*(np.zeros(t.shape, t.dtype) for t in types), np.False_)
-            return (*(found if several else (found,)), np.True_)
+                number = np.int32(self.faults.catch(error))
+                return (*(np.zeros(t.shape, t.dtype) for t in types), number)
+            return (*(found if several else (found,)), np.int32(0))
 
         shapes = [jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types]
-        shapes.append(jax.ShapeDtypeStruct((), np.bool_))
-        *results, well = jax.pure_callback(run, tuple(shapes), *operands, vmap_method="sequential")
-        self.require(well, lambda: caught[0])
+        shapes.append(jax.ShapeDtypeStruct((), np.int32))
+        *results, fault = jax.pure_callback(run, tuple(shapes), *operands, vmap_method="sequential")
+        if self.faults is not None:
+            self._meet(fault)
         return tuple(results) if several else results[0]
+
+
+def _as_written(node: Expr, operands: list[Any]) -> list[Any]:
+    """The operands of a node, of those that XLA would look through only the values."""
+    kept = [a.op.name in _KEPT.get(node.op.name, ()) for a in node.args]
+    if node.op.name == "multiply" and not all(kept):
+        return operands
+    return [lax.optimization_barrier(x) if k else x for x, k in zip(operands, kept, strict=True)]
 
 
 def row_of(op: Op) -> Callable[..., Any]:

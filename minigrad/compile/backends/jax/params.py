@@ -11,7 +11,12 @@ from minigrad.compile.backends.jax.libraries import jax, jnp
 from minigrad.compile.backends.jax.placing import Placing
 from minigrad.compile.plan import Plan
 from minigrad.graph.leaves import HostStorage, ParamCell
+from minigrad.locks import process_lock
 from minigrad.types import Array
+
+GIVING_UP = process_lock()
+"""Who holds it may read arrays of params, give them up and put others in their place: of two calls
+at once the second begins with what the first one made. XLA computes outside of it."""
 
 
 class DeviceStorage:
@@ -25,14 +30,15 @@ class DeviceStorage:
 
     def load(self) -> Array:
         """The value as it is now, read-only."""
-        if self._host is None:
-            self._host = np.array(self.array)
-            self._host.flags.writeable = False
-        return self._host
+        with GIVING_UP:
+            if self._host is None:
+                self._host = np.array(self.array)
+                self._host.flags.writeable = False
+            return self._host
 
     def store(self, value: Array) -> None:
         """Put another value in its place, on the same devices."""
-        with jax.enable_x64(True):
+        with GIVING_UP, jax.enable_x64(True):
             self.replace(jax.device_put(np.array(value), self.array.sharding, may_alias=False))
 
     def replace(self, array: Any) -> None:
@@ -54,7 +60,7 @@ class DeviceParams:
         self._next = {cell: slot for slot, _, cell in plan.updates}
         self._names = {cell: name for _, name, cell in plan.updates}
         self._names |= {cell: str(plan.nodes[slot].attrs[0]) for slot, cell in plan.params}
-        self._written = [cell for cell in self._slots if cell in self._next]
+        self._written = list(self._next)
         self._read = [cell for cell in self._slots if cell not in self._next]
         self._places = {cell: places.get(cell, placing.whole) for cell in self._names}
         self.types = [[self._type(c) for c in cells] for cells in (self._written, self._read)]
@@ -84,22 +90,19 @@ class DeviceParams:
     def fill(self, slots: list[Any], written: Sequence[Any], read: Sequence[Any]) -> None:
         """Put values into the slots of a trace."""
         for cell, value in zip([*self._written, *self._read], [*written, *read], strict=True):
-            for slot in self._slots[cell]:
+            for slot in self._slots.get(cell, ()):
                 slots[slot] = value
 
     def updated(self, slots: Sequence[Any], written: Sequence[Any], fault: Any) -> list[Any]:
         """What each param becomes: what it was, where something went wrong."""
-        before = dict(zip(self._written, written, strict=True))
         return [
-            jnp.where(fault == 0, slots[slot], before[cell]) if cell in before else slots[slot]
-            for cell, slot in self._next.items()
+            jnp.where(fault == 0, slots[slot], before)
+            for slot, before in zip(self._next.values(), written, strict=True)
         ]
 
-    def store(self, updates: Sequence[Any], failed: bool) -> None:
-        """Hold what params have become; after a failure of those alone that were given up."""
+    def store(self, updates: Sequence[Any]) -> None:
+        """Hold what params have become, in place of what was given up."""
         for cell, array in zip(self._next, updates, strict=True):
-            if failed and cell not in self._slots:
-                continue
             if isinstance(cell.storage, DeviceStorage):
                 cell.storage.replace(array)
             elif type(cell.storage) is HostStorage:

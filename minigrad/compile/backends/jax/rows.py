@@ -90,7 +90,20 @@ def _pow(emission: Emission, node: Expr, a: Any, b: Any) -> Any:
         emission.require(
             b >= 0, lambda: ValueError("Integers to negative integer powers are not allowed.")
         )
-    return jnp.power(a, b)
+    return jnp.power(a, b) if node.type.is_float else _whole_power(*jnp.broadcast_arrays(a, b))
+
+
+def _whole_power(a: Any, b: Any) -> Any:
+    """Of all bits of an exponent that is an integer; JAX's own power looks at six of them."""
+
+    def more(state: Any) -> Any:
+        return jnp.any(state[2] > 0)
+
+    def square(state: Any) -> Any:
+        product, power, rest = state
+        return jnp.where(rest & 1 == 1, product * power, product), power * power, rest >> 1
+
+    return lax.while_loop(more, square, (jnp.ones_like(a), a, b))[0]
 
 
 def _sigmoid_slope(x: Any) -> Any:
@@ -288,13 +301,16 @@ def _outside(node: Expr, n: int) -> Callable[[], Exception]:
 
 
 def _getitem(emission: Emission, node: Expr, x: Any, *arrays: Any) -> Any:
-    return x[_index(emission, node, x.shape, 1, arrays)]
+    index = _index(emission, node, x.shape, 1, arrays)
+    # JAX takes no index into an axis of length 0: there is nothing to read, or the call raises.
+    return x[index] if x.size else jnp.zeros(node.shape, x.dtype)
 
 
 def _scatter(emission: Emission, node: Expr, values: Any, *arrays: Any) -> Any:
     shape = node.attrs[1]
     index = _index(emission, node, shape, 1, arrays)
-    return jnp.zeros(shape, values.dtype).at[index].add(values)
+    into = jnp.zeros(shape, values.dtype).at[index]
+    return into.max(values) if values.dtype == bool else into.add(values)
 
 
 def _put(emission: Emission, node: Expr, x: Any, values: Any, *arrays: Any) -> Any:
