@@ -267,7 +267,8 @@ def steps():
     return int(read_checkpoint(path).arrays["count"]) if os.path.exists(path) else 0
 
 compiled = lstm.training.fitting._course(  # children find it done
-    lstm.Model.create(lstm.RNN(2, 3), 1, 0), lstm.Adding(5), settings, None, 0, None, None, None
+    lstm.Model.create(lstm.RNN(2, 3), 1, 0), lstm.Adding(5), settings, None, 0, None, None, None,
+    "auto",
 )
 rng, before = random.Random(0), 0
 for _ in range(kills):
