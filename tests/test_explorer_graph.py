@@ -149,6 +149,19 @@ def test_values_and_gradients_of_ops_are_those_of_the_net_written_out(
         assert width == min(style.width, 3)
 
 
+def painted(canvas: Any) -> set[str]:
+    """The colours of its pixels; of what is not painted "" stands."""
+    colours: list[str] = canvas.evaluate(
+        """drawn => {
+          const { width, height } = drawn;
+          const { data } = drawn.getContext("2d").getImageData(0, 0, width, height);
+          return [...Array(width * height).keys()].map((k) => data[4 * k + 3] === 255
+            ? `rgb(${[...data.slice(4 * k, 4 * k + 3)].join(", ")})` : "");
+        }"""
+    )
+    return {*colours}
+
+
 def rgb(colour: str) -> str:
     return f"rgb({', '.join(str(int(colour[k : k + 2], 16)) for k in (1, 3, 5))})"
 
@@ -210,7 +223,7 @@ def test_a_click_enter_or_a_map_opens_a_step(opened, written) -> None:
 def test_folded_steps_tell_their_norms_and_open_by_a_click(opened, flows) -> None:
     go(opened, 4)
     norms = flows[EVIL].series["h"].norms
-    bins = graph(opened).locator(".strips div").nth(1).locator("i")
+    bins = graph(opened).locator(".strips div").nth(1).locator("canvas")
     assert (
         bins.count() == T - 2
         and graph(opened).locator(".strips").inner_text() == "× 10: steps 2 … 11"
@@ -219,8 +232,7 @@ def test_folded_steps_tell_their_norms_and_open_by_a_click(opened, flows) -> Non
     for k in (0, 5, T - 3):
         told = bins.nth(k).get_attribute("title")
         assert told == f"t = {k + 2}, |∂L/∂hₜ|: {four_digits(norms[k + 1]):g}"
-        colour = bins.nth(k).evaluate("bin => getComputedStyle(bin).backgroundColor")
-        assert colour == rgb(scale.style(norms[k + 1]).color)
+        assert painted(bins.nth(k)) == {rgb(scale.style(norms[k + 1]).color)}
     bins.nth(5).click()
     assert opened.page.locator("#step").input_value() == "7"
     assert graph(opened).locator(".strips .at").count() == 2
@@ -232,6 +244,71 @@ def test_folded_steps_tell_their_norms_and_open_by_a_click(opened, flows) -> Non
     opened.page.keyboard.press("Enter")
     assert opened.page.locator("#step").input_value() == "1"
     opened.page.keyboard.press("Escape")
+
+
+def test_a_range_is_let_go_by_a_bin_and_by_escape_and_space_opens_a_step(opened) -> None:
+    go(opened, 4)
+    chosen = opened.page.locator("#range")
+    for let_go in ("a bin", "Escape"):
+        opened.frame("norms").focus()
+        opened.page.keyboard.press("Shift+ArrowRight")
+        assert chosen.is_visible()
+        if let_go == "a bin":
+            graph(opened).locator(".strips canvas").nth(5).click()
+            assert opened.page.locator("#step").input_value() == "7"
+        else:
+            node(opened, "C +").focus()
+            opened.page.keyboard.press("Escape")
+        assert not chosen.is_visible(), let_go
+    go(opened, 6)
+    node(opened, "Cₜ₋₁").focus()
+    above = opened.page.evaluate("scrollY")
+    opened.page.keyboard.press("Space")
+    assert opened.page.locator("#step").input_value() == "5"
+    assert opened.page.evaluate("scrollY") == above
+
+
+def test_moments_of_unlike_length_have_strips_of_their_own(browser, tmp_path) -> None:
+    watch = lstm.FlowWatch(arrays=True)
+    model = model_of(lstm.LSTM)
+    watch._flows = {0: lstm.flow(model, XS, YS), 1: lstm.flow(model, XS[:6], YS)}
+    other = lstm.FlowWatch(arrays=True)
+    other._flows = {0: lstm.flow(model, XS, YS), 1: lstm.flow(model, XS, YS)}
+    page = Opened(browser, lstm.explore({"a": watch, "b": other}).save(tmp_path / "two.html"))
+    for moment, flow in enumerate(watch.flows.values()):
+        page.page.locator("#moment").fill(str(moment))
+        ends = graph(page).locator(".folded button:visible")
+        assert ends.last.inner_text().startswith(f"step {flow.steps}")
+        bins = graph(page).locator(".strips:visible div").nth(1).locator("canvas")
+        assert bins.count() == flow.steps - 2
+        assert graph(page).locator(".strips:visible").inner_text() == (
+            f"× {flow.steps - 2}: steps 2 … {flow.steps - 1}"
+        )
+        for k in (0, flow.steps - 3):
+            norm = four_digits(flow.series["h"].norms[k + 1])
+            assert bins.nth(k).get_attribute("title") == f"t = {k + 2}, |∂L/∂hₜ|: {norm:g}"
+        ends.last.click()
+        assert page.page.locator("#step").input_value() == str(flow.steps)
+    page.page.locator("#less").select_option("1")
+    assert "b has not as many steps" in graph(page).locator("h3").inner_text()
+    finding = page.page.locator("#finding")
+    assert "b after 1 steps of training have not as many steps" in finding.inner_text()
+    page.page.locator("#moment").fill("0")
+    assert finding.inner_text().endswith("Less b after 0 steps of training.")
+    assert page.complaints == []
+    page.context.close()
+
+
+def test_a_bin_of_exact_0_has_its_texture(browser, tmp_path) -> None:
+    model = model_of(lstm.LSTM)
+    for leaf in model.flat_params.values():
+        if leaf.value.shape[-1] == 1:
+            leaf.value = leaf.value * 0  # of the head: no gradient comes from it
+    page = Opened(browser, lstm.flow(model, XS, YS).save(tmp_path / "zero.html"))
+    one = graph(page).locator(".strips canvas").first
+    assert one.get_attribute("title").endswith(": exactly 0")
+    assert {"", *painted(one)} == painted(one) and len(painted(one)) > 1
+    page.context.close()
 
 
 def test_pointing_at_an_arrow_tells_its_term_in_whose_look_it_is(opened, flows, written) -> None:

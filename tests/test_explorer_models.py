@@ -161,13 +161,27 @@ def test_a_notebook_shows_it_in_a_frame(browser, watches) -> None:
     page = browser.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text))
     page.set_content(frame)
     inner = page.frame_locator("iframe")
     inner.locator("#explorer[data-ready]").wait_for(state="attached")
     inner.locator("figure[data-map=units] .frame").hover()
     assert inner.locator("figure[data-map=units] output").inner_text().startswith("t = ")
+    inner.locator("#step").fill("2")
+    inner.locator("#step").press("Enter")
+    assert inner.locator("#fall th").last.inner_text() == "at t = 2"
     assert complaints == []
     page.close()
+
+
+def test_a_long_name_makes_no_page_wide(browser, watches, tmp_path) -> None:
+    flow = next(iter(watches[EVIL].flows.values()))
+    saved = lstm.explore({"n" * 300: flow, "m" * 300: flow}).save(tmp_path / "long.html")
+    for width in (390, 1366):
+        page = Opened(browser, saved, viewport={"width": width, "height": 900})
+        page.page.locator("#less").select_option("1")
+        assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+        page.context.close()
 
 
 def test_what_cannot_be_explored_is_told() -> None:

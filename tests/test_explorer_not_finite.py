@@ -120,3 +120,18 @@ def test_an_address_that_is_changed_by_hand_shows_what_there_is(browser, flows, 
     assert page.said("norms").startswith(f"t = {T}, ")
     assert page.complaints == []
     page.context.close()
+
+
+def test_a_gate_that_is_nan_is_not_painted_as_closed(browser, tmp_path) -> None:
+    xs = np.ones((T, 2, 2))
+    xs[2:] = NAN
+    flow = measured(lstm.Model.create(lstm.LSTM(2, 3), 1, 0), xs, np.ones((2, 1)))
+    page = Opened(browser, flow.save(tmp_path / "nan.html"))
+    page.frame("gates").scroll_into_view_if_needed()
+    rows = len(flow.gates)
+    head = [(x / 400, 0.15 / rows) for x in range(300, 400)]  # above any mean, in the last step
+    known = [(x / 400, 0.02 / rows) for x in range(100)]
+    assert any(colour[3] for colour in page.colors("gates", head))
+    assert not any(colour[3] for colour in page.colors("gates", known))
+    assert page.complaints == []
+    page.context.close()

@@ -190,3 +190,17 @@ def test_of_a_long_flow_a_range_is_of_whole_runs(browser, tmp_path) -> None:
         least = min(flow.gates[name.partition(",")[0]].mean[595:])
         assert number_in(told) == four_digits(least)
     page.context.close()
+
+
+def test_a_gate_of_exactly_0_is_closed(browser, tmp_path) -> None:
+    model = lstm.Model.create(lstm.LSTM(2, H), 1, 3)
+    for name, leaf in model.flat_params.items():
+        if name.endswith("b_i"):
+            leaf.value = leaf.value - 1000
+    flow = lstm.flow(model, np.ones((T, 3, 2)), np.ones((3, 1)))
+    assert max(flow.gates["i"].mean) == 0
+    page = Opened(browser, flow.save(tmp_path / "closed.html"))
+    drag(page, "norms", 3, 8)
+    told = {name.partition(",")[0]: words for name, (words,) in rows(page, "gates").items()}
+    assert told["i"] == "closed, exactly 0 at t = 3"
+    page.context.close()

@@ -118,6 +118,6 @@ class Explorer:
     def _frame(self) -> str:
         page = html.escape(self.html)
         return (
-            f'<iframe srcdoc="{page}" sandbox="allow-scripts" title="{html.escape(repr(self))}" '
-            f'style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
+            f'<iframe srcdoc="{page}" sandbox="allow-scripts allow-forms" '
+            f'title="{html.escape(repr(self))}" style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
         )

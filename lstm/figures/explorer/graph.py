@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -229,9 +229,13 @@ def closed_of(flow: Flow) -> str:
     return words.strip()
 
 
-def bins_of(flow: Flow) -> list[tuple[int, int]]:
-    """The runs of steps between the first and the last."""
-    return [(a + 1, b + 1) for a, b in runs_of(flow.steps - 2, _BINS)] if flow.steps > 2 else []
+def folds_of(flows: Iterable[Flow]) -> dict[int, list[tuple[int, int]]]:
+    """{T: the runs of steps between the first and the last}, of each T that flows have."""
+    every = sorted({flow.steps for flow in flows})
+    return {
+        steps: [(a + 1, b + 1) for a, b in runs_of(steps - 2, _BINS)] if steps > 2 else []
+        for steps in every
+    }
 
 
 class _Drawing:

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from lstm.figures.explorer.gathered import Moments, gathered
-from lstm.figures.explorer.graph import bins_of, opened_of, prefix_of
+from lstm.figures.explorer.graph import folds_of, opened_of, prefix_of
 from lstm.figures.explorer.packed import Arrays
 from lstm.figures.explorer.steps import notation
 from lstm.figures.explorer.tokens import BANDS
@@ -88,7 +88,7 @@ def explorer_page(
         notations=[notation(flow) for flow in firsts],
         graphs=[o.svg for o in opened],
         closed=[o.closed for o in opened],
-        bins=[bins_of(flow) for flow in firsts],
+        folds=[folds_of(moments.values()) for moments in models.values()],
         states=[[plain(s.symbol) for s in flow.ordered] for flow in firsts],
     )
 

@@ -2,14 +2,8 @@
 /** @import { Look, Scale } from "./types.d.ts" */
 
 const DECADE = 9000; // codes of one power of ten, as in packed.py
-const KINDS = new Map([
-  [-5000003, "none"],
-  [-5000002, "disconnected"],
-  [-5000001, "zero"],
-  [-5000000, "underflow"],
-  [5000000, "inf"],
-  [5000001, "nan"],
-]);
+const FAR = 5_000_000; // beyond all numbers
+const [BELOW, ABOVE] = [["underflow", "zero", "disconnected", "none"], ["inf", "nan"]];
 /** @type {Record<string, string>} */
 export const WORDS = {
   none: "nothing to tell",
@@ -24,19 +18,19 @@ export const WORDS = {
 
 /** @param {number} code @returns {string} what it is where it is no number, else "" */
 export function kindOf(code) {
-  return KINDS.get(code) ?? "";
+  return BELOW[-FAR - code] ?? ABOVE[code - FAR] ?? "";
 }
 
 /** @param {number} code @returns {number} its number; of what is none, NaN */
 export function numberOf(code) {
-  if (KINDS.has(code)) return NaN;
+  if (kindOf(code)) return NaN;
   const exponent = Math.floor(code / DECADE);
   return Number(`${1000 + code - exponent * DECADE}e${exponent - 3}`);
 }
 
 /** @param {number} code @returns {number} the power of ten that it is; of what is none, NaN */
 export function decadesOf(code) {
-  if (KINDS.has(code)) return NaN;
+  if (kindOf(code)) return NaN;
   const exponent = Math.floor(code / DECADE);
   return exponent + Math.log10(1 + (code - exponent * DECADE) / 1000);
 }

@@ -1,5 +1,5 @@
 /** A map of rows over steps on a canvas, with a mark where one looks, by pointer and by keys. */
-import { numberOf } from "./amounts.js";
+import { kindOf, numberOf } from "./amounts.js";
 import { element, inside } from "./dom.js";
 import { columnOf, stepWords, within } from "./moment.js";
 import { penOf, textureOf } from "./tiles.js";
@@ -78,7 +78,8 @@ export class HeatMap {
       const there = this.under(event);
       if (there.step !== from) return; // it was dragged
       const isSame = there.step === step && there.row === row && map === this.key;
-      this.view.go({ ...there, from: 0, isPinned: !(isPinned && isSame) });
+      if (isPinned && isSame) this.view.letGo();
+      else this.view.open(there);
     });
     this.frame.addEventListener("keydown", (event) => {
       const column = this.columnAt(this.view.place);
@@ -93,7 +94,7 @@ export class HeatMap {
         PageUp: [this.row - 10, column],
         PageDown: [this.row + 10, column],
       };
-      if (event.key === "Escape") this.view.go({ isPinned: false, from: 0 });
+      if (event.key === "Escape") this.view.letGo();
       if (!(event.key in places)) return;
       event.preventDefault();
       const { step, from: end } = this.view.place;
@@ -172,10 +173,16 @@ export class HeatMap {
     const { canvas, pen, rows, columns } = this;
     const { high, low = high, least = low, most = high } = data;
     const [width, row] = [canvas.width / columns, canvas.height / rows];
-    /** @param {Codes} from @param {Codes} to @param {number} thin pixels that are seen at least */
-    const bars = (from, to, thin) => {
+    /** @param {Codes} from @param {Codes} to @param {number} thin pixels that are seen at least
+     * @param {string} name of the colour; what is no share fills its cell, as in other maps */
+    const bars = (from, to, thin, name) => {
+      const color = style.getPropertyValue(name);
       for (let k = 0; k < rows * columns; k += 1) {
-        const [a, b] = [from, to].map(({ codes }) => (numberOf(codes[k]) || 0) * row);
+        const isShare = ["", "zero"].includes(kindOf(high.codes[k]));
+        pen.fillStyle = isShare ? color : this.paintOf(k, false);
+        const [a, b] = isShare
+          ? [from, to].map(({ codes }) => (numberOf(codes[k]) || 0) * row)
+          : [0, row];
         const height = Math.max(b - a, thin);
         const foot = (1 + Math.floor(k / columns)) * row;
         pen.fillRect((k % columns) * width, foot - Math.max(b, height), width, height);
@@ -184,9 +191,8 @@ export class HeatMap {
     const style = getComputedStyle(canvas);
     pen.fillStyle = style.getPropertyValue("--faint");
     for (let k = 1; k < rows; k += 1) pen.fillRect(0, k * row, canvas.width, 1);
-    bars(least, most, 0);
-    pen.fillStyle = style.getPropertyValue("--ink");
-    bars(low, high, row / 16);
+    bars(least, most, 0, "--faint");
+    bars(low, high, row / 16, "--ink");
   }
 
   /** @param {Place} place mark its row, and say what is there */

@@ -26,11 +26,9 @@ function more(a, b) {
   return decadesOf(a) - decadesOf(b);
 }
 
-/**
- * A map less another, by the largest of each run of steps.
+/** A map less another, by the largest of each run of steps.
  * @param {MapData} a @param {MapData} b @param {Scale} sides two-sided @param {string[]} names
- * @returns {Layer | null} null where the two have not as many rows, or shares
- */
+ * @returns {Layer | null} null where the two have not as many rows, or shares */
 export function differenceOf(a, b, sides, names) {
   const isAlike = a.key === "norms"
     ? a.rows.join() === b.rows.join()

@@ -18,10 +18,8 @@ export function columnOf({ runs }, step) {
   return runs.findIndex(([, last]) => step <= last);
 }
 
-/**
- * @param {Moment} moment @param {number} sequence @param {number} step
- * @returns {string} its token; of none nothing
- */
+/** @param {Moment} moment @param {number} sequence @param {number} step
+ * @returns {string} its token; of none nothing */
 export function tokenAt({ tokens, steps }, sequence, step) {
   const id = tokens?.ids.codes[sequence * steps.steps + step - 1] ?? -1;
   return tokens && id >= 0 ? tokens.names[id] : "";

@@ -8,11 +8,9 @@ async function inflated(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/**
- * Codes from the planes of the bytes of their differences along the last axis.
+/** Codes from the planes of the bytes of their differences along the last axis.
  * @param {{ shape: number[], at: number }} array so many codes after the first
- * @param {Uint8Array} bytes @returns {Codes}
- */
+ * @param {Uint8Array} bytes @returns {Codes} */
 function codesOf({ shape, at }, bytes) {
   const count = shape.reduce((product, n) => product * n, 1);
   const planes = bytes.subarray(4 * at, 4 * (at + count));

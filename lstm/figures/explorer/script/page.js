@@ -9,13 +9,13 @@ import { columnOf, mapIn, quoted, tokenAt, within } from "./moment.js";
 import { unpacked } from "./packed.js";
 import { fallRows, fillEquations, normRows } from "./step_panel.js";
 import { StepGraph } from "./step_graph.js";
-import { penOf, textureOf } from "./tiles.js";
+import { fill } from "./tiles.js";
 import { tellRange } from "./range.js";
 import { TokenAxis } from "./tokens.js";
 import { guide } from "./tour.js";
 import { fragmentOf, placeOf, View } from "./view.js";
 
-/** @import { Moment, Place, Scale, Told } from "./types.d.ts" */
+/** @import { Moment, Place, Told } from "./types.d.ts" */
 
 class Explorer {
   /** @param {Told} told */
@@ -108,21 +108,18 @@ class Explorer {
       if (graph.figure.hidden || !ops) continue;
       graph.fold(moment, this.scale);
       if (beside && ops.rows.join() === beside.rows.join()) {
-        graph.set(
-          differenceOf(ops, beside, this.sides, names),
-          this.sides,
-          `${names.join(" less ")}`,
-        );
-      } else {graph.set(
-          layerOf(ops, this.scale),
-          this.scale,
-          less ? `${names[1]} has other ops` : "",
-        );}
+        const words = names.join(" less ");
+        graph.set(differenceOf(ops, beside, this.sides, names), this.sides, words);
+      } else {
+        const words = `${names[1]} has ${isLike ? "other ops" : "not as many steps"}`;
+        graph.set(layerOf(ops, this.scale), this.scale, less ? words : "");
+      }
     }
     part("legend-less").hidden = !isLike;
+    const theirs = isSelf || !other?.label ? names[1] : `${names[1]} ${other.label}`;
     part("finding").textContent = other && !isLike
-      ? `${names[0]} and ${names[1]} have not as many steps: nothing to compare step by step.`
-      : `${names[0]}: ${moment.sentences[0]}`;
+      ? `${names[0]} and ${theirs} have not as many steps: nothing to compare step by step.`
+      : `${names[0]}: ${moment.sentences[0]}${other ? ` Less ${theirs}.` : ""}`;
     return moment;
   }
 
@@ -160,24 +157,15 @@ function addressed(otherwise) {
   return placeOf(new URLSearchParams(location.hash.slice(1)), otherwise);
 }
 
-/** @param {Scale} scale @param {string} id of the list of its colours, to which words are added */
-function explain({ kinds }, id) {
-  for (const swatch of part(id).querySelectorAll("canvas")) {
-    const [pen, { kind = "" }] = [penOf(swatch), swatch.dataset];
-    pen.fillStyle = textureOf(kind, kinds[kind]);
-    pen.fillRect(0, 0, swatch.width, swatch.height);
-    swatch.after(WORDS[kind]);
-  }
+const [data, codes] = ["data", "codes"].map((id) => part(id).textContent ?? "");
+const everything = await unpacked(data, codes);
+/** @type {NodeListOf<HTMLCanvasElement>} */
+const swatches = document.querySelectorAll(".legend canvas");
+for (const swatch of swatches) {
+  const { kind = "", color = "" } = swatch.dataset;
+  fill(swatch, { color, kind });
+  swatch.after(WORDS[kind]);
 }
-
-/** @param {string} id @returns {string} */
-function text(id) {
-  return part(id).textContent ?? "";
-}
-
-const everything = await unpacked(text("data"), text("codes"));
-explain(everything.scale, "legend");
-explain(everything.sides, "legend-less");
 guide(everything.tour, new Explorer(everything).view);
 for (const frame of document.querySelectorAll(".scroll.wide")) {
   explored(/** @type {HTMLElement} */ (frame));

@@ -1,14 +1,12 @@
 /** A range of steps: its norms, what came through it by each route, and which gates closed in it. */
-import { numberOf, power, signed, told, WORDS } from "./amounts.js";
+import { kindOf, numberOf, power, signed, told, WORDS } from "./amounts.js";
 import { inside, part } from "./dom.js";
 import { mapIn } from "./moment.js";
 import { decadesIn, rowOf } from "./step_panel.js";
 /** @import { Moment } from "./types.d.ts" */
 
-/**
- * @param {Moment} moment @param {number} first @param {number} last columns of maps
- * @param {number} closed a gate below it is closed
- */
+/** @param {Moment} moment @param {number} first @param {number} last columns of maps
+ * @param {number} closed a gate below it is closed */
 export function tellRange(moment, first, last, closed) {
   const { runs, steps: { steps, each, falls } } = moment;
   const [a, b] = [runs[first][0], runs[last][1]];
@@ -37,8 +35,8 @@ export function tellRange(moment, first, last, closed) {
     const least = Math.min(...codes);
     const [from, to] = runs[first + codes.indexOf(least)];
     const when = from === to ? `t = ${from}` : `t = ${from} to ${to}`;
-    const words = numberOf(least) < closed ? "closed, " : "";
-    return rowOf([name, `${words}${told(least)} at ${when}`]);
+    const isClosed = kindOf(least) === "zero" || numberOf(least) < closed;
+    return rowOf([name, `${isClosed ? "closed, " : ""}${told(least)} at ${when}`]);
   });
   Object.entries({ norms, routes, gates }).forEach(([name, told]) => {
     part(`range-${name}`).hidden = told.length === 0;

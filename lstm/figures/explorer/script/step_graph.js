@@ -1,6 +1,7 @@
 /** All steps folded, and one of them as a graph, op by op, filled with the numbers of that step. */
 import { lookOf, told, WORDS } from "./amounts.js";
 import { inside, part } from "./dom.js";
+import { fill } from "./tiles.js";
 
 const ROOM = 11; // letters: more are written small
 
@@ -24,17 +25,18 @@ export class StepGraph {
     figure.addEventListener("pointerover", ({ target }) => this.tell(noted(target, "op")));
     figure.addEventListener("focusin", ({ target }) => this.tell(noted(target, "op")));
     figure.addEventListener("click", ({ target }) => this.turn(target));
-    figure.addEventListener("keydown", ({ target, key }) => {
-      if (key === "Escape") view.go({ isPinned: false });
-      if (key === "Enter") this.turn(target);
+    figure.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") view.letGo();
+      if ([" ", "Enter"].includes(event.key) && this.turn(event.target)) event.preventDefault();
     });
   }
 
-  /** @param {EventTarget | null} target go to the step for which it stands, if it does */
+  /** @param {EventTarget | null} target @returns {boolean} whether it stands for a step, now open */
   turn(target) {
     const by = Number(noted(target, "by"));
     const step = Number(noted(target, "first")) || (by && this.view.place.step + by);
-    if (step) this.view.go({ step, isPinned: true });
+    if (step) this.view.open({ step });
+    return step > 0;
   }
 
   /** @param {Layer | null} layer numbers @param {Scale} scale @param {string} what they are */
@@ -48,14 +50,22 @@ export class StepGraph {
   /** @param {Moment} moment whose steps are folded @param {Scale} scale */
   fold({ steps: { each, steps } }, scale) {
     this.steps = steps;
-    for (const bin of this.figure.querySelectorAll("i")) {
+    for (const folded of this.figure.querySelectorAll(".folded")) {
+      folded.toggleAttribute("hidden", noted(folded, "steps") !== String(steps));
+    }
+    for (const bin of this.bins) {
       const [row, first, last] = ["row", "first", "last"].map((of) => Number(noted(bin, of)));
       const codes = each.codes.codes.subarray(row * steps + first - 1, row * steps + last);
       const [low, high] = [Math.min(...codes), Math.max(...codes)];
-      bin.style.background = lookOf(scale, high).color;
+      fill(bin, lookOf(scale, high));
       const norms = low === high ? told(low) : `${told(low)} to ${told(high)}`;
       bin.title = `t = ${first}${first < last ? ` to ${last}` : ""}, ${each.rows[row]}: ${norms}`;
     }
+  }
+
+  /** @returns {NodeListOf<HTMLCanvasElement>} of folded steps */
+  get bins() {
+    return this.figure.querySelectorAll(".folded:not([hidden]) canvas");
   }
 
   /** @param {number} row @returns {number} where its number of the step is */
@@ -70,7 +80,8 @@ export class StepGraph {
 
   /** @param {number} row @returns {string} the number itself, whatever is taken from it */
   number(row) {
-    return told(this.layer?.data.high.codes[this.index(row)] ?? 0);
+    const code = this.layer?.data.high.codes[this.index(row)];
+    return code === undefined ? "" : told(code);
   }
 
   /** Fill in the numbers of the step that one looks at. */
@@ -79,7 +90,7 @@ export class StepGraph {
     if (this.shown === String(step) || !this.scale) return;
     this.shown = String(step);
     const { arrows, colors } = this.scale;
-    for (const bin of this.figure.querySelectorAll("i")) {
+    for (const bin of this.bins) {
       const isAt = Number(noted(bin, "first")) <= step && step <= Number(noted(bin, "last"));
       bin.classList.toggle("at", isAt);
     }

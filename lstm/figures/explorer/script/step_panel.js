@@ -40,10 +40,8 @@ export function decadesIn(code, decade) {
   return code > INFINITE ? NaN : Math.sign(code) * Infinity;
 }
 
-/**
- * What each link of a path lost or won between t = T and a step.
- * @param {Fall} fall @param {number} steps @param {number} step @returns {HTMLElement[]}
- */
+/** What each link of a path lost or won between t = T and a step.
+ * @param {Fall} fall @param {number} steps @param {number} step @returns {HTMLElement[]} */
 export function fallRows(fall, steps, step) {
   const { codes } = fall.sums;
   const decades = fall.links.map((_, k) => decadesIn(codes[k * steps + step - 1], fall.decade));
@@ -61,10 +59,8 @@ export function fallRows(fall, steps, step) {
   return [first, ...rows, rowOf([`at t = ${step}`, "", power(end)])];
 }
 
-/**
- * Fill a table of equations, of which the page has the notation.
- * @param {Element} table @param {Equation[]} equations @param {Scale} scale @param {number} step
- */
+/** Fill a table of equations, of which the page has the notation.
+ * @param {Element} table @param {Equation[]} equations @param {Scale} scale @param {number} step */
 export function fillEquations(table, equations, scale, step) {
   const rows = table.querySelectorAll("tbody tr");
   equations.forEach(({ value, adjoint, terms }, k) => {

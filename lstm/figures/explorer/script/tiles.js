@@ -1,4 +1,5 @@
 /** What is no number, or too small for the scale, is painted with a texture of its own. */
+/** @import { Look } from "./types.d.ts" */
 
 /** @type {Record<string, { width: number, lines: number[][] }>} from x, y to x, y, of 6 pixels */
 const TEXTURES = {
@@ -30,4 +31,12 @@ export function textureOf(kind, color) {
   }
   pen.stroke();
   return pen.createPattern(tile, "repeat") ?? color;
+}
+
+/** @param {HTMLCanvasElement} canvas to be painted all over @param {Look} look */
+export function fill(canvas, { color, kind }) {
+  const pen = penOf(canvas);
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  pen.fillStyle = kind && kind !== "none" ? textureOf(kind, color) : color || "transparent";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
 }

@@ -1,15 +1,11 @@
-/**
- * What is looked at: a model at a moment, perhaps less another, a step, a row of a map, a sequence
+/** What is looked at: a model at a moment, perhaps less another, a step, a row of a map, a sequence
  * whose tokens are told, and a route of the gradient. All parts of the page are told of a change:
- * a mark in one is a mark in all.
- */
+ * a mark in one is a mark in all. */
 /** @import { Place } from "./types.d.ts" */
 
 export class View {
-  /**
-   * @param {Place} place
-   * @param {(place: Place) => Place} bounded gives the nearest place that there is
-   */
+  /** @param {Place} place
+   * @param {(place: Place) => Place} bounded gives the nearest place that there is */
   constructor(place, bounded) {
     this.bounded = bounded;
     this.place = bounded(place);
@@ -30,6 +26,16 @@ export class View {
     if (JSON.stringify(this.place) === before) return;
     for (const listener of this.listeners) listener(this.place);
   }
+
+  /** @param {Partial<Place>} there keep it, alone */
+  open(there) {
+    this.go({ ...there, from: 0, isPinned: true });
+  }
+
+  /** Let go of the step or the range that is kept. */
+  letGo() {
+    this.go({ from: 0, isPinned: false });
+  }
 }
 
 /** @param {Place} place @returns {string} the part of an address that brings one back there */
@@ -37,10 +43,8 @@ export function fragmentOf({ isPinned: _, ...place }) {
   return new URLSearchParams(Object.entries(place).map(([key, x]) => [key, String(x)])).toString();
 }
 
-/**
- * @param {URLSearchParams} said of a fragment, or of a form @param {Place} otherwise
- * @returns {Place} what it says, as far as that is of the kind that it should be
- */
+/** @param {URLSearchParams} said of a fragment, or of a form @param {Place} otherwise
+ * @returns {Place} what it says, as far as that is of the kind that it should be */
 export function placeOf(said, otherwise) {
   /** @type {Record<string, number | string | boolean>} */
   const place = { ...otherwise };
