@@ -119,5 +119,6 @@ class Explorer:
         page = html.escape(self.html)
         return (
             f'<iframe srcdoc="{page}" sandbox="allow-scripts allow-forms" '
-            f'title="{html.escape(repr(self))}" style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
+            f'title="{html.escape(repr(self))}" '
+            f'style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
         )
