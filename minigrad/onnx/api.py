@@ -33,8 +33,8 @@ def to_onnx(
 
     Params are initializers by their names, with the values that they have now; loops are Scan. It
     takes the package onnx (`pip install 'minigrad-lstm[onnx]'`). Raises GraphError without it, for
-    an op that ONNX cannot say, with the line that made it, for variables that are no inputs and for
-    outputs of several results, and OSError where nothing can be written.
+    an op that ONNX cannot say, with the line that made it, and for variables that are no inputs,
+    ShapeError for a node of several results, and OSError where nothing can be written.
     """
     if isinstance(path, Expr) or not isinstance(path, (str, os.PathLike)):
         raise GraphError(f"to_onnx(outputs, path) takes a path second, not {path!r:.60}")
@@ -54,11 +54,7 @@ def _data(inputs: Sequence[Expr], outputs: Sequence[Expr], wanted: Sequence[str]
     names = [writer.name(name) for name in wanted]
     values = writer.values_of(outputs, known)
     for value, name in zip(values, names, strict=True):
-        if not isinstance(value, str):
-            raise GraphError(
-                f"output {name} has several results, and an output of ONNX is one tensor: "
-                "to_onnx takes its items"
-            )
+        assert isinstance(value, str)  # as_expr takes no node of several results
         writer.op("Identity", value, gives=name)
     read = [writer.info(name, v.type) for v, name in known.items()]
     given = [writer.info(name, y.type) for name, y in zip(names, outputs, strict=True)]
