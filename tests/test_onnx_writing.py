@@ -14,6 +14,7 @@ import lstm
 import minigrad as mg
 from lstm.layers import Recurrent, Stack
 from lstm.params import flatten, unflatten
+from lstm.tasks.reverse import Reverse
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
 O, V = 2, 9  # noqa: E741
@@ -134,9 +135,7 @@ def test_other_lengths_and_batches_than_were_tried(tmp_path):
 NONE: dict[str, Any] = {
     "the cell MGU has no node in ONNX; mg.to_onnx": lambda: lstm.Model.create(lstm.MGU(I, H), O),
     "layer1: zoneout has no node": lambda: lstm.Model.create(lstm.LSTM(I, H), O, zoneout=0.1),
-    "a Decoder has no node": lambda: lstm.Model.create(
-        lstm.GRU, task=lstm.Reverse(3), hidden_size=H
-    ),
+    "a Decoder has no node": lambda: lstm.Model.create(lstm.GRU, task=Reverse(3), hidden_size=H),
     "a LayerNorm has no node": lambda: lstm.Model.create(lstm.GRU(I, H), O, layer_norm=True),
 }
 
