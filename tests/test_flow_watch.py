@@ -222,7 +222,9 @@ def test_a_flow_is_saved_as_what_the_suffix_says(tmp_path) -> None:
     said = " ".join("".join(page.text).split())
     assert all(sentence in said for sentence in flow.diagnosis)
     root = ET.parse(tmp_path / "flow.html").getroot()  # the page of all, which is well-formed
-    assert len([e for e in root.iter() if e.tag.endswith("}svg")]) == 1
+    steps = root.findall(".//*[@class='opened']//{*}svg")
+    assert len(steps) == 1
+    assert len([e for e in root.iter() if e.tag.endswith("}svg")]) == 2  # and the flow's picture
     assert (tmp_path / "flow.svg").read_text().startswith("<?xml")
     assert (tmp_path / "flow.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "flow.PDF").read_bytes().startswith(b"%PDF")
