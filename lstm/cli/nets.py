@@ -41,9 +41,7 @@ ONNX = Engine("an ONNX graph, as lstm.from_onnx reads it", "an ONNX graph", ("re
 
 def net_options(parser: argparse.ArgumentParser) -> None:
     """What is said of a net of another engine."""
-    group = parser.add_argument_group(
-        "a net of torch (a .safetensors) or an ONNX graph"
-    )
+    group = parser.add_argument_group("a net of torch (a .safetensors) or an ONNX graph")
     for name, text in {
         "prefix": "the name of its nn.LSTM, nn.GRU or nn.RNN (default: the only one)",
         "readout": "the name of the Linear that reads it (default: the only one, if any); of an "
