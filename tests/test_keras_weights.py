@@ -71,7 +71,11 @@ def test_layers(kind, dtype, bidirectional, use_bias):
         if name.startswith("readout.") or (not use_bias and ".b_" in name):
             continue
         summed = kind == "gru after" and name.rpartition(".")[2] in ("b_z", "b_r")
-        assert_close(got, as_ours[name].value / (2 if summed else 1), dtype, name)
+        wanted = as_ours[name].value / (2 if summed else 1)
+        # In float32 each of the two is up to 7e-7 of the largest from what float64 gives, to either
+        # side: ours 5.8e-7, Keras' 6.1e-7 of layer1.backward.b_h, on a CPU with AVX2.
+        bound = (2 if dtype == "float32" else 1) * TOLERANCE[dtype] * max(1.0, abs(wanted).max())
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=bound, err_msg=name)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru after"])
