@@ -28,7 +28,9 @@ def assert_close(ours, theirs, dtype, what=""):
     ours = ours.eval() if isinstance(ours, mg.Expr) else ours
     assert ours.dtype == theirs.dtype == dtype
     scale = max(1.0, float(abs(theirs).max()))
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE[dtype] * scale, err_msg=what)
+    # In float32 each of the two is up to 7e-7 from what float64 gives, to either side, by the CPU.
+    bound = (2 if dtype == "float32" else 1) * TOLERANCE[dtype] * scale
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound, err_msg=what)
 
 
 def ramp(shape, dtype):
