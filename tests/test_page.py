@@ -127,7 +127,10 @@ def test_printed_each_picture_has_a_page_and_tables_are_whole(html: str) -> None
     # A page is printed light, whatever the reader's scheme, and so are its pictures.
     schemes = re.findall(r"@media ([^{]*prefers-color-scheme: dark[^{]*)", html)
     assert [words.strip() for words in schemes] == ["screen and (prefers-color-scheme: dark)"]
-    assert html.count("@media screen{:root#") == 7  # of charts and graphs, each its own
+    before, _, after = html.partition('<section class="explorer"')
+    charts = before + after.partition("</section>")[2]
+    assert charts.count("@media screen{:root#") == 5 and charts.count("light-dark(") % 5 == 0
+    assert html.count("@media screen{:root#") == 7  # with the step's graph of each model
     assert ":root { color-scheme: light; }" in printed
 
 
