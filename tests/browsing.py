@@ -85,6 +85,16 @@ class Opened:
         return (mark["x"] - frame["x"]) / frame["width"], mark["width"] / frame["width"]
 
 
+@contextmanager
+def quiet_page(browser: Any, path: Path, **options: Any) -> Iterator[Opened]:
+    """A page that complains of nothing, and asks for nothing but itself, for as long as it is
+    open."""
+    page = Opened(browser, path, **options)
+    yield page
+    assert page.complaints == [] and page.asked == [path.as_uri()]
+    page.context.close()
+
+
 def numbers_in(text: str) -> list[float]:
     """The numbers after the last colon."""
     tail = text.rpartition(":")[2]

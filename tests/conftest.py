@@ -92,6 +92,21 @@ def vectors(monkeypatch):
     monkeypatch.setattr(Chart, "png", b"")
 
 
+@pytest.fixture
+def llvm_modules(monkeypatch):
+    """The modules that LLVM compiles meanwhile: (text, effort) of each."""
+    from minigrad.compile.backends.native import jit
+
+    modules, compiled = [], jit._compiled
+
+    def noted(text, cpu, effort):
+        modules.append((text, effort))
+        return compiled(text, cpu, effort)
+
+    monkeypatch.setattr(jit, "_compiled", noted)
+    return modules
+
+
 @pytest.fixture(scope="session")
 def browser():
     """A headless Chromium, for pages with a script."""

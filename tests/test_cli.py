@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from commands import command as run
 from rich.console import Console
 
 import lstm
@@ -33,12 +34,6 @@ QUICK = ["--steps", "3", "--length", "5", "--hidden", "3", "--batch", "4"]
 def own_folder(tmp_path, monkeypatch):
     """Models that are written where one is are written into a folder of the test's."""
     monkeypatch.chdir(tmp_path)
-
-
-def run(capsys, *args):
-    status = main([str(a) for a in args])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 def saved(path, task=None):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsing import Opened, four_digits, numbers_in
+from browsing import Opened, four_digits, numbers_in, quiet_page
 
 import lstm
 
@@ -34,10 +34,8 @@ def path(flow, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(browser, path) -> Iterator[Opened]:
-    page = Opened(browser, path)
-    yield page
-    assert page.complaints == [] and page.asked == [path.as_uri()]
-    page.context.close()
+    with quiet_page(browser, path) as page:
+        yield page
 
 
 def test_it_opens_from_a_file_asks_for_nothing_and_shows_the_finding_first(opened, flow) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsing import Opened, four_digits
+from browsing import Opened, four_digits, quiet_page
 
 import lstm
 import minigrad as mg
@@ -88,10 +88,8 @@ def path(flows, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(browser, path) -> Iterator[Opened]:
-    page = Opened(browser, path)
-    yield page
-    assert page.complaints == [] and page.asked == [path.as_uri()]
-    page.context.close()
+    with quiet_page(browser, path) as page:
+        yield page
 
 
 def go(opened: Opened, step: int, model: int = 0, less: int = -1) -> None:

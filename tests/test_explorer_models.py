@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import Opened, four_digits, numbers_in
+from browsing import Opened, four_digits, numbers_in, quiet_page
 
 import lstm
 
@@ -37,10 +37,8 @@ def path(watches, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(browser, path) -> Iterator[Opened]:
-    page = Opened(browser, path)
-    yield page
-    assert page.complaints == []
-    page.context.close()
+    with quiet_page(browser, path) as page:
+        yield page
 
 
 def choose(opened: Opened, model: int, moment: int, less: int = -1) -> None:

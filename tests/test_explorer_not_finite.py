@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsing import Opened
+from browsing import Opened, quiet_page
 
 import lstm
 from lstm.gradient_flow.linear_maps import Waterfall
@@ -59,10 +59,9 @@ def flows(by_numpy) -> dict[str, lstm.Flow]:
 
 @pytest.fixture(scope="module")
 def opened(browser, flows, tmp_path_factory) -> Iterator[Opened]:
-    page = Opened(browser, lstm.explore(flows).save(tmp_path_factory.mktemp("odd") / "odd.html"))
-    yield page
-    assert page.complaints == []
-    page.context.close()
+    path = lstm.explore(flows).save(tmp_path_factory.mktemp("odd") / "odd.html")
+    with quiet_page(browser, path) as page:
+        yield page
 
 
 def fallen(opened: Opened) -> tuple[list[str], list[float]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsing import Opened, four_digits
+from browsing import Opened, four_digits, quiet_page
 
 import lstm
 
@@ -37,10 +37,8 @@ def path(flow, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def opened(browser, path) -> Iterator[Opened]:
-    page = Opened(browser, path, viewport={"width": 1366, "height": 900})
-    yield page
-    assert page.complaints == []
-    page.context.close()
+    with quiet_page(browser, path, viewport={"width": 1366, "height": 900}) as page:
+        yield page
 
 
 def drag(page: Opened, key: str, start: int, end: int) -> None:

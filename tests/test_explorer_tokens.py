@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browsing import Opened, four_digits
+from browsing import Opened, four_digits, quiet_page
 
 import lstm
 from lstm.made_for import token_names
@@ -32,10 +32,8 @@ def flow(by_numpy) -> Any:
 @pytest.fixture(scope="module")
 def opened(browser, flow, tmp_path_factory) -> Iterator[Opened]:
     path: Path = flow.save(tmp_path_factory.mktemp("tokens") / "flow.html")
-    page = Opened(browser, path, viewport={"width": 1366, "height": 900})
-    yield page
-    assert page.complaints == [] and page.asked == [path.as_uri()]
-    page.context.close()
+    with quiet_page(browser, path, viewport={"width": 1366, "height": 900}) as page:
+        yield page
 
 
 def words_of(flow: Any, sequence: int) -> list[str]:

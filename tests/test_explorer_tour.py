@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import Opened, numbers_in
+from browsing import Opened, numbers_in, quiet_page
 
 import lstm
 
@@ -34,10 +34,8 @@ def small(by_numpy, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(browser, path) -> Iterator[Opened]:
-    page = Opened(browser, path, reduced_motion="reduce")
-    yield page
-    assert page.complaints == [] and page.asked == [path.as_uri()]
-    page.context.close()
+    with quiet_page(browser, path, reduced_motion="reduce") as page:
+        yield page
 
 
 def test_the_demos_page_is_the_explorer_of_both_models_before_and_after(opened, demo) -> None:

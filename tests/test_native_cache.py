@@ -87,19 +87,6 @@ def place(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.fixture
-def made(monkeypatch):
-    """The efforts with which modules are compiled meanwhile."""
-    efforts, compiled = [], jit._compiled
-
-    def noted(text, cpu, effort):
-        efforts.append(effort)
-        return compiled(text, cpu, effort)
-
-    monkeypatch.setattr(jit, "_compiled", noted)
-    return efforts
-
-
 TEXT = """
 define void @scale(ptr %at) {
   %value = load double, ptr %at
@@ -159,20 +146,20 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
-def test_what_is_not_whole_or_not_ours_is_ignored(place, made, tmp_path, spoil):
+def test_what_is_not_whole_or_not_ours_is_ignored(place, llvm_modules, tmp_path, spoil):
     assert scale() == 6.0
     (entry,) = place.iterdir()
     assert scale() == 6.0
-    assert len(made) == 1
+    assert len(llvm_modules) == 1
     spoil(entry, tmp_path / "elsewhere")
-    made.clear()
+    llvm_modules.clear()
     assert scale() == 6.0
-    assert len(made) == 1
+    assert len(llvm_modules) == 1
     assert scale() == 6.0
-    assert len(made) == 1 + entry.is_dir()  # else it is whole again
+    assert len(llvm_modules) == 1 + entry.is_dir()  # else it is whole again
 
 
-def test_a_key_says_all_that_the_code_depends_on(place, made, monkeypatch):
+def test_a_key_says_all_that_the_code_depends_on(place, llvm_modules, monkeypatch):
     host = jit.host()
     other_cpu = jit.Cpu(host.name, host.features + ",-avx512f", 32, 16)
     scale()
@@ -182,11 +169,11 @@ def test_a_key_says_all_that_the_code_depends_on(place, made, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(package, "__version__", "0.0.1")
             scale()
-    assert len(made) == len(list(place.iterdir())) == 6
+    assert len(llvm_modules) == len(list(place.iterdir())) == 6
     assert len({cache.key_of("ab", "c"), cache.key_of("a", "bc"), cache.key_of("abc")}) == 3
 
 
-def test_what_was_compiled_with_care_is_there_at_once(place, made):
+def test_what_was_compiled_with_care_is_there_at_once(place, llvm_modules):
     def looped():
         keep.cache_clear()
         xs = mg.var("xs", (7, 2))
@@ -197,13 +184,13 @@ def test_what_was_compiled_with_care_is_there_at_once(place, made):
 
     code = looped()
     assert code._ahead == [[Effort.PLAIN, Effort.FULL]]
-    assert made == [Effort.QUICK] * 2  # the program and its loop
+    assert [effort for _, effort in llvm_modules] == [Effort.QUICK] * 2  # the program and its loop
     code._compile(Effort.PLAIN)
-    assert made == [Effort.QUICK] * 2 + [Effort.PLAIN] * 2
+    assert [effort for _, effort in llvm_modules] == [Effort.QUICK] * 2 + [Effort.PLAIN] * 2
     del code
     code = looped()
     assert code._ahead == [[Effort.FULL]]
-    assert len(made) == 4
+    assert len(llvm_modules) == 4
 
 
 def test_kept_code_runs_for_longer_before_it_is_compiled_with_care(place):
@@ -216,7 +203,7 @@ def test_kept_code_runs_for_longer_before_it_is_compiled_with_care(place):
     assert patience[1] == program.KEPT * patience[0] > 0
 
 
-def test_the_entries_used_last_stay(place, made, monkeypatch):
+def test_the_entries_used_last_stay(place, llvm_modules, monkeypatch):
     (place / "notes.txt").write_bytes(bytes(100_000))
     for k in range(4):
         scale(float(k))
@@ -227,12 +214,12 @@ def test_the_entries_used_last_stay(place, made, monkeypatch):
     monkeypatch.setattr(cache, "MOST_BYTES", 3 * max(sizes) + 10)
     scale(4.0)
     assert len(list(place.glob("*.code"))) == 3
-    made.clear()
+    llvm_modules.clear()
     for k in (0, 3, 4):
         scale(float(k))
-    assert made == []
+    assert llvm_modules == []
     scale(1.0)
-    assert len(made) == 1
+    assert len(llvm_modules) == 1
     assert (place / "notes.txt").exists()
 
 

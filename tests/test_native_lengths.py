@@ -12,7 +12,6 @@ import minigrad as mg
 
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 
-from minigrad.compile.backends.native import jit
 from minigrad.compile.backends.native.backend import keep
 from minigrad.compile.backends.native.jit import Effort
 from minigrad.loop.node import BLOCK
@@ -25,17 +24,10 @@ KINDS = {
 
 
 @pytest.fixture
-def made(monkeypatch):
-    """The texts of what is compiled meanwhile."""
-    texts, compiled = [], jit._compiled
-
-    def noted(text, cpu, effort):
-        texts.append(text)
-        return compiled(text, cpu, effort)
-
-    monkeypatch.setattr(jit, "_compiled", noted)
+def made(llvm_modules):
+    """What is compiled meanwhile, with none of it there before."""
     forget()
-    return texts
+    return llvm_modules
 
 
 def forget():
@@ -44,9 +36,9 @@ def forget():
     gc.collect()
 
 
-def loops(texts):
+def loops(modules):
     """How many of the modules are loops."""
-    return sum('@"loop"(i64' in text for text in texts)
+    return sum('@"loop"(i64' in text for text, _ in modules)
 
 
 def compiled(steps, threads=1, **options):

@@ -9,21 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import command
 from safetensors.numpy import save_file
 from test_interop_torch import H, I, O, V, state
 
 import lstm
-from lstm.cli import main
 
 T, B = 6, 3
 RNG = np.random.default_rng(5)
 XS = RNG.standard_normal((T, B, I)).astype("float32")
-
-
-def run(capsys, *args):
-    status = main([str(a) for a in args])
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 @pytest.fixture
@@ -37,14 +31,14 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_info_tells_of_a_net(folder, capsys):
-    status, out, _ = run(capsys, "info", "gru.safetensors")
+    status, out, _ = command(capsys, "info", "gru.safetensors")
     assert status == 0
     assert "gru.safetensors: a net of torch, as lstm.from_torch reads it" in out
     assert "gru-after" in out and "layer1.U_h" in out and "readout.W_y" in out
-    config = json.loads(run(capsys, "info", "two.safetensors", "--prefix", "b", "--json")[1])
+    config = json.loads(command(capsys, "info", "two.safetensors", "--prefix", "b", "--json")[1])
     assert config["tensors"]["layer1.W_f"] == {"shape": [H + I, H], "dtype": "float32"}
     args = ("info", "words.safetensors", "--nonlinearity", "relu", "--json")
-    assert json.loads(run(capsys, *args)[1])["layers"]["layers"]["layer1"]["cell"]["rectified"]
+    assert json.loads(command(capsys, *args)[1])["layers"]["layers"]["layer1"]["cell"]["rectified"]
 
 
 CLASSES = RNG.integers(0, O, B)
@@ -79,7 +73,9 @@ def test_flow_measures_a_net_on_arrays(said, folder, capsys, monkeypatch):
     if ys is not None:
         np.save("y", ys)
         more = ["--targets", "y.npy"]
-    status, out, err = run(capsys, "flow", "gru.safetensors", "--data", "x.npy", "--json", *more)
+    status, out, err = command(
+        capsys, "flow", "gru.safetensors", "--data", "x.npy", "--json", *more
+    )
     assert status == 0, err
     found = json.loads(out)["flow"]
     ys = usual(model) if ys is None else ys
@@ -99,7 +95,7 @@ def test_flow_draws_what_it_measured(folder, capsys, monkeypatch):
     )
     np.save("x", RNG.integers(0, V, (T, B)))
     args = ["flow", "words.safetensors", "--data", "x.npy", "--nonlinearity", "relu"]
-    assert run(capsys, *args)[0] == 0
+    assert command(capsys, *args)[0] == 0
     _, model, xs, ys, _ = drawn[0]
     assert model.cell.rectified and model.layers.tokens and model.readout.read == "last"
     np.testing.assert_array_equal(xs, np.load("x.npy"))
@@ -109,7 +105,7 @@ def test_flow_draws_what_it_measured(folder, capsys, monkeypatch):
 def test_flow_measures_a_model_of_ours_on_arrays(folder, capsys, monkeypatch):
     monkeypatch.setattr("lstm.figures.write_flow", lambda *args, **options: [])
     lstm.Model.create(lstm.LSTM(I, H), O, readout="every").save("m")
-    status, out, err = run(capsys, "flow", "m", "--data", "x.npy", "--json")
+    status, out, err = command(capsys, "flow", "m", "--data", "x.npy", "--json")
     assert status == 0, err
     output = lstm.Model.load("m").run(XS).output.eval()
     assert json.loads(out)["flow"]["loss"] == pytest.approx(float((output**2).mean()), rel=1e-5)
@@ -157,7 +153,7 @@ def _hostile(name):
 @pytest.mark.parametrize("name", [*HEADERS, "cut", "pickle", "empty", "zip"])
 def test_files_that_are_no_arrays(name, folder, capsys):
     _hostile(name)
-    status, _, err = run(capsys, "flow", "gru.safetensors", "--data", f"{name}.npy")
+    status, _, err = command(capsys, "flow", "gru.safetensors", "--data", f"{name}.npy")
     assert status == 2
     assert f"cannot read the array {name}.npy: " in err
     assert err.count("\n") == 1 and not os.path.exists("lstm-flow") and not os.path.exists("x")
@@ -174,10 +170,10 @@ def test_what_is_too_long_is_not_read(folder, capsys):
     with open("long.npy", "wb") as file:
         file.write(_headed(_of_shape(f"({2**36}, 1, 4)")))
         file.truncate(2**41)  # no block of it is written
-    status, _, err = run(capsys, "flow", "gru.safetensors", "--data", "long.npy")
+    status, _, err = command(capsys, "flow", "gru.safetensors", "--data", "long.npy")
     assert status == 2 and f"long.npy is ({2**36}, 1, 4), and sequences are" in err
     args = ("flow", "gru.safetensors", "--data", "x.npy", "--targets", "long.npy")
-    status, _, err = run(capsys, *args)
+    status, _, err = command(capsys, *args)
     assert status == 2 and "and targets of 3 sequences are (B, …)" in err
 
 
@@ -187,7 +183,7 @@ def test_what_does_not_fit_into_memory_is_said(folder, capsys, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("lstm.cli.nets.np.array", no_room)
-        status, _, err = run(capsys, "flow", "gru.safetensors", "--data", "x.npy")
+        status, _, err = command(capsys, "flow", "gru.safetensors", "--data", "x.npy")
     assert status == 2 and "x.npy and its targets do not fit into memory" in err
 
 
@@ -221,7 +217,7 @@ def test_what_cannot_be_measured(args, folder, capsys):
     np.save("text", np.array([["a"]]))
     np.save("wide", np.ones((T, B, 9)))
     lstm.Model.create(lstm.LSTM(I, H), O).save("m")
-    status, _, err = run(capsys, *args)
+    status, _, err = command(capsys, *args)
     assert status == 2
     assert WRONG[args] in err
     assert err.count("\n") == 1 and not os.path.exists("lstm-flow")

@@ -7,19 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import command
 from onnx_peer import B, H, I, T, graph_of, helper, one_node
 
 import lstm
-from lstm.cli import main
 
 RNG = np.random.default_rng(5)
 XS = RNG.standard_normal((T, B, I)).astype("float32")
-
-
-def run(capsys, *args):
-    status = main([str(a) for a in args])
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 @pytest.fixture
@@ -40,18 +34,18 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_info_tells_of_a_graph(folder, capsys):
-    status, out, err = run(capsys, "info", "gru.onnx")
+    status, out, err = command(capsys, "info", "gru.onnx")
     assert status == 0, err
     assert "gru.onnx: an ONNX graph, as lstm.from_onnx reads it" in out
     assert "gru-after" in out and "layer1.U_h" in out
-    status, out, err = run(capsys, "info", "net.onnx", "--readout", "scores", "--json")
+    status, out, err = command(capsys, "info", "net.onnx", "--readout", "scores", "--json")
     assert status == 0, err
     assert json.loads(out)["tensors"]["layer1.p_f"] == {"shape": [H], "dtype": "float32"}
 
 
 def test_flow_measures_a_graph_on_arrays(folder, capsys, monkeypatch):
     monkeypatch.setattr("lstm.figures.write_flow", lambda *args, **options: [])
-    status, out, err = run(capsys, "flow", "gru.onnx", "--data", "x.npy", "--json")
+    status, out, err = command(capsys, "flow", "gru.onnx", "--data", "x.npy", "--json")
     assert status == 0, err
     output = lstm.from_onnx("gru.onnx", read="last").run(XS).output.eval()
     assert json.loads(out)["flow"]["loss"] == pytest.approx(float((output**2).mean()), rel=1e-5)
@@ -73,6 +67,6 @@ WRONG = {
 @pytest.mark.parametrize("args", WRONG, ids=" ".join)
 def test_what_cannot_be_told(args, folder, capsys):
     np.save("wide", np.ones((T, B, 9)))
-    status, _, err = run(capsys, *args)
+    status, _, err = command(capsys, *args)
     assert (status, err.count("\n")) == (2, 1)
     assert WRONG[args] in err
