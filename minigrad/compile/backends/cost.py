@@ -7,8 +7,9 @@ AVX-512; a slower machine is slower at both. `benchmarks/general.py` shows what 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 from minigrad.graph.node import Expr
 from minigrad.ops.core import SUM
@@ -74,11 +75,6 @@ class Estimate:
         """Whether machine code is the faster one over so many calls, its making included."""
         return self.compile + CALLS * self.native < CALLS * self.numpy
 
-    @property
-    def could_pay(self) -> bool:
-        """Whether it would if machine code did all in no time; most graphs are too small."""
-        return CALLS * self.numpy > START + CALLS * BLOCK
-
     def __str__(self) -> str:
         return (
             f"{_shown(self.numpy)} a call by estimate; machine code {_shown(self.native)}, and "
@@ -91,6 +87,16 @@ def _shown(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e6:.3g} µs"
+
+
+def could_pay(nodes: Iterable[Expr]) -> bool:
+    """Whether machine code of computed nodes would pay if it did all in no time.
+
+    Most graphs are too small; of a large one a few nodes tell, where a whole estimate takes as long
+    as building it.
+    """
+    seconds = accumulate(map(numpy_seconds, nodes))
+    return any(CALLS * numpy > START + CALLS * BLOCK for numpy in seconds)
 
 
 def estimate(nodes: Collection[Expr]) -> Estimate:

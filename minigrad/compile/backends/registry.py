@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from minigrad.compile.backends.cost import estimate
+from minigrad.compile.backends.cost import could_pay, estimate
 from minigrad.compile.backends.numpy import Runner, compile_plan
 from minigrad.compile.binding import bind
 from minigrad.compile.plan import Plan
@@ -160,15 +160,15 @@ def _faster(outputs: Sequence[Expr], options: Options) -> tuple[Backend, list[Ex
     numpy = BACKENDS["numpy"](options)
     if not options.check_finite and importlib.util.find_spec("llvmlite"):
         order = toposort(outputs)
-        whole = estimate([n for n in order if n.args])
-        if whole.could_pay or any(n.op is SCAN for n in order):
+        computed = [n for n in order if n.args]
+        if could_pay(computed) or any(n.op is SCAN for n in order):
             native = BACKENDS["native"](replace(options, auto=True))
             prepared = native.prepare(outputs)
             if any(map(native.has_code, toposort(prepared))):
                 return native, prepared
             numpy.notes, numpy.choices = native.notes, native.choices
         else:
-            numpy.choices = [f"{whole}"]
+            numpy.choices = [f"{estimate(computed)}"]
     return numpy, numpy.prepare(outputs)
 
 
