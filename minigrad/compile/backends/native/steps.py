@@ -140,11 +140,14 @@ def _emit_apart(code: Code, loop: Loop, operands: Sequence[View], results: Seque
     LLVM takes more than twice as long for a function twice as long: a Hessian's 103 loops in one
     took 184 s. Loops that are equal, such as even shares of one, are one function.
     """
-    views, pointer = [*operands, *results], llvm().ir.PointerType()
+    views = [*operands, *results]
     machine = _code_of(loop, views)
     if machine not in code.loops:
-        place = llvm().ir.GlobalVariable(code.module, pointer, f"loop{len(code.loops)}")
-        place.initializer = llvm().ir.Constant(pointer, None)
+        # an address as an integer: of a global pointer llvmlite 0.45 writes what LLVM refuses
+        place = llvm().ir.GlobalVariable(
+            code.module, llvm().ir.IntType(64), f"loop{len(code.loops)}"
+        )
+        place.initializer = llvm().ir.Constant(place.value_type, 0)
         code.loops[machine] = place
     types = [v.type for v in (*loop.body.inputs, *loop.body.outputs)]
     bases = [
