@@ -102,8 +102,13 @@ def _within_type(values: Any, least: Any, most: Any, what: Any) -> Any:
     return values
 
 
+def _inside(values: Any, least: int, most: int) -> Any:
+    limits = np.iinfo(values.dtype)
+    return (values >= max(least, limits.min)) & (values <= min(most, limits.max))
+
+
 def _checked(values: NDArray[Any], least: int, most: int, what: str) -> NDArray[Any]:
-    wrong = (values < least) | (values > most)
+    wrong = ~_inside(values, least, most)
     if wrong.any():
         first = first_wrong(values, wrong, "is out of range")
         raise ConfigError(f"{what} {first}: from {least} to {most}")
@@ -132,5 +137,6 @@ WITHIN = mg.register(
         pointwise=True,
         attrs=(mg.Attr("least"), mg.Attr("most"), mg.Attr("what")),
         checks=True,
+        requires=lambda values, least, most, what: _inside(values, least, most),
     )
 )

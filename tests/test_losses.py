@@ -8,6 +8,7 @@ from lstm.arguments import WITHIN
 from lstm.errors import ConfigError
 from lstm.layers import mask_of
 from lstm.losses import binary_cross_entropy, cross_entropy, mse
+from lstm.losses.checks import PROBABILITIES
 
 
 def test_mse():
@@ -169,3 +170,28 @@ def test_the_check_of_labels_states_its_type():
     x, labels = mg.var("x", (2, 3)), mg.var("labels", (2,), "int64")
     loss = cross_entropy(x, labels)
     assert mg.loads(mg.dumps(loss)) is loss
+
+
+LABELS = np.array([-(2**63), -1, 0, 2, 3, 2**62])
+SHARES = np.array([-1.0, -1e-300, 0.0, 0.5, 1.0, 1 + 5e-7, 1.01, np.nan, np.inf])
+
+
+@pytest.mark.parametrize(
+    ("op", "values", "attrs"),
+    [
+        (WITHIN, LABELS, (0, 2, "label")),
+        (WITHIN, LABELS[LABELS >= 0].astype("uint8"), (-5, 2, "label")),
+        (WITHIN, np.array([0, 3], "uint8"), (0, 1000, "label")),
+        (PROBABILITIES, SHARES, ()),
+        (PROBABILITIES, SHARES.astype("float32"), ()),
+    ],
+)
+def test_what_checks_require_is_what_they_let_pass(op, values, attrs):
+    x = mg.var("x", values.shape, values.dtype)
+    passes = op.requires(x, *attrs).eval({x: values})
+    for value, fits in zip(values, passes, strict=True):
+        try:
+            assert op.numpy(np.array([value]), *attrs)[0] == value
+            assert fits
+        except ConfigError:
+            assert not fits

@@ -23,8 +23,12 @@ def _probabilities_type(targets: Any) -> Any:
     return targets
 
 
+def _are_probabilities(targets: Any) -> Any:
+    return (targets >= 0) & (targets <= 1 + 1e-6)  # computed ones may be off by rounding
+
+
 def _probabilities_checked(targets: NDArray[Any]) -> NDArray[Any]:
-    wrong = ~((targets >= 0) & (targets <= 1 + 1e-6))  # computed ones may be off by rounding
+    wrong = ~_are_probabilities(targets)
     if wrong.any():
         raise ConfigError(
             f"target {first_wrong(targets, wrong, 'is no probability')}; they go 0 to 1"
@@ -40,6 +44,7 @@ PROBABILITIES = mg.register(
         partials=(1,),
         pointwise=True,
         checks=True,
+        requires=_are_probabilities,
     )
 )
 

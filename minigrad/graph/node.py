@@ -108,6 +108,9 @@ class Op:
     checks: bool = False
     """`numpy` does what machine code does not, raise for some values or draw numbers: done once
     before a loop where it meets no carry."""
+    requires: Callable[..., Expr] | None = None
+    """Of an op that raises or hands on its one argument: (arg, *attrs) -> bools, which elements it
+    lets pass. Backends for other engines compute this, and call `numpy` for the error alone."""
     of_tuple: bool = False
     """Takes a node with several results; no other op does."""
     inside: Callable[[Expr], Inside] | None = None

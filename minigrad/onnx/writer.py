@@ -122,6 +122,8 @@ class Writer:
             if node not in self._params:
                 self._params[node] = self._initializer(np.array(node.value), str(node.name))
             return self._params[node]
+        if node.op.requires is not None:  # ONNX has nothing that raises
+            return args[0]
         rule = self.rules.get(node.op.name)
         if rule is None:
             where = f", made at {node.origin}" if node.origin else ""

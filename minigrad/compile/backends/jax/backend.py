@@ -90,7 +90,7 @@ class Compiled:
         jitted = jax.jit(
             self._trace,
             donate_argnums=0,
-            out_shardings=(placing.whole, self._params.written_places, placing.whole),
+            out_shardings=(placing.whole, self._params.written_places, *[placing.whole] * 2),
         )
         lowered = jitted.lower(*self._params.types, inputs, constants)
         traced = time.perf_counter()
@@ -103,7 +103,7 @@ class Compiled:
         self._count, self._least, self._running = 0, float("inf"), 0
 
     def _trace(self, written: Any, read: Any, inputs: Any, constants: Any) -> Any:
-        """Outputs, what params become, and the number of what went wrong."""
+        """Outputs, what params become, the number of what went wrong, and what is told of it."""
         plan, emission = self.plan, Emitted(self._faults)
         slots: list[Any] = [None] * len(plan.nodes)
         for places, values in ((plan.inputs, inputs), (_first(plan.constants), constants)):
@@ -113,7 +113,7 @@ class Compiled:
         emission.run(plan, slots)
         fault = jnp.asarray(emission.fault, np.int32)
         updates = self._params.updated(slots, written, fault)
-        return [slots[s] for s in plan.outputs], updates, fault
+        return [slots[s] for s in plan.outputs], updates, fault, emission.told
 
     def __call__(self, values: Sequence[Any]) -> list[Array]:
         """The outputs. Raises what NumPy would, with no param updated."""
@@ -123,10 +123,10 @@ class Compiled:
             inputs = [jax.device_put(x, place) for x, place in pairs]
             with GIVING_UP:
                 written, read = self._params.load()
-                outputs, updates, fault = self._run(written, read, inputs, self._constants)
+                outputs, updates, fault, told = self._run(written, read, inputs, self._constants)
                 self._params.store(updates)
             if number := int(fault):
-                raise self._faults.error(number)
+                raise self._faults.error(number, told)
             arrays = [np.array(y) for y in outputs]
         self._count, took = self._count + 1, time.perf_counter() - begun
         self._least = min(self._least, took)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, cast
 
 import numpy as np
 
+from minigrad.compile.backends.jax.host import on_host
 from minigrad.compile.backends.jax.libraries import jax, jnp, lax
 from minigrad.compile.backends.jax.rows import ROWS, Emission
 from minigrad.compile.plan import Plan, Step, make_plan
 from minigrad.errors import GraphError
+from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr, Op, describe
 from minigrad.graph.numpy_call import is_ours, numpy_call
 from minigrad.loop.body import Body, Loop
 from minigrad.rewrite.rules import simplify_safely
-from minigrad.types import TupleType
+from minigrad.types import INT64, TupleType
 
-# What a call raises: made when it is known that a check has failed.
-Raises = Callable[[], Exception]
+# What a call raises: made when it is known that a check has failed, of what was told of it.
+Raises = Callable[..., Exception]
 
 # Of these operands XLA would make another formula, of other values where one of them is not finite
 # or has no digits left: log(x**y) = y log|x|, (x / y) / y = x / (y y), exp(x) exp(y) = exp(x + y).
@@ -50,9 +53,11 @@ class Faults:
         self._caught[number] = error
         return number
 
-    def error(self, number: int) -> Exception:
+    def error(self, number: int, told: Mapping[int, Sequence[Any]]) -> Exception:
         """What went wrong."""
-        return self._caught[number] if number < 0 else self._raises[number - 1]()
+        if number < 0:
+            return self._caught[number]
+        return self._raises[number - 1](*map(np.asarray, told.get(number, ())))
 
     def forget(self) -> None:
         """Drop what the host has caught: no call runs."""
@@ -60,7 +65,8 @@ class Faults:
 
 
 class Emitted(Emission):
-    """One trace of a plan or of a body of a loop; `fault` is the number of what went wrong first.
+    """One trace of a plan or of a body of a loop; `fault` is the number of what went wrong first,
+    and `told`, by number, what is known of that.
 
     faults: where checks are noted; None for functions that cannot raise, which check nothing.
     """
@@ -68,6 +74,7 @@ class Emitted(Emission):
     def __init__(self, faults: Faults | None) -> None:
         self.faults = faults
         self.fault: Any = 0
+        self.told: dict[int, Any] = {}
 
     def run(self, plan: Plan, slots: list[Any]) -> None:
         """Fill the slots of all steps; those of leaves are filled already."""
@@ -91,10 +98,12 @@ class Emitted(Emission):
         for k, slot in step.items:
             slots[slot] = value[k]
 
-    def require(self, holds: Any, raises: Raises) -> None:
-        """Note that a call raises unless this holds, a boolean of any shape."""
+    def require(self, holds: Any, raises: Raises, told: Any = ()) -> None:
+        """Note that a call raises unless this holds, a boolean of any shape; scalars that are told
+        are arguments of what makes the error."""
         if self.faults is not None:
             number = self.faults.add(raises)
+            self.told[number] = told
             self._meet(jnp.where(jnp.all(holds), np.int32(0), np.int32(number)))
 
     def _meet(self, fault: Any) -> None:
@@ -136,37 +145,55 @@ class Emitted(Emission):
             inner = Emitted(self.faults)
             results = inner.body(body, [*carries, *xs, *constants])
             fault = None if isinstance(inner.fault, int) else inner.fault
-            return results[: body.n_carry], (results[body.n_carry :], fault)
+            return results[: body.n_carry], (results[body.n_carry :], fault, inner.told)
 
-        last, (ys, fault) = lax.scan(step, carries, xs, loop.length, loop.reverse)
+        last, (ys, fault, told) = lax.scan(step, carries, xs, loop.length, loop.reverse)
         if fault is not None and loop.length:
-            in_order = fault[::-1] if loop.reverse else fault
-            self._meet(in_order[jnp.argmax(in_order != 0)])
+            failed = fault != 0
+            first = (
+                loop.length - 1 - jnp.argmax(failed[::-1]) if loop.reverse else jnp.argmax(failed)
+            )
+            self._meet(fault[first])
+            self.told |= jax.tree.map(lambda of_steps: of_steps[first], told)
         return (*last, *ys)
 
+    def required(self, node: Expr, x: Any) -> Any:
+        """The operand of an op that raises or hands it on."""
+        if self.faults is None or not x.size:
+            return x
+        leaf = placeholder("of", node.args[0].type)
+        (passes,) = self.graph([leaf], [cast(Any, node.op.requires)(leaf, *node.attrs)], [x])
+        values, passing = x.reshape(-1), passes.reshape(-1)
+
+        def first_wrong() -> tuple[Any, ...]:
+            place = jnp.argmin(passing)
+            return place, jnp.sum(~passing), values[place], values[jnp.argmax(passing)]
+
+        none = jnp.zeros((), INT64)
+        told = lax.cond(
+            jnp.all(passing), lambda: (none, none, *values[:1], *values[:1]), first_wrong
+        )
+        self.require(passing, partial(_refusal, node), told)
+        return x
+
     def on_host(self, node: Expr, *operands: Any) -> Any:
-        """What NumPy computes of a node, called from the running code; what it raises, we raise."""
-        call, several = numpy_call(node), isinstance(node.type, TupleType)
-        types = node.type.items if isinstance(node.type, TupleType) else (node.type,)
-
-        def run(*arrays: Any) -> tuple[Any, ...]:
-            try:
-                with np.errstate(all="ignore"):
-                    found = call(*map(np.asarray, arrays), *node.attrs)
-            except Exception as error:
-                if self.faults is None:
-                    raise
-                error.add_note(f"while computing op {node.op.name}, {describe(node)}")
-                number = np.int32(self.faults.catch(error))
-                return (*(np.zeros(t.shape, t.dtype) for t in types), number)
-            return (*(found if several else (found,)), np.int32(0))
-
-        shapes = [jax.ShapeDtypeStruct(t.shape, t.dtype) for t in types]
-        shapes.append(jax.ShapeDtypeStruct((), np.int32))
-        *results, fault = jax.pure_callback(run, tuple(shapes), *operands, vmap_method="sequential")
+        """What NumPy computes of a node; what it raises, we raise."""
+        value, fault = on_host(node, operands, None if self.faults is None else self.faults.catch)
         if self.faults is not None:
             self._meet(fault)
-        return tuple(results) if several else results[0]
+        return value
+
+
+def _refusal(node: Expr, place: Any, count: Any, wrong: Any, right: Any) -> Exception:
+    """What NumPy raises of an operand in which the first of `count` wrong elements is that one."""
+    operand = np.full(node.shape, right)
+    operand.reshape(-1)[place : place + count] = wrong
+    try:
+        numpy_call(node)(operand, *node.attrs)
+    except Exception as error:
+        error.add_note(f"while computing op {node.op.name}, {describe(node)}")
+        return error
+    return GraphError(f"op {node.op.name} lets {wrong} pass, which its `requires` does not")
 
 
 def _as_written(node: Expr, operands: list[Any]) -> list[Any]:
@@ -179,12 +206,14 @@ def _as_written(node: Expr, operands: list[Any]) -> list[Any]:
 
 def row_of(op: Op) -> Callable[..., Any]:
     """What emits a node of an op: (emission, node, *arrays) -> array."""
+    if op.requires is not None:
+        return Emitted.required
     return ROWS[op.name] if runs_on_jax(op) else Emitted.on_host
 
 
 def runs_on_jax(op: Op) -> bool:
-    """Whether XLA has the op; others are NumPy's, called from the running code."""
-    return op.name in ROWS and is_ours(op)
+    """Whether XLA computes the op; others are NumPy's, called from the running code."""
+    return op.requires is not None or (op.name in ROWS and is_ours(op))
 
 
 def _plan_of(body: Body) -> Plan:
