@@ -149,10 +149,8 @@ class Emitted(Emission):
 
         last, (ys, fault, told) = lax.scan(step, carries, xs, loop.length, loop.reverse)
         if fault is not None and loop.length:
-            failed = fault != 0
-            first = (
-                loop.length - 1 - jnp.argmax(failed[::-1]) if loop.reverse else jnp.argmax(failed)
-            )
+            order = np.arange(loop.length)[:: -1 if loop.reverse else 1]
+            first = jnp.asarray(order)[jnp.argmax(fault[order] != 0)]
             self._meet(fault[first])
             self.told |= jax.tree.map(lambda of_steps: of_steps[first], told)
         return (*last, *ys)
@@ -169,10 +167,10 @@ class Emitted(Emission):
             place = jnp.argmin(passing)
             return place, jnp.sum(~passing), values[place], values[jnp.argmax(passing)]
 
-        none = jnp.zeros((), INT64)
-        told = lax.cond(
-            jnp.all(passing), lambda: (none, none, *values[:1], *values[:1]), first_wrong
-        )
+        def nothing() -> tuple[Any, ...]:
+            return jnp.zeros((), INT64), jnp.zeros((), INT64), values[0], values[0]
+
+        told = lax.cond(jnp.all(passing), nothing, first_wrong)
         self.require(passing, partial(_refusal, node), told)
         return x
 
