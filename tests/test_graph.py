@@ -14,6 +14,7 @@ import pytest
 import minigrad as mg
 from minigrad.graph.leaves import CONST, VAR
 from minigrad.graph.node import OPS, make, register
+from minigrad.graph.walk import packed
 from minigrad.interning import Table
 
 x = mg.var("x")
@@ -356,3 +357,22 @@ def test_a_variable_made_in_a_loop_is_made_at_one_line():
     with pytest.raises(mg.ShapeError) as caught:
         v + mg.var("made here alone", (4,))
     assert "again" not in str(caught.value)
+
+
+def test_a_graph_as_arrays_of_numbers():
+    x, v = mg.var("x"), mg.var("v", 3)
+    y = mg.sum(v * x) - mg.where(x > 0, x, 1.0) * x
+    graph = packed([y, x])
+    assert [id(n) for n in graph.nodes] == [id(n) for n in mg.toposort([y, x])]
+    read = [graph.nodes[k] for k in graph.reads.tolist()]
+    assert [id(a) for a in read] == [id(a) for n in graph.nodes for a in n.args]
+    for k, node in enumerate(graph.nodes):
+        assert graph.ops[graph.codes[k]] is node.op
+        assert graph.counts[k] == len(node.args)
+        assert (graph.users == k).sum() == len(node.args)
+    some, kinds = graph.kinds
+    types = [(n.op, n.type, [a.type for a in (n.args[:1] + n.args[-1:])]) for n in graph.nodes]
+    for k, kind in enumerate(kinds.tolist()):
+        alike = [j for j, other in enumerate(types) if other == types[k]]
+        assert np.flatnonzero(kinds == kind).tolist() == alike
+        assert some[kind] is graph.nodes[alike[0]]

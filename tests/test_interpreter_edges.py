@@ -17,6 +17,7 @@ pytest.importorskip("llvmlite", reason="llvmlite, which the native backend needs
 
 from minigrad.compile.backends.native import instructions, interpreter
 from minigrad.compile.backends.native.jit import NativeCode
+from minigrad.graph.walk import packed
 
 
 @pytest.fixture(autouse=True)
@@ -109,9 +110,10 @@ def test_code_that_threads_make_at_the_same_time_lives_as_long_as_what_runs_it(m
     monkeypatch.setattr(instructions, "new_module", met)
     monkeypatch.setattr(NativeCode, "function", noted)
     x = mg.var("x")
-    nodes = [mg.abs(x), mg.abs(x) - x]
+    y = mg.abs(x) - x
+    whole = packed([y]), np.array([1, 2]), [x], [y]
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(interpreter.Interpreted, nodes, [x], nodes[1:]) for _ in range(2)]
+        waiting = [pool.submit(interpreter.Interpreted, *whole) for _ in range(2)]
     parts = [w.result() for w in waiting]
     instructions._made.clear()  # of what runs them, instructions are kept too
     gc.collect()

@@ -13,9 +13,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import minigrad as mg
 from minigrad.graph.node import OPS, make
+from minigrad.graph.walk import Packed
 from minigrad.ops.core import ASTYPE
 from minigrad.ops.index import GETITEM
-from minigrad.rewrite.driver import RewriteLoopError, Rewriter
+from minigrad.rewrite.driver import SMALL, RewriteLoopError, Rewriter
 from minigrad.rewrite.rules import simplify_safely
 
 INF, NAN = np.inf, np.nan
@@ -424,7 +425,7 @@ def test_a_rule_is_tried_once_on_a_node(node):
         return replace(rule, apply=lambda _: tried.append(rule))
 
     rules = itertools.chain(*mg.RULES.values())
-    assert not Rewriter(map(noted, rules)).may_fit([node])
+    assert not Rewriter(map(noted, rules)).may_fit(Packed([node]))
     assert tried and len(tried) == len({*tried})
     folded = [r for r in tried if r.name == "fold constants"]
     assert len(folded) == (node.op is not mg.add.op)
@@ -520,3 +521,32 @@ def test_a_slice_of_what_a_slice_put_is_read_where_the_two_meet(put):
     for start, stop, step in STRIDES:
         y = mg.simplify(slope[start:stop:step])
         assert_array_equal(mg.function([w, v], y)(values, np.zeros(9)), whole[start:stop:step])
+
+
+def test_of_many_nodes_those_that_are_worth_a_try_are_found_at_once():
+    graph = Packed(mg.toposort(various(200)))
+    assert len(graph.nodes) > SMALL
+    for rules in (*mg.RULES.values(), (double,)):
+        rewriter = Rewriter(rules)
+        one_by_one = [bool(rewriter._index(n.op).candidates(n.args)) for n in graph.nodes]
+        assert rewriter._worth_a_try(graph).tolist() == one_by_one
+
+
+double = mg.rule("double", lambda t: mg.sin(t) + mg.sin(t), lambda t: 2.0 * mg.sin(t))
+
+
+def various(n):
+    """Of many ops, numbers and twins, in turn."""
+    y = x
+    for k in range(n):
+        y = mg.where(y > 0.5, y * (1.0 if k % 3 else 0.3), -y) + (y if k % 5 else 0.0)
+        y = mg.abs(y) * mg.abs(y) if k % 7 == 0 else mg.tanh(y) - mg.const(2.0) * mg.const(3.0)
+    return mg.sum(mg.broadcast_to(y, (3,)) * mg.const([1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("n", [3, 200])
+def test_large_graphs_are_simplified_as_small_ones(n):
+    y = various(n)
+    simple = mg.simplify(y)
+    assert mg.simplify(simple) is simple
+    assert_allclose(*mg.function([x], [simple, y], simplify=False, backend="numpy")(0.3))

@@ -6,15 +6,18 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from typing import Any, cast
 
+import numpy as np
+
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, const, param
-from minigrad.graph.node import Expr, describe, rebuild
+from minigrad.graph.node import Expr, Op, describe, rebuild
 from minigrad.names import public
-from minigrad.types import as_items
+from minigrad.types import Array, as_items
 
 
 def roots_of(outputs: Any) -> list[Expr]:
@@ -37,20 +40,95 @@ def toposort(outputs: Expr | Iterable[Expr]) -> list[Expr]:
     ['var']
     """
     roots = roots_of(outputs)
-    if _KEPT.orders is None:
-        return list(walk(roots, _ARGS_OF))
-    key = tuple(map(id, roots))
-    if key not in _KEPT.orders:
-        _KEPT.orders[key] = list(walk(roots, _ARGS_OF))
-    return _KEPT.orders[key].copy()
+    return _ordered(roots) if _KEPT.graphs is None else packed(roots).nodes.copy()
 
 
 _ARGS_OF = attrgetter("args")
+_OP_OF = attrgetter("op")
+_TYPE_OF = attrgetter("type")
+
+
+class Packed:
+    """A graph as arrays of numbers, so that what is asked of every node is asked of all at once:
+    of 10⁵ nodes, NumPy takes 20 ns for what a loop in Python takes .5 µs for.
+
+    nodes: in an order in which each comes after what it reads; its place there is its number.
+    args: what they read, where that is not all that they read.
+    """
+
+    def __init__(self, nodes: list[Expr], args: Iterable[tuple[Expr, ...]] | None = None) -> None:
+        self.nodes = nodes
+        self._args = args
+
+    def _read(self) -> Iterable[tuple[Expr, ...]]:
+        return map(_ARGS_OF, self.nodes) if self._args is None else self._args
+
+    @cached_property
+    def counts(self) -> Array:
+        """How many nodes each node reads."""
+        return np.fromiter(map(len, self._read()), np.int64, len(self.nodes))
+
+    @cached_property
+    def starts(self) -> Array:
+        """Where in `reads` those stand that each node reads."""
+        starts: Array = np.cumsum(self.counts) - self.counts
+        return starts
+
+    @cached_property
+    def reads(self) -> Array:
+        """The places of what is read, node by node."""
+        place = dict(zip(self.nodes, range(len(self.nodes)), strict=True))
+        return np.fromiter(map(place.__getitem__, chain.from_iterable(self._read())), np.int64)
+
+    @cached_property
+    def users(self) -> Array:
+        """Beside `reads`, the place of the node that reads it."""
+        return np.repeat(np.arange(len(self.nodes)), self.counts)
+
+    @cached_property
+    def ops(self) -> list[Op]:
+        """The ops that there are, in the order in which they come up."""
+        return list(dict.fromkeys(map(_OP_OF, self.nodes)))
+
+    @cached_property
+    def codes(self) -> Array:
+        """For each node, the place of its op in `ops`."""
+        code = {op: k for k, op in enumerate(self.ops)}
+        return np.fromiter(map(code.__getitem__, map(_OP_OF, self.nodes)), np.int64)
+
+    @cached_property
+    def kinds(self) -> tuple[list[Expr], Array]:
+        """A node of each kind, and for each node the number of its kind.
+
+        Of one kind are nodes of one op and type that read as many, the first and last of one type.
+        """
+        types = list(map(_TYPE_OF, self.nodes))
+        code = {t: k for k, t in enumerate(dict.fromkeys(types))}
+        type_ = np.fromiter(map(code.__getitem__, types), np.int64)
+        kind = self.codes * len(code) + type_
+        reading = np.flatnonzero(self.counts)
+        for place in (self.starts, self.starts + self.counts - 1):
+            read = np.zeros_like(kind)
+            read[reading] = 1 + type_[self.reads[place[reading]]]
+            kind = np.unique(kind * (len(code) + 1) + read, return_inverse=True)[1]
+        kind = kind * (self.counts.max(initial=0) + 1) + self.counts
+        _, first, kind = np.unique(kind, return_index=True, return_inverse=True)
+        return [self.nodes[k] for k in first.tolist()], kind
+
+
+def packed(roots: Sequence[Expr]) -> Packed:
+    """The graph of some outputs as arrays of numbers."""
+    if _KEPT.graphs is None:
+        return Packed(_ordered(roots))
+    key = tuple(map(id, roots))
+    if key not in _KEPT.graphs:
+        _KEPT.graphs[key] = Packed(_ordered(roots))
+    return _KEPT.graphs[key]
 
 
 class _Kept(threading.local):
-    orders: dict[tuple[int, ...], list[Expr]] | None = None
-    """By the ids of roots, which the orders keep alive."""
+    graphs: dict[tuple[int, ...], Packed] | None = None
+    """By the ids of roots, which the graphs keep alive."""
 
 
 _KEPT = _Kept()
@@ -58,14 +136,39 @@ _KEPT = _Kept()
 
 @contextmanager
 def orders_kept() -> Iterator[None]:
-    """Inside, `toposort` walks a graph once however often it is asked for: compiling asks ten
-    times, and a third of its time went there."""
-    before = _KEPT.orders
-    _KEPT.orders = {} if before is None else before
+    """Inside, `packed` and `toposort` walk a graph once however often it is asked for: compiling
+    asks ten times, and a third of its time went there."""
+    before = _KEPT.graphs
+    _KEPT.graphs = {} if before is None else before
     try:
         yield
     finally:
-        _KEPT.orders = before
+        _KEPT.graphs = before
+
+
+def _ordered(roots: Iterable[Expr]) -> list[Expr]:
+    """The order of `walk` of whole graphs, in two thirds of the time."""
+    order: list[Expr] = []
+    seen: set[Expr] = set()
+    # What is still to be seen at hand; and, above it, the same with the node that reads it.
+    rest = iter(roots)
+    above: list[Any] = []
+    see, emit, push, pop = seen.add, order.append, above.append, above.pop
+    while True:
+        for a in rest:
+            if a not in seen:
+                see(a)
+                if a.args:
+                    push(rest)
+                    push(a)
+                    rest = iter(a.args)
+                    break
+                emit(a)
+        else:
+            if not above:
+                return order
+            emit(pop())
+            rest = pop()
 
 
 def walk(

@@ -101,7 +101,7 @@ def _same_astype(node: Expr) -> Expr | None:
 
 
 EXACT: tuple[Rule, ...] = (
-    Rule("fold constants", None, _fold, True, constants=True),
+    Rule("fold constants", None, _fold, True, only=CONSTANTS),
     rule("a + 0", lambda a: a + 0.0, lambda a: a, exact=True),
     rule("a - 0", lambda a: a - 0.0, lambda a: a, exact=True),
     rule("0 - a", lambda a: 0.0 - a, lambda a: -a, exact=True),

@@ -11,7 +11,7 @@ from typing import Any, overload
 
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr
-from minigrad.graph.walk import roots_of
+from minigrad.graph.walk import Packed, roots_of
 from minigrad.names import public
 from minigrad.rewrite.driver import Fired, Rewriter, Rule
 from minigrad.rewrite.exact import EXACT
@@ -71,9 +71,9 @@ def simplify_safely(outputs: Sequence[Expr], done: Collection[Expr] = ()) -> lis
     return _safe.traced(outputs, done)[0]
 
 
-def may_be_unstable(nodes: Iterable[Expr]) -> bool:
-    """Whether `stabilise` may change a graph of these nodes."""
-    return _stable.may_fit(nodes)
+def may_be_unstable(graph: Packed) -> bool:
+    """Whether `stabilise` may change a graph."""
+    return _stable.may_fit(graph)
 
 
 def stabilise(outputs: Sequence[Expr]) -> list[Expr]:

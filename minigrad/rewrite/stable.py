@@ -128,10 +128,8 @@ def _even_power(node: Expr) -> Expr | None:
     exponent = uniform_value(node.args[1]) if node.op is pow.op else 2
     if exponent is None or exponent <= 0 or exponent % 2:
         return None
-    if node.args[0].op not in _MAY_BEND or (
-        node.op is multiply.op and node.args[1].op not in _MAY_BEND
-    ):
-        return None  # most products: two looks, and no walk down a chain of them
+    if node.args[0].op not in _MAY_BEND:
+        return None
     a, scalings = _unscaled(node.args[0])
     b, more = _unscaled(node.args[1]) if node.op is multiply.op else (a, scalings)
     square = _square_of(a) if a is b else None
@@ -190,8 +188,10 @@ STABILITY: tuple[Rule, ...] = (
          exp.op),
     *(
         Rule("even power", op, _even_power, False, child)
-        for op in (pow.op, square.op, multiply.op)
+        for op in (pow.op, square.op)
         for child in (abs.op, hypot.op, WHERE, *_SCALINGS)
     ),
+    # No walk down a chain of products: of most products one factor does not bend.
+    Rule("even power", multiply.op, _even_power, False, only=_MAY_BEND),
     Rule("softplus by hand", add.op, _softplus_by_hand, False, softplus.op),
 )  # fmt: skip

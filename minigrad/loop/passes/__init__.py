@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr
-from minigrad.graph.walk import toposort, walk
+from minigrad.graph.walk import packed, walk
 from minigrad.loop.body import Call
 from minigrad.loop.node import SCAN
 from minigrad.loop.passes.cuts import cut_concats, cut_products
@@ -85,15 +85,17 @@ def optimise_loops(
         raise GraphError(f"no loop pass {unknown[0]!r}; there are {', '.join(map(repr, LOOPS))}")
     current = list(outputs)
     fired: list[str] = []
-    order = toposort(current)
-    present = {n.op for n in order}
-    known = set(order) if simplified else set()
+    graph = packed(current)
+    present = {*graph.ops}
+    known: set[Expr] = set()
     looped = SCAN in present
     for name, run in LOOPS.items():
         if name in skip or not (looped or present & _WITHOUT_LOOPS.get(name, set())):
             continue
         changed = run(current)
         if any(a is not b for a, b in zip(changed, current, strict=True)):
+            if simplified and not known:
+                known.update(graph.nodes)
             fired.append(name)
             current = simplify_safely(changed, done=known)
             known.update(walk(current, lambda n: () if n in known else n.args))

@@ -8,7 +8,7 @@ guess what comes next, which takes five times as long as an addition.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ import numpy as np
 from minigrad.compile.backends.native.instructions import END, DType, Instruction
 from minigrad.compile.backends.native.memory import ALIGN
 from minigrad.compile.backends.native.pointwise import check
-from minigrad.compile.backends.native.stages import is_elementwise
+from minigrad.compile.backends.native.stages import is_elementwise, is_leaf, source
 from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.graph.leaves import CONST
 from minigrad.graph.node import Expr, Op
+from minigrad.graph.walk import Packed
 from minigrad.ops.arithmetic import add, multiply
 from minigrad.ops.choice import maximum, minimum
 from minigrad.ops.core import SUM, uniform_value
@@ -49,16 +50,19 @@ class Stream:
     """Bytes; the first cache line is nobody's."""
 
 
-def stream_of(nodes: Sequence[Expr], inputs: Sequence[Expr], results: Sequence[Expr]) -> Stream:
+def stream_of(
+    graph: Packed, places: Array, inputs: Sequence[Expr], results: Sequence[Expr]
+) -> Stream:
     """The stream that computes nodes of arrays of the inputs, and writes arrays of the results.
 
-    nodes: ops for which `is_known` holds, arguments before users. What they read besides is an
-    input, a constant, or a view of something.
+    places: those of ops in the graph, for which `is_known` holds, arguments before users. What they
+    read besides is an input, a constant, or a view of something.
     """
     rows = _Rows()
     for k, node in enumerate(inputs):
         rows.load(node, k)
-    rows.compute(nodes)
+    if not rows.compute_scalars(graph, places, results):
+        rows.compute([graph.nodes[k] for k in places.tolist()])
     for k, node in enumerate(results):
         rows.store(node, len(inputs) + k)
     return rows.stream()
@@ -100,6 +104,44 @@ class _Rows:
         """Rows that write a node to an array."""
         instruction, rows = Instruction("store", (), node.dtype), np.ravel(self._found(node))
         self._added(instruction, LAST, [array] * node.size, range(node.size), rows.tolist())
+
+    def compute_scalars(self, graph: Packed, places: Array, results: Collection[Expr]) -> bool:
+        """Rows that compute nodes, if all are elementwise ops of scalars: what `compute` does of
+        any, in a third of the time; whether it did."""
+        some, kinds = graph.kinds
+        kind = kinds[places]
+        present = np.unique(kind).tolist()
+        inside = np.zeros(len(graph.nodes), np.bool_)
+        inside[places] = True
+        read = np.unique(graph.reads[inside[graph.users]])
+        outside = read[~inside[read]].tolist()
+        sources = [source(graph.nodes[k]) for k in outside]
+        if not all(is_elementwise(some[k]) and not some[k].shape for k in present) or not all(
+            s in self._of or is_leaf(s) for s in sources
+        ):
+            return False
+        row = np.zeros(len(inside), np.int64)
+        row[outside] = [self._found(graph.nodes[k]) for k in outside]
+        row[places] = len(self._codes) + np.arange(len(places))
+        code = np.zeros(len(some), np.int64)
+        code[present] = [self._code(_instruction(some[k])) for k in present]
+        self._codes += code[kind].tolist()
+        starts, last = graph.starts[places], graph.counts[places] - 1
+        columns = [row[graph.reads[starts + np.minimum(last, j)]].tolist() for j in range(3)]
+        for column, more in zip(self._operands, columns, strict=True):
+            column += more
+        levels = self._levels
+        for a, b, c in zip(*columns, strict=True):  # a loop, as one waits for the other
+            level = levels[a]
+            if (other := levels[b]) > level:
+                level = other
+            if (other := levels[c]) > level:
+                level = other
+            levels.append(level + 1)
+        wanted = {*results}
+        computed = zip(places.tolist(), row[places].tolist(), strict=True)
+        self._of |= {n: r for k, r in computed if (n := graph.nodes[k]) in wanted}
+        return True
 
     def compute(self, nodes: Iterable[Expr]) -> None:
         """Rows that compute nodes, arguments before users."""

@@ -8,7 +8,7 @@ interpreted: scalar graphs, and nets written out neuron by neuron.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from minigrad.compile.backends.native.stages import is_view, source
 from minigrad.compile.backends.registry import LARGEST, MANY, SMALL
 from minigrad.graph.leaves import CONST
 from minigrad.graph.node import Expr, Op, make, rebuild
-from minigrad.graph.walk import toposort, walk
+from minigrad.graph.walk import Packed, packed, walk
 from minigrad.ops.core import uniform_value
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.tuples import item
@@ -39,13 +39,13 @@ class Interpreted:
     threads = 1
 
     def __init__(
-        self, nodes: Sequence[Expr], inputs: Sequence[Expr], results: Sequence[Expr]
+        self, graph: Packed, places: Array, inputs: Sequence[Expr], results: Sequence[Expr]
     ) -> None:
-        self.ops = len(nodes)
+        self.ops = len(places)
         self.type = TupleType([r.type for r in results])
         self.results = [(r.shape, r.dtype) for r in results]
         self.kinds = Kinds([n.type for n in (*inputs, *results)], PLAIN)
-        stream = stream_of(nodes, inputs, results)
+        stream = stream_of(graph, places, inputs, results)
         self._numbers, self._memory = stream.numbers, stream.memory
         self.scratch = len(self._memory)
         self._begin, *code = functions([BEGIN, *stream.instructions])
@@ -84,12 +84,13 @@ def with_interpreted(outputs: Sequence[Expr]) -> list[Expr]:
     Ops are cut into parts by what comes between: what waits for something else that waits for small
     ops is another part.
     """
-    parts = _parts(toposort(outputs), outputs)
+    graph = packed(outputs)
+    parts = _parts(graph, outputs)
     made: dict[Expr, tuple[tuple[Expr, ...], Interpreted, int]] = {}
     for part in parts:
         inputs = [n for n in part.reads if uniform_value(n) is None and n.op is not CONST]
         inputs = inputs or [*part.reads][:1]  # a step of a plan reads something
-        code = Interpreted(part.nodes, inputs, [*part.results])
+        code = Interpreted(graph, np.array(part.places), inputs, [*part.results])
         made |= {n: (tuple(inputs), code, k) for k, n in enumerate(part.results)}
     return _replaced(outputs, made) if made else list(outputs)
 
@@ -113,62 +114,84 @@ def _replaced(
 class _Part:
     """Small ops, what they read of other nodes, and what others read of them."""
 
-    nodes: list[Expr] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
     reads: dict[Expr, None] = field(default_factory=dict)
     results: dict[Expr, None] = field(default_factory=dict)
     work: int = 0
 
 
-def _parts(order: Sequence[Expr], outputs: Sequence[Expr]) -> list[_Part]:
-    """Small ops, where these are many, apart by what they wait for.
+def _parts(graph: Packed, outputs: Sequence[Expr]) -> list[_Part]:
+    """Small ops, where these are many, apart by what they wait for."""
+    some, kind = graph.kinds
+    # of leaves and views -1
+    work = np.array([-1 if is_view(n) or not n.args else _work(n) for n in some])[kind]
+    if np.count_nonzero(work > 0) < MANY:
+        return []
+    views = [graph.nodes[k] for k in np.flatnonzero((work < 0) & (graph.counts > 0)).tolist()]
+    wide = {v for v in views if source(v).size > SOURCE}  # that small ops cannot read
+    apart = bool(wide) or not work.all()
+    if apart:
+        parts = _by_turns(graph, outputs, work.tolist(), wide)
+    else:
+        parts = [_whole(graph, outputs, work)]
+    return [p for p in parts if len(p.places) >= MANY and p.work <= SMALL * len(p.places)]
+
+
+def _whole(graph: Packed, outputs: Sequence[Expr], work: Array) -> _Part:
+    """All ops of a graph in which nothing comes between small ones: as most of these graphs are."""
+    small = work > 0
+    read = np.zeros_like(small)
+    read[graph.reads[small[graph.users]]] = True
+    reads = [source(graph.nodes[k]) for k in np.flatnonzero(read & ~small).tolist()]
+    return _Part(
+        np.flatnonzero(small).tolist(),
+        dict.fromkeys([n for n in reads if not _is_computed(n)]),
+        dict.fromkeys([n for n in map(source, outputs) if _is_computed(n)]),
+        int(work[small].sum()),
+    )
+
+
+def _is_computed(node: Expr) -> bool:
+    return bool(node.args) and not is_view(node)
+
+
+def _by_turns(
+    graph: Packed, outputs: Sequence[Expr], work: Sequence[int], wide: Collection[Expr]
+) -> list[_Part]:
+    """Small ops apart by what they wait for.
 
     A node's turn says what it waits for: -1 is nothing, even numbers are small ops, odd ones what
     comes between. A view is where its source is.
     """
-    work: dict[tuple[Any, ...], int] = {}  # of ops on types; -1 of views
     turn: dict[Expr, int] = {}
-    wide: set[Expr] = set()  # views that small ops cannot read
     crossed: set[tuple[Expr, int]] = set()  # what was noted, by who read it: a number, often
     parts: defaultdict[int, _Part] = defaultdict(_Part)
-    for node in order:
+    for k, (node, size) in enumerate(zip(graph.nodes, work, strict=True)):
         args = node.args
         if not args:
             turn[node] = -1
             continue
-        at = turn[args[0]]
-        apart = False  # whether the arguments are of several turns
-        for a in args[1:]:
-            t = turn[a]
-            if t != at:
-                apart, at = True, max(t, at)
-        key = (node.op, node.type, args[-1].type, args[0].type, len(args))
-        size = work.get(key)
-        if size is None:
-            size = work[key] = -1 if is_view(node) else _work(node)
+        turns = [turn[a] for a in args]
+        at = max(turns)
         if size < 0:
             turn[node] = at
-            if source(node).size > SOURCE:
-                wide.add(node)
             continue
         if size and not (wide and any(a in wide for a in args)):
-            before, at = at, at + (at & 1)
-            part = parts[at]
-            part.nodes.append(node)
-            part.work += size
+            at += at & 1
+            parts[at].places.append(k)
+            parts[at].work += size
         else:
-            before, at = at, at + (not at & 1)
+            at += not at & 1
         turn[node] = at
-        if apart or before != at:
-            for a in args:
-                if turn[a] != at and (a, at) not in crossed:
-                    crossed.add((a, at))
-                    _cross(parts, source(a), turn[a], at)
+        if min(turns) == at:
+            continue
+        for a in args:
+            if turn[a] != at and (a, at) not in crossed:
+                crossed.add((a, at))
+                _cross(parts, source(a), turn[a], at)
     for o in outputs:
         _cross(parts, source(o), turn[o], -1)
-    return [
-        part for at, part in parts.items()
-        if not at & 1 and len(part.nodes) >= MANY and part.work <= SMALL * len(part.nodes)
-    ]  # fmt: skip
+    return [part for at, part in parts.items() if not at & 1]
 
 
 def _cross(parts: dict[int, _Part], node: Expr, turn: int, reader: int) -> None:

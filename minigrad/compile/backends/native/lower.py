@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from minigrad.graph.node import Expr, Op, make
-from minigrad.graph.walk import map_graph, toposort
+from minigrad.graph.walk import map_graph, packed
 from minigrad.loop.body import Body
 from minigrad.loop.node import SCAN
 from minigrad.ops.arithmetic import pow
@@ -59,8 +59,7 @@ _COUNTED: dict[Op, Callable[[Any], Any]] = {
 
 def lower(outputs: Sequence[Expr]) -> list[Expr]:
     """The same graph of ops that have code, bodies of loops included."""
-    present = {n.op for n in toposort(outputs)}
-    if present.isdisjoint({SCAN, pow.op, *LOWERED, *_COUNTED}):
+    if {*packed(outputs).ops}.isdisjoint({SCAN, pow.op, *LOWERED, *_COUNTED}):
         return list(outputs)
     return map_graph(outputs, _lowered)
 
