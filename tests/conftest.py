@@ -179,6 +179,7 @@ ALLOWED_SKIPS = (
     "keras is not installed",
     "onnx is not installed",
     "onnxruntime is not installed",
+    "onnxscript is not installed",
     "jax is not installed",
     "playwright is not installed",
 )

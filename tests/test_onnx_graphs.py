@@ -355,7 +355,7 @@ def test_graphs_that_were_changed_at_random_end_in_a_sentence(path):
     nodes, outputs = AFTER["the state"]
     data = two_layers(*nodes, outputs=outputs, **LINEAR).SerializeToString()
     ops = ["Gather", "MatMul", "Add", "Gemm", "Concat", "Slice", "Squeeze", "Reshape", "Transpose"]
-    ops += ["LSTM", "GRU", "RNN", "Dropout", "Identity", "Constant", "ConstantOfShape", "Unsqueeze"]
+    ops += ["Shape", "Mul", "Expand", "LSTM", "GRU", "RNN", "Dropout", "Identity", "Constant", "ConstantOfShape", "Unsqueeze"]
     rng, said = np.random.default_rng(1), set()
     for _ in range(400):
         model = onnx.ModelProto.FromString(data)
@@ -420,6 +420,18 @@ def test_constants_that_double_and_double_end(path):
         graph.initializer.append(tensor("c0", np.ones(1000, "float32")))
         for k in range(200):
             graph.node.append(node("Concat", f"c{k} c{k}", f"c{k + 1}", axis=0))
+
+    path.write_bytes(changed(with_one(), change).SerializeToString())
+    assert lstm.from_onnx(path).cell == lstm.LSTM(I, H)
+
+
+def test_lengths_of_axes_that_double_and_double_end(path):
+    def change(graph):
+        graph.node.insert(0, node("Shape", "X", "s0", start=0, end=1))
+        for k in range(200):
+            kind, more = ("Concat", {"axis": 0}) if k % 2 else ("Mul", {})
+            graph.node.insert(k + 1, node(kind, f"s{k} s{k}", f"s{k + 1}", **more))
+        graph.node.insert(201, node("Concat", " ".join(["s0"] * 1000), "many", axis=0))
 
     path.write_bytes(changed(with_one(), change).SerializeToString())
     assert lstm.from_onnx(path).cell == lstm.LSTM(I, H)

@@ -1,6 +1,10 @@
-"""Nets of torch as it exports them to ONNX: the model of the file computes what the net does."""
+"""Nets of torch as its two exporters write them to ONNX: the model of the file computes what the
+net does, or is refused.
+"""
 
 from __future__ import annotations
+
+import logging
 
 import numpy as np
 import pytest
@@ -8,6 +12,13 @@ from onnx_peer import B, H, I, T, assert_close, onnx
 from torch_peer import torch
 
 import lstm
+
+try:
+    import onnxscript
+except ImportError:
+    pytest.skip("onnxscript is not installed: pip install onnxscript", allow_module_level=True)
+
+assert onnxscript  # with which the newer exporter writes
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch warns of its own ways
 V, O = 11, 4  # noqa: E741
@@ -46,19 +57,44 @@ class Net(torch.nn.Module):
         return self.scores(y)
 
 
+@pytest.fixture(autouse=True)
+def _told_nothing():
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def exported(net, read, path, exporter, sizes="fixed"):
+    """Write a file, as the exporter that is asked for does."""
+    some = torch.export.Dim.AUTO
+    axes = {}
+    if exporter == "older" and sizes == "open":
+        axes = {"dynamic_axes": {"xs": {0: "n", 1: "m"}}}
+    elif sizes == "open":
+        starts = ([{1: some}] * (len(read) - 1),) if len(read) > 1 else ()
+        axes = {"dynamic_shapes": ({0: some, 1: some}, *map(tuple, starts))}
+    newer = exporter == "newer"
+    options = {"verbose": False} if newer else {"input_names": ["xs"]}
+    torch.onnx.export(net, read, path, dynamo=newer, **options, **axes)
+    onnx.checker.check_model(path)
+
+
+@pytest.mark.parametrize("exporter", ["older", "newer"])
 @pytest.mark.parametrize("sizes", ["fixed", "open"])
 @pytest.mark.parametrize("name", NETS)
-def test_a_net_that_torch_exports(name, sizes, tmp_path):
+def test_a_net_that_torch_exports(name, sizes, exporter, tmp_path):
     torch.manual_seed(0)
     net = Net(**NETS[name]).eval()
     batch_first = net.rnn.batch_first
     xs = torch.randn(T, B, I) if net.words is None else torch.randint(0, V, (T, B))
     start = [torch.randn(2, B, H) / 2 for _ in "hC"] if net.start else []
     theirs_read = (xs.transpose(0, 1) if batch_first else xs, *start)
-    axes = {"dynamic_axes": {"xs": {0: "n", 1: "m"}}} if sizes == "open" else {}
     path = tmp_path / "net.onnx"
-    torch.onnx.export(net, theirs_read, path, dynamo=False, input_names=["xs"], **axes)
-    onnx.checker.check_model(path)
+    exported(net, theirs_read, path, exporter, sizes)
+    if exporter == "newer" and name == "an RNN":  # which it writes out step by step
+        with pytest.raises(lstm.ModelFileError, match=r"op by op.*from_torch\(net\.state_dict"):
+            lstm.from_onnx(path)
+        return
 
     expected = net(*theirs_read).detach().numpy()
     if batch_first and expected.ndim == 3:
@@ -68,6 +104,29 @@ def test_a_net_that_torch_exports(name, sizes, tmp_path):
     pairs = zip(*(part.numpy() for part in start), strict=True)
     state = {f"layer{k}": {"h": h, "C": C} for k, (h, C) in enumerate(pairs, 1)} or None
     assert_close(model.run(xs.numpy(), state=state).output, expected)
+
+
+@pytest.mark.parametrize("exporter", ["older", "newer"])
+@pytest.mark.parametrize(
+    "options",
+    [{"bias": False}, {"dtype": torch.float64}, {"bidirectional": True, "num_layers": 2}],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_a_module_alone(kind, options, exporter, tmp_path):
+    net, path = getattr(torch.nn, kind)(I, H, **options).eval(), tmp_path / "net.onnx"
+    xs = torch.randn(T, B, I, dtype=options.get("dtype"))
+    exported(net, (xs,), path, exporter)
+    assert_close(lstm.from_onnx(path).run(xs.numpy()).output, net(xs)[0].detach().numpy())
+
+
+@pytest.mark.parametrize("sizes", ["fixed", "open"])
+def test_projections_of_which_torch_writes_a_part(sizes, tmp_path):
+    """Its newer exporter leaves out W_hr and three of five rows of each gate."""
+    net, path = torch.nn.LSTM(I, H, proj_size=2).eval(), tmp_path / "net.onnx"
+    exported(net, (torch.randn(T, B, I),), path, "newer", sizes)
+    with pytest.raises(lstm.ModelFileError, match=r"initial_c has 5 numbers .* of 2 units"):
+        lstm.from_onnx(path)
 
 
 def test_its_file_is_the_model_of_its_state_dict(tmp_path):

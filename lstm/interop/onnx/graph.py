@@ -18,6 +18,7 @@ from lstm.interop.onnx.values import (
     REARRANGING,
     Constant,
     Other,
+    Sizes,
     Steps,
     Value,
     Zeros,
@@ -25,7 +26,10 @@ from lstm.interop.onnx.values import (
     constant_of,
     is_zero,
     rearranged,
+    sizes_of,
+    width_of_zeros,
 )
+from lstm.layers import Layer
 from lstm.params import listed
 
 RECURRENT = ("LSTM", "GRU", "RNN")
@@ -97,7 +101,7 @@ class Walk:
                 "it reads a layer's steps on other axes than (T, B, F), or (B, T, F) by layout=1"
             )
         for name in ("initial_h", "initial_c"):
-            _check_start(by_name.get(name), name)
+            _check_start(by_name.get(name), name, made.layer)
         padded = by_name.get("sequence_lens") is not None
         if padded and not _is_given(by_name["sequence_lens"]):
             raise ConfigError(
@@ -116,11 +120,15 @@ class Walk:
         if not values or values[0] is None or (op in _OF_TWO and len(values) < 2):
             return Other(op)
         first = values[0]
-        attributes = attributes_of(node) if op in ON_STEPS or op in REARRANGING else {}
+        attributes = attributes_of(node) if op in {*ON_STEPS, *REARRANGING, "Shape"} else {}
         if all(isinstance(value, Constant) for value in values):
             return self._folded(
                 op, [v.array for v in values if isinstance(v, Constant)], attributes
             )
+        of_shape = op == "Shape" and isinstance(first, Steps)
+        among = values if op == "Concat" else values[:1]
+        if of_shape or any(isinstance(value, Sizes) for value in among):
+            return sizes_of(op, values, attributes) or Other(op)
         if op == "Gather" and isinstance(first, Constant):
             return embedded(first.array, values[1:], attributes) or Other(op)
         if op == "Add" and isinstance(values[1], Steps):
@@ -130,7 +138,7 @@ class Walk:
             return Other(op, op in REARRANGING and _is_given(first)) if made is None else made
         moved = values if op == "Concat" else values[:1]
         if op in REARRANGING and all(map(is_zero, moved)):
-            return Zeros()
+            return Zeros(width_of_zeros(op, values))
         return Other(op, op in REARRANGING and all(map(_is_given, moved)))
 
     def _folded(self, op: str, arrays: list[Array], attributes: dict[str, Any]) -> Value:
@@ -164,8 +172,18 @@ def _weights(value: Value | None, name: str) -> Array | None:
     return value.array
 
 
-def _check_start(value: Value | None, name: str) -> None:
-    """Raise ConfigError for a state to start from that a model cannot be told."""
+def _check_start(value: Value | None, name: str, layer: Layer) -> None:
+    """Raise ConfigError for a state to start from that a model cannot be told, and for one of
+    another size than the layer, as torch writes where it leaves out a projection."""
+    size = next(iter(layer.recurrent().values())).cell.hidden_size
+    width = value.width if isinstance(value, Zeros) else None
+    if isinstance(value, Constant):
+        width = value.array.shape[-1] if value.array.ndim else 1
+    if width not in (None, size):
+        raise ConfigError(
+            f"its {name} has {width} numbers a sequence, and its weights are of {size} units; "
+            "layers with projections (proj_size) are in no ONNX node"
+        )
     if isinstance(value, Constant) and value.array.any():
         raise ConfigError(
             f"its {name} is a constant other than 0; a model starts from 0, or from the state= "
@@ -196,6 +214,8 @@ def _told(value: Value | None) -> str:
             if value.made_by == "input"
             else f"what {value.made_by!r:.40} makes"
         )
+    if isinstance(value, Sizes):
+        return "lengths of axes"
     return "a constant" if value is not None else "left out"
 
 
@@ -225,7 +245,12 @@ def chain_of_graph(opened: Opened, output: str | None) -> Chain:
     walk = Walk(opened)
     if not walk.layers:
         ops = listed(walk.ops) or "none at all"
-        raise ConfigError(f"it is an ONNX model without a node LSTM, GRU or RNN; it has {ops}")
+        raise ConfigError(
+            f"it is an ONNX model without a node LSTM, GRU or RNN; it has {ops}. Where an exporter "
+            "wrote the layers out op by op, as torch's newer one does with nn.RNN and Keras's with "
+            "all of them, take the weights: lstm.from_torch(net.state_dict()), or "
+            "lstm.from_keras(layer.get_weights())"
+        )
     steps = _end(walk, opened.proto.graph, output)
     order: list[Placed] = []
     reads = steps

@@ -10,7 +10,7 @@ import numpy as np
 from lstm.errors import ConfigError
 from lstm.interop.gates import Array
 from lstm.interop.onnx.nodes import RecurrentNode
-from lstm.interop.onnx.values import Constant, Steps, integers, is_zero
+from lstm.interop.onnx.values import Constant, Steps, integers, is_zero, sizes
 from lstm.interop.tensors import float_array
 
 
@@ -64,13 +64,14 @@ def _squeezed(layers: Layers, values: list[Any], attributes: dict[str, Any]) -> 
 def _reshaped(layers: Layers, values: list[Any], attributes: dict[str, Any]) -> Steps | None:
     """With directions side by side, (…, D, F) as (…, D·F)."""
     steps: Steps = values[0]
-    shape = integers(values[1]) if len(values) > 1 else None
-    rest = len(steps.axes) - 2
-    if shape is None or not steps.axes.endswith("DF") or len(shape) != rest + 1:
+    shape = sizes(values[1]) if len(values) > 1 else None
+    asked = [*steps.axes[:-2], "DF"]
+    if shape is None or not steps.axes.endswith("DF") or len(shape) != len(asked):
         return None
     width = layers[steps.ways[0][0]].node.layer.recurrent()
     one = next(iter(width.values())).output_size
-    fits = shape[-1] == -1 or (shape[-1] == one * len(steps.ways) and shape.count(-1) <= 1)
+    fits = shape[-1] in (-1, "DF", one * len(steps.ways)) and shape.count(-1) <= 1
+    fits &= all(isinstance(n, int) or n == axis for n, axis in zip(shape, asked, strict=True))
     return steps._replace(axes=steps.axes.replace("D", "")) if fits else None
 
 

@@ -39,6 +39,16 @@ class Constant(NamedTuple):
 class Zeros(NamedTuple):
     """Zeros of a shape that need not be known."""
 
+    width: int | None = None
+    """The length of the last axis, where it is known."""
+
+
+class Sizes(NamedTuple):
+    """Integers that a graph makes of the lengths of axes, which shapes are."""
+
+    of: tuple[str | int, ...]
+    """A number, or the letters of the axes of which it is the length, or the lengths' product."""
+
 
 class Other(NamedTuple):
     """What is none of these."""
@@ -49,7 +59,7 @@ class Other(NamedTuple):
     """Whether it is what the graph reads, in another order at most."""
 
 
-Value: TypeAlias = Steps | Constant | Zeros | Other
+Value: TypeAlias = Steps | Constant | Zeros | Sizes | Other
 REARRANGING = {
     *("Identity", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Gather", "Concat", "Split"),
     *("Reshape", "Expand", "Cast", "Flatten", "Tile"),
@@ -59,6 +69,7 @@ REARRANGING = {
 _ATTRIBUTES = {
     **dict.fromkeys(("axis", "keepdims", "hidden_size", "input_forget", "layout", "transA"), 2),
     **dict.fromkeys(("linear_before_reset", "output_sequence", "transB", "value_int"), 2),
+    **dict.fromkeys(("start", "end"), 2),
     **dict.fromkeys(("clip", "alpha", "beta", "value_float"), 1),
     **dict.fromkeys(("axes", "perm", "value_ints", "starts", "ends"), 7),
     **dict.fromkeys(("activation_alpha", "activation_beta", "value_floats"), 6),
@@ -67,6 +78,7 @@ _ATTRIBUTES = {
     "value": 4,
 }
 """Those that are read, with the number of their type in onnx.proto."""
+_LONGEST = 64  # of vectors of axes and shapes
 _FIELDS = {1: "f", 2: "i", 3: "s", 4: "t", 6: "floats", 7: "ints", 8: "strings"}
 
 
@@ -91,9 +103,61 @@ def attributes_of(node: Any) -> dict[str, Any]:
 
 def integers(value: Value | None) -> list[int] | None:
     """The numbers of a constant of integers, which axes and shapes are; None of what is none."""
-    if isinstance(value, Constant) and value.array.dtype.kind == "i" and value.array.size <= 64:
+    if (
+        isinstance(value, Constant)
+        and value.array.dtype.kind == "i"
+        and value.array.size <= _LONGEST
+    ):
         return [int(n) for n in value.array.ravel()]
     return None
+
+
+def sizes(value: Value | None) -> tuple[str | int, ...] | None:
+    """What a shape is; None of what is none."""
+    if isinstance(value, Sizes):
+        return value.of
+    numbers = integers(value)
+    return None if numbers is None else tuple(numbers)
+
+
+def sizes_of(op: str, values: list[Any], attributes: Mapping[str, Any]) -> Sizes | None:
+    """What an op makes of lengths of axes; None of what is not a short vector of them."""
+    if op == "Shape":
+        axes = tuple(values[0].axes)
+        return Sizes(axes[attributes.get("start", 0) : attributes.get("end", len(axes))])
+    parts = [sizes(value) for value in values]
+    first, *others = whole = [() if part is None else part for part in parts]
+    made: tuple[str | int, ...] = ()
+    if op in ("Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze"):
+        made = first
+    elif None in parts:
+        return None
+    elif op == "Concat":
+        made = sum(whole, ())
+    elif op == "Slice" and others[2:] in ([], [(0,)], [(0,), (1,)]):
+        made = first[_slice(*others[:2])]
+    elif op == "Gather" and all(k in range(len(first)) for k in others[0]):
+        made = tuple(first[int(k)] for k in others[0])
+    elif op == "Mul" and len(first) == len(others[0]) == 1:
+        letters = (*first, *others[0])
+        made = ("".join(map(str, letters)),) if all(isinstance(n, str) for n in letters) else ()
+    short = 0 < len(made) <= _LONGEST and all(len(str(n)) <= 20 for n in made)
+    return Sizes(made) if short else None
+
+
+def _slice(*bounds: tuple[str | int, ...]) -> slice:
+    """That from one number to another; of nothing where they are none."""
+    numbers = [part[0] for part in bounds if len(part) == 1 and isinstance(part[0], int)]
+    return slice(*numbers) if len(numbers) == 2 else slice(0, 0)
+
+
+def width_of_zeros(op: str, values: list[Any]) -> int | None:
+    """The length of the last axis of zeros that an op makes of zeros, where it is known."""
+    if op == "Expand":
+        *_, last = sizes(values[1] if len(values) > 1 else None) or (None,)
+        return last if isinstance(last, int) else None
+    along_first = op == "Slice" and len(values) > 3 and integers(values[3]) == [0]
+    return values[0].width if along_first and isinstance(values[0], Zeros) else None
 
 
 def is_zero(value: Value | None) -> bool:
