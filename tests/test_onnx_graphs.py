@@ -355,7 +355,19 @@ def test_graphs_that_were_changed_at_random_end_in_a_sentence(path):
     nodes, outputs = AFTER["the state"]
     data = two_layers(*nodes, outputs=outputs, **LINEAR).SerializeToString()
     ops = ["Gather", "MatMul", "Add", "Gemm", "Concat", "Slice", "Squeeze", "Reshape", "Transpose"]
-    ops += ["Shape", "Mul", "Expand", "LSTM", "GRU", "RNN", "Dropout", "Identity", "Constant", "ConstantOfShape", "Unsqueeze"]
+    ops += [
+        "Shape",
+        "Mul",
+        "Expand",
+        "LSTM",
+        "GRU",
+        "RNN",
+        "Dropout",
+        "Identity",
+        "Constant",
+        "ConstantOfShape",
+        "Unsqueeze",
+    ]
     rng, said = np.random.default_rng(1), set()
     for _ in range(400):
         model = onnx.ModelProto.FromString(data)
