@@ -158,6 +158,7 @@ Tables and errors
     TrainingWarning  training goes on, but astray
     CheckpointError  a checkpoint that is missing, damaged, or of another training
     ModelFileError  a model's file that is missing, damaged, or none
+    MissingPackageError  a package of an extra that is not installed; an ImportError, too
     OutputError     a file or a folder that cannot be written
 """
 
@@ -185,6 +186,7 @@ from lstm.errors import (
     CheckpointError,
     ConfigError,
     LstmError,
+    MissingPackageError,
     ModelFileError,
     OutputError,
     TrainingError,
@@ -311,6 +313,7 @@ __all__ = [
     "LayerNorm",
     "LayerNormLSTM",
     "LstmError",
+    "MissingPackageError",
     "Model",
     "ModelFileError",
     "OutputError",

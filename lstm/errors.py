@@ -8,6 +8,8 @@ from math import inf, isfinite, nan
 from numbers import Integral, Real
 from typing import Any
 
+import minigrad
+
 
 class LstmError(Exception):
     """Base of every error raised on purpose; the command line shows its text as one line."""
@@ -19,6 +21,10 @@ class ConfigError(LstmError, ValueError):
 
 class UnknownAttributeError(ConfigError, AttributeError):
     """What is no attribute is read as one; `hasattr` says no, and others read what to write."""
+
+
+class MissingPackageError(LstmError, minigrad.MissingPackageError):
+    """A package that is needed here and not installed; minigrad's error, and an ImportError."""
 
 
 class ModelFileError(LstmError, ValueError):

@@ -369,7 +369,7 @@ class Model(ShownModel):
     def to_jax(self) -> JaxNet:
         """The model as a pure function of JAX: `net(net.params, xs, lengths)` is the output that
         `run` gives without a key, under jax.jit, grad and vmap. Raises ConfigError for params of
-        other names, GraphError where JAX is not installed; see `minigrad.to_jax`."""
+        other names, MissingPackageError where JAX is not installed; see `minigrad.to_jax`."""
         return JaxNet(self.output, self.flat_params, self.dtype)
 
     # --- files -----------------------------------------------------------------------------------

@@ -105,8 +105,8 @@ Classes and errors
     Chain           what `flow` gives
     Derivation      what `derive` gives
     MinigradError   the base of all errors that are raised on purpose: DTypeError, GradientError,
-                    GraphError, GraphFileError, NonFiniteError, OpenGraphError, OutOfRangeError,
-                    ShapeError
+                    GraphError, GraphFileError, MissingPackageError, NonFiniteError,
+                    OpenGraphError, OutOfRangeError, ShapeError
 """
 
 from typing import TYPE_CHECKING, Any
@@ -125,6 +125,7 @@ from minigrad.errors import (
     GraphError,
     GraphFileError,
     MinigradError,
+    MissingPackageError,
     NonFiniteError,
     OpenGraphError,
     OutOfRangeError,
@@ -422,6 +423,7 @@ __all__ = [
     "GraphError",
     "GraphFileError",
     "MinigradError",
+    "MissingPackageError",
     "NonFiniteError",
     "Op",
     "OpenGraphError",

@@ -40,6 +40,10 @@ class GradientError(MinigradError, AssertionError):
     """A derivative that disagrees with its numerical estimate."""
 
 
+class MissingPackageError(MinigradError, ImportError):
+    """A package that is needed here and not installed, with the line that installs it."""
+
+
 class NonFiniteError(MinigradError, FloatingPointError):
     """A NaN or an infinity was born, and the caller asked to be told where."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from lstm.errors import ConfigError
+from lstm.errors import ConfigError, MissingPackageError
 from lstm.tasks import digits
 from lstm.tasks.digits import Digits
 
@@ -77,9 +77,11 @@ def test_without_scikit_learn_one_line_says_how_to_have_it(monkeypatch):
     digits.all_pictures.cache_clear()
     task = Digits("pixel")  # the task can be listed
     assert task.baseline > 2
-    with pytest.raises(ConfigError, match=r"not installed: pip install 'minigrad-lstm\[data\]'$"):
+    with pytest.raises(
+        MissingPackageError, match=r"not installed: pip install 'minigrad-lstm\[data\]'$"
+    ):
         task.batch(RNG, 1)
-    with pytest.raises(ConfigError, match="scikit-learn ships"):
+    with pytest.raises(mg.MissingPackageError, match="scikit-learn ships"):
         next(task.held_out("test", RNG, 1, 1))
 
 

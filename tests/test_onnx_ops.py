@@ -90,6 +90,6 @@ def test_what_cannot_be_written_is_told(tmp_path, monkeypatch):
     with pytest.raises(mg.ShapeError, match="several results"):
         mg.to_onnx(loop, path)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(mg.GraphError, match="onnx, which is not installed: pip install"):
+    with pytest.raises(mg.MissingPackageError, match="onnx, which is not installed: pip install"):
         mg.to_onnx(x + 1, path)
     assert not path.exists()

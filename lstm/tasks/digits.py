@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lstm.errors import ConfigError
+from lstm.errors import ConfigError, MissingPackageError
 from lstm.losses import cross_entropy
 from lstm.tasks.base import Batch, Task
 from minigrad import Expr
@@ -67,7 +67,7 @@ class Digits(Task):
     @property
     def guesses(self) -> dict[str, float]:
         """The share of test pictures that one tells who says the digit whose mean picture, of those
-        trained on, is nearest. Raises ConfigError without scikit-learn."""
+        trained on, is nearest. Raises MissingPackageError without scikit-learn."""
         (own, digits), (others, right) = _part("training"), _part("test")
         means = np.stack([own[digits == k].mean(0) for k in range(self.output_size)])
         nearest = np.square(others[:, None] - means).sum((2, 3)).argmin(1)
@@ -132,7 +132,7 @@ def all_pictures() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     try:
         data = import_module("sklearn.datasets").load_digits()
     except ImportError:
-        raise ConfigError(
+        raise MissingPackageError(
             "the task digits reads pictures that scikit-learn ships, and it is not installed: "
             "pip install 'minigrad-lstm[data]'"
         ) from None

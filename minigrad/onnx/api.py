@@ -32,9 +32,10 @@ def to_onnx(
     inputs: the variables, in order; None: those that the outputs read. They have their names.
 
     Params are initializers by their names, with the values that they have now; loops are Scan. It
-    takes the package onnx (`pip install 'minigrad-lstm[onnx]'`). Raises GraphError without it, for
-    an op that ONNX cannot say, with the line that made it, and for variables that are no inputs,
-    ShapeError for a node of several results, and OSError where nothing can be written.
+    takes the package onnx (`pip install 'minigrad-lstm[onnx]'`). Raises MissingPackageError without
+    it, GraphError for an op that ONNX cannot say, with the line that made it, and for variables
+    that are no inputs, ShapeError for a node of several results, and OSError where nothing can be
+    written.
     """
     if isinstance(path, Expr) or not isinstance(path, (str, os.PathLike)):
         raise GraphError(f"to_onnx(outputs, path) takes a path second, not {path!r:.60}")

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.errors import GraphError
+from minigrad.errors import GraphError, MissingPackageError
 from minigrad.graph.leaves import CONST, PARAM
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import toposort
@@ -23,11 +23,11 @@ Rule: TypeAlias = "Callable[..., Named]"
 
 
 def onnx_module() -> Any:
-    """The package. Raises GraphError, saying what to install."""
+    """The package. Raises MissingPackageError, saying what to install."""
     try:
         import onnx
     except ImportError as error:
-        raise GraphError(
+        raise MissingPackageError(
             "to_onnx needs the package onnx, which is not installed: pip install "
             "'minigrad-lstm[onnx]'"
         ) from error

@@ -39,8 +39,8 @@ def from_onnx(
 
     Weights are initializers, also in files of their own in the model's folder. Raises ConfigError
     for what no model has, such as other activations, clip, or a state to start from other than 0
-    that is a constant, and where onnx is not installed; and ModelFileError for whatever is wrong
-    with a file.
+    that is a constant; ModelFileError for whatever is wrong with a file; and MissingPackageError
+    where onnx is not installed.
     """
     # what is not finite in a file is so in the model, and is told where it is run
     with np.errstate(all="ignore"), opened_onnx(source) as opened:

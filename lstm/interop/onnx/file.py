@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm.errors import ConfigError, ModelFileError
+from lstm.errors import ConfigError, MissingPackageError, ModelFileError
 from lstm.files import path_given
 from lstm.interop.gates import Array
 from lstm.store.foreign import what_it_is
@@ -39,11 +39,11 @@ class Opened(NamedTuple):
 
 
 def onnx_module() -> Any:
-    """The package. Raises ConfigError, which says how it is installed."""
+    """The package. Raises MissingPackageError, which says how it is installed."""
     try:
         import onnx
     except ImportError:
-        raise ConfigError(
+        raise MissingPackageError(
             "an ONNX model is read and written by the package onnx, which is not installed: pip "
             "install 'minigrad-lstm[onnx]'"
         ) from None

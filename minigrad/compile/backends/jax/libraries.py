@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from minigrad.errors import GraphError
+from minigrad.errors import MissingPackageError
 
 
 class _Module:
@@ -20,7 +20,7 @@ class _Module:
         try:
             module = importlib.import_module(self._name)
         except ImportError as error:
-            raise GraphError(
+            raise MissingPackageError(
                 "JAX is not installed, or not whole: pip install 'minigrad-lstm[jax]' (for a GPU "
                 f"pip install 'jax[cuda13]'), or take another backend ({error})"
             ) from None

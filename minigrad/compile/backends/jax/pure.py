@@ -37,7 +37,8 @@ class JaxFunction:
             "params": _by_name(read if params is None else params, "params"),
             "inputs": _by_name(self.inputs, "inputs"),
         }
-        self._wide = any(d.itemsize == 8 for n in toposort(roots) for d in _dtypes(n))
+        wide = (n for n in toposort(roots) if any(d.itemsize == 8 for d in _dtypes(n)))
+        self._wide = next(wide, None)
         # What stops and scales gradients stays: JAX may differentiate what comes of it.
         simple, _ = optimise_loops(simplify_safely(roots), [DROP_STOPS], simplified=True)
         self._plan = make_plan(self.inputs, simple)
@@ -56,11 +57,11 @@ class JaxFunction:
 
         Raises GraphError, ShapeError or DTypeError for what does not fit.
         """
-        if self._wide and not jax.config.jax_enable_x64:
+        if self._wide is not None and not jax.config.jax_enable_x64:
             raise GraphError(
-                "this graph has 64-bit numbers in it, which JAX would cut: call the function, and "
-                "what is made of it, inside `with jax.enable_x64(True):`, or make the graph of "
-                "float32 and int32"
+                f"this graph has 64-bit numbers in it, such as {describe(self._wide)}, which JAX "
+                "would cut: call the function, and what is made of it, inside `with "
+                "jax.enable_x64(True):`, or make the graph of float32 and int32"
             )
         values = {**self._bound("params", params), **self._bound("inputs", inputs)}
         plan = self._plan
@@ -124,8 +125,8 @@ def to_jax(
     minigrad's gradient is that of to_jax(mg.grad(...)). It raises nothing of what it computes: an
     index out of bounds reads what JAX reads there.
 
-    Raises GraphError without JAX, for two params of one name, and, when it is called, for 64-bit
-    numbers where JAX has them switched off.
+    Raises MissingPackageError without JAX, GraphError for two params of one name, and, when it is
+    called, for 64-bit numbers where JAX has them switched off.
 
         x, w = mg.var("x", (3,), "float32"), mg.param("w", [1, 2, 3], "float32")
         f = mg.to_jax(mg.sum(w * x))

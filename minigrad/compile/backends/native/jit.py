@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.compile.backends.native import cache
+from minigrad.errors import MissingPackageError
 from minigrad.locks import process_lock
 
 NativeFunction = Callable[..., None]
@@ -42,12 +43,12 @@ class Llvm:
 
 @functools.cache
 def llvm() -> Llvm:
-    """llvmlite, made ready for this CPU. Raises ImportError, saying what to install."""
+    """llvmlite, made ready for this CPU. Raises MissingPackageError, saying what to install."""
     try:
         import llvmlite.binding as binding
         from llvmlite import ir
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             "the native backend needs llvmlite, which is not installed: "
             "pip install llvmlite, or take backend='numpy'"
         ) from error
