@@ -26,6 +26,7 @@ from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall, check_flow
 from lstm.gradient_flow.steps import Words
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.amount import told
+from minigrad.drawing.charts.looks import kinds_of
 from minigrad.drawing.escape import plain
 
 MOST = 8
@@ -115,12 +116,11 @@ def plot_units(
 def units_of(flow: Flow, part: str) -> tuple[charts.Floats, Words]:
     """‖∂L/∂part‖ of each unit over the batch, (H, T), and what kind each is."""
     whole = np.array(flow.series[part].kinds)
-    sizes = flow.unit_norms[part].T
-    told = np.isin(whole, ["underflow", "disconnected"])
-    known = np.where((sizes == 0.0) & told, whole, "normal")
-    kinds: Any = np.where((sizes == 0.0) & flow.lost[part].T, "underflow", known).ravel().tolist()
-    every = charts.Curve.of("units", sizes.ravel(), kinds)
-    return every.norms.reshape(sizes.shape), every.kinds.reshape(sizes.shape)
+    sizes = flow.unit_norms[part].T.astype(np.float64)
+    told = np.where(np.isin(whole, ["underflow", "disconnected"]), whole, "normal")
+    kinds = np.where(sizes == 0.0, told, "normal")
+    lost = np.where((sizes == 0.0) & flow.lost[part].T, "underflow", kinds)
+    return sizes, kinds_of(sizes, lost)
 
 
 @of_flow

@@ -10,10 +10,9 @@ import numpy as np
 
 import minigrad as mg
 from lstm.gradient_flow.equations import over_steps
-from lstm.gradient_flow.fans import Fans
 from lstm.gradient_flow.steps import Floats, quiet, wide_norm
 from lstm.gradient_flow.tensors import Meter
-from lstm.gradient_flow.way_back import in_order
+from lstm.gradient_flow.way_back import Teller, in_order
 from minigrad import Expr
 
 Use: TypeAlias = tuple[tuple[int, int], ...]
@@ -138,19 +137,25 @@ class OpsOfStep:
 
 
 class ToldOps(NamedTuple):
-    """fans: what `Fans` tell, over the steps; rows: those of an `OpsOfStep`, (rows, T)."""
+    """told: what each teller told, over the steps; rows: those of an `OpsOfStep`, (rows, T)."""
 
-    fans: Mapping[str, Any]
+    told: Mapping[str, Any]
     rows: Floats
 
 
-def told_of_ops(meter: Meter, asked: Asked, batch: Sequence[Any], seed: float = 1.0) -> ToldOps:
+def told_of_ops(
+    meter: Meter,
+    tellers: Mapping[str, Teller],
+    asked: Asked,
+    batch: Sequence[Any],
+    seed: float = 1.0,
+) -> ToldOps:
     """What a batch gives, by one function: two would take half as long again to compile."""
 
     def outputs() -> dict[str, Any]:
-        told = {"fans": meter.way.told({"fans": Fans(meter.way)})[1]["fans"]}
-        return told | ({"rows": OpsOfStep(meter, asked).norms} if asked.nodes else {})
+        _, told = meter.way.told(tellers)
+        return {"told": told} | ({"rows": OpsOfStep(meter, asked).norms} if asked.nodes else {})
 
-    told = quiet(meter.compiled(("fans", asked), outputs), *batch, seed)
+    told = quiet(meter.compiled((*tellers, asked), outputs), *batch, seed)
     rows = told.get("rows", np.zeros((0, len(batch[0]))))[:, meter.steps]
-    return ToldOps(in_order(told["fans"], meter.steps), rows)
+    return ToldOps(in_order(told["told"], meter.steps), rows)

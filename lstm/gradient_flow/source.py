@@ -27,7 +27,7 @@ class Source:
     """`main_cancellation`, (T,)."""
     units: Mapping[str, Floats]
     """`unit_norms`"""
-    drawn: Mapping[str, Any]
+    drawn: dict[str, Any]
     """What tellers told."""
     log_factor: Floats | None
     """The mean logarithm of the line's factor over steps and sequences, (H,)."""

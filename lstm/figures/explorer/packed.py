@@ -30,6 +30,7 @@ OTHERS: dict[str, int] = {
 }
 """Of what is no number: below and above the codes of all numbers. "none" is a place of a map for
 which there is nothing to tell."""
+_LEVEL = 7  # of deflating; 9 saves 5 % of the bytes and takes five times as long
 _TIE = 1e-9
 """As near to the middle between two codes as this, a float's rounding decides: thousands of units
 in the last place of numbers below 10,000."""
@@ -98,7 +99,7 @@ class Arrays:
     @property
     def packed(self) -> str:
         """All of them, deflated, in base64."""
-        return b64encode(zlib.compress(b"".join(self.planes), 9)).decode("ascii")
+        return b64encode(zlib.compress(b"".join(self.planes), _LEVEL)).decode("ascii")
 
 
 def runs_of(steps: int, most: int) -> list[tuple[int, int]]:

@@ -14,6 +14,8 @@ from lstm.figures.explorer.maps import named_series
 from lstm.figures.explorer.packed import Codes, codes_of
 from lstm.gradient_flow import Flow, Waterfall
 from lstm.gradient_flow.equations import StepGraph
+from lstm.gradient_flow.fans import Fans
+from lstm.gradient_flow.linear_maps import EVERY, Falls
 from lstm.gradient_flow.ops import Asked, ToldOps, same_ops, told_of_ops
 from lstm.gradient_flow.steps import LEAVES, Floats
 from lstm.gradient_flow.tensors import LARGE_SEED
@@ -26,6 +28,7 @@ _OPS = 24
 _DECADE, _INFINITE = 100_000, 2_000_000_000
 """Of sums of decades, whose codes are whole: one of them at most, and infinitely many."""
 _TINY = 1e-30
+_FANS = "fans"
 
 
 def steps_of(flow: Flow, picture: StepPicture | None = None) -> dict[str, Any]:
@@ -66,41 +69,43 @@ class _Ops(NamedTuple):
         source = flow._source
         meter, batch = source.meter, source.batch
         asked = Asked() if picture is None else picture.asked
-        told, larger = told_of_ops(meter, asked, batch), None
-        doubtful = [*told.fans["terms"].values()]
+        falls = Falls(meter.way, meter.line)
+        told, larger = told_of_ops(meter, {_FANS: Fans(meter.way), EVERY: falls}, asked, batch), None
+        source.drawn[EVERY] = told.told[EVERY]
+        doubtful = [*told.told[_FANS]["terms"].values()]
         if picture is not None:
             doubtful.append({str(k): told.rows[k] for k in picture.doubtful})
         if any(_is_in_doubt(fan) for fan in doubtful):
             wide = meter.wide()
             asked = asked if same_ops(meter, wide) else Asked()  # else its places are other ops
-            larger = told_of_ops(wide, asked, batch, LARGE_SEED)
+            larger = told_of_ops(wide, {_FANS: Fans(wide.way)}, asked, batch, LARGE_SEED)
         return _Ops(_joined(meter.graph), told, larger)
 
     def gradient(self, name: str) -> Codes:
         """Codes of the gradient towards a value."""
-        if not any((name, reader) in self.joined for reader in self.told.fans["terms"][name]):
+        if not any((name, reader) in self.joined for reader in self.told.told[_FANS]["terms"][name]):
             return self.apart
-        gradients = self.told.fans["gradients"]
-        return _norms(gradients[name], self.larger and self.larger.fans["gradients"][name])
+        gradients = self.told.told[_FANS]["gradients"]
+        return _norms(gradients[name], self.larger and self.larger.told[_FANS]["gradients"][name])
 
     def term(self, name: str, reader: str) -> Codes:
         """Codes of what a value gets from what reads it."""
         if (name, reader) not in self.joined:
             return self.apart
-        norms = self.told.fans["terms"][name][reader]
-        return _norms(norms, self.larger and self.larger.fans["terms"][name][reader])
+        norms = self.told.told[_FANS]["terms"][name][reader]
+        return _norms(norms, self.larger and self.larger.told[_FANS]["terms"][name][reader])
 
     @property
     def apart(self) -> Codes:
         """Codes of what no derivative leads to."""
-        steps = len(next(iter(self.told.fans["values"].values())))
+        steps = len(next(iter(self.told.told[_FANS]["values"].values())))
         return codes_of(np.zeros(steps), "disconnected")
 
     @property
     def rows(self) -> Codes:
         """Of each value that has a name it and its gradient, then what was asked of ops."""
         rows = []
-        for name, value in self.told.fans["values"].items():
+        for name, value in self.told.told[_FANS]["values"].items():
             rows += [codes_of(value), self.gradient(name)]
         larger = () if self.larger is None else self.larger.rows
         rows += [_norms(*both) for both in zip_longest(self.told.rows, larger)]
@@ -146,10 +151,10 @@ def _equations(ops: _Ops) -> list[dict[str, Any]]:
             "adjoint": ops.gradient(name),
             "terms": [
                 {"of": plain(reader), "norm": ops.term(name, reader)}
-                for reader in ops.told.fans["terms"][name]
+                for reader in ops.told.told[_FANS]["terms"][name]
             ],
         }
-        for name, value in ops.told.fans["values"].items()
+        for name, value in ops.told.told[_FANS]["values"].items()
     ]
 
 

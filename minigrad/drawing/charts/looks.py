@@ -114,8 +114,10 @@ def kinds_of(sizes: Floats, kinds: ArrayLike | None = None) -> Words:
     told = as_array(kinds, "kinds").astype(np.str_)
     if told.shape != sizes.shape:
         raise ShapeError(f"magnitudes {sizes.shape} need as many kinds, not {told.shape}")
-    if unknown := set(told.flat) - set(KIND_WORDS):
-        raise GraphError(f"{str(min(unknown))!r} is no kind; they are {', '.join(KIND_WORDS)}")
+    is_known = np.isin(told, [*KIND_WORDS])
+    if not is_known.all():
+        unknown = min(told[~is_known].tolist())
+        raise GraphError(f"{unknown!r} is no kind; they are {', '.join(KIND_WORDS)}")
     return np.where(told == "normal", read, told)
 
 
