@@ -29,9 +29,10 @@ import lstm
 MOMENTS, BATCH = 5, 8
 LOADS = 5  # the page is opened so often, in a fresh tab each time
 CATEGORIES = ["devtools.timeline", "loading", "blink.user_timing", "disabled-by-default-devtools"]
-WORK = {"EventDispatch", "UpdateLayoutTree", "Layout", "PrePaint", "Paint", "Layerize", "Commit"}
-"""What the main thread does for a frame, by Chromium's names; none is part of another but what a
-handler asks for, which then counts twice."""
+WORK = {"EventDispatch", "UpdateLayoutTree", "Layout", "PrePaint", "Paint", "Layerize"}
+"""What the main thread does for a frame, by Chromium's names."""
+LAST = "Layerize"
+"""What ends a frame of them."""
 MAPS = ("norms", "units", "gates")
 Event = dict[str, Any]
 
@@ -66,9 +67,10 @@ def first_paints(browser: Any, path: Path) -> list[tuple[float, float, float]]:
     return times
 
 
-def hovers(browser: Any, path: Path, moves: int) -> dict[str, list[tuple[float, float]]]:
+def hovers(browser: Any, path: Path, moves: int) -> dict[str, list[tuple[float, float, float]]]:
     """{map: of each move of the mouse over it, milliseconds from the input event to the end of what
-    the main thread does for the frame after it, and how many of them that thread was running}."""
+    the main thread does for the frame after it, how many of them that thread was running, and how
+    many it ran for later frames, in which the graph follows}."""
     page = browser.new_page(viewport={"width": 1366, "height": 900})
     page.goto(path.as_uri() + "#model=1")  # which has gates
     page.wait_for_selector("#explorer[data-ready]")
@@ -87,8 +89,8 @@ def hovers(browser: Any, path: Path, moves: int) -> dict[str, list[tuple[float, 
     return took
 
 
-def frames(events: list[Event]) -> Iterator[tuple[float, float]]:
-    """Both times of each move that had a frame of its own."""
+def frames(events: list[Event]) -> Iterator[tuple[float, float, float]]:
+    """The three times of each move that had a frame of its own."""
     moves = [e for e in events if e["name"] == "EventDispatch" and _type(e) == "pointermove"]
     moves.sort(key=lambda e: e["ts"])
     for move, after in zip(moves, [*moves[1:], {"ts": float("inf")}], strict=True):
@@ -99,9 +101,23 @@ def frames(events: list[Event]) -> Iterator[tuple[float, float]]:
             and (e["pid"], e["tid"]) == (move["pid"], move["tid"])
             and move["ts"] <= e["ts"] < after["ts"]
         ]
-        if any(e["name"] != "EventDispatch" for e in work):
-            end = max(e["ts"] + e.get("dur", 0) for e in work)
-            yield (end - move["ts"]) / 1000, sum(e.get("tdur", 0) for e in work) / 1000
+        ends = [e["ts"] + e.get("dur", 0) for e in work if e["name"] == LAST]
+        if ends:
+            end = min(ends)
+            took = [(e["ts"] < end, e.get("tdur", 0) / 1000) for e in _outermost(work)]
+            first, later = (
+                sum(ms for is_first, ms in took if is_first is k) for k in (True, False)
+            )
+            yield (end - move["ts"]) / 1000, first, later
+
+
+def _outermost(events: list[Event]) -> Iterator[Event]:
+    """Those that are no part of another."""
+    end = 0.0
+    for event in sorted(events, key=lambda e: (e["ts"], -e.get("dur", 0))):
+        if event["ts"] >= end:
+            end = event["ts"] + event.get("dur", 0)
+            yield event
 
 
 def _type(event: Event) -> Any:
@@ -134,8 +150,10 @@ def main() -> None:
         columns = zip(*first_paints(browser, path), strict=True)
         rows = dict(zip(labels, columns, strict=True))
         for key, times in hovers(browser, path, told.moves).items():
-            rows[f"hover over {key}, ms ({len(times)} moves)"] = tuple(wall for wall, _ in times)
-            rows[f"of them at work over {key}"] = tuple(cpu for _, cpu in times)
+            wall, first, later = zip(*times, strict=True)
+            rows[f"hover over {key}, ms ({len(times)} moves)"] = wall
+            rows[f"of them at work over {key}"] = first
+            rows[f"and for the graph after it, from {key}"] = later
         version = browser.version
         browser.close()
     for label, times in rows.items():

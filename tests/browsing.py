@@ -50,7 +50,11 @@ class Opened:
 
     def frame(self, key: str) -> Any:
         """What holds the cells of a map."""
-        return self.page.locator(f"figure[data-map={key}] .frame")
+        return self._shown(key, ".frame")
+
+    def _shown(self, key: str, what: str) -> Any:
+        """A part of a map of the model that is chosen."""
+        return self.page.locator(f"figure[data-map={key}]:visible {what}")
 
     def hover(self, key: str, across: float, down: float) -> None:
         """Point at a place of a map, in shares of its size."""
@@ -60,28 +64,27 @@ class Opened:
 
     def said(self, key: str) -> str:
         """What is said of the place where one looks."""
-        text: str = self.page.locator(f"figure[data-map={key}] output").inner_text()
+        text: str = self._shown(key, "output").inner_text()
         return text
 
     def colors(self, key: str, places: list[tuple[float, float]]) -> list[list[int]]:
         """Red, green, blue and opacity of some places of a map, in shares of its size."""
-        colors: list[list[int]] = self.page.evaluate(
-            """([key, places]) => {
-              const drawn = document.querySelector(`figure[data-map=${key}] canvas`);
+        colors: list[list[int]] = self._shown(key, "canvas").evaluate(
+            """(drawn, places) => {
               const copy = new OffscreenCanvas(drawn.width, drawn.height);
               const pen = copy.getContext("2d", { willReadFrequently: true });
               pen.drawImage(drawn, 0, 0);
               const at = ([x, y]) => [Math.floor(x * drawn.width), Math.floor(y * drawn.height)];
               return places.map((place) => [...pen.getImageData(...at(place), 1, 1).data]);
             }""",
-            [key, places],
+            places,
         )
         return colors
 
     def marked(self, key: str) -> tuple[float, float]:
         """Where the mark of a map begins and how wide it is, in shares of the map."""
         frame = self.frame(key).locator("canvas").bounding_box()
-        mark = self.page.locator(f"figure[data-map={key}] .mark").bounding_box()
+        mark = self._shown(key, ".mark").bounding_box()
         return (mark["x"] - frame["x"]) / frame["width"], mark["width"] / frame["width"]
 
 

@@ -132,7 +132,7 @@ def test_the_page_holds_the_numbers_of_the_flow(tmp_path) -> None:
     flow, page = saved(tmp_path)
     data, codes = read(page)
     maps = {m["key"]: m for m in data["models"][0]["moments"][0]["maps"]}
-    assert [*maps] == ["norms", "units", "gates", "itemised"]
+    assert [*maps] == ["norms", "folded", "units", "gates", "itemised"]
     units = unpacked(maps["units"]["high"], codes)
     wanted = flow.unit_norms["C"].T
     assert units.shape == wanted.shape

@@ -147,19 +147,6 @@ def test_values_and_gradients_of_ops_are_those_of_the_net_written_out(
         assert width == min(style.width, 3)
 
 
-def painted(canvas: Any) -> set[str]:
-    """The colours of its pixels; of what is not painted "" stands."""
-    colours: list[str] = canvas.evaluate(
-        """drawn => {
-          const { width, height } = drawn;
-          const { data } = drawn.getContext("2d").getImageData(0, 0, width, height);
-          return [...Array(width * height).keys()].map((k) => data[4 * k + 3] === 255
-            ? `rgb(${[...data.slice(4 * k, 4 * k + 3)].join(", ")})` : "");
-        }"""
-    )
-    return {*colours}
-
-
 def rgb(colour: str) -> str:
     return f"rgb({', '.join(str(int(colour[k : k + 2], 16)) for k in (1, 3, 5))})"
 
@@ -211,6 +198,7 @@ def test_a_click_enter_or_a_map_opens_a_step(opened, written) -> None:
     assert number(value.text_content()) == written[EVIL].value("C", 6)
     opened.page.keyboard.press("Escape")
     opened.hover("norms", 2.5 / T, 0.1)
+    graph(opened).locator("[data-op]", has_text="step 4").first.wait_for()  # the graph follows
     assert number(value.text_content()) == written[EVIL].value("C", 3)
     go(opened, T)
     assert steps.filter(has_text="after the last").count() == 2
@@ -218,24 +206,26 @@ def test_a_click_enter_or_a_map_opens_a_step(opened, written) -> None:
     assert opened.page.locator("#step").input_value() == str(T)
 
 
-def test_folded_steps_tell_their_norms_and_open_by_a_click(opened, flows) -> None:
+def test_folded_steps_tell_their_norms_and_open_by_a_click_and_by_keys(opened, flows) -> None:
     go(opened, 4)
+    opened.frame("norms").press("Escape")  # what is kept does not follow the pointer
     norms = flows[EVIL].series["h"].norms
-    bins = graph(opened).locator(".strips div").nth(1).locator("canvas")
-    assert (
-        bins.count() == T - 2
-        and graph(opened).locator(".strips").inner_text() == "× 10: steps 2 … 11"
-    )
     scale = Scale.of(x for flow in flows.values() for x in flow.drawn_norms)
-    for k in (0, 5, T - 3):
-        told = bins.nth(k).get_attribute("title")
-        assert told == f"t = {k + 2}, |∂L/∂hₜ|: {four_digits(norms[k + 1]):g}"
-        assert painted(bins.nth(k)) == {rgb(scale.style(norms[k + 1]).color)}
-    bins.nth(5).click()
+    for k in (0, 5, T - 1):
+        place = (k + 0.5) / T, 0.75
+        opened.hover("folded", *place)
+        assert opened.said("folded") == f"t = {k + 1}, |∂L/∂hₜ|: {four_digits(norms[k]):g}"
+        ((*colour, _),) = opened.colors("folded", [place])
+        assert rgb(scale.style(norms[k]).color) == f"rgb({', '.join(map(str, colour))})"
+    opened.hover("folded", 6.5 / T, 0.25)
+    opened.page.mouse.down()
+    opened.page.mouse.up()
     assert opened.page.locator("#step").input_value() == "7"
-    assert graph(opened).locator(".strips .at").count() == 2
+    assert opened.marked("folded")[0] == pytest.approx(6 / T, abs=0.01)
+    assert opened.marked("norms")[0] == pytest.approx(6 / T, abs=0.01)
+    opened.frame("folded").press("ArrowLeft")
+    assert opened.page.locator("#step").input_value() == "6"
     ends = graph(opened).locator(".folded button")
-    assert re.match(rf"step {T}\s*∂C\s*∂h", ends.nth(1).inner_text())
     ends.nth(1).click()
     assert opened.page.locator("#step").input_value() == str(T)
     ends.nth(0).focus()
@@ -244,15 +234,17 @@ def test_folded_steps_tell_their_norms_and_open_by_a_click(opened, flows) -> Non
     opened.page.keyboard.press("Escape")
 
 
-def test_a_range_is_let_go_by_a_bin_and_by_escape_and_space_opens_a_step(opened) -> None:
+def test_a_range_is_let_go_by_a_folded_step_and_by_escape_and_space_opens_a_step(opened) -> None:
     go(opened, 4)
     chosen = opened.page.locator("#range")
-    for let_go in ("a bin", "Escape"):
+    for let_go in ("a folded step", "Escape"):
         opened.frame("norms").focus()
         opened.page.keyboard.press("Shift+ArrowRight")
         assert chosen.is_visible()
-        if let_go == "a bin":
-            graph(opened).locator(".strips canvas").nth(5).click()
+        if let_go == "a folded step":
+            opened.hover("folded", 6.5 / T, 0.25)
+            opened.page.mouse.down()
+            opened.page.mouse.up()
             assert opened.page.locator("#step").input_value() == "7"
         else:
             node(opened, "C +").focus()
@@ -275,20 +267,15 @@ def test_moments_of_unlike_length_have_strips_of_their_own(browser, tmp_path) ->
     page = Opened(browser, lstm.explore({"a": watch, "b": other}).save(tmp_path / "two.html"))
     for moment, flow in enumerate(watch.flows.values()):
         page.page.locator("#moment").fill(str(moment))
-        ends = graph(page).locator(".folded button:visible")
-        assert ends.last.inner_text().startswith(f"step {flow.steps}")
-        bins = graph(page).locator(".strips:visible div").nth(1).locator("canvas")
-        assert bins.count() == flow.steps - 2
-        assert graph(page).locator(".strips:visible").inner_text() == (
-            f"× {flow.steps - 2}: steps 2 … {flow.steps - 1}"
-        )
-        for k in (0, flow.steps - 3):
-            norm = four_digits(flow.series["h"].norms[k + 1])
-            assert bins.nth(k).get_attribute("title") == f"t = {k + 2}, |∂L/∂hₜ|: {norm:g}"
-        ends.last.click()
+        for k in (0, flow.steps - 1):
+            norm = four_digits(flow.series["h"].norms[k])
+            page.hover("folded", (k + 0.5) / flow.steps, 0.75)
+            assert page.said("folded") == f"t = {k + 1}, |∂L/∂hₜ|: {norm:g}"
+        graph(page).locator(".folded button").last.click()
         assert page.page.locator("#step").input_value() == str(flow.steps)
+        page.frame("folded").press("Escape")
     page.page.locator("#less").select_option("1")
-    assert "b has not as many steps" in graph(page).locator("h3").inner_text()
+    assert "b has not as many steps" in graph(page).locator("> h3").inner_text()
     finding = page.page.locator("#finding")
     assert "b after 1 steps of training have not as many steps" in finding.inner_text()
     page.page.locator("#moment").fill("0")
@@ -303,9 +290,11 @@ def test_a_bin_of_exact_0_has_its_texture(browser, tmp_path) -> None:
         if leaf.value.shape[-1] == 1:
             leaf.value = leaf.value * 0  # of the head: no gradient comes from it
     page = Opened(browser, lstm.flow(model, XS, YS).save(tmp_path / "zero.html"))
-    one = graph(page).locator(".strips canvas").first
-    assert one.get_attribute("title").endswith(": exactly 0")
-    assert {"", *painted(one)} == painted(one) and len(painted(one)) > 1
+    page.hover("folded", 0.5 / T, 0.25)
+    assert page.said("folded").endswith(": exactly 0")
+    downs = np.linspace(0.02, 0.48, 20).tolist()
+    opacities = [pixel[3] for pixel in page.colors("folded", [(0.5 / T, y) for y in downs])]
+    assert min(opacities) < 255 and max(opacities) > 0
     page.context.close()
 
 
@@ -398,9 +387,9 @@ def test_a_difference_recolours_it_where_nets_are_of_the_same_ops(browser, tmp_p
     ]
     decades = np.log10(ours / theirs)
     assert told.strip().startswith(f"{'−' if decades < 0 else '+'}{abs(decades):.2f} decades")
-    assert "a less b" in graph(page).locator("h3").inner_text()
+    assert "a less b" in graph(page).locator("> h3").inner_text()
     go(page, 3, less=2)
-    assert "other has other ops" in graph(page).locator("h3").inner_text()
+    assert "other has other ops" in graph(page).locator("> h3").inner_text()
     assert number(node(page, "f σ").locator(".gradient").text_content()) == ours
     assert page.complaints == []
     page.context.close()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -15,7 +15,6 @@ import minigrad as mg
 from lstm.cells import Place
 from lstm.errors import ConfigError
 from lstm.figures.cell_places import places_of
-from lstm.figures.explorer.packed import runs_of
 from lstm.figures.lane import node_spelled
 from lstm.gradient_flow import Flow
 from lstm.gradient_flow.ops import (
@@ -39,8 +38,6 @@ from minigrad.drawing.palette import text_on
 KINDS: tuple[Kind, ...] = ("below", "underflow", "zero", "disconnected", "even", "nan", "inf")
 """What has a look of its own."""
 _OUTLINE = 3.0  # points: of a node at most
-_BINS = 128
-"""So many runs of steps are folded, at most."""
 _MOST = 150
 """So many ops a step has, at most: to compile what measures each of them takes ever longer."""
 _BESIDE = 150.0  # points: of other steps beside this one
@@ -227,15 +224,6 @@ def closed_of(flow: Flow) -> str:
             "may be an underflow."
         )
     return words.strip()
-
-
-def folds_of(flows: Iterable[Flow]) -> dict[int, list[tuple[int, int]]]:
-    """{T: the runs of steps between the first and the last}, of each T that flows have."""
-    every = sorted({flow.steps for flow in flows})
-    return {
-        steps: [(a + 1, b + 1) for a, b in runs_of(steps - 2, _BINS)] if steps > 2 else []
-        for steps in every
-    }
 
 
 class _Drawing:

@@ -35,10 +35,12 @@ _WAYS = {
 
 
 def maps_of(flow: Flow) -> list[dict[str, Any]]:
-    """The maps of a flow that there are: norms, units, gates, itemised gradients, and, of
-    tokens, the influence of each, and of attention the ways through it and where it looks."""
+    """The maps of a flow that there are: norms, those of the states that stand for the net's steps,
+    units, gates, itemised gradients, and, of tokens, the influence of each, and of attention the
+    ways through it and where it looks."""
     made = (
         _norms(flow),
+        _folded(flow),
         _units(flow),
         _gates(flow),
         _itemised(flow),
@@ -66,7 +68,17 @@ def _norms(flow: Flow) -> dict[str, Any]:
     """Of the whole gradient, and of its parts."""
     codes = np.stack([codes_of(s.norms, s.kinds) for s in named_series(flow).values()])
     title = "How much of the gradient reaches each step"
-    return _map("norms", title, [*named_series(flow)], *_over_runs(flow, codes))
+    return _map("norms", title, [*named_series(flow)], *_over_runs(flow, codes), called=True)
+
+
+def _folded(flow: Flow) -> dict[str, Any] | None:
+    """Of the states alone, beside the first step and the last of the net that is opened."""
+    if flow.source is None:
+        return None
+    rows = [*named_series(flow)][: len(flow.ordered)]
+    codes = np.stack([codes_of(s.norms, s.kinds) for s in flow.ordered])
+    title = "All steps, folded: ‖∂L/∂state‖"
+    return _map("folded", title, rows, *_over_runs(flow, codes), called=True)
 
 
 def named_series(flow: Flow) -> dict[str, Series]:

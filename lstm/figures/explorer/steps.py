@@ -70,7 +70,10 @@ class _Ops(NamedTuple):
         meter, batch = source.meter, source.batch
         asked = Asked() if picture is None else picture.asked
         falls = Falls(meter.way, meter.line)
-        told, larger = told_of_ops(meter, {_FANS: Fans(meter.way), EVERY: falls}, asked, batch), None
+        told, larger = (
+            told_of_ops(meter, {_FANS: Fans(meter.way), EVERY: falls}, asked, batch),
+            None,
+        )
         source.drawn[EVERY] = told.told[EVERY]
         doubtful = [*told.told[_FANS]["terms"].values()]
         if picture is not None:
@@ -81,31 +84,37 @@ class _Ops(NamedTuple):
             larger = told_of_ops(wide, {_FANS: Fans(wide.way)}, asked, batch, LARGE_SEED)
         return _Ops(_joined(meter.graph), told, larger)
 
+    @property
+    def fans(self) -> dict[str, Any]:
+        """What `Fans` tell."""
+        told: dict[str, Any] = self.told.told[_FANS]
+        return told
+
     def gradient(self, name: str) -> Codes:
         """Codes of the gradient towards a value."""
-        if not any((name, reader) in self.joined for reader in self.told.told[_FANS]["terms"][name]):
+        if not any((name, reader) in self.joined for reader in self.fans["terms"][name]):
             return self.apart
-        gradients = self.told.told[_FANS]["gradients"]
+        gradients = self.fans["gradients"]
         return _norms(gradients[name], self.larger and self.larger.told[_FANS]["gradients"][name])
 
     def term(self, name: str, reader: str) -> Codes:
         """Codes of what a value gets from what reads it."""
         if (name, reader) not in self.joined:
             return self.apart
-        norms = self.told.told[_FANS]["terms"][name][reader]
+        norms = self.fans["terms"][name][reader]
         return _norms(norms, self.larger and self.larger.told[_FANS]["terms"][name][reader])
 
     @property
     def apart(self) -> Codes:
         """Codes of what no derivative leads to."""
-        steps = len(next(iter(self.told.told[_FANS]["values"].values())))
+        steps = len(next(iter(self.fans["values"].values())))
         return codes_of(np.zeros(steps), "disconnected")
 
     @property
     def rows(self) -> Codes:
         """Of each value that has a name it and its gradient, then what was asked of ops."""
         rows = []
-        for name, value in self.told.told[_FANS]["values"].items():
+        for name, value in self.fans["values"].items():
             rows += [codes_of(value), self.gradient(name)]
         larger = () if self.larger is None else self.larger.rows
         rows += [_norms(*both) for both in zip_longest(self.told.rows, larger)]
@@ -151,10 +160,10 @@ def _equations(ops: _Ops) -> list[dict[str, Any]]:
             "adjoint": ops.gradient(name),
             "terms": [
                 {"of": plain(reader), "norm": ops.term(name, reader)}
-                for reader in ops.told.told[_FANS]["terms"][name]
+                for reader in ops.fans["terms"][name]
             ],
         }
-        for name, value in ops.told.told[_FANS]["values"].items()
+        for name, value in ops.fans["values"].items()
     ]
 
 

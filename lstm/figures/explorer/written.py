@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from lstm.figures.explorer.gathered import Moments, gathered
-from lstm.figures.explorer.graph import folds_of, opened_of, prefix_of
+from lstm.figures.explorer.graph import opened_of, prefix_of
 from lstm.figures.explorer.packed import Arrays
 from lstm.figures.explorer.steps import notation
 from lstm.figures.explorer.tokens import BANDS
@@ -24,7 +24,6 @@ from lstm.files import generator_of
 from lstm.gradient_flow import Flow
 from minigrad.display import Table
 from minigrad.drawing import Scale
-from minigrad.drawing.escape import plain
 
 _MODULES = (
     "dom",
@@ -45,7 +44,7 @@ _MODULES = (
     "page",
 )
 """Each after those that it imports."""
-_IMPORT = re.compile(r"^(import [^;]*;|/\*\* @import .*\*/)\n", re.MULTILINE)
+_IMPORT = re.compile(r"^(import [^;]*;|/\*\* @import .*\*/)\n\n?", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 
 
@@ -88,8 +87,6 @@ def explorer_page(
         notations=[notation(flow) for flow in firsts],
         graphs=[o.svg for o in opened],
         closed=[o.closed for o in opened],
-        folds=[folds_of(moments.values()) for moments in models.values()],
-        states=[[plain(s.symbol) for s in flow.ordered] for flow in firsts],
     )
 
 

@@ -70,8 +70,8 @@ export class HeatMap {
       const there = this.under(event);
       const isDragged = this.frame.hasPointerCapture(event.pointerId);
       if (isDragged && (there.step !== from || this.view.place.from)) {
-        this.view.go({ ...there, from });
-      } else if (!this.view.place.isPinned) this.view.go(there);
+        this.view.go({ ...there, from }, true);
+      } else if (!this.view.place.isPinned) this.view.go(there, true);
     });
     this.frame.addEventListener("click", (event) => {
       const { step, row, map, isPinned } = this.view.place;

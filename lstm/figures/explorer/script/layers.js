@@ -30,10 +30,8 @@ function more(a, b) {
  * @param {MapData} a @param {MapData} b @param {Scale} sides two-sided @param {string[]} names
  * @returns {Layer | null} null where the two have not as many rows, or shares */
 export function differenceOf(a, b, sides, names) {
-  const isAlike = a.key === "norms"
-    ? a.rows.join() === b.rows.join()
-    : a.rows.length === b.rows.length;
-  if (a.shares || b.shares || (a.key !== "norms" && !isAlike)) return null;
+  const isAlike = a.called ? a.rows.join() === b.rows.join() : a.rows.length === b.rows.length;
+  if (a.shares || b.shares || (!a.called && !isAlike)) return null;
   const [first, second] = [a.high.codes, b.high.codes];
   return {
     title: `${a.title}: ${names[0]} less ${names[1]}, in decades`,

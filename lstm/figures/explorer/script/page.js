@@ -7,7 +7,7 @@ import { HeatMap } from "./heat_map.js";
 import { differenceOf, layerOf } from "./layers.js";
 import { columnOf, mapIn, quoted, tokenAt, within } from "./moment.js";
 import { unpacked } from "./packed.js";
-import { fallRows, fillEquations, normRows } from "./step_panel.js";
+import { fallRows, fillEquations, fillFall, fillNorms, normRows } from "./step_panel.js";
 import { StepGraph } from "./step_graph.js";
 import { fill } from "./tiles.js";
 import { tellRange } from "./range.js";
@@ -17,6 +17,8 @@ import { fragmentOf, placeOf, View } from "./view.js";
 
 /** @import { Moment, Place, Told } from "./types.d.ts" */
 
+const REST = 50; // milliseconds after which a graph follows the pointer
+
 class Explorer {
   /** @param {Told} told */
   constructor({ scale, sides, models, start, closed }) {
@@ -24,15 +26,17 @@ class Explorer {
     this.sides = sides;
     this.models = models;
     this.closed = closed;
-    this.shown = this.shownStep = "";
+    this.shown = this.shownRows = this.shownStep = "";
     this.view = new View(addressed(start), (place) => this.bounded(place));
-    this.maps = [...part("maps").querySelectorAll("figure")].map((figure) =>
+    /** @type {NodeListOf<HTMLElement>} */
+    const figures = document.querySelectorAll("figure[data-map]");
+    this.maps = [...figures].map((figure) =>
       figure.dataset.map === "tokens"
         ? new TokenAxis(figure, this.view, scale)
         : new HeatMap(figure, this.view)
     );
     this.graphs = models.flatMap(({ ops }, k) => ops ? [new StepGraph(k, ops, this.view)] : []);
-    this.view.listen((place) => this.show(place));
+    this.view.listen((place, isPointed) => this.show(place, isPointed));
     control(this.view);
     this.remember();
     globalThis.addEventListener("hashchange", () => this.view.go(addressed(this.view.place)));
@@ -65,17 +69,20 @@ class Explorer {
     };
   }
 
-  /** @param {Place} place */
-  show(place) {
+  /** @param {Place} place @param {boolean} isPointed */
+  show(place, isPointed) {
     const moment = this.choose(place);
     const ends = [place.step, place.from || place.step].map((step) => columnOf(moment, step));
     const [first, last] = [Math.min(...ends), Math.max(...ends)];
-    const { style, classList } = part("maps");
-    style.setProperty("--from", `${(100 * first) / moment.runs.length}%`);
-    style.setProperty("--wide", `${(100 * (last + 1 - first)) / moment.runs.length}%`);
-    classList.toggle("pinned", place.isPinned);
-    for (const map of this.maps) map.show(place);
-    for (const graph of this.graphs) if (!graph.figure.hidden) graph.show();
+    part("explorer").classList.toggle("pinned", place.isPinned);
+    const [left, width] = [first, last + 1 - first].map((n) =>
+      `${(100 * n) / moment.runs.length}%`
+    );
+    for (const map of this.maps) {
+      Object.assign(map.mark.style, { left, width });
+      map.show(place);
+    }
+    for (const graph of this.graphs) if (!graph.figure.hidden) graph.follow(isPointed ? REST : 0);
     this.showStep(place);
     part("range").hidden = place.from === 0;
     if (place.from) tellRange(moment, first, last, this.closed);
@@ -106,7 +113,6 @@ class Explorer {
       const { ops } = moment.steps;
       const beside = isLike && other?.steps.ops;
       if (graph.figure.hidden || !ops) continue;
-      graph.fold(moment, this.scale);
       if (beside && ops.rows.join() === beside.rows.join()) {
         const words = names.join(" less ");
         graph.set(differenceOf(ops, beside, this.sides, names), this.sides, words);
@@ -131,9 +137,16 @@ class Explorer {
     const told = this.models[model].moments[moment];
     const { steps, falls, equations } = told.steps;
     part("word").textContent = quoted(tokenAt(told, sequence, step));
-    inside(part("norms"), "tbody").replaceChildren(...normRows(told.steps, step, this.scale));
+    const [norms, lost] = ["norms", "fall"].map((id) => inside(part(id), "tbody"));
     const fall = falls.find((one) => one.route === route);
-    inside(part("fall"), "tbody").replaceChildren(...fall ? fallRows(fall, steps, step) : []);
+    const rows = [model, moment, route].join();
+    if (rows !== this.shownRows) {
+      this.shownRows = rows;
+      norms.replaceChildren(...normRows(told.steps));
+      lost.replaceChildren(...fall ? fallRows(fall, steps) : []);
+    }
+    fillNorms(norms, told.steps, step, this.scale);
+    if (fall) fillFall(lost, fall, steps, step);
     for (const table of part("explorer").querySelectorAll(".equations")) {
       const shown = /** @type {HTMLElement} */ (table);
       shown.hidden = shown.dataset.model !== String(model) || equations.length === 0;

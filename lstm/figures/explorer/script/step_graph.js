@@ -1,11 +1,10 @@
 /** All steps folded, and one of them as a graph, op by op, filled with the numbers of that step. */
-import { lookOf, told, WORDS } from "./amounts.js";
+import { told, WORDS } from "./amounts.js";
 import { inside, part } from "./dom.js";
-import { fill } from "./tiles.js";
 
 const ROOM = 11; // letters: more are written small
 
-/** @import { Layer, Moment, Op, Scale } from "./types.d.ts" */
+/** @import { Layer, Op, Scale } from "./types.d.ts" */
 /** @import { View } from "./view.js" */
 
 export class StepGraph {
@@ -18,10 +17,15 @@ export class StepGraph {
     this.layer = null;
     /** @type {Scale | null} */
     this.scale = null; // of the layer
-    this.steps = 0; // of which there are numbers
+    this.steps = this.waits = 0; // of which there are numbers; to show one
     this.shown = this.at = ""; // the step, and the id of what is told of
     this.figure = part(`opened${model}`);
     const { figure } = this;
+    this.pieces = [...figure.querySelectorAll("[data-op]")].flatMap((piece) => {
+      const op = ops[noted(piece, "op")];
+      const [gradient, value] = [".gradient", ".value"].map((of) => piece.querySelector(of));
+      return op ? [{ piece, op, gradient, value }] : [];
+    });
     figure.addEventListener("pointerover", ({ target }) => this.tell(noted(target, "op")));
     figure.addEventListener("focusin", ({ target }) => this.tell(noted(target, "op")));
     figure.addEventListener("click", ({ target }) => this.turn(target));
@@ -34,7 +38,7 @@ export class StepGraph {
   /** @param {EventTarget | null} target @returns {boolean} whether it stands for a step, now open */
   turn(target) {
     const by = Number(noted(target, "by"));
-    const step = Number(noted(target, "first")) || (by && this.view.place.step + by);
+    const step = Number(noted(target, "step")) || (by && this.view.place.step + by);
     if (step) this.view.open({ step });
     return step > 0;
   }
@@ -42,30 +46,10 @@ export class StepGraph {
   /** @param {Layer | null} layer numbers @param {Scale} scale @param {string} what they are */
   set(layer, scale, what) {
     this.layer = layer;
+    this.steps = layer?.data.high.shape[1] ?? 0;
     this.scale = scale;
     this.shown = "";
     inside(this.figure, ".less").textContent = what;
-  }
-
-  /** @param {Moment} moment whose steps are folded @param {Scale} scale */
-  fold({ steps: { each, steps } }, scale) {
-    this.steps = steps;
-    for (const folded of this.figure.querySelectorAll(".folded")) {
-      folded.toggleAttribute("hidden", noted(folded, "steps") !== String(steps));
-    }
-    for (const bin of this.bins) {
-      const [row, first, last] = ["row", "first", "last"].map((of) => Number(noted(bin, of)));
-      const codes = each.codes.codes.subarray(row * steps + first - 1, row * steps + last);
-      const [low, high] = [Math.min(...codes), Math.max(...codes)];
-      fill(bin, lookOf(scale, high));
-      const norms = low === high ? told(low) : `${told(low)} to ${told(high)}`;
-      bin.title = `t = ${first}${first < last ? ` to ${last}` : ""}, ${each.rows[row]}: ${norms}`;
-    }
-  }
-
-  /** @returns {NodeListOf<HTMLCanvasElement>} of folded steps */
-  get bins() {
-    return this.figure.querySelectorAll(".folded:not([hidden]) canvas");
   }
 
   /** @param {number} row @returns {number} where its number of the step is */
@@ -84,28 +68,31 @@ export class StepGraph {
     return code === undefined ? "" : told(code);
   }
 
+  /** @param {number} rest milliseconds to wait: half of what is painted for a step is here */
+  follow(rest) {
+    if (rest) this.waits ||= setTimeout(() => this.show(), rest);
+    else this.show();
+  }
+
   /** Fill in the numbers of the step that one looks at. */
   show() {
+    clearTimeout(this.waits);
+    this.waits = 0;
     const { step } = this.view.place;
     if (this.shown === String(step) || !this.scale) return;
     this.shown = String(step);
     const { arrows, colors } = this.scale;
-    for (const bin of this.bins) {
-      const isAt = Number(noted(bin, "first")) <= step && step <= Number(noted(bin, "last"));
-      bin.classList.toggle("at", isAt);
-    }
     for (const when of this.figure.querySelectorAll(".when")) {
       when.textContent = step < this.steps ? `step ${step + 1}` : "after the last";
     }
-    for (const piece of this.figure.querySelectorAll("[data-op]")) {
-      const op = this.ops[noted(piece, "op")];
-      if (!op) continue;
+    for (const { piece, op, gradient, value } of this.pieces) {
       const look = op.row < 0 ? null : this.layer?.look(this.index(op.row), false);
       const kind = look ? look.kind || String(colors.indexOf(look.color)) : "disconnected";
-      piece.setAttribute("style", arrows[kind]);
+      const style = arrows[kind];
+      if (piece.getAttribute("style") !== style) piece.setAttribute("style", style);
       const brief = this.words(op.row).split(",")[0];
-      write(piece.querySelector(".gradient"), op.terms ? `∂ ${brief}` : brief);
-      write(piece.querySelector(".value"), `‖${this.number(op.value)}‖`);
+      write(gradient, op.terms ? `∂ ${brief}` : brief);
+      write(value, `‖${this.number(op.value)}‖`);
     }
     this.tell(this.at);
   }

@@ -16,6 +16,8 @@ export interface MapData {
   least?: Codes;
   most?: Codes;
   shares?: boolean;
+  /** whether rows are told apart by what they are called, else by their place */
+  called?: boolean;
   /** of each sequence one, of what is unlike in them */
   each?: MapData[];
 }

@@ -9,22 +9,23 @@ export class View {
   constructor(place, bounded) {
     this.bounded = bounded;
     this.place = bounded(place);
-    /** @type {Array<(place: Place) => void>} */
+    /** @type {Array<(place: Place, isPointed: boolean) => void>} */
     this.listeners = [];
   }
 
-  /** @param {(place: Place) => void} listener is told now, and of every change */
+  /** @param {(place: Place, isPointed: boolean) => void} listener is told now, and of changes */
   listen(listener) {
     this.listeners.push(listener);
-    listener(this.place);
+    listener(this.place, false);
   }
 
-  /** @param {Partial<Place>} change as far as there is such a place */
-  go(change) {
+  /** @param {Partial<Place>} change as far as there is such a place
+   * @param {boolean} isPointed whether the pointer only passes over it */
+  go(change, isPointed = false) {
     const before = JSON.stringify(this.place);
     this.place = this.bounded({ ...this.place, ...change });
     if (JSON.stringify(this.place) === before) return;
-    for (const listener of this.listeners) listener(this.place);
+    for (const listener of this.listeners) listener(this.place, isPointed);
   }
 
   /** @param {Partial<Place>} there keep it, alone */
