@@ -26,7 +26,6 @@ from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall, check_flow
 from lstm.gradient_flow.steps import Words
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.amount import told
-from minigrad.drawing.charts.looks import kinds_of
 from minigrad.drawing.escape import plain
 
 MOST = 8
@@ -120,7 +119,7 @@ def units_of(flow: Flow, part: str) -> tuple[charts.Floats, Words]:
     told = np.where(np.isin(whole, ["underflow", "disconnected"]), whole, "normal")
     kinds = np.where(sizes == 0.0, told, "normal")
     lost = np.where((sizes == 0.0) & flow.lost[part].T, "underflow", kinds)
-    return sizes, kinds_of(sizes, lost)
+    return sizes, charts.kinds_of(sizes, lost)
 
 
 @of_flow

@@ -30,6 +30,7 @@ from minigrad.drawing.charts.looks import (
     Rows,
     bins,
     decades,
+    kinds_of,
     scale_of,
     ticks,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "focus_color",
     "heat_map",
     "kinds_in",
+    "kinds_of",
     "legend",
     "legend_height",
     "marks_in",
