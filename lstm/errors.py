@@ -43,6 +43,10 @@ class TrainingError(LstmError, FloatingPointError):
     """Training met a loss or a gradient that is not finite."""
 
 
+class LostProcessError(LstmError, ConnectionError):
+    """A process that trained together with this one is gone."""
+
+
 class TrainingWarning(UserWarning):
     """Training goes on, but astray: the loss has exploded."""
 

@@ -13,8 +13,9 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import StringIO, TextIOWrapper
 from typing import Any, NoReturn
 
@@ -31,6 +32,7 @@ from lstm.cli import (
     train,
     walk,
 )
+from lstm.cli.hosts import in_a_child, place_asked
 from lstm.cli.options import Parser
 from lstm.cli.tables import printable
 from lstm.errors import LstmError
@@ -50,10 +52,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show ∂ shows ?
             stream.reconfigure(errors="replace")
+    return _status(partial(_run, sys.argv[1:] if argv is None else argv))
+
+
+def _run(argv: Sequence[str]) -> int:
+    args = _asked(argv)
+    run: Callable[[], int] = partial(args.run, args)
+    place = place_asked(args)
+    return run() if place is None else in_a_child(place, run, _status)
+
+
+def _status(run: Callable[[], int]) -> int:
+    """The exit status of what is run; an error is told in one line."""
     try:
         with _cleaning_up():
-            args = _asked(sys.argv[1:] if argv is None else argv)
-            status: int = args.run(args)
+            status = run()
             sys.stdout.flush()
         return status
     except (LstmError, MinigradError) as error:

@@ -24,6 +24,7 @@ from lstm.cli.asked import (
     tasks_of,
     training_options,
 )
+from lstm.cli.hosts import host_options
 from lstm.cli.options import OrOwn, one_of, path, whole
 from lstm.cli.parts import about, scored
 from lstm.cli.reports import FILES, Seen, write_page
@@ -56,6 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how to train")
     training_options(group)
     one_of(group, "--backend", ["auto", "numpy", "native", "jax"], default="auto")
+    host_options(group)
     _file_options(parser.add_argument_group("files"))
 
 
@@ -70,6 +72,8 @@ def _file_options(group: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.hosts is not None and not args.hosts.first:
+        args.report = None  # as all files, it is the first one's
     cells = cells_named(args.cell or ["lstm"])
     for option in ("out", "metrics"):
         if len(cells) > 1 and getattr(args, option) is not None:
@@ -138,8 +142,10 @@ def _trained(args: argparse.Namespace, kind: type[Cell[Any]], tasks: Tasks, out:
             watch=None if seen is None else seen.watch,
             progress=False if args.json else None,
             backend=args.backend,
+            devices=args.devices,
         )
-    fitted.best.save(out)
+    if args.hosts is None or args.hosts.first:
+        fitted.best.save(out)
     if args.json:
         results = about(task, settings) | {"cell": {"name": model.cell.name} | asdict(model.cell)}
         results |= scored(fitted.score) | {"why": fitted.why, "model": str(out)}

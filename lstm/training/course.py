@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from lstm.errors import ConfigError
@@ -17,10 +18,11 @@ from lstm.model import Model
 from lstm.optim import Optimizer
 from lstm.params import flatten
 from lstm.store.checkpoint import Checkpoint
-from lstm.store.parts import as_text, build
+from lstm.store.parts import as_text, build, keeps
 from lstm.tasks import Task
 from lstm.training.alarm import alarm
-from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Evaluation, Score
+from lstm.training.evaluation import TEST_BATCH, TEST_SEQUENCES, Evaluation, Score, evaluate
+from lstm.training.hosts import Hosts
 from lstm.training.loop import Watch, next_step, seen_by, trainer_of
 from lstm.training.settings import Settings
 from lstm.training.trainer import Report
@@ -64,10 +66,12 @@ class Course:
         optimizer: Optimizer | None,
         watch: Watch | None = None,
         backend: str = "auto",
+        devices: Any = None,
     ) -> None:
+        self.hosts = Hosts(backend, devices, settings.batch)
         self._seen = seen_by(watch, model, task)
         self.model, self.task, self.settings, self.plan = model, task, settings, plan
-        self.trainer = trainer_of(model, task, settings, optimizer, backend)
+        self.trainer = trainer_of(model, task, settings, optimizer, backend, self.hosts)
         self.state = self.trainer.state
         self._baseline = task.baseline
         self.waited = 0
@@ -96,12 +100,15 @@ class Course:
         """What goes wrong, in words; None where nothing does."""
         return alarm(self.state.history, self._baseline, self.settings, self.state.params)
 
-    def step(self) -> tuple[Report, Score | None]:
-        """One step, and the validation that is due after it: both, or neither is made."""
+    def step(self, signal: int | None = None) -> tuple[Report, Score | None]:
+        """One step, and the validation that is due after it: both, or neither is made. signal: what
+        this process was sent, which the others are told."""
         every, last = self.plan.validate, self.settings.steps
         due = every and (self.state.steps + 1 == last or (self.state.steps + 1) % every == 0)
         before = (self.state.arrays(), self.state.streams_values()) if due else None
-        report = next_step(self.trainer, self.task, self.settings.batch, self._seen)
+        with self.hosts.lost_if_it_fails():
+            given = self.hosts.given(signal)
+            report = next_step(self.trainer, self.task, self.settings.batch, self._seen, given)
         if before is None:
             return report, None
         try:
@@ -122,6 +129,11 @@ class Course:
         return made.score
 
     def _validate(self) -> Best:
+        score = Score(*self.hosts.of_first(self._validation))
+        values = {name: p.value.copy() for name, p in self.state.params.items()}
+        return Best(score, self.state.steps, values)
+
+    def _validation(self) -> Score:
         assert self._evaluation is not None
         # The same sequences each time; all that the criterion asks for only where they are solved.
         seed = self.settings.seed
@@ -129,8 +141,14 @@ class Course:
         if score.solved:
             all_of_them = self._evaluation.score("validation", seed, TEST_SEQUENCES)
             score = score._replace(solved=all_of_them.solved)
-        values = {name: p.value.copy() for name, p in self.state.params.items()}
-        return Best(score, self.state.steps, values)
+        return score
+
+    def test(self, model: Model) -> Score:
+        """How a model does on test sequences."""
+        seed, carried = self.settings.seed, self.settings.carried
+        return Score(
+            *self.hosts.of_first(lambda: evaluate(model, self.task, seed, carried=carried))
+        )
 
     def best_model(self) -> Model:
         """A copy of the model where validation went best, or as it is where none was made."""
@@ -158,6 +176,28 @@ class Course:
                 "run": run,
             },
         )
+
+    def start_as_first(self) -> None:
+        """Of several processes, take on what the first one starts from. Raises ConfigError where
+        this one was asked for another training."""
+        if self.hosts.count == 1:
+            return
+        about, leaves = self.checkpoint().about, self.state.leaves().values()
+        ours = {part: values for part, values in about.items() if keeps(values)}
+        data = b"\0".join([as_text(ours).encode(), *(p.value.tobytes() for p in leaves)])
+        text, _, values = self.hosts.told(data).partition(b"\0")
+        try:
+            for part, theirs in json.loads(text).items():
+                _require_same(part, ours.get(part, {}), theirs)
+        except ConfigError as error:
+            raise ConfigError(
+                f"process {self.hosts.index} of {self.hosts.count} cannot train with the first "
+                f"one, which was asked for something else: {error}"
+            ) from None
+        at = 0
+        for p in leaves:
+            p.value = np.frombuffer(values, p.dtype, p.size, at).reshape(p.shape)
+            at += p.value.nbytes + 1
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from there: all of it or nothing. Raises ConfigError for one of another training,

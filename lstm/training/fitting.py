@@ -13,6 +13,7 @@ from lstm.cells import Gated
 from lstm.errors import (
     CheckpointError,
     ConfigError,
+    LostProcessError,
     OutputError,
     check_count,
 )
@@ -23,7 +24,7 @@ from lstm.percents import percent
 from lstm.store.checkpoint import check_plain, read_checkpoint, write_checkpoint
 from lstm.tasks import Task
 from lstm.training.course import Course, Plan, plan_in, settings_in
-from lstm.training.evaluation import Score, evaluate
+from lstm.training.evaluation import Score
 from lstm.training.interruption import Interruption
 from lstm.training.loop import Watch, checked
 from lstm.training.metrics_file import MetricsFile
@@ -90,6 +91,7 @@ def fit(
     watch: Watch | None = None,
     progress: bool | None = None,
     backend: str = "auto",
+    devices: Any = None,
 ) -> Fitted:
     """Train a model in place until its task is solved or the steps are done.
 
@@ -113,6 +115,10 @@ def fit(
     progress: whether to show a bar on standard error; by default where that is a terminal.
     backend: what runs the steps, as of `minigrad.function`; a training goes on with another, too,
         then to rounding.
+    devices: of backend="jax": over how many each batch is divided, or "all"; one by default. Where
+        `jax.distributed` has several processes, each calls fit in the same way, and they train
+        together on all their devices: the first one validates, writes files and shows the bar. A
+        training goes on with other numbers of devices and processes, too, then to rounding.
 
     The first Ctrl-C, SIGTERM or SIGHUP ends training after the step that is running; the state is
     saved, and the signal then does what it always does, with a note that says how to go on. The
@@ -120,7 +126,8 @@ def fit(
 
     Raises ConfigError as `train` does; TrainingError for a loss or a gradient that is not finite;
     CheckpointError for a checkpoint that cannot be resumed; OutputError for a file that cannot be
-    written: before training where that can be known.
+    written: before training where that can be known; LostProcessError where another process that
+    trains with this one is gone.
 
     >>> import lstm
     >>> model = lstm.Model.create(lstm.RNN(input_size=2, hidden_size=4), output_size=1, seed=0)
@@ -133,7 +140,11 @@ def fit(
     _check_files(out, metrics, resume=resume, force=force)
     _check_counts(validate, patience, save_every)
     old = out if resume else None
-    course = _course(model, task, settings, optimizer, validate, patience, old, watch, backend)
+    more = watch, backend, devices
+    course = _course(model, task, settings, optimizer, validate, patience, old, *more)
+    if not course.hosts.first:
+        metrics, progress = None, False
+    course.start_as_first()
     notes = (*_notes(model, task), *_over_before(course))
     with ExitStack() as stack:
         log = None if metrics is None else _metrics_file(metrics, course, resume=resume)
@@ -141,7 +152,7 @@ def fit(
             stack.enter_context(log)
         show = stack.enter_context(shown(task.name, course.settings.steps, notes, progress))
         asked = stack.enter_context(Interruption())
-        saver = stack.enter_context(_Saver(course, out, save_every))
+        saver = stack.enter_context(_Saver(course, out if course.hosts.first else None, save_every))
 
         def tell(report: Report, score: Score | None, told: Progress) -> bool:
             if log is not None:
@@ -153,7 +164,7 @@ def fit(
         reports, why = _all_steps(course, tell, asked)
     _pass_on(asked, course, out)
     best_model = course.best_model()
-    test = evaluate(best_model, task, course.settings.seed, carried=course.settings.carried)
+    test = course.test(best_model)
     wrong = course.alarm()
     warnings = () if wrong is None else (wrong,)
     at = course.state.steps if course.best is None else course.best.step
@@ -170,14 +181,16 @@ def _all_steps(
     reports: list[Report] = []
     start, why = time.perf_counter(), course.over()
     while why is None:
-        report, score = course.step()
+        report, score = course.step(asked.signal)
+        signal = course.hosts.agreed(report.outputs, asked.signal)
+        asked.signal = asked.signal if signal is None else signal
         reports.append(report)
         best = None if course.best is None else course.best.score
         seconds = time.perf_counter() - start
         wrong = course.alarm()
         told = after(report, course.settings, len(reports), seconds, score, best, wrong)
         stop = tell(report, score, told)
-        why = course.over() or _stopped(asked.signal is not None, stop)
+        why = course.over() or _stopped(signal is not None, stop)
     return reports, why
 
 
@@ -275,13 +288,14 @@ def _course(
     resumed: str | Path | None,
     watch: Watch | None,
     backend: str,
+    devices: Any,
 ) -> Course:
     """A training at its first step, or at that of the checkpoint."""
     if resumed is None:
         settings = checked(settings, task)
         every = settings.between_validations if validate is None else validate
         plan = Plan(every, patience, optimizer is not None)
-        return Course(model, task, settings, plan, optimizer, watch, backend)
+        return Course(model, task, settings, plan, optimizer, watch, backend, devices)
     checkpoint = read_checkpoint(resumed)
     try:
         settings = _settings(settings, settings_in(checkpoint), task)
@@ -293,7 +307,7 @@ def _course(
             validate=plan.validate if validate is None else validate,
             patience=plan.patience if patience is None else patience,
         )
-        course = Course(model, task, settings, plan, optimizer, watch, backend)
+        course = Course(model, task, settings, plan, optimizer, watch, backend, devices)
         course.resume(checkpoint)
     except ConfigError as error:
         raise CheckpointError(f"cannot resume from {resumed}: {error}") from None
@@ -336,6 +350,8 @@ class _Saver:
     ) -> None:
         if error is None:
             self.save()
+        elif isinstance(error, LostProcessError):  # and with it what the step was making
+            return
         elif isinstance(error, Exception):  # a second Ctrl-C is not kept waiting
             with suppress(OutputError):  # what failed first is what is told
                 self.save()

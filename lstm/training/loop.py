@@ -13,6 +13,7 @@ from lstm.optim import Optimizer
 from lstm.store.parts import keeps
 from lstm.tasks import ArrayTask, Task
 from lstm.tasks.labels import NO_LABEL
+from lstm.training.hosts import Hosts
 from lstm.training.settings import Settings
 from lstm.training.streams import (
     carried_on,
@@ -74,9 +75,10 @@ def trainer_of(
     settings: Settings,
     optimizer: Optimizer | None = None,
     backend: str = "auto",
+    hosts: Hosts | None = None,
 ) -> Trainer:
     """What trains a model on a task, with the stream of its batches, before the first step. A model
-    that was made for no task notes this one."""
+    that was made for no task notes this one. hosts: the processes and devices, if several."""
     inputs = xs, ys, *_ = inputs_of(task, settings.batch, model.dtype)
     if settings.stateful and isinstance(task, ArrayTask):
         raise ConfigError(
@@ -103,6 +105,10 @@ def trainer_of(
     chosen = settings.make_optimizer() if optimizer is None else optimizer
     counts = counting_of(task, inputs)
     more: Any = {"updates": updates, "counts": counts}
+    if hosts is not None:
+        inputs = [*inputs, *hosts.signals()]
+        more |= {"outputs": [mg.max(sent) for sent in hosts.signals()]}
+        more |= hosts.placing(task, inputs)
     trainer = Trainer(loss, inputs, model.params, chosen, settings.clip, backend, **more)
     if not model.task and keeps(task.config()):
         model.task.update(task.config())
@@ -131,9 +137,11 @@ def seen_by(watch: Watch | None, model: Model, task: Task) -> Seen | None:
     return lambda step, batch: watch(step, model, task, batch)
 
 
-def next_step(trainer: Trainer, task: Task, batch: int, seen: Seen | None = None) -> Report:
+def next_step(
+    trainer: Trainer, task: Task, batch: int, seen: Seen | None = None, more: Sequence[Any] = ()
+) -> Report:
     """A step on the next batch of the trainer's stream; a step that fails draws none. seen: is
-    called before it."""
+    called before it. more: values of inputs beside the batch."""
     stream = trainer.state.streams["batches"]
     before = stream_values(stream)
     try:
@@ -141,7 +149,7 @@ def next_step(trainer: Trainer, task: Task, batch: int, seen: Seen | None = None
         check_batch(task, values, batch)
         if seen is not None:
             seen(trainer.state.steps, values)
-        return trainer.step(*values)
+        return trainer.step(*values, *more)
     except Exception:
         put_stream(stream, before)
         raise

@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.compile.backends.jax.emit import Emitted, Faults, runs_on_jax
 from minigrad.compile.backends.jax.libraries import jax, jnp
 from minigrad.compile.backends.jax.params import GIVING_UP, DeviceParams
-from minigrad.compile.backends.jax.placing import Placing
+from minigrad.compile.backends.jax.placing import Placing, put
 from minigrad.compile.backends.numpy import Runner
 from minigrad.compile.backends.registry import Backend, Options
 from minigrad.compile.binding import bind
@@ -120,7 +120,7 @@ class Compiled:
         begun = time.perf_counter()
         with jax.enable_x64(True), self._call():
             pairs = zip(values, self._places, strict=True)
-            inputs = [jax.device_put(x, place) for x, place in pairs]
+            inputs = [put(x, place) for x, place in pairs]
             with GIVING_UP:
                 written, read = self._params.load()
                 outputs, updates, fault, told = self._run(written, read, inputs, self._constants)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.backends.jax.libraries import jax, jnp
-from minigrad.compile.backends.jax.placing import Placing
+from minigrad.compile.backends.jax.placing import Placing, put
 from minigrad.compile.plan import Plan
 from minigrad.graph.leaves import HostStorage, ParamCell
 from minigrad.locks import process_lock
@@ -39,7 +39,7 @@ class DeviceStorage:
     def store(self, value: Array) -> None:
         """Put another value in its place, on the same devices."""
         with GIVING_UP, jax.enable_x64(True):
-            self.replace(jax.device_put(np.array(value), self.array.sharding, may_alias=False))
+            self.replace(put(np.array(value), self.array.sharding, may_alias=False))
 
     def replace(self, array: Any) -> None:
         """Hold another array of JAX's."""
@@ -85,7 +85,7 @@ class DeviceParams:
         cell.require_type(self._names[cell], loaded)
         # What is donated must not lie in the memory of the host's array.
         own = loaded if cell not in self._next else np.array(loaded)
-        return jax.device_put(own, self._places[cell], may_alias=cell not in self._next)
+        return put(own, self._places[cell], may_alias=cell not in self._next)
 
     def fill(self, slots: list[Any], written: Sequence[Any], read: Sequence[Any]) -> None:
         """Put values into the slots of a trace."""

@@ -51,7 +51,7 @@ class Placing:
 
     def put(self, array: Any) -> Any:
         """An array, whole on every device."""
-        return jax.device_put(array, self.whole)
+        return put(array, self.whole)
 
     def __str__(self) -> str:
         if self.mesh is None:
@@ -61,6 +61,16 @@ class Placing:
         leaves = ", ".join(f"{v.name} {axes}" for v, axes in self._axes.items()) or "nothing"
         kind = self.mesh.devices.flat[0].platform
         return f"mesh of {self.mesh.size} {kind} devices ({axes}); divided: {leaves}"
+
+
+def put(array: Any, place: Any, may_alias: bool | None = None) -> Any:
+    """An array where it shall lie; of one that lies in several processes, each puts its own part of
+    what it has, and nothing is sent."""
+    if isinstance(array, jax.Array) or place.is_fully_addressable:
+        return jax.device_put(array, place, may_alias=may_alias)
+    parts = place.addressable_devices_indices_map(array.shape).items()
+    pieces = [jax.device_put(array[part], device, may_alias=may_alias) for device, part in parts]
+    return jax.make_array_from_single_device_arrays(array.shape, place, pieces)
 
 
 def _device(asked: Any) -> Any:
