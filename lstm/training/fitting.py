@@ -182,14 +182,14 @@ def _all_steps(
     start, why = time.perf_counter(), course.over()
     while why is None:
         report, score = course.step(asked.signal)
-        signal = course.hosts.agreed(report.outputs, asked.signal)
-        asked.signal = asked.signal if signal is None else signal
         reports.append(report)
         best = None if course.best is None else course.best.score
         seconds = time.perf_counter() - start
         wrong = course.alarm()
         told = after(report, course.settings, len(reports), seconds, score, best, wrong)
         stop = tell(report, score, told)
+        signal = course.hosts.agreed(report.outputs, asked.signal)
+        asked.signal = asked.signal if signal is None else signal
         why = course.over() or _stopped(signal is not None, stop)
     return reports, why
 
@@ -288,7 +288,7 @@ def _course(
     resumed: str | Path | None,
     watch: Watch | None,
     backend: str,
-    devices: Any,
+    devices: Any = None,
 ) -> Course:
     """A training at its first step, or at that of the checkpoint."""
     if resumed is None:
