@@ -12,6 +12,7 @@ from torch_peer import F, assert_close, dtypes, ramp, torch
 import minigrad as mg
 from lstm import losses, optim
 from lstm.training import Trainer
+from minigrad.graph.node import OPS
 
 reductions = pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 
@@ -244,3 +245,44 @@ def test_groups_are_torchs_parameter_groups():
 
     ours = optim.groups({"W": optim.sgd(0.01), "": optim.momentum(0.1, 0.5)})
     assert_same_way(ours, their_way(theirs, "float64"), "float64")
+
+
+# --- arrays --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def seen():
+    """Where the arrays lie that an op of the user's own is given, which hands out its input."""
+    places = []
+
+    def look(a):
+        places.append(a.__array_interface__["data"][0])
+        return a.copy()
+
+    op = mg.register(mg.Op("looked_at", lambda x: x, look, no_gradient=True))
+    yield op, places
+    del OPS["looked_at"]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_tensors_are_inputs_where_they_lie(backend, seen):
+    (op, places), x = seen, mg.var("x", (1000,), "float32")
+    f, tensor = mg.function([x], op(x), backend=backend), torch.ones(1000)
+    f(tensor)
+    assert places == [tensor.data_ptr()]
+    w = mg.param("w", tensor)  # which is the graph's own: what updates it changes no tensor
+    assert not np.shares_memory(w.value, tensor.numpy())
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_tensors_that_are_no_arrays_are_told_with_the_input(backend):
+    x = mg.var("x", (3,), "float32")
+    f = mg.function([x], 2 * x, backend=backend)
+    refused = {
+        "detach": torch.ones(3, requires_grad=True),
+        "BFloat16": torch.ones(3, dtype=torch.bfloat16),
+        "to_dense": torch.ones(3).to_sparse(),
+    }
+    for words, tensor in refused.items():
+        with pytest.raises(mg.DTypeError, match=f"the value of x.* is no array here: .*{words}"):
+            f(tensor)

@@ -77,6 +77,8 @@ def bind(v: Expr, value: Any) -> Array:
         ) from None
     except ValueError as error:
         raise ShapeError(f"the value of {describe(v)} is no array: {error}") from None
+    except (TypeError, RuntimeError) as error:  # of a tensor of torch's, which says what to do
+        raise DTypeError(f"the value of {describe(v)} is no array here: {error}") from None
     if not _keeps_kind(array.dtype, v.dtype):
         raise DTypeError(f"a value of dtype {array.dtype} was given for {describe(v)}")
     if array.shape != v.shape:

@@ -27,6 +27,8 @@ from minigrad.types import Array, TensorType, TupleType, as_dtype, as_shape, req
 
 def _numbers(value: npt.ArrayLike, dtype: npt.DTypeLike | None) -> tuple[Array, TensorType]:
     """A copy of numbers, and its type. Raises DTypeError for what is none, or no tensor's dtype."""
+    if hasattr(value, "__array__") and not isinstance(value, np.ndarray | np.generic):
+        value = np.asarray(value)  # a tensor of torch's knows no copy=
     array = np.array(value, dtype=dtype, order="C", copy=True)
     if array.dtype.kind in "OSUV":
         raise DTypeError(f"a number or an array of numbers is needed, not {value!r:.60}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,10 @@ class Jax(Backend):
         self.placing = Placing(options)
 
     def bind(self, v: Expr, value: Any) -> Any:
-        """A value for a variable; JAX's arrays stay where they are."""
+        """A value for a variable; arrays of JAX's, and others' by DLPack, stay where they are."""
+        if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | jax.Array):
+            with jax.enable_x64(True), suppress(Exception):  # then as all others, by NumPy
+                value = jnp.from_dlpack(value)
         if isinstance(value, jax.Array) and value.dtype == v.dtype and value.shape == v.shape:
             return value
         return bind(v, value)
