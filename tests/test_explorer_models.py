@@ -133,6 +133,22 @@ def test_a_path_tells_what_it_lost_down_to_the_step(opened, watches) -> None:
         assert float(last[2]) == pytest.approx(10.0 ** (fall.start + lost.sum()), rel=6e-4)
 
 
+def test_moments_of_one_name_are_compared_whatever_their_places(browser, watches, tmp_path) -> None:
+    late = lstm.FlowWatch(arrays=True)
+    late._flows = {8: watches[EVIL].flows[8]}
+    early = lstm.FlowWatch(arrays=True)
+    early._flows = {8: watches["RNN"].flows[8], 16: watches["RNN"].flows[0]}
+    models = {"a": early, "b": watches[EVIL], "c": late}
+    with quiet_page(browser, lstm.explore(models).save(tmp_path / "three.html")) as page:
+        mine = four_digits(early.flows[8].main.norms[2])
+        theirs = four_digits(watches[EVIL].flows[8].main.norms[2])
+        for other in (1, 2):
+            choose(page, 0, 0, less=other)
+            page.hover("norms", 2.5 / T, 0.1)
+            assert page.said("norms").endswith(f" decades, {mine:g} and {theirs:g}")
+            assert "after 8 steps of training" in page.page.locator("#finding").inner_text()
+
+
 def test_an_address_restores_where_one_looks(browser, opened, path) -> None:
     choose(opened, 1, 1, less=0)
     opened.hover("itemised", 2.5 / T, 6.5 / T)
@@ -142,6 +158,11 @@ def test_an_address_restores_where_one_looks(browser, opened, path) -> None:
     again = Opened(browser, path, fragment)
     assert again.said("itemised") == told and told
     assert again.page.locator("#less").input_value() == "0"
+    again.hover("itemised", 0.5 / T, 7.5 / T)
+    assert again.said("itemised") == told  # the step that was handed on is kept
+    again.frame("itemised").press("Escape")
+    again.hover("itemised", 0.5 / T, 7.5 / T)
+    assert again.said("itemised") != told
     again.context.close()
     choose(opened, 1, 1)
     for odd in ("#model=9&moment=99&step=999&map=none&row=77", "#step=<b>&less=5", "#step=-1&x"):

@@ -101,13 +101,15 @@ def _kinds_in(maps: Iterable[Mapping[str, Any]], scale: Scale) -> set[str]:
 
 def _sides(models: Sequence[Mapping[str, Any]]) -> Scale:
     """The two-sided scale of all differences that a reader may choose: of a model less another at
-    the same moment, or less itself at its first."""
+    the moment of the same name, or else the nearest in order, or less itself at its first."""
     furthest = [0.0]
     for model in models:
         for at, moment in enumerate(model["moments"]):
             for other in models:
                 moments = other["moments"]
-                beside = moments[0 if other is model else min(at, len(moments) - 1)]
+                same = [m for m in moments if m["label"] == moment["label"]]
+                nearest = moments[min(at, len(moments) - 1)]
+                beside = moments[0] if other is model else [*same, nearest][0]
                 if moment["steps"]["steps"] == beside["steps"]["steps"]:
                     furthest += _distances(moment["maps"], beside["maps"])
     return Ratios.between([10.0 ** min(max(furthest), _FURTHEST)])

@@ -15,7 +15,7 @@ import { TokenAxis } from "./tokens.js";
 import { guide } from "./tour.js";
 import { fragmentOf, placeOf, View } from "./view.js";
 
-/** @import { Moment, Place, Told } from "./types.d.ts" */
+/** @import { Model, Moment, Place, Told } from "./types.d.ts" */
 
 const REST = 50; // milliseconds after which a graph follows the pointer
 
@@ -97,7 +97,7 @@ class Explorer {
     offer(this.models, place);
     const less = place.less < 0 ? null : this.models[place.less];
     const isSelf = place.less === place.model; // which is compared with its first moment
-    const other = less?.moments[isSelf ? 0 : Math.min(place.moment, less.moments.length - 1)];
+    const other = less && (isSelf ? less.moments[0] : besides(less, moment, place.moment));
     const isLike = other?.steps.steps === moment.steps.steps;
     const names = isSelf && other
       ? [moment.label, other.label]
@@ -165,9 +165,16 @@ class Explorer {
   }
 }
 
-/** @param {Place} otherwise @returns {Place} that of the address */
+/** @param {Place} otherwise @returns {Place} that of the address, whose step is kept */
 function addressed(otherwise) {
-  return placeOf(new URLSearchParams(location.hash.slice(1)), otherwise);
+  const said = new URLSearchParams(location.hash.slice(1));
+  return { ...placeOf(said, otherwise), isPinned: said.has("step") };
+}
+
+/** @param {Model} model @param {Moment} moment @param {number} at of another model which it is
+ * @returns {Moment} that of the same name, or the nearest */
+function besides({ moments }, { label }, at) {
+  return moments.find((one) => one.label === label) ?? moments[within(at, moments.length)];
 }
 
 const [data, codes] = ["data", "codes"].map((id) => part(id).textContent ?? "");
