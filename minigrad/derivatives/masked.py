@@ -24,8 +24,8 @@ class Masked:
 
     def __init__(self) -> None:
         self._support = Support()
-        self._ways: dict[Expr, tuple[Expr, Callable[[Expr], Expr]]] = {}
-        """By cotangents: what is multiplied in their place, and the mask of the product."""
+        self._ways: dict[Expr, tuple[Expr, Callable[[Expr], Expr] | None]] = {}
+        """By cotangents: what is multiplied in their place, and the mask of the product, if any."""
 
     def negated(self, cotangent: Expr) -> Expr:
         """-cotangent."""
@@ -33,19 +33,22 @@ class Masked:
 
     def times(self, cotangent: Expr, factor: Expr) -> Expr:
         """cotangent * factor, 0 where the cotangent is, or where the factor is masked."""
-        if factor.op is WHERE or factor.op in CONSTANTS or cotangent.op is SCATTER:
-            return self._product(multiply.op, (cotangent, factor), 0)
-        # Most products; a cotangent has many, of a net's unit one for each weight.
         way = self._ways.get(cotangent)
         if way is None:
             conditions = self._support.of(cotangent)
             value = _unmasked(cotangent) if conditions else cotangent
-            way = self._ways[cotangent] = value, mask(conditions, value.type)
+            masked = mask(conditions, value.type) if conditions else None
+            way = self._ways[cotangent] = value, masked
         value, masked = way
+        # Most products; a cotangent has many, of a net's unit one for each weight.
+        if factor.op is WHERE or (
+            masked is not None and (factor.op in CONSTANTS or cotangent.op is SCATTER)
+        ):
+            return self._product(multiply.op, (cotangent, factor), 0)
         product = make_typed(multiply.op, (value, factor), value.type)
         if value.op not in CONSTANTS:  # else it may be 0 where the factor is
             self._support.note_anywhere(product)
-        return masked(product)
+        return product if masked is None else masked(product)
 
     def terms(self, terms: Terms, cotangent: Expr, node: Expr) -> Terms:
         """The terms of a node's rule, with the products that the rule has written masked."""
@@ -90,8 +93,14 @@ class Masked:
             and not self._support.of(cotangent.args[0])
         ):
             return _within(cotangent, lambda x, of: made(x, of(factor)))
-        factor = _unmasked(factor) if op is multiply.op else factor
-        return masked_by(conditions, made(_unmasked(cotangent), factor))
+        value = _unmasked(cotangent)
+        if op is multiply.op:
+            factor = _unmasked(factor)
+            if uniform_value(factor) == 1:
+                return masked_by(conditions, value)
+            if uniform_value(value) == 1:
+                return masked_by(conditions, factor)
+        return masked_by(conditions, made(value, factor))
 
     def _matmul(self, a: Expr, b: Expr) -> Expr:
         """a @ b: what whole rows or columns of zeros meet is masked too, or they meet NaN there."""

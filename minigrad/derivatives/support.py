@@ -65,6 +65,12 @@ class Support:
         known = self._known
         if x in known:
             return known[x]
+        # Most of what is not known yet: what an op makes that says nothing, and sums with that.
+        if x.op not in _RULES or (
+            x.op is add.op and (known.get(x.args[0]) == () or known.get(x.args[1]) == ())
+        ):
+            known[x] = ()
+            return ()
         stack = [x]
         while stack:
             node = stack[-1]

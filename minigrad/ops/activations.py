@@ -77,7 +77,7 @@ relu = unary(
     "relu",
     "max(x, 0). Derivative 0 at 0.",
     _relu_numpy,
-    lambda y, x: where(x > 0, full_like(x, 1), 0),
+    lambda y, x: where(x > 0.0, full_like(x, 1), full_like(x, 0)),
     takes="n",
 )
 erf = unary(

@@ -22,7 +22,7 @@ from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr, Op, Partial, explain, make, make_typed, register
 from minigrad.names import public
-from minigrad.ops.core import as_float, bool_type, meet, nonzero, same_type
+from minigrad.ops.core import as_float, bool_type, full, meet, same_type
 from minigrad.types import FLOAT64, TensorType, require_tensors
 
 
@@ -176,10 +176,10 @@ def binary(
                 if type(b) is Expr:
                     if b.type is type_:
                         return made(op, (a, b), type_)
-                elif type(b) is float and b:
-                    return made(op, (a, nonzero(b, type_)), type_)
-        elif type(a) is float and a and type(b) is Expr and b.type.is_float:
-            return made(op, (nonzero(a, b.type), b), b.type)
+                elif type(b) is float:
+                    return made(op, (a, full(b, type_)), type_)
+        elif type(a) is float and type(b) is Expr and b.type.is_float:
+            return made(op, (full(a, b.type), b), b.type)
         a, b = (meet_floats if takes == "f" else meet)(name, a, b)
         if takes == "l" and a.dtype.kind == "f":
             raise explain(DTypeError(f"{name} takes booleans or integers"), name, (a, b))
