@@ -319,9 +319,10 @@ def meet(name: str, *operands: Any, dtype: np.dtype[Any] | None = None) -> tuple
 
     Raises ShapeError or DTypeError that names the operation and its operands.
     """
-    kinds = {x.type if type(x) is Expr else None for x in operands} if dtype is None else ()
-    if len(kinds) == 1 and type(*kinds) is TensorType:
-        return operands  # they have met; finding it out otherwise takes ten times as long
+    if dtype is None:
+        kinds = {x.type if type(x) is Expr else None for x in operands}
+        if len(kinds) == 1 and isinstance(kinds.pop(), TensorType):
+            return operands  # they have met; finding it out otherwise takes ten times as long
     with explaining(name, *operands):
         values = [x if is_python_number(x) else as_expr(x) for x in operands]
         if dtype is None:

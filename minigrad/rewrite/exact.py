@@ -100,8 +100,7 @@ def _same_astype(node: Expr) -> Expr | None:
     return x if x.dtype == node.dtype else None
 
 
-EXACT: tuple[Rule, ...] = (
-    Rule("fold constants", None, _fold, True, only=CONSTANTS),
+ARITHMETIC: tuple[Rule, ...] = (
     rule("a + 0", lambda a: a + 0.0, lambda a: a, exact=True),
     rule("a - 0", lambda a: a - 0.0, lambda a: a, exact=True),
     rule("0 - a", lambda a: 0.0 - a, lambda a: -a, exact=True),
@@ -121,6 +120,11 @@ EXACT: tuple[Rule, ...] = (
     # -a of an unsigned integer wraps round.
     rule("|-a|", lambda a: abs(-a), lambda a: None if a.dtype.kind == "u" else abs(a), exact=True),
     rule("| |a| |", lambda a: abs(abs(a)), lambda a: abs(a), exact=True),
+)
+
+EXACT: tuple[Rule, ...] = (
+    Rule("fold constants", None, _fold, True, only=CONSTANTS),
+    *ARITHMETIC,
     Rule("reshape of reshape", RESHAPE, _reshape_twice, True, RESHAPE),
     Rule("broadcast of broadcast", BROADCAST, _broadcast_twice, True, BROADCAST),
     *(Rule("number in a shape", op, _moved_number, True) for op in (BROADCAST, RESHAPE)),
