@@ -491,3 +491,12 @@ def test_the_reverse_of_a_loop_is_made_once():
     finally:
         object.__setattr__(last.args[0].op, "vjp", rule)
     assert len(made) == 1
+
+
+def test_a_gradient_has_no_numbers_and_signs_that_compiling_would_take_out():
+    x, w = mg.var("x"), mg.var("w")
+    y = mg.relu(1.0 - w * mg.tanh(1.0 - mg.relu(x * w) * 1.0)) - x * -1.0
+    gradients = mg.grad(y, [x, w])
+    assert mg.simplify(gradients, [*mg.RULES["exact"], *mg.RULES["stability"]]) == gradients
+    both = [mg.function([x, w], gradients, simplify=s)(0.3, 0.7) for s in (True, False)]
+    assert both[0] == both[1]

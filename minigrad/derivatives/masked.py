@@ -29,7 +29,7 @@ class Masked:
 
     def negated(self, cotangent: Expr) -> Expr:
         """-cotangent."""
-        return _within(cotangent, lambda x, of: -x)
+        return _within(cotangent, lambda x, of: _negative(x))
 
     def times(self, cotangent: Expr, factor: Expr) -> Expr:
         """cotangent * factor, 0 where the cotangent is, or where the factor is masked."""
@@ -45,7 +45,7 @@ class Masked:
             masked is not None and (factor.op in CONSTANTS or cotangent.op is SCATTER)
         ):
             return self._product(multiply.op, (cotangent, factor), 0)
-        product = make_typed(multiply.op, (value, factor), value.type)
+        product = _multiplied(value, factor)
         if value.op not in CONSTANTS:  # else it may be 0 where the factor is
             self._support.note_anywhere(product)
         return product if masked is None else masked(product)
@@ -95,11 +95,7 @@ class Masked:
             return _within(cotangent, lambda x, of: made(x, of(factor)))
         value = _unmasked(cotangent)
         if op is multiply.op:
-            factor = _unmasked(factor)
-            if uniform_value(factor) == 1:
-                return masked_by(conditions, value)
-            if uniform_value(value) == 1:
-                return masked_by(conditions, factor)
+            return masked_by(conditions, _multiplied(value, _unmasked(factor)))
         return masked_by(conditions, made(value, factor))
 
     def _matmul(self, a: Expr, b: Expr) -> Expr:
@@ -124,6 +120,23 @@ def _within(x: Expr, change: Callable[[Expr, Callable[[Expr], Expr]], Expr]) -> 
         return change(x, lambda y: y)
     condition, *sides = x.args
     return make(WHERE, (condition, *[s if is_zero(s) else change(s, lambda y: y) for s in sides]))
+
+
+def _multiplied(value: Expr, factor: Expr) -> Expr:
+    """value * factor, as a compiled function would rewrite it, and all that reads it after it."""
+    for a, b in ((value, factor), (factor, value)):
+        if a.op in CONSTANTS and (number := uniform_value(a)) in (1, -1):
+            return b if number == 1 else _negative(b)
+        if a.op is negative.op:
+            return -make_typed(multiply.op, (a.args[0], b), b.type)
+    return make_typed(multiply.op, (value, factor), value.type)
+
+
+def _negative(x: Expr) -> Expr:
+    value = uniform_value(x)
+    if value is not None:
+        return full(-value, x.type)
+    return x.args[0] if x.op is negative.op else -x
 
 
 def _left_out(term: Expr, conditions: Sequence[Expr]) -> Expr:

@@ -15,7 +15,7 @@ from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, Terms, gc_paused, make_typed
 from minigrad.graph.origin import origins
 from minigrad.graph.places import Place, inside_of
-from minigrad.ops.arithmetic import add
+from minigrad.ops.arithmetic import add, negative, subtract
 from minigrad.ops.core import CONSTANTS, full_like, is_zero, uniform_value
 from minigrad.ops.tuples import ITEM, TUPLE, tuple_of
 from minigrad.types import Array
@@ -105,7 +105,14 @@ def sum_or_none(terms: Iterable[Expr | None]) -> Expr | None:
 def added(a: Expr, b: Expr) -> Expr:
     """a + b; of tuples item by item, where most items are zero."""
     if a.op is not TUPLE:
-        return make_typed(add.op, (a, b), a.type) if a.type is b.type else a + b
+        if a.type is not b.type:
+            return a + b
+        # As a compiled function would rewrite it, and all that reads it after it.
+        if b.op is negative.op:
+            return make_typed(subtract.op, (a, b.args[0]), a.type)
+        if a.op is negative.op:
+            return make_typed(subtract.op, (b, a.args[0]), a.type)
+        return make_typed(add.op, (a, b), a.type)
     pairs = zip(a.args, b.args, strict=True)
     return tuple_of([y if is_zero(x) else x if is_zero(y) else x + y for x, y in pairs])
 
