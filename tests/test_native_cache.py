@@ -205,6 +205,9 @@ def test_kept_code_runs_for_longer_before_it_is_compiled_with_care(place):
 
 def test_the_entries_used_last_stay(place, llvm_modules, monkeypatch):
     (place / "notes.txt").write_bytes(bytes(100_000))
+    part = place / f".{'0' * 16}.part"  # of a writer that was killed
+    part.write_bytes(bytes(100))
+    os.utime(part, (1e8, 1e8))
     for k in range(4):
         scale(float(k))
     sizes = {f.stat().st_size for f in place.glob("*.code")}
@@ -213,7 +216,7 @@ def test_the_entries_used_last_stay(place, llvm_modules, monkeypatch):
     scale(0.0)  # the oldest is used
     monkeypatch.setattr(cache, "MOST_BYTES", 3 * max(sizes) + 10)
     scale(4.0)
-    assert len(list(place.glob("*.code"))) == 3
+    assert len(list(place.glob("*.code"))) == 3 and not part.exists()
     llvm_modules.clear()
     for k in (0, 3, 4):
         scale(float(k))

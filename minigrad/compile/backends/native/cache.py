@@ -21,7 +21,8 @@ from minigrad.errors import GraphError
 
 MOST_BYTES = 1 << 28
 """Of all entries: those that were used last stay."""
-_NAME = re.compile(r"[0-9a-f]{64}\.code")
+_NAME = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{16}\.part")
+"""Of entries, and of what killed writers leave behind."""
 _SECONDS = struct.Struct("<d")
 _CHECKSUM = hashlib.sha256().digest_size
 
