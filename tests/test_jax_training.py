@@ -89,7 +89,9 @@ def run(devices):
     losses = [trainer.step(*task.batch(rng, 8)).loss for _ in range(4)]
     spread = str(trainer._run.report()) if devices else ""
     whole = {n: v.tolist() for n, v in model.values().items()}
-    return {"losses": losses, "values": whole, "report": spread}
+    program = trainer._run._chosen._compiled._run.as_text() if devices else ""
+    sent = [kind for kind in ("all-gather", "all-reduce") if kind + "(" in program]
+    return {"losses": losses, "values": whole, "report": spread, "sent": sent}
 
 print(json.dumps([run(n) for n in (None, 1, 2, 4, 8)]))
 """
@@ -113,6 +115,8 @@ def test_losses_and_weights_are_the_same_on_1_2_4_and_8_devices():
             np.testing.assert_allclose(made["values"][name], value, rtol=1e-8, atol=1e-10)
         assert f"mesh of {count} cpu devices (batch: {count})" in made["report"]
         assert "divided: xs" in made["report"]
+        # the gradient alone is sent, and nothing of what each device computes of its sequences
+        assert made["sent"] == (["all-reduce"] if count > 1 else [])
 
 
 PLACED = """

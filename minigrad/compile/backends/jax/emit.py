@@ -12,6 +12,7 @@ import numpy as np
 from minigrad.compile.backends.jax.host import on_host
 from minigrad.compile.backends.jax.libraries import jax, jnp, lax
 from minigrad.compile.backends.jax.rows import ROWS, Emission
+from minigrad.compile.backends.jax.stacks import Value, of_stacks
 from minigrad.compile.plan import Plan, Step, make_plan
 from minigrad.errors import GraphError
 from minigrad.graph.leaves import placeholder
@@ -78,13 +79,16 @@ class Emitted(Emission):
 
     def run(self, plan: Plan, slots: list[Any]) -> None:
         """Fill the slots of all steps; those of leaves are filled already."""
+        places = {node: slot for slot, node in enumerate(plan.nodes)}
         for step in plan.steps:
-            self._step(step, slots)
+            self._step(step, slots, lambda node: slots[places[node]])
 
-    def _step(self, step: Step, slots: list[Any]) -> None:
+    def _step(self, step: Step, slots: list[Any], value_of: Value) -> None:
         node = step.node
-        operands = _as_written(node, [slots[s] for s in step.args])
-        value = row_of(node.op)(self, node, *operands)
+        value = of_stacks(node, value_of)
+        if value is None:
+            operands = _as_written(node, [slots[s] for s in step.args])
+            value = row_of(node.op)(self, node, *operands)
         type_: Any = node.type
         whole = value if isinstance(type_, TupleType) else (value,)
         wanted = type_.items if isinstance(type_, TupleType) else (type_,)

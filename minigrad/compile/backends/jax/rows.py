@@ -178,10 +178,10 @@ def _logsumexp(x: Any, axes: tuple[int, ...]) -> Any:
     return jnp.log(jnp.sum(jnp.exp(x - top), axis=axes)) + jnp.squeeze(top, axes)
 
 
-def _matmul(a: Any, b: Any) -> Any:
-    # GPUs would take float32 with 10 bits; who asks for that by JAX's own setting, gets it.
-    asked = jax.config.jax_default_matmul_precision
-    return jnp.matmul(a, b, precision=None if asked else "highest")
+def precision() -> str | None:
+    """Of products: GPUs would take float32 with 10 bits; who asks for that by JAX's own setting,
+    gets it."""
+    return None if jax.config.jax_default_matmul_precision else "highest"
 
 
 SHAPED: dict[str, Row] = {
@@ -202,7 +202,7 @@ SHAPED: dict[str, Row] = {
     "cumulative_sum": _of(lambda x, axis: jnp.cumsum(x, axis=axis)),
     "softmax": _of(_softmax),
     "logsumexp": _of(_logsumexp),
-    "matmul": _of(_matmul),
+    "matmul": _of(lambda a, b: jnp.matmul(a, b, precision=precision())),
 }
 
 # --- matrices ----------------------------------------------------------------------------------
