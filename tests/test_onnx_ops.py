@@ -84,6 +84,63 @@ def test_every_case(case, dtype, tmp_path):
     assert_same(path, {"output": y}, variables, arrays)
 
 
+NUMBERS = [*("int8", "int16", "int32", "int64"), *("uint8", "uint16", "uint32", "uint64")]
+OF_ONE = [
+    "abs",
+    "negative",
+    "sign",
+    "square",
+    "sum",
+    "max",
+    "min",
+    "argmax",
+    "argmin",
+    "argsort",
+    "all",
+    "any",
+    "relu",
+    "cumulative_sum",
+]
+OF_TWO = [
+    "add",
+    "subtract",
+    "multiply",
+    "floor_divide",
+    "remainder",
+    "pow",
+    "maximum",
+    "minimum",
+    "equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "not_equal",
+    "logical_and",
+    "logical_xor",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+    "matmul",
+]
+
+
+@pytest.mark.parametrize("dtype", ["bool", *NUMBERS])
+@pytest.mark.parametrize("name", OF_ONE + OF_TWO)
+def test_ops_of_bools_and_of_whole_numbers(name, dtype, tmp_path):
+    """Of dtypes, too, that ONNX's own op of the name has not."""
+    low = 1 if name in ("pow", "floor_divide", "remainder") or dtype[0] in "bu" else -7
+    a, b = np.array([3, low, 2, 7]).astype(dtype), np.array([1, 2, 2, max(low, 0)]).astype(dtype)
+    inputs = [mg.var("x", (4,), dtype), mg.var("y", (4,), dtype)][: 1 if name in OF_ONE else 2]
+    try:
+        y = getattr(mg, name)(*inputs)
+    except mg.DTypeError:
+        return  # minigrad has none of it either
+    path = tmp_path / "graph.onnx"
+    written(y, path, inputs=inputs)
+    assert_same(path, {"output": y}, inputs, [a, b][: len(inputs)])
+
+
 def test_what_cannot_be_written_is_told(tmp_path, monkeypatch):
     x, path = mg.var("x", (3,)), tmp_path / "graph.onnx"
     loop = mg.scan(lambda c, x: (c + x, c * x), mg.const(0.5), x)[0].args[0]

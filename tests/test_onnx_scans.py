@@ -45,6 +45,12 @@ def _without_inputs():
     return [c], {"last": last, "ys": ys}
 
 
+def _of_carries_alone():
+    xs, c = mg.var("xs", (N, 3)), mg.var("c", (3,))
+    last, _ = mg.scan(lambda c, x: (mg.tanh(c + x), None), c, xs)
+    return [xs, c], {"last": last}
+
+
 def _of_no_steps():
     xs, c = mg.var("xs", (0, 3)), mg.var("c", (3,))
     last, ys = mg.scan(lambda c, x: (c + x, c), c, xs)
@@ -65,6 +71,7 @@ LOOPS: dict[str, Any] = {
     "nested": _nested,
     "without inputs": _without_inputs,
     "of no steps": _of_no_steps,
+    "of carries alone": _of_carries_alone,
     "gradients": lambda: _with_gradients(_running),
     "gradients, reverse": lambda: _with_gradients(_running, reverse=True),
     "gradients in segments": lambda: _with_gradients(_running, checkpoint=2),

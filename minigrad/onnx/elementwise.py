@@ -5,11 +5,14 @@ are, such that it keeps its digits and its special values.
 from __future__ import annotations
 
 from math import log, pi
+from typing import Any
 
 import numpy as np
 
-from minigrad.graph.node import Expr
+from minigrad.graph.leaves import placeholder
+from minigrad.graph.node import Expr, make
 from minigrad.onnx.writer import Rule, Writer
+from minigrad.types import TensorType
 
 
 def is_float(node: Expr) -> bool:
@@ -27,7 +30,7 @@ def of_floats(kind: str) -> Rule:
 
 
 def bits(kind: str, logical: str) -> Rule:
-    """An op of bits, which has another name for bools."""
+    """An op that has another name for bools."""
     return lambda w, y, *args: w.op(logical if y.dtype.kind == "b" else kind, *args)
 
 
@@ -213,6 +216,29 @@ def shift(direction: str) -> Rule:
         return w.op("Where", w.op("Less", a, number(w, y, 0)), turned, plain)
 
     return rule
+
+
+# --- dtypes that an op of ONNX has not ----------------------------------------------------------
+
+
+BOOL, INT16, SMALL = ("bool",), ("int16", "uint16"), ("int8", "int16", "uint8", "uint16")
+UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+
+
+def by_way_of(dtype: str, names: tuple[str, ...], rule: Rule) -> Rule:
+    """The rule, where operands of some dtypes are taken as another one, and what comes of them is
+    what it would be of theirs."""
+    way = np.dtype(dtype)
+
+    def wrapped(w: Writer, y: Expr, *args: str) -> Any:
+        if y.args[0].dtype.name not in names:
+            return rule(w, y, *args)
+        leaves = [placeholder("x", TensorType(a.shape, way)) for a in y.args]
+        wide = make(y.op, tuple(leaves), y.attrs)
+        made = rule(w, wide, *[w.cast(a, way) for a in args])
+        return made if wide.dtype == y.dtype else w.cast(str(made), y.dtype)
+
+    return wrapped
 
 
 # --- bools ---------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ def scan(w: Writer, y: Expr, *args: str) -> list[str]:
         made = [w.op("Identity", name) for name in made]  # each output is a node's of the body
     given = [w.info(name, out.type) for name, out in zip(made, body.outputs, strict=True)]
     way = int(loop.reverse)
+    out = {"scan_output_directions": [way] * len(body.ys)} if body.ys else {}
     return w.ops(
         "Scan",
         [*starts, *stacks],
@@ -39,7 +40,7 @@ def scan(w: Writer, y: Expr, *args: str) -> list[str]:
         body=w.onnx.helper.make_graph(nodes, w.name("body"), read, given),
         num_scan_inputs=len(stacks),
         scan_input_directions=[way] * len(stacks),
-        scan_output_directions=[way] * len(body.ys),
+        **out,
     )
 
 
