@@ -158,6 +158,7 @@ Tables and errors
     TrainingWarning  training goes on, but astray
     CheckpointError  a checkpoint that is missing, damaged, or of another training
     ModelFileError  a model's file that is missing, damaged, or none
+    LostProcessError  a process that trains together with this one is gone
     MissingPackageError  a package of an extra that is not installed; an ImportError, too
     OutputError     a file or a folder that cannot be written
 """
@@ -185,6 +186,7 @@ from lstm.cells import (
 from lstm.errors import (
     CheckpointError,
     ConfigError,
+    LostProcessError,
     LstmError,
     MissingPackageError,
     ModelFileError,
@@ -312,6 +314,7 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "LayerNormLSTM",
+    "LostProcessError",
     "LstmError",
     "MissingPackageError",
     "Model",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from lstm.errors import ConfigError, LostProcessError, check_count
+from lstm.errors import ConfigError, LostProcessError, MissingPackageError, check_count
 from lstm.tasks import Task
 from minigrad import Expr
 
@@ -123,10 +123,10 @@ class Hosts:
 
 
 def jax_module(name: str) -> Any:
-    """A module of JAX's. Raises ConfigError where it is not installed."""
+    """A module of JAX's. Raises MissingPackageError where it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ConfigError(
+        raise MissingPackageError(
             f"JAX is not installed: pip install 'minigrad-lstm[jax]' ({error})"
         ) from None
