@@ -361,7 +361,7 @@ def test_a_variable_made_in_a_loop_is_made_at_one_line():
 
 def test_a_graph_as_arrays_of_numbers():
     x, v = mg.var("x"), mg.var("v", 3)
-    y = mg.sum(v * x) - mg.where(x > 0, x, 1.0) * x
+    y = mg.sum(v * x) - mg.where(x > 0, x, 1.0) * x + mg.sum(mg.var("u", 4))
     graph = packed([y, x])
     assert [id(n) for n in graph.nodes] == [id(n) for n in mg.toposort([y, x])]
     read = [graph.nodes[k] for k in graph.reads.tolist()]

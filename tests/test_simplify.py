@@ -540,6 +540,7 @@ def various(n):
     y = x
     for k in range(n):
         y = mg.where(y > 0.5, y * (1.0 if k % 3 else 0.3), -y) + (y if k % 5 else 0.0)
+        y = y + y if k % 4 else mg.sin(y) - mg.sin(y)
         y = mg.abs(y) * mg.abs(y) if k % 7 == 0 else mg.tanh(y) - mg.const(2.0) * mg.const(3.0)
     return mg.sum(mg.broadcast_to(y, (3,)) * mg.const([1.0, 2.0, 3.0]))
 
