@@ -29,7 +29,7 @@ import lstm
 MOMENTS, BATCH = 5, 8
 LOADS = 5  # the page is opened so often, in a fresh tab each time
 CATEGORIES = ["devtools.timeline", "loading", "blink.user_timing", "disabled-by-default-devtools"]
-WORK = {"EventDispatch", "UpdateLayoutTree", "Layout", "PrePaint", "Paint", "Layerize"}
+WORK = {"EventDispatch", "TimerFire", "UpdateLayoutTree", "Layout", "PrePaint", "Paint", "Layerize"}
 """What the main thread does for a frame, by Chromium's names."""
 LAST = "Layerize"
 """What ends a frame of them."""
@@ -49,8 +49,8 @@ def watched(steps: int, units: int) -> dict[str, lstm.FlowWatch]:
 
 
 def first_paints(browser: Any, path: Path) -> list[tuple[float, float, float]]:
-    """Milliseconds from each navigation to the first paint, to that of content, and to the end of
-    the script."""
+    """Milliseconds from each navigation to the first paint, to that of content, and until one saw
+    that the script has ended."""
     times = []
     for _ in range(LOADS):
         page = browser.new_page(viewport={"width": 1366, "height": 900})
@@ -135,6 +135,8 @@ def main() -> None:
     except ImportError:
         sys.exit("playwright is not installed: pip install '.[browser]'")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.exit("chromium is not installed: apt-get install chromium")
     watches = watched(told.steps, told.units)
     table = Table(title=f"T = {told.steps}, H = {told.units}, 2 models, {MOMENTS} moments")
     for head in ("", "median", "worst"):

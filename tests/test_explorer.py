@@ -18,9 +18,12 @@ import pytest
 
 import lstm
 import minigrad as mg
+from lstm.errors import ConfigError
+from lstm.figures.explorer.graph import picture_of
 from lstm.figures.explorer.maps import maps_of
 from lstm.figures.explorer.packed import DECADE, OTHERS, Arrays, codes_of, extremes, runs_of
 from lstm.figures.explorer.steps import steps_of
+from lstm.figures.explorer.tour import tour_of
 from lstm.figures.explorer.written import script_text
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
@@ -158,6 +161,61 @@ def test_the_page_holds_the_numbers_of_the_flow(tmp_path) -> None:
     scale = data["scale"]
     assert (scale["low"], scale["high"]) == (flow.scale.lo_exp, flow.scale.hi_exp)
     assert scale["colors"][0] == flow.scale.class_style(0).color
+
+
+class Product(lstm.RNN):
+    """Of two values, of which the second is made of the first or not."""
+
+    name = "product"
+    is_chained = False
+
+    def equations(self, params: Any, state: Any, x: Any) -> Any:
+        a = super().equations(params, state, x)["h"]
+        s = mg.sigmoid(a)
+        t = mg.tanh(s if self.is_chained else a)
+        return {"s": s, "t": t, "h": (a if self.is_chained else s) * t}
+
+
+def test_steps_of_the_same_ops_that_are_joined_otherwise_are_unlike() -> None:
+    chained = type("Chained", (Product,), {"is_chained": True})
+    both = []
+    for cell in (Product, chained):
+        model = lstm.Model.create(cell(2, 3), 1, 0)
+        picture = picture_of(lstm.flow(model, np.ones((4, 2, 2)), np.ones((2, 1))))
+        assert picture is not None
+        both.append(picture)
+    first, second = (sorted(n.name for n in one.picture.nodes) for one in both)
+    assert first == second
+    assert both[0].parts != both[1].parts
+
+
+def test_a_watch_of_unlike_cells_is_refused_by_name() -> None:
+    watch, xs, ys = lstm.FlowWatch(arrays=True), np.ones((4, 2, 2)), np.ones((2, 1))
+    models = [lstm.Model.create(cell(2, 3), 1, 0) for cell in (lstm.RNN, lstm.LSTM, lstm.LSTM)]
+    watch._flows = {k: lstm.flow(model, xs, ys) for k, model in enumerate(models[:2])}
+    with pytest.raises(ConfigError, match="'both' recorded steps of RNN and of other ops, LSTM"):
+        lstm.explore({"both": watch})
+    # of other batches and sizes the steps are the same ops
+    watch._flows = {1: lstm.flow(models[1], xs, ys), 2: lstm.flow(models[2], xs[:, :1], ys[:1])}
+    assert [*lstm.explore(watch).models["LSTM"]] == [
+        "after 1 step of training",
+        "after 2 steps of training",
+    ]
+    with pytest.raises(ConfigError, match="given no flow"):
+        lstm.explore({})
+
+
+@pytest.mark.parametrize("factor", [0.0, np.nan, np.inf])
+def test_the_tour_calls_no_unit_the_largest_of_nothing(factor) -> None:
+    model = lstm.Model.create(lstm.LSTM(2, 3), 1, 0)
+    flow = lstm.flow(model, np.ones((4, 2, 2)), np.ones((2, 1)))
+    assert "holds most" in tour_of({"a": {"": flow}})[-1]["words"]
+    for leaf in model.flat_params.values():
+        if leaf.value.shape[-1] == 1:
+            leaf.value = np.full_like(leaf.value, factor)  # of the head
+    with np.errstate(all="ignore"):
+        odd = lstm.flow(model, np.ones((4, 2, 2)), np.ones((2, 1)))
+        assert not any("holds most" in stop["words"] for stop in tour_of({"a": {"": odd}}))
 
 
 class Stopped(lstm.RNN):

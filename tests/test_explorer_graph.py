@@ -151,6 +151,22 @@ def rgb(colour: str) -> str:
     return f"rgb({', '.join(str(int(colour[k : k + 2], 16)) for k in (1, 3, 5))})"
 
 
+def test_of_padded_sequences_the_state_before_gets_what_the_step_sends() -> None:
+    model, lengths = model_of(lstm.LSTM), np.array([T, 8])
+    flow = lstm.flow(model, XS[:, :2], YS[:2], lengths=lengths)
+    picture = picture_of(flow)
+    assert picture is not None
+    rows = decades_of(steps_of(flow, picture)["ops"]["high"])
+    alone = lstm.flow(model, XS[:, :1], YS[:1])  # its loss is no mean of two
+    nodes = {n.id: f"{n.name} {n.title}".strip() for n in picture.picture.nodes}
+    before = {nodes[id]: id for id, by in picture.steps.items() if by == -1}
+    for symbol in "Ch":
+        sent = rows[picture.gradients[before[f"{symbol}ₜ₋₁"]]]
+        for step in (9, 10, T):  # at which the second sequence is padding
+            wanted = np.log10(alone.series[symbol].norms[step - 2] / 2)
+            assert sent[step - 1] == pytest.approx(wanted, abs=5e-4)
+
+
 @pytest.mark.parametrize("step", [2, 7, T])
 def test_terms_are_those_of_the_edges_of_the_net_written_out(opened, written, step) -> None:
     go(opened, step)
@@ -197,8 +213,9 @@ def test_a_click_enter_or_a_map_opens_a_step(opened, written) -> None:
     value = node(opened, "C +").locator(".value")
     assert number(value.text_content()) == written[EVIL].value("C", 6)
     opened.page.keyboard.press("Escape")
-    opened.hover("norms", 2.5 / T, 0.1)
-    graph(opened).locator("[data-op]", has_text="step 4").first.wait_for()  # the graph follows
+    for step in (9, 3):  # the graph follows to where the pointer is then
+        opened.hover("norms", (step - 0.5) / T, 0.1)
+    graph(opened).locator("[data-op]", has_text="step 4").first.wait_for()
     assert number(value.text_content()) == written[EVIL].value("C", 3)
     go(opened, T)
     assert steps.filter(has_text="after the last").count() == 2
@@ -277,7 +294,7 @@ def test_moments_of_unlike_length_have_strips_of_their_own(browser, tmp_path) ->
     page.page.locator("#less").select_option("1")
     assert "b has not as many steps" in graph(page).locator("> h3").inner_text()
     finding = page.page.locator("#finding")
-    assert "b after 1 steps of training have not as many steps" in finding.inner_text()
+    assert "has 6 steps, b after 1 step of training 12: nothing" in finding.inner_text()
     page.page.locator("#moment").fill("0")
     assert finding.inner_text().endswith("Less b after 0 steps of training.")
     assert page.complaints == []
@@ -388,6 +405,9 @@ def test_a_difference_recolours_it_where_nets_are_of_the_same_ops(browser, tmp_p
     decades = np.log10(ours / theirs)
     assert told.strip().startswith(f"{'−' if decades < 0 else '+'}{abs(decades):.2f} decades")
     assert "a less b" in graph(page).locator("> h3").inner_text()
+    page.hover("folded", 2.5 / T, 0.25)
+    norms = [four_digits(flows[name].series["C"].norms[2]) for name in "ab"]
+    assert page.said("folded").endswith(f" decades, {norms[0]:g} and {norms[1]:g}")
     go(page, 3, less=2)
     assert "other has other ops" in graph(page).locator("> h3").inner_text()
     assert number(node(page, "f σ").locator(".gradient").text_content()) == ours

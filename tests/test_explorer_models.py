@@ -12,6 +12,7 @@ import pytest
 from browsing import Opened, four_digits, numbers_in, quiet_page
 
 import lstm
+from minigrad.drawing import Scale
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
 T, H = 9, 4
@@ -115,6 +116,11 @@ def test_the_step_shows_its_equations_with_what_they_get_back(opened, watches) -
         assert (told == "exactly 0") if size == 0 else (float(told) == four_digits(size)), reader
     norms = dict(cells(opened, "#norms"))
     assert float(norms["|∂L/∂Cₜ|"]) == four_digits(flow.series["C"].norms[4])
+    scale = Scale.of(x for watch in watches.values() for _, one in watch for x in one.drawn_norms)
+    for chip in opened.page.locator("#norms .chip").all():
+        hexes = scale.style(float(chip.inner_text())).color
+        colour = chip.evaluate("chip => getComputedStyle(chip).borderLeftColor")
+        assert colour == f"rgb({', '.join(str(int(hexes[k : k + 2], 16)) for k in (1, 3, 5))})"
 
 
 def test_a_path_tells_what_it_lost_down_to_the_step(opened, watches) -> None:
@@ -129,6 +135,12 @@ def test_a_path_tells_what_it_lost_down_to_the_step(opened, watches) -> None:
         lost = fall.decades[2:].sum(axis=0)
         for (_, _, number), wanted in zip(links, lost, strict=True):
             assert float(number.replace("−", "-")) == pytest.approx(wanted, abs=0.00501)
+        bars = opened.page.locator("#fall td > div").all()
+        most = max(1.0, *abs(lost))
+        for bar, wanted in zip(bars, lost, strict=True):
+            assert bar.get_attribute("class") == ("bar lost" if wanted < 0 else "bar won")
+            share = float(bar.get_attribute("style").removeprefix("--share:").strip(" ;"))
+            assert share == pytest.approx(abs(wanted) / most / 2, abs=1e-4)
         assert float(first[2]) == pytest.approx(10.0**fall.start, rel=6e-4)
         assert float(last[2]) == pytest.approx(10.0 ** (fall.start + lost.sum()), rel=6e-4)
 

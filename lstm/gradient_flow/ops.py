@@ -39,7 +39,7 @@ def same_ops(meter: Meter, other: Meter) -> bool:
 def _ops(meter: Meter) -> list[Any]:
     order = order_of(meter)
     places = {node: k for k, node in enumerate(order)}
-    return [(node.op, node.shape, [places[arg] for arg in node.args]) for node in order]
+    return [(node.op.name, [places[arg] for arg in node.args]) for node in order]
 
 
 def moving(meter: Meter) -> set[Expr]:
@@ -94,7 +94,7 @@ class OpsOfStep:
         nodes = {k: self._order[k] for k in asked.nodes}
         floats = {k: n for k, n in nodes.items() if n.type.is_float}
         self.values = self._of({k: self._adjoints.value(n) for k, n in floats.items()})
-        self.gradients = self._of({k: self._adjoints.get(n) for k, n in nodes.items()})
+        self.gradients = self._of({k: self._gradient(n) for k, n in nodes.items()})
         self.terms = self._of({use: self._term(use) for use in asked.uses})
         comes = onward_of(meter) if asked.onward else {}
         self.onward = self._of({onward: comes[onward] for onward in asked.onward})
@@ -105,6 +105,14 @@ class OpsOfStep:
             for what, stack in stacks.items()
             if stack is not None
         }
+
+    def _gradient(self, node: Expr) -> Expr | None:
+        """Of a state before, what this step sends back to it, and not what padding hands on."""
+        if node not in {*self._meter.graph.before.values()}:
+            return self._adjoints.get(node)
+        inside = {_run(self._meter, n) for n in self._order}
+        comes = [term for (user, _), term in self._adjoints.edges(node).items() if user in inside]
+        return sum(comes[1:], comes[0]) if comes else None
 
     def _term(self, use: Use) -> Expr | None:
         """What a use sends back to its source."""

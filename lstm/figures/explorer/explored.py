@@ -15,6 +15,7 @@ from lstm.figures.flow import compare_flows
 from lstm.figures.page import Section
 from lstm.files import check_file, path_given, write_atomically
 from lstm.gradient_flow import Comparison, Flow, FlowWatch
+from lstm.gradient_flow.ops import same_ops
 from minigrad.display import bundle
 from minigrad.drawing import Scale
 
@@ -28,7 +29,7 @@ def explore(of: Any) -> Explorer:
     of: a `Flow`, a `Comparison`, a `FlowWatch`, or {name: a flow or a watch}, such as
     `{"RNN": watch, "LSTM": another}`; a slider goes over what a watch recorded. All is on one
     scale. Raises ConfigError for anything else, for two of one name, where an empty one is that of
-    the flow, and for a watch that recorded nothing.
+    the flow, and for a watch that recorded nothing, or models of unlike steps.
 
     >>> import numpy as np, lstm
     >>> model = lstm.Model.create(lstm.LSTM(2, 4), 1, seed=0)
@@ -39,7 +40,9 @@ def explore(of: Any) -> Explorer:
         of = {"": of}
     elif isinstance(of, Comparison):
         of = of.flows
-    if not isinstance(of, Mapping) or not of:
+    if isinstance(of, Mapping) and not of:
+        raise ConfigError("explore was given no flow: {name: a flow or a watch} is empty")
+    if not isinstance(of, Mapping):
         raise ConfigError(
             "explore takes a flow, a comparison, a FlowWatch, or {name: a flow or a watch}, not "
             f"{type(of).__name__:.40}"
@@ -65,7 +68,24 @@ def _moments(name: Any, one: Any) -> Moments:
         )
     if not one.flows:
         raise ConfigError(f"the watch {name!r:.40} recorded nothing: train with watch=[it] first")
-    return {f"after {step} steps of training": flow for step, flow in one}
+    flows = [*one.flows.values()]
+    for flow in flows[1:]:
+        if not _alike(flows[0], flow):
+            raise ConfigError(
+                f"the watch {name!r:.40} recorded steps of {flows[0].called} and of other ops, "
+                f"{flow.called}: give explore a watch for each model"
+            )
+    return {_when(step): flow for step, flow in one}
+
+
+def _alike(flow: Flow, other: Flow) -> bool:
+    """Whether the steps of two flows are the same ops, or one of them is of numbers alone."""
+    sources = flow.source, other.source
+    return None in sources or same_ops(flow._source.meter, other._source.meter)
+
+
+def _when(step: int) -> str:
+    return f"after {step} step{'' if step == 1 else 's'} of training"
 
 
 class Explorer:

@@ -39,7 +39,7 @@ def gathered(
         for k, ((name, moments), picture) in enumerate(zip(models.items(), pictures, strict=True))
     ]
     moments = [moment for model in told for moment in model["moments"]]
-    kinds = _kinds_in([one for moment in moments for one in moment["maps"]], scale)
+    kinds = _kinds_in([one for moment in moments for one in _shown(moment)], scale)
     keys = sorted([[one["key"] for one in moment["maps"]] for moment in moments], key=len)
     return {
         "scale": _scale(scale, kinds),
@@ -111,8 +111,14 @@ def _sides(models: Sequence[Mapping[str, Any]]) -> Scale:
                 nearest = moments[min(at, len(moments) - 1)]
                 beside = moments[0] if other is model else [*same, nearest][0]
                 if moment["steps"]["steps"] == beside["steps"]["steps"]:
-                    furthest += _distances(moment["maps"], beside["maps"])
+                    furthest += _distances(_shown(moment), _shown(beside))
     return Ratios.between([10.0 ** min(max(furthest), _FURTHEST)])
+
+
+def _shown(moment: Mapping[str, Any]) -> list[Any]:
+    """All that is painted of a moment: its maps, and the ops of its steps."""
+    ops = moment["steps"].get("ops")
+    return [*moment["maps"], *([ops] if ops else [])]
 
 
 def _distances(

@@ -45,6 +45,9 @@ _BELOW = 75.0  # of what is under a state
 _LOWER = 30.0  # of what a step reads, as it has numbers
 
 
+_WHOLE, _SENT = "‖∂L/∂value‖", "‖what this step sends back to it‖"
+
+
 def _room(number: float) -> Amount:
     """Room for a number as wide as this."""
     return Amount((), 1.0, number, number, (number,), "normal")
@@ -139,6 +142,7 @@ class StepPicture:
                 "row": self.gradients.get(n.id, -1),
                 "value": self.values.get(n.id, -1),
                 "words": [plain(note) for note in n.notes[1:]] if n.role == "op" else [],
+                "what": _SENT if self.steps.get(n.id) == -1 else _WHOLE,
                 "terms": terms.get(n.id, []),
             }
             for n in self.picture.nodes
@@ -150,6 +154,7 @@ class StepPicture:
                 "row": self.terms[e.id],
                 "value": -1,
                 "words": [],
+                "what": "",
             }
             for e in self.picture.edges
             if e.id in self.terms
@@ -157,9 +162,12 @@ class StepPicture:
         return nodes | edges
 
     @property
-    def names(self) -> list[str]:
-        """What nodes are, for graphs to be told apart."""
-        return [_called(n) for n in self.picture.nodes]
+    def parts(self) -> list[str]:
+        """Which ops nodes are, and what arrows join, for graphs to be told apart."""
+        nodes = self.picture.nodes
+        places = {n.id: str(k) for k, n in enumerate(nodes)}
+        joined = [f"{places[e.source]}→{places[e.target]}" for e in self.picture.edges]
+        return [*(n.title if n.shows is None else n.shows.op.name for n in nodes), *joined]
 
 
 def _called(node: Node) -> str:

@@ -19,6 +19,7 @@ from lstm.gradient_flow.linear_maps import EVERY, Falls
 from lstm.gradient_flow.ops import Asked, ToldOps, same_ops, told_of_ops
 from lstm.gradient_flow.steps import LEAVES, Floats
 from lstm.gradient_flow.tensors import LARGE_SEED
+from lstm.gradient_flow.way_back import Teller
 from lstm.plain_values import jsonable
 from minigrad.derivations.mathml import mathml
 from minigrad.drawing.escape import plain
@@ -50,7 +51,7 @@ def _whole(flow: Flow, picture: StepPicture | None) -> dict[str, Any]:
         "equations": _equations(ops),
         "falls": [_fall(fall) for fall in _falls(flow)],
     } | (
-        {"ops": {"key": "ops", "title": "", "rows": picture.names, "high": ops.rows}}
+        {"ops": {"key": "ops", "title": "", "rows": picture.parts, "high": ops.rows}}
         if picture is not None
         else {}
     )
@@ -69,12 +70,12 @@ class _Ops(NamedTuple):
         source = flow._source
         meter, batch = source.meter, source.batch
         asked = Asked() if picture is None else picture.asked
-        falls = Falls(meter.way, meter.line)
-        told, larger = (
-            told_of_ops(meter, {_FANS: Fans(meter.way), EVERY: falls}, asked, batch),
-            None,
-        )
-        source.drawn[EVERY] = told.told[EVERY]
+        tellers: dict[str, Teller] = {_FANS: Fans(meter.way)}
+        if not flow.has_read("waterfalls"):
+            tellers[EVERY] = Falls(meter.way, meter.line)
+        told = told_of_ops(meter, tellers, asked, batch)
+        source.drawn.update({key: told.told[key] for key in tellers if key == EVERY})
+        larger = None
         doubtful = [*told.told[_FANS]["terms"].values()]
         if picture is not None:
             doubtful.append({str(k): told.rows[k] for k in picture.doubtful})

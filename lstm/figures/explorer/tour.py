@@ -23,7 +23,8 @@ def tour_of(models: Mapping[str, Mapping[str, Flow]]) -> list[Stop]:
     stops = [stop | {"model": 0, "moment": moments[0], "less": -1} for stop in _through(flow)]
     for other, beside in others[:1]:
         words = Comparison({name: flow, other: beside}).sentences[0]
-        place = {"model": 1, "moment": moments[1], "less": 0, **_at("norms", 0, 1)}
+        place = {"model": 1, "moment": moments[1], **_at("norms", 0, 1)}
+        place["less"] = 0 if beside.steps == flow.steps else -1
         stops = [*stops[:4], {"words": words, **place}]
     return [stop | {"words": plain(stop["words"])} for stop in stops]
 
@@ -49,13 +50,14 @@ def _through(flow: Flow) -> Iterator[Stop]:
         largest = max(flow.paths, key=lambda name: np.nan_to_num(flow.paths[name].first))
         yield {"words": said[0], **_at("norms", rows.index(largest), 1)}
     if flow.source is not None:
-        norms = np.nan_to_num(flow.unit_norms[main.symbol][0])
+        norms = flow.unit_norms[main.symbol][0]
         most = int(norms.argmax())
-        yield {
-            "words": f"At t = 1 unit {most + 1} holds most of it, {norms[most]:.2e}; the least has "
-            f"{norms.min():.2e}.",
-            **_at("units", most, 1),
-        }
+        if np.isfinite(norms).all() and norms[most] > 0.0:
+            yield {
+                "words": f"At t = 1 unit {most + 1} holds most of it, {norms[most]:.2e}; the least "
+                f"has {norms.min():.2e}.",
+                **_at("units", most, 1),
+            }
 
 
 def _at(key: str, row: int, step: int) -> Stop:

@@ -6,7 +6,7 @@ const [STEP, LEAST, MOST] = [1.25, 0.2, 8];
 /** @param {HTMLElement} frame what scrolls around a drawn graph */
 export function explored(frame) {
   const svg = /** @type {SVGSVGElement} */ (frame.querySelector("svg"));
-  let [scale, at] = [1, -1];
+  let [scale, at, wasDragged] = [1, -1, false];
   /** @type {Element[]} */
   let matches = [];
   const zoom = (/** @type {number} */ to) => {
@@ -53,9 +53,12 @@ export function explored(frame) {
   });
   frame.addEventListener("pointermove", ({ pointerType, movementX, movementY, buttons }) => {
     const isDragged = pointerType === "mouse" && buttons === 1;
+    wasDragged ||= isDragged;
     frame.classList.toggle("dragged", isDragged);
     if (isDragged) frame.scrollBy({ left: -movementX, top: -movementY, behavior: "instant" });
   });
+  frame.addEventListener("pointerdown", () => wasDragged = false);
+  frame.addEventListener("click", (event) => wasDragged && event.stopPropagation(), true);
   bar.addEventListener("click", ({ target }) => {
     const by = Number(/** @type {HTMLElement} */ (target).dataset.zoom);
     if (by) zoom(by === 1 ? 1 : scale * by);

@@ -63,6 +63,7 @@ export class HeatMap {
   attend() {
     let from = 0; // where the pointer was pressed last
     this.frame.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
       from = this.under(event).step ?? 0;
       this.frame.setPointerCapture(event.pointerId);
     });

@@ -15,9 +15,7 @@ import { TokenAxis } from "./tokens.js";
 import { guide } from "./tour.js";
 import { fragmentOf, placeOf, View } from "./view.js";
 
-/** @import { Model, Moment, Place, Told } from "./types.d.ts" */
-
-const REST = 50; // milliseconds after which a graph follows the pointer
+/** @import { Moment, Place, Told } from "./types.d.ts" */
 
 class Explorer {
   /** @param {Told} told */
@@ -39,6 +37,9 @@ class Explorer {
     this.view.listen((place, isPointed) => this.show(place, isPointed));
     control(this.view);
     this.remember();
+    const again = () => this.maps.forEach((map) => map.paint()); // in other colours
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+    globalThis.addEventListener("beforeprint", () => this.show(this.view.place, false));
     globalThis.addEventListener("hashchange", () => this.view.go(addressed(this.view.place)));
   }
 
@@ -82,7 +83,7 @@ class Explorer {
       Object.assign(map.mark.style, { left, width });
       map.show(place);
     }
-    for (const graph of this.graphs) if (!graph.figure.hidden) graph.follow(isPointed ? REST : 0);
+    for (const graph of this.graphs) if (!graph.figure.hidden) graph.follow(isPointed);
     this.showStep(place);
     part("range").hidden = place.from === 0;
     if (place.from) tellRange(moment, first, last, this.closed);
@@ -97,7 +98,9 @@ class Explorer {
     offer(this.models, place);
     const less = place.less < 0 ? null : this.models[place.less];
     const isSelf = place.less === place.model; // which is compared with its first moment
-    const other = less && (isSelf ? less.moments[0] : besides(less, moment, place.moment));
+    const named = less?.moments.find(({ label }) => label === moment.label);
+    const nearest = named ?? less?.moments[within(place.moment, less.moments.length)];
+    const other = isSelf ? less?.moments[0] : nearest;
     const isLike = other?.steps.steps === moment.steps.steps;
     const names = isSelf && other
       ? [moment.label, other.label]
@@ -113,19 +116,18 @@ class Explorer {
       const { ops } = moment.steps;
       const beside = isLike && other?.steps.ops;
       if (graph.figure.hidden || !ops) continue;
+      const words = `${names[1]} has ${isLike ? "other ops" : "not as many steps"}`;
       if (beside && ops.rows.join() === beside.rows.join()) {
-        const words = names.join(" less ");
-        graph.set(differenceOf(ops, beside, this.sides, names), this.sides, words);
-      } else {
-        const words = `${names[1]} has ${isLike ? "other ops" : "not as many steps"}`;
-        graph.set(layerOf(ops, this.scale), this.scale, less ? words : "");
-      }
+        const layer = differenceOf(ops, beside, this.sides, names);
+        graph.set(layer, this.sides, names.join(" less "));
+      } else graph.set(layerOf(ops, this.scale), this.scale, less ? words : "");
     }
     part("legend-less").hidden = !isLike;
-    const theirs = isSelf || !other?.label ? names[1] : `${names[1]} ${other.label}`;
+    const whats = [[this.models[place.model].name, moment.label], [less?.name, other?.label]];
+    const [ours, theirs] = whats.map((words) => words.join(" ").trim());
     part("finding").textContent = other && !isLike
-      ? `${names[0]} and ${theirs} have not as many steps: nothing to compare step by step.`
-      : `${names[0]}: ${moment.sentences[0]}${other ? ` Less ${theirs}.` : ""}`;
+      ? `${ours} has ${moment.steps.steps} steps, ${theirs} ${other.steps.steps}: nothing to compare.`
+      : `${ours}: ${moment.sentences[0]}${other ? ` Less ${theirs}.` : ""}`;
     return moment;
   }
 
@@ -169,12 +171,6 @@ class Explorer {
 function addressed(otherwise) {
   const said = new URLSearchParams(location.hash.slice(1));
   return { ...placeOf(said, otherwise), isPinned: said.has("step") };
-}
-
-/** @param {Model} model @param {Moment} moment @param {number} at of another model which it is
- * @returns {Moment} that of the same name, or the nearest */
-function besides({ moments }, { label }, at) {
-  return moments.find((one) => one.label === label) ?? moments[within(at, moments.length)];
 }
 
 const [data, codes] = ["data", "codes"].map((id) => part(id).textContent ?? "");

@@ -3,6 +3,7 @@ import { told, WORDS } from "./amounts.js";
 import { inside, part } from "./dom.js";
 
 const ROOM = 11; // letters: more are written small
+const REST = 50; // milliseconds after which it follows the pointer
 
 /** @import { Layer, Op, Scale } from "./types.d.ts" */
 /** @import { View } from "./view.js" */
@@ -19,8 +20,7 @@ export class StepGraph {
     this.scale = null; // of the layer
     this.steps = this.waits = 0; // of which there are numbers; to show one
     this.shown = this.at = ""; // the step, and the id of what is told of
-    this.figure = part(`opened${model}`);
-    const { figure } = this;
+    const figure = this.figure = part(`opened${model}`);
     this.pieces = [...figure.querySelectorAll("[data-op]")].flatMap((piece) => {
       const op = ops[noted(piece, "op")];
       const [gradient, value] = [".gradient", ".value"].map((of) => piece.querySelector(of));
@@ -31,16 +31,18 @@ export class StepGraph {
     figure.addEventListener("click", ({ target }) => this.turn(target));
     figure.addEventListener("keydown", (event) => {
       if (event.key === "Escape") view.letGo();
-      if ([" ", "Enter"].includes(event.key) && this.turn(event.target)) event.preventDefault();
+      const isButton = noted(event.target, "by") || noted(event.target, "step");
+      if (![" ", "Enter"].includes(event.key) || !isButton) return;
+      event.preventDefault();
+      this.turn(event.target);
     });
   }
 
-  /** @param {EventTarget | null} target @returns {boolean} whether it stands for a step, now open */
+  /** @param {EventTarget | null} target where it stands for a step, open that */
   turn(target) {
     const by = Number(noted(target, "by"));
     const step = Number(noted(target, "step")) || (by && this.view.place.step + by);
     if (step) this.view.open({ step });
-    return step > 0;
   }
 
   /** @param {Layer | null} layer numbers @param {Scale} scale @param {string} what they are */
@@ -68,9 +70,9 @@ export class StepGraph {
     return code === undefined ? "" : told(code);
   }
 
-  /** @param {number} rest milliseconds to wait: half of what is painted for a step is here */
-  follow(rest) {
-    if (rest) this.waits ||= setTimeout(() => this.show(), rest);
+  /** @param {boolean} isPointed whether to wait: half of what is painted for a step is here */
+  follow(isPointed) {
+    if (isPointed) this.waits ||= setTimeout(() => this.show(), REST);
     else this.show();
   }
 
@@ -106,7 +108,7 @@ export class StepGraph {
     const said = [
       `t = ${this.view.place.step}, ${op.name}`,
       op.value >= 0 && `‖value‖ ${this.number(op.value)}`,
-      `${op.terms ? "‖∂L/∂value‖ " : ""}${this.words(op.row)}`,
+      `${op.what} ${this.words(op.row)}`.trim(),
       from && `it sums what comes from ${from}`,
       ...op.words,
     ];

@@ -49,7 +49,11 @@ export function decadesIn(code, decade) {
 export function fallRows(fall, steps) {
   const links = fall.links.map((link) => rowOf([link, element("div"), ""]));
   const start = Number(String(fall.start).replace("inf", "Infinity"));
-  return [rowOf([`at t = ${steps}`, "", power(start)]), ...links, rowOf(["", "", ""])];
+  return [
+    rowOf([`${fall.words}, at t = ${steps}`, "", power(start)]),
+    ...links,
+    rowOf(["", "", ""]),
+  ];
 }
 
 /** Fill in what each link of a path lost or won between t = T and a step.

@@ -55,6 +55,8 @@ export interface Op {
   row: number;
   value: number;
   words: string[];
+  /** what its number is, of a node */
+  what: string;
   /** of a node what reads it, each with the row of what it sends back */
   terms?: [string, number][];
 }
