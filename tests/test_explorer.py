@@ -205,6 +205,19 @@ def test_a_watch_of_unlike_cells_is_refused_by_name() -> None:
         lstm.explore({})
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_page_and_the_tour_begin_where_the_gradient_died(tmp_path, dtype) -> None:
+    model = lstm.Model.create(lstm.RNN(2, 3, dtype=dtype), 1, 0)
+    for name, leaf in model.flat_params.items():
+        if name.endswith("W_h"):
+            leaf.value = leaf.value * 0.02  # in float32 it underflows
+    flow = lstm.flow(model, np.ones((40, 2, 2)), np.ones((2, 1)))
+    step = int(re.search(r"from t=(\d+) down", flow.diagnosis[0])[1])
+    assert 1 < step < 40
+    data, _ = read(flow.save(tmp_path / "died.html").read_text())
+    assert data["start"]["step"] == data["tour"][1]["step"] == step
+
+
 @pytest.mark.parametrize("factor", [0.0, np.nan, np.inf])
 def test_the_tour_calls_no_unit_the_largest_of_nothing(factor) -> None:
     model = lstm.Model.create(lstm.LSTM(2, 3), 1, 0)

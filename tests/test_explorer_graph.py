@@ -277,6 +277,26 @@ def test_a_range_is_let_go_by_a_folded_step_and_by_escape_and_space_opens_a_step
     assert opened.page.evaluate("scrollY") == above
 
 
+def test_dragging_a_graph_pans_it_and_opens_no_step(opened) -> None:
+    go(opened, 4)
+    frame = graph(opened).locator(".scroll.wide")
+    for _ in range(4):
+        graph(opened).locator("[data-zoom='1.25']").click()
+    after = graph(opened).locator("g.node[role=button]").filter(has_text="step 5").first
+    after.scroll_into_view_if_needed()
+    box, left = after.bounding_box(), frame.evaluate("frame => frame.scrollLeft")
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    opened.page.mouse.move(x, y)
+    opened.page.mouse.down()
+    opened.page.mouse.move(x + 60, y, steps=4)  # the node comes along, below the pointer
+    opened.page.mouse.up()
+    assert frame.evaluate("frame => frame.scrollLeft") == pytest.approx(left - 60, abs=2)
+    assert opened.page.locator("#step").input_value() == "4"
+    after.click()
+    assert opened.page.locator("#step").input_value() == "5"
+    graph(opened).locator("[data-zoom='1']").click()
+
+
 def test_moments_of_unlike_length_have_strips_of_their_own(browser, tmp_path) -> None:
     watch = lstm.FlowWatch(arrays=True)
     model = model_of(lstm.LSTM)

@@ -107,6 +107,16 @@ def test_a_graph_is_zoomed_and_searched(opened) -> None:
     assert svg.locator("g.node.match").count() == 0 and count.inner_text() == ""
 
 
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_with_reduced_motion_the_tour_goes_there_at_once(browser, small, motion) -> None:
+    page = Opened(browser, small, reduced_motion=motion, viewport={"width": 800, "height": 300})
+    click = "document.getElementById('tour-on').click()"
+    at_once = page.page.evaluate(f"() => {{ {click}; return scrollY; }}")
+    page.page.wait_for_function("document.getElementById('tour').getBoundingClientRect().top < 20")
+    assert (page.page.evaluate("scrollY") == at_once) is (motion == "reduce")
+    page.context.close()
+
+
 def test_printed_there_are_no_controls_and_the_maps_are(opened) -> None:
     opened.page.emulate_media(media="print")
     for shown, what in (

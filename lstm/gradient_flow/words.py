@@ -93,6 +93,18 @@ def _late_start(series: Series) -> str:
     return apart if start < len(series.norms) else ""
 
 
+def died_at(series: Series) -> int:
+    """The step from which down a gradient is 0, or too small to teach; 1 where it reaches t = 1.
+
+    >>> from minigrad.chains import series_from
+    >>> died_at(series_from("h", [1e-9, 1e-8, 1e-3, 1.0])), died_at(series_from("h", [0.5, 1.0]))
+    (2, 1)
+    """
+    if series.first == 0.0 and any(series.norms):
+        return next(t for t, x in enumerate(series.norms) if x != 0.0)
+    return _last_crossing(series.norms) if 0.0 < series.first < TOO_SMALL else 1
+
+
 def _way_back(series: Series, name: str) -> str:
     """How a gradient that is finite, and not 0 at every step, comes to t = 1."""
     norms, steps = series.norms, len(series.norms)
@@ -101,11 +113,11 @@ def _way_back(series: Series, name: str) -> str:
         return arrives
     pace = _pace(series)
     if series.first == 0.0:
-        end = next(t for t, x in enumerate(norms) if x != 0.0)  # of the zeros up from t=1
+        end = died_at(series)
         why = _ENDS.get(series.kinds[end - 1], "a factor of 0 ends it")
         return f"{name} does not reach t=1: {pace}{why} from t={end} down"
     if series.first < TOO_SMALL:
-        end = _last_crossing(norms)
+        end = died_at(series)
         return (
             f"{name} vanishes: {pace}below {TOO_SMALL:g} from t={end} down, {norms[0]:.1e} at t=1"
         )

@@ -17,6 +17,7 @@ from lstm.figures.explorer.tour import tour_of
 from lstm.gradient_flow import Flow
 from lstm.gradient_flow.across import MOST
 from lstm.gradient_flow.summary import CLOSED
+from lstm.gradient_flow.words import died_at
 from minigrad.drawing import Ratios, Scale
 from minigrad.drawing.escape import plain
 
@@ -44,7 +45,7 @@ def gathered(
     return {
         "scale": _scale(scale, kinds),
         "sides": _scale(_sides(told), {*kinds, "even"} - {"below"}),
-        "start": _start(told[0]),
+        "start": _start(told[0], [*next(iter(models.values())).values()][-1]),
         "closed": CLOSED,
         "order": [*dict.fromkeys(chain.from_iterable(reversed(keys)))],
         "sequences": max(
@@ -55,12 +56,14 @@ def gathered(
     }
 
 
-def _start(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The place where a reader begins: the first model as it is last, at its first step."""
+def _start(model: Mapping[str, Any], flow: Flow) -> dict[str, Any]:
+    """The place where a reader begins: the first model as it is last, where its gradient died, or
+    else at its first step."""
     last = len(model["moments"]) - 1
     key = model["moments"][last]["maps"][0]["key"]
     which = {"model": 0, "moment": last, "less": -1, "sequence": 0, "route": ""}
-    return which | {"map": key, "row": 0, "step": 1, "from": 0, "isPinned": False}
+    step = died_at(flow.main)
+    return which | {"map": key, "row": 0, "step": step, "from": 0, "isPinned": False}
 
 
 def _moment(label: str, flow: Flow, picture: StepPicture | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lstm.figures.explorer.maps import named_series
 from lstm.gradient_flow import Comparison, Flow, path_words
+from lstm.gradient_flow.words import died_at
 from minigrad.drawing.escape import plain
 
 Stop = dict[str, Any]
@@ -36,7 +37,7 @@ def _through(flow: Flow) -> Iterator[Stop]:
         "way back begins: the maps are read from right to left.",
         **_at("norms", 0, steps),
     }
-    yield {"words": flow.diagnosis[0], **_at("norms", 0, 1)}
+    yield {"words": flow.diagnosis[0], **_at("norms", 0, died_at(main))}
     if main.jumps:
         jump = main.jumps[0]
         yield {
