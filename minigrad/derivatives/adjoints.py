@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from minigrad.graph.leaves import PLACEHOLDER
 from minigrad.graph.node import Expr, describe, require_expr
 from minigrad.graph.places import Place, Places, Spot, image_of, inside_of, steps_of
 from minigrad.graph.walk import free_variables, toposort
+from minigrad.lazy import lazy
 from minigrad.ops.core import reshape
 from minigrad.ops.creation import ones_like, zeros, zeros_like
 from minigrad.ops.shape import concat
@@ -66,11 +66,11 @@ class Adjoints:
         nodes = f"{len(reached):,} of {len(self.order):,} nodes"
         return f"<Adjoints of {self.y!r}: {nodes}, {len(terms):,} edges>"
 
-    @cached_property
+    @lazy
     def _nodes(self) -> frozenset[Expr]:
         return frozenset(self.order)
 
-    @cached_property
+    @lazy
     def _places(self) -> Places:
         return Places([self.y])
 
@@ -173,7 +173,7 @@ class Adjoints:
         joined = [r is not None and place.node in r.joined for r in reaches]
         return np.array(joined, np.bool_).reshape(steps_of(place.loops))
 
-    @cached_property
+    @lazy
     def _reach(self) -> Reach:
         return reach(self.order, self._sweep.terms, [self.y], {})
 

@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from typing import Any, cast
@@ -16,6 +15,7 @@ import numpy as np
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, const, param
 from minigrad.graph.node import Expr, Op, describe, rebuild
+from minigrad.lazy import lazy
 from minigrad.names import public
 from minigrad.types import Array, as_items
 
@@ -63,40 +63,40 @@ class Packed:
     def _read(self) -> Iterable[tuple[Expr, ...]]:
         return map(_ARGS_OF, self.nodes) if self._args is None else self._args
 
-    @cached_property
+    @lazy
     def counts(self) -> Array:
         """How many nodes each node reads."""
         return np.fromiter(map(len, self._read()), np.int64, len(self.nodes))
 
-    @cached_property
+    @lazy
     def starts(self) -> Array:
         """Where in `reads` those stand that each node reads."""
         starts: Array = np.cumsum(self.counts) - self.counts
         return starts
 
-    @cached_property
+    @lazy
     def reads(self) -> Array:
         """The places of what is read, node by node."""
         place = dict(zip(self.nodes, range(len(self.nodes)), strict=True))
         return np.fromiter(map(place.__getitem__, chain.from_iterable(self._read())), np.int64)
 
-    @cached_property
+    @lazy
     def users(self) -> Array:
         """Beside `reads`, the place of the node that reads it."""
         return np.repeat(np.arange(len(self.nodes)), self.counts)
 
-    @cached_property
+    @lazy
     def ops(self) -> list[Op]:
         """The ops that there are, in the order in which they come up."""
         return list(dict.fromkeys(map(_OP_OF, self.nodes)))
 
-    @cached_property
+    @lazy
     def codes(self) -> Array:
         """For each node, the place of its op in `ops`."""
         code = {op: k for k, op in enumerate(self.ops)}
         return np.fromiter(map(code.__getitem__, map(_OP_OF, self.nodes)), np.int64)
 
-    @cached_property
+    @lazy
     def kinds(self) -> tuple[list[Expr], Array]:
         """A node of each kind, and for each node the number of its kind.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from minigrad.derivatives.sweep import Crossing, Reach
 from minigrad.graph.node import Expr
 from minigrad.graph.places import note_images
 from minigrad.graph.walk import first_where, map_graph, walk
+from minigrad.lazy import lazy
 from minigrad.loop.body import Body, Call, Loop
 from minigrad.loop.reach import reach_of_steps
 from minigrad.loop.reverse import LoopReverse, beside
@@ -41,12 +41,12 @@ class LoopInside:
 
     node: Expr
 
-    @cached_property
+    @lazy
     def call(self) -> Call:
         """The loop and what its variables stand for."""
         return Call.of(self.node)
 
-    @cached_property
+    @lazy
     def nodes(self) -> Sequence[Expr]:
         """Those of a step, its inputs included."""
         return self.call.body.nodes
