@@ -112,7 +112,11 @@ def test_with_reduced_motion_the_tour_goes_there_at_once(browser, small, motion)
     page = Opened(browser, small, reduced_motion=motion, viewport={"width": 800, "height": 300})
     click = "document.getElementById('tour-on').click()"
     at_once = page.page.evaluate(f"() => {{ {click}; return scrollY; }}")
-    page.page.wait_for_function("document.getElementById('tour').getBoundingClientRect().top < 20")
+    for _ in range(100):
+        if page.page.locator("#tour").bounding_box()["y"] < 20:
+            break
+        page.page.wait_for_timeout(50)
+    assert page.page.locator("#tour").bounding_box()["y"] < 20
     assert (page.page.evaluate("scrollY") == at_once) is (motion == "reduce")
     page.context.close()
 
