@@ -85,11 +85,18 @@ def _minigrad(
         updates |= {p: new[k] for k, p in state.items()} | {count: count + 1}
     outputs = (loss, {} if adam else grads)
     f = mg.function(inputs, outputs, updates=updates, backend=backend)
-    run = lambda: f(case.xs, case.ys)  # noqa: E731
+    values: tuple[Any, ...] = (case.xs, case.ys)
+    if backend == "jax":  # on its device already, as for the others
+        import jax.numpy as jnp
+
+        values = tuple(map(jnp.asarray, values))
+    run = lambda: f(*values)  # noqa: E731
     return Contender(name, run, lambda r: (float(r[0]), r[1]), notes=tuple(f.notes))
 
 
-def torch_layer(case: Case, adam: bool, threads: int) -> Contender:
+def torch_layer(
+    case: Case, adam: bool, threads: int, device: str = "cpu", dtype: str = "float32"
+) -> Contender:
     """torch.nn.LSTM, RNN or GRU; the latter's reset gate acts after the product, not before."""
     import torch
 
@@ -101,8 +108,9 @@ def torch_layer(case: Case, adam: bool, threads: int) -> Contender:
         values |= {"W_z": -values["W_z"], "b_z": -values["b_z"]}
     packed = {k: torch.from_numpy(np.ascontiguousarray(v.T))
               for k, v in pack(values, order).items()}  # fmt: skip
-    layer = getattr(torch.nn, name.upper())(case.size.I, case.size.H)
-    readout = torch.nn.Linear(case.size.H, 1)
+    placed: Any = {"device": device, "dtype": getattr(torch, dtype)}
+    layer = getattr(torch.nn, name.upper())(case.size.I, case.size.H, **placed)
+    readout = torch.nn.Linear(case.size.H, 1, **placed)
     with torch.no_grad():
         layer.weight_ih_l0.copy_(packed["W_x"])
         layer.weight_hh_l0.copy_(packed["W_h"])
@@ -118,7 +126,7 @@ def torch_layer(case: Case, adam: bool, threads: int) -> Contender:
         "W_y": readout.weight,
         "b_y": readout.bias,
     }
-    xs, ys = torch.from_numpy(case.xs), torch.from_numpy(case.ys)
+    xs, ys = torch.from_numpy(case.xs).to(**placed), torch.from_numpy(case.ys).to(device)
     rule = torch.optim.Adam(leaves.values(), RATE, (BETA1, BETA2), EPS, fused=True)
 
     def run() -> Any:
@@ -126,11 +134,13 @@ def torch_layer(case: Case, adam: bool, threads: int) -> Contender:
             leaf.grad = None
         torch.set_flush_denormal(True)  # as XLA does; for others it is switched back
         hs, _ = layer(xs)
-        loss: Any = torch.nn.functional.mse_loss(readout(hs[-1]), ys)
+        loss: Any = torch.nn.functional.mse_loss(readout(hs[-1]).float(), ys)
         loss.backward()
         if adam:
             rule.step()
         torch.set_flush_denormal(False)
+        if device == "cuda":
+            torch.cuda.synchronize()
         return loss
 
     def read(loss: Any) -> tuple[float, Arrays]:
@@ -142,12 +152,14 @@ def torch_layer(case: Case, adam: bool, threads: int) -> Contender:
     return Contender(f"torch.nn.{name.upper()}", run, read, same=name != "gru")
 
 
-def jax_scan(case: Case, adam: bool) -> Contender:
-    """jax.jit of value_and_grad of a lax.scan."""
+def jax_scan(case: Case, adam: bool, dtype: str = "float32") -> Contender:
+    """jax.jit of value_and_grad of a lax.scan, on JAX's default device. Adam computes in float32,
+    and keeps its moments in the parameters' dtype."""
     import jax
     import jax.numpy as jnp
 
     name, H, order = case.cell.name, case.size.H, ORDER[case.cell.name]
+    wide: Any = lambda x: x.astype(jnp.float32)  # noqa: E731
 
     def lstm(W: Any, state: Any, z: Any) -> Any:
         h, C = state
@@ -172,20 +184,21 @@ def jax_scan(case: Case, adam: bool) -> Contender:
         start = (zero, zero) if name == "lstm" else (zero,)
         projected = xs @ p["W_x"] + p["b"]
         last, _ = jax.lax.scan(lambda s, z: (step(p["W_h"], s, z), None), start, projected)
-        return jnp.mean((last[0] @ p["W_y"] + p["b_y"] - ys) ** 2)
+        return jnp.mean((wide(last[0] @ p["W_y"] + p["b_y"]) - ys) ** 2)
 
     def update(p: Any, m: Any, v: Any, count: Any, xs: Any, ys: Any) -> Any:
         loss, grads = jax.value_and_grad(loss_of)(p, xs, ys)
         count = count + 1
         each = jax.tree.map
+        p, m, v, grads = each(wide, (p, m, v, grads))
         m = each(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, grads)
         v = each(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, v, grads)
         rate, scale = RATE / (1 - BETA1**count), (1 - BETA2**count) ** -0.5
         p = each(lambda p, m, v: p - rate * m / (jnp.sqrt(v) * scale + EPS), p, m, v)
-        return loss, (p, m, v, count)
+        return loss, (*each(lambda x: x.astype(dtype), (p, m, v)), count)
 
-    p = {k: jnp.asarray(v) for k, v in pack(case.params, order).items()}
-    xs, ys = jnp.asarray(case.xs), jnp.asarray(case.ys)
+    p = {k: jnp.asarray(v, dtype) for k, v in pack(case.params, order).items()}
+    xs, ys = jnp.asarray(case.xs, dtype), jnp.asarray(case.ys)
     title = "jax.jit + lax.scan"
     if not adam:
         both = jax.jit(jax.value_and_grad(loss_of))

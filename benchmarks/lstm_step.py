@@ -2,11 +2,13 @@
 
     python benchmarks/lstm_step.py [--cell lstm|gru|rnn] [--sizes tiny,small] [--adam]
         [--hand-packed] [--remember] [--threads N] [--seconds S]
+    python benchmarks/lstm_step.py --device gpu [--cell …] [--sizes small,large] [--seconds 300]
 
 x (T, B, I) → cell(H) → last h → linear → mean squared error, float32; with --adam the update too.
 All contenders have the same weights and data, and must agree on the loss before they are timed.
 They are then called in turn, round by round, so that a noisy moment meets all of them; the least
-time of each counts. benchmarks/README.md says how to read the tables.
+time of each counts. With --device it is minigrad on JAX beside JAX and torch, on that device
+(lstm_on_device.py). benchmarks/README.md says how to read the tables.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ TARGETS = {
     "large": 1.0,
     "xl": 1.0,
 }
+ON_DEVICE = ("small", "long", "medium", "large", "xl")
 AGREE = 1e-4  # losses, relative
 TURN = 0.03  # seconds that a contender gets in a round, or one call
 PATIENCE = 4  # rounds after which a slow contender is let off
@@ -251,13 +254,21 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--cell", choices=["lstm", "gru", "rnn"], default="lstm")
-    parser.add_argument("--sizes", default=",".join(TARGETS), help="names, with commas")
-    parser.add_argument("--adam", action="store_true", help="include Adam's update")
+    parser.add_argument("--device", choices=["cpu", "gpu"], help="minigrad on JAX, JAX, torch")
+    parser.add_argument("--sizes", help="names, with commas; all, or on a device from small up")
+    parser.add_argument("--adam", action="store_true", help="include Adam's update, as on a device")
     parser.add_argument("--hand-packed", action="store_true", help="minigrad packed by hand too")
     parser.add_argument("--remember", action="store_true", help="start with a memory of T steps")
     parser.add_argument("--threads", type=count, default=1, help="of every contender")
-    parser.add_argument("--seconds", type=float, default=15.0, help="of timing, a size")
+    parser.add_argument(
+        "--seconds", type=float, help="of timing a size (15); of a device in all (300)"
+    )
     chosen = parser.parse_args()
+    chosen.sizes = chosen.sizes or ",".join(ON_DEVICE if chosen.device else TARGETS)
+    if chosen.seconds is None:
+        chosen.seconds = 300.0 if chosen.device else 15.0
+    if chosen.device and chosen.hand_packed:
+        parser.error("--hand-packed is of the native backend, which has no --device")
     unknown = [s for s in chosen.sizes.split(",") if s not in TARGETS]
     if unknown:
         parser.error(f"no size {unknown[0]!r}; there are {', '.join(TARGETS)}")
@@ -278,6 +289,10 @@ def set_threads(threads: int) -> None:
 def main() -> None:
     """Measure and print."""
     chosen = arguments()
+    if chosen.device:
+        import lstm_on_device
+
+        raise SystemExit(lstm_on_device.report(chosen))
     set_threads(chosen.threads)
     warm_up()
     columns = builders(chosen.adam, chosen.hand_packed, chosen.threads)
