@@ -115,11 +115,13 @@ def test_a_process_that_ends_or_hangs_costs_its_own_rows_alone(
 def test_a_loss_that_is_not_minigrads_is_told(on_device, monkeypatch, capsys):
     losses = {"minigrad": 1.0, "JAX": 1.00001, "torch": 1.001}
     measured = {
-        ("one", engine, dtype): on_device.Outcome(times=[0.001], losses=[loss])
+        ("one", engine, dtype): on_device.Outcome(times=[0.001], losses=[loss, loss, loss + slip])
         for engine, loss in losses.items()
-        for dtype in ("float32", "bfloat16")
+        for dtype, slip in (("float32", 0.0), ("bfloat16", 0.1))
     }
+    measured["one", "JAX", "float32"].losses[2] += 0.0002
     monkeypatch.setattr(on_device, "measure_all", lambda chosen: ({"JAX": "a GPU"}, measured))
     assert on_device.report(chosen()) == 1
     said = [line for line in capsys.readouterr().out.splitlines() if "differs" in line]
-    assert said == ["one, torch, float32: a loss differs from minigrad's by 1.0e-03 of it"]
+    told = "{}, float32: a loss differs from minigrad's by {} of it"
+    assert said == [told.format("one, JAX", "2.1e-04"), told.format("one, torch", "1.0e-03")]
