@@ -147,7 +147,6 @@ def test_processes_that_are_not_asked_for_the_same(tmp_path):
         ("--hosts 2/2@h:1 --backend jax", "neither auto nor such as 0/4@10.0.0.1:8476"),
         ("--hosts 0/2@h --backend jax", "neither auto nor"),
         ("--hosts 0/2@h:1", "--hosts is for --backend jax, not --backend auto"),
-        ("--hosts auto --backend jax", "cannot join the others: coordinator_address"),
         ("--devices 2", "devices= is for backend=\"jax\", not 'auto'"),
         ("--devices 0 --backend jax", "'0' is no whole number of at least 1"),
         ("--devices 3 --backend jax", "does not divide over 3 devices; take 33"),
@@ -157,3 +156,10 @@ def test_processes_that_are_not_asked_for_the_same(tmp_path):
 def test_what_is_refused(tmp_path, monkeypatch, capfd, options, words):
     monkeypatch.chdir(tmp_path)
     assert words in refused(capfd, "train", "adding", *options.split())
+
+
+def test_a_process_that_no_launcher_started_is_told_so(tmp_path):
+    process = started(tmp_path, ["--hosts", "auto"], 1)
+    output, errors = process.communicate(timeout=100)
+    assert (process.returncode, output, errors.count("\n")) == (2, "", 1)
+    assert "cannot join the others: coordinator_address" in errors

@@ -44,13 +44,32 @@ def pointer_function(module: Any, name: str, pointers: int) -> tuple[Any, Any]:
 def moved(
     builder: Any, dtype: npt.DTypeLike, pointer: Any, terms: Iterable[tuple[Any, int]]
 ) -> Any:
-    """The pointer moved by a sum of index·stride elements; indices are values or numbers."""
-    pairs = [(index, stride) for index, stride in terms if stride]
-    offset = int64(sum(index * stride for index, stride in pairs if isinstance(index, int)))
-    for index, stride in pairs:
-        if not isinstance(index, int):
-            offset = builder.add(offset, builder.mul(index, int64(stride)))
+    """The pointer moved by a sum of index·stride elements; indices are values or numbers.
+
+    What is known is not computed: a fifth of the instructions of programs were additions of 0,
+    products with 1 and moves by nothing.
+    """
+    known, parts = 0, []
+    for index, stride in terms:
+        if (number := _number(index)) is not None:
+            known += number * stride
+        elif stride:
+            parts.append(index if stride == 1 else builder.mul(index, int64(stride)))
+    if known:
+        parts.append(int64(known))
+    if not parts:
+        return pointer
+    offset = parts[0]
+    for part in parts[1:]:
+        offset = builder.add(offset, part)
     return builder.gep(pointer, [offset], source_etype=memory_type(np.dtype(dtype)))
+
+
+def _number(index: Any) -> int | None:
+    """An index that is known before the program runs."""
+    if isinstance(index, llvm().ir.Constant):
+        index = index.constant
+    return index if isinstance(index, int) else None
 
 
 @contextmanager
