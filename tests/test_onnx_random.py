@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_onnx_ops import assert_same, written
 from test_properties import LEAVES, graphs, points
-from test_scan import leaves, random_body
+from test_scan import random_loop
 
 import minigrad as mg
 
@@ -36,13 +36,4 @@ def test_random_graphs_and_their_gradients(y, at):
 @given(st.data())
 @settings(max_examples=10)
 def test_random_loops_and_their_gradients(data):
-    body = random_body(data.draw)
-    options = {
-        "reverse": data.draw(st.booleans()),
-        "checkpoint": data.draw(st.sampled_from([None, True, 2, 3])),
-    }
-    v, at = leaves()
-    start = {"a": v["h0"], "b": mg.zeros(v["h0"].shape)}
-    last, (y, z) = mg.scan(body(v), start, v["xs"], **options)
-    loss = mg.sum(last["a"]) + mg.sum(y * y) + mg.sum(z[-1])
-    same([loss, y, *mg.grad(loss, [*v.values()])], at)
+    same(*random_loop(data.draw))

@@ -57,6 +57,20 @@ def random_body(draw):
     return body
 
 
+def random_loop(draw):
+    """A loss of a random loop, what else it gives and the gradients, and numbers of the leaves."""
+    body = random_body(draw)
+    options = {
+        "reverse": draw(st.booleans()),
+        "checkpoint": draw(st.sampled_from([None, True, 2, 3])),
+    }
+    v, at = leaves()
+    start = {"a": v["h0"], "b": mg.zeros(v["h0"].shape)}
+    last, (y, z) = mg.scan(body(v), start, v["xs"], **options)
+    loss = mg.sum(last["a"]) + mg.sum(y * y) + mg.sum(z[-1])
+    return [loss, y, *mg.grad(loss, [*v.values()])], at
+
+
 def by_python(step, carry, xs, reverse):
     """The loop as Python runs it: the step called T times, on plain nodes."""
     ys = {}
