@@ -44,8 +44,6 @@ class Place:
     @property
     def first(self) -> bool:
         """Whether this is the one that writes files; known once the processes are together."""
-        if self.index is not None:
-            return self.index == 0
         return bool(jax_module("jax").process_index() == 0)
 
     def __str__(self) -> str:

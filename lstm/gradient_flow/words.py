@@ -111,13 +111,11 @@ def _way_back(series: Series, name: str) -> str:
     arrives = f"{name} reaches t=1 at {series.first:.1e}"
     if steps == 1:
         return arrives
-    pace = _pace(series)
+    pace, end = _pace(series), died_at(series)
     if series.first == 0.0:
-        end = died_at(series)
         why = _ENDS.get(series.kinds[end - 1], "a factor of 0 ends it")
         return f"{name} does not reach t=1: {pace}{why} from t={end} down"
     if series.first < TOO_SMALL:
-        end = died_at(series)
         return (
             f"{name} vanishes: {pace}below {TOO_SMALL:g} from t={end} down, {norms[0]:.1e} at t=1"
         )

@@ -107,8 +107,8 @@ class Course:
         due = every and (self.state.steps + 1 == last or (self.state.steps + 1) % every == 0)
         before = (self.state.arrays(), self.state.streams_values()) if due else None
         with self.hosts.lost_if_it_fails():
-            given = self.hosts.given(signal)
-            report = next_step(self.trainer, self.task, self.settings.batch, self._seen, given)
+            sent = self.hosts.sent(signal)
+            report = next_step(self.trainer, self.task, self.settings.batch, self._seen, sent)
         if before is None:
             return report, None
         try:

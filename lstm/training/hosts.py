@@ -113,7 +113,7 @@ class Hosts:
         """The input by which processes agree on where they stop: a number of each device."""
         return [mg.var("signals", (self.devices,), "int64")] if self.count > 1 else []
 
-    def given(self, signal: int | None) -> list[Any]:
+    def sent(self, signal: int | None) -> list[Any]:
         """Its value, of the signal that this process was sent."""
         return [np.full(self.devices, signal or 0)] if self.count > 1 else []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,10 @@ def maps_of(flow: Flow) -> list[dict[str, Any]]:
     """The maps of a flow that there are: norms, those of the states that stand for the net's steps,
     units, gates, itemised gradients, and, of tokens, the influence of each, and of attention the
     ways through it and where it looks."""
+    norms = _norms(flow)
     made = (
-        _norms(flow),
-        _folded(flow),
+        norms,
+        _folded(flow, norms),
         _units(flow),
         _gates(flow),
         _itemised(flow),
@@ -71,14 +72,13 @@ def _norms(flow: Flow) -> dict[str, Any]:
     return _map("norms", title, [*named_series(flow)], *_over_runs(flow, codes), called=True)
 
 
-def _folded(flow: Flow) -> dict[str, Any] | None:
-    """Of the states alone, beside the first step and the last of the net that is opened."""
+def _folded(flow: Flow, norms: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The norms' rows of the states, beside the first step and the last of the net that is
+    opened."""
     if flow.source is None:
         return None
-    rows = [*named_series(flow)][: len(flow.ordered)]
-    codes = np.stack([codes_of(s.norms, s.kinds) for s in flow.ordered])
-    title = "All steps, folded: ‖∂L/∂state‖"
-    return _map("folded", title, rows, *_over_runs(flow, codes), called=True)
+    states = {of: norms[of][: len(flow.ordered)] for of in ("rows", "high", "low") if of in norms}
+    return {**norms, **states, "key": "folded", "title": "All steps, folded: ‖∂L/∂state‖"}
 
 
 def named_series(flow: Flow) -> dict[str, Series]:

@@ -14,7 +14,6 @@ from lstm.figures.explorer.maps import named_series
 from lstm.figures.explorer.packed import Codes, codes_of
 from lstm.gradient_flow import Flow, Waterfall
 from lstm.gradient_flow.equations import StepGraph
-from lstm.gradient_flow.fans import Fans
 from lstm.gradient_flow.linear_maps import EVERY, Falls
 from lstm.gradient_flow.ops import Asked, ToldOps, same_ops, told_of_ops
 from lstm.gradient_flow.steps import LEAVES, Floats
@@ -29,7 +28,6 @@ _OPS = 24
 _DECADE, _INFINITE = 100_000, 2_000_000_000
 """Of sums of decades, whose codes are whole: one of them at most, and infinitely many."""
 _TINY = 1e-30
-_FANS = "fans"
 
 
 def steps_of(flow: Flow, picture: StepPicture | None = None) -> dict[str, Any]:
@@ -70,52 +68,45 @@ class _Ops(NamedTuple):
         source = flow._source
         meter, batch = source.meter, source.batch
         asked = Asked() if picture is None else picture.asked
-        tellers: dict[str, Teller] = {_FANS: Fans(meter.way)}
-        if not flow.has_read("waterfalls"):
-            tellers[EVERY] = Falls(meter.way, meter.line)
-        told = told_of_ops(meter, tellers, asked, batch)
-        source.drawn.update({key: told.told[key] for key in tellers if key == EVERY})
-        larger = None
-        doubtful = [*told.told[_FANS]["terms"].values()]
+        falls: dict[str, Teller] = {}
+        if not (EVERY in source.drawn or flow.has_read("waterfalls")):
+            falls = {EVERY: Falls(meter.way, meter.line)}
+        told, larger = told_of_ops(meter, asked, batch, beside=falls), None
+        source.note(told.beside)
+        doubtful = [*told.fans["terms"].values()]
         if picture is not None:
             doubtful.append({str(k): told.rows[k] for k in picture.doubtful})
         if any(_is_in_doubt(fan) for fan in doubtful):
             wide = meter.wide()
             asked = asked if same_ops(meter, wide) else Asked()  # else its places are other ops
-            larger = told_of_ops(wide, {_FANS: Fans(wide.way)}, asked, batch, LARGE_SEED)
+            larger = told_of_ops(wide, asked, batch, LARGE_SEED)
         return _Ops(_joined(meter.graph), told, larger)
-
-    @property
-    def fans(self) -> dict[str, Any]:
-        """What `Fans` tell."""
-        told: dict[str, Any] = self.told.told[_FANS]
-        return told
 
     def gradient(self, name: str) -> Codes:
         """Codes of the gradient towards a value."""
-        if not any((name, reader) in self.joined for reader in self.fans["terms"][name]):
+        if not any((name, reader) in self.joined for reader in self.told.fans["terms"][name]):
             return self.apart
-        gradients = self.fans["gradients"]
-        return _norms(gradients[name], self.larger and self.larger.told[_FANS]["gradients"][name])
+        gradients = self.told.fans["gradients"]
+        return _norms(gradients[name], self.larger and self.larger.fans["gradients"][name])
 
     def term(self, name: str, reader: str) -> Codes:
         """Codes of what a value gets from what reads it."""
         if (name, reader) not in self.joined:
             return self.apart
-        norms = self.fans["terms"][name][reader]
-        return _norms(norms, self.larger and self.larger.told[_FANS]["terms"][name][reader])
+        norms = self.told.fans["terms"][name][reader]
+        return _norms(norms, self.larger and self.larger.fans["terms"][name][reader])
 
     @property
     def apart(self) -> Codes:
         """Codes of what no derivative leads to."""
-        steps = len(next(iter(self.fans["values"].values())))
+        steps = len(next(iter(self.told.fans["values"].values())))
         return codes_of(np.zeros(steps), "disconnected")
 
     @property
     def rows(self) -> Codes:
         """Of each value that has a name it and its gradient, then what was asked of ops."""
         rows = []
-        for name, value in self.fans["values"].items():
+        for name, value in self.told.fans["values"].items():
             rows += [codes_of(value), self.gradient(name)]
         larger = () if self.larger is None else self.larger.rows
         rows += [_norms(*both) for both in zip_longest(self.told.rows, larger)]
@@ -161,10 +152,10 @@ def _equations(ops: _Ops) -> list[dict[str, Any]]:
             "adjoint": ops.gradient(name),
             "terms": [
                 {"of": plain(reader), "norm": ops.term(name, reader)}
-                for reader in ops.fans["terms"][name]
+                for reader in ops.told.fans["terms"][name]
             ],
         }
-        for name, value in ops.fans["values"].items()
+        for name, value in ops.told.fans["values"].items()
     ]
 
 

@@ -48,12 +48,7 @@ export function decadesIn(code, decade) {
 /** @param {Fall} fall @param {number} steps @returns {HTMLElement[]} rows to be filled with it */
 export function fallRows(fall, steps) {
   const links = fall.links.map((link) => rowOf([link, element("div"), ""]));
-  const start = Number(String(fall.start).replace("inf", "Infinity"));
-  return [
-    rowOf([`${fall.words}, at t = ${steps}`, "", power(start)]),
-    ...links,
-    rowOf(["", "", ""]),
-  ];
+  return [rowOf([`${fall.words}, at t = ${steps}`, "", ""]), ...links, rowOf(["", "", ""])];
 }
 
 /** Fill in what each link of a path lost or won between t = T and a step.
@@ -64,7 +59,8 @@ export function fillFall(body, fall, steps, step) {
   const most = Math.max(...decades.map(Math.abs).filter(Number.isFinite), 1);
   const start = Number(String(fall.start).replace("inf", "Infinity"));
   const end = decades.reduce((sum, x) => sum + x, start);
-  const [, ...rows] = body.children;
+  const [first, ...rows] = body.children;
+  first.children[2].textContent = power(start);
   decades.forEach((lost, k) => {
     const [, { firstElementChild: bar }, said] = rows[k].children;
     const share = Math.min(Math.abs(lost) / most, 1) || 0; // of NaN there is no bar
