@@ -324,7 +324,7 @@ def test_arrays_of_other_engines_are_inputs_where_they_lie(dtype):
     memory[:] = np.arange(16)
     f = mg.function([x], 2 * x, backend="jax")
     np.testing.assert_array_equal(f(Lent(memory)), 2 * memory)
-    bound = f._bind(x, Lent(memory))
+    bound = f._chosen.bind(x, Lent(memory))
     assert bound.unsafe_buffer_pointer() == memory.ctypes.data
     with pytest.raises(mg.MinigradError, match="was given for x"):
         f(Lent(memory[:4]))

@@ -1,5 +1,7 @@
 """Where arrays lie, asked of many at once in machine code; and params read and written so."""
 
+import ctypes
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -150,3 +152,96 @@ def test_what_a_storage_keeps_is_not_written_over(backend):
     f(np.zeros(400))
     f(np.zeros(400))
     assert [float(a[7]) for a in storage.held] == [1.0] * 4 + [0.5, 0.25]
+
+
+def test_a_float_serves_for_a_scalar_where_it_is_only_read():
+    numbers = [2.5, np.float64(-0.5), np.array(4.5)]
+    types = [TensorType((), "float64")] * 3
+    places = arrays.Kinds(types, arrays.PLAIN).places(numbers)
+    assert [ctypes.c_double.from_address(p).value for p in places] == [2.5, -0.5, 4.5]
+    assert arrays.Kinds(types, WRITEABLE).places(numbers) is None
+    for other in (3, True, np.float32(1.0), np.int64(2), "2.5", None, Own(2.5)):
+        assert arrays.Kinds(types[:1], arrays.PLAIN).places([other]) is None
+    for other in (TensorType((), "int64"), TensorType((), "float32"), TensorType((1,), "float64")):
+        assert arrays.Kinds([other], arrays.PLAIN).places([2.5]) is None
+
+
+class Own(float):
+    pass
+
+
+def small(backend):
+    """A function that is one program, its inputs in another order than it reads them."""
+    y, x, s = mg.var("y", (3,)), mg.var("x", (3,)), mg.var("s")
+    out = mg.tanh(x) * mg.exp(y * 0.5) + mg.exp(x * s) - mg.log1p(y * y) + s
+    outputs = {"of y": mg.sum(mg.sin(y) * s), "both": [out, mg.exp(s) * mg.cos(s)]}
+    return mg.function([x, s, y], outputs, backend=backend)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    "other",
+    [
+        (2, [1.0, 2.0, 0.5]), (2, np.arange(6.0)[::2]), (2, np.arange(3, dtype=np.float32)),
+        (2, odd((3,))), (2, np.arange(3.0).astype(">f8")), (0, locked(np.ones(3))),
+        (1, 3), (1, 0.25), (1, True), (1, np.float32(0.5)), (1, np.array(0.75)),
+    ],
+    ids=lambda o: f"{o[0]}-{type(o[1]).__name__}{getattr(o[1], 'dtype', '')}",
+)  # fmt: skip
+def test_values_of_any_kind_give_what_they_give_by_numpy(other, known, monkeypatch):
+    if not known:
+        monkeypatch.setattr(arrays, "_functions", lambda: None)
+    at, value = other
+    native, reference = small("native"), small("numpy")
+    assert [s.node.op.name for s in native.plan.steps] == ["block"]
+    for given in (value, value):
+        values = [np.array([0.5, -1.0, 2.0]), 0.5, np.array([0.25, 0.5, -0.75])]
+        values[at] = given
+        made, wanted = native(*values), reference(*values)
+        np.testing.assert_allclose(made["of y"], wanted["of y"], rtol=1e-14)
+        assert type(made["both"][1]) is np.float64
+        for a, b in zip(made["both"], wanted["both"], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ((np.ones(4), 1.0, np.ones(3)), mg.ShapeError),
+        ((np.ones(3), 1.0, np.ones(3, complex)), mg.DTypeError),
+        ((np.ones(3), np.ones(1), np.ones(3)), mg.ShapeError),
+        ((np.ones(3), None, np.ones(3)), mg.DTypeError),
+        ((np.ones(3), np.ones(3)), mg.GraphError),
+    ],
+)  # fmt: skip
+def test_values_that_do_not_fit_are_refused_as_by_numpy(values, error):
+    said = []
+    for backend in ("native", "numpy"):
+        f = small(backend)
+        f(np.ones(3), 1.0, np.ones(3))
+        with pytest.raises(error) as caught:
+            f(*values)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
+def test_results_of_calls_are_arrays_of_their_own():
+    f = small("native")
+    first = f(np.ones(3), 1.0, np.ones(3))["both"][0]
+    kept = first.copy()
+    second = f(np.zeros(3), 1.0, np.zeros(3))["both"][0]
+    assert not np.shares_memory(first, second)
+    assert_array_equal(first, kept)
+    assert not np.array_equal(first, second)
+
+
+def test_an_index_out_of_range_is_told_by_a_program_alone():
+    x, at = mg.var("x", (5,)), mg.var("at", (3,), "int64")
+    y = mg.exp(x * 0.5)[at] * mg.tanh(x[:3]) + mg.sin(x[2:]) * mg.cos(x[2:]) + 1.0
+    f = mg.function([x, at], y, backend="native")
+    assert [s.node.op.name for s in f.plan.steps] == ["block"]
+    for _ in range(2):
+        with pytest.raises(IndexError, match="7 is out of bounds"):
+            f(np.ones(5), np.array([0, 7, 1]))
+        expected = (np.exp(0.5) * np.tanh(1.0) + np.sin(1.0) * np.cos(1.0) + 1.0) * np.ones(3)
+        np.testing.assert_allclose(f(np.ones(5), np.array([0, -5, 4])), expected, rtol=1e-14)

@@ -56,15 +56,14 @@ class Function(ShownAsTable):
         self._chosen, self.backend, self._choices = chosen, chosen.name, chosen.choices
         cells = [cast("tuple[str, ParamCell]", p.attrs) for p in written]
         self.plan = make_plan(self.inputs, prepared, cells, reuse=not options.check_finite)
-        self._run = chosen.compile(self.plan)
-        self.notes, self._bind = chosen.notes, chosen.bind
+        self._run = chosen.caller(self.plan)
+        self.notes = chosen.notes
         self._labels = Counter(chosen.label(s.node) for s in self.plan.steps)
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Run; raises GraphError, ShapeError or DTypeError for inputs that do not fit."""
-        operands = self._in_order(values, named)
-        arrays = [self._bind(v, x) for v, x in zip(self.inputs, operands, strict=True)]
-        return self._build(iter([x[()] if not x.ndim else x for x in self._run(arrays)]))
+        arrays = self._run(self._in_order(values, named))
+        return self._build(iter([x[()] if not x.ndim else x for x in arrays]))
 
     def _in_order(self, values: tuple[Any, ...], named: dict[str, Any]) -> Sequence[Any]:
         if len(values) == len(self.inputs) and not named:

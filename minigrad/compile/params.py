@@ -13,8 +13,15 @@ from minigrad.graph.leaves import HostStorage
 from minigrad.types import Array
 
 
-def picker(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """A function from a sequence to its items at some places; faster than asking for each."""
+def picker(
+    places: Sequence[int], length: int | None = None
+) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """A function from a sequence to its items at some places; faster than asking for each.
+
+    length: that of the sequence, which is given back where those are all its items in order.
+    """
+    if length is not None and [*places] == [*range(length)]:
+        return lambda items: items
     if len(places) > 1:
         return itemgetter(*places)
     return lambda items: [items[k] for k in places]

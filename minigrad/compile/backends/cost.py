@@ -43,9 +43,10 @@ CACHE, FAR = 1 << 20, 0.05
 """Bytes of an array from which NumPy's op waits for memory, and ns a byte that it then takes: 1.7
 for a sum of 10⁶ float64 where one of 1,000 takes .48 an element."""
 
-BLOCK, PRODUCT = 12e-6, 3e-6
-"""Seconds of a call of a block, and of a matrix product in it besides what it multiplies: a plan of
-one block takes 15 µs, and one of 8 of NumPy's sums and products 22."""
+BLOCK, PRODUCT = 6e-6, 3e-6
+"""Seconds of a call of a block, and of a matrix product in it besides what it multiplies. On an AMD
+EPYC a function that is one block of its inputs takes 3 µs, one that reads params too 11, and one of
+12 of NumPy's sums and products 18."""
 FUSED, FUNCTION = 0.06, 0.3
 """ns of machine code: of an element's sum or product, and of a function per byte of the element.
 20 ops on 10⁵ take .13 each with memory; 40 functions of Black–Scholes' and its gradient 47 in all.

@@ -22,6 +22,10 @@ from minigrad.graph.node import Expr
 from minigrad.graph.numpy_call import numpy_call
 from minigrad.graph.walk import toposort
 from minigrad.loop.node import SCAN
+from minigrad.types import Array
+
+Caller: TypeAlias = Callable[[Sequence[Any]], Sequence[Array]]
+"""The values of a call, in the order of inputs -> the arrays of the outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,11 @@ class Backend:
         It also writes the plan's updates, all of them or, where it raises, none.
         """
         return compile_plan(plan, self.options.check_finite, self.call)
+
+    def caller(self, plan: Plan) -> Caller:
+        """What is done with the values of a call: they become arrays, on which the plan runs."""
+        run, variables = self.compile(plan), [plan.nodes[slot] for slot in plan.inputs]
+        return lambda values: run([self.bind(v, x) for v, x in zip(variables, values, strict=True)])
 
     def call(self, node: Expr) -> Callable[..., Any]:
         """What computes a node of the prepared graph, for plans that run node by node."""

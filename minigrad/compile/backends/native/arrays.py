@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.backends.native.jit import compile_module, known_as, module_text
-from minigrad.types import TensorType
+from minigrad.types import FLOAT64, Array, TensorType
 
 # NumPy's flags.
 CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400
@@ -28,24 +28,39 @@ HEAD = object.__basicsize__
 CLASS, DATA, NDIM, DIMS, DESCR, FLAGS = (
     HEAD - 8, HEAD, HEAD + 8, HEAD + 16, HEAD + 40, HEAD + 48
 )  # fmt: skip
+ITEMS = tuple.__basicsize__
+"""Where a tuple's pointers to its items begin."""
 
-# Whether so many objects are arrays of their kinds (dtype, axes, flags, sizes), and their places.
+# Whether so many objects are of their kinds (dtype, axes, flags, sizes, whether a float of Python's
+# or NumPy's serves too, which has its number where its head ends), and their places.
 LOOK = """
 @minigrad_ndarray = external global i8
+@minigrad_float = external global i8
+@minigrad_float64 = external global i8
 
 define i64 @look(ptr %objects, ptr %kinds, i64 %count, ptr %places) {
 entry:
   %some = icmp sgt i64 %count, 0
   br i1 %some, label %object, label %all
 object:
-  %k = phi i64 [0, %entry], [%next, %take]
+  %k = phi i64 [0, %entry], [%next, %found]
   %to_object = getelementptr ptr, ptr %objects, i64 %k
   %array = load ptr, ptr %to_object
-  %kind = getelementptr [4 x i64], ptr %kinds, i64 %k
+  %kind = getelementptr [5 x i64], ptr %kinds, i64 %k
   %to_class = getelementptr i8, ptr %array, i64 CLASS
   %class = load ptr, ptr %to_class
   %is_array = icmp eq ptr %class, @minigrad_ndarray
-  br i1 %is_array, label %fields, label %other
+  br i1 %is_array, label %fields, label %number
+number:
+  %is_float = icmp eq ptr %class, @minigrad_float
+  %is_float64 = icmp eq ptr %class, @minigrad_float64
+  %is_number = or i1 %is_float, %is_float64
+  %to_serves = getelementptr i64, ptr %kind, i64 4
+  %serves64 = load i64, ptr %to_serves
+  %serves = trunc i64 %serves64 to i1
+  %fits = and i1 %is_number, %serves
+  %behind = getelementptr i8, ptr %array, i64 HEAD
+  br i1 %fits, label %found, label %other
 fields:
   %to_descr = getelementptr i8, ptr %array, i64 DESCR
   %descr = load i64, ptr %to_descr
@@ -89,7 +104,10 @@ equal:
   br label %axis
 take:
   %to_data = getelementptr i8, ptr %array, i64 DATA
-  %data = load ptr, ptr %to_data
+  %there = load ptr, ptr %to_data
+  br label %found
+found:
+  %data = phi ptr [%there, %take], [%behind, %number]
   %place = getelementptr ptr, ptr %places, i64 %k
   store ptr %data, ptr %place
   %next = add i64 %k, 1
@@ -97,6 +115,31 @@ take:
   br i1 %more, label %object, label %all
 all:
   ret i64 1
+other:
+  ret i64 0
+}
+"""
+
+# Runs a program on objects, if they are of their kinds: 1 if it has run with all indices in range.
+# A frame is the address of the kinds, how many, scratch memory, and room for places.
+ENTER = """
+define i64 @enter(ptr %objects, ptr %frame, ptr %program) {
+  %kinds = load ptr, ptr %frame
+  %to_count = getelementptr i64, ptr %frame, i64 1
+  %count = load i64, ptr %to_count
+  %to_scratch = getelementptr i64, ptr %frame, i64 2
+  %scratch = load ptr, ptr %to_scratch
+  %places = getelementptr i64, ptr %frame, i64 3
+  %fit = call i64 @look(ptr %objects, ptr %kinds, i64 %count, ptr %places)
+  %go = trunc i64 %fit to i1
+  br i1 %go, label %run, label %other
+run:
+  store i64 0, ptr %scratch
+  call void %program(ptr %places, ptr %scratch)
+  %flag = load i64, ptr %scratch
+  %fine = icmp eq i64 %flag, 0
+  %outcome = zext i1 %fine to i64
+  ret i64 %outcome
 other:
   ret i64 0
 }
@@ -142,7 +185,8 @@ class Kinds:
         self._count = len(self.types)
         fields: list[int] = []
         for t, sizes in zip(self.types, self._sizes, strict=True):
-            fields += id(t.dtype), t.ndim, flags, ctypes.addressof(sizes)
+            serves = t.ndim == 0 and t.dtype == FLOAT64 and flags == PLAIN
+            fields += id(t.dtype), t.ndim, flags, ctypes.addressof(sizes), serves
         self._kinds = (ctypes.c_int64 * len(fields))(*fields)
         self._table = ctypes.c_size_t * self._count
 
@@ -152,9 +196,50 @@ class Kinds:
         return functions and self._places(functions[0], arrays)
 
     def _places(self, look: Callable[..., Any], arrays: Sequence[Any]) -> Any:
-        table, objects = self._table(), tuple(arrays)  # which ends with pointers to its items
-        fit = look(id(objects) + tuple.__basicsize__, self._kinds, self._count, table)
+        table, objects = self._table(), tuple(arrays)
+        fit = look(id(objects) + ITEMS, self._kinds, self._count, table)
         return table if fit else None
+
+    def frame(self, scratch: int) -> Frame:
+        """For calls of a program of such arrays, with its scratch memory."""
+        fixed = ctypes.addressof(self._kinds), self._count, scratch
+        return Frame(self, (ctypes.c_size_t * (len(fixed) + self._count))(*fixed))
+
+
+class Frame:
+    """What one call of a program needs at a time: a table of its arrays' places, and scratch
+    memory, in whose first word the program says whether an index is out of range."""
+
+    def __init__(self, kinds: Kinds, words: Any) -> None:
+        self._kinds, self._words, self._start = kinds, words, ctypes.addressof(words)
+        self.scratch, self.places = words[2], self._start + 3 * ctypes.sizeof(ctypes.c_size_t)
+        self._flag = ctypes.c_int64.from_address(self.scratch)
+        self._functions = _functions()
+
+    def enter(self, objects: tuple[Any, ...], program: int | None) -> bool:
+        """Run the program at an address on objects, if they are of their kinds; whether it has run,
+        with all indices in range. Other threads wait for it."""
+        if self._functions is None:
+            return False
+        return bool(self._functions[2](id(objects) + ITEMS, self._start, program))
+
+    def take(self, objects: tuple[Any, ...]) -> bool:
+        """Put the objects' places into the table, if all are of their kinds; whether they are."""
+        if self._functions is None:
+            return False
+        kinds, count = self._words[:2]
+        return bool(self._functions[0](id(objects) + ITEMS, kinds, count, self.places))
+
+    def put(self, arrays: Sequence[Array]) -> None:
+        """Put the places of arrays into the table, as NumPy tells them."""
+        for k, a in enumerate(arrays, 3):
+            self._words[k] = a.ctypes.data
+
+    def run(self, program: Callable[[int, int], None]) -> bool:
+        """Run on what is in the table; whether all indices were in range."""
+        self._flag.value = 0
+        program(self.places, self.scratch)
+        return not self._flag.value
 
 
 class Copies:
@@ -175,17 +260,19 @@ class Copies:
 
 
 @functools.cache
-def _functions() -> tuple[Callable[..., Any], Callable[..., Any]] | None:
-    """`look` and `copy`; None where NumPy's arrays are not laid out as `look` reads them, and
-    without llvmlite: a graph of NumPy's ops alone asks for no other machine code."""
+def _functions() -> tuple[Callable[..., Any], ...] | None:
+    """`look`, `copy` and `enter`; None where NumPy's arrays are not laid out as `look` reads them,
+    and without llvmlite: a graph of NumPy's ops alone asks for no other machine code."""
     laid_out = sys.implementation.name == "cpython" and np.ndarray.__basicsize__ >= FLAGS + 4
     if not laid_out or importlib.util.find_spec("llvmlite") is None:
         return None
-    known_as("minigrad_ndarray", id(np.ndarray))
-    fields = {"CLASS": CLASS, "DATA": DATA, "NDIM": NDIM, "DIMS": DIMS}
-    code = compile_module(module_text(LOOK + COPY, {**fields, "DESCR": DESCR, "FLAGS": FLAGS}))
-    look, copy = (code.function(n, 4, ctypes.c_int64, holds_gil=True) for n in ("look", "copy"))
-    return (look, copy) if _reads_right(look) else None
+    for kind in (np.ndarray, float, np.float64):
+        known_as(f"minigrad_{kind.__name__}", id(kind))
+    fields = {"HEAD": HEAD, "CLASS": CLASS, "DATA": DATA, "NDIM": NDIM, "DIMS": DIMS}
+    text = module_text(LOOK + ENTER + COPY, {**fields, "DESCR": DESCR, "FLAGS": FLAGS})
+    code, arguments = compile_module(text), {"look": 4, "copy": 4, "enter": 3}
+    made = [code.function(*f, ctypes.c_int64, holds_gil=True) for f in arguments.items()]
+    return tuple(made) if _reads_right(made[0]) else None
 
 
 def _reads_right(look: Callable[..., Any]) -> bool:
@@ -196,8 +283,12 @@ def _reads_right(look: Callable[..., Any]) -> bool:
     kinds = Kinds([TensorType(a.shape, a.dtype)] * 2, PLAIN | WRITEABLE)
     others = [a.T, a[:, ::2], np.zeros((2, 6), a.dtype)[:, ::2], locked, a.view(np.int32), 3, None]
     table = kinds._places(look, [a, b := a.copy()])
+    numbers = 2.5, np.float64(3.5), np.array(4.5)
+    at = Kinds([TensorType((), FLOAT64)] * 3, PLAIN)._places(look, numbers)
     return (
         table is not None
         and list(table) == [a.ctypes.data, b.ctypes.data]
         and all(kinds._places(look, [a, other]) is None for other in others)
+        and at is not None
+        and [ctypes.c_double.from_address(place).value for place in at] == [2.5, 3.5, 4.5]
     )

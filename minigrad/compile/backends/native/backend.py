@@ -21,12 +21,12 @@ from minigrad.compile.backends.native.interpreter import (
 from minigrad.compile.backends.native.lower import lower
 from minigrad.compile.backends.native.params import NativeParams
 from minigrad.compile.backends.native.pointwise import ELEMENTARY
-from minigrad.compile.backends.native.program import Compiled, Program
+from minigrad.compile.backends.native.program import Compiled, Program, alone
 from minigrad.compile.backends.native.stages import is_leaf, is_view, source
 from minigrad.compile.backends.native.support import can_lie_in_memory, check_node
 from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.compile.backends.numpy import Runner, compile_plan
-from minigrad.compile.backends.registry import Backend, Options
+from minigrad.compile.backends.registry import Backend, Caller, Options
 from minigrad.compile.plan import Plan
 from minigrad.errors import GraphError
 from minigrad.graph.node import Expr, make, rebuild
@@ -67,6 +67,7 @@ class Native(Backend):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.threads = _threads() if options.threads is None else options.threads
+        self._programs: dict[Expr, Program] = {}
 
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph with blocks in the place of what they compute."""
@@ -76,13 +77,20 @@ class Native(Backend):
         """The plan with its params in machine code too."""
         return compile_plan(plan, call_of=self.call, params=NativeParams)
 
+    def caller(self, plan: Plan) -> Caller:
+        """The plan, or its program alone where that is all, for values that need not be changed."""
+        whole = super().caller(plan)
+        program = self._programs.get(plan.steps[0].node) if len(plan.steps) == 1 else None
+        return (program and alone(plan, program, whole)) or whole
+
     def call(self, node: Expr) -> Callable[..., Any]:
         """What computes a node of a prepared graph."""
         code = self._code(node)
         if code is None:
             return numpy_call(node)
         self.scratch += code.scratch
-        return Program(code)
+        program = self._programs[node] = Program(code)
+        return program
 
     def _code(self, node: Expr) -> Compiled | Interpreted | None:
         if node.op is INTERPRETED:

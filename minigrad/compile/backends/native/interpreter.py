@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.backends.native.arrays import PLAIN, Kinds
+from minigrad.compile.backends.native.arrays import PLAIN, Frame, Kinds
 from minigrad.compile.backends.native.elements import is_known, stream_of
 from minigrad.compile.backends.native.instructions import BEGIN, functions
 from minigrad.compile.backends.native.jit import address_of
@@ -53,10 +53,14 @@ class Interpreted:
         self._table = np.array([address_of(f) for f in code], np.uintp)
         self._fixed = self._numbers.ctypes.data, self._table.ctypes.data
 
-    def run(self, places: Any, memory: int) -> None:
+    def function(self, places: int, memory: int) -> None:
         """Run on a table of addresses and on memory of its own."""
         numbers, table = self._fixed
         self._begin(numbers, memory, table, places)
+
+    def run(self, frame: Frame, objects: tuple[Any, ...]) -> bool:
+        """Run on objects; whether they are arrays of its kinds."""
+        return frame.take(objects) and frame.run(self.function)
 
     def room(self) -> tuple[Array, int]:
         """Memory for a call, with the constants in it, and its address."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from time import perf_counter
 from typing import Any, cast
 
 import numpy as np
 
-from minigrad.compile.backends.native.arrays import PLAIN, Kinds
+from minigrad.compile.backends.native.arrays import PLAIN, Frame, Kinds
 from minigrad.compile.backends.native.emit import Code
 from minigrad.compile.backends.native.interpreter import Interpreted
 from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import (
     Effort,
+    NativeFunction,
+    address_of,
     compile_module,
     llvm,
     most_careful,
@@ -30,9 +31,12 @@ from minigrad.compile.backends.native.team import call_helpers
 from minigrad.compile.backends.native.together import helped, side_by_side, team_size
 from minigrad.compile.backends.native.views import View
 from minigrad.compile.backends.native.work import work_of
+from minigrad.compile.backends.registry import Caller
+from minigrad.compile.params import picker
+from minigrad.compile.plan import Plan
 from minigrad.graph.walk import toposort
 from minigrad.loop.body import Body
-from minigrad.loop.node import BLOCK
+from minigrad.loop.node import BLOCK, SCAN
 from minigrad.types import Array
 
 # How many times as long as it took to compile a program runs before it is compiled with more care.
@@ -43,6 +47,9 @@ KEPT = 4
 """How many times as long code runs that the disk had: it served a process to its end, and another
 run of that, a little slower, is to compile nothing."""
 LIGHT = 10**8  # operations that QUICK code does in less time than is spared by compiling it
+# Operations, some 10 µs of them, for which a call keeps other threads waiting: to let them run, and
+# to look at arrays and then run, takes two calls of machine code, at .5 µs each.
+SHORT = 10**5
 
 
 class Compiled:
@@ -64,8 +71,11 @@ class Compiled:
         self._loops = _emit_program(module, body, memory, plan, self.threads)
         self.scratch = memory.size
         self._text = str(module)
-        light = sum(map(work_of, toposort(body.outputs))) < LIGHT
-        first = most_careful(self._text, Effort.QUICK if light else Effort.PLAIN)
+        nodes = toposort(body.outputs)
+        work = sum(map(work_of, nodes))
+        loops = any(n.op is SCAN for n in nodes)
+        self._is_short = not loops and work + sum(n.size for n in nodes) < SHORT
+        first = most_careful(self._text, Effort.QUICK if work < LIGHT else Effort.PLAIN)
         efforts = list(Effort)
         self._ahead = [efforts[efforts.index(first) + 1 :]]
         self._compile(first)
@@ -74,16 +84,27 @@ class Compiled:
         """Scratch memory for a call, and its address."""
         return aligned(self.scratch)
 
-    def run(self, places: Any, start: int) -> None:
-        """Run on a table of addresses and on scratch memory."""
+    @property
+    def function(self) -> NativeFunction:
+        """The code as it is now: of a table of addresses and scratch memory."""
+        return self._entry[0]
+
+    def run(self, frame: Frame, objects: tuple[Any, ...]) -> bool:
+        """Run on objects, if they are arrays of its kinds; whether all indices were in range."""
         if not self._ahead:
-            self._function(places, start)
-            return
+            return self._run(frame, objects)
         begun = perf_counter()
-        self._function(places, start)
+        done = self._run(frame, objects)
         self._patience -= perf_counter() - begun
         if self._patience < 0:
             self._compile_again()
+        return done
+
+    def _run(self, frame: Frame, objects: tuple[Any, ...]) -> bool:
+        function, address = self._entry  # of an address alone the code would not live
+        if self._is_short:
+            return frame.enter(objects, address)
+        return frame.take(objects) and frame.run(function)
 
     def _compile(self, effort: Effort) -> None:
         code = compile_module(self._text, effort=effort)
@@ -94,7 +115,7 @@ class Compiled:
         self._patience = PATIENCE.get(effort, 0) * (KEPT if code.was_kept else 1) * seconds
         function = code.function("program", 2)
         cast(Any, function).loops = loops  # keeps them from being freed while it runs
-        self._function = function
+        self._entry = function, address_of(function)
 
     def _compile_again(self) -> None:
         with suppress(IndexError):  # another thread is at it
@@ -110,41 +131,69 @@ class Program:
     """Code and memory for it: inputs' arrays -> outputs' arrays. Calls from threads are safe."""
 
     def __init__(self, code: Compiled | Interpreted) -> None:
-        self._code = code
+        self.code = code
         self._nowhere = [None] * len(code.results)
-        self._waiting: list[tuple[Array, int, ctypes.c_int64]] = []
+        self._waiting: list[tuple[Frame, Array]] = []
 
     def __call__(self, *rest: Any, out: Sequence[Array | None] | None = None) -> Sequence[Array]:
         """The outputs, in `out` where it gives an array; called as a block's op is."""
         *arrays, _body = rest
         results = [
             np.empty(*kind) if array is None else array
-            for kind, array in zip(self._code.results, out or self._nowhere, strict=True)
+            for kind, array in zip(self.code.results, out or self._nowhere, strict=True)
         ]
-        places = self._code.kinds.places((*arrays, *results))
-        if places is None:
-            arrays = [_plain(a) for a in arrays]  # and live as long as the call
-            places = _addresses([*arrays, *results])
-        if not self._runs(places):
-            BLOCK.numpy(*rest)  # raises the IndexError, saying which
-            raise IndexError("an index is out of range")
+        if not self._runs((*arrays, *results)):
+            plain = [_plain(a) for a in arrays]  # and live as long as the call
+            if not self._runs((*plain, *results), fit=True):
+                BLOCK.numpy(*rest)  # raises the IndexError, saying which
+                raise IndexError("an index is out of range")
         return results
 
-    def _runs(self, places: Any) -> bool:
-        """Run on a table of addresses; whether all indices were in range."""
-        if self._code.threads > 1:
-            call_helpers(self._code.threads - 1)
+    def results_of(self, operands: Iterable[Any]) -> list[Array] | None:
+        """The outputs, if the operands are arrays of their kinds, and all indices in range."""
+        results = [np.empty(*kind) for kind in self.code.results]
+        return results if self._runs((*operands, *results)) else None
+
+    def _runs(self, objects: tuple[Any, ...], fit: bool = False) -> bool:
+        """Run on objects, whose kinds are not asked where they are known to fit; whether they are
+        of the right kinds, and all indices in range."""
+        if self.code.threads > 1:
+            call_helpers(self.code.threads - 1)
         try:
-            scratch, start, flag = self._waiting.pop()  # atomic: no two calls take the same one
+            waiting = frame, _ = self._waiting.pop()  # atomic: no two calls take the same one
         except IndexError:
-            scratch, start = self._code.room()
-            flag = ctypes.c_int64.from_address(start)
-        flag.value = 0
+            block, start = self.code.room()
+            waiting = frame, _ = self.code.kinds.frame(start), block
         try:
-            self._code.run(places, start)
-            return not flag.value
+            if not fit:
+                return self.code.run(frame, objects)
+            frame.put(objects)
+            return frame.run(self.code.function)
         finally:
-            self._waiting.append((scratch, start, flag))
+            self._waiting.append(waiting)
+
+
+def alone(plan: Plan, program: Program, whole: Caller) -> Caller | None:
+    """What calls a program that is a whole plan, where it reads inputs and gives outputs alone.
+
+    Values that are not plainly arrays of the inputs' types go to the whole plan, which says what is
+    wrong with them, or changes them.
+    """
+    (step,) = plan.steps
+    given = {slot: k for k, slot in enumerate(plan.inputs)}
+    made = {slot: k for k, slot in step.items}
+    if plan.params or plan.updates or plan.copied or plan.buffers:
+        return None
+    if not (given.keys() >= {*step.args} and made.keys() >= {*plan.outputs}):
+        return None
+    operands = picker([given[slot] for slot in step.args], len(given))
+    outputs = picker([made[slot] for slot in plan.outputs], len(program.code.results))
+
+    def call(values: Sequence[Any]) -> Sequence[Array]:
+        results = program.results_of(operands(values))
+        return whole(values) if results is None else outputs(results)
+
+    return call
 
 
 def _plain(array: Any) -> Array:
@@ -152,11 +201,6 @@ def _plain(array: Any) -> Array:
     if type(array) is np.ndarray and (f := array.flags).c_contiguous and f.aligned:
         return array
     return np.array(array, order="C")
-
-
-def _addresses(arrays: Sequence[Any]) -> Any:
-    """Of the arrays' first elements."""
-    return (ctypes.c_size_t * len(arrays))(*[int(a.ctypes.data) for a in arrays])
 
 
 def _emit_program(
