@@ -500,3 +500,20 @@ def test_a_gradient_has_no_numbers_and_signs_that_compiling_would_take_out():
     assert mg.simplify(gradients, [*mg.RULES["exact"], *mg.RULES["stability"]]) == gradients
     both = [mg.function([x, w], gradients, simplify=s)(0.3, 0.7) for s in (True, False)]
     assert both[0] == both[1]
+
+
+def test_of_constants_signs_and_zeros_of_a_random_graph_nothing_is_left_to_rewrite(rng):
+    x = mg.var("x")
+    made = [x, x * 0.5]
+    for k in range(300):
+        a, b = (made[-int(n)] for n in rng.integers(1, min(len(made), 20) + 1, 2))
+        made.append([(a + b) * 0.5, a * b - b, mg.tanh(a - b), mg.relu(a) - b * 0.5][k % 4])
+    y = made[-1] - made[-2] + sum(made[-9:])  # 1 - 1 + 1 come back, and halves of halves
+    (gradient,) = mg.grad(y, [x])
+    assert mg.simplify(gradient, [*mg.RULES["exact"], *mg.RULES["stability"]]) is gradient
+
+
+def test_a_cotangent_that_is_zero_is_left_out_of_sums():
+    x = mg.var("x")
+    z = mg.tanh(x)
+    assert mg.grad((z * x + z) - z, z) is x

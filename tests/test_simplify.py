@@ -93,8 +93,8 @@ FORMS = {
         (mg.concat([mg.permute_dims(x, (2, 0, 1)) for x in (t, t + 1)], 2),
          mg.permute_dims(mg.concat([t, t + 1], 1), (2, 0, 1))),
     ],
-    "where of a known condition": [(mg.where(True, a, b), a), (mg.where(False, a, b), b),
-                                   (mg.where(mask, a, a), a)],
+    "where of a known condition": [(mg.where(True, a, b), a), (mg.where(False, a, b), b)],
+    "where of twins": [(mg.where(mask, a, a), a)],
     "sum over axes of length 1": [(mg.sum(m[:, :1], 1), m[:, :1].reshape(2)),
                                   (mg.sum(s, keepdims=True), s)],
     "astype to the same": [(twice(a), a)],
@@ -539,7 +539,10 @@ def various(n):
     """Of many ops, numbers and twins, in turn."""
     y = x
     for k in range(n):
-        y = mg.where(y > 0.5, y * (1.0 if k % 3 else 0.3), -y) + (y if k % 5 else 0.0)
+        y = mg.where(k % 2 > 0.5 if k % 9 == 0 else y > 0.5, y * (1.0 if k % 3 else 0.3), -y) + (
+            y if k % 5 else 0.0
+        )
+        y = mg.where(y < 3, y, y) if k % 6 == 0 else y
         y = y + y if k % 4 else mg.sin(y) - mg.sin(y)
         y = mg.abs(y) * mg.abs(y) if k % 7 == 0 else mg.tanh(y) - mg.const(2.0) * mg.const(3.0)
     return mg.sum(mg.broadcast_to(y, (3,)) * mg.const([1.0, 2.0, 3.0]))
@@ -551,3 +554,22 @@ def test_large_graphs_are_simplified_as_small_ones(n):
     simple = mg.simplify(y)
     assert mg.simplify(simple) is simple
     assert_allclose(*mg.function([x], [simple, y], simplify=False, backend="numpy")(0.3))
+
+
+def test_what_reads_something_that_was_rewritten_follows_it():
+    y, z = x * 1.0, x
+    for _ in range(300):
+        y, z = mg.tanh(y), mg.tanh(z)
+    assert mg.simplify(y) is z
+
+
+def test_what_a_rule_makes_may_stand_further_on_in_the_graph():
+    rules = [
+        mg.rule("sin", lambda a: mg.sin(a), lambda a: mg.cos(mg.tanh(a))),
+        mg.rule("tanh", lambda a: mg.tanh(a), lambda a: mg.exp(a)),
+    ]
+    y, z = mg.sin(x), mg.cos(mg.exp(x))
+    for _ in range(150):
+        y, z = y * mg.log(y), z * mg.log(z)
+    simple = mg.simplify([y, mg.sqrt(mg.tanh(x))], rules)
+    assert simple == [z, mg.sqrt(mg.exp(x))]

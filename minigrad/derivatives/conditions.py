@@ -199,8 +199,12 @@ def mask(conditions: Iterable[Expr], type_: TensorType) -> Callable[[Expr], Expr
     if len(needed) > 1 and any(_opposed(c, needed) for c in needed):
         return lambda value: zero
     condition = conjunction(list(needed))
-    if condition.op is logical_not.op:
-        wide = broadcast_to(condition.args[0], type_.shape)
-        return lambda value: make_typed(WHERE, (wide, zero, value), type_)
-    wide = broadcast_to(condition, type_.shape)
-    return lambda value: make_typed(WHERE, (wide, value, zero), type_)
+    other = condition.op is logical_not.op
+    wide = broadcast_to(condition.args[0] if other else condition, type_.shape)
+
+    def masked(value: Expr) -> Expr:
+        if value is zero:
+            return zero
+        return make_typed(WHERE, (wide, zero, value) if other else (wide, value, zero), type_)
+
+    return masked

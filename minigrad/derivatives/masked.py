@@ -11,12 +11,13 @@ from minigrad.derivatives.conditions import is_where_mask, mask, masked_by, shap
 from minigrad.derivatives.support import Support, along
 from minigrad.graph.node import Expr, Op, Terms, make, make_typed, rebuild
 from minigrad.graph.walk import walk
-from minigrad.ops.arithmetic import divide, multiply, negative
+from minigrad.ops.arithmetic import add, divide, multiply, negative, subtract
 from minigrad.ops.choice import WHERE
 from minigrad.ops.core import CONSTANTS, full, is_zero, uniform_value
 from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.linalg import MATMUL
 from minigrad.ops.shape import PERMUTE, matrix_transpose
+from minigrad.rewrite.exact import folded
 
 
 class Masked:
@@ -83,6 +84,8 @@ class Masked:
             return make(op, args)
 
         def made(x: Expr, other: Expr) -> Expr:
+            if op is multiply.op:
+                return _multiplied(x, other)
             return make_typed(op, (other, x) if moving else (x, other), x.type)
 
         if uniform_value(factor) is not None:
@@ -93,10 +96,8 @@ class Masked:
             and not self._support.of(cotangent.args[0])
         ):
             return _within(cotangent, lambda x, of: made(x, of(factor)))
-        value = _unmasked(cotangent)
-        if op is multiply.op:
-            return masked_by(conditions, _multiplied(value, _unmasked(factor)))
-        return masked_by(conditions, made(value, factor))
+        other = _unmasked(factor) if op is multiply.op else factor
+        return masked_by(conditions, made(_unmasked(cotangent), other))
 
     def _matmul(self, a: Expr, b: Expr) -> Expr:
         """a @ b: what whole rows or columns of zeros meet is masked too, or they meet NaN there."""
@@ -125,10 +126,15 @@ def _within(x: Expr, change: Callable[[Expr, Callable[[Expr], Expr]], Expr]) -> 
 def _multiplied(value: Expr, factor: Expr) -> Expr:
     """value * factor, as a compiled function would rewrite it, and all that reads it after it."""
     for a, b in ((value, factor), (factor, value)):
-        if a.op in CONSTANTS and (number := uniform_value(a)) in (1, -1):
-            return b if number == 1 else _negative(b)
+        if a.op in CONSTANTS and (number := uniform_value(a)) is not None:
+            if number == 1:
+                return b
+            if number == -1:
+                return _negative(b)
+            if b.op in CONSTANTS:
+                return folded(make_typed(multiply.op, (value, factor), value.type))
         if a.op is negative.op:
-            return -make_typed(multiply.op, (a.args[0], b), b.type)
+            return _negative(_multiplied(a.args[0], b))
     return make_typed(multiply.op, (value, factor), value.type)
 
 
@@ -136,7 +142,12 @@ def _negative(x: Expr) -> Expr:
     value = uniform_value(x)
     if value is not None:
         return full(-value, x.type)
-    return x.args[0] if x.op is negative.op else -x
+    if x.op is subtract.op:
+        a, b = x.args
+        if a.op is negative.op:
+            return make_typed(add.op, (b, a.args[0]), x.type)
+        return make_typed(subtract.op, (b, a), x.type)
+    return x.args[0] if x.op is negative.op else make_typed(negative.op, (x,), x.type)
 
 
 def _left_out(term: Expr, conditions: Sequence[Expr]) -> Expr:

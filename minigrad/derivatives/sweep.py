@@ -18,6 +18,7 @@ from minigrad.graph.places import Place, inside_of
 from minigrad.ops.arithmetic import add, negative, subtract
 from minigrad.ops.core import CONSTANTS, full_like, is_zero, uniform_value
 from minigrad.ops.tuples import ITEM, TUPLE, tuple_of
+from minigrad.rewrite.exact import folded
 from minigrad.types import Array
 
 EdgeTerms: TypeAlias = dict[tuple[Expr, int], Expr]
@@ -108,6 +109,11 @@ def added(a: Expr, b: Expr) -> Expr:
         if a.type is not b.type:
             return a + b
         # As a compiled function would rewrite it, and all that reads it after it.
+        if a.op in CONSTANTS or b.op in CONSTANTS:
+            if is_zero(a) or is_zero(b):
+                return b if is_zero(a) else a
+            if a.op in CONSTANTS and b.op in CONSTANTS:
+                return folded(make_typed(add.op, (a, b), a.type))
         if b.op is negative.op:
             return make_typed(subtract.op, (a, b.args[0]), a.type)
         if a.op is negative.op:

@@ -75,15 +75,32 @@ class Packed:
         return starts
 
     @lazy
+    def place(self) -> dict[Expr, int]:
+        """Where each node stands."""
+        return dict(zip(self.nodes, range(len(self.nodes)), strict=True))
+
+    @lazy
     def reads(self) -> Array:
         """The places of what is read, node by node."""
-        place = dict(zip(self.nodes, range(len(self.nodes)), strict=True))
-        return np.fromiter(map(place.__getitem__, chain.from_iterable(self._read())), np.int64)
+        place = self.place.__getitem__
+        return np.fromiter(map(place, chain.from_iterable(self._read())), np.int64)
 
     @lazy
     def users(self) -> Array:
         """Beside `reads`, the place of the node that reads it."""
         return np.repeat(np.arange(len(self.nodes)), self.counts)
+
+    @lazy
+    def _readers(self) -> tuple[Array, Array]:
+        """The places of what reads a node, node by node, and where in it those of each begin."""
+        ends = np.cumsum(np.bincount(self.reads, minlength=len(self.nodes)))
+        return self.users[np.argsort(self.reads, kind="stable")], np.r_[0, ends]
+
+    def readers(self, place: int) -> list[int]:
+        """The places of what reads the node at a place, each as often as it does."""
+        users, starts = self._readers
+        listed: list[int] = users[starts[place] : starts[place + 1]].tolist()
+        return listed
 
     @lazy
     def ops(self) -> list[Op]:

@@ -45,9 +45,11 @@ class Rule:
     number: float | None = None
     """A number that is an argument of the node."""
     twins: bool = False
-    """Whether the node's two arguments are the same."""
+    """Whether the node's last two arguments are the same."""
     only: frozenset[Op] | None = None
     """Ops of which all arguments of the node are."""
+    first: frozenset[Op] | None = None
+    """Ops of which the first argument of the node is."""
 
     def __repr__(self) -> str:
         return f"<rule {self.name!r}{', exact' * self.exact}>"
@@ -164,6 +166,7 @@ class _Index:
         self.free: list[Rule] = []
         self.twins: list[Rule] = []
         self.only: dict[frozenset[Op], list[Rule]] = {}
+        self.first: dict[frozenset[Op], list[Rule]] = {}
         self.by_child: dict[Op, list[Rule]] = {}
         self.by_number: dict[float, list[Rule]] = {}
         for r in rules:
@@ -173,17 +176,19 @@ class _Index:
                 self.by_number.setdefault(r.number, []).append(r)
             elif r.only is not None:
                 self.only.setdefault(r.only, []).append(r)
+            elif r.first is not None:
+                self.first.setdefault(r.first, []).append(r)
             else:
                 (self.twins if r.twins else self.free).append(r)
         self._asked = frozenset(self.by_child).union(
-            CONSTANTS if self.by_number else (), *self.only
+            CONSTANTS if self.by_number else (), *self.only, *self.first
         )
 
     def candidates(self, args: Sequence[Expr]) -> Sequence[Rule]:
         """The rules that are worth a try on a node of these arguments, each once."""
         # Two thirds of the time of what follows is spared on most nodes.
         if not self.free and self._asked.isdisjoint([a.op for a in args]):
-            return self.twins if self.twins and args[0] is args[1] else ()
+            return self.twins if self.twins and args[-2] is args[-1] else ()
         rules = self.free
         asked: set[Op | float] = set()
         for arg in args:
@@ -195,8 +200,11 @@ class _Index:
                 if value is not None and value in self.by_number and value not in asked:
                     asked.add(value)
                     rules = rules + self.by_number[value]
-        if self.twins and args[0] is args[1]:
+        if self.twins and args[-2] is args[-1]:
             rules = rules + self.twins
+        for ops, those in self.first.items():
+            if args[0].op in ops:
+                rules = rules + those
         for ops, those in self.only.items():
             if ops.issuperset([a.op for a in args]):
                 rules = those + rules
@@ -258,9 +266,14 @@ class Rewriter:
             others = np.bincount(graph.users[other], minlength=size)
             wanted = np.array([ops in i.only for i in indices])[graph.codes]
             worth |= wanted & (graph.counts > 0) & (others == 0)
+        for ops in dict.fromkeys(ops for i in indices for ops in i.first):
+            wanted = np.array([ops in i.first for i in indices])[graph.codes]
+            reading = np.flatnonzero(wanted & (graph.counts > 0))
+            fits = np.array([op in ops for op in graph.ops])[read[graph.starts[reading]]]
+            worth[reading[fits]] = True
         twins = np.array([bool(i.twins) for i in indices])[graph.codes] & (graph.counts > 1)
-        first = graph.starts[twins]
-        worth[twins] |= graph.reads[first] == graph.reads[first + 1]
+        last = graph.starts[twins] + graph.counts[twins] - 1
+        worth[twins] |= graph.reads[last] == graph.reads[last - 1]
         return worth
 
     def may_fit(self, graph: Packed) -> bool:
@@ -286,53 +299,30 @@ class Rewriter:
                 graph = Packed(list(order), order.values())
             else:
                 graph = packed(outputs)
-            worth = self._worth_a_try(graph)
             state = _Progress(len(graph.nodes), done)
-            first = self._first(graph, worth, state, mark)
-            if first is None:
-                return list(outputs), ()
-            self._rewrite(graph.nodes[first:], worth[first:].tolist(), state, mark)
-        return [done[e] for e in outputs], state.fired
+            self._rewrite(graph, state, mark)
+        return [done.get(e, e) for e in outputs], state.fired
 
-    def _first(
-        self, graph: Packed, worth: Array, state: _Progress, mark: Callable[[Expr], None]
-    ) -> int | None:
-        """The place of the first node that becomes another, which is noted; those before stay."""
-        for k in np.flatnonzero(worth).tolist():
-            node = graph.nodes[k]
-            if node in state.done:
-                continue
-            mark(node)
-            step = self._once(node)
-            if step is not None:
-                before = graph.nodes[:k]
-                state.done.update(zip(before, before, strict=True))
-                state.note(node, Fired(node, *step))
-                return k
-        return None
+    def _rewrite(self, graph: Packed, state: _Progress, mark: Callable[[Expr], None]) -> None:
+        """Finish what a rule may fit, and what reads something that became another.
 
-    def _rewrite(
-        self,
-        order: Sequence[Expr],
-        worth: Sequence[bool],
-        state: _Progress,
-        mark: Callable[[Expr], None],
-    ) -> None:
-        """Finish nodes, the first of which became another."""
-        done = state.done
-        moved: set[Expr] = set()
-        for node, tried in zip(order, worth, strict=True):
+        All else stays as it is, which is noted of many nodes at once: a look at each took 1.7 µs.
+        """
+        nodes, done, moved = graph.nodes, state.done, state.moved
+        todo = bytearray(self._worth_a_try(graph))
+        finished, k = 0, todo.find(1)
+        while k >= 0:
+            done.update(zip(nodes[finished:k], nodes[finished:k], strict=True))
+            finished, node = k + 1, nodes[k]
             if node not in done:
-                # Most stay as they are: that takes a tenth of the time that a visit does.
-                if not tried and moved.isdisjoint(node.args):
-                    done[node] = node
-                    continue
-                if node not in state.becomes:
-                    self._visit(node, state, mark)
+                self._visit(node, state, mark)
                 if node not in done:
                     self._settle(node, state, mark)
-            if done[node] is not node:
-                moved.add(node)
+            while moved:
+                at = graph.place.get(moved.pop())
+                for user in () if at is None else graph.readers(at):
+                    todo[user] = True
+            k = todo.find(1, finished)
 
     def _visit(self, node: Expr, state: _Progress, mark: Callable[[Expr], None]) -> None:
         """One look at a node whose arguments are done: it is done too, or it becomes another."""
@@ -340,12 +330,13 @@ class Rewriter:
         args = tuple([done[a] for a in node.args])
         new = rebuild(node, args)
         if new in done:
-            done[node] = keep_label(node, done[new])
+            state.finish(node, keep_label(node, done[new]))
             return
         mark(new)
         step = self._once(new)
         if step is None:
-            done[new] = done[node] = new
+            done[new] = new
+            state.finish(node, new)
         else:
             state.note(node, Fired(new, *step))
 
@@ -368,7 +359,7 @@ class Rewriter:
                 opened.add((node, rewritten))
                 stack.extend(reversed(waiting))
             elif rewritten:
-                done[node] = keep_label(node, done[becomes[node]])
+                state.finish(node, keep_label(node, done[becomes[node]]))
             else:
                 self._visit(node, state, mark)
 
@@ -382,6 +373,13 @@ class _Progress:
         self.done = done
         self.becomes: dict[Expr, Expr] = {}  # rewritten once, the result not finished yet
         self.fired: list[Fired] = []
+        self.moved: list[Expr] = []  # what became another, where nobody looked yet who reads it
+
+    def finish(self, node: Expr, result: Expr) -> None:
+        """Remember what a node is in the end."""
+        self.done[node] = result
+        if result is not node:
+            self.moved.append(node)
 
     def note(self, node: Expr, fired: Fired) -> None:
         """Remember a rewrite; raise RewriteLoopError when there are too many."""

@@ -48,6 +48,12 @@ def _fold(node: Expr) -> Expr | None:
     return None
 
 
+def folded(node: Expr) -> Expr:
+    """The node, or the constant that it is, as a compiled function would rewrite it."""
+    constant = _fold(node)
+    return node if constant is None else constant
+
+
 def _evaluate(node: Expr, data: Sequence[Any], shape: tuple[int, ...]) -> Expr | None:
     try:
         with np.errstate(all="ignore"):
@@ -82,8 +88,6 @@ def _permute_twice(node: Expr) -> Expr | None:
 
 def _where_known(node: Expr) -> Expr | None:
     condition, a, b = node.args
-    if a is b:
-        return a
     known = uniform_value(condition)
     return None if known is None else a if known else b
 
@@ -129,7 +133,8 @@ EXACT: tuple[Rule, ...] = (
     Rule("broadcast of broadcast", BROADCAST, _broadcast_twice, True, BROADCAST),
     *(Rule("number in a shape", op, _moved_number, True) for op in (BROADCAST, RESHAPE)),
     Rule("permute of permute", PERMUTE, _permute_twice, True, PERMUTE),
-    Rule("where of a known condition", WHERE, _where_known, True),
+    Rule("where of a known condition", WHERE, _where_known, True, first=CONSTANTS),
+    Rule("where of twins", WHERE, lambda node: node.args[1], True, twins=True),
     Rule("sum over axes of length 1", SUM, _sum_of_nothing, True),
     Rule("astype to the same", ASTYPE, _same_astype, True),
     *VIEWS,
