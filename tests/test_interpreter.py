@@ -15,7 +15,7 @@ import minigrad as mg
 
 pytest.importorskip("llvmlite", reason="llvmlite, which the native backend needs, is not here")
 
-from minigrad.compile.backends.native import instructions, interpreter
+from minigrad.compile.backends.native import elements, instructions, interpreter
 from minigrad.compile.backends.native.lower import lower
 from minigrad.compile.backends.native.pointwise import ELEMENTARY, ROWS, check
 from minigrad.compile.backends.native.views import UnsupportedError
@@ -112,10 +112,12 @@ def _joined(how, a, b, rng):
 
 
 @settings(max_examples=25)
-@given(graphs())
-def test_random_graphs(case):
+@given(graphs(), st.booleans())
+def test_random_graphs(case, in_runs):
     outputs, leaves, values = case
-    f, steps = interpreted(leaves, outputs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(elements, "RUN", 0 if in_runs else 1000)
+        f, steps = interpreted(leaves, outputs)
     reference = mg.function(leaves, outputs, backend="numpy", simplify=False)
     assert len(steps) <= 1 + sum(len(o.shape) for o in outputs) and set(steps) <= VIEWS
     for _ in range(2):  # memory of a call is used again
