@@ -136,6 +136,21 @@ def indexed(**options):
     return seen, mg.function([x, k], x[k], updates={seen: seen + 1}, **options)
 
 
+def test_what_lies_where_it_shall_is_not_put_there_again(monkeypatch):
+    x, W = mg.var("x", (2,)), mg.param("W", np.ones((2, 2)))
+    read = mg.param("read", np.ones(2))
+    step = mg.function([x], W @ x, updates={W: W + read, read: read}, backend="jax")
+    with jax.enable_x64(True):
+        value = jax.numpy.ones(2)
+    put, puts = jax.device_put, []
+    monkeypatch.setattr(jax, "device_put", lambda *a, **kw: puts.append(a) or put(*a, **kw))
+    step(np.ones(2))
+    assert len(puts) == 3
+    for k in (2, 3):
+        np.testing.assert_array_equal(step(value), [2.0 * k, 2.0 * k])
+    assert len(puts) == 3
+
+
 @pytest.mark.parametrize("k", [[0, 4], [-5, 0]])
 def test_an_index_out_of_bounds_raises_and_updates_nothing(k):
     seen, f = indexed(backend="jax")

@@ -80,7 +80,7 @@ class DeviceParams:
     def _array(self, cell: ParamCell) -> Any:
         storage = cell.storage
         if isinstance(storage, DeviceStorage):
-            return jax.device_put(storage.array, self._places[cell])
+            return put(storage.array, self._places[cell])
         loaded = storage.load()
         cell.require_type(self._names[cell], loaded)
         # What is donated must not lie in the memory of the host's array.
