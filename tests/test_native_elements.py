@@ -9,9 +9,10 @@ from workers import share_all
 import minigrad as mg
 
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
-from minigrad.compile.backends.native import together
+from minigrad.compile.backends.native import pointwise, together
+from minigrad.compile.backends.native.backend import keep
 from minigrad.compile.backends.native.irtools import in_mode, note_mode
-from minigrad.compile.backends.native.jit import compile_module, llvm, new_module, triple
+from minigrad.compile.backends.native.jit import compile_module, host, llvm, new_module, triple
 from minigrad.compile.backends.native.shares import cut, take_share
 from minigrad.compile.backends.native.stages import Stage, schedule
 
@@ -98,3 +99,33 @@ def test_a_part_computes_as_the_calling_thread_does():
     places[0] = before | 0x8040
     code.function("inner", 1)(address)
     assert places[1] & 0x8040 == 0x8040 and places[2] & 0x8040 == before & 0x8040
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("length", [1024, 1031, 2 * 1024 + 3])
+def test_two_vectors_side_by_side_give_the_bits_of_one(length, dtype, monkeypatch):
+    x, y = mg.var("x", (2, length), dtype), mg.var("y", (2, 1), dtype)
+    z = mg.tanh(x * y) + mg.exp(-x) * mg.log1p(x * x)
+    outputs = [z, mg.where(x < y, mg.erf(x), z), mg.astype(z, "float64") + 1, x > z]
+    rng = np.random.default_rng(0)
+    values = [rng.standard_normal(v.shape).astype(dtype) for v in (x, y)]
+    widths = []
+    one = pointwise._one
+    monkeypatch.setattr(pointwise, "_one", lambda *a: widths.append(a[2]) or one(*a))
+    wide = mg.function([x, y], outputs, backend="native", threads=1)(*values)
+    lanes = host().lanes(dtype)
+    assert 2 * lanes in widths
+    monkeypatch.setattr(pointwise, "LONG", length + 1)
+    keep.cache_clear()  # or the code of before is taken
+    widths.clear()
+    plain = mg.function([x, y], [*outputs, x], backend="native", threads=1)(*values)
+    assert widths and 2 * lanes not in widths
+    for a, b in zip(wide, plain, strict=False):
+        assert a.tobytes() == b.tobytes()
+    for a, b in zip(wide, mg.function([x, y], outputs, backend="numpy")(*values), strict=True):
+        np.testing.assert_allclose(
+            a,
+            b,
+            rtol=1e-5 if dtype == "float32" else 1e-12,
+            atol=1e-6 if dtype == "float32" else 1e-14,
+        )

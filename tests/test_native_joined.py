@@ -57,3 +57,18 @@ def test_what_others_read_too_lies_in_memory() -> None:
     assert (first.nodes, [n.op.name for n in second.nodes]) == ([square], ["sum"])
     assert square in schedule([mg.sum(square), square]).in_memory
     assert square not in schedule([mg.sum(square)]).in_memory
+
+
+def test_one_operand_lies_in_memory_and_not_several_that_it_is_made_of() -> None:
+    x, y, z = (placeholder(name, mg.var(name, (4, 8)).type) for name in "xyz")
+    a, b = mg.exp(x), mg.exp(y)  # which are read twice, so that neither is the sum's own
+    joined = schedule([mg.sum(a * b), a.sum() - b.sum()])
+    assert joined.in_memory >= {a, b}  # as the other sums read them too
+    product = a * b
+    first, last = schedule([mg.sum(product), x + a, y * b]).stages
+    assert product in {*first.nodes} and last.nodes[0].op.name == "sum" and len(last.nodes) == 1
+    assert schedule([mg.sum(product), x + a, y * b]).in_memory >= {product}
+    assert a not in schedule([mg.sum(product), x + a, y * b]).in_memory
+    for given in (z, x):  # of one of them, or of what lies there anyway, nothing is spared
+        assert [len(s.nodes) for s in schedule([mg.sum(a * given), x + a]).stages] == [2, 2]
+    assert [len(s.nodes) for s in schedule([mg.sum(product), a, b]).stages] == [2, 2]

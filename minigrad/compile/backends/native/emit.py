@@ -18,6 +18,7 @@ from minigrad.compile.backends.native.layout import bytes_of, parts
 from minigrad.compile.backends.native.loop_code import LoopCode
 from minigrad.compile.backends.native.memory import Memory
 from minigrad.compile.backends.native.pointwise import (
+    ELEMENTARY,
     ROWS,
     Place,
     applied,
@@ -171,7 +172,8 @@ def emit_group(code: Code, stage: Stage) -> None:
     shape = stage.nodes[0].shape
     sources = [(code.view(a).broadcast(shape), a.dtype) for a in reads]
     targets = [(view, n.dtype) for n, view in writes]
-    for_each(code.builder, shape, stage.dtype, sources, compute, targets)
+    functions = sum(n.op in ELEMENTARY for n in stage.nodes)
+    for_each(code.builder, shape, stage.dtype, sources, compute, targets, functions)
 
 
 def copy(code: Code, type_: TensorType, view: View, targets: Sequence[View]) -> None:

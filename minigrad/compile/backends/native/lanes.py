@@ -170,8 +170,18 @@ class Lanes:
         return self.select(self.less(self.const(high), x), self.const(high), x)
 
     def polynomial(self, x: Value, table: coefficients.Coefficients) -> Value:
-        """Horner's rule; loops have other lanes and iterations to fill the latency with."""
-        *rest, result = (self.const(c) for c in self.pick(table))
+        """By Horner's rule; a long one (of float64) in fours of terms, which do not wait for each
+        other, and those by Horner's rule: code that computes much of an element waits for it."""
+        terms = [self.const(c) for c in self.pick(table)]
+        if len(terms) <= 8:
+            return self._horner(x, terms)
+        square = self.mul(x, x)
+        pairs = [self._horner(x, terms[k : k + 2]) for k in range(0, len(terms), 2)]
+        fours = [self._horner(square, pairs[k : k + 2]) for k in range(0, len(pairs), 2)]
+        return self._horner(self.mul(square, square), fours)
+
+    def _horner(self, x: Value, terms: list[Value]) -> Value:
+        *rest, result = terms
         for c in reversed(rest):
             result = self.fma(result, x, c)
         return result

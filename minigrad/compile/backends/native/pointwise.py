@@ -243,6 +243,11 @@ def applied(lanes: Lanes, op: Op, dtype: np.dtype[Any], values: Sequence[Value])
 # --- loops -------------------------------------------------------------------------------------
 
 
+# Functions of an element from which a CPU, which looks 250 instructions ahead, does not see the
+# next element while it waits for this one: two vectors go side by side then, along an axis so long
+# that the rest, one by one, is nothing. Black–Scholes and its gradient took 26.7 ns, and take 22.6.
+MANY, LONG = 4, 1024
+
 Place = tuple[View, np.dtype[Any]]
 """Where a tensor lies, and what its elements are in memory."""
 
@@ -254,10 +259,12 @@ def for_each(
     reads: Sequence[Place],
     compute: Callable[[Lanes, list[Value]], list[Value]],
     writes: Sequence[Place],
+    functions: int = 0,
 ) -> None:
     """A loop over all elements: compute(lanes, values read) gives the values to write.
 
     dtype: the floats' in which it computes; it decides how many elements go at once.
+    functions: how many elementary ones it computes of an element.
 
     The last axis goes in whole vectors and then one by one; an axis along which something is
     neither contiguous nor constant goes one by one.
@@ -265,7 +272,7 @@ def for_each(
     if 0 in shape:
         return
     dims, strides = common_axes(shape, [view for view, _ in (*reads, *writes)])
-    width = host().lanes(dtype)
+    width = host().lanes(dtype) * (2 if functions >= MANY and dims[-1] >= LONG else 1)
     inner = [s[-1] for s in strides]
     vectors = all(s in (0, 1) for s in inner) and all(s == 1 for s in inner[len(reads) :])
     whole = dims[-1] // width * width if vectors else 0

@@ -123,7 +123,7 @@ def schedule(outputs: Sequence[Expr]) -> Schedule:
 
 def _read_once(outputs: Sequence[Expr]) -> dict[Expr, list[Expr]]:
     """{reduction: the pointwise ops of its floats whose results nothing else reads, in order}"""
-    uses, made = count_uses(outputs), {}
+    uses, made, outs = count_uses(outputs), {}, {source(o) for o in outputs}
     for node in uses:
         if node.op not in REDUCTIONS or not node.type.is_float:
             continue
@@ -138,6 +138,10 @@ def _read_once(outputs: Sequence[Expr]) -> dict[Expr, list[Expr]]:
             if floats and all(a.shape == n.shape for a in n.args):
                 chain[n] = None
                 waiting += n.args
+        # Where more than one of what it reads lay in memory for this alone, the operand does.
+        lying = {source(a) for n in chain for a in n.args} - {*chain} - outs
+        if len([a for a in lying if is_elementwise(a) and not is_leaf(a)]) > 1:
+            continue
         made[node] = [*reversed(chain)]  # a tree: what is read was met later
     return made
 
