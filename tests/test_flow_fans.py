@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import lstm
+import minigrad as mg
 from lstm.gradient_flow.fans import Fans
+from lstm.gradient_flow.steps import wide_norms
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
 
@@ -42,3 +44,34 @@ def test_fans_have_the_norms_of_edges_and_adjoints(stated) -> None:
         np.testing.assert_allclose(told["gradients"][made[part]], wanted, rtol=1e-9, atol=1e-14)
     for name, value in flow.values.items():
         np.testing.assert_allclose(told["values"][name], norms(value), rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_norms_of_several_shapes_are_those_of_each(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    tiny = np.finfo(dtype).tiny
+    arrays = {
+        "a": rng.standard_normal((3, 4)),
+        "of its own shape": rng.standard_normal((2, 5)),
+        "tiny": np.full((3, 4), tiny),
+        "huge": np.full((3, 4), np.finfo(dtype).max / 4),
+    }
+    arrays = {name: array.astype(dtype) for name, array in arrays.items()}
+    norms = wide_norms({name: mg.const(array) for name, array in arrays.items()})
+    for name, array in arrays.items():
+        wanted = np.linalg.norm(array.astype(np.longdouble))
+        np.testing.assert_allclose(norms[name].eval(), float(wanted), rtol=1e-14)
+
+
+@pytest.mark.parametrize("cell", [lstm.LSTM, lstm.GRU, lstm.PeepholeLSTM])
+def test_what_the_net_has_multiplied_is_read_of_it(cell) -> None:
+    model = lstm.Model.create(cell(2, 4), 1, 2)
+    flow = lstm.flow(model, np.ones((6, 3, 2)), np.ones((3, 1)), lstm.mse)
+    meter = flow.source.meter
+    graph = meter.graph
+    in_step = {*mg.toposort([*meter.loop.made])}
+    assert graph.inner and {*graph.inner.values()} <= in_step
+    _, told = meter.way.told({"fans": Fans(meter.way)})
+    (loop,) = {stack.args[0] for stack in told["fans"]["values"].values()}
+    z = [n for n in loop.attrs[0].body.nodes if n.op.name == "concat" and n.shape == (3, 6)]
+    assert not z  # [h, x] is not made again

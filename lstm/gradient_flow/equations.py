@@ -86,6 +86,21 @@ class StepGraph:
             made[name] = Equation(name, whole, {known[n]: n for n in inside})
         return made
 
+    @cached_property
+    def inner(self) -> dict[Expr, Expr]:
+        """{what an equation computes on its way, of variables: the node of the step that it is}:
+        derivatives ask for it again."""
+        known = {v: self.nodes[name] for name, v in self.variables.items()}
+        ways: list[Expr] = []
+        for name, equation in self.equations.items():
+            moving = {*equation.reads.values(), self.x}
+            for node in mg.toposort(equation.whole) if name not in self.unread else ():
+                if any(a in moving for a in node.args) and node is not equation.whole:
+                    moving.add(node)
+                    if node.type.is_float:
+                        ways.append(node)
+        return dict(zip(ways, mg.substitute(ways, known), strict=True)) if ways else {}
+
     def terms(
         self, name: str, cotangent: Expr, only: Collection[Read] | None = None
     ) -> dict[Read, Expr]:

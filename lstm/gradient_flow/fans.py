@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import minigrad as mg
 from lstm.gradient_flow.equations import Read
-from lstm.gradient_flow.steps import LEAVES, by_unit, wide_norm
+from lstm.gradient_flow.steps import LEAVES, by_unit, wide_norms
 from lstm.gradient_flow.way_back import Row, WayBack
 from minigrad import Expr
 
@@ -85,13 +85,14 @@ class Fans:
             own = fans[graph.made[part]]
             for reader, term in came.items():
                 own[reader] = own[reader] + term if reader in own else term
+        every: dict[tuple[str, ...], Expr] = {("values", n): row.values[n] for n in fans}
+        every |= {("gradients", n): _sum(fan) for n, fan in fans.items() if fan}
+        every |= {("terms", n, r): term for n, fan in fans.items() for r, term in fan.items()}
+        norms = wide_norms(every)
         return on, {
-            "values": {name: wide_norm(row.values[name]) for name in fans},
-            "gradients": {name: wide_norm(_sum(fan)) for name, fan in fans.items() if fan},
-            "terms": {
-                name: {reader: wide_norm(term) for reader, term in fan.items()}
-                for name, fan in fans.items()
-            },
+            "values": {n: norms["values", n] for n in fans},
+            "gradients": {n: norms["gradients", n] for n, fan in fans.items() if fan},
+            "terms": {n: {r: norms["terms", n, r] for r in fan} for n, fan in fans.items()},
         }
 
 

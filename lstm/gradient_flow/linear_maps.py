@@ -12,7 +12,15 @@ import numpy as np
 import minigrad as mg
 from lstm.cells import Line
 from lstm.gradient_flow.equations import MIXED, Link, StepGraph, links, over_steps, routes
-from lstm.gradient_flow.steps import Floats, Stacks, by_unit, quiet, variables_of, wide_norm
+from lstm.gradient_flow.steps import (
+    Floats,
+    Stacks,
+    by_unit,
+    quiet,
+    variables_of,
+    wide_norm,
+    wide_norms,
+)
 from lstm.gradient_flow.way_back import Row, WayBack
 from minigrad import Expr
 from minigrad.display import in_a_line
@@ -95,6 +103,35 @@ class _Fall(NamedTuple):
     chain: Sequence[Link]
 
 
+class _Back(NamedTuple):
+    """A step back on a route."""
+
+    on: tuple[Expr, Expr]
+    """What is carried on."""
+    gained: Expr
+    """ln of what entering multiplied the norm by."""
+    links: list[Expr]
+    """What each made of it."""
+    waits: Expr | None
+    """What is past padding, and so no link's."""
+    last: Expr
+    """The norm of what goes on."""
+
+    @property
+    def measured(self) -> dict[int, Expr]:
+        """What each link made, and at -1 what waits, if there is padding."""
+        return dict(enumerate(self.links)) | ({} if self.waits is None else {-1: self.waits})
+
+    def told(self, norms: Mapping[int, Expr]) -> Expr:
+        """(2 + links,), of the norms of `measured`."""
+        sizes = [norms[k] for k in range(len(self.links))]
+        if (rest := norms.get(-1)) is not None:
+            both = [mg.sqrt(mg.square(size) + mg.square(rest)) for size in sizes]
+            pairs = zip(sizes, both, strict=True)  # the square of a small one is 0
+            sizes = [mg.where(rest == 0, size, whole) for size, whole in pairs]
+        return mg.stack([self.gained, *sizes, self.last])
+
+
 class Falls:
     """Tells what each link of the routes of a step, and of the line, makes of a norm.
 
@@ -127,7 +164,13 @@ class Falls:
             name: self._back(carry[name], fall, self._enters(name, fall.part, row), row)
             for name, fall in self._falls.items()
         }
-        return {n: on for n, (on, _) in made.items()}, {n: told for n, (_, told) in made.items()}
+        every = {(name, k): x for name, back in made.items() for k, x in back.measured.items()}
+        norms = wide_norms(every)
+        told = {
+            name: back.told({k: norms[name, k] for k in back.measured})
+            for name, back in made.items()
+        }
+        return {name: back.on for name, back in made.items()}, told
 
     def _enters(self, name: str, part: str, row: Row) -> Expr:
         """What comes to a part at the end of each sequence, and 0 elsewhere, (B, H).
@@ -145,33 +188,25 @@ class Falls:
         some = mg.broadcast_to(mg.max(mg.abs(there)) > 0, there.shape)
         return mg.where(some, there, before)
 
-    def _back(
-        self, carry: tuple[Expr, Expr], fall: _Fall, entering: Expr, row: Row
-    ) -> tuple[tuple[Expr, Expr], Expr]:
+    def _back(self, carry: tuple[Expr, Expr], fall: _Fall, entering: Expr, row: Row) -> _Back:
         """One step back on one route."""
         running, level = carry
         running, entered = _joined(running, level, entering)
-        at, waits, rest = running, None, None
+        at, waits = running, None
         if row.counts is not None:  # past padding it waits
             here, none = by_unit(row.counts, running), mg.zeros_like(running)
             at, waits = mg.where(here, running, none), mg.where(here, none, running)
-            rest = wide_norm(waits)
-        sizes = []
+        links = []
         for link in fall.chain:
             at = mg.substitute(link.back(at), dict(row.rows))
-            size = wide_norm(at)
-            if rest is not None:
-                both = mg.sqrt(mg.square(size) + mg.square(rest))
-                size = mg.where(rest == 0, size, both)  # the square of a small one is 0
-            sizes.append(size)
+            links.append(at)
         if waits is not None:
             at = at + waits
         if row.earlier is not None:
             at = mg.where(by_unit(row.earlier, at), at, mg.zeros_like(at))
         running, last = _unit(at)
-        sizes.append(last)
         gained = entered - mg.where(level == -np.inf, mg.zeros_like(level), level)
-        return (running, entered + mg.log(last)), mg.stack([gained, *sizes])
+        return _Back((running, entered + mg.log(last)), gained, links, waits, last)
 
     def waterfalls(self, told: Mapping[str, Floats], padded: bool) -> dict[str, Waterfall]:
         """The waterfall of each route, of what was told, (T, 2 + links)."""

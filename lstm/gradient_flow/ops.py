@@ -11,9 +11,9 @@ import numpy as np
 import minigrad as mg
 from lstm.gradient_flow.equations import over_steps
 from lstm.gradient_flow.fans import Fans
-from lstm.gradient_flow.steps import Floats, quiet, wide_norm
+from lstm.gradient_flow.steps import Floats, quiet, wide_norms
 from lstm.gradient_flow.tensors import Meter
-from lstm.gradient_flow.way_back import Teller, in_order
+from lstm.gradient_flow.way_back import Row, Teller, in_order
 from minigrad import Expr
 
 Use: TypeAlias = tuple[tuple[int, int], ...]
@@ -129,20 +129,17 @@ class OpsOfStep:
         return term
 
     @property
-    def norms(self) -> Expr:
-        """All rows, (rows, T). Stacks of one shape are one array before they are summed up: by
-        itself each would be a loop of its own, and to compile them took half as long again."""
-        alike: dict[str, list[Expr]] = {}
-        for stack in self._rows:
-            alike.setdefault(repr(stack.type), []).append(stack)
-        norms = [
-            wide_norm(mg.stack(some), tuple(range(2, some[0].ndim + 1)))
-            if some[0].ndim > 1
-            else mg.astype(mg.abs(mg.stack(some)), "float64")
-            for some in alike.values()
-        ]
-        rows = [self._rows[stack] for some in alike.values() for stack in some]
-        return mg.take(mg.concat(norms), np.argsort(rows), axis=0)
+    def stacks(self) -> list[Expr]:
+        """Those of which the rows are norms, (T, ...) in the order of xs."""
+        return [*self._rows]
+
+    def start(self) -> tuple[()]:
+        """Nothing is carried."""
+        return ()
+
+    def step(self, carry: Any, row: Row) -> tuple[Any, dict[str, Expr]]:
+        """By row its norm at one step."""
+        return carry, wide_norms({str(k): row.beside[stack] for stack, k in self._rows.items()})
 
 
 class ToldOps(NamedTuple):
@@ -163,13 +160,14 @@ def told_of_ops(
 ) -> ToldOps:
     """What a batch gives, and what other tellers tell of it, by one function: two would take half
     as long again to compile."""
-    tellers = {"fans": Fans(meter.way), **(beside or {})}
 
     def outputs() -> dict[str, Any]:
-        _, told = meter.way.told(tellers)
-        return told | ({"rows": OpsOfStep(meter, asked).norms} if asked.nodes else {})
+        ops = OpsOfStep(meter, asked)
+        tellers: dict[str, Teller] = {"fans": Fans(meter.way), "ops": ops, **(beside or {})}
+        return meter.way.told(tellers, ops.stacks)[1]
 
-    told = quiet(meter.compiled((*tellers, asked), outputs), *batch, seed)
-    rows = told.pop("rows", np.zeros((0, len(batch[0]))))[:, meter.steps]
-    told = in_order(told, meter.steps)
-    return ToldOps(told.pop("fans"), rows, told)
+    run = meter.compiled((*(beside or ()), asked), outputs)
+    told = in_order(quiet(run, *batch, seed), meter.steps)
+    by_row = told.pop("ops")
+    rows = [by_row[str(k)] for k in range(len(by_row))]
+    return ToldOps(told.pop("fans"), np.reshape(rows, (-1, len(batch[0]))), told)

@@ -6,10 +6,10 @@ All stacks (T, ...) are in the order in which the layer reads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from minigrad import Expr
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 Words = NDArray[np.str_]
+Key = TypeVar("Key", bound=Hashable)
 
 LEAVES = "y"
 """What reads a state but no equation: the loss, by the readout or the layers above."""
@@ -124,6 +125,18 @@ def wide_norm(x: Expr, axis: tuple[int, ...] | None = None) -> Expr:
     scale = mg.where((top > 0) & mg.isfinite(top), top, mg.ones_like(top))
     sums = mg.sum(mg.square(x / scale), axis=axis)
     return mg.reshape(scale, sums.shape) * mg.sqrt(sums)
+
+
+def wide_norms(arrays: Mapping[Key, Expr]) -> dict[Key, Expr]:
+    """Those of several arrays, each over all axes. Arrays of one shape are one before they are
+    summed up: each sum is a loop of its own to compile."""
+    norms: dict[Key, Expr] = {}
+    for like in dict.fromkeys(x.type for x in arrays.values()):
+        alike = [key for key, x in arrays.items() if x.type == like]
+        stack = mg.stack([arrays[key] for key in alike])
+        of_each = wide_norm(stack, tuple(range(1, stack.ndim)))
+        norms |= {key: of_each[k] for k, key in enumerate(alike)}
+    return norms
 
 
 # --- fan-ins -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ A step's numbers are in the cache then, all steps' are not, and no stack lies be
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -41,6 +41,8 @@ class Row(NamedTuple):
     """Of the line's gradient; None without a line."""
     onward: Expr | None
     """What the line brings to the step before."""
+    beside: Mapping[Expr, Expr]
+    """{a stack that is read beside: what it is at this step}"""
 
 
 class Teller(Protocol):
@@ -139,6 +141,7 @@ class WayBack:
         above = mg.var("leaving", leaving.shape[1:], leaving.dtype)
         stacks = {graph.variables[name]: stack for name, stack in self.stacks["values"].items()}
         stacks |= {v: self._adjoints.value(v) for v in graph.before.values()}
+        stacks |= {inner: self._adjoints.value(node) for inner, node in graph.inner.items()}
         stacks |= {graph.x: self.stacks["x"], above: leaving}
         stacks |= {cotangents[n]: g for n, g in grads.items()}
         stacks |= {others[part]: stack for part, stack in returned.items()}
@@ -163,8 +166,11 @@ class WayBack:
                 made[part] = mg.zeros_like(self._adjoints.value(after)) if sent is None else sent
         return made
 
-    def told(self, tellers: Mapping[str, Teller]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """By teller what it carries at the end, and what it tells, (T, ...) in the order of xs."""
+    def told(
+        self, tellers: Mapping[str, Teller], beside: Sequence[Expr] = ()
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """By teller what it carries at the end, and what it tells, (T, ...) in the order of xs;
+        beside: stacks that a teller reads, too."""
         local, batch = self._local, self.stacks["leaving"].shape[1]
         begun = () if local.at_line is None else nothing_yet(local.at_line.factor)
         start = (begun, mg.zeros((batch,), bool), {n: t.start() for n, t in tellers.items()})
@@ -172,11 +178,12 @@ class WayBack:
         def step(carry: tuple[Any, Expr, Any], now: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             after, ended, rest = carry
             after, ended, row = self._row(after, ended, now)
+            row = row._replace(beside=dict(zip(beside, now["beside"], strict=True)))
             told = {name: teller.step(rest[name], row) for name, teller in tellers.items()}
             on = {name: carried for name, (carried, _) in told.items()}
             return (after, ended, on), {name: said for name, (_, said) in told.items()}
 
-        stacks: dict[str, Any] = {"rows": [*local.stacks.values()]}
+        stacks: dict[str, Any] = {"rows": [*local.stacks.values()], "beside": [*beside]}
         if self._mask is not None:
             stacks |= {"counts": self._mask, "earlier": self._begun(self._mask)}
         (*_, last), said = mg.scan(step, start, stacks, reverse=not self._reverse)
@@ -201,7 +208,7 @@ class WayBack:
             onward = after.along
         row = Row(
             rows, values, adjoints, factors, terms, leaving, counts, ends, now.get("earlier"),
-            parts, onward,
+            parts, onward, {},
         )  # fmt: skip
         return after, ended | here, row
 
