@@ -15,6 +15,8 @@ from lstm_case import BETA1, BETA2, EPS, ORDER, RATE, Arrays, Case, Contender, p
 import minigrad as mg
 from lstm.optim import adam as adam_rule
 
+TORCH_ORDER = {"lstm": "ifCo", "gru": "rzh", "rnn": "h"}  # of the gates in its weights
+
 
 def textbook(case: Case, adam: bool, backend: str) -> Contender:
     """minigrad with lstm.cells' own equations."""
@@ -101,31 +103,8 @@ def torch_layer(
     import torch
 
     torch.set_num_threads(threads)
-    name = case.cell.name
-    order = {"lstm": "ifCo", "gru": "rzh", "rnn": "h"}[name]
-    values = dict(case.params)
-    if name == "gru":  # where torch's z is one, h stays; here it goes
-        values |= {"W_z": -values["W_z"], "b_z": -values["b_z"]}
-    packed = {k: torch.from_numpy(np.ascontiguousarray(v.T))
-              for k, v in pack(values, order).items()}  # fmt: skip
     placed: Any = {"device": device, "dtype": getattr(torch, dtype)}
-    layer = getattr(torch.nn, name.upper())(case.size.I, case.size.H, **placed)
-    readout = torch.nn.Linear(case.size.H, 1, **placed)
-    with torch.no_grad():
-        layer.weight_ih_l0.copy_(packed["W_x"])
-        layer.weight_hh_l0.copy_(packed["W_h"])
-        layer.bias_ih_l0.copy_(packed["b"])
-        layer.bias_hh_l0.zero_()
-        readout.weight.copy_(packed["W_y"])
-        readout.bias.copy_(packed["b_y"])
-    layer.bias_hh_l0.requires_grad_(False)  # a second bias, which the equations have not
-    leaves = {
-        "W_x": layer.weight_ih_l0,
-        "W_h": layer.weight_hh_l0,
-        "b": layer.bias_ih_l0,
-        "W_y": readout.weight,
-        "b_y": readout.bias,
-    }
+    layer, readout, leaves = _torch_modules(case, placed)
     xs, ys = torch.from_numpy(case.xs).to(**placed), torch.from_numpy(case.ys).to(device)
     rule = torch.optim.Adam(leaves.values(), RATE, (BETA1, BETA2), EPS, fused=True)
 
@@ -147,9 +126,39 @@ def torch_layer(
         if adam:
             return float(loss.detach()), {}
         grads = {k: p.grad.numpy().T for k, p in leaves.items()}
-        return float(loss.detach()), unpack(grads, order)
+        return float(loss.detach()), unpack(grads, TORCH_ORDER[case.cell.name])
 
-    return Contender(f"torch.nn.{name.upper()}", run, read, same=name != "gru")
+    return Contender(f"torch.nn.{case.cell.name.upper()}", run, read, same=case.cell.name != "gru")
+
+
+def _torch_modules(case: Case, placed: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """The layer and the readout with the case's weights, and the leaves that are trained."""
+    import torch
+
+    name = case.cell.name
+    values = dict(case.params)
+    if name == "gru":  # where torch's z is one, h stays; here it goes
+        values |= {"W_z": -values["W_z"], "b_z": -values["b_z"]}
+    packed = {k: torch.from_numpy(np.ascontiguousarray(v.T))
+              for k, v in pack(values, TORCH_ORDER[name]).items()}  # fmt: skip
+    layer = getattr(torch.nn, name.upper())(case.size.I, case.size.H, **placed)
+    readout = torch.nn.Linear(case.size.H, 1, **placed)
+    with torch.no_grad():
+        layer.weight_ih_l0.copy_(packed["W_x"])
+        layer.weight_hh_l0.copy_(packed["W_h"])
+        layer.bias_ih_l0.copy_(packed["b"])
+        layer.bias_hh_l0.zero_()
+        readout.weight.copy_(packed["W_y"])
+        readout.bias.copy_(packed["b_y"])
+    layer.bias_hh_l0.requires_grad_(False)  # a second bias, which the equations have not
+    leaves = {
+        "W_x": layer.weight_ih_l0,
+        "W_h": layer.weight_hh_l0,
+        "b": layer.bias_ih_l0,
+        "W_y": readout.weight,
+        "b_y": readout.bias,
+    }
+    return layer, readout, leaves
 
 
 def jax_scan(case: Case, adam: bool, dtype: str = "float32") -> Contender:
@@ -159,7 +168,41 @@ def jax_scan(case: Case, adam: bool, dtype: str = "float32") -> Contender:
     import jax.numpy as jnp
 
     name, H, order = case.cell.name, case.size.H, ORDER[case.cell.name]
-    wide: Any = lambda x: x.astype(jnp.float32)  # noqa: E731
+    step = _jax_steps(H)[name]
+
+    def loss_of(p: Any, xs: Any, ys: Any) -> Any:
+        zero = jnp.zeros((xs.shape[1], H), xs.dtype)
+        start = (zero, zero) if name == "lstm" else (zero,)
+        projected = xs @ p["W_x"] + p["b"]
+        last, _ = jax.lax.scan(lambda s, z: (step(p["W_h"], s, z), None), start, projected)
+        return jnp.mean(((last[0] @ p["W_y"] + p["b_y"]).astype(jnp.float32) - ys) ** 2)
+
+    p = {k: jnp.asarray(v, dtype) for k, v in pack(case.params, order).items()}
+    xs, ys = jnp.asarray(case.xs, dtype), jnp.asarray(case.ys)
+    title = "jax.jit + lax.scan"
+    if not adam:
+        both = jax.jit(jax.value_and_grad(loss_of))
+
+        def read(result: Any) -> tuple[float, Arrays]:
+            return float(result[0]), unpack({k: np.asarray(g) for k, g in result[1].items()}, order)
+
+        return Contender(title, lambda: jax.block_until_ready(both(p, xs, ys)), read)
+    compiled = jax.jit(_jax_update(loss_of, dtype), donate_argnums=(0, 1, 2, 3))
+    zeros: Any = lambda: {k: jnp.zeros_like(x) for k, x in p.items()}  # noqa: E731
+    state = (p, zeros(), zeros(), jnp.zeros((), jnp.float32))
+
+    def run() -> Any:
+        nonlocal state
+        loss, state = jax.block_until_ready(compiled(*state, xs, ys))
+        return loss
+
+    return Contender(title, run, lambda loss: (float(loss), {}))
+
+
+def _jax_steps(H: int) -> dict[str, Any]:
+    """A cell's step by its name: W_h, state and the projected input to the state after it."""
+    import jax
+    import jax.numpy as jnp
 
     def lstm(W: Any, state: Any, z: Any) -> Any:
         h, C = state
@@ -177,14 +220,15 @@ def jax_scan(case: Case, adam: bool, dtype: str = "float32") -> Contender:
     def rnn(W: Any, state: Any, a: Any) -> Any:
         return (jnp.tanh(a + state[0] @ W),)
 
-    step = {"lstm": lstm, "gru": gru, "rnn": rnn}[name]
+    return {"lstm": lstm, "gru": gru, "rnn": rnn}
 
-    def loss_of(p: Any, xs: Any, ys: Any) -> Any:
-        zero = jnp.zeros((xs.shape[1], H), xs.dtype)
-        start = (zero, zero) if name == "lstm" else (zero,)
-        projected = xs @ p["W_x"] + p["b"]
-        last, _ = jax.lax.scan(lambda s, z: (step(p["W_h"], s, z), None), start, projected)
-        return jnp.mean((wide(last[0] @ p["W_y"] + p["b_y"]) - ys) ** 2)
+
+def _jax_update(loss_of: Any, dtype: str) -> Any:
+    """A step of Adam: parameters, moments, count, data -> loss, what all but the data become."""
+    import jax
+    import jax.numpy as jnp
+
+    wide: Any = lambda x: x.astype(jnp.float32)  # noqa: E731
 
     def update(p: Any, m: Any, v: Any, count: Any, xs: Any, ys: Any) -> Any:
         loss, grads = jax.value_and_grad(loss_of)(p, xs, ys)
@@ -197,23 +241,4 @@ def jax_scan(case: Case, adam: bool, dtype: str = "float32") -> Contender:
         p = each(lambda p, m, v: p - rate * m / (jnp.sqrt(v) * scale + EPS), p, m, v)
         return loss, (*each(lambda x: x.astype(dtype), (p, m, v)), count)
 
-    p = {k: jnp.asarray(v, dtype) for k, v in pack(case.params, order).items()}
-    xs, ys = jnp.asarray(case.xs, dtype), jnp.asarray(case.ys)
-    title = "jax.jit + lax.scan"
-    if not adam:
-        both = jax.jit(jax.value_and_grad(loss_of))
-
-        def read(result: Any) -> tuple[float, Arrays]:
-            return float(result[0]), unpack({k: np.asarray(g) for k, g in result[1].items()}, order)
-
-        return Contender(title, lambda: jax.block_until_ready(both(p, xs, ys)), read)
-    compiled = jax.jit(update, donate_argnums=(0, 1, 2, 3))
-    zeros: Any = lambda: {k: jnp.zeros_like(x) for k, x in p.items()}  # noqa: E731
-    state = (p, zeros(), zeros(), jnp.zeros((), jnp.float32))
-
-    def run() -> Any:
-        nonlocal state
-        loss, state = jax.block_until_ready(compiled(*state, xs, ys))
-        return loss
-
-    return Contender(title, run, lambda loss: (float(loss), {}))
+    return update

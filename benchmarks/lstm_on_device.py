@@ -12,7 +12,7 @@ import argparse
 import gc
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ JOBS = [(engine, dtype) for dtype in ("float32", "bfloat16") for engine in LIBRA
 ABSENT = {("minigrad", "bfloat16"): "the engine has no bfloat16"}
 NO_TIME = "no time was left"
 STEPS = 3  # before those that are timed; their losses are compared
+WARM = 0.5  # seconds of calls then, for a GPU that was idle to bring up its clocks
 CALLS = 3, 200  # timed: at least, and at most
 PLANNED = 0.9  # of a job's seconds; the rest is for what overshoots
 COMPARED = {"float32": STEPS, "bfloat16": 1}  # whose updates are lost in its rounding
@@ -72,9 +73,12 @@ def open_jax(device: str) -> str:
     jax.config.update("jax_default_matmul_precision", "highest")
     try:
         chosen = jax.local_devices(backend=device)[0]
-    except RuntimeError:
-        raise NoDeviceError(f"JAX finds no {device.upper()}") from None
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise NoDeviceError(f"JAX finds no {device.upper()} ({reason})") from None
     jax.config.update("jax_default_device", chosen)
+    ones = jax.numpy.ones((8, 8))
+    jax.block_until_ready(ones @ ones)  # loads what is no part of the first call
     return f"JAX {jax.__version__}: {chosen.device_kind}"
 
 
@@ -84,9 +88,13 @@ def open_torch(device: str) -> str:
 
     if device == "gpu" and not torch.cuda.is_available():
         raise NoDeviceError("torch finds no GPU")
-    torch.optim.Adam([torch.ones(1)])  # loads what is no part of the first call
+    place = "cuda" if device == "gpu" else "cpu"
+    layer = torch.nn.LSTM(1, 1, device=place)  # a step loads what is no part of the first call
+    layer(torch.ones(1, 1, 1, device=place))[0].sum().backward()
+    torch.optim.Adam(layer.parameters(), fused=True).step()
     if device == "cpu":
         return f"torch {torch.__version__}: cpu"
+    torch.cuda.synchronize()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     name, cudnn = torch.cuda.get_device_name(), torch.backends.cudnn.version()
     return f"torch {torch.__version__}, cuDNN {cudnn}: {name}"
@@ -104,22 +112,35 @@ def builder(engine: str, dtype: str, chosen: argparse.Namespace) -> Callable[[Ca
     return lambda case: made.torch_layer(case, True, chosen.threads, place, dtype)
 
 
-def measure(build: Callable[[Case], Contender], case: Case, end: float) -> Outcome:
-    """First call, losses, and calls until `end`, on time.time()'s clock."""
+def measure(
+    build: Callable[[Case], Contender], case: Case, end: float, sizes: int
+) -> Iterator[Outcome]:
+    """What there is once the least number of calls is timed, and all of it at the end.
+
+    end: of the job, on time.time()'s clock; from the first result on what is left is divided over
+        so many sizes.
+    """
     begun = time.perf_counter()
     contender = build(case)
     losses = [contender.read(contender.run())[0]]
-    first = time.perf_counter() - begun
+    first, now = time.perf_counter() - begun, time.time()
+    end = now + (end - now) / sizes
     losses += [contender.read(contender.run())[0] for _ in range(STEPS - 1)]
+    warm = time.perf_counter() + WARM
+    while time.perf_counter() < warm:
+        contender.run()
     times: list[float] = []
+    outcome = Outcome(first, times, losses, contender.same, contender.notes)
     gc.collect()
     gc.disable()
     while len(times) < CALLS[0] or (len(times) < CALLS[1] and time.time() < end):
         begun = time.perf_counter()
         contender.run()
         times.append(time.perf_counter() - begun)
+        if len(times) == CALLS[0]:
+            yield outcome
     gc.enable()
-    return Outcome(first, times, losses, contender.same, contender.notes)
+    yield outcome
 
 
 def why(error: Exception) -> str:
@@ -131,8 +152,11 @@ def why(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:200]
 
 
-def work(engine: str, dtype: str, chosen: argparse.Namespace, end: float, pipe: Any) -> None:
-    """Send whether the device is there and its name or why not, then the outcome of each size."""
+def work(
+    engine: str, dtype: str, chosen: argparse.Namespace, sizes: list[str], end: float, pipe: Any
+) -> None:
+    """Send whether the device is there and its name or why not, then each size with its outcome,
+    the last that comes of it, and None when nothing more will come."""
     try:
         name = {"JAX": open_jax, "torch": open_torch}[LIBRARY[engine]](chosen.device)
     except Exception as error:
@@ -141,42 +165,42 @@ def work(engine: str, dtype: str, chosen: argparse.Namespace, end: float, pipe: 
     pipe.send((True, name))
     from lstm_case import SIZES, make_case
 
-    build, sizes = builder(engine, dtype, chosen), chosen.sizes.split(",")
+    build = builder(engine, dtype, chosen)
     for k, size in enumerate(sizes):
-        now = time.time()
-        if now > end:
-            pipe.send(Outcome(missing=NO_TIME))
-            continue
+        if time.time() > end:
+            break
         try:
             case = make_case(chosen.cell, SIZES[size], chosen.remember)
-            pipe.send(measure(build, case, now + (end - now) / (len(sizes) - k)))
+            for outcome in measure(build, case, end, len(sizes) - k):
+                pipe.send((size, outcome))
         except Exception as error:  # out of memory, say: other sizes may still go
-            pipe.send(Outcome(missing=why(error)))
+            pipe.send((size, Outcome(missing=why(error))))
+    pipe.send(None)
 
 
 # --- in the process that prints ------------------------------------------------------------------
 
 
 def run_job(
-    engine: str, dtype: str, chosen: argparse.Namespace, seconds: float
-) -> tuple[bool, str, list[Outcome]]:
+    engine: str, dtype: str, chosen: argparse.Namespace, sizes: list[str], seconds: float
+) -> tuple[bool, str, dict[str, Outcome]]:
     """Whether the device is there, its name or why not, and the sizes' outcomes, in so many
     seconds at most."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    begun, wanted = time.time(), len(chosen.sizes.split(","))
-    arguments = (engine, dtype, chosen, begun + PLANNED * seconds, theirs)
+    begun = time.time()
+    arguments = (engine, dtype, chosen, sizes, begun + PLANNED * seconds, theirs)
     process = context.Process(target=work, args=arguments, daemon=True)
     process.start()
     theirs.close()
     there, said, missing = True, "", NO_TIME
-    outcomes: list[Outcome] = []
+    outcomes: dict[str, Outcome] = {}
+    left = lambda: max(0.0, begun + seconds - time.time())  # noqa: E731
     try:
         if ours.poll(seconds):
             there, said = ours.recv()
-        left = lambda: max(0.0, begun + seconds - time.time())  # noqa: E731
-        while there and len(outcomes) < wanted and ours.poll(left()):
-            outcomes.append(ours.recv())
+        while there and ours.poll(left()) and (message := ours.recv()):
+            outcomes[message[0]] = message[1]
     except EOFError:  # it crashed
         process.join()
         missing = f"its process ended with {process.exitcode}"
@@ -184,28 +208,34 @@ def run_job(
         process.kill()
         process.join()
     missing = missing if there else said
-    outcomes += [Outcome(missing=missing) for _ in range(wanted - len(outcomes))]
-    return there, said, outcomes
+    return there, said, {size: Outcome(missing=missing) for size in sizes} | outcomes
 
 
 def measure_all(chosen: argparse.Namespace) -> tuple[dict[str, str], dict[Key, Outcome]]:
     """{library: its device}, and {(size, engine, dtype): outcome}. The time is divided over the
-    jobs; what one does not use goes to the next. Raises SystemExit where no library has the device.
+    jobs; what one does not use goes to the next, and at last to the sizes that had none. Raises
+    SystemExit where no library has the device.
     """
     sizes, end = chosen.sizes.split(","), time.time() + chosen.seconds
     devices: dict[str, str] = {}
     absent: dict[str, str] = {}
-    table: dict[Key, Outcome] = {}
-    for k, job in enumerate(JOBS):
+    rows: list[Key] = [(size, *job) for job in JOBS for size in sizes]
+    table = {key: Outcome(missing=ABSENT.get(key[1:], NO_TIME)) for key in rows}
+    waiting = lambda job: [s for s in sizes if table[s, *job].missing == NO_TIME]  # noqa: E731
+    for k, job in [*enumerate(JOBS), *enumerate(JOBS)]:
+        left = end - time.time()
+        if not waiting(job) or left <= 0:
+            continue
+        share = left / sum(bool(waiting(j)) for j in JOBS[k:])
+        there, said, outcomes = run_job(*job, chosen, waiting(job), share)
+        table |= {(size, *job): o for size, o in outcomes.items()}
         library = LIBRARY[job[0]]
-        reason = ABSENT.get(job) or absent.get(library)
-        if reason:
-            outcomes = [Outcome(missing=reason) for _ in sizes]
+        if there:
+            devices[library] = said or devices.get(library, "")
         else:
-            jobs = sum(j not in ABSENT and LIBRARY[j[0]] not in absent for j in JOBS[k:])
-            there, said, outcomes = run_job(*job, chosen, max(0.0, end - time.time()) / jobs)
-            (devices if there else absent).setdefault(library, said)
-        table |= {(size, *job): o for size, o in zip(sizes, outcomes, strict=True)}
+            absent[library] = said
+            others = [k for k in rows if LIBRARY[k[1]] == library and k[1:] not in ABSENT]
+            table |= {key: Outcome(missing=said) for key in others}
     if not devices:
         said = "; ".join(absent.values())
         raise SystemExit(
@@ -255,7 +285,7 @@ def times_table(table: dict[Key, Outcome], title: str, cudnn: str) -> Table:
 
 
 def report(chosen: argparse.Namespace) -> int:
-    """Measure and print; 1 where a loss is not minigrad's."""
+    """Measure and print; 1 where a loss is not minigrad's, or minigrad has no number."""
     if chosen.device == "cpu":
         set_threads(chosen.threads)
     devices, table = measure_all(chosen)
@@ -274,4 +304,7 @@ def report(chosen: argparse.Namespace) -> int:
         if far is not None and not far <= TOLERANCE[key[2]]:  # NaN is not
             console.print(f"{', '.join(key)}: a loss differs from minigrad's by {far:.1e} of it")
             wrong = 1
-    return wrong
+    lacking = [f"{k[0]} ({o.missing})" for k, o in table.items() if k[1:] == JOBS[0] and o.missing]
+    if lacking:
+        console.print(f"minigrad has no number at {', '.join(lacking)}", markup=False)
+    return 1 if lacking else wrong

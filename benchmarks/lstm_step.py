@@ -39,7 +39,7 @@ TARGETS = {
     "large": 1.0,
     "xl": 1.0,
 }
-ON_DEVICE = ("small", "long", "medium", "large", "xl")
+ON_DEVICE = ("small", "large", "xl", "long", "medium")  # those that goals are set for first
 AGREE = 1e-4  # losses, relative
 TURN = 0.03  # seconds that a contender gets in a round, or one call
 PATIENCE = 4  # rounds after which a slow contender is let off

@@ -4,11 +4,13 @@ that are not there, stop, or compute something else."""
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from argparse import Namespace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from jax_peer import jax
@@ -64,36 +66,47 @@ def test_without_a_gpu_it_ends_in_one_sentence():
     done = command("--device", "gpu", JAX_PLATFORMS="cpu", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 1 and done.stdout == ""
     torch = "torch finds no GPU" if find_spec("torch") else "no torch"
-    said = f"--device gpu: JAX finds no GPU; {torch}; benchmarks/README.md says what to install\n"
-    assert done.stderr == said
+    before, reason, after = re.split(r"[()]", done.stderr)
+    assert before == "--device gpu: JAX finds no GPU " and "gpu" in reason.lower()
+    assert after == f"; {torch}; benchmarks/README.md says what to install\n"
 
 
-def test_time_that_a_job_leaves_goes_to_the_next_ones(on_device, monkeypatch):
-    now, given = [0.0], []
+def test_time_that_a_job_leaves_goes_to_the_next_ones_and_then_to_sizes_that_had_none(
+    on_device, monkeypatch
+):
+    now, runs = [0.0], []
+    full, none = on_device.Outcome(times=[1.0]), on_device.Outcome(missing=on_device.NO_TIME)
 
-    def run_job(engine, dtype, chosen, seconds):
-        given.append((engine, dtype, seconds))
+    def run_job(engine, dtype, chosen, sizes, seconds):
+        slow = (engine, dtype) == ("minigrad", "float32") and not runs
+        runs.append((engine, dtype, *sizes, seconds))
         now[0] += 4.0
-        outcomes = [on_device.Outcome(times=[1.0]) for _ in range(2)]
-        return engine != "torch", "torch finds no GPU", outcomes
+        if engine == "torch":
+            return False, "torch finds no GPU", dict.fromkeys(sizes, none)
+        return True, "a GPU", dict.fromkeys(sizes, full) | ({"tiny": none} if slow else {})
 
     monkeypatch.setattr(on_device.time, "time", lambda: now[0])
     monkeypatch.setattr(on_device, "run_job", run_job)
     devices, table = on_device.measure_all(chosen())
     # Of five jobs; torch is not there, and is not asked a second time.
-    assert given == [
-        ("minigrad", "float32", 60 / 5), ("JAX", "float32", 56 / 4), ("torch", "float32", 52 / 3),
-        ("JAX", "bfloat16", 48.0),
+    assert runs == [
+        ("minigrad", "float32", "one", "tiny", 60 / 5), ("JAX", "float32", "one", "tiny", 56 / 4),
+        ("torch", "float32", "one", "tiny", 52 / 3), ("JAX", "bfloat16", "one", "tiny", 48.0),
+        ("minigrad", "float32", "tiny", 44.0),
     ]  # fmt: skip
-    assert list(devices) == ["JAX"] and len(table) == 12
+    assert devices == {"JAX": "a GPU"} and len(table) == 12
+    assert table["tiny", "minigrad", "float32"] == full
     assert table["tiny", "torch", "bfloat16"].missing == "torch finds no GPU"
+    assert table["tiny", "minigrad", "bfloat16"].missing == "the engine has no bfloat16"
 
 
-def crash(engine, dtype, chosen, end, pipe):
+def crash(engine, dtype, chosen, sizes, end, pipe):
+    pipe.send((True, "a device"))
+    pipe.send((sizes[0], "what there is so far"))
     os._exit(3)
 
 
-def hang(engine, dtype, chosen, end, pipe):
+def hang(engine, dtype, chosen, sizes, end, pipe):
     import time
 
     pipe.send((True, "a device"))
@@ -101,15 +114,34 @@ def hang(engine, dtype, chosen, end, pipe):
 
 
 @pytest.mark.parametrize(
-    ("work", "seconds", "reason"),
-    [(crash, 60.0, "its process ended with 3"), (hang, 0.5, "no time was left")],
-)
+    ("work", "seconds", "first", "reason"),
+    [(crash, 60.0, "what there is so far", "its process ended with 3"),
+     (hang, 0.5, None, "no time was left")],
+)  # fmt: skip
 def test_a_process_that_ends_or_hangs_costs_its_own_rows_alone(
-    on_device, monkeypatch, work, seconds, reason
+    on_device, monkeypatch, work, seconds, first, reason
 ):
     monkeypatch.setattr(on_device, "work", work)
-    there, _, outcomes = on_device.run_job("JAX", "float32", chosen(), seconds)
-    assert there and [o.missing for o in outcomes] == [reason] * 2
+    sizes = ["one", "tiny"]
+    there, _, outcomes = on_device.run_job("JAX", "float32", chosen(), sizes, seconds)
+    assert there and list(outcomes) == sizes and outcomes["tiny"].missing == reason
+    assert outcomes["one"] == (first or outcomes["tiny"])
+
+
+def test_a_share_counts_from_the_first_result_and_calls_come_after_warming(on_device, monkeypatch):
+    clock, calls = [0.0], []
+
+    def run():
+        clock[0] += 0.125 if calls else 30.0  # compiling
+        calls.append(clock[0])
+
+    contender = SimpleNamespace(run=run, read=lambda _: (1.0, {}), same=True, notes=())
+    for name in ("time", "perf_counter"):
+        monkeypatch.setattr(on_device.time, name, lambda: clock[0])
+    counts = [len(o.times) for o in on_device.measure(lambda case: contender, None, 38.0, 2)]
+    # Of the 8 seconds that are left this size has half: two steps and .5 s of warming, then calls.
+    assert len(calls) == 1 + 4 * 8
+    assert counts == [on_device.CALLS[0], len(calls) - 1 - 2 - 4]
 
 
 def test_a_loss_that_is_not_minigrads_is_told(on_device, monkeypatch, capsys):
@@ -125,3 +157,16 @@ def test_a_loss_that_is_not_minigrads_is_told(on_device, monkeypatch, capsys):
     said = [line for line in capsys.readouterr().out.splitlines() if "differs" in line]
     told = "{}, float32: a loss differs from minigrad's by {} of it"
     assert said == [told.format("one, JAX", "2.1e-04"), told.format("one, torch", "1.0e-03")]
+
+
+def test_without_a_number_of_minigrads_it_ends_with_1(on_device, monkeypatch, capsys):
+    measured = {
+        ("one", "minigrad", "float32"): on_device.Outcome(missing=on_device.NO_TIME),
+        ("one", "JAX", "float32"): on_device.Outcome(times=[0.001], losses=[1.0] * 3),
+        ("one", "torch", "float32"): on_device.Outcome(missing="no torch"),
+    }
+    monkeypatch.setattr(on_device, "measure_all", lambda chosen: ({"JAX": "a GPU"}, measured))
+    assert on_device.report(chosen()) == 1
+    assert "minigrad has no number at one (no time was left)" in capsys.readouterr().out
+    measured["one", "minigrad", "float32"] = measured["one", "JAX", "float32"]
+    assert on_device.report(chosen()) == 0
