@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,25 +16,47 @@ from commands import refused
 from jax_peer import jax
 from safetensors.numpy import load_file
 
-assert jax
-
-# Each step is saved. DIE="1:6" is: the process 1 ends by itself as its step 6 begins, which the
-# others have begun, too, or will; STOP="1:6" is that it is asked to stop.
-TASK = """
-import os, signal
 import lstm
-from lstm.training import fitting
+from lstm.training.course import Course, Plan
 
-fitting.SECONDS_BETWEEN_SAVES = 0.0
+# Each step is saved, messages have many blocks, and all but the first begin from weights of their
+# own, which do not count. DIE="1:6" is: the process 1 ends by itself as its step 6 begins, which
+# the others have begun, too, or will. ALONE: its command ends. STOP: that is asked to stop.
+TASK = """
+import os, signal, time
+import lstm
+from lstm.training import course, hosts, saver
+
+saver.SECONDS_BETWEEN_SAVES = 0.0
+hosts._BLOCK = 16
+course.TEST_BATCH = 50
+
+def start(self, start=course.Course.start):
+    for p in self.state.leaves().values():
+        p.value = p.value + self.hosts.index
+    start(self)
+
+course.Course.start = start
 
 class Mortal(lstm.Adding):
     name = "mortal"
 
     def batch_at(self, position, rng, size):
         import jax
-        for name, number in (("DIE", signal.SIGKILL), ("STOP", signal.SIGTERM)):
-            if os.environ.get(name) == f"{jax.process_index()}:{position + 1}":
-                os.kill(os.getpid(), number)
+        at = f"{jax.process_index()}:{position + 1}"
+        if os.environ.get("FAIL") == at:
+            raise ValueError("a task's own")
+        if os.environ.get("DIE") == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if os.environ.get("ALONE") == at:
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(20)
+        if os.environ.get("STOP", "").startswith(at):
+            number = int(os.environ["STOP"].split(":")[2])
+            before, end = signal.getsignal(number), time.monotonic() + 20
+            os.kill(os.getppid(), number)
+            while signal.getsignal(number) == before and time.monotonic() < end:
+                time.sleep(0.01)  # until it is noted here
         return super().batch_at(position, rng, size)
 """
 OPTIONS = "--cell rnn --length 4 --hidden-size 3 --steps 8 --batch 8 --validate 5 --backend jax"
@@ -59,9 +82,9 @@ def started(folder, words, devices, **environment):
     )  # fmt: skip
 
 
-def trained(folder, count, options="", devices=2, last="", **environment):
+def trained(folder, count, options="", devices=2, last="", at_least=2, **environment):
     """(status, output, errors) of each of so many processes that train together; last: what the
-    last one is asked for beside."""
+    last one is asked for beside; at_least: so many are told that they are one of several."""
     folder.mkdir(exist_ok=True)
     address = f"127.0.0.1:{free_port()}"
     asked = [[*options.split()] for _ in range(count)]
@@ -69,10 +92,10 @@ def trained(folder, count, options="", devices=2, last="", **environment):
     with contextlib.ExitStack() as stack:
         processes = []
         for k, words in enumerate(asked):
-            words += ["--hosts", f"{k}/{count}@{address}"] * (count > 1)
+            words += ["--hosts", f"{k}/{count}@{address}"] * (count >= at_least)
             processes.append(started(folder, words, devices, **environment))
             stack.callback(processes[-1].kill)
-        told = [process.communicate(timeout=100) for process in processes]
+        told = [process.communicate(timeout=300) for process in processes]
     return [(p.returncode, *said) for p, said in zip(processes, told, strict=True)]
 
 
@@ -106,32 +129,102 @@ def four(tmp_path_factory):
     return weights(folder)
 
 
-def test_processes_train_as_one(tmp_path, alone, four):
-    first, second = trained(tmp_path, 2)
-    assert (first[0], second[0]) == (0, 0), (first, second)
-    assert "Wrote m.safetensors" in first[1] and second[1] == ""
-    assert first[2] == second[2] == ""
-    same(weights(tmp_path), alone)
+def test_processes_train_as_one(alone, four):
     same(four, alone)
 
 
 def test_one_is_killed_and_training_goes_on_from_the_checkpoint(tmp_path, alone, four):
-    told = trained(tmp_path, 4, DIE="2:6")
-    for k, (status, output, errors) in enumerate(told):
+    told = trained(tmp_path, 4, DIE="2:6", ALONE="3:6")
+    for k, (status, output, errors) in enumerate(told[:3]):
         assert (status, output) == (2, "") and errors.count("\n") == 1, errors
         assert errors.startswith(f"lstm: process {k} of 4 ") and "--resume" in errors
     assert "was ended by SIGKILL" in told[2][2]
+    assert told[3] == (-signal.SIGKILL, "", "")
     shutil.copytree(tmp_path, tmp_path / "on")
     assert [status for status, *_ in trained(tmp_path, 4, "--resume")] == [0] * 4
     same(weights(tmp_path), four, exactly=True)
-    assert [status for status, *_ in trained(tmp_path / "on", 2, "--resume")] == [0] * 2
+    for status, output, errors in trained(tmp_path / "on", 2, "--resume", STOP="1:8:15"):
+        assert (status, output) == (143, "")
+        assert errors == "lstm: stopped from outside: step 8 of 8 is saved in " + SAVED
     same(weights(tmp_path / "on"), alone)
 
 
 def test_all_stop_where_one_is_asked_to(tmp_path):
-    for status, output, errors in trained(tmp_path, 2, STOP="1:3"):
-        assert (status, output) == (143, "")
-        assert errors == "lstm: stopped from outside: step 4 of 8 is saved in " + SAVED
+    for status, output, errors in trained(tmp_path, 2, STOP="1:3:2"):
+        assert (status, output) == (130, "")
+        assert errors == "lstm: interrupted: step 4 of 8 is saved in " + SAVED
+
+
+def test_one_that_is_asked_to_stop_while_it_waits_for_the_others_does(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        first.settimeout(100)
+        address = f"127.0.0.1:{first.getsockname()[1]}"
+        process = started(tmp_path, ["--hosts", f"1/2@{address}"], 1)
+        with first.accept()[0]:
+            process.terminate()
+            output, errors = process.communicate(timeout=100)
+    assert (process.returncode, output, errors) == (143, "", "lstm: stopped from outside\n")
+
+
+def test_the_place_of_an_error_that_is_not_ours_is_told(tmp_path):
+    [(status, output, errors)] = trained(tmp_path, 1, at_least=1, FAIL="0:1")
+    assert (status, output) == (1, "")
+    assert errors.startswith("Traceback") and errors.endswith("ValueError: a task's own\n")
+
+
+def test_an_address_in_use_is_refused(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"0/1@127.0.0.1:{taken.getsockname()[1]}"
+        errors = refused(capfd, "train", "adding", "--backend", "jax", "--hosts", place)
+    assert "process 0 of 1 cannot listen at 127.0.0.1:" in errors and "in use" in errors
+
+
+def course_of(optimizer=None, steps=1):
+    """A training that takes itself for one of two processes."""
+    model = lstm.Model.create(lstm.RNN(2, 3), output_size=1)
+    settings, plan = lstm.Settings(steps=steps, batch=2), Plan(3, None, optimizer is not None)
+    course = Course(model, lstm.Adding(length=4), settings, plan, optimizer)
+    course.hosts.count = 2
+    return course
+
+
+def test_only_what_processes_compute_together_tells_of_a_lost_one(monkeypatch):
+    course = course_of()
+    failure = jax.errors.JaxRuntimeError
+
+    def fails(*_):
+        raise failure("UNAVAILABLE: the task's own")
+
+    monkeypatch.setattr(lstm.Adding, "batch_at", fails)
+    with pytest.raises(failure, match="the task's own"):
+        course.step()
+    with pytest.raises(failure, match="memory"), course.hosts.lost_if_it_fails():
+        raise failure("RESOURCE_EXHAUSTED: out of memory")
+    with pytest.raises(lstm.LostProcessError, match="gone"), course.hosts.lost_if_it_fails():
+        fails()
+
+
+def test_an_optimizer_that_remembers_something_else_is_refused(monkeypatch):
+    first, second = course_of(lstm.optim.sgd(0.1)), course_of(lstm.optim.adam(0.1))
+    messages = []
+    monkeypatch.setattr(first.hosts, "told", lambda data: messages.append(data) or data)
+    first.start()
+    monkeypatch.setattr(second.hosts, "told", lambda data: messages[0])
+    with pytest.raises(lstm.ConfigError, match="another state: its 'optimizer"):
+        second.start()
+
+
+def test_what_is_resumed_is_compared_before_anything_is_computed_together(monkeypatch):
+    course = course_of(steps=1)
+    course.hosts.count = 1
+    course.step()
+    again, messages = course_of(steps=1), []
+    monkeypatch.setattr(again.hosts, "told", lambda data: messages.append(data) or data)
+    again.resume(course.checkpoint())
+    assert not messages
+    again.start()
+    assert b"settings" in messages[0] and len(messages) == 2 and again.best is not None
 
 
 def test_processes_that_are_not_asked_for_the_same(tmp_path):
@@ -146,6 +239,7 @@ def test_processes_that_are_not_asked_for_the_same(tmp_path):
     [
         ("--hosts 2/2@h:1 --backend jax", "neither auto nor such as 0/4@10.0.0.1:8476"),
         ("--hosts 0/2@h --backend jax", "neither auto nor"),
+        ("--hosts 0/2@h:99999 --backend jax", "a port up to 65535"),
         ("--hosts 0/2@h:1", "--hosts is for --backend jax, not --backend auto"),
         ("--devices 2", "devices= is for backend=\"jax\", not 'auto'"),
         ("--devices 0 --backend jax", "'0' is no whole number of at least 1"),
@@ -158,8 +252,9 @@ def test_what_is_refused(tmp_path, monkeypatch, capfd, options, words):
     assert words in refused(capfd, "train", "adding", *options.split())
 
 
-def test_a_process_that_no_launcher_started_is_told_so(tmp_path):
-    process = started(tmp_path, ["--hosts", "auto"], 1)
+def test_a_launcher_that_does_not_say_all_is_told_so(tmp_path):
+    environment = {"OMPI_MCA_orte_hnp_uri": "1.0;tcp://127.0.0.1:1"}
+    process = started(tmp_path, ["--hosts", "auto"], 1, **environment)
     output, errors = process.communicate(timeout=100)
     assert (process.returncode, output, errors.count("\n")) == (2, "", 1)
-    assert "cannot join the others: coordinator_address" in errors
+    assert "cannot join the others: KeyError('OMPI_" in errors

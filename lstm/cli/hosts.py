@@ -10,10 +10,12 @@ import argparse
 import os
 import re
 import signal
+import socket
 import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,14 +24,17 @@ from typing import Any, BinaryIO, NoReturn
 
 from lstm.cli.options import whole
 from lstm.errors import ConfigError, LostProcessError
-from lstm.training.hosts import jax_module
+from lstm.training.hosts import jax, place_among
+from minigrad import MissingPackageError
 
-HEARTBEAT = 10
+HEARTBEAT = 30
 """Seconds after which a process that is not heard of counts as lost."""
 LEAVE = 2
 """Seconds that a process which fails leaves the others to tell why they do."""
 WAIT = 300
 """Seconds in which all processes have to be there."""
+_TOGETHER = b"\xff"
+"""What a child tells once they are; no exit status."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,6 @@ class Place:
     index: int | None = None
     count: int | None = None
     address: str | None = None
-
-    @property
-    def first(self) -> bool:
-        """Whether this is the one that writes files; known once the processes are together."""
-        return bool(jax_module("jax").process_index() == 0)
 
     def __str__(self) -> str:
         if self.index is None:
@@ -58,7 +58,10 @@ def host_options(group: Any) -> None:
     text += "several hosts)"
     group.add_argument("--devices", type=_devices, metavar="N", help=text)
     text = "of --backend jax: this is process INDEX of COUNT, 0 the first, which listens at "
-    text += "ADDRESS:PORT; auto: as the cluster's launcher says (Slurm, Open MPI, Kubernetes, TPUs)"
+    text += (
+        "ADDRESS:PORT; auto: as the cluster's launcher says (Slurm, Open MPI: one process a GPU; "
+    )
+    text += "Kubernetes, TPUs)"
     metavar = "INDEX/COUNT@ADDRESS:PORT"
     group.add_argument("--hosts", type=_place, metavar=metavar, help=text)
 
@@ -71,12 +74,13 @@ def _devices(text: str) -> int | str:
 def _place(text: str) -> Place:
     if text == "auto":
         return Place()
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})@(\S+:\d{1,5})", text)
-    if match is None or int(match[1]) >= int(match[2]):
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})@(\S+):(\d{1,5})", text)
+    if match is None or int(match[1]) >= int(match[2]) or not 0 < int(match[4]) < 1 << 16:
         raise argparse.ArgumentTypeError(
-            f"{text!r:.60} is neither auto nor such as 0/4@10.0.0.1:8476, process 0 … 3 of 4"
+            f"{text!r:.60} is neither auto nor such as 0/4@10.0.0.1:8476, process 0 … 3 of 4 and a "
+            "port up to 65535"
         )
-    return Place(int(match[1]), int(match[2]), match[3])
+    return Place(int(match[1]), int(match[2]), f"{match[3]}:{match[4]}")
 
 
 def place_asked(args: argparse.Namespace) -> Place | None:
@@ -87,45 +91,91 @@ def place_asked(args: argparse.Namespace) -> Place | None:
     return place
 
 
+def writes_files(args: argparse.Namespace) -> bool:
+    """Whether this process is the one that does; known once the processes are together."""
+    return args.hosts is None or place_among()[0] == 0
+
+
 def in_a_child(
     place: Place, run: Callable[[], int], guarded: Callable[[Callable[[], int]], int]
 ) -> int:
     """The exit status of what is run in a process of its own, together with the others.
 
     guarded: gives the status of a function, whatever it raises. Signals are passed on to the child,
-    which ends where this process does. Raises LostProcessError where JAX ended it, or a signal.
+    which ends where this process does; one that comes before the processes are together ends it.
+    Raises ConfigError where the others cannot reach this one, LostProcessError where JAX ended the
+    child, or a signal.
     """
     if not hasattr(os, "fork"):
         raise ConfigError("--hosts needs a system that can fork, and this one cannot")
+    listens = _listens(place)
     with tempfile.TemporaryFile() as log:
         alive, ours = os.pipe()  # closed by the system when we are gone
-        report, joined = os.pipe()
+        report, told = os.pipe()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         child = os.fork()
         if child == 0:
             os.close(ours)
-            joining = partial(_joined, place, joined, run)
-            _work(log, alive, joined, lambda: guarded(joining))
-        os.close(joined)
-        with _passed_on(child):
-            _, ended = os.waitpid(child, 0)
-        told = os.read(report, 2)
-        for pipe in (alive, ours, report):
-            os.close(pipe)
-        if len(told) == 2:  # it said why, and how it ended after that does not matter
-            return told[1]
+            joining = partial(_joined, place, listens, told, run)
+            _work(log, alive, told, lambda: guarded(joining))
+        os.close(told)
+        try:
+            said, ended = _waited(child, report)
+        finally:
+            for pipe in (alive, ours, report):
+                os.close(pipe)
+        status = said.removeprefix(_TOGETHER)
+        if status:  # how it ended after that does not matter
+            return status[0]
         if os.WIFEXITED(ended):
             return os.WEXITSTATUS(ended)
-        raise LostProcessError(_why(place, os.WTERMSIG(ended), log, together=bool(told)))
+        raise LostProcessError(_why(place, os.WTERMSIG(ended), log, together=bool(said)))
+
+
+def _waited(child: int, report: int) -> tuple[bytes, int]:
+    """What the child told, and how it ended."""
+    try:
+        said = os.read(report, 1)
+    except BaseException:  # JAX, which waits for the others in C++, would keep a signal waiting
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
+    with _passed_on(child):
+        _, ended = os.waitpid(child, 0)
+    return (said + os.read(report, 1) if said == _TOGETHER else said), ended
+
+
+def _listens(place: Place) -> str | None:
+    """The address at which the first process listens, of which JAX would make a crash where it
+    cannot; None where JAX is to choose. Raises ConfigError."""
+    if place.index != 0 or place.address is None:
+        return None
+    address = os.environ.get("JAX_COORDINATOR_BIND_ADDRESS", place.address)
+    host, _, port = address.rpartition(":")
+    try:
+        family, kind, *_, at = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[
+            0
+        ]
+        with socket.socket(family, kind) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what has ended is no use
+            trial.bind(at)
+    except OSError as error:
+        raise ConfigError(
+            f"{place} cannot listen at {address}: {error.strerror}; it has to be an address of "
+            "this host, and a port that nothing uses"
+        ) from None
+    return address
 
 
 @contextmanager
 def _passed_on(child: int) -> Iterator[None]:
-    """Within, signals are the child's; Ctrl-C of a terminal has reached it already."""
-    handlers: dict[int, Any] = {signal.SIGINT: signal.SIG_IGN}
-    handlers |= dict.fromkeys((signal.SIGTERM, signal.SIGHUP), lambda n, _: os.kill(child, n))
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    """Within, signals that ask to stop are the child's, which has a process group of its own, so
+    that a terminal's Ctrl-C reaches it once. Those that are ignored stay so."""
+    before: dict[int, Any] = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            before[number] = signal.signal(number, lambda n, _: os.kill(child, n))
     try:
         yield
     finally:
@@ -133,46 +183,55 @@ def _passed_on(child: int) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _work(log: BinaryIO, alive: int, report: int, run: Callable[[], int]) -> NoReturn:
+def _work(log: BinaryIO, alive: int, told: int, run: Callable[[], int]) -> NoReturn:
     """What the child does, which never returns: not to the barrier, either, at which JAX would wait
     for the others at the end of an ordinary process."""
     status = 1
     try:
+        os.setpgid(0, 0)
         threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
         outputs = [(1, "stdout"), (2, "stderr")]
         for number, name in outputs:  # ours go where they went; what C++ writes, to the log
             setattr(sys, name, os.fdopen(os.dup(number), "w", errors="replace"))
             os.dup2(log.fileno(), number)
         status = run()
+    except BaseException:  # no error of ours, so that its place is to be told
+        traceback.print_exc()
+    try:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        os.write(report, bytes([status]))
+        os.write(told, bytes([status]))
         if status == 0:
-            jax_module("jax").distributed.shutdown()
+            jax.distributed.shutdown()
         else:  # the end of the first one would end the others, who have something to tell, too
             time.sleep(LEAVE)
     finally:
         os._exit(status)
 
 
-def _joined(place: Place, report: int, run: Callable[[], int]) -> int:
+def _joined(place: Place, listens: str | None, told: int, run: Callable[[], int]) -> int:
     """What is run gives, once all processes are there. Raises ConfigError where that cannot be."""
-    jax = jax_module("jax")
     before = signal.getsignal(signal.SIGTERM)
     try:
         jax.distributed.initialize(
             place.address,
             place.count,
             place.index,
+            # a launcher that is not asked does not say, either, that there is one GPU a process
+            cluster_detection_method=None if place.address is None else "deactivate",
             initialization_timeout=WAIT,
             heartbeat_timeout_seconds=HEARTBEAT,
+            coordinator_bind_address=listens,
         )
-    except (ValueError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
+    except MissingPackageError:
+        raise
+    except Exception as error:  # what a launcher's environment lacks is a KeyError, too
+        said = str(error) if isinstance(error, (ValueError, RuntimeError)) else repr(error)
+        reason = said.partition("\n")[0]
         raise ConfigError(f"--hosts: {place} cannot join the others: {reason}") from None
     signal.signal(signal.SIGTERM, before)  # JAX has put its own in its place
-    os.write(report, b"1")
-    if jax.process_index():  # one of them prints results; errors are told by each
+    os.write(told, _TOGETHER)
+    if place_among()[0] > 0:  # one of them prints results; errors are told by each
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
     return run()
 
@@ -185,12 +244,14 @@ def _end_with(alive: int) -> None:
 
 def _why(place: Place, number: int, log: BinaryIO, *, together: bool) -> str:
     """Why the child was ended by a signal, in one line."""
-    way = "the same command with --resume goes on from the last checkpoint"
+    way = "; the same command with --resume goes on from the last checkpoint" if together else ""
     log.seek(0)
     fatal = re.findall(r"^F.*?\] (.*)", log.read().decode(errors="replace"), re.MULTILINE)[:1]
     if "distributed service" not in " ".join(fatal):
         name = signal.Signals(number).name
-        return ": ".join([f"{place} was ended by {name}; {way}", *(text[:200] for text in fatal)])
+        return ": ".join([f"{place} was ended by {name}{way}", *(text[:200] for text in fatal)])
     if not together:
         return f"{place}: the others were not there within {WAIT} s; is the address right?"
-    return f"{place} stops: another one is gone, or not heard of for {HEARTBEAT} s; {way}"
+    if place.count == 1:
+        return f"{place} stops: JAX did not hear of it for {HEARTBEAT} s{way}"
+    return f"{place} stops: another one is gone, or not heard of for {HEARTBEAT} s{way}"

@@ -24,7 +24,7 @@ from lstm.cli.asked import (
     tasks_of,
     training_options,
 )
-from lstm.cli.hosts import host_options
+from lstm.cli.hosts import host_options, writes_files
 from lstm.cli.options import OrOwn, one_of, path, whole
 from lstm.cli.parts import about, scored
 from lstm.cli.reports import FILES, Seen, write_page
@@ -72,7 +72,7 @@ def _file_options(group: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.hosts is not None and not args.hosts.first:
+    if not writes_files(args):
         args.report = None  # as all files, it is the first one's
     cells = cells_named(args.cell or ["lstm"])
     for option in ("out", "metrics"):
@@ -144,7 +144,7 @@ def _trained(args: argparse.Namespace, kind: type[Cell[Any]], tasks: Tasks, out:
             backend=args.backend,
             devices=args.devices,
         )
-    if args.hosts is None or args.hosts.first:
+    if writes_files(args):
         fitted.best.save(out)
     if args.json:
         results = about(task, settings) | {"cell": {"name": model.cell.name} | asdict(model.cell)}

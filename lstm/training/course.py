@@ -106,9 +106,8 @@ class Course:
         every, last = self.plan.validate, self.settings.steps
         due = every and (self.state.steps + 1 == last or (self.state.steps + 1) % every == 0)
         before = (self.state.arrays(), self.state.streams_values()) if due else None
-        with self.hosts.lost_if_it_fails():
-            sent = self.hosts.sent(signal)
-            report = next_step(self.trainer, self.task, self.settings.batch, self._seen, sent)
+        more = self.hosts.sent(signal), self.hosts.lost_if_it_fails()
+        report = next_step(self.trainer, self.task, self.settings.batch, self._seen, *more)
         if before is None:
             return report, None
         try:
@@ -177,15 +176,22 @@ class Course:
             },
         )
 
-    def start_as_first(self) -> None:
-        """Of several processes, take on what the first one starts from. Raises ConfigError where
-        this one was asked for another training."""
-        if self.hosts.count == 1:
-            return
-        about, leaves = self.checkpoint().about, self.state.leaves().values()
+    def start(self) -> None:
+        """Take on what the first of several processes starts from, and, where a training that is
+        resumed was over, make the validation after its last step again. Raises ConfigError where
+        this process was asked for another training than the first."""
+        if self.hosts.count > 1:
+            self._start_as_first()
+        every = self.plan.validate
+        if every and self.state.steps >= self.settings.steps and self.state.steps % every:
+            self._last = self._validate()
+
+    def _start_as_first(self) -> None:
+        about, leaves = self.checkpoint().about, self.state.leaves()
+        about["state"] = {name: [str(p.dtype), list(p.shape)] for name, p in leaves.items()}
         ours = {part: values for part, values in about.items() if keeps(values)}
-        data = b"\0".join([as_text(ours).encode(), *(p.value.tobytes() for p in leaves)])
-        text, _, values = self.hosts.told(data).partition(b"\0")
+        data = [as_text(ours).encode(), *(p.value.tobytes() for p in leaves.values())]
+        text, _, values = self.hosts.told(b"\0".join(data)).partition(b"\0")
         try:
             for part, theirs in json.loads(text).items():
                 _require_same(part, ours.get(part, {}), theirs)
@@ -195,13 +201,13 @@ class Course:
                 f"one, which was asked for something else: {error}"
             ) from None
         at = 0
-        for p in leaves:
+        for p in leaves.values():
             p.value = np.frombuffer(values, p.dtype, p.size, at).reshape(p.shape)
             at += p.value.nbytes + 1
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on from there: all of it or nothing. Raises ConfigError for one of another training,
-        or that is not what `checkpoint` gives."""
+        """Go on from there, with `start`: all of it or nothing. Raises ConfigError for one of
+        another training, or that is not what `checkpoint` gives."""
         about = checkpoint.about
         _require_same("model", _without_task(self.model.config()), _without_task(about["model"]))
         _require_same("task", self.task.config(), about["task"])
@@ -212,9 +218,6 @@ class Course:
             raise ConfigError(f"it waited {waited!r:.40} validations")
         self.state.put_back(arrays, about["streams"])
         self._best, self.waited = best, waited
-        every = self.plan.validate
-        if every and self.state.steps >= self.settings.steps and self.state.steps % every:
-            self._last = self._validate()
 
 
 def model_in(checkpoint: Checkpoint, own: Iterable[type[Any]] = ()) -> Model:

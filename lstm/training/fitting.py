@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,14 @@ from lstm.cells import Gated
 from lstm.errors import (
     CheckpointError,
     ConfigError,
-    LostProcessError,
     OutputError,
     check_count,
 )
-from lstm.files import check_file, written
+from lstm.files import check_file
 from lstm.model import Model
 from lstm.optim import Optimizer
 from lstm.percents import percent
-from lstm.store.checkpoint import check_plain, read_checkpoint, write_checkpoint
+from lstm.store.checkpoint import read_checkpoint
 from lstm.tasks import Task
 from lstm.training.course import Course, Plan, plan_in, settings_in
 from lstm.training.evaluation import Score
@@ -29,12 +28,12 @@ from lstm.training.interruption import Interruption
 from lstm.training.loop import Watch, checked
 from lstm.training.metrics_file import MetricsFile
 from lstm.training.progress import Callback, Progress, after, shown
+from lstm.training.saver import Saver
 from lstm.training.settings import Settings
 from lstm.training.streams import check_fits
 from lstm.training.trainer import Report
 from minigrad.display import ShownAsTable, Table
 
-SECONDS_BETWEEN_SAVES = 10.0
 SHORT = 10  # steps that gates remember without being set to
 
 
@@ -144,7 +143,7 @@ def fit(
     course = _course(model, task, settings, optimizer, validate, patience, old, *more)
     if not course.hosts.first:
         metrics, progress = None, False
-    course.start_as_first()
+    course.start()
     notes = (*_notes(model, task), *_over_before(course))
     with ExitStack() as stack:
         log = None if metrics is None else _metrics_file(metrics, course, resume=resume)
@@ -152,7 +151,7 @@ def fit(
             stack.enter_context(log)
         show = stack.enter_context(shown(task.name, course.settings.steps, notes, progress))
         asked = stack.enter_context(Interruption())
-        saver = stack.enter_context(_Saver(course, out if course.hosts.first else None, save_every))
+        saver = stack.enter_context(Saver(course, out if course.hosts.first else None, save_every))
 
         def tell(report: Report, score: Score | None, told: Progress) -> bool:
             if log is not None:
@@ -162,6 +161,7 @@ def fit(
             return callback is not None and _wants_end(callback(told))
 
         reports, why = _all_steps(course, tell, asked)
+    asked.signal = course.hosts.agreed_at_the_end(asked.signal)
     _pass_on(asked, course, out)
     best_model = course.best_model()
     test = course.test(best_model)
@@ -329,54 +329,6 @@ def _settings(now: Settings | None, then: Settings, task: Task) -> Settings:
 
 
 # --- after each step ----------------------------------------------------------------------------
-
-
-class _Saver:
-    """Saves what steps come to: when it is due, at the end, and where one fails, or a callback:
-    what is whole then is what the steps before came to."""
-
-    def __init__(self, course: Course, path: str | Path | None, every: int | None) -> None:
-        self._course, self._path, self._every = course, path, every
-        self._saved_at, self._saved = time.monotonic(), course.state.steps
-        self._there = None if path is None else written(path)
-        if path is not None:
-            check_plain(course.checkpoint())
-
-    def __enter__(self) -> _Saver:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: object
-    ) -> None:
-        if error is None:
-            self.save()
-        elif isinstance(error, LostProcessError):  # and with it what the step was making
-            return
-        elif isinstance(error, Exception):  # a second Ctrl-C is not kept waiting
-            with suppress(OutputError):  # what failed first is what is told
-                self.save()
-
-    def save_if_due(self) -> None:
-        """Save every so many steps, or seconds."""
-        if self._every is not None:
-            due = self._course.state.steps % self._every == 0
-        else:
-            due = time.monotonic() - self._saved_at >= SECONDS_BETWEEN_SAVES
-        if due:
-            self.save()
-
-    def save(self) -> None:
-        """Write the checkpoint, unless there is nothing new in it."""
-        if self._path is None or self._course.state.steps == self._saved:
-            return
-        if written(self._path) not in (None, self._there):
-            raise OutputError(
-                f"cannot write {self._path}: another training has written it since this one began; "
-                "give each a path of its own (out=, --out)"
-            )
-        write_checkpoint(self._path, self._course.checkpoint())
-        self._saved_at, self._saved = time.monotonic(), self._course.state.steps
-        self._there = written(self._path)
 
 
 def _line(report: Report, score: Score | None) -> dict[str, Any]:

@@ -7,7 +7,6 @@ all is what the first one tells the others.
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,12 +15,15 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from lstm.errors import ConfigError, LostProcessError, MissingPackageError, check_count
+from lstm.errors import ConfigError, LostProcessError, check_count
 from lstm.tasks import Task
 from minigrad import Expr
+from minigrad.compile.backends.jax.libraries import jax, multihost
 
 _AXIS = "batch"
-_BLOCK = 1 << 16  # bytes
+_BLOCK = 1 << 16  # bytes, of a message's first block; the others are longer
+_TIMES = 64
+_OWN = ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT")  # what a process fails at by itself
 
 
 class Hosts:
@@ -39,9 +41,7 @@ class Hosts:
             if devices is not None:
                 raise ConfigError(f'devices= is for backend="jax", not {backend!r:.40}')
             return
-        jax = jax_module("jax")
-        if jax.distributed.is_initialized():
-            self.count, self.index = jax.process_count(), jax.process_index()
+        self.index, self.count = place_among()
         if devices is None and self.count == 1:
             return
         there = jax.device_count()
@@ -79,14 +79,14 @@ class Hosts:
         """What the first process says; what the others have does not count."""
         if self.count == 1:
             return data
-        share = jax_module("jax.experimental.multihost_utils").broadcast_one_to_all
-        data, message, size = len(data).to_bytes(8) + data, b"", 8
+        data, message, size = len(data).to_bytes(8) + data, bytearray(), 8
         with self.lost_if_it_fails():
-            while len(message) < size:  # in blocks of one size, for which XLA compiles once
-                block = data[len(message) :][:_BLOCK].ljust(_BLOCK)
-                message += bytes(np.asarray(share(np.frombuffer(block, np.uint8))))
+            while len(message) < size:  # in blocks of two sizes, for which XLA compiles once each
+                at, length = len(message), _BLOCK * (_TIMES if message else 1)
+                block = np.frombuffer(data[at : at + length].ljust(length), np.uint8)
+                message += np.asarray(multihost.broadcast_one_to_all(block)).tobytes()
                 size = 8 + int.from_bytes(message[:8])
-        return message[8:size]
+        return bytes(message[8:size])
 
     def of_first(self, compute: Callable[[], Sequence[Any]]) -> Any:
         """Numbers that the first process computes."""
@@ -96,13 +96,16 @@ class Hosts:
 
     @contextmanager
     def lost_if_it_fails(self) -> Iterator[None]:
-        """Within, what JAX cannot do over several processes is told as the loss of one."""
+        """Within, where only the processes compute together, what JAX fails at is told as the loss
+        of one of them; but not what a process fails at alone, such as for want of memory."""
         if self.count == 1:
             yield
             return
         try:
             yield
-        except jax_module("jax").errors.JaxRuntimeError as error:
+        except jax.errors.JaxRuntimeError as error:
+            if str(error).startswith(_OWN):
+                raise
             reason = str(error).partition("\n")[0]
             raise LostProcessError(
                 f"process {self.index} of {self.count} stops: another one is gone; resume=True "
@@ -121,12 +124,17 @@ class Hosts:
         """The signal at which all stop after this step; `outputs`: of that step."""
         return signal if self.count == 1 else int(outputs[-1]) or None
 
+    def agreed_at_the_end(self, signal: int | None) -> int | None:
+        """The signal at which all stop after the last step, which one of them may have been sent
+        while it made that."""
+        if self.count == 1:
+            return signal
+        with self.lost_if_it_fails():
+            return int(multihost.process_allgather(np.array(signal or 0)).max()) or None
 
-def jax_module(name: str) -> Any:
-    """A module of JAX's. Raises MissingPackageError where it is not installed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingPackageError(
-            f"JAX is not installed: pip install 'minigrad-lstm[jax]' ({error})"
-        ) from None
+
+def place_among() -> tuple[int, int]:
+    """Which process this is, of how many that `jax.distributed` has together."""
+    if not jax.distributed.is_initialized():
+        return 0, 1
+    return jax.process_index(), jax.process_count()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
 
 import minigrad as mg
@@ -138,10 +139,16 @@ def seen_by(watch: Watch | None, model: Model, task: Task) -> Seen | None:
 
 
 def next_step(
-    trainer: Trainer, task: Task, batch: int, seen: Seen | None = None, more: Sequence[Any] = ()
+    trainer: Trainer,
+    task: Task,
+    batch: int,
+    seen: Seen | None = None,
+    more: Sequence[Any] = (),
+    within: AbstractContextManager[None] | None = None,
 ) -> Report:
     """A step on the next batch of the trainer's stream; a step that fails draws none. seen: is
-    called before it. more: values of inputs beside the batch."""
+    called before it. more: values of inputs beside the batch. within: what the step alone is
+    computed in."""
     stream = trainer.state.streams["batches"]
     before = stream_values(stream)
     try:
@@ -149,7 +156,8 @@ def next_step(
         check_batch(task, values, batch)
         if seen is not None:
             seen(trainer.state.steps, values)
-        return trainer.step(*values, *more)
+        with within or nullcontext():
+            return trainer.step(*values, *more)
     except Exception:
         put_stream(stream, before)
         raise
