@@ -24,8 +24,9 @@ from typing import Any, BinaryIO, NoReturn
 
 from lstm.cli.options import whole
 from lstm.errors import ConfigError, LostProcessError
-from lstm.training.hosts import jax, place_among
+from lstm.training.hosts import place_among
 from minigrad import MissingPackageError
+from minigrad.compile.backends.jax.libraries import jax
 
 HEARTBEAT = 30
 """Seconds after which a process that is not heard of counts as lost."""
@@ -172,15 +173,15 @@ def _listens(place: Place) -> str | None:
 def _passed_on(child: int) -> Iterator[None]:
     """Within, signals that ask to stop are the child's, which has a process group of its own, so
     that a terminal's Ctrl-C reaches it once. Those that are ignored stay so."""
-    before: dict[int, Any] = {}
+    before: dict[signal.Signals, Any] = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             before[number] = signal.signal(number, lambda n, _: os.kill(child, n))
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
 
 
 def _work(log: BinaryIO, alive: int, told: int, run: Callable[[], int]) -> NoReturn:
