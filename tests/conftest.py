@@ -1,5 +1,6 @@
-"""Hypothesis profiles. "ci" (the default) draws the same examples each time; "explore" draws new
-ones, and many: HYPOTHESIS_PROFILE=explore pytest tests/test_properties.py
+"""Hypothesis profiles. "ci" (the default) draws the same examples each time, "few" a quarter of
+them, where another environment is tested that has most in common; "explore" draws new ones, and
+many: HYPOTHESIS_PROFILE=explore pytest tests/test_properties.py
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ settings.register_profile(
     max_examples=40,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("few", settings.get_profile("ci"), max_examples=10)
 settings.register_profile("explore", deadline=None, max_examples=600)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
