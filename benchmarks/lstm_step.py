@@ -172,8 +172,7 @@ def measure(name: str, chosen: argparse.Namespace, columns: dict[str, Build]) ->
         try:
             contenders[column], row.measured[column] = start(build, case, expected)
         except ImportError as error:
-            package = error.name or getattr(error.__cause__, "name", None) or "package"
-            row.measured[column] = Measured(missing=f"no {package}")
+            row.measured[column] = Measured(missing=f"no {error.name or 'package'}")
     if chosen.adam:
         check_updated(list(contenders.values()))
     race(contenders, row.measured, chosen.seconds)

@@ -41,7 +41,8 @@ class GradientError(MinigradError, AssertionError):
 
 
 class MissingPackageError(MinigradError, ImportError):
-    """A package that is needed here and not installed, with the line that installs it."""
+    """A package that is needed here and not installed, with the line that installs it; `name` is
+    what is imported of it."""
 
 
 class NonFiniteError(MinigradError, FloatingPointError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -26,6 +26,8 @@ class lazy(Generic[T]):  # noqa: N801 - a decorator, as property is
     >>> circle.area, circle.area
     computed
     (12.56, 12.56)
+    >>> type(Circle.area).__name__
+    'lazy'
     """
 
     def __init__(self, compute: Callable[[Any], T]) -> None:
@@ -33,6 +35,12 @@ class lazy(Generic[T]):  # noqa: N801 - a decorator, as property is
         self.__doc__ = compute.__doc__
         self._name = compute.__name__
 
-    def __get__(self, instance: Any, owner: type | None = None) -> T:
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> lazy[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> T: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> lazy[T] | T:
+        if instance is None:  # asked of the class, as tools do that look at what it has
+            return self
         value = instance.__dict__[self._name] = self._compute(instance)
         return value

@@ -171,6 +171,17 @@ def test_lengths_of_axes_that_double_and_double_end(path):
     assert lstm.from_onnx(path).cell == lstm.LSTM(I, H)
 
 
+@pytest.mark.parametrize("op", ["Mul", "Gather", "Slice", "Concat"])
+@pytest.mark.parametrize("end", [1, 3])
+def test_an_op_of_a_shape_alone(op, end, path):
+    def change(graph):
+        graph.node.insert(0, node("Shape", "X", "s", start=0, end=end))
+        graph.node.insert(1, node(op, "s", "made", **({"axis": 0} if op == "Concat" else {})))
+
+    path.write_bytes(changed(with_one(), change).SerializeToString())
+    assert lstm.from_onnx(path).cell == lstm.LSTM(I, H)
+
+
 def external(path, location, **more):
     """A file whose W lies elsewhere."""
 

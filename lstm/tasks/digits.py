@@ -134,6 +134,7 @@ def all_pictures() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     except ImportError:
         raise MissingPackageError(
             "the task digits reads pictures that scikit-learn ships, and it is not installed: "
-            "pip install 'minigrad-lstm[data]'"
+            "pip install 'minigrad-lstm[data]'",
+            name="sklearn",
         ) from None
     return (data.images / 16).astype(np.float32), data.target.astype(np.int64)

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.errors import GraphError
 from minigrad.graph.leaves import placeholder
 from minigrad.graph.node import Expr, make
 from minigrad.onnx.writer import Rule, Writer
+from minigrad.ops.core import uniform_value
 from minigrad.types import TensorType
 
 
@@ -239,6 +241,24 @@ def by_way_of(dtype: str, names: tuple[str, ...], rule: Rule) -> Rule:
         return made if wide.dtype == y.dtype else w.cast(str(made), y.dtype)
 
     return wrapped
+
+
+def power(w: Writer, y: Expr, a: str, b: str) -> str:
+    """Powers; of whole numbers products where the exponent is known, which wrap as NumPy's do: a
+    runtime's Pow goes by way of floats, and makes 0 or the dtype's end of what does not fit."""
+    exponent = 0 if is_float(y) else uniform_value(y.args[1])
+    if exponent not in range(1, 65):
+        if y.dtype.name in SMALL + UNSIGNED:
+            raise GraphError(
+                f"ONNX has no powers of {y.dtype}: write them where the exponent is a number from "
+                "1 to 64, or of float32, float64, int32 or int64"
+            )
+        return w.op("Pow", a, b)
+    made = a
+    for digit in f"{exponent:b}"[1:]:
+        made = w.op("Mul", made, made)
+        made = w.op("Mul", made, a) if digit == "1" else made
+    return made
 
 
 # --- bools ---------------------------------------------------------------------------------------

@@ -29,7 +29,8 @@ def onnx_module() -> Any:
     except ImportError as error:
         raise MissingPackageError(
             "to_onnx needs the package onnx, which is not installed: pip install "
-            "'minigrad-lstm[onnx]'"
+            "'minigrad-lstm[onnx]'",
+            name="onnx",
         ) from error
     return onnx
 

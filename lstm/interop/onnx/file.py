@@ -45,7 +45,8 @@ def onnx_module() -> Any:
     except ImportError:
         raise MissingPackageError(
             "an ONNX model is read and written by the package onnx, which is not installed: pip "
-            "install 'minigrad-lstm[onnx]'"
+            "install 'minigrad-lstm[onnx]'",
+            name="onnx",
         ) from None
     return onnx
 

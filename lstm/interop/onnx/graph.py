@@ -34,7 +34,7 @@ from lstm.params import listed
 
 RECURRENT = ("LSTM", "GRU", "RNN")
 _DOMAINS = ("", "ai.onnx")
-_OF_TWO = ("Gather", "MatMul", "Add", "Gemm")
+_OF_TWO = ("Gather", "MatMul", "Add", "Gemm", "Mul")
 _STATES = {"LSTM": ("Y", "h", "C"), "GRU": ("Y", "h"), "RNN": ("Y", "h")}
 
 

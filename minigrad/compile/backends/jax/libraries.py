@@ -22,7 +22,8 @@ class _Module:
         except ImportError as error:
             raise MissingPackageError(
                 "JAX is not installed, or not whole: pip install 'minigrad-lstm[jax]' (for a GPU "
-                f"pip install 'jax[cuda13]'), or take another backend ({error})"
+                f"pip install 'jax[cuda13]'), or take another backend ({error})",
+                name="jax",
             ) from None
         return getattr(module, attribute)
 

@@ -50,7 +50,8 @@ def llvm() -> Llvm:
     except ImportError as error:
         raise MissingPackageError(
             "the native backend needs llvmlite, which is not installed: "
-            "pip install llvmlite, or take backend='numpy'"
+            "pip install llvmlite, or take backend='numpy'",
+            name="llvmlite",
         ) from error
     with _compiling:
         binding.initialize_native_target()
