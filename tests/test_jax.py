@@ -297,6 +297,8 @@ def test_devices_by_name():
     assert mg.function([x], x + 1, backend="jax", device=jax.devices("cpu")[0])(1.0) == 2.0
     with pytest.raises(mg.GraphError, match="no device 'abacus' here; there are 'cpu'"):
         mg.function([x], x + 1, backend="jax", device="abacus")
+    with pytest.raises(mg.GraphError, match="no device 3 here"):
+        mg.function([x], x + 1, backend="jax", device=3)
 
 
 def test_the_users_settings_stay_as_they_are():

@@ -140,7 +140,10 @@ errors = []
 two = {"data": 2}
 for options in ({"mesh": {"data": 3}, "shard": {x: "data"}}, {"mesh": two, "shard": {x: "rows"}},
                 {"mesh": {"data": 9}}, {"shard": {x: "data"}}, {"mesh": 2},
-                {"mesh": two, "device": "cpu"}, {"mesh": two, "shard": {"x": "data"}}):
+                {"mesh": two, "device": "cpu"}, {"mesh": two, "shard": {"x": "data"}},
+                {"mesh": two, "shard": [x]}, {"mesh": two, "shard": {x: [["data"]]}},
+                {"mesh": two, "shard": {x: ("data", "data")}},
+                {"mesh": two, "shard": {mg.var("z", (8,)): "data"}}):
     try:
         made(x @ W, **options)
         errors.append("")
@@ -157,6 +160,7 @@ def test_params_in_shards_and_what_cannot_be():
     assert first < 1e-12 and again < 1e-12 and summed == 32.0
     assert shards == [[4, 2]] * 4
     told = ["do not divide", "mesh has the axes 'data'", "9 devices is asked for", "give mesh=",
-            "mesh is a jax.sharding.Mesh", "not both", "of inputs and params"]  # fmt: skip
+            "mesh is a jax.sharding.Mesh", "not both", "of inputs and params", "shard is a dict",
+            "the mesh has the axes", "divides one axis", "no input of this function"]  # fmt: skip
     for error, words in zip(errors, told, strict=True):
         assert words in error

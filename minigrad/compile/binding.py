@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.errors import DTypeError, GraphError, OpenGraphError, ShapeError
 from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, as_expr
 from minigrad.graph.node import Expr, describe
-from minigrad.graph.walk import free_variables
+from minigrad.graph.walk import free_variables, toposort
 from minigrad.types import FLOAT64, Array, TensorType, as_items
 
 _DOUBLE = TensorType((), FLOAT64)
@@ -57,6 +57,19 @@ def check_bound(roots: Sequence[Expr], inputs: Sequence[Expr]) -> None:
         raise GraphError(
             "the outputs depend on variables that are given no value:\n" + "\n".join(lines)
         )
+
+
+def check_divided(shard: Any, roots: Sequence[Expr], inputs: Collection[Expr]) -> None:
+    """Raises GraphError unless shard is a dict, and each input or param in it the function's."""
+    if not isinstance(shard, Mapping):
+        raise GraphError(f"shard is a dict such as {{x: 'batch'}}, not {shard!r:.60}")
+    own = {*inputs, *toposort(roots)} if shard else ()
+    for leaf in shard:
+        if isinstance(leaf, Expr) and leaf not in own:
+            raise GraphError(
+                f"shard= divides {describe(leaf)}, which is no input of this function, nor a param "
+                "that it reads"
+            )
 
 
 def bind(v: Expr, value: Any) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from minigrad.compile.backends.registry import Options, choose_backend
-from minigrad.compile.binding import check_bound, check_inputs, check_updates
+from minigrad.compile.binding import check_bound, check_divided, check_inputs, check_updates
 from minigrad.compile.plan import make_plan
 from minigrad.display import Report, ShownAsTable, Table, plain
 from minigrad.errors import GraphError
@@ -44,6 +44,8 @@ class Function(ShownAsTable):
         written = {} if updates is None else check_updates(updates)
         roots = [as_expr(e) for e in leaves] + list(written.values())
         check_bound(roots, self.inputs)
+        if options.shard is not None:
+            check_divided(options.shard, roots, [*self.inputs, *written])
         self.outputs = roots
         places = paths(outputs, "output")[:_LISTED]
         texts = [plain(y.name or OTHERS["to_str"](y, 6), 50) for y in roots[: len(places)]]

@@ -84,7 +84,7 @@ def _device(asked: Any) -> Any:
         return asked
     try:
         return jax.local_devices(backend=asked)[0]
-    except (RuntimeError, TypeError):
+    except (RuntimeError, TypeError, AttributeError):
         kinds = ", ".join(sorted({repr(d.platform) for d in jax.devices()} | {"'cpu'"}))
         raise GraphError(
             f"JAX has no device {asked!r:.40} here; there are {kinds}, and a jax.Device is taken"
@@ -117,7 +117,8 @@ def _axes(leaf: Any, axes: Any, mesh: Any) -> tuple[Any, ...]:
     if not isinstance(leaf, Expr) or leaf.op not in (VAR, PARAM, PLACEHOLDER):
         raise GraphError(f"shard= says of inputs and params how they lie, not of {leaf!r:.60}")
     listed = (axes,) if isinstance(axes, str) else axes
-    if not isinstance(listed, (tuple, list)) or not set(listed) <= {None, *mesh.axis_names}:
+    known = (None, *mesh.axis_names)
+    if not isinstance(listed, (tuple, list)) or any(name not in known for name in listed):
         names = ", ".join(map(repr, mesh.axis_names))
         raise GraphError(
             f"shard={{{leaf.name}: {axes!r}}}: the mesh has the axes {names}; give one, for the "
@@ -125,6 +126,11 @@ def _axes(leaf: Any, axes: Any, mesh: Any) -> tuple[Any, ...]:
         )
     if len(listed) > leaf.ndim:
         raise ShapeError(f"{describe(leaf)} has {leaf.ndim} axes, and shard= names {len(listed)}")
+    if twice := [name for k, name in enumerate(listed) if name and name in listed[:k]]:
+        raise GraphError(
+            f"shard={{{leaf.name}: {axes!r}}}: the mesh's axis {twice[0]!r} divides one axis of an "
+            "array; give None for the others"
+        )
     for k, name in enumerate(listed):
         if name is not None and leaf.shape[k] % mesh.shape[name]:
             raise ShapeError(
