@@ -376,3 +376,15 @@ def test_a_graph_as_arrays_of_numbers():
         alike = [j for j, other in enumerate(types) if other == types[k]]
         assert np.flatnonzero(kinds == kind).tolist() == alike
         assert some[kind] is graph.nodes[alike[0]]
+
+
+def test_what_depends_on_an_op_is_found_in_order():
+    x, y = mg.var("x"), mg.var("y")
+    a = mg.tanh(x)
+    b = a + mg.exp(y)
+    outputs = [mg.exp(b * b), mg.tanh(y) * x, y - 1.0]
+    graph = packed(outputs)
+    nodes = graph.dependents(a.op)
+    assert nodes == [n for n in graph.nodes if n in {a, b, b * b, *outputs[:2], mg.tanh(y)}]
+    assert len(nodes) == 6 and graph.dependents(mg.sin(x).op) == []
+    assert graph.readers(graph.place[b]) == [graph.place[b * b]] * 2

@@ -91,16 +91,29 @@ class Packed:
         return np.repeat(np.arange(len(self.nodes)), self.counts)
 
     @lazy
-    def _readers(self) -> tuple[Array, Array]:
+    def _readers(self) -> tuple[list[int], list[int]]:
         """The places of what reads a node, node by node, and where in it those of each begin."""
         ends = np.cumsum(np.bincount(self.reads, minlength=len(self.nodes)))
-        return self.users[np.argsort(self.reads, kind="stable")], np.r_[0, ends]
+        return self.users[np.argsort(self.reads, kind="stable")].tolist(), [0, *ends.tolist()]
 
     def readers(self, place: int) -> list[int]:
         """The places of what reads the node at a place, each as often as it does."""
         users, starts = self._readers
-        listed: list[int] = users[starts[place] : starts[place + 1]].tolist()
-        return listed
+        return users[starts[place] : starts[place + 1]]
+
+    def dependents(self, op: Op) -> list[Expr]:
+        """The nodes of an op and all that depends on them: a look at those alone."""
+        if op not in self.ops:
+            return []
+        todo = bytearray(self.codes == self.ops.index(op))
+        nodes: list[Expr] = []
+        k = todo.find(1)
+        while k >= 0:
+            nodes.append(self.nodes[k])
+            for user in self.readers(k):
+                todo[user] = True
+            k = todo.find(1, k + 1)
+        return nodes
 
     @lazy
     def ops(self) -> list[Op]:

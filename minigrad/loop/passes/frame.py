@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import is_
 from typing import TypeAlias
 
 from minigrad.graph.node import Expr
-from minigrad.graph.walk import count_uses, depend_on, map_graph, toposort
+from minigrad.graph.walk import depend_on, map_graph, packed, toposort
 from minigrad.loop.body import Call
 from minigrad.loop.node import SCAN
 from minigrad.ops.arithmetic import add
@@ -51,16 +52,17 @@ def everywhere(change: Pass) -> Pass:
     return lambda outputs: within(change(outputs))
 
 
-def sums_in(
-    outputs: Sequence[Expr], among: Container[Expr] | None = None
-) -> dict[Expr, list[Expr]]:
+def sums_in(outputs: Sequence[Expr], among: Iterable[Expr] | None = None) -> dict[Expr, list[Expr]]:
     """The terms of each sum as large as it gets: of adds whose parts nothing else reads.
 
     among: what a sum is wanted of, and all that reads it; None for all nodes.
     """
-    uses = count_uses(outputs)
-    adds = [n for n in toposort(outputs) if n.op is add.op and (among is None or n in among)]
-    inner = {a for n in adds for a in n.args if a.op is add.op and uses[a] == 1}
+    graph, given_out = packed(outputs), Counter(outputs)
+    adds = [n for n in (graph.nodes if among is None else among) if n.op is add.op]
+    inner = {
+        a for n in adds for a in n.args
+        if a.op is add.op and len(graph.readers(graph.place[a])) + given_out[a] == 1
+    }  # fmt: skip
     return {n: _terms(n, inner) for n in adds if n not in inner}
 
 

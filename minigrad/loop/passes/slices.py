@@ -6,13 +6,13 @@ and mostly zeros. Added up one by one, n of them cost n² elements; side by side
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from heapq import heappush, heapreplace
 from typing import NamedTuple
 
-from minigrad.graph.node import Expr, make
-from minigrad.graph.walk import depend_on, map_graph, toposort
+from minigrad.graph.node import Expr, make, rebuild
+from minigrad.graph.walk import packed
 from minigrad.loop.passes.frame import sums_in
 from minigrad.ops.arithmetic import add
 from minigrad.ops.core import full, reshape
@@ -35,18 +35,22 @@ def join_slices(outputs: Sequence[Expr]) -> list[Expr]:
 
     Only the order of a sum changes: a last digit, where slices overlap or other summands are two.
     """
-    order = toposort(outputs)
-    if not any(n.op is SCATTER for n in order):
+    concerned = packed(outputs).dependents(SCATTER)
+    if not concerned:
         return list(outputs)
-    concerned = depend_on([n for n in order if n.op is SCATTER], outputs)
     sums = sums_in(outputs, concerned)
-
-    def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
+    new: dict[Expr, Expr] = {}
+    for node in concerned:
+        changed = None
         if node in sums:
-            return _joined([new[t] for t in sums[node]])
-        return reshape(new[node.args[0]], node.shape) if _fills_all(node) else None
-
-    return map_graph(outputs, of_node, {n: n for n in order if n not in concerned})
+            changed = _joined([new.get(t, t) for t in sums[node]])
+        elif _fills_all(node):
+            value = node.args[0]
+            changed = reshape(new.get(value, value), node.shape)
+        if changed is None:
+            changed = rebuild(node, tuple([new.get(a, a) for a in node.args]))
+        new[node] = changed
+    return [new.get(o, o) for o in outputs]
 
 
 def _fills_all(node: Expr) -> bool:
