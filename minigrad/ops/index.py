@@ -70,13 +70,19 @@ def indexed_shape(shape: Shape, spec: Spec, indices: tuple[TensorType, ...]) -> 
     rest = tuple([1 if e == NEW else e[2] for e in spec if e[0] in "ns"])
     if not indices:
         return rest
-    # NumPy's rule: arrays, and integers beside them, give the axes that the arrays broadcast to,
-    # where the first of them stands; in front, where something else stands between them.
+    at = axis_of_arrays(spec)
+    return (*rest[:at], *broadcast_shapes(*[t.shape for t in indices]), *rest[at:])
+
+
+def axis_of_arrays(spec: Spec) -> int:
+    """The first of the axes that index arrays give the result.
+
+    NumPy's rule: arrays, and integers beside them, give the axes that the arrays broadcast to,
+    where the first of them stands; in front, where something else stands between them.
+    """
     points = [e[0] in "ai" for e in spec]
     first = points.index(True)
-    beside = all(points[first : first + sum(points)])
-    at = first if beside else 0
-    return (*rest[:at], *broadcast_shapes(*[t.shape for t in indices]), *rest[at:])
+    return first if all(points[first : first + sum(points)]) else 0
 
 
 def check_constant_indices(node: Expr) -> None:

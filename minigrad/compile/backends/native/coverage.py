@@ -46,11 +46,11 @@ NOTES = {
     "astype": "to the same",
     "argsort": "`sort`, `median` and their like stand on it",
     "barrier": "nothing is computed",
-    "getitem": "index arrays are of int64, side by side",
+    "getitem": "index arrays of uint64 are NumPy's",
     "matmul": "2³⁰ multiplications and more are BLAS's",
     "pow": "to the powers 2, 3, 4 and -1, as products",
     "sum": "of bool, as int64",
-    "scatter": "index arrays are of int64, side by side",
+    "scatter": "index arrays of uint64 are NumPy's",
     "stop_gradient": "nothing is computed",
     "uniform": "in a loop, drawn for all steps before it",
 }

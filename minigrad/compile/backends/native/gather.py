@@ -11,23 +11,27 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from minigrad.compile.backends.native.emit import Code, copy, fill_with, join, lying, write_copies
+from minigrad.compile.backends.native.emit import (
+    Code,
+    copy,
+    fill_with,
+    join,
+    lying,
+    write_copies,
+)
 from minigrad.compile.backends.native.irtools import int64, memory_type, moved, nest
 from minigrad.compile.backends.native.views import UnsupportedError, View
 from minigrad.graph.node import Expr
 from minigrad.ops.arithmetic import add
-from minigrad.ops.index import SCATTER, Spec
+from minigrad.ops.index import ARRAY, NEW, SCATTER, Spec, axis_of_arrays
 from minigrad.types import INT64, broadcast_shapes
 
 
 def check_indices(node: Expr) -> None:
     """Raise UnsupportedError for a getitem or scatter that no code can be made for."""
     whole = node.type if node.op is SCATTER else node.args[0].type
-    kinds = "".join(entry[0] for entry in node.attrs[0])
     if any(a.dtype != INT64 for a in node.args[1:]):
         raise UnsupportedError("an index array that is not of int64")
-    if set(kinds) - {"a", "s"} or "s" in kinds.strip("s"):
-        raise UnsupportedError("index arrays apart from each other, or beside integers")
     if 0 in whole.shape:  # an index out of range would read there, and there is no place 0
         raise UnsupportedError("indices into nothing")
 
@@ -52,16 +56,11 @@ def emit_scatter_add(code: Code, node: Expr) -> None:
 
 
 def _cut(view: View, spec: Spec) -> tuple[View, list[tuple[int, int]]]:
-    """A view along the slices alone; stride and length of the axes that arrays index."""
-    axes = list(zip(spec, view.shape, view.strides, strict=True))
-    slices = [(entry, stride) for entry, _, stride in axes if entry[0] == "s"]
-    inner = View(
-        view.base,
-        tuple(length for (_, _, length, _), _ in slices),
-        tuple(step * stride for (_, _, _, step), stride in slices),
-        view.offset + sum(start * stride for (_, start, _, _), stride in slices),
-    )
-    return inner, [(stride, length) for entry, length, stride in axes if entry[0] == "a"]
+    """A view of what the first index of all arrays points at; stride and length of their axes."""
+    axes = [entry for entry in spec if entry != NEW]
+    sizes = zip(axes, view.strides, view.shape, strict=True)
+    inner = view.indexed(tuple([("i", 0) if entry == ARRAY else entry for entry in spec]))
+    return inner, [(stride, length) for entry, stride, length in sizes if entry == ARRAY]
 
 
 @contextmanager
@@ -71,7 +70,7 @@ def _places(
     """For each index: what it points at within `inner`, and its own place in the other view."""
     arrays = node.args[1:]
     shape = broadcast_shapes(*[a.shape for a in arrays])
-    start = [entry[0] for entry in node.attrs[0]].index("a")
+    start = axis_of_arrays(node.attrs[0])
     end = start + len(shape)
     beside = View(
         other.base,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from minigrad.graph.node import Expr, Op, make
 from minigrad.graph.walk import map_graph, packed
 from minigrad.loop.body import Body
@@ -16,6 +18,7 @@ from minigrad.ops.comparisons import isfinite
 from minigrad.ops.core import SUM, astype, expand_back, sum, uniform_value
 from minigrad.ops.exponential_sums import LOGSUMEXP, SOFTMAX
 from minigrad.ops.exponentials import exp, log
+from minigrad.ops.index import GETITEM, SCATTER
 from minigrad.ops.reduce import ALL, ANY, MAX
 from minigrad.types import BOOL, INT64
 
@@ -59,7 +62,10 @@ _COUNTED: dict[Op, Callable[[Any], Any]] = {
 
 def lower(outputs: Sequence[Expr]) -> list[Expr]:
     """The same graph of ops that have code, bodies of loops included."""
-    if {*packed(outputs).ops}.isdisjoint({SCAN, pow.op, *LOWERED, *_COUNTED}):
+    graph = packed(outputs)
+    ops = {*graph.ops}
+    narrow = not ops.isdisjoint(_INDEXED) and any(map(_has_narrow_indices, graph.nodes))
+    if ops.isdisjoint({SCAN, pow.op, *LOWERED, *_COUNTED}) and not narrow:
         return list(outputs)
     return map_graph(outputs, _lowered)
 
@@ -72,9 +78,21 @@ def _lowered(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
         return power and power(new[node.args[0]])
     if node.op in _COUNTED and (kind := _COUNTED[node.op](node.args[0].dtype)):
         return make(node.op, (astype(new[node.args[0]], kind),), node.attrs)
+    if _has_narrow_indices(node):
+        wide = [astype(new[a], INT64) for a in node.args[1:]]
+        return make(node.op, (new[node.args[0]], *wide), node.attrs)
     if node.op is not SCAN:
         return None
     (loop,) = node.attrs
     body = loop.body
     same = Body(body.inputs, lower(body.outputs), body.n_carry, body.n_x)
     return make(SCAN, tuple([new[a] for a in node.args]), (replace(loop, body=same),))
+
+
+_INDEXED = {GETITEM, SCATTER}
+
+
+def _has_narrow_indices(node: Expr) -> bool:
+    """Whether all index arrays fit in int64, and one is something else."""
+    dtypes = {a.dtype for a in node.args[1:]} if node.op in _INDEXED else set()
+    return bool(dtypes - {INT64}) and np.dtype(np.uint64) not in dtypes
