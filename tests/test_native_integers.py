@@ -112,3 +112,68 @@ def test_a_loop_over_integers():
     assert f.notes == []
     for a, b in zip(f(values), plain(values), strict=True):
         assert_array_equal(a, b, strict=True)
+
+
+NARROW = ["int8", "int16", "int32", "uint8", "uint16", "uint32"]
+
+
+def ends(dtype):
+    """All pairs of numbers about 0 and about the ends of a dtype."""
+    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    some = {0, 1, 2, 3, 7, 8, 31, 32, most, most - 1, least, least + 1, most // 2, -1, -2, -5, -8}
+    values = np.array(sorted(v for v in some if least <= v <= most), dtype)
+    return [v.ravel() for v in np.meshgrid(values, values)]
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_arithmetic_of_narrower_integers_is_numpys_at_their_ends(dtype):
+    a, b = ends(dtype)
+    x, y = mg.var("x", a.shape, dtype), mg.var("y", b.shape, dtype)
+    outputs = [getattr(mg, name)(x, y) for name in OF_TWO]
+    outputs += [getattr(mg, name)(x) for name in OF_ONE]
+    outputs += [mg.where(x > y, x, y), (x + y) * x // (y - x) - 3, (x * y + 1) > x, ~(x + y) >> 1]
+    check(outputs, {x: a, y: b})
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+def test_narrower_integers_are_moved_and_cast(dtype):
+    a, _ = ends(dtype)
+    x, n = mg.var("x", a.shape, dtype), mg.var("n", WHOLE.shape, "int64")
+    i = mg.var("i", (2, 3), dtype)
+    kinds = ["bool", "int64", "float32", "float64", *NARROW]
+    outputs = [mg.astype(x + x, k) for k in kinds if k != dtype] + [mg.astype(n, dtype)]
+    outputs += [mg.astype(mg.astype(n > 0, dtype) - 1, "int64"), mg.concat([x[::2], x + 1])]
+    outputs += [x[i], mg.sqrt(mg.astype(x[i], "float64") ** 2), mg.broadcast_to(x[3:4] * 2, (5, 4))]
+    check(outputs, {x: a, n: WHOLE, i: np.array([[0, 1, 2], [5, 4, 3]], dtype)})
+
+
+def test_a_loop_over_narrower_integers():
+    table, tokens = mg.var("table", (5, 3)), mg.var("tokens", (7, 2), "int32")
+
+    def step(carry, token):
+        count, h = carry
+        new = mg.tanh(h + table[token])
+        return (count + token * 2 - 1, new), (count, new)
+
+    start = mg.astype(mg.zeros(2), "int32"), mg.zeros((2, 3))
+    last, ys = mg.scan(step, start, tokens)
+    outputs = [*last, *ys, mg.grad(mg.sum(last[1]), table)]
+    rng = np.random.default_rng(0)
+    at = rng.standard_normal((5, 3)), rng.integers(-5, 5, (7, 2)).astype("int32")
+    native, reference = (
+        mg.function([table, tokens], outputs, backend=b) for b in ("native", "numpy")
+    )
+    assert native.notes == []
+    for a, b in zip(native(*at), reference(*at), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-13)
+
+
+def test_floats_become_narrower_integers_by_numpy():
+    x = mg.var("x", (4,))
+    outputs = [mg.astype(mg.exp(x) * 2 + mg.tanh(x), "uint8"), mg.astype(x * 3, "int32") + 1]
+    at = np.array([0.5, -1.0, 2.0, 0.0])
+    for a, b in zip(
+        *[mg.function([x], outputs, backend=k)(at) for k in ("native", "numpy")], strict=True
+    ):
+        assert_array_equal(a, b, strict=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad.compile.backends.native.elements import JOINED, MOVED
 from minigrad.compile.backends.native.lower import LOWERED
-from minigrad.compile.backends.native.pointwise import ELEMENTARY, operands_of
+from minigrad.compile.backends.native.pointwise import ELEMENTARY, NARROW, operands_of
 from minigrad.compile.backends.native.stages import VIEWS
 from minigrad.compile.backends.native.support import SINGLE
 from minigrad.graph.leaves import CONST, PARAM, PLACEHOLDER, VAR
@@ -27,6 +27,7 @@ Every op of the registry. A graph that the native backend compiles is cut into b
 machine code; what lies between them is NumPy's, call by call, and a loop is machine code if all ops
 of its step are. "Interpreted" are scalars and small tensors by the hundred (see
 [architecture.md](architecture.md)). Dtypes are those of operands; of others an op is NumPy's.
+Narrower integers are int8 to int32 and uint8 to uint32, which are not interpreted.
 
 This page is made from the registry: `{COMMAND}`.
 
@@ -43,7 +44,7 @@ _HELD = {
 NOTES = {
     "all": "of numbers, as they are not 0",
     "any": "of numbers, as they are not 0",
-    "astype": "to the same",
+    "astype": "to the same; from floats to narrower integers NumPy's",
     "argsort": "`sort`, `median` and their like stand on it",
     "barrier": "nothing is computed",
     "getitem": "index arrays of uint64 are NumPy's",
@@ -89,7 +90,8 @@ def _code(op: Op) -> str:
 
 
 def _named(kinds: frozenset[np.dtype[Any]]) -> str:
-    return ", ".join(sorted((k.name for k in kinds), key=lambda name: (name[0] != "f", name)))
+    names = sorted((k.name for k in kinds - NARROW), key=lambda name: (name[0] != "f", name))
+    return ", ".join([*names, *["narrower integers"] * (kinds >= NARROW)])
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrad.compile.backends.native.instructions import END, DType, Instruction
 from minigrad.compile.backends.native.memory import ALIGN
-from minigrad.compile.backends.native.pointwise import check
+from minigrad.compile.backends.native.pointwise import NARROW, check
 from minigrad.compile.backends.native.stages import is_elementwise
 from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.graph.leaves import CONST
@@ -72,6 +72,8 @@ def stream_of(
 
 def is_known(node: Expr) -> bool:
     """Whether a node can be part of a stream."""
+    if not NARROW.isdisjoint({node.dtype, *[a.dtype for a in node.args]}):
+        return False
     if is_elementwise(node):
         try:
             check(node)

@@ -1,7 +1,7 @@
 """Pointwise ops as LLVM IR: one row an op, on values of one lane count, and loops over elements.
 
 Floats in memory are IR's floats, booleans bytes and integers what they are; as values, booleans are
-single bits.
+single bits, and integers have 64.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _cast(lanes: Lanes, x: Value, dtype: np.dtype[Any]) -> Value:
     """A number or boolean of any kind as one of a dtype, of the kind of float at hand if of one."""
     if dtype == BOOL:
         return lanes.true(x)
-    if dtype == INT64:
+    if dtype in INTEGERS:
         return integers.from_any(lanes, x)
     ir, b = llvm().ir, lanes.builder
     element = getattr(x.type, "element", x.type)
@@ -204,6 +204,11 @@ _BY_NAME: dict[str, Row] = {
 ROWS: dict[Op, Row] = {get_op(name): row for name, row in _BY_NAME.items()}
 ELEMENTARY = {get_op(name) for name in vecmath.FUNCTIONS}
 _FLOATS: frozenset[np.dtype[Any]] = frozenset({FLOAT32, FLOAT64})
+NARROW: frozenset[np.dtype[Any]] = frozenset(
+    np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32)
+)
+"""Integers that are computed as those of 64 bits, and cut to their own after each op."""
+INTEGERS = NARROW | {INT64}
 _LOGIC = {f"logical_{name}" for name in ("and", "or", "xor", "not")} | {"where"}
 _OF_BOOLS = _LOGIC | {"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"}
 _OF_INTEGERS = _OF_BOOLS | {
@@ -215,12 +220,12 @@ _OF_INTEGERS = _OF_BOOLS | {
 def operands_of(op: Op) -> frozenset[np.dtype[Any]]:
     """Of which dtypes operands have a row here, the condition of `where` aside; none if none is."""
     if op is ASTYPE:
-        return _FLOATS | {BOOL, INT64}
+        return _FLOATS | INTEGERS | {BOOL}
     if op not in ROWS:
         return frozenset()
     if op.name.startswith("bitwise"):
-        return frozenset({INT64} if op.name.endswith("shift") else {BOOL, INT64})
-    more = {INT64} if op.name in _OF_INTEGERS else set()
+        return INTEGERS if op.name.endswith("shift") else INTEGERS | {BOOL}
+    more = INTEGERS if op.name in _OF_INTEGERS else frozenset()
     return _FLOATS | more | ({BOOL} if op.name in _OF_BOOLS else set())
 
 
@@ -230,14 +235,19 @@ def check(node: Expr) -> None:
     numbers, known = {*kinds[op is WHERE :]}, operands_of(op)
     if not known:
         raise UnsupportedError(f"op {op.name}")
-    written = op is not ASTYPE or node.dtype in known
+    # What floats out of range become is the CPU's to say, of each width another thing.
+    from_float = node.dtype in NARROW and not numbers.isdisjoint(_FLOATS)
+    written = op is not ASTYPE or (node.dtype in known and not from_float)
     if len(numbers) != 1 or not numbers <= known or not written:
         raise UnsupportedError(f"op {op.name} of {', '.join(sorted({k.name for k in kinds}))}")
 
 
 def applied(lanes: Lanes, op: Op, dtype: np.dtype[Any], values: Sequence[Value]) -> Value:
     """An elementwise op, whose result is of a dtype, of values."""
-    return _cast(lanes, values[0], dtype) if op is ASTYPE else ROWS[op](lanes, values)
+    value = _cast(lanes, values[0], dtype) if op is ASTYPE else ROWS[op](lanes, values)
+    if dtype not in NARROW:
+        return value
+    return from_memory(lanes.builder, into_memory(lanes.builder, value, dtype), dtype)
 
 
 # --- loops -------------------------------------------------------------------------------------
@@ -307,14 +317,20 @@ def _one(
 
 def into_memory(builder: Any, value: Value, dtype: np.dtype[Any]) -> Value:
     """A value of a dtype as it lies in memory: a boolean as a byte."""
-    if dtype != BOOL:
+    if dtype != BOOL and dtype not in NARROW:
         return value
-    return builder.zext(value, _of_width(memory_type(BOOL), getattr(value.type, "count", 1)))
+    kind = _of_width(memory_type(dtype), getattr(value.type, "count", 1))
+    return (builder.zext if dtype == BOOL else builder.trunc)(value, kind)
 
 
 def from_memory(builder: Any, value: Value, dtype: np.dtype[Any]) -> Value:
     """What lies in memory, of a dtype, as a value."""
-    return builder.icmp_unsigned("!=", value, value.type(None)) if dtype == BOOL else value
+    if dtype == BOOL:
+        return builder.icmp_unsigned("!=", value, value.type(None))
+    if dtype not in NARROW:
+        return value
+    kind = _of_width(memory_type(INT64), getattr(value.type, "count", 1))
+    return (builder.sext if dtype.kind == "i" else builder.zext)(value, kind)
 
 
 def _load(
@@ -357,7 +373,7 @@ def constant(lanes: Lanes, node: Expr) -> Value:
 
 def number(lanes: Lanes, dtype: np.dtype[Any], value: float) -> Value:
     """A number of a dtype as a value."""
-    if dtype in (BOOL, INT64):
+    if dtype == BOOL or dtype in INTEGERS:
         ir = llvm().ir
         kind = ir.IntType(1 if dtype == BOOL else 64)
         return ir.Constant(_of_width(kind, getattr(lanes.kind, "count", 1)), int(value))

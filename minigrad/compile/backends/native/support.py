@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.backends.native.gather import check_indices
-from minigrad.compile.backends.native.pointwise import check
+from minigrad.compile.backends.native.pointwise import NARROW, check
 from minigrad.compile.backends.native.stages import is_elementwise, is_leaf, is_view, schedule
 from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.graph.leaves import CONST
@@ -37,8 +37,8 @@ SINGLE: dict[Op, frozenset[np.dtype[Any]]] = {
     ARGMAX: _NUMBERS,
     ARGMIN: _NUMBERS,
     CUMSUM: _NUMBERS,
-    CONCAT: _ALL,
-    GETITEM: _ALL,
+    CONCAT: _ALL | NARROW,
+    GETITEM: _ALL | NARROW,
     SCATTER: _NUMBERS,
 }
 """What is a stage of its own: the dtypes of operands of which there is code for it."""
@@ -99,4 +99,4 @@ def check_body(body: Body) -> None:
 
 def can_lie_in_memory(node: Expr) -> bool:
     """Whether there is code that reads and writes elements of its dtype."""
-    return node.dtype in (FLOAT32, FLOAT64, BOOL, INT64)
+    return node.dtype in _ALL | NARROW
