@@ -172,7 +172,7 @@ def test_a_loop_over_narrower_integers():
 def test_floats_become_narrower_integers_by_numpy():
     x = mg.var("x", (4,))
     outputs = [mg.astype(mg.exp(x) * 2 + mg.tanh(x), "uint8"), mg.astype(x * 3, "int32") + 1]
-    at = np.array([0.5, -1.0, 2.0, 0.0])
+    at = np.array([0.5, -1.0, 2e10, np.nan])  # each CPU has its own for what is out of range
     for a, b in zip(
         *[mg.function([x], outputs, backend=k)(at) for k in ("native", "numpy")], strict=True
     ):
