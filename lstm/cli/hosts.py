@@ -155,9 +155,8 @@ def _listens(place: Place) -> str | None:
     address = os.environ.get("JAX_COORDINATOR_BIND_ADDRESS", place.address)
     host, _, port = address.rpartition(":")
     try:
-        family, kind, *_, at = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[
-            0
-        ]
+        places = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        family, kind, *_, at = places[0]
         with socket.socket(family, kind) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what has ended is no use
             trial.bind(at)

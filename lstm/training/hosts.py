@@ -23,7 +23,9 @@ from minigrad.compile.backends.jax.libraries import jax, multihost
 _AXIS = "batch"
 _BLOCK = 1 << 16  # bytes, of a message's first block; the others are longer
 _TIMES = 64
-_OWN = ("RESOURCE_EXHAUSTED", "INVALID_ARGUMENT")  # what a process fails at by itself
+# What JAX's errors begin with where it is not this process alone that fails, as for want of memory.
+_LOST = ("ABORTED:", "CANCELLED:", "DATA_LOSS:", "DEADLINE_EXCEEDED:", "FAILED_PRECONDITION:")
+_LOST += ("INTERNAL:", "UNAVAILABLE:", "UNKNOWN:")
 
 
 class Hosts:
@@ -103,8 +105,8 @@ class Hosts:
             return
         try:
             yield
-        except jax.errors.JaxRuntimeError as error:
-            if str(error).startswith(_OWN):
+        except (jax.errors.JaxRuntimeError, ValueError) as error:  # jit makes a ValueError of it
+            if not str(error).startswith(_LOST):
                 raise
             reason = str(error).partition("\n")[0]
             raise LostProcessError(
