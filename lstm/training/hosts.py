@@ -24,8 +24,10 @@ _AXIS = "batch"
 _BLOCK = 1 << 16  # bytes, of a message's first block; the others are longer
 _TIMES = 64
 # What JAX's errors begin with where it is not this process alone that fails, as for want of memory.
-_LOST = ("ABORTED:", "CANCELLED:", "DATA_LOSS:", "DEADLINE_EXCEEDED:", "FAILED_PRECONDITION:")
-_LOST += ("INTERNAL:", "UNAVAILABLE:", "UNKNOWN:")
+_LOST = (
+    *("ABORTED:", "CANCELLED:", "DATA_LOSS:", "DEADLINE_EXCEEDED:", "FAILED_PRECONDITION:"),
+    *("INTERNAL:", "UNAVAILABLE:", "UNKNOWN:"),
+)
 
 
 class Hosts:
