@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,12 +59,10 @@ def check_bound(roots: Sequence[Expr], inputs: Sequence[Expr]) -> None:
         )
 
 
-def check_divided(shard: Any, roots: Sequence[Expr], inputs: Collection[Expr]) -> None:
-    """Raises GraphError unless shard is a dict, and each input or param in it the function's."""
-    if not isinstance(shard, Mapping):
-        raise GraphError(f"shard is a dict such as {{x: 'batch'}}, not {shard!r:.60}")
-    own = {*inputs, *toposort(roots)} if shard else ()
-    for leaf in shard:
+def check_divided(divided: Iterable[Any], roots: Sequence[Expr], inputs: Collection[Expr]) -> None:
+    """Raises GraphError unless each input or param that shall be divided is the function's."""
+    own = {*inputs, *toposort(roots)}
+    for leaf in divided:
         if isinstance(leaf, Expr) and leaf not in own:
             raise GraphError(
                 f"shard= divides {describe(leaf)}, which is no input of this function, nor a param "

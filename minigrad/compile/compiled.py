@@ -44,7 +44,7 @@ class Function(ShownAsTable):
         written = {} if updates is None else check_updates(updates)
         roots = [as_expr(e) for e in leaves] + list(written.values())
         check_bound(roots, self.inputs)
-        if options.shard is not None:
+        if isinstance(options.shard, Mapping):
             check_divided(options.shard, roots, [*self.inputs, *written])
         self.outputs = roots
         places = paths(outputs, "output")[:_LISTED]

@@ -32,7 +32,10 @@ class Placing:
         if options.device is not None:
             raise GraphError("a mesh has its devices: give device= or mesh=, not both")
         self.mesh = _mesh(options.mesh)
-        self._axes = {v: _axes(v, axes, self.mesh) for v, axes in (options.shard or {}).items()}
+        shard = {} if options.shard is None else options.shard
+        if not isinstance(shard, Mapping):
+            raise GraphError(f"shard is a dict such as {{x: 'batch'}}, not {shard!r:.60}")
+        self._axes = {v: _axes(v, axes, self.mesh) for v, axes in shard.items()}
         self.whole = sharding.NamedSharding(self.mesh, sharding.PartitionSpec())
 
     def place_of(self, leaf: Expr) -> Any:
