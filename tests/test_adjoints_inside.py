@@ -260,6 +260,7 @@ def test_what_is_read_of_a_loop_is_what_the_unrolled_graph_has(case: Case, gates
 
 @settings(max_examples=7)
 @given(cases(nested=True), GATES)
+@pytest.mark.slow
 def test_what_is_read_of_nested_loops_is_too(case: Case, gates: Any) -> None:
     _check(case, gates, "numpy")
 

@@ -39,6 +39,7 @@ def _loaded(module: str, *pieces: str) -> list[bool]:
     return [word == "True" for word in done.stdout.split()]
 
 
+@pytest.mark.slow
 def test_matplotlib_is_loaded_by_those_who_plot() -> None:
     cell = "lstm.figures.cell_unrolled(lstm.Model.create(lstm.RNN(1, 1), 1, 0), [[[1.0]]], [[1.0]])"
     graphs = (
@@ -48,6 +49,7 @@ def test_matplotlib_is_loaded_by_those_who_plot() -> None:
     assert _loaded("matplotlib", graphs, cell, compared) == [False, False, True]
 
 
+@pytest.mark.slow
 def test_pyplot_is_never_loaded_where_matplotlib_is() -> None:
     strip = "import minigrad as mg\nax = mg.charts.strip([1.0, 2.0])"
     assert _loaded("matplotlib", "import minigrad as mg", strip) == [False, True]

@@ -294,6 +294,7 @@ print(before)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="takes POSIX's fork")
+@pytest.mark.slow
 def test_killed_at_any_moment_it_resumes_from_a_whole_checkpoint(tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path / "c"), "25"]
     env = os.environ | {"MINIGRAD_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

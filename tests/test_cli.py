@@ -272,6 +272,7 @@ def test_ctrl_c_is_one_line_and_130(capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is full")
+@pytest.mark.slow
 def test_a_full_disk_behind_stdout_is_one_line():
     for option in ([], ["--json"]):
         with open("/dev/full", "w") as full:
@@ -368,6 +369,7 @@ def _words(text):
 
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("command", ["tasks", "train", "demo", "flow", "info"])
+@pytest.mark.slow
 def test_what_is_printed_fits_60_columns_without_a_word_that_is_cut(
     capsys, tmp_path, monkeypatch, command
 ):

@@ -41,6 +41,7 @@ def native(monkeypatch):
     ],
     ids=["demo", "flow"],
 )
+@pytest.mark.slow
 def test_commands_run_on_machine_code_with_no_standard_error(
     capsys, tmp_path, monkeypatch, native, args, files
 ):

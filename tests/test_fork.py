@@ -46,6 +46,7 @@ finally:
 
 
 @pytest.mark.parametrize(("backend", "forks"), [("numpy", 30), ("native", 8)])
+@pytest.mark.slow
 def test_no_child_hangs(backend, forks):
     if backend == "native":
         pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")

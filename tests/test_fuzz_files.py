@@ -136,6 +136,7 @@ def check_model(data: bytes, path: Any) -> str:
 
 
 @pytest.mark.parametrize("of", ["graph", "model", "layers"])
+@pytest.mark.slow
 def test_a_file_changed_at_random_is_refused_or_sound(of, tmp_path, capsys):
     path = tmp_path / "file"
     check: Callable[[bytes, Any], str] = check_graph if of == "graph" else check_model

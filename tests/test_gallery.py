@@ -70,6 +70,7 @@ def test_the_gallery_shows_every_picture_and_make_makes_each():
     assert numbered <= there
 
 
+@pytest.mark.slow
 def test_the_line_beside_each_picture_makes_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a table is written
     names: dict[str, Any] = {}

@@ -160,6 +160,7 @@ def slopes(values, name, step=1e-5):
     return made
 
 
+@pytest.mark.slow
 def test_training_teaches_where_to_look():
     task = make_task("reverse", {"longest": 2})
     model = lstm.Model.create(lstm.RNN, task=task, hidden_size=3, attention="hard")

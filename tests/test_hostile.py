@@ -242,6 +242,7 @@ def spoilt(document: Any) -> Iterator[tuple[Any, str]]:
         place[path[-1]] = before
 
 
+@pytest.mark.slow
 def test_a_spoilt_loop_is_refused_or_is_a_loop_that_comes_back():
     document = json.loads(mg.dumps(_loop()))
     taken: dict[mg.Expr, Any] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from safetensors.numpy import load_file
 
 import lstm
 from lstm.training.course import Course, Plan
+from lstm.training.hosts import Hosts
 
 # Each step is saved, messages have many blocks, and all but the first begin from weights of their
 # own, which do not count. DIE="1:6" is: the process 1 ends by itself as its step 6 begins, which
@@ -96,7 +98,11 @@ def trained(folder, count, options="", devices=2, last="", at_least=2, **environ
             processes.append(started(folder, words, devices, **environment))
             stack.callback(processes[-1].kill)
         told = [process.communicate(timeout=300) for process in processes]
-    return [(p.returncode, *said) for p, said in zip(processes, told, strict=True)]
+    waits = re.compile(".* waits for the others .*\n")  # where the machine is slow
+    return [
+        (p.returncode, output, waits.sub("", errors))
+        for p, (output, errors) in zip(processes, told, strict=True)
+    ]
 
 
 def weights(folder):
@@ -164,6 +170,29 @@ def test_one_that_is_asked_to_stop_while_it_waits_for_the_others_does(tmp_path):
             process.terminate()
             output, errors = process.communicate(timeout=100)
     assert (process.returncode, output, errors) == (143, "", "lstm: stopped from outside\n")
+
+
+def test_one_that_waits_says_so():
+    place = f"0/2@127.0.0.1:{free_port()}"
+    words = ["train", "adding", "--backend", "jax", "--hosts", place]
+    code = "import sys; from lstm.cli import hosts, main; hosts.NOTICE = 0; sys.exit(main({}))"
+    command = [sys.executable, "-c", code.format(words)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        line = process.stderr.readline()
+        process.terminate()
+        after = process.stderr.read()
+    assert line == f"lstm: process 0 of 2 waits for the others at {place[4:]}, 300 s\n"
+    assert (process.returncode, after) == (143, "lstm: stopped from outside\n")
+
+
+def test_processes_that_are_told_other_numbers(tmp_path):
+    address = f"127.0.0.1:{free_port()}"
+    asked = [["--hosts", f"0/2@{address}"], ["--hosts", f"1/3@{address}"]]
+    first, second = (started(tmp_path, words, 2) for words in asked)
+    _, errors = second.communicate(timeout=300)
+    first.communicate(timeout=300)
+    assert (first.returncode, second.returncode) == (2, 2)
+    assert "process 1 of 3 has joined 2: each is to be told one number" in errors
 
 
 def test_the_place_of_an_error_that_is_not_ours_is_told(tmp_path):
@@ -246,13 +275,22 @@ def test_processes_that_are_not_asked_for_the_same(tmp_path):
         ("--hosts 0/2@h:1", "--hosts is for --backend jax, not --backend auto"),
         ("--devices 2", "devices= is for backend=\"jax\", not 'auto'"),
         ("--devices 0 --backend jax", "'0' is no whole number of at least 1"),
-        ("--devices 3 --backend jax", "does not divide over 3 devices; take 33"),
+        ("--devices 3 --backend jax", "xla_force_host_platform_device_count=3"),
         ("--devices 16 --backend jax", "xla_force_host_platform_device_count=16"),
     ],
 )
 def test_what_is_refused(tmp_path, monkeypatch, capfd, options, words):
     monkeypatch.chdir(tmp_path)
     assert words in refused(capfd, "train", "adding", *options.split())
+
+
+def test_a_batch_is_divided_evenly(monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 4)
+    with pytest.raises(
+        lstm.ConfigError, match="5 sequences does not divide over 3 devices; take 6"
+    ):
+        Hosts("jax", 3, batch=5)
+    assert Hosts("jax", "all", batch=8).devices == 4
 
 
 def test_a_launcher_that_does_not_say_all_is_told_so(tmp_path):

@@ -123,6 +123,7 @@ def test_leaving_out_an_unknown_pass_is_an_error():
 
 @settings(max_examples=settings.default.max_examples // 2)  # each compiles for 0.1 s
 @given(st.data())
+@pytest.mark.slow
 def test_rewritten_loops_compute_the_same(data):
     body = random_body(data.draw)
     reverse = data.draw(st.booleans())

@@ -109,6 +109,7 @@ def _slopes(f: Callable[[np.ndarray], np.ndarray], at: np.ndarray) -> np.ndarray
 
 @settings(max_examples=150)
 @given(cases())
+@pytest.mark.slow
 def test_a_masked_product_is_what_numpy_says_and_so_are_its_gradients(case):
     rng = np.random.default_rng(case.seed)
     conditions = [rng.random(s) < 0.5 for s in case.conditions]

@@ -86,6 +86,7 @@ KINDS: dict[Callable[[], None], int] = {
 
 
 @pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
+@pytest.mark.slow
 def test_what_is_dropped_is_freed(make: Callable[[], None]) -> None:
     rounds = 400 if make is not loops else 60
     forget()

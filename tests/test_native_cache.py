@@ -68,6 +68,7 @@ def run(**environment):
     return int(made), bits
 
 
+@pytest.mark.slow
 def test_the_second_process_compiles_nothing(tmp_path):
     place = tmp_path / "new" / "folder"
     alone, bits = run()

@@ -510,6 +510,7 @@ def test_random_graphs(case: Case) -> None:
 
 @settings(max_examples=settings.default.max_examples // 2)  # each compiles for half a second
 @given(cases())
+@pytest.mark.slow
 def test_gradients_of_random_graphs(case: Case) -> None:
     loss = mg.const(0.0)
     for output in case.outputs:

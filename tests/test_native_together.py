@@ -281,6 +281,7 @@ finally:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.slow
 def test_children_have_helpers_of_their_own():
     run_program(FORKS)
 

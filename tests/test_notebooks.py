@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "gradient_flow.ipynb"
@@ -54,6 +55,7 @@ fitted = lstm.fit(model.copy(), task, lstm.Settings(steps=2), validate=0)
 """
 
 
+@pytest.mark.slow
 def test_a_bare_name_is_legible(tmp_path):
     cells = [nbformat.v4.new_code_cell(code) for code in (START, *SHOWN)]
     first, *rest = executed(nbformat.v4.new_notebook(cells=cells), tmp_path)
@@ -68,6 +70,7 @@ def test_a_bare_name_is_legible(tmp_path):
         assert "<script" not in shown
 
 
+@pytest.mark.slow
 def test_the_example_runs_says_what_is_so_and_is_kept_without_outputs(tmp_path):
     book = nbformat.read(EXAMPLE, as_version=4)
     nbformat.validate(book)

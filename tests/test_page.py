@@ -187,6 +187,7 @@ def test_rows_are_blocks_on_a_phone_with_each_head_beside_its_number(html: str) 
 
 
 @pytest.mark.usefixtures("vectors")
+@pytest.mark.slow
 def test_all_pictures_of_a_page_have_one_scale(tmp_path: Path) -> None:
     xs, ys = Adding(length=40).batch(np.random.default_rng(0), 3)
     task = Adding(length=40).config()

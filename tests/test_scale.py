@@ -77,6 +77,7 @@ def test_a_long_chain_is_copied_saved_and_verified(long):
     mg.verify(long)
 
 
+@pytest.mark.slow
 def test_a_long_chain_is_freed():
     def live():
         gc.collect()

@@ -101,6 +101,7 @@ def assert_same_to_second_order(loop, plain, v, at):
 
 @settings(max_examples=settings.default.max_examples // 2)  # 0.1 s each
 @given(st.data())
+@pytest.mark.slow
 def test_scan_is_its_unrolled_form_to_second_order(data):
     body = random_body(data.draw)
     reverse = data.draw(st.booleans())

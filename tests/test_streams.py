@@ -123,6 +123,7 @@ def _json(capsys, *args) -> dict:
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.slow
 def test_the_demo_tells_gradients_of_the_untrained_and_of_the_trained_model(capsys, tmp_path):
     args = ["--steps", 4, "--length", 6, "--seed", SEED, "--out", tmp_path]
     told = _json(capsys, "demo", *args)

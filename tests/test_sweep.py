@@ -107,6 +107,7 @@ def test_a_run_is_a_training_like_any_other(capsys, inline, undrawn):
     np.testing.assert_allclose(kept.loss, fitted.score.loss, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_runs_in_processes_are_those_of_this_one(capsys, monkeypatch, undrawn):
     """Two processes, each of one thread, give what one gives that does one after the other."""
     before = dict(os.environ)

@@ -136,6 +136,7 @@ def test_it_may_be_resumed_to_train_longer_and_not_otherwise(capsys):
     assert same(read_checkpoint(CHECKPOINT).arrays, read_checkpoint("w.checkpoint").arrays)
 
 
+@pytest.mark.slow
 def test_the_same_bits_across_processes():
     """A training in one process; and in three, each stopped by a signal of its own."""
     args = ["train", "adding", *map(str, QUICK)]

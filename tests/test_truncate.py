@@ -109,6 +109,7 @@ def test_the_gradient_is_that_of_segments_that_start_anew(k, reverse, backend):
 
 @settings(max_examples=settings.default.max_examples // 4)  # each is differentiated for 0.2 s
 @given(st.data())
+@pytest.mark.slow
 def test_any_step_is_cut_as_its_plain_nodes_are(data):
     body = random_body(data.draw)
     k = data.draw(st.integers(1, 5))

@@ -35,6 +35,7 @@ def test_words_tell_no_number_that_code_could_measure():
     assert all(1990 < int(year) < 2030 or int(year) < 2 for year in years)
 
 
+@pytest.mark.slow
 def test_the_page_shows_every_claim_and_asks_for_nothing(tmp_path, capsys):
     assert main(["walk", "--out", str(tmp_path), "--json"]) == 0
     files = [Path(f) for f in json.loads(capsys.readouterr().out)["files"]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import select
 import signal
 import socket
 import sys
@@ -17,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, NoReturn
@@ -30,6 +31,8 @@ from minigrad.compile.backends.jax.libraries import jax
 
 HEARTBEAT = 30
 """Seconds after which a process that is not heard of counts as lost."""
+NOTICE = 30
+"""Seconds after which one that waits for the others says so; to import JAX takes some of them."""
 LEAVE = 2
 """Seconds that a process which fails leaves the others to tell why they do."""
 WAIT = 300
@@ -122,7 +125,7 @@ def in_a_child(
             _work(log, alive, told, lambda: guarded(joining))
         os.close(told)
         try:
-            said, ended = _waited(child, report)
+            said, ended = _waited(place, child, report)
         finally:
             for pipe in (alive, ours, report):
                 os.close(pipe)
@@ -134,9 +137,13 @@ def in_a_child(
         raise LostProcessError(_why(place, os.WTERMSIG(ended), log, together=bool(said)))
 
 
-def _waited(child: int, report: int) -> tuple[bytes, int]:
+def _waited(place: Place, child: int, report: int) -> tuple[bytes, int]:
     """What the child told, and how it ended."""
     try:
+        if not select.select([report], [], [], NOTICE)[0]:
+            at = "" if place.address is None else f" at {place.address}"
+            with suppress(OSError, ValueError):  # nobody reads it
+                print(f"lstm: {place} waits for the others{at}, {WAIT} s", file=sys.stderr)
         said = os.read(report, 1)
     except BaseException:  # JAX, which waits for the others in C++, would keep a signal waiting
         os.kill(child, signal.SIGKILL)
@@ -230,8 +237,11 @@ def _joined(place: Place, listens: str | None, told: int, run: Callable[[], int]
         reason = said.partition("\n")[0]
         raise ConfigError(f"--hosts: {place} cannot join the others: {reason}") from None
     signal.signal(signal.SIGTERM, before)  # JAX has put its own in its place
+    index, count = place_among()
+    if place.count not in (None, count):
+        raise ConfigError(f"--hosts: {place} has joined {count}: each is to be told one number")
     os.write(told, _TOGETHER)
-    if place_among()[0] > 0:  # one of them prints results; errors are told by each
+    if index > 0:  # one of them prints results; errors are told by each
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
     return run()
 

@@ -56,7 +56,7 @@ class Hosts:
                 f"the {self.count} processes have {there} devices, and train on all of them, not "
                 f"on devices={devices}"
             )
-        if batch % self.devices:
+        if self.devices <= there and batch % self.devices:  # what is not there is told by the mesh
             raise ConfigError(
                 f"a batch of {batch} sequences does not divide over {self.devices} devices; take "
                 f"{batch + -batch % self.devices}"
