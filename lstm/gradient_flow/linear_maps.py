@@ -15,7 +15,9 @@ from lstm.gradient_flow.equations import MIXED, Link, StepGraph, links, over_ste
 from lstm.gradient_flow.steps import (
     Floats,
     Stacks,
+    alike,
     by_unit,
+    each_of,
     quiet,
     variables_of,
     wide_norm,
@@ -106,30 +108,26 @@ class _Fall(NamedTuple):
 class _Back(NamedTuple):
     """A step back on a route."""
 
-    on: tuple[Expr, Expr]
-    """What is carried on."""
-    gained: Expr
-    """ln of what entering multiplied the norm by."""
     links: list[Expr]
     """What each made of it."""
     waits: Expr | None
     """What is past padding, and so no link's."""
-    last: Expr
-    """The norm of what goes on."""
+    end: Expr
+    """What goes on."""
 
     @property
     def measured(self) -> dict[int, Expr]:
         """What each link made, and at -1 what waits, if there is padding."""
         return dict(enumerate(self.links)) | ({} if self.waits is None else {-1: self.waits})
 
-    def told(self, norms: Mapping[int, Expr]) -> Expr:
-        """(2 + links,), of the norms of `measured`."""
+    def sizes(self, norms: Mapping[int, Expr]) -> list[Expr]:
+        """The norm after each link, of those of `measured`."""
         sizes = [norms[k] for k in range(len(self.links))]
-        if (rest := norms.get(-1)) is not None:
-            both = [mg.sqrt(mg.square(size) + mg.square(rest)) for size in sizes]
-            pairs = zip(sizes, both, strict=True)  # the square of a small one is 0
-            sizes = [mg.where(rest == 0, size, whole) for size, whole in pairs]
-        return mg.stack([self.gained, *sizes, self.last])
+        if (rest := norms.get(-1)) is None:
+            return sizes
+        both = [mg.sqrt(mg.square(size) + mg.square(rest)) for size in sizes]
+        pairs = zip(sizes, both, strict=True)  # the square of a small one is 0
+        return [mg.where(rest == 0, size, whole) for size, whole in pairs]
 
 
 class Falls:
@@ -160,17 +158,20 @@ class Falls:
     def step(self, carry: Any, row: Row) -> tuple[dict[str, tuple[Expr, Expr]], dict[str, Expr]]:
         """(2 + links,) by route: ln of what entering multiplies the norm by, and then, of the norm
         1, its norm after each link, and after what leaves."""
-        made = {
-            name: self._back(carry[name], fall, self._enters(name, fall.part, row), row)
-            for name, fall in self._falls.items()
-        }
-        every = {(name, k): x for name, back in made.items() for k, x in back.measured.items()}
-        norms = wide_norms(every)
-        told = {
-            name: back.told({k: norms[name, k] for k in back.measured})
-            for name, back in made.items()
-        }
-        return {name: back.on for name, back in made.items()}, told
+        begun = _joined(carry, {n: self._enters(n, f.part, row) for n, f in self._falls.items()})
+        backs = {n: self._back(begun[n][0], f, row) for n, f in self._falls.items()}
+        ends = _units({name: back.end for name, back in backs.items()})
+        norms = wide_norms(
+            {(n, k): x for n, back in backs.items() for k, x in back.measured.items()}
+        )
+        on, told = {}, {}
+        for name, back in backs.items():
+            level, entered, (end, last) = carry[name][1], begun[name][1], ends[name]
+            gained = entered - mg.where(level == -np.inf, mg.zeros_like(level), level)
+            sizes = back.sizes({k: norms[name, k] for k in back.measured})
+            on[name] = end, entered + mg.log(last)
+            told[name] = mg.stack([gained, *sizes, last])
+        return on, told
 
     def _enters(self, name: str, part: str, row: Row) -> Expr:
         """What comes to a part at the end of each sequence, and 0 elsewhere, (B, H).
@@ -188,10 +189,8 @@ class Falls:
         some = mg.broadcast_to(mg.max(mg.abs(there)) > 0, there.shape)
         return mg.where(some, there, before)
 
-    def _back(self, carry: tuple[Expr, Expr], fall: _Fall, entering: Expr, row: Row) -> _Back:
+    def _back(self, running: Expr, fall: _Fall, row: Row) -> _Back:
         """One step back on one route."""
-        running, level = carry
-        running, entered = _joined(running, level, entering)
         at, waits = running, None
         if row.counts is not None:  # past padding it waits
             here, none = by_unit(row.counts, running), mg.zeros_like(running)
@@ -204,9 +203,7 @@ class Falls:
             at = at + waits
         if row.earlier is not None:
             at = mg.where(by_unit(row.earlier, at), at, mg.zeros_like(at))
-        running, last = _unit(at)
-        gained = entered - mg.where(level == -np.inf, mg.zeros_like(level), level)
-        return _Back((running, entered + mg.log(last)), gained, links, waits, last)
+        return _Back(links, waits, at)
 
     def waterfalls(self, told: Mapping[str, Floats], padded: bool) -> dict[str, Waterfall]:
         """The waterfall of each route, of what was told, (T, 2 + links)."""
@@ -215,17 +212,26 @@ class Falls:
         }
 
 
-def _joined(running: Expr, level: Expr, entering: Expr) -> tuple[Expr, Expr]:
-    """What is there, of norm 1 times exp(level), and what enters: of norm 1, and its level.
+def _joined(
+    carry: Mapping[str, tuple[Expr, Expr]], entering: Mapping[str, Expr]
+) -> dict[str, tuple[Expr, Expr]]:
+    """By route what is there, of norm 1 times exp(level), and what enters: of norm 1, and its
+    level.
 
     Each is taken on the scale of the larger, as either may be far beyond what exp holds.
     """
-    fresh, size = _unit(entering)
-    top = mg.maximum(level, mg.log(size))
-    top = mg.where(top == -np.inf, mg.zeros_like(top), top)
-    shares = [mg.astype(mg.exp(x - top), running.dtype) for x in (level, mg.log(size))]
-    joined, size = _unit(running * shares[0] + fresh * shares[1])
-    return joined, top + mg.log(size)
+    made: dict[str, tuple[Expr, Expr]] = {}
+    for names, enters in alike(entering):
+        running, level = (mg.stack([carry[name][k] for name in names]) for k in (0, 1))
+        fresh, size = _unit(enters)
+        top = mg.maximum(level, mg.log(size))
+        top = mg.where(top == -np.inf, mg.zeros_like(top), top)
+        shares = [mg.exp(x - top) for x in (level, mg.log(size))]
+        own, new = (_over(mg.astype(share, running.dtype), running) for share in shares)
+        joined, size = _unit(running * own + fresh * new)
+        levels = each_of(top + mg.log(size))
+        made |= zip(names, zip(each_of(joined), levels, strict=True), strict=True)
+    return made
 
 
 def _waterfall(name: str, fall: _Fall, sizes: Floats, padded: bool) -> Waterfall:
@@ -243,8 +249,22 @@ def _waterfall(name: str, fall: _Fall, sizes: Floats, padded: bool) -> Waterfall
     return Waterfall(name, fall.part, float(entered[-1]), tuple(labels), decades)
 
 
-def _unit(x: Expr) -> tuple[Expr, Expr]:
-    """x of norm 1, and its norm, float64; 0 stays 0."""
-    size = wide_norm(x)
-    narrow = mg.astype(size, x.dtype)
-    return x / mg.where(narrow == 0, mg.ones_like(narrow), narrow), mg.astype(narrow, "float64")
+def _units(arrays: Mapping[str, Expr]) -> dict[str, tuple[Expr, Expr]]:
+    """Arrays of norm 1, each with its norm."""
+    made: dict[str, tuple[Expr, Expr]] = {}
+    for names, stack in alike(arrays):
+        units, sizes = _unit(stack)
+        made |= zip(names, zip(each_of(units), each_of(sizes), strict=True), strict=True)
+    return made
+
+
+def _unit(stack: Expr) -> tuple[Expr, Expr]:
+    """The arrays in a stack, of norm 1, and their norms, float64; 0 stays 0."""
+    sizes = mg.astype(wide_norm(stack, tuple(range(1, stack.ndim))), stack.dtype)
+    divisors = mg.where(sizes == 0, mg.ones_like(sizes), sizes)
+    return stack / _over(divisors, stack), mg.astype(sizes, "float64")
+
+
+def _over(numbers: Expr, stack: Expr) -> Expr:
+    """A number for each array in a stack, for all of its elements."""
+    return mg.expand_dims(numbers, tuple(range(1, stack.ndim)))

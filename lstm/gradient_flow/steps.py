@@ -6,7 +6,7 @@ All stacks (T, ...) are in the order in which the layer reads.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -127,16 +127,25 @@ def wide_norm(x: Expr, axis: tuple[int, ...] | None = None) -> Expr:
     return mg.reshape(scale, sums.shape) * mg.sqrt(sums)
 
 
-def wide_norms(arrays: Mapping[Key, Expr]) -> dict[Key, Expr]:
-    """Those of several arrays, each over all axes. Arrays of one shape are one before they are
-    summed up: each sum is a loop of its own to compile."""
-    norms: dict[Key, Expr] = {}
+def alike(arrays: Mapping[Key, Expr]) -> Iterator[tuple[list[Key], Expr]]:
+    """Arrays of one type as one, along a new first axis: by itself each would have loops of its own
+    to compile."""
     for like in dict.fromkeys(x.type for x in arrays.values()):
-        alike = [key for key, x in arrays.items() if x.type == like]
-        stack = mg.stack([arrays[key] for key in alike])
-        of_each = wide_norm(stack, tuple(range(1, stack.ndim)))
-        norms |= {key: of_each[k] for k, key in enumerate(alike)}
+        keys = [key for key, x in arrays.items() if x.type == like]
+        yield keys, mg.stack([arrays[key] for key in keys])
+
+
+def wide_norms(arrays: Mapping[Key, Expr]) -> dict[Key, Expr]:
+    """Those of several arrays, each over all axes."""
+    norms: dict[Key, Expr] = {}
+    for keys, stack in alike(arrays):
+        norms |= zip(keys, each_of(wide_norm(stack, tuple(range(1, stack.ndim)))), strict=True)
     return norms
+
+
+def each_of(stack: Expr) -> list[Expr]:
+    """The arrays that `alike` made one."""
+    return [stack[k] for k in range(stack.shape[0])]
 
 
 # --- fan-ins -------------------------------------------------------------------------------------
