@@ -145,6 +145,7 @@ def test_an_own_cells_gate_is_measured() -> None:
 
 @pytest.mark.usefixtures("vectors")
 @pytest.mark.parametrize("kind", [GRU, own_cells.MinimalGated, own_cells.Blend, RNN])
+@pytest.mark.slow
 def test_pages_of_other_cells_never_say_forget_gate(kind, tmp_path: Path) -> None:
     options = {"memory": 6} if kind is GRU else {}
     write_flow(tmp_path, _model(kind, **options), *_data())

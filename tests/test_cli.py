@@ -116,6 +116,7 @@ def test_demo_json(capsys, tmp_path):
     assert all(os.path.isfile(name) for name in found["files"])
 
 
+@pytest.mark.slow
 def test_flow(capsys, tmp_path, request):
     path = saved(tmp_path / "m.safetensors")
     status, out, _ = run(capsys, "flow", path, "--out", tmp_path / "flow")

@@ -150,6 +150,7 @@ def test_options_have_the_names_of_the_api() -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.slow
 def test_layers_are_asked_for_by_name(capsys, tmp_path) -> None:
     options = ["--cell", "gru", "--layers", "2", "--bidirectional", "--layer-norm", "--residual"]
     quick = ["--steps", "1", "--length", "4", "--hidden-size", "3", "--batch", "2"]

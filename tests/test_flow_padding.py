@@ -128,6 +128,7 @@ def test_a_mask_that_does_not_fit_is_refused(mask) -> None:
     [(lstm.RNN, {}), (lstm.LSTM, {}), (lstm.GRU, {"lengths": LENGTHS}),
      (lstm.PeepholeLSTM, {"lengths": LENGTHS})],
 )  # fmt: skip
+@pytest.mark.slow
 def test_models_with_zoneout_are_written(cell, ends, tmp_path) -> None:
     assert write_flow(tmp_path, _model(cell, zoneout=0.1), *_data(), **ends)
 

@@ -69,6 +69,7 @@ def test_each_validation_starts_from_a_state_of_zeros():
     assert scores[0] == scores[1] == scores[2]
 
 
+@pytest.mark.slow
 def test_validation_leaves_the_carried_state_of_training_alone():
     def reports(validate):
         model = lstm.Model.create(lstm.GRU(2, 3), 1, 0)

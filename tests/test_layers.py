@@ -131,6 +131,7 @@ STACKS = [{}, {"layers": 2, "both": True}, ALL]
 
 @pytest.mark.parametrize("stack", range(3))
 @pytest.mark.parametrize(("cell", "name"), [*enumerate(["lstm", "gru", "own"])])
+@pytest.mark.slow
 def test_padded_sequences_are_those_run_one_by_one(cell, name, stack):
     by, unrolled = WAYS[(cell + stack) % 3]
     options = {"layers": 1, "both": False} | STACKS[stack]

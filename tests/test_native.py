@@ -46,6 +46,7 @@ def assert_same_bits(a, b):
 
 
 @given(st.data())
+@pytest.mark.slow
 def test_random_loops_and_their_gradients(data):
     body = random_body(data.draw)
     options = {"reverse": data.draw(st.booleans())}

@@ -504,6 +504,7 @@ def test_an_op_4_to_8_ulp_wrong_is_beyond_the_bound(dtype: str) -> None:
 
 
 @given(cases())
+@pytest.mark.slow
 def test_random_graphs(case: Case) -> None:
     check(case)
 

@@ -162,6 +162,7 @@ def test_where_no_part_lasts_the_main_gradient_is_that_of_the_output() -> None:
 
 
 @pytest.mark.usefixtures("vectors")
+@pytest.mark.slow
 def test_flows_are_told_by_their_cells_titles_or_the_names_that_models_are_given(tmp_path) -> None:
     task = Adding(length=6)
     xs, ys = task.batch(np.random.default_rng(0), 3)

@@ -140,6 +140,7 @@ def test_flow_of_an_own_task_given_its_loss(task_file, tmp_path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
+@pytest.mark.slow
 def test_the_flow_command_of_an_own_task(task_file, tmp_path, capsys) -> None:
     task = _own_task(task_file)
     path = tmp_path / "m"

@@ -36,6 +36,7 @@ def same(a, b):
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 def test_nothing_that_was_trained_is_lost(capsys):
     status, out, _ = command(capsys, *QUICK, "--steps", 2)
     assert status == 0
