@@ -62,10 +62,8 @@ def host_options(group: Any) -> None:
     text += "several hosts)"
     group.add_argument("--devices", type=_devices, metavar="N", help=text)
     text = "of --backend jax: this is process INDEX of COUNT, 0 the first, which listens at "
-    text += (
-        "ADDRESS:PORT; auto: as the cluster's launcher says (Slurm, Open MPI: one process a GPU; "
-    )
-    text += "Kubernetes, TPUs)"
+    text += "ADDRESS:PORT; auto: as the cluster's launcher says (Slurm, Open MPI: one process "
+    text += "a GPU; Kubernetes, TPUs)"
     metavar = "INDEX/COUNT@ADDRESS:PORT"
     group.add_argument("--hosts", type=_place, metavar=metavar, help=text)
 

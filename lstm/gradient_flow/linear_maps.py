@@ -18,9 +18,9 @@ from lstm.gradient_flow.steps import (
     alike,
     by_unit,
     each_of,
+    norm_of_each,
     quiet,
     variables_of,
-    wide_norm,
     wide_norms,
 )
 from lstm.gradient_flow.way_back import Row, WayBack
@@ -115,20 +115,6 @@ class _Back(NamedTuple):
     end: Expr
     """What goes on."""
 
-    @property
-    def measured(self) -> dict[int, Expr]:
-        """What each link made, and at -1 what waits, if there is padding."""
-        return dict(enumerate(self.links)) | ({} if self.waits is None else {-1: self.waits})
-
-    def sizes(self, norms: Mapping[int, Expr]) -> list[Expr]:
-        """The norm after each link, of those of `measured`."""
-        sizes = [norms[k] for k in range(len(self.links))]
-        if (rest := norms.get(-1)) is None:
-            return sizes
-        both = [mg.sqrt(mg.square(size) + mg.square(rest)) for size in sizes]
-        pairs = zip(sizes, both, strict=True)  # the square of a small one is 0
-        return [mg.where(rest == 0, size, whole) for size, whole in pairs]
-
 
 class Falls:
     """Tells what each link of the routes of a step, and of the line, makes of a norm.
@@ -161,14 +147,13 @@ class Falls:
         begun = _joined(carry, {n: self._enters(n, f.part, row) for n, f in self._falls.items()})
         backs = {n: self._back(begun[n][0], f, row) for n, f in self._falls.items()}
         ends = _units({name: back.end for name, back in backs.items()})
-        norms = wide_norms(
-            {(n, k): x for n, back in backs.items() for k, x in back.measured.items()}
-        )
+        norms = wide_norms({(n, k): x for n, b in backs.items() for k, x in enumerate(b.links)})
+        rests = wide_norms({n: b.waits for n, b in backs.items() if b.waits is not None})
         on, told = {}, {}
         for name, back in backs.items():
             level, entered, (end, last) = carry[name][1], begun[name][1], ends[name]
             gained = entered - mg.where(level == -np.inf, mg.zeros_like(level), level)
-            sizes = back.sizes({k: norms[name, k] for k in back.measured})
+            sizes = [_beside(rests.get(name), norms[name, k]) for k in range(len(back.links))]
             on[name] = end, entered + mg.log(last)
             told[name] = mg.stack([gained, *sizes, last])
         return on, told
@@ -249,6 +234,14 @@ def _waterfall(name: str, fall: _Fall, sizes: Floats, padded: bool) -> Waterfall
     return Waterfall(name, fall.part, float(entered[-1]), tuple(labels), decades)
 
 
+def _beside(rest: Expr | None, size: Expr) -> Expr:
+    """The norm of what a link made with what waits past padding, of whose norm it is the rest."""
+    if rest is None:
+        return size
+    both = mg.sqrt(mg.square(size) + mg.square(rest))
+    return mg.where(rest == 0, size, both)  # the square of a small one is 0
+
+
 def _units(arrays: Mapping[str, Expr]) -> dict[str, tuple[Expr, Expr]]:
     """Arrays of norm 1, each with its norm."""
     made: dict[str, tuple[Expr, Expr]] = {}
@@ -260,7 +253,7 @@ def _units(arrays: Mapping[str, Expr]) -> dict[str, tuple[Expr, Expr]]:
 
 def _unit(stack: Expr) -> tuple[Expr, Expr]:
     """The arrays in a stack, of norm 1, and their norms, float64; 0 stays 0."""
-    sizes = mg.astype(wide_norm(stack, tuple(range(1, stack.ndim))), stack.dtype)
+    sizes = mg.astype(norm_of_each(stack), stack.dtype)
     divisors = mg.where(sizes == 0, mg.ones_like(sizes), sizes)
     return stack / _over(divisors, stack), mg.astype(sizes, "float64")
 

@@ -139,8 +139,13 @@ def wide_norms(arrays: Mapping[Key, Expr]) -> dict[Key, Expr]:
     """Those of several arrays, each over all axes."""
     norms: dict[Key, Expr] = {}
     for keys, stack in alike(arrays):
-        norms |= zip(keys, each_of(wide_norm(stack, tuple(range(1, stack.ndim)))), strict=True)
+        norms |= zip(keys, each_of(norm_of_each(stack)), strict=True)
     return norms
+
+
+def norm_of_each(stack: Expr) -> Expr:
+    """The norm, float64, of each of the arrays that `alike` made one."""
+    return wide_norm(stack, tuple(range(1, stack.ndim)))
 
 
 def each_of(stack: Expr) -> list[Expr]:

@@ -177,8 +177,8 @@ class WayBack:
 
         def step(carry: tuple[Any, Expr, Any], now: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             after, ended, rest = carry
+            now |= {"beside": dict(zip(beside, now["beside"], strict=True))}
             after, ended, row = self._row(after, ended, now)
-            row = row._replace(beside=dict(zip(beside, now["beside"], strict=True)))
             told = {name: teller.step(rest[name], row) for name, teller in tellers.items()}
             on = {name: carried for name, (carried, _) in told.items()}
             return (after, ended, on), {name: said for name, (_, said) in told.items()}
@@ -208,7 +208,7 @@ class WayBack:
             onward = after.along
         row = Row(
             rows, values, adjoints, factors, terms, leaving, counts, ends, now.get("earlier"),
-            parts, onward, {},
+            parts, onward, now["beside"],
         )  # fmt: skip
         return after, ended | here, row
 

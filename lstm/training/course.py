@@ -106,8 +106,14 @@ class Course:
         every, last = self.plan.validate, self.settings.steps
         due = every and (self.state.steps + 1 == last or (self.state.steps + 1) % every == 0)
         before = (self.state.arrays(), self.state.streams_values()) if due else None
-        more = self.hosts.sent(signal), self.hosts.lost_if_it_fails()
-        report = next_step(self.trainer, self.task, self.settings.batch, self._seen, *more)
+        report = next_step(
+            self.trainer,
+            self.task,
+            self.settings.batch,
+            self._seen,
+            more=self.hosts.sent(signal),
+            within=self.hosts.lost_if_it_fails(),
+        )
         if before is None:
             return report, None
         try:

@@ -12,7 +12,7 @@ import functools
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -193,7 +193,7 @@ class Kinds:
     def places(self, arrays: Sequence[Any]) -> Any:
         """The arrays' addresses, as machine code reads them; None where one is something else."""
         functions = _functions()
-        return functions and self._places(functions[0], arrays)
+        return functions and self._places(functions.look, arrays)
 
     def _places(self, look: Callable[..., Any], arrays: Sequence[Any]) -> Any:
         table, objects = self._table(), tuple(arrays)
@@ -221,14 +221,14 @@ class Frame:
         with all indices in range. Other threads wait for it."""
         if self._functions is None:
             return False
-        return bool(self._functions[2](id(objects) + ITEMS, self._start, program))
+        return bool(self._functions.enter(id(objects) + ITEMS, self._start, program))
 
     def take(self, objects: tuple[Any, ...]) -> bool:
         """Put the objects' places into the table, if all are of their kinds; whether they are."""
         if self._functions is None:
             return False
         kinds, count = self._words[:2]
-        return bool(self._functions[0](id(objects) + ITEMS, kinds, count, self.places))
+        return bool(self._functions.look(id(objects) + ITEMS, kinds, count, self.places))
 
     def put(self, arrays: Sequence[Array]) -> None:
         """Put the places of arrays into the table, as NumPy tells them."""
@@ -255,13 +255,21 @@ class Copies:
         functions = _functions()
         if to is None or origin is None or functions is None:
             return False
-        functions[1](to, origin, len(self._bytes), self._bytes)
+        functions.copy(to, origin, len(self._bytes), self._bytes)
         return True
 
 
+class _Functions(NamedTuple):
+    """What is compiled here."""
+
+    look: Callable[..., Any]
+    copy: Callable[..., Any]
+    enter: Callable[..., Any]
+
+
 @functools.cache
-def _functions() -> tuple[Callable[..., Any], ...] | None:
-    """`look`, `copy` and `enter`; None where NumPy's arrays are not laid out as `look` reads them,
+def _functions() -> _Functions | None:
+    """What is compiled here, once; None where NumPy's arrays are not laid out as `look` reads them,
     and without llvmlite: a graph of NumPy's ops alone asks for no other machine code."""
     laid_out = sys.implementation.name == "cpython" and np.ndarray.__basicsize__ >= FLAGS + 4
     if not laid_out or importlib.util.find_spec("llvmlite") is None:
@@ -271,8 +279,8 @@ def _functions() -> tuple[Callable[..., Any], ...] | None:
     fields = {"HEAD": HEAD, "CLASS": CLASS, "DATA": DATA, "NDIM": NDIM, "DIMS": DIMS}
     text = module_text(LOOK + ENTER + COPY, {**fields, "DESCR": DESCR, "FLAGS": FLAGS})
     code, arguments = compile_module(text), {"look": 4, "copy": 4, "enter": 3}
-    made = [code.function(*f, ctypes.c_int64, holds_gil=True) for f in arguments.items()]
-    return tuple(made) if _reads_right(made[0]) else None
+    made = {f: code.function(f, n, ctypes.c_int64, holds_gil=True) for f, n in arguments.items()}
+    return _Functions(**made) if _reads_right(made["look"]) else None
 
 
 def _reads_right(look: Callable[..., Any]) -> bool:

@@ -11,14 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from minigrad.compile.backends.native.emit import (
-    Code,
-    copy,
-    fill_with,
-    join,
-    lying,
-    write_copies,
-)
+from minigrad.compile.backends.native.emit import Code, copy, fill_with, join, lying, write_copies
 from minigrad.compile.backends.native.irtools import int64, memory_type, moved, nest
 from minigrad.compile.backends.native.views import UnsupportedError, View
 from minigrad.graph.node import Expr
