@@ -8,7 +8,7 @@ import pytest
 import lstm
 import minigrad as mg
 from lstm.gradient_flow.fans import Fans
-from lstm.gradient_flow.steps import wide_norms
+from lstm.gradient_flow.steps import largest, wide_norms
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
 
@@ -61,6 +61,14 @@ def test_norms_of_several_shapes_are_those_of_each(dtype: str) -> None:
     for name, array in arrays.items():
         wanted = np.linalg.norm(array.astype(np.longdouble))
         np.testing.assert_allclose(norms[name].eval(), float(wanted), rtol=1e-14)
+
+
+def test_the_largest_of_several_arrays_is_0_where_their_norms_are() -> None:
+    arrays = [[[0.0, -5e-324]], [[0.0, 0.0]], [[np.nan, 0.0]], [[-np.inf, np.nan]], [[-3.0], [2.0]]]
+    of = {k: mg.const(np.array(array)) for k, array in enumerate(arrays)}
+    told = {k: float(size.eval()) for k, size in largest(of).items()}
+    assert told[0] == 5e-324 and told[1] == 0.0 and told[4] == 3.0
+    assert np.isnan(told[2]) and np.isnan(told[3])
 
 
 @pytest.mark.parametrize("cell", [lstm.LSTM, lstm.GRU, lstm.PeepholeLSTM])

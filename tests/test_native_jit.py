@@ -217,6 +217,19 @@ def test_loops_use_whole_vectors():
     assert "%zmm" in jit.assembly(module)
 
 
+def test_at_plain_effort_care_is_for_internal_functions():
+    ir, module = jit.llvm().ir, jit.new_module()
+    for name, linkage in (("apart", "internal"), ("called", ""), ("elsewhere", "external")):
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), []), name)
+        function.linkage = linkage
+        if name != "elsewhere":
+            ir.IRBuilder(function.append_basic_block()).ret_void()
+    with jit._parsed(str(module), jit.host(), jit.Effort.PLAIN) as (parsed, _):
+        jit._simplify(parsed)
+        hasty = {f.name for f in parsed.functions if b"optnone" in b" ".join(f.attributes)}
+    assert hasty == {"called"}
+
+
 def test_vector_widths():
     host = jit.host()
     assert host.vector_bytes in (16, 32, 64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ import minigrad as mg
 
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 
-from minigrad.compile.backends.native import jit, program
+from minigrad.compile.backends.native import jit, loop_code, program
 from minigrad.compile.backends.native.jit import Effort
 
 Made = list[Effort]
@@ -74,6 +75,22 @@ def test_a_program_that_has_run_long_is_optimised_and_gives_the_same_bits(
         for a, b in zip(quick, result, strict=True):
             assert a.tobytes() == b.tobytes()
     assert len(made) == 3 * programs
+
+
+def test_what_is_compiled_with_care_first_are_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They alone are internal to a module."""
+    compiled, texts = jit.compile_module, []
+
+    def noted(module: Any, *, effort: Effort) -> Any:
+        texts.append(str(module))
+        return compiled(module, effort=effort)
+
+    for user in (program, loop_code):
+        monkeypatch.setattr(user, "compile_module", noted)
+    _gradients(0.875)
+    functions = re.findall(r'^define (internal )?.*?@"?(\w+?)[\d_"(]', "\n".join(texts), re.M)
+    assert {name for internal, name in functions if internal} == {"kernel"}
+    assert {name for internal, name in functions if not internal} >= {"program", "loop"}
 
 
 def test_a_program_is_not_optimised_before_its_time(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import minigrad as mg
 from lstm.gradient_flow.equations import Read
-from lstm.gradient_flow.steps import LEAVES, by_unit, wide_norms
+from lstm.gradient_flow.steps import LEAVES, Sizes, by_unit, wide_norms
 from lstm.gradient_flow.way_back import Row, WayBack
 from minigrad import Expr
 
@@ -48,10 +48,11 @@ class Fans:
     """Tells of each value of a step its norm, that of its gradient, and those of its fan.
 
     Told are "values" and "gradients", {value: (T,)}, and "terms", {value: {reader: (T,)}}.
+    sizes: what is told instead of norms.
     """
 
-    def __init__(self, way: WayBack) -> None:
-        self._way = way
+    def __init__(self, way: WayBack, sizes: Sizes = wide_norms) -> None:
+        self._way, self._sizes = way, sizes
 
     def start(self) -> dict[str, dict[str, Expr]]:
         """{part of the state: what comes to it after the last step}"""
@@ -88,7 +89,7 @@ class Fans:
         every: dict[tuple[str, ...], Expr] = {("values", n): row.values[n] for n in fans}
         every |= {("gradients", n): _sum(fan) for n, fan in fans.items() if fan}
         every |= {("terms", n, r): term for n, fan in fans.items() for r, term in fan.items()}
-        norms = wide_norms(every)
+        norms = self._sizes(every)
         return on, {
             "values": {n: norms["values", n] for n in fans},
             "gradients": {n: norms["gradients", n] for n, fan in fans.items() if fan},

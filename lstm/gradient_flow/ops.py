@@ -11,7 +11,7 @@ import numpy as np
 import minigrad as mg
 from lstm.gradient_flow.equations import over_steps
 from lstm.gradient_flow.fans import Fans
-from lstm.gradient_flow.steps import Floats, quiet, wide_norms
+from lstm.gradient_flow.steps import Floats, Sizes, quiet, wide_norms
 from lstm.gradient_flow.tensors import Meter
 from lstm.gradient_flow.way_back import Row, Teller, in_order
 from minigrad import Expr
@@ -86,10 +86,11 @@ class OpsOfStep:
     """Rows of norms over the steps, each of them once.
 
     values, gradients, terms, onward: {what was asked: which row}; what has no number, or what no
-    derivative leads to, is in none.
+    derivative leads to, is in none. sizes: what is told instead of norms.
     """
 
-    def __init__(self, meter: Meter, asked: Asked) -> None:
+    def __init__(self, meter: Meter, asked: Asked, sizes: Sizes = wide_norms) -> None:
+        self._sizes = sizes
         self._meter, self._order, self._adjoints = meter, order_of(meter), meter.adjoints
         self._rows: dict[Expr, int] = {}
         nodes = {k: self._order[k] for k in asked.nodes}
@@ -139,7 +140,7 @@ class OpsOfStep:
 
     def step(self, carry: Any, row: Row) -> tuple[Any, dict[str, Expr]]:
         """By row its norm at one step."""
-        return carry, wide_norms({str(k): row.beside[stack] for stack, k in self._rows.items()})
+        return carry, self._sizes({str(k): row.beside[stack] for stack, k in self._rows.items()})
 
 
 class ToldOps(NamedTuple):
@@ -157,16 +158,17 @@ def told_of_ops(
     batch: Sequence[Any],
     seed: float = 1.0,
     beside: Mapping[str, Teller] | None = None,
+    sizes: Sizes = wide_norms,
 ) -> ToldOps:
     """What a batch gives, and what other tellers tell of it, by one function: two would take half
-    as long again to compile."""
+    as long again to compile. sizes: what is told of each array, its norm or else."""
 
     def outputs() -> dict[str, Any]:
-        ops = OpsOfStep(meter, asked)
-        tellers: dict[str, Teller] = {"fans": Fans(meter.way), "ops": ops, **(beside or {})}
+        ops = OpsOfStep(meter, asked, sizes)
+        tellers: dict[str, Teller] = {"fans": Fans(meter.way, sizes), "ops": ops, **(beside or {})}
         return meter.way.told(tellers, ops.stacks)[1]
 
-    run = meter.compiled((*(beside or ()), asked), outputs)
+    run = meter.compiled((*(beside or ()), asked, sizes), outputs)
     told = in_order(quiet(run, *batch, seed), meter.steps)
     by_row = told.pop("ops")
     rows = [by_row[str(k)] for k in range(len(by_row))]

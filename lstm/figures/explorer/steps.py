@@ -16,7 +16,7 @@ from lstm.gradient_flow import Flow, Waterfall
 from lstm.gradient_flow.equations import StepGraph
 from lstm.gradient_flow.linear_maps import EVERY, Falls
 from lstm.gradient_flow.ops import Asked, ToldOps, same_ops, told_of_ops
-from lstm.gradient_flow.steps import LEAVES, Floats
+from lstm.gradient_flow.steps import LEAVES, Floats, largest
 from lstm.gradient_flow.tensors import LARGE_SEED
 from lstm.gradient_flow.way_back import Teller
 from lstm.plain_values import jsonable
@@ -56,8 +56,8 @@ def _whole(flow: Flow, picture: StepPicture | None) -> dict[str, Any]:
 
 
 class _Ops(NamedTuple):
-    """What a flow's ops give, also of a much larger loss where a 0 may be an underflow; of that
-    without rows where float64 has other ops."""
+    """What a flow's ops give; largest magnitudes of a much larger loss, too, where a 0 may be an
+    underflow; of that without rows where float64 has other ops."""
 
     joined: set[tuple[str, str]]
     told: ToldOps
@@ -79,7 +79,7 @@ class _Ops(NamedTuple):
         if any(_is_in_doubt(fan) for fan in doubtful):
             wide = meter.wide()
             asked = asked if same_ops(meter, wide) else Asked()  # else its places are other ops
-            larger = told_of_ops(wide, asked, batch, LARGE_SEED)
+            larger = told_of_ops(wide, asked, batch, LARGE_SEED, sizes=largest)
         return _Ops(_joined(meter.graph), told, larger)
 
     def gradient(self, name: str) -> Codes:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from minigrad.compile.backends.native.irtools import int64, memory_type
+from minigrad.compile.backends.native.irtools import int64, memory_type, undefined
 from minigrad.compile.backends.native.jit import (
     NativeFunction,
     compile_module,
@@ -182,7 +182,7 @@ class _Emitter:
         """So many elements of an op of floats, brought together and computed."""
         ir, b, dtype = llvm().ir, self.builder, self.dtype
         vector = ir.VectorType(memory_type(dtype), lanes)
-        operands = [ir.Constant(vector, ir.Undefined)] * len(self.instruction.reads)
+        operands = [undefined(vector)] * len(self.instruction.reads)
         for i in range(lanes):
             for j, values in enumerate(operands):
                 pointer = self._in_memory(self._operand(j, b.add(k, int64(i))), dtype)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from minigrad.compile.backends.native.irtools import repeated
 from minigrad.compile.backends.native.jit import llvm
 from minigrad.compile.backends.native.lanes import Lanes, Value
 
 
 def constant(like: Value, value: int) -> Value:
     """An integer in every lane of a value's type."""
-    return llvm().ir.Constant(like.type, value)
+    return repeated(like.type, value)
 
 
 def absolute(lanes: Lanes, v: Sequence[Value]) -> Value:
@@ -96,7 +97,7 @@ def from_any(lanes: Lanes, x: Value) -> Value:
     kind = ir.VectorType(ir.IntType(64), x.type.count) if vector else ir.IntType(64)
     if isinstance(element, ir.IntType):
         return b.zext(x, kind) if element.width == 1 else x
-    low, high = (ir.Constant(x.type, bound) for bound in (-(2.0**63), 2.0**63))
+    low, high = (repeated(x.type, bound) for bound in (-(2.0**63), 2.0**63))
     known = b.and_(b.fcmp_ordered(">=", x, low), b.fcmp_ordered("<", x, high))
-    whole = b.fptosi(b.select(known, x, ir.Constant(x.type, 0.0)), kind)
-    return b.select(known, whole, ir.Constant(kind, -(2**63)))
+    whole = b.fptosi(b.select(known, x, x.type(None)), kind)
+    return b.select(known, whole, repeated(kind, -(2**63)))

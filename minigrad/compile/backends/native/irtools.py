@@ -49,6 +49,11 @@ def moved(
     What is known is not computed: a fifth of the instructions of programs were additions of 0,
     products with 1 and moves by nothing.
     """
+    return moved_by(builder, dtype, pointer, offset_of(builder, terms))
+
+
+def offset_of(builder: Any, terms: Iterable[tuple[Any, int]]) -> Any:
+    """The sum of index·stride as `moved` takes it, or None where it is 0."""
     known, parts = 0, []
     for index, stride in terms:
         if (number := _number(index)) is not None:
@@ -58,11 +63,47 @@ def moved(
     if known:
         parts.append(int64(known))
     if not parts:
-        return pointer
+        return None
     offset = parts[0]
     for part in parts[1:]:
         offset = builder.add(offset, part)
+    return offset
+
+
+def moved_by(builder: Any, dtype: npt.DTypeLike, pointer: Any, offset: Any) -> Any:
+    """The pointer moved by what `offset_of` gives."""
+    if offset is None:
+        return pointer
     return builder.gep(pointer, [offset], source_etype=memory_type(np.dtype(dtype)))
+
+
+def repeated(kind: Any, value: Any) -> Any:
+    """The constant of a type, a number or a vector of one number.
+
+    That of a vector is spelled once, not once a lane: a tenth of the time until a program is
+    compiled was that text.
+    """
+    ir = llvm().ir
+    if not isinstance(kind, ir.VectorType):
+        return ir.Constant(kind, value)
+    one = ir.Constant(kind.element, value)
+    constant = ir.FormattedConstant(kind.element, f"splat ({one})")
+    constant.type = kind
+    return constant
+
+
+def undefined(vector: Any) -> Any:
+    """A vector to be filled."""
+    constant = llvm().ir.FormattedConstant(vector.element, "undef")
+    constant.type = vector
+    return constant
+
+
+def spread(builder: Any, scalar: Any, vector: Any) -> Any:
+    """A vector that has a value in every lane."""
+    first = builder.insert_element(undefined(vector), scalar, int64(0))
+    lanes = llvm().ir.VectorType(llvm().ir.IntType(32), vector.count)
+    return builder.shuffle_vector(first, undefined(vector), lanes(None))
 
 
 def _number(index: Any) -> int | None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from minigrad.compile.backends.native.irtools import float_type, int64, load_lanes, store_lanes
+from minigrad.compile.backends.native.irtools import (
+    float_type,
+    int64,
+    load_lanes,
+    spread,
+    store_lanes,
+)
 from minigrad.compile.backends.native.jit import call_intrinsic, llvm
 
 # float32 rows of a panel of B taken at a time: 512 rows of 64 columns are 128 KiB, an eighth to a
@@ -141,10 +147,10 @@ class _Emitter:
         result = []
         for i, entries in enumerate(sums):
             scalar = builder.load(self._move(column, int64(i * kernel.a_row)), typ=self.element)
-            spread = self._spread(scalar)
+            everywhere = spread(self.builder, scalar, self.vector)
             result.append(
                 [
-                    self._multiply_add(spread, vector, entry)
+                    self._multiply_add(everywhere, vector, entry)
                     for entry, vector in zip(entries, vectors, strict=True)
                 ]
             )
@@ -155,14 +161,6 @@ class _Emitter:
         return call_intrinsic(
             self.builder, "llvm.fmuladd", [self.vector], self.vector, list(operands)
         )
-
-    def _spread(self, scalar: Any) -> Any:
-        """The scalar in every lane."""
-        ir, builder = llvm().ir, self.builder
-        undefined = self.vector(ir.Undefined)
-        first = builder.insert_element(undefined, scalar, ir.IntType(32)(0))
-        lanes = ir.VectorType(ir.IntType(32), self.kernel.lanes)
-        return builder.shuffle_vector(first, undefined, lanes(None))
 
     def _write(self, sums: list[list[Any]], add: bool) -> None:
         c = self.function.args[0]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.backends.native import coefficients
+from minigrad.compile.backends.native.irtools import repeated, undefined
 from minigrad.compile.backends.native.jit import call_intrinsic, llvm
 
 Value = Any  # an ir.Value: float32, float64 or a vector of them
@@ -33,7 +34,6 @@ class Lanes:
         self.mantissa, self.bias = (23, 127) if self.single else (52, 1023)
         bits = ir.IntType(32 if self.single else 64)
         self.bits_kind = ir.VectorType(bits, kind.count) if element is not kind else bits
-        self._constant = ir.Constant
         self.width = bits.width
         self.tiny = 2.0 ** -(self.mantissa + 2)
         """Below it x + x² is x."""
@@ -42,7 +42,7 @@ class Lanes:
 
     def const(self, value: float) -> Value:
         """The number, rounded to the format, in every lane."""
-        return self._constant(self.kind, self.rounded(value))
+        return repeated(self.kind, self.rounded(value))
 
     def rounded(self, value: float) -> float:
         """The number, rounded to the format."""
@@ -50,7 +50,7 @@ class Lanes:
 
     def int_const(self, value: int) -> Value:
         """An integer as wide as the format, in every lane."""
-        return self._constant(self.bits_kind, value)
+        return repeated(self.bits_kind, value)
 
     def bits_of(self, value: float) -> int:
         """The bit pattern of a number in the format."""
@@ -119,7 +119,7 @@ class Lanes:
     def true(self, x: Value) -> Value:
         """Whether a number or boolean of any kind is not 0."""
         element = getattr(x.type, "element", x.type)
-        zero = self._constant(x.type, None)
+        zero = x.type(None)
         if not isinstance(element, llvm().ir.IntType):
             return self.builder.fcmp_unordered("!=", x, zero)
         return x if element.width == 1 else self.builder.icmp_signed("!=", x, zero)
@@ -154,7 +154,7 @@ class Lanes:
             function = ir.Function(b.module, signature, full)
         if element is self.kind:
             return b.call(function, operands)
-        result = self._constant(self.kind, ir.Undefined)
+        result = undefined(self.kind)
         for k in range(self.kind.count):
             lane = ir.IntType(32)(k)
             one = b.call(function, [b.extract_element(x, lane) for x in operands])

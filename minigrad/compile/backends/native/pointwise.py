@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 from minigrad.compile.backends.native import integers, vecmath
-from minigrad.compile.backends.native.irtools import counted, memory_type, moved, nest
+from minigrad.compile.backends.native.irtools import (
+    counted,
+    memory_type,
+    moved_by,
+    nest,
+    offset_of,
+    repeated,
+    spread,
+)
 from minigrad.compile.backends.native.irtools import int64 as index
 from minigrad.compile.backends.native.jit import host, llvm
 from minigrad.compile.backends.native.lanes import Lanes
@@ -305,13 +313,14 @@ def _one(
     compute: Callable[[Lanes, list[Value]], list[Value]],
     writes: Sequence[Place],
 ) -> None:
+    places = [*reads, *writes]
+    pointers = _elements(builder, places, strides, counters)
     values = [
-        _load(builder, place, steps, counters, width)
-        for place, steps in zip(reads, strides, strict=False)
+        _load(builder, pointer, place[1], width if steps[-1] else 1, width)
+        for pointer, place, steps in zip(pointers, reads, strides, strict=False)
     ]
     results = compute(Lanes(builder, _of_width(memory_type(dtype), width)), values)
-    for place, steps, value in zip(writes, strides[len(reads) :], results, strict=True):
-        pointer = _element(builder, place, steps, counters)
+    for pointer, place, value in zip(pointers[len(reads) :], writes, results, strict=True):
         builder.store(into_memory(builder, value, place[1]), pointer, align=place[1].itemsize)
 
 
@@ -333,16 +342,12 @@ def from_memory(builder: Any, value: Value, dtype: np.dtype[Any]) -> Value:
     return (builder.sext if dtype.kind == "i" else builder.zext)(value, kind)
 
 
-def _load(
-    builder: Any, place: Place, steps: Sequence[int], counters: Sequence[Any], width: int
-) -> Value:
-    pointer, dtype = _element(builder, place, steps, counters), place[1]
-    kind = _of_width(memory_type(dtype), width)
-    if width > 1 and steps[-1] == 0:
-        one = builder.load(pointer, align=dtype.itemsize, typ=memory_type(dtype))
-        value = _splat(builder, one, kind)
-    else:
-        value = builder.load(pointer, align=dtype.itemsize, typ=kind)
+def _load(builder: Any, pointer: Any, dtype: np.dtype[Any], lanes: int, width: int) -> Value:
+    """So many elements of memory, as many or one, as a value of so many lanes."""
+    kind = memory_type(dtype)
+    value = builder.load(pointer, align=dtype.itemsize, typ=_of_width(kind, lanes))
+    if lanes != width:
+        value = spread(builder, value, _of_width(kind, width))
     return from_memory(builder, value, dtype)
 
 
@@ -350,18 +355,23 @@ def _of_width(kind: Any, width: int) -> Any:
     return llvm().ir.VectorType(kind, width) if width > 1 else kind
 
 
-def _element(builder: Any, place: Place, strides: Sequence[int], counters: Sequence[Any]) -> Any:
-    """A pointer to the element of a view at some counters."""
-    view, dtype = place
-    terms = [(1, view.offset), *zip(counters, strides, strict=True)]
-    return moved(builder, dtype, view.base, terms)
-
-
-def _splat(builder: Any, value: Value, kind: Any) -> Value:
-    ir = llvm().ir
-    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, index(0))
-    mask = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
-    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), mask)
+def _elements(
+    builder: Any,
+    places: Sequence[Place],
+    strides: Sequence[Sequence[int]],
+    counters: Sequence[Any],
+) -> list[Any]:
+    """Pointers to the elements of views at some counters. Those that lie alike share an offset:
+    with one for each they were an eighth of a program's instructions."""
+    offsets: dict[tuple[Any, ...], Any] = {}
+    pointers = []
+    for (view, dtype), steps in zip(places, strides, strict=True):
+        key = view.offset, *steps
+        if key not in offsets:
+            terms = [(1, view.offset), *zip(counters, steps, strict=True)]
+            offsets[key] = offset_of(builder, terms)
+        pointers.append(moved_by(builder, dtype, view.base, offsets[key]))
+    return pointers
 
 
 def constant(lanes: Lanes, node: Expr) -> Value:
@@ -376,5 +386,5 @@ def number(lanes: Lanes, dtype: np.dtype[Any], value: float) -> Value:
     if dtype == BOOL or dtype in INTEGERS:
         ir = llvm().ir
         kind = ir.IntType(1 if dtype == BOOL else 64)
-        return ir.Constant(_of_width(kind, getattr(lanes.kind, "count", 1)), int(value))
+        return repeated(_of_width(kind, getattr(lanes.kind, "count", 1)), int(value))
     return lanes.const(float(value))

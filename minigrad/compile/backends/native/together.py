@@ -170,7 +170,6 @@ def _emit_part(code: Code, part: Part, emit: Emit) -> Any:
         ir.FunctionType(ir.VoidType(), [pointer]),
         code.module.get_unique_name("part"),
     )
-    function.linkage = "internal"
     function.attributes.add("noinline")
     builder = ir.IRBuilder(function.append_basic_block())
     raised = builder.alloca(word)
