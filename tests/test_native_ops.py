@@ -9,6 +9,8 @@ import pytest
 from numpy.testing import assert_allclose
 from op_cases import CASES
 
+import minigrad as mg
+
 pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 
 from minigrad.compile.backends.native import coverage
@@ -70,3 +72,11 @@ def test_value(case, dtype):
     assert found.shape == expected.shape
     rtol = case.rtol if dtype == "float64" else 1e-6
     assert_allclose(found, expected, rtol=rtol, atol=1e-15 if dtype == "float64" else 1e-6)
+
+
+@pytest.mark.parametrize("number", [-0.0, 0.0, np.nan, np.inf, -np.inf, 5e-324, 0.1])
+def test_numbers_of_a_graph_are_themselves_in_every_lane(number):
+    x = mg.var("x", 33)
+    f = mg.function([x], mg.where(x > 0, number, x), backend="native")
+    ones = np.ones(33)
+    assert f(ones).tobytes() == (number * ones).tobytes()
