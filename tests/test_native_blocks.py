@@ -369,6 +369,6 @@ def test_equal_shares_are_compiled_once(rows, functions, monkeypatch):
     f = mg.function([x], last, backend="native", threads=2)
     (text,) = made
     assert len(re.findall(r'^@"loop\d+" = global', text, re.MULTILINE)) == functions
-    assert len(re.findall(r'define internal void @"part[.\d]*"', text)) == 2
+    assert len(re.findall(r'define void @"part[.\d]*"', text)) == 2
     value = rng.standard_normal(x.shape)
     assert_allclose(f(value), mg.function([x], last, backend="numpy")(value), rtol=1e-12)

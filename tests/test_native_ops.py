@@ -76,7 +76,8 @@ def test_value(case, dtype):
 
 @pytest.mark.parametrize("number", [-0.0, 0.0, np.nan, np.inf, -np.inf, 5e-324, 0.1])
 def test_numbers_of_a_graph_are_themselves_in_every_lane(number):
-    x = mg.var("x", 33)
-    f = mg.function([x], mg.where(x > 0, number, x), backend="native")
+    x = body_var(0, "const", mg.var("x", 33).type)
+    body = Body([x], lower([mg.where(x > 0, number, x)]), 0, 0)
     ones = np.ones(33)
-    assert f(ones).tobytes() == (number * ones).tobytes()
+    (result,) = Program(Compiled(body))(ones, body)
+    assert result.tobytes() == (number * ones).tobytes()
