@@ -8,7 +8,7 @@ from operator import is_
 from typing import TypeAlias
 
 from minigrad.graph.node import Expr
-from minigrad.graph.walk import depend_on, map_graph, packed, toposort
+from minigrad.graph.walk import depend_on, map_graph, packed
 from minigrad.loop.body import Call
 from minigrad.loop.node import SCAN
 from minigrad.ops.arithmetic import add
@@ -21,7 +21,7 @@ def change_loops(
     outputs: Sequence[Expr], change: Callable[[Call, Expr], Sequence[Expr] | None]
 ) -> list[Expr]:
     """The graph with change(call, old node) as the results of every loop; None leaves it."""
-    if not any(n.op is SCAN for n in toposort(outputs)):
+    if SCAN not in packed(outputs).ops:
         return list(outputs)
 
     def of_node(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:

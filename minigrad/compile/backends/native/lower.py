@@ -64,7 +64,7 @@ def lower(outputs: Sequence[Expr]) -> list[Expr]:
     """The same graph of ops that have code, bodies of loops included."""
     graph = packed(outputs)
     ops = {*graph.ops}
-    narrow = not ops.isdisjoint(_INDEXED) and any(map(_has_narrow_indices, graph.nodes))
+    narrow = any(map(_has_narrow_indices, graph.of(_INDEXED)))
     if ops.isdisjoint({SCAN, pow.op, *LOWERED, *_COUNTED}) and not narrow:
         return list(outputs)
     return map_graph(outputs, _lowered)
