@@ -14,7 +14,7 @@ import pytest
 import minigrad as mg
 from minigrad.graph.leaves import CONST, VAR
 from minigrad.graph.node import OPS, make, register
-from minigrad.graph.walk import packed
+from minigrad.graph.walk import MANY, orders_kept, packed
 from minigrad.interning import Table
 
 x = mg.var("x")
@@ -359,23 +359,61 @@ def test_a_variable_made_in_a_loop_is_made_at_one_line():
     assert "again" not in str(caught.value)
 
 
+def is_right(graph, roots):
+    """Whether arrays of numbers say of a graph what its nodes do."""
+    place = {n: k for k, n in enumerate(graph.nodes)}
+    assert set(graph.nodes) == set(mg.toposort(roots)) and len(place) == len(graph.nodes)
+    assert graph.place == place
+    assert graph.reads.tolist() == [place[a] for n in graph.nodes for a in n.args]
+    assert all(place[a] < k for n, k in place.items() for a in n.args)
+    assert [graph.ops[code] for code in graph.codes] == [n.op for n in graph.nodes]
+    assert set(graph.ops) == {n.op for n in graph.nodes}
+    assert graph.counts.tolist() == [len(n.args) for n in graph.nodes]
+    assert graph.users.tolist() == [k for n, k in place.items() for _ in n.args]
+    some, kinds = graph.kinds
+    types = [(n.op, n.type, [a.type for a in (n.args[:1] + n.args[-1:])]) for n in graph.nodes]
+    known = {}
+    for kind, type_ in zip(kinds.tolist(), types, strict=True):
+        assert known.setdefault(kind, type_) == type_
+        assert some[kind] is graph.nodes[kinds.tolist().index(kind)]
+    assert len({repr(t) for t in known.values()}) == len(known) == len(some)
+    return True
+
+
 def test_a_graph_as_arrays_of_numbers():
     x, v = mg.var("x"), mg.var("v", 3)
     y = mg.sum(v * x) - mg.where(x > 0, x, 1.0) * x + mg.sum(mg.var("u", 4))
     graph = packed([y, x])
     assert [id(n) for n in graph.nodes] == [id(n) for n in mg.toposort([y, x])]
-    read = [graph.nodes[k] for k in graph.reads.tolist()]
-    assert [id(a) for a in read] == [id(a) for n in graph.nodes for a in n.args]
-    for k, node in enumerate(graph.nodes):
-        assert graph.ops[graph.codes[k]] is node.op
-        assert graph.counts[k] == len(node.args)
-        assert (graph.users == k).sum() == len(node.args)
-    some, kinds = graph.kinds
-    types = [(n.op, n.type, [a.type for a in (n.args[:1] + n.args[-1:])]) for n in graph.nodes]
-    for k, kind in enumerate(kinds.tolist()):
-        alike = [j for j, other in enumerate(types) if other == types[k]]
-        assert np.flatnonzero(kinds == kind).tolist() == alike
-        assert some[kind] is graph.nodes[alike[0]]
+    assert is_right(graph, [y, x])
+
+
+def test_arrays_of_numbers_of_a_graph_that_has_most_of_another():
+    x, v = mg.var("x"), mg.var("v", 3)
+    y, nodes = mg.tanh(x), []
+    for k in range(400):
+        y = y * x + (mg.sin(y) if k % 7 else mg.sum(v * y))
+        nodes.append(y)
+    dropped = mg.cos(nodes[-1] * 2.0)  # of which the next graphs have neither cos nor the product
+    z, outputs = nodes[350], [nodes[-1], dropped, nodes[10]]
+    graph = packed(outputs)
+    others = [
+        [nodes[-1]],  # less
+        [mg.exp(nodes[-1]) + 1.0, nodes[20] * 2.0, nodes[20]],  # more
+        [nodes[20], nodes[20]],  # far less
+        mg.substitute(outputs, {z: mg.sqrt(z)}),
+        mg.substitute(outputs, {x: mg.var("another")}),  # nothing of it
+        [mg.var("alone")],
+        outputs,
+    ]
+    for other in others:
+        assert is_right(graph.changed(other), other)
+    again = graph.changed(others[1]).changed(others[3]).changed(others[0])
+    assert is_right(again, others[0])
+    with orders_kept():
+        for other in [outputs, *others]:
+            assert is_right(packed(other), other) and packed(other) is packed(list(other))
+    assert len(graph.nodes) > MANY  # or nothing is made use of
 
 
 def test_what_depends_on_an_op_is_found_in_order():
