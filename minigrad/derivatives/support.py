@@ -56,9 +56,9 @@ class Support:
         self._known: dict[Expr, Conditions] = {}
         self._alike: dict[object, Conditions] = {}
 
-    def note_anywhere(self, x: Expr) -> None:
-        """Nothing is known of x: what `of` would find out, of a product in three times as long."""
-        self._known[x] = ()
+    def note(self, x: Expr, conditions: Conditions) -> None:
+        """What `of` would find out of x, in three times as long or more."""
+        self._known[x] = conditions
 
     def of(self, x: Expr) -> Conditions:
         """What must hold where an element of x is other than 0; nothing where nothing is known."""
