@@ -85,9 +85,9 @@ class Code:
         """The module's function that `emit` makes for a product."""
         key = emit, product
         if key not in self.functions:
-            self.functions[key] = emit(
-                self.module, f"{emit.__name__}{len(self.functions)}", product
-            )
+            made = emit(self.module, f"{emit.__name__}{len(self.functions)}", product)
+            made.linkage = "internal"
+            self.functions[key] = made
         return self.functions[key]
 
     def flag(self) -> Any:
