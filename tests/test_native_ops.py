@@ -57,7 +57,7 @@ def test_notes_are_of_ops():
 def test_what_has_machine_code_is_not_numpys_on_the_page(op):
     (line,) = [row for row in coverage.page().splitlines() if row.startswith(f"| `{op}` |")]
     bodies = [body_of(c, "float64") for c in OWN if c.op == op]
-    assert not any(map(has_code, bodies)) or line.split("|")[2] != " NumPy "
+    assert not any(map(has_code, bodies)) or not line.split("|")[2].startswith(" NumPy")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -13,7 +13,7 @@ from minigrad.derivatives.tangents import push_forward
 from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.graph.leaves import const, is_leaf, placeholder
 from minigrad.graph.node import Expr, describe, gc_paused, rebuild, require_expr
-from minigrad.graph.walk import map_graph, orders_kept, packed, toposort
+from minigrad.graph.walk import map_graph, packed, toposort
 from minigrad.names import public
 from minigrad.ops.batch import batched
 from minigrad.ops.core import astype, reshape
@@ -146,7 +146,7 @@ def vjp(y: Expr, wrt: Any, cotangent: Any) -> Any:
         adjoints = [sweep.get(w) for w in by]
         return [zeros_like(w) if a is None else a for w, a in zip(by, adjoints, strict=True)]
 
-    with gc_paused(), orders_kept():
+    with gc_paused():
         return pack(_with_stable(y, leaves, derive))
 
 

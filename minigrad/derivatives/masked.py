@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from minigrad.derivatives.conditions import Conditions, is_where_mask, mask, masked_by, shaped
+from minigrad.derivatives.conditions import is_where_mask, mask, masked_by, shaped
 from minigrad.derivatives.support import Support, along
 from minigrad.graph.node import Expr, Op, Terms, make, make_typed, rebuild
 from minigrad.graph.walk import walk
@@ -27,8 +27,6 @@ class Masked:
         self._support = Support()
         self._ways: dict[Expr, tuple[Expr, Callable[[Expr], Expr] | None]] = {}
         """By cotangents: what is multiplied in their place, and the mask of the product, if any."""
-        self._products: dict[Expr, Conditions] = {}
-        """By cotangents, what is known of their masked products: what is masked is anywhere."""
 
     def negated(self, cotangent: Expr) -> Expr:
         """-cotangent."""
@@ -50,15 +48,8 @@ class Masked:
             return self._product(multiply.op, (cotangent, factor), 0)
         product = _multiplied(value, factor)
         if value.op not in CONSTANTS:  # else it may be 0 where the factor is
-            self._support.note(product, ())
-        if masked is None:
-            return product
-        result, known = masked(product), self._products.get(cotangent)
-        if known is None:
-            self._products[cotangent] = self._support.of(result)
-        elif value.op not in CONSTANTS:
-            self._support.note(result, known)
-        return result
+            self._support.note_anywhere(product)
+        return product if masked is None else masked(product)
 
     def terms(self, terms: Terms, cotangent: Expr, node: Expr) -> Terms:
         """The terms of a node's rule, with the products that the rule has written masked."""

@@ -7,7 +7,7 @@ beside the slice or the rows that were looked up; and so is what linear ops make
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 
@@ -56,29 +56,34 @@ class Support:
         self._known: dict[Expr, Conditions] = {}
         self._alike: dict[object, Conditions] = {}
 
-    def note(self, x: Expr, conditions: Conditions) -> None:
-        """What `of` would find out of x, in three times as long or more."""
-        self._known[x] = conditions
+    def note_anywhere(self, x: Expr) -> None:
+        """Nothing is known of x: what `of` would find out, of a product in three times as long."""
+        self._known[x] = ()
 
     def of(self, x: Expr) -> Conditions:
         """What must hold where an element of x is other than 0; nothing where nothing is known."""
         known = self._known
         if x in known:
             return known[x]
+        # Most of what is not known yet: what an op makes that says nothing, and sums with that.
+        if x.op not in _RULES or (
+            x.op is add.op and (known.get(x.args[0]) == () or known.get(x.args[1]) == ())
+        ):
+            known[x] = ()
+            return ()
         stack = [x]
         while stack:
-            node = stack.pop()
-            if node in known:
+            node = stack[-1]
+            parts = () if node in known else _parts(node)
+            waiting = [p for p in parts if p not in known and p.op in _RULES]
+            if waiting:
+                stack += waiting
                 continue
-            parts = _parts(node)
-            some = [known.get(p) for p in parts]  # None: not looked at
-            if not parts or (() in some and _RULES[node.op] is _sum_of_two):
+            stack.pop()
+            if parts:
+                known[node] = self._of_parts(node, [known.get(p, ()) for p in parts])
+            elif node not in known:
                 known[node] = ()
-            elif None in some:
-                stack.append(node)
-                stack += [p for p, c in zip(parts, some, strict=True) if c is None]
-            else:
-                known[node] = self._of_parts(node, cast("list[Conditions]", some))
         return known[x]
 
     def _of_parts(self, node: Expr, parts: Sequence[Conditions]) -> Conditions:

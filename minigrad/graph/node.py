@@ -418,20 +418,21 @@ def is_known(op: Op, args: tuple[Expr, ...], attrs: tuple[Any, ...]) -> bool:
     return entry is not None and entry() is not None
 
 
-def rebuild(node: Expr, args: tuple[Expr, ...]) -> Expr:
-    """The node with other arguments; keeps its label and origin."""
-    if all(map(is_, args, node.args)):
+def rebuild(node: Expr, args: tuple[Expr, ...], op: Op | None = None) -> Expr:
+    """The node with other arguments, or of an op with the same type rule; label and origin stay."""
+    op = op or node.op
+    if op is node.op and all(map(is_, args, node.args)):
         return node
     if all(map(is_, map(_TYPE_OF, args), map(_TYPE_OF, node.args))):  # then so is the result's
-        key = _key(node.op, args, node.attrs)
+        key = _key(op, args, node.attrs)
         entry = _TABLE.get(key)
         same = None if entry is None else entry()
         if same is None:
-            same = _new(key, node.op, args, node.attrs, node.type, node._origin)
+            same = _new(key, op, args, node.attrs, node.type, node._origin)
         return keep_label(node, same)
     before, CONTEXT.origin = CONTEXT.origin, node._origin
     try:
-        new = make(node.op, args, node.attrs)
+        new = make(op, args, node.attrs)
     finally:
         CONTEXT.origin = before
     return keep_label(node, new)

@@ -7,6 +7,7 @@ that its arguments stay as they are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,27 @@ def end_of_ours() -> None:
 def is_ours(op: Op) -> bool:
     """Whether an op is one of minigrad's."""
     return op in _OURS
+
+
+_APART: dict[Op, Op] = {}  # by the op
+_APARTS: set[Op] = set()
+
+
+def apart(op: Op) -> Op:
+    """The op under a record of its own, of whose nodes nothing is known but their types and what
+    computes them: for backends that leave some nodes of an op to NumPy."""
+    if op not in _APART:
+        new = replace(op, pointwise=False, stacks=False, batch=None)
+        _APARTS.add(new)
+        if is_ours(op):
+            _OURS.add(new)
+        _APART[op] = new
+    return _APART[op]
+
+
+def is_apart(op: Op) -> bool:
+    """Whether an op is such a record."""
+    return op in _APARTS
 
 
 def numpy_call(node: Expr, checks_finite: bool = False) -> Callable[..., Any]:

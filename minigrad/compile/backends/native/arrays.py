@@ -214,6 +214,7 @@ class Frame:
         self._kinds, self._words, self._start = kinds, words, ctypes.addressof(words)
         self.scratch, self.places = words[2], self._start + 3 * ctypes.sizeof(ctypes.c_size_t)
         self._flag = ctypes.c_int64.from_address(self.scratch)
+        self._flag.value = 0
         self._functions = _functions()
 
     def enter(self, objects: tuple[Any, ...], program: int | None) -> bool:
@@ -240,6 +241,12 @@ class Frame:
         self._flag.value = 0
         program(self.places, self.scratch)
         return not self._flag.value
+
+    def take_flag(self) -> int:
+        """What the last run has said in the flag, which is lowered."""
+        flag: int = self._flag.value
+        self._flag.value = 0
+        return flag
 
 
 class Copies:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from minigrad.compile.backends.cost import estimate
+from minigrad.compile.backends.native.callbacks import is_called_back
+from minigrad.compile.backends.native.called import with_callbacks
 from minigrad.compile.backends.native.interpreter import (
     INTERPRETED,
     Interpreted,
@@ -23,7 +25,7 @@ from minigrad.compile.backends.native.params import NativeParams
 from minigrad.compile.backends.native.pointwise import ELEMENTARY
 from minigrad.compile.backends.native.program import Compiled, Program, alone
 from minigrad.compile.backends.native.stages import is_leaf, is_view, source
-from minigrad.compile.backends.native.support import can_lie_in_memory, check_node
+from minigrad.compile.backends.native.support import check_node
 from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.compile.backends.numpy import Runner, compile_plan
 from minigrad.compile.backends.registry import Backend, Caller, Options
@@ -71,7 +73,7 @@ class Native(Backend):
 
     def prepare(self, outputs: Sequence[Expr]) -> list[Expr]:
         """The graph with blocks in the place of what they compute."""
-        return _with_blocks(with_interpreted(lower(outputs)), self)
+        return _with_blocks(with_interpreted(with_callbacks(lower(outputs))), self)
 
     def compile(self, plan: Plan) -> Runner:
         """The plan with its params in machine code too."""
@@ -107,7 +109,14 @@ class Native(Backend):
             return f"{node.op.name}, on numpy"
         if isinstance(code, Interpreted):
             return f"{code.ops:,} small ops, interpreted"
-        return "block" if code.threads == 1 else f"block, in {code.threads} threads"
+        calls = sorted({n.op.name for n in _computed([node]) if is_called_back(n)})
+        return ", ".join(
+            [
+                "block",
+                *[f"in {code.threads} threads"] * (code.threads > 1),
+                *[f"which calls numpy for {' and '.join(calls)}"] * bool(calls),
+            ]
+        )
 
     def has_code(self, node: Expr) -> bool:
         """Whether a node is a block, or is interpreted."""
@@ -289,13 +298,20 @@ def _has_loop(nodes: Iterable[Expr]) -> bool:
 
 def _size(nodes: Iterable[Expr]) -> int:
     """How many ops there is code to be made for, those of loops' bodies included."""
-    total, waiting = 0, list(nodes)
+    return sum(1 for _ in _computed(nodes))
+
+
+def _computed(nodes: Iterable[Expr]) -> Iterator[Expr]:
+    """The nodes that are no leaves and no views, and those of blocks and loops' bodies."""
+    waiting = list(nodes)
     while waiting:
         node = waiting.pop()
-        total += not (is_leaf(node) or is_view(node))
+        if not (is_leaf(node) or is_view(node)):
+            yield node
         if node.op is SCAN:
             waiting += toposort(node.attrs[0].body.outputs)
-    return total
+        elif node.op is BLOCK:
+            waiting += toposort(node.attrs[0].outputs)
 
 
 def _gain(nodes: Sequence[Expr]) -> float:
@@ -327,7 +343,7 @@ def _block(
     inputs = [s for s in outside if uniform_value(s) is None]
     if _has_loop(nodes):
         inputs = inputs or outside[:1]  # a step of a plan reads something
-    if not inputs or not all(can_lie_in_memory(n) for n in (*inputs, *results)):
+    if not inputs:
         return {}  # what depends on nothing is small
     variables = [body_var(k, "const", s.type) for k, s in enumerate(inputs)]
     inner = substitute(results, dict(zip(inputs, variables, strict=True)))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.compile.backends.native.called import NEVER
 from minigrad.compile.backends.native.elements import JOINED, MOVED
 from minigrad.compile.backends.native.lower import LOWERED
 from minigrad.compile.backends.native.pointwise import ELEMENTARY, NARROW, operands_of
@@ -17,6 +18,7 @@ from minigrad.compile.backends.native.support import SINGLE
 from minigrad.graph.leaves import CONST, PARAM, PLACEHOLDER, VAR
 from minigrad.graph.node import OPS, Op
 from minigrad.loop.node import BLOCK, SCAN
+from minigrad.ops.custom import CUSTOM
 from minigrad.ops.tuples import ITEM, TUPLE
 
 COMMAND = "python -m minigrad.compile.backends.native.coverage > docs/ops.md"
@@ -24,9 +26,10 @@ COMMAND = "python -m minigrad.compile.backends.native.coverage > docs/ops.md"
 HEAD = f"""# Ops, and what runs them
 
 Every op of the registry. A graph that the native backend compiles is cut into blocks of what has
-machine code; what lies between them is NumPy's, call by call, and a loop is machine code if all ops
-of its step are. "Interpreted" are scalars and small tensors by the hundred (see
-[architecture.md](architecture.md)). Dtypes are those of operands; of others an op is NumPy's.
+machine code; what lies between them is NumPy's, call by call. A loop is machine code, from which
+NumPy is called back for those ops of a step that have none. "Interpreted" are scalars and small
+tensors by the hundred (see [architecture.md](architecture.md)). Dtypes are those of operands; of
+others an op is NumPy's, in loops called back.
 Narrower integers are int8 to int32 and uint8 to uint32, which are not interpreted.
 
 This page is made from the registry: `{COMMAND}`.
@@ -35,7 +38,7 @@ This page is made from the registry: `{COMMAND}`.
 
 _LEAVES = {VAR, PARAM, CONST, PLACEHOLDER}
 _HELD = {
-    SCAN: "a loop, if all ops of its step have machine code",
+    SCAN: "a loop, if NumPy can be called back for what of its step has no machine code",
     BLOCK: "what the backend makes of a part of a graph",
     ITEM: "one result of a loop",
 }
@@ -47,6 +50,7 @@ NOTES = {
     "astype": "to the same; from floats to narrower integers NumPy's",
     "argsort": "`sort`, `median` and their like stand on it",
     "barrier": "nothing is computed",
+    "custom_vjp": "its forward value",
     "getitem": "index arrays of uint64 are NumPy's",
     "matmul": "2³⁰ multiplications and more are BLAS's",
     "pow": "to the powers 2, 3, 4 and -1, as products",
@@ -79,13 +83,13 @@ def _row(op: Op) -> list[str]:
 def _code(op: Op) -> str:
     if op in _HELD:
         return "yes"
-    if op in LOWERED:
+    if op in LOWERED or op is CUSTOM:
         return "written with other ops"
     kinds = operands_of(op) or SINGLE.get(op, frozenset())
     if op in VIEWS:
         return "a view of memory" if not kinds else f"a view of memory, or {_named(kinds)}"
     if not kinds:
-        return "NumPy"
+        return "NumPy" if op in NEVER else "NumPy, called back in loops"
     return f"{_named(kinds)}, a polynomial" if op in ELEMENTARY else _named(kinds)
 
 

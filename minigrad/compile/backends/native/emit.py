@@ -55,6 +55,8 @@ class Code:
     """The module's functions, by what they compute: products of one shape share one."""
     loops: dict[LoopCode, Any] = field(default_factory=dict)
     """The loops that the program calls, and the module's pointers to them."""
+    callbacks: dict[Any, Any] = field(default_factory=dict)
+    """What the module's pointers to NumPy's ops are to point to, by what is computed."""
     in_loop: bool = False
     home: dict[Expr, View] = field(default_factory=dict)
     """Where a node's value is read."""
@@ -73,7 +75,7 @@ class Code:
         """For the body of a loop that is a stage of this one."""
         return Code(
             self.module, self.builder, plan, self.memory, self.scratch, self.functions,
-            in_loop=True, raised=self.raised,
+            callbacks=self.callbacks, in_loop=True, raised=self.raised,
         )  # fmt: skip
 
     def give_back(self) -> None:
@@ -85,9 +87,9 @@ class Code:
         """The module's function that `emit` makes for a product."""
         key = emit, product
         if key not in self.functions:
-            made = emit(self.module, f"{emit.__name__}{len(self.functions)}", product)
-            made.linkage = "internal"
-            self.functions[key] = made
+            self.functions[key] = emit(
+                self.module, f"{emit.__name__}{len(self.functions)}", product
+            )
         return self.functions[key]
 
     def flag(self) -> Any:

@@ -37,6 +37,7 @@ class Interpreted:
     """A part of a graph, ready to run; see program.Program, which calls it."""
 
     threads = 1
+    calls_back = False
 
     def __init__(
         self, graph: Packed, places: Array, inputs: Sequence[Expr], results: Sequence[Expr]

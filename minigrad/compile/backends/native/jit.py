@@ -222,7 +222,7 @@ class Effort(Enum):
     """How much LLVM thinks about a module. What its code computes is the same to the bit."""
 
     QUICK = "instructions one by one"
-    PLAIN = "registers chosen with care, and instructions in a module's internal functions"
+    PLAIN = "registers chosen with care, and instructions in functions internal to the module"
     FULL = "loops vectorised, and all else that it knows"
 
 
@@ -329,8 +329,8 @@ def _machine(cpu: Cpu, effort: Effort) -> Any:
 def _simplify(parsed: Any) -> None:
     """Have the functions that other code may call translated one instruction after the other.
 
-    The internal ones are those of products, where a call is at work for most of its time; for the
-    others LLVM takes less than half as long, and they run as fast to within 13 %.
+    The internal ones are the innermost loops of products, where a call is at work for most of its
+    time; for the others LLVM takes less than half as long, and they run as fast to within 13 %.
     """
     for function in parsed.functions:
         if not function.is_declaration and function.linkage is not llvm().binding.Linkage.internal:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from minigrad.compile.backends.native.jit import (
     Effort,
@@ -16,10 +17,13 @@ class LoopCode:
     """A module with the function `loop(length, scratch, flag, *bases)`, compiled when needed.
 
     scratch: the bytes of scratch memory that it takes.
+    callbacks: what its pointers `callback0`, `callback1`, … are to point to.
     """
 
-    def __init__(self, module: Any, arguments: int, scratch: int) -> None:
-        self._text, self._arguments = str(module), arguments
+    def __init__(
+        self, module: Any, arguments: int, scratch: int, callbacks: Sequence[NativeFunction]
+    ) -> None:
+        self._text, self._arguments, self.callbacks = str(module), arguments, callbacks
         self.scratch = scratch
         self._made: tuple[int, NativeFunction] | None = None
 
@@ -29,7 +33,10 @@ class LoopCode:
         if made is None or made[0] < _EFFORTS.index(effort):
             effort = most_careful(self._text, effort)
             code = compile_module(self._text, effort=effort)
+            for k, callback in enumerate(self.callbacks):
+                code.set_pointer(f"callback{k}", callback)
             function = code.function("loop", self._arguments)
+            cast(Any, function).callbacks = self.callbacks  # are not freed while it runs
             self._made = made = _EFFORTS.index(effort), function
         return made[1]
 

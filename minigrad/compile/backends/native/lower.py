@@ -1,4 +1,4 @@
-"""Ops that have no code of their own, written with those that have: softmax and logsumexp."""
+"""Ops that have no code of their own, written with those that have: softmax, logsumexp and more."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from minigrad.ops.arithmetic import pow
 from minigrad.ops.choice import where
 from minigrad.ops.comparisons import isfinite
 from minigrad.ops.core import SUM, astype, expand_back, sum, uniform_value
+from minigrad.ops.custom import CUSTOM
 from minigrad.ops.exponential_sums import LOGSUMEXP, SOFTMAX
 from minigrad.ops.exponentials import exp, log
 from minigrad.ops.index import GETITEM, SCATTER
@@ -65,7 +66,7 @@ def lower(outputs: Sequence[Expr]) -> list[Expr]:
     graph = packed(outputs)
     ops = {*graph.ops}
     narrow = any(map(_has_narrow_indices, graph.of(_INDEXED)))
-    if ops.isdisjoint({SCAN, pow.op, *LOWERED, *_COUNTED}) and not narrow:
+    if ops.isdisjoint({SCAN, CUSTOM, pow.op, *LOWERED, *_COUNTED}) and not narrow:
         return list(outputs)
     return map_graph(outputs, _lowered)
 
@@ -73,6 +74,8 @@ def lower(outputs: Sequence[Expr]) -> list[Expr]:
 def _lowered(node: Expr, new: Mapping[Expr, Expr]) -> Expr | None:
     if node.op in LOWERED and node.args[0].size:
         return LOWERED[node.op](new[node.args[0]], *node.attrs)
+    if node.op is CUSTOM:
+        return new[node.args[0]]  # its derivatives are taken already
     if node.op is pow.op and node.type.is_float:
         power = _POWERS.get(uniform_value(node.args[1]) or 0)
         return power and power(new[node.args[0]])

@@ -383,7 +383,7 @@ def constant(lanes: Lanes, node: Expr) -> Value:
 
 def number(lanes: Lanes, dtype: np.dtype[Any], value: float) -> Value:
     """A number of a dtype as a value."""
-    if dtype == BOOL or dtype in INTEGERS:
+    if dtype.kind != "f":
         ir = llvm().ir
         kind = ir.IntType(1 if dtype == BOOL else 64)
         return repeated(_of_width(kind, getattr(lanes.kind, "count", 1)), int(value))

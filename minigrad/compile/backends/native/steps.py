@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from minigrad.compile.backends.native.along import emit_cumulative_sum, emit_place_of_extreme
+from minigrad.compile.backends.native.callbacks import emit_call
 from minigrad.compile.backends.native.emit import (
     Code,
     copy,
@@ -75,7 +76,7 @@ def _emit_stage(code: Code, stage: Stage) -> None:
     if stage.pointwise:
         emit_group(code, stage)
     else:
-        _SINGLE[stage.nodes[0].op](code, stage)
+        _SINGLE.get(stage.nodes[0].op, emit_call)(code, stage)
 
 
 def _give_targets(code: Code, body: Body, targets: Sequence[View]) -> list[tuple[Expr, View]]:
@@ -183,7 +184,7 @@ def _emit_code(loop: Loop, views: Sequence[View]) -> LoopCode:
     with subnormals_flushed(builder):
         _emit_loop(code, loop, here[:count], here[count:], length)
     builder.ret_void()
-    return LoopCode(module, len(function.args), code.memory.size)
+    return LoopCode(module, len(function.args), code.memory.size, [*code.callbacks.values()])
 
 
 def _signature(views: int) -> Any:
@@ -229,7 +230,11 @@ def _emit_loop(
         k.add_incoming(more, end)
         for phi, other in zip([*now, *following], [*following, *now], strict=True):
             phi.add_incoming(other, end)
-        builder.cbranch(builder.icmp_unsigned("<", more, length), loop_block, after)
+        goes_on = builder.icmp_unsigned("<", more, length)
+        if code.callbacks:  # nothing more is called after an error, such as Ctrl-C
+            raised = builder.load(code.flag(), typ=k.type)
+            goes_on = builder.and_(goes_on, builder.icmp_unsigned("==", raised, index(0)))
+        builder.cbranch(goes_on, loop_block, after)
         builder.position_at_end(after)
         ping = following
     for c, last, out in zip(body.carries, ping, results, strict=False):

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.compile.backends.native.callbacks import is_called_back
 from minigrad.compile.backends.native.gather import check_indices
 from minigrad.compile.backends.native.pointwise import NARROW, check
-from minigrad.compile.backends.native.stages import is_elementwise, is_leaf, is_view, schedule
+from minigrad.compile.backends.native.stages import is_elementwise, is_leaf, is_view
 from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.graph.leaves import CONST
 from minigrad.graph.node import Expr, Op
@@ -56,7 +57,7 @@ def check_node(node: Expr) -> None:
         if _turns(node) > MOST_TURNS:
             raise UnsupportedError(f"a loop of {_turns(node)} turns, which nobody could interrupt,")
         check_body(node.attrs[0].body)
-    else:
+    elif not is_called_back(node):
         _check_single(node)
 
 
@@ -92,11 +93,3 @@ def check_body(body: Body) -> None:
             raise UnsupportedError("an array of constants within a body")
         if not (is_leaf(node) or is_view(node) or node.op is ITEM):
             check_node(node)
-    for node in (*body.inputs, *body.outputs, *schedule(body.outputs).in_memory):
-        if not can_lie_in_memory(node):
-            raise UnsupportedError(f"{node.dtype} in memory")
-
-
-def can_lie_in_memory(node: Expr) -> bool:
-    """Whether there is code that reads and writes elements of its dtype."""
-    return node.dtype in _ALL | NARROW

@@ -20,6 +20,8 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
 from minigrad.compile.backends.native.jit import compile_module, known_as, module_text, triple
 from minigrad.compile.backends.native.memory import ALIGN, aligned
 from minigrad.locks import process_lock
@@ -311,7 +313,8 @@ def _add_helper() -> bool:
 
     def wait(_kept_alive: Any) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - FAULTS)
-        worker(box)
+        with np.errstate(all="ignore"):  # where code calls NumPy
+            worker(box)
 
     # The thread holds its box itself: Ctrl-C may end this function, and the end of the interpreter
     # frees this module, while it looks there.
