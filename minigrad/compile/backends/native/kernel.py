@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -12,13 +13,15 @@ from minigrad.compile.backends.native.irtools import (
     spread,
     store_lanes,
 )
-from minigrad.compile.backends.native.jit import call_intrinsic, llvm
+from minigrad.compile.backends.native.jit import call_intrinsic, llvm, new_module
 
 # float32 rows of a panel of B taken at a time: 512 rows of 64 columns are 128 KiB, an eighth to a
 # half of a core's own cache
 DEEP = 512
 # sums in flight that keep two FMA units busy at a latency of four cycles
 IN_FLIGHT = 8
+# kernels whose text is kept, some 8 KiB each
+WRITTEN = 128
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,28 @@ class Kernel:
 def emit_kernel(module: Any, kernel: Kernel) -> Any:
     """`void (C*, A*, B*)`, or with `(…, i64 depth, i1 add)` where depth is None; made only once."""
     known = module.globals.get(kernel.name)
-    return known if known is not None else _Emitter(module, kernel).function
+    if known is not None:
+        return known
+    text, signature, called = _written(kernel)
+    for name, kind in called:
+        if name not in module.globals:
+            llvm().ir.Function(module, kind, name)
+    function = llvm().ir.Function(module, signature, kernel.name)
+    function.descr = lambda lines: lines.append(text)  # in the place of a declaration
+    return function
+
+
+@functools.lru_cache(maxsize=WRITTEN)
+def _written(kernel: Kernel) -> tuple[str, Any, list[tuple[str, Any]]]:
+    """The text of a kernel's function, its type, and the names and types of what it calls.
+
+    Programs of other lengths have the same kernels: a seventh of the time before the first result
+    was writing them again.
+    """
+    module = new_module()
+    function = _Emitter(module, kernel).function
+    called = [(f.name, f.function_type) for f in module.functions if f is not function]
+    return str(function), function.function_type, called
 
 
 Grid = list[list[list[Any]]]  # values by chain, row and vector
