@@ -8,6 +8,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 
 import minigrad as mg
+from minigrad.loop.passes.frame import in_bodies
 from minigrad.loop.passes.prune import merge_loops
 
 T = 4
@@ -75,3 +76,26 @@ def test_two_inputs_of_one_array_and_constants_are_shared() -> None:
     _, one = mg.scan(lambda c, x: (c * x[0] * k, x[1] * k), C, (X, X))
     _, two = mg.scan(lambda c, x: (c * x * k, c * x), C, X)
     assert _merged([one, two]) == 1
+
+
+def test_a_pass_over_steps_leaves_loops_that_it_does_not_change():
+    xs = mg.var("xs", 5)
+    _, sines = mg.scan(lambda c, x: (c + x, mg.sin(c)), mg.const(0.0), xs)
+    _, both = mg.scan(lambda c, x: (c + x, mg.cos(c)), mg.const(1.0), sines)
+    seen = []
+
+    def to_tangents(outputs, moving):
+        seen.append(outputs)
+        return [mg.tan(y.args[0]) if y.op.name == "sin" else y for y in outputs]
+
+    run = in_bodies(to_tangents)
+    tangents, changed = run([sines, both])
+    assert len(seen) == 2
+    _, expected = mg.scan(lambda c, x: (c + x, mg.tan(c)), mg.const(0.0), xs)
+    _, after = mg.scan(lambda c, x: (c + x, mg.cos(c)), mg.const(1.0), expected)
+    assert tangents is expected
+    assert changed is after
+    again = run([tangents, changed])
+    assert again[0] is tangents
+    assert again[1] is changed
+    assert len(seen) == 4

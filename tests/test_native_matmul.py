@@ -13,6 +13,7 @@ pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")
 
 from minigrad.compile.backends.native import jit
 from minigrad.compile.backends.native.blocked import emit_blocked_matmul, workspace_size
+from minigrad.compile.backends.native.kernel import _written
 from minigrad.compile.backends.native.matmul import Matmul, emit_matmul, emit_pack, packed_size
 
 GUARD = 64  # elements of NaN before, after and between the rows of every array
@@ -212,3 +213,20 @@ def test_nothing_beyond_an_array_is_read(transpose_b, rng):
     for pages, everything, size in held:  # freed memory must be accessible again
         start = everything.ctypes.data + len(pages) - size
         assert protect(start, size, mmap.PROT_READ | mmap.PROT_WRITE) == 0
+
+
+@pytest.mark.parametrize("columns", [16, 19])
+def test_kernels_are_written_once_for_all_modules(columns):
+    """Another depth in whole blocks, as of another length of a loop, has the same kernels."""
+    _written.cache_clear()
+    texts = []
+    for _ in range(2):
+        module = jit.new_module()
+        for depth in (1024, 1536):
+            emit_matmul(module, f"matmul{depth}", Matmul(12, depth, columns, "float32"))
+        texts.append(str(module))
+        known = _written.cache_info()
+    assert texts[0] == texts[1]
+    assert known.misses == known.currsize == texts[0].count('define internal void @"kernel_')
+    assert known.hits == known.misses
+    jit.compile_module(texts[1])

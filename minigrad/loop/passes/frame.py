@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import depend_on, map_graph, packed
-from minigrad.loop.body import Call
+from minigrad.loop.body import Body, Call
 from minigrad.loop.node import SCAN
 from minigrad.ops.arithmetic import add
 from minigrad.ops.tuples import ITEM, item, tuple_of
@@ -36,14 +36,24 @@ def change_loops(
 
 
 def in_bodies(change: Callable[[Sequence[Expr], Collection[Expr]], list[Expr]]) -> Pass:
-    """A pass that changes the bodies of loops: change(outputs, what moves with the loop)."""
+    """A pass that changes the bodies of loops: change(outputs, what moves with the loop).
 
-    def of_loop(call: Call, node: Expr) -> list[Expr] | None:
-        before = call.body.outputs
-        after = change(before, depend_on(call.body.carries, before))
-        return None if all(map(is_, after, before)) else call.giving(after)
+    The graph around them is made anew only where a body changes.
+    """
 
-    return lambda outputs: change_loops(outputs, of_loop)
+    def run(outputs: Sequence[Expr]) -> list[Expr]:
+        steps: dict[Body, list[Expr]] = {}
+        for body in dict.fromkeys(node.attrs[0].body for node in packed(outputs).of([SCAN])):
+            after = change(body.outputs, depend_on(body.carries, body.outputs))
+            if not all(map(is_, after, body.outputs)):
+                steps[body] = after
+        if not steps:
+            return list(outputs)
+        return change_loops(
+            outputs, lambda call, _: call.giving(steps[call.body]) if call.body in steps else None
+        )
+
+    return run
 
 
 def everywhere(change: Pass) -> Pass:

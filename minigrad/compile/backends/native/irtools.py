@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +13,9 @@ import numpy.typing as npt
 from minigrad.compile.backends.native.jit import call_intrinsic, llvm, triple
 
 
+@functools.lru_cache(maxsize=1024)
 def int64(value: int) -> Any:
-    """An i64 constant."""
+    """An i64 constant, which keeps its text: most of a program's numbers come again."""
     return llvm().ir.IntType(64)(value)
 
 

@@ -26,8 +26,19 @@ class _MixedRowsError(Exception):
     """The rows of a loop depend on each other."""
 
 
-def independent_rows(body: Body) -> set[Expr] | None:
-    """The nodes whose first axis is the batch; None where rows are mixed, or there are not two."""
+def independent_rows(body: Body) -> frozenset[Expr] | None:
+    """The nodes whose first axis is the batch; None where rows are mixed, or there are not two.
+
+    The body knows it once it was asked: compiling asks six times for each loop.
+    """
+    key = "independent rows"
+    if key not in body.derived:
+        body.derived[key] = _independent_rows(body)
+    rows: frozenset[Expr] | None = body.derived[key]
+    return rows
+
+
+def _independent_rows(body: Body) -> frozenset[Expr] | None:
     if not body.carries or any(not c.shape for c in body.carries):
         return None
     (batch, *others) = {c.shape[0] for c in body.carries}
@@ -40,7 +51,7 @@ def independent_rows(body: Body) -> set[Expr] | None:
         finder.check_results()
     except _MixedRowsError:
         return None
-    return finder.rows | finder.stretched
+    return frozenset(finder.rows | finder.stretched)
 
 
 class _Finder:

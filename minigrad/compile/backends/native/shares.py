@@ -89,7 +89,7 @@ def _take_rows(stage: Stage, share: Share) -> tuple[Stage, dict[Expr, tuple[Expr
     node, *items = stage.nodes
     (loop,) = node.attrs
     step = loop.body
-    rows = independent_rows(step) or set()
+    rows = independent_rows(step) or ()
     is_x = [k in range(step.n_carry, step.n_carry + step.n_x) for k in range(len(step.inputs))]
     args = [
         make(GETITEM, (a,), (_some(a, int(x), share),)) if v in rows else a
