@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import re
 import sys
 
 import numpy as np
@@ -229,4 +230,8 @@ def test_kernels_are_written_once_for_all_modules(columns):
     assert texts[0] == texts[1]
     assert known.misses == known.currsize == texts[0].count('define internal void @"kernel_')
     assert known.hits == known.misses
+    called, declared = (
+        {*re.findall(rf'{word} .*@"(llvm[^"]*)"', texts[1])} for word in ("call", "declare")
+    )
+    assert called == declared
     jit.compile_module(texts[1])
