@@ -91,12 +91,12 @@ def _with_jax(rng: np.random.Generator) -> Callable[[int], Any]:
 def dropped() -> str:
     """The memory that stays of loops which nobody holds any more."""
     count = 360
-    for k in range(40):  # what is made once, and the blocks that are kept for a while
+    for k in range(count):  # what is made once, and the heap grows to what as many need
         _one_loop(k)
     gc.collect()
     before = _resident()
     start = time.process_time()
-    for k in range(40, 40 + count):
+    for k in range(count, 2 * count):
         _one_loop(k)
     seconds = time.process_time() - start
     gc.collect()
