@@ -119,7 +119,7 @@ class Packed:
 
     @lazy
     def ops(self) -> list[Op]:
-        """The ops that there are, in the order in which they come up."""
+        """The ops that there are, each once."""
         return list(dict.fromkeys(map(_OP_OF, self.nodes)))
 
     @lazy
@@ -211,7 +211,7 @@ def _joined(
 
 
 def packed(roots: Sequence[Expr]) -> Packed:
-    """The graph of some outputs as arrays of numbers."""
+    """The graph of some outputs as arrays of numbers; its order need not be that of `toposort`."""
     if _KEPT.graphs is None:
         return Packed(_order(roots))
     key = tuple(map(id, roots))

@@ -11,6 +11,7 @@ import ctypes
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ from minigrad.compile.backends.native.stages import Stage
 from minigrad.compile.backends.native.views import View
 from minigrad.graph.node import Expr, describe, rebuild
 from minigrad.graph.numpy_call import apart, is_apart, is_ours, numpy_call
+from minigrad.graph.walk import toposort
+from minigrad.loop.node import SCAN
 from minigrad.ops.core import uniform_value
 from minigrad.types import Array, TensorType, TupleType
 
@@ -42,6 +45,14 @@ def called_back(node: Expr, args: Sequence[Expr]) -> Expr:
 def is_called_back(node: Expr) -> bool:
     """Whether a node is one of those."""
     return is_apart(node.op)
+
+
+def calls_back(node: Expr) -> bool:
+    """Whether a node is a loop from which NumPy is called, in it or in a loop within."""
+    if node.op is not SCAN:
+        return False
+    body = toposort(node.attrs[0].body.outputs)
+    return any(is_called_back(n) or calls_back(n) for n in body)
 
 
 # --- machine code ------------------------------------------------------------------------------
@@ -166,7 +177,7 @@ _raised: dict[int, BaseException] = {}  # by the address of the block, which is 
 def raised_within(start: int, size: int) -> BaseException:
     """What was raised by a callback whose block lies in such memory.
 
-    Where Python raised it before any line of the callback ran, it was Ctrl-C.
+    Where Python raised it before any line of the callback ran, it is taken for Ctrl-C.
     """
     errors = [_raised.pop(at) for at in [*_raised] if start <= at < start + size]
     return errors[0] if errors else KeyboardInterrupt()
@@ -195,8 +206,9 @@ def callback(node: Expr, places: Places) -> Callable[..., None]:
                 lying[count][...] = call(*operands, *attrs)
             outcome.value = 0
         except BaseException as error:
-            error.add_note(f"while computing op {node.op.name}, {describe(node)}")
             _raised[address] = error
+            with suppress(Exception):  # an error without a note is better than none
+                error.add_note(f"while computing op {node.op.name}, {describe(node)}")
 
     return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(run)
 

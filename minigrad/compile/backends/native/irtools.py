@@ -13,7 +13,7 @@ import numpy.typing as npt
 from minigrad.compile.backends.native.jit import call_intrinsic, llvm, triple
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=1024, typed=True)
 def int64(value: int) -> Any:
     """An i64 constant, which keeps its text: most of a program's numbers come again."""
     return llvm().ir.IntType(64)(value)

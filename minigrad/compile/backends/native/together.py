@@ -1,6 +1,7 @@
 """Stages that do not wait for each other, put beside each other for several threads.
 
-Only what takes long is: loops, products, and pointwise ops of many elements. Loops and products
+Only what takes long is: loops, products, and pointwise ops of many elements; but no loop that calls
+NumPy, whose ops have a right to the caller's thread, and wait for the GIL. Loops and products
 flush subnormals themselves, and pointwise ops take those of the calling thread as that does, so
 that it changes nothing which thread computes them.
 """
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from minigrad.compile.backends.native.callbacks import calls_back
 from minigrad.compile.backends.native.emit import Code
 from minigrad.compile.backends.native.irtools import in_mode, note_mode
 from minigrad.compile.backends.native.irtools import int64 as index
@@ -107,8 +109,9 @@ def _needs(plan: Schedule) -> list[set[int]]:
 
 
 def _is_large(stage: Stage) -> bool:
-    large = stage.nodes[0].op in (SCAN, MATMUL) or (stage.pointwise and stage.nodes[0].size >= MANY)
-    return large and _work(stage) >= PART_WORK
+    node = stage.nodes[0]
+    large = node.op in (SCAN, MATMUL) or (stage.pointwise and node.size >= MANY)
+    return large and _work(stage) >= PART_WORK and not calls_back(node)
 
 
 def _work(stage: Stage) -> int:
