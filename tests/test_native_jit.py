@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import re
 import sys
 import threading
 import time
@@ -226,8 +227,12 @@ def test_at_plain_effort_care_is_for_internal_functions():
             ir.IRBuilder(function.append_basic_block()).ret_void()
     with jit._parsed(str(module), jit.host(), jit.Effort.PLAIN) as (parsed, _):
         jit._simplify(parsed)
-        hasty = {f.name for f in parsed.functions if b"optnone" in b" ".join(f.attributes)}
-    assert hasty == {"called"}
+        text = str(parsed)
+    for group, words in re.findall(r"^attributes (#\d+) = \{(.*)\}", text, re.M):
+        text = text.replace(group, words)  # as an older LLVM writes them
+    heads = re.findall(r"^define .*@(\w+)\((.*)", text, re.M)
+    heads += [(name, before) for before, name in re.findall(r"^define (.*)@(\w+)", text, re.M)]
+    assert {name for name, words in heads if "optnone" in words} == {"called"}
 
 
 def test_vector_widths():
