@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextvars
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -280,21 +283,100 @@ def test_an_index_out_of_range_is_still_told() -> None:
         native(np.zeros(3), np.full(STEPS, 3))
 
 
-# Where Ctrl-C comes just as Python takes a call up, ctypes tells of it too.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals are POSIX's")
-def test_ctrl_c_ends_a_loop_that_calls_back() -> None:
-    x = mg.var("x", (64,))
-    last, _ = mg.scan(lambda c, _: (mg.sort(c) + x, None), mg.zeros(64), length=10**11)
-    native, _ = both([x], last)
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
+def test_an_op_sees_each_value_twice_at_most_of_an_index_out_of_range(
+    registered: Callable[..., Op],
+) -> None:
+    calls: list[int] = []
+    op = registered("counted", lambda x: calls.append(1) or x + 1)
+    x, k = mg.var("x", (3,)), mg.var("k", (STEPS,), "int64")
+    last, _ = mg.scan(lambda c, k: (op(c) + mg.take(x, k), None), mg.zeros(2), k)
+    native, _ = both([x, k], last)
+    with pytest.raises(IndexError, match="index 3 is out of bounds") as caught:
+        native(np.zeros(3), np.where(np.arange(STEPS) == 4, 3, 0))
+    assert len(calls) == 2 * 5
+    assert __file__ in caught.value.__notes__[-1]
+
+
+def test_errors_name_the_line_of_the_op_that_raised_them(registered: Callable[..., Op]) -> None:
+    def picky(x: Any) -> Any:
+        if x[0] > 1:
+            raise StrangeError("too much")
+        return x + 1
+
+    op = registered("choosy", picky)
+    x = mg.var("x", (STEPS, 1))
+
+    def step(c: mg.Expr, x: mg.Expr) -> Any:
+        first = op(c)
+        second = op(first + x)
+        return second * 0, None
+
+    last, _ = mg.scan(step, mg.zeros(1), x)
+    native, numpy = both([x], last)
+    told = []
+    for f in (numpy, native):
+        with pytest.raises(StrangeError) as caught:
+            f(np.ones((STEPS, 1)))
+        told.append(caught.value.__notes__[0])
+    assert told[0] == told[1]
+
+
+@contextmanager
+def alarm_in(seconds: float, handler: Callable[..., Any]) -> Iterator[None]:
+    """A signal after so long, again and again in case it comes too soon."""
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
     try:
-        with pytest.raises(KeyboardInterrupt):
-            native(np.zeros(64))
+        yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def timed_out(*_: Any) -> None:
+    raise StrangeError("it took too long")
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals are POSIX's")
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [(signal.default_int_handler, KeyboardInterrupt), (timed_out, StrangeError)],
+)
+def test_a_signal_ends_loops_that_call_back_with_its_error(
+    handler: Callable[..., Any], error: type[BaseException]
+) -> None:
+    """Most come while machine code runs, so just as Python takes a call up. What comes after the
+    first loop is not run either."""
+    x = mg.var("x", (64,))
+    first, _ = mg.scan(lambda c, _: (mg.sort(c) + x, None), mg.zeros(64), length=10**11)
+    last, _ = mg.scan(lambda c, _: (mg.tanh(c) * x, None), first, length=10**11)
+    native, _ = both([x], last)
+    for seconds in (0.02, 0.021, 0.022, 0.023):
+        with pytest.raises(error), alarm_in(seconds, handler):
+            native(np.zeros(64))
+
+
+def test_the_deepest_call_of_python_is_told_as_that() -> None:
+    x = mg.var("x", (STEPS, 3))
+    last, _ = mg.scan(lambda c, x: (mg.sort(c + x), None), mg.zeros(3), x)
+    native, _ = both([x], last)
+    values, outcomes = np.zeros((STEPS, 3)), []
+
+    def deeper(n: int) -> None:
+        try:
+            if n:
+                deeper(n - 1)
+            else:
+                outcomes.append(native(values))
+        except (RecursionError, ctypes.ArgumentError):  # which is ctypes' word for the same
+            outcomes.append(None)
+
+    # each of the last frames before the limit is where the op is called from once
+    limit = sys.getrecursionlimit()
+    for n in range(limit - 150, limit):
+        deeper(n)
+    assert any(o is None for o in outcomes)
+    assert any(o is not None for o in outcomes)
 
 
 # --- threads, code on the disk, memory ----------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, const, param
 from minigrad.graph.node import Expr, Op, describe, rebuild
+from minigrad.graph.origin import origins
 from minigrad.lazy import lazy
 from minigrad.names import public
 from minigrad.types import Array, TensorType, TupleType, as_items
@@ -314,16 +315,19 @@ def map_graph(
     """The graphs with another node in the place of each: change(node, new), or else the same op.
 
     `new` maps each node before it to what took its place; None stands for the node on its new
-    arguments. What `start` maps is taken from there.
+    arguments. What `start` maps is taken from there. What takes a node's place counts as made where
+    that was.
     """
     roots = list(roots)
     new = {} if start is None else dict(start)
-    for node, args in walk(roots, lambda node: () if node in new else node.args).items():
-        if node not in new:
-            changed = change(node, new)
-            if changed is None:
-                changed = rebuild(node, tuple([new[a] for a in args]))
-            new[node] = changed
+    with origins() as mark:
+        for node, args in walk(roots, lambda node: () if node in new else node.args).items():
+            if node not in new:
+                mark(node)
+                changed = change(node, new)
+                if changed is None:
+                    changed = rebuild(node, tuple([new[a] for a in args]))
+                new[node] = changed
     return [new[r] for r in roots]
 
 

@@ -31,6 +31,9 @@ CLASS, DATA, NDIM, DIMS, DESCR, FLAGS = (
 ITEMS = tuple.__basicsize__
 """Where a tuple's pointers to its items begin."""
 
+# How a call of a program went.
+OTHER_KINDS, DONE, OUT_OF_RANGE = 0, 1, 2
+
 # Whether so many objects are of their kinds (dtype, axes, flags, sizes, whether a float of Python's
 # or NumPy's serves too, which has its number where its head ends), and their places.
 LOOK = """
@@ -120,7 +123,7 @@ other:
 }
 """
 
-# Runs a program on objects, if they are of their kinds: 1 if it has run with all indices in range.
+# Runs a program on objects, if they are of their kinds.
 # A frame is the address of the kinds, how many, scratch memory, and room for places.
 ENTER = """
 define i64 @enter(ptr %objects, ptr %frame, ptr %program) {
@@ -138,10 +141,10 @@ run:
   call void %program(ptr %places, ptr %scratch)
   %flag = load i64, ptr %scratch
   %fine = icmp eq i64 %flag, 0
-  %outcome = zext i1 %fine to i64
+  %outcome = select i1 %fine, i64 DONE, i64 OUT_OF_RANGE
   ret i64 %outcome
 other:
-  ret i64 0
+  ret i64 OTHER_KINDS
 }
 """
 
@@ -217,12 +220,13 @@ class Frame:
         self._flag.value = 0
         self._functions = _functions()
 
-    def enter(self, objects: tuple[Any, ...], program: int | None) -> bool:
-        """Run the program at an address on objects, if they are of their kinds; whether it has run,
-        with all indices in range. Other threads wait for it."""
+    def enter(self, objects: tuple[Any, ...], program: int | None) -> int:
+        """Run the program at an address on objects, if they are of their kinds; how that went.
+        Other threads wait for it."""
         if self._functions is None:
-            return False
-        return bool(self._functions.enter(id(objects) + ITEMS, self._start, program))
+            return OTHER_KINDS
+        outcome: int = self._functions.enter(id(objects) + ITEMS, self._start, program)
+        return outcome
 
     def take(self, objects: tuple[Any, ...]) -> bool:
         """Put the objects' places into the table, if all are of their kinds; whether they are."""
@@ -236,17 +240,11 @@ class Frame:
         for k, a in enumerate(arrays, 3):
             self._words[k] = a.ctypes.data
 
-    def run(self, program: Callable[[int, int], None]) -> bool:
-        """Run on what is in the table; whether all indices were in range."""
+    def run(self, program: Callable[[int, int], None]) -> int:
+        """Run on what is in the table; how that went."""
         self._flag.value = 0
         program(self.places, self.scratch)
-        return not self._flag.value
-
-    def take_flag(self) -> int:
-        """What the last run has said in the flag, which is lowered."""
-        flag: int = self._flag.value
-        self._flag.value = 0
-        return flag
+        return OUT_OF_RANGE if self._flag.value else DONE
 
 
 class Copies:
@@ -284,7 +282,9 @@ def _functions() -> _Functions | None:
     for kind in (np.ndarray, float, np.float64):
         known_as(f"minigrad_{kind.__name__}", id(kind))
     fields = {"HEAD": HEAD, "CLASS": CLASS, "DATA": DATA, "NDIM": NDIM, "DIMS": DIMS}
-    text = module_text(LOOK + ENTER + COPY, {**fields, "DESCR": DESCR, "FLAGS": FLAGS})
+    outcomes = {"OTHER_KINDS": OTHER_KINDS, "DONE": DONE, "OUT_OF_RANGE": OUT_OF_RANGE}
+    fields |= {"DESCR": DESCR, "FLAGS": FLAGS, **outcomes}
+    text = module_text(LOOK + ENTER + COPY, fields)
     code, arguments = compile_module(text), {"look": 4, "copy": 4, "enter": 3}
     made = {f: code.function(f, n, ctypes.c_int64, holds_gil=True) for f, n in arguments.items()}
     return _Functions(**made) if _reads_right(made["look"]) else None

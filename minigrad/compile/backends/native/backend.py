@@ -91,7 +91,7 @@ class Native(Backend):
         if code is None:
             return numpy_call(node)
         self.scratch += code.scratch
-        program = self._programs[node] = Program(code)
+        program = self._programs[node] = Program(code, node)
         return program
 
     def _code(self, node: Expr) -> Compiled | Interpreted | None:

@@ -1,8 +1,8 @@
 """Ops within loops that NumPy computes: machine code calls back.
 
-The operands of such an op are copied into a block of scratch memory, and its results out of it. The
-block begins with a word that says how the call went, since no exception may cross machine code: who
-runs the program finds its flag raised, and raises here what was raised there.
+The operands of such an op are copied into a block of scratch memory, and its results out of it. A
+program that calls back is called as a function of Python's own C interface: it lets go of the GIL
+for as long as it is machine code that runs, and what an op raises is raised where it returns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from minigrad.compile.backends.native.emit import Code, copy, fill, pointer, write_copies
 from minigrad.compile.backends.native.irtools import int64, subnormals_kept
-from minigrad.compile.backends.native.jit import call_intrinsic, llvm
+from minigrad.compile.backends.native.jit import call_intrinsic, known_as, llvm
 from minigrad.compile.backends.native.layout import bytes_of
 from minigrad.compile.backends.native.memory import ALIGN
 from minigrad.compile.backends.native.stages import Stage
@@ -32,7 +32,16 @@ from minigrad.ops.core import uniform_value
 from minigrad.types import Array, TensorType, TupleType
 
 RAISED = 2
-"""What a call's word is, and then the flag, unless the call came to its end."""
+"""What the flag is once an op has raised something."""
+
+STATE = 8
+"""Where a program's thread state lies while it runs without the GIL, in bytes from its flag."""
+
+# What is called of Python's C interface.
+_PYTHON = (
+    "PyEval_SaveThread", "PyEval_RestoreThread", "PyLong_FromVoidPtr",
+    "PyObject_CallFunctionObjArgs", "Py_DecRef",
+)  # fmt: skip
 
 MOST_PLACES = 64  # whose arrays a callback keeps: each running call has some
 
@@ -98,7 +107,7 @@ def _is_far(type_: TensorType, view: View) -> bool:
 
 
 def _call(code: Code, node: Expr, places: Places, block: Any) -> None:
-    key = node.op, node.attrs, places
+    key = node.op, node.attrs, places, describe(node)  # errors name the line
     if key not in code.callbacks:
         code.callbacks[key] = callback(node, places)
     function = code.function(_emit_call, [*code.callbacks].index(key))
@@ -117,8 +126,8 @@ def _copy(code: Code, node: Expr, here: View, there: View) -> None:
 
 
 def _emit_call(module: Any, name: str, number: int) -> Any:
-    """`call(block, flag)`: unless the flag is raised, calls what the module's pointer of a number
-    points to, and raises the flag if that comes to no good end."""
+    """`call(block, flag)`: unless the flag is raised, calls the object that the module's pointer of
+    a number points to, and raises the flag if that raises something."""
     ir = llvm().ir
     word, pointer, void = ir.IntType(64), ir.PointerType(), ir.VoidType()
     place = ir.GlobalVariable(module, word, f"callback{number}")
@@ -129,19 +138,61 @@ def _emit_call(module: Any, name: str, number: int) -> Any:
     builder = ir.IRBuilder(function.append_basic_block())
     before = builder.load(flag, typ=word)
     with builder.if_then(builder.icmp_unsigned("==", before, int64(0))):
-        builder.store(int64(RAISED), block)
-        kind = ir.FunctionType(void, [pointer])
         with subnormals_kept(builder):
-            builder.call(builder.load(place, typ=kind.as_pointer()), [block])
-        builder.store(builder.load(block, typ=word), flag)
+            take_gil(builder, flag)
+            address = _python(builder, "PyLong_FromVoidPtr", pointer, [block])
+            called = builder.inttoptr(builder.load(place, typ=word), pointer)
+            operands = [called, address, pointer(None)]  # the last one ends them
+            result = _python(builder, "PyObject_CallFunctionObjArgs", pointer, operands, 1)
+            for thing in (address, result):
+                _python(builder, "Py_DecRef", void, [thing])
+            let_go_of_gil(builder, flag)
+        raised = builder.icmp_unsigned("==", result, pointer(None))
+        builder.store(builder.select(raised, int64(RAISED), int64(0)), flag)
     builder.ret_void()
     return function
 
 
+def let_go_of_gil(builder: Any, flag: Any) -> None:
+    """Let other threads run, until it is taken again: by a program that holds it."""
+    state = _python(builder, "PyEval_SaveThread", llvm().ir.PointerType(), [])
+    builder.store(state, _state(builder, flag))
+
+
+def take_gil(builder: Any, flag: Any) -> None:
+    """Be the one thread that runs Python again."""
+    state = builder.load(_state(builder, flag), typ=llvm().ir.PointerType())
+    _python(builder, "PyEval_RestoreThread", llvm().ir.VoidType(), [state])
+
+
+def _state(builder: Any, flag: Any) -> Any:
+    return builder.gep(flag, [int64(STATE)], source_etype=llvm().ir.IntType(8))
+
+
+def _python(
+    builder: Any, name: str, result: Any, operands: Sequence[Any], named: int | None = None
+) -> Any:
+    """Call a function of Python's. Of so many parameters there are more, where it takes any."""
+    _make_python_known()
+    ir, module = llvm().ir, builder.module
+    types = [x.type for x in operands]
+    signature = ir.FunctionType(result, types[:named], var_arg=named is not None)
+    function = module.globals.get(name) or ir.Function(module, signature, name)
+    return builder.call(function, operands)
+
+
+@functools.cache
+def _make_python_known() -> None:
+    """Let modules that are loaded from now on call Python's functions."""
+    for name in _PYTHON:
+        function = getattr(ctypes.pythonapi, name)
+        known_as(name, ctypes.cast(function, ctypes.c_void_p).value or 0)
+
+
 @dataclass(frozen=True)
 class Places:
-    """Where operands and then results lie in a block, behind its word and the addresses of those
-    that lie elsewhere."""
+    """Where operands and then results lie in a block, behind the addresses of those that lie
+    elsewhere."""
 
     types: tuple[TensorType, ...]
     far: tuple[int, ...]
@@ -150,9 +201,9 @@ class Places:
     def offsets(self) -> list[int]:
         """Where each, or its address, begins, and where the block ends."""
         near = [k for k in range(len(self.types)) if k not in self.far]
-        sizes = [8 * (1 + len(self.far)), *(bytes_of(self.types[k]) for k in near)]
+        sizes = [8 * len(self.far), *(bytes_of(self.types[k]) for k in near)]
         starts = [*itertools.accumulate([-(-n // ALIGN) * ALIGN for n in sizes])]
-        at = {k: 8 * (1 + place) for place, k in enumerate(self.far)}
+        at = {k: 8 * place for place, k in enumerate(self.far)}
         at |= dict(zip(near, starts, strict=False))
         return [*(at[k] for k in range(len(self.types))), starts[-1]]
 
@@ -171,20 +222,9 @@ def _types(node: Expr) -> tuple[TensorType, ...]:
 
 # --- what is called ----------------------------------------------------------------------------
 
-_raised: dict[int, BaseException] = {}  # by the address of the block, which is one running call's
 
-
-def raised_within(start: int, size: int) -> BaseException:
-    """What was raised by a callback whose block lies in such memory.
-
-    Where Python raised it before any line of the callback ran, it is taken for Ctrl-C.
-    """
-    errors = [_raised.pop(at) for at in [*_raised] if start <= at < start + size]
-    return errors[0] if errors else KeyboardInterrupt()
-
-
-def callback(node: Expr, places: Places) -> Callable[..., None]:
-    """A C function that computes a node, in a block whose address it is given.
+def callback(node: Expr, places: Places) -> Callable[[int], None]:
+    """What computes a node, in a block whose address it is given.
 
     That NumPy keeps quiet about infinities is up to who runs the program.
     """
@@ -194,9 +234,9 @@ def callback(node: Expr, places: Places) -> Callable[..., None]:
     arrays, count = _arrays(places), len(node.args)
 
     def run(address: int) -> None:
+        lying = arrays(address)
+        operands = [a.copy() for a in lying[:count]] if keeps else lying[:count]
         try:
-            outcome, lying = arrays(address)
-            operands = [a.copy() for a in lying[:count]] if keeps else lying[:count]
             if fills:
                 call(*operands, *attrs, out=lying[count])
             elif several:
@@ -204,35 +244,34 @@ def callback(node: Expr, places: Places) -> Callable[..., None]:
                     place[...] = part
             else:
                 lying[count][...] = call(*operands, *attrs)
-            outcome.value = 0
         except BaseException as error:
-            _raised[address] = error
             with suppress(Exception):  # an error without a note is better than none
                 error.add_note(f"while computing op {node.op.name}, {describe(node)}")
+            raise
 
-    return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(run)
+    return run
 
 
-def _arrays(places: Places) -> Callable[[int], tuple[Any, list[Array]]]:
-    """address of a block -> its word, and the arrays of operands and results."""
-    blocks: dict[int, tuple[Any, Any, list[Array]]] = {}
+def _arrays(places: Places) -> Callable[[int], list[Array]]:
+    """address of a block -> the arrays of operands and results."""
+    blocks: dict[int, tuple[Any, list[Array]]] = {}
     far = [(k, _array_at(places.types[k])) for k in places.far]
     near = [(k, _array_at(t)) for k, t in enumerate(places.types) if k not in places.far]
 
-    def arrays(address: int) -> tuple[Any, list[Array]]:
+    def arrays(address: int) -> list[Array]:
         block = blocks.get(address)
         if block is None:
             lying = [np.empty(0)] * len(places.types)
             for k, array_at in near:
                 lying[k] = array_at(address + places.offsets[k])
-            addresses = (ctypes.c_size_t * len(far)).from_address(address + 8)
+            addresses = (ctypes.c_size_t * len(far)).from_address(address)
             _make_room(blocks)
-            blocks[address] = block = ctypes.c_int64.from_address(address), addresses, lying
-        outcome, addresses, lying = block
+            blocks[address] = block = addresses, lying
+        addresses, lying = block
         if far:
             for (k, array_at), place in zip(far, addresses, strict=True):
                 lying[k] = array_at(place)
-        return outcome, lying
+        return lying
 
     return arrays
 

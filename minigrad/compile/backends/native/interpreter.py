@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.compile.backends.native.arrays import PLAIN, Frame, Kinds
+from minigrad.compile.backends.native.arrays import OTHER_KINDS, PLAIN, Frame, Kinds
 from minigrad.compile.backends.native.elements import is_known, stream_of
 from minigrad.compile.backends.native.instructions import BEGIN, functions
 from minigrad.compile.backends.native.jit import address_of
@@ -59,9 +59,9 @@ class Interpreted:
         numbers, table = self._fixed
         self._begin(numbers, memory, table, places)
 
-    def run(self, frame: Frame, objects: tuple[Any, ...]) -> bool:
-        """Run on objects; whether they are arrays of its kinds."""
-        return frame.take(objects) and frame.run(self.function)
+    def run(self, frame: Frame, objects: tuple[Any, ...]) -> int:
+        """Run on objects, if they are arrays of its kinds; how that went."""
+        return frame.run(self.function) if frame.take(objects) else OTHER_KINDS
 
     def room(self) -> tuple[Array, int]:
         """Memory for a call, with the constants in it, and its address."""

@@ -137,11 +137,12 @@ class NativeCode:
         function.code = self  # type: ignore[attr-defined]  # keeps the code from being freed
         return function
 
-    def set_pointer(self, name: str, function: NativeFunction) -> None:
-        """Let a global pointer of the module point to a function, which is the caller's to keep."""
+    def set_pointer(self, name: str, there: int | None) -> None:
+        """Let a global pointer of the module point to an address, of what is the caller's to keep
+        alive."""
         with _compiling:
             address = self._engine.get_global_value_address(name)
-        ctypes.c_void_p.from_address(address).value = address_of(function)
+        ctypes.c_void_p.from_address(address).value = there
 
     def make_known(self, name: str) -> None:
         """Let modules that are compiled from now on call the named function, so for good."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from minigrad.compile.backends.native.jit import (
@@ -17,11 +17,11 @@ class LoopCode:
     """A module with the function `loop(length, scratch, flag, *bases)`, compiled when needed.
 
     scratch: the bytes of scratch memory that it takes.
-    callbacks: what its pointers `callback0`, `callback1`, … are to point to.
+    callbacks: the objects that its pointers `callback0`, `callback1`, … are to point to.
     """
 
     def __init__(
-        self, module: Any, arguments: int, scratch: int, callbacks: Sequence[NativeFunction]
+        self, module: Any, arguments: int, scratch: int, callbacks: Sequence[Callable[[int], None]]
     ) -> None:
         self._text, self._arguments, self.callbacks = str(module), arguments, callbacks
         self.scratch = scratch
@@ -34,7 +34,7 @@ class LoopCode:
             effort = most_careful(self._text, effort)
             code = compile_module(self._text, effort=effort)
             for k, callback in enumerate(self.callbacks):
-                code.set_pointer(f"callback{k}", callback)
+                code.set_pointer(f"callback{k}", id(callback))
             function = code.function("loop", self._arguments)
             cast(Any, function).callbacks = self.callbacks  # are not freed while it runs
             self._made = made = _EFFORTS.index(effort), function

@@ -15,7 +15,8 @@ ALIGN = 64  # bytes: a cache line, and the widest vector
 class Memory:
     """One block of memory, taken and given back in pieces; `size` is the most that it came to.
 
-    Its first cache line is taken already: code may raise a flag there (see gather.py).
+    Its first cache line is taken already: code may raise a flag there (see gather.py); beside
+    that is a word of callbacks.py's.
 
     >>> memory = Memory()
     >>> a, b = memory.take(100), memory.take(64)

@@ -9,8 +9,15 @@ from typing import Any, cast
 
 import numpy as np
 
-from minigrad.compile.backends.native.arrays import PLAIN, Frame, Kinds
-from minigrad.compile.backends.native.callbacks import RAISED, raised_within
+from minigrad.compile.backends.native.arrays import (
+    DONE,
+    OTHER_KINDS,
+    OUT_OF_RANGE,
+    PLAIN,
+    Frame,
+    Kinds,
+)
+from minigrad.compile.backends.native.callbacks import calls_back, let_go_of_gil, take_gil
 from minigrad.compile.backends.native.emit import Code
 from minigrad.compile.backends.native.interpreter import Interpreted
 from minigrad.compile.backends.native.irtools import int64 as index
@@ -35,9 +42,11 @@ from minigrad.compile.backends.native.work import work_of
 from minigrad.compile.backends.registry import Caller
 from minigrad.compile.params import picker
 from minigrad.compile.plan import Plan
+from minigrad.graph.node import Expr
+from minigrad.graph.numpy_call import numpy_call
 from minigrad.graph.walk import toposort
 from minigrad.loop.body import Body
-from minigrad.loop.node import BLOCK, SCAN
+from minigrad.loop.node import SCAN
 from minigrad.types import Array
 
 # How many times as long as it took to compile a program runs before it is compiled with more care.
@@ -63,17 +72,19 @@ class Compiled:
 
     def __init__(self, body: Body, threads: int = 1) -> None:
         check_body(body)
+        nodes = toposort(body.outputs)
         self.results = [(o.shape, o.dtype) for o in body.outputs]
         self.kinds = Kinds([v.type for v in (*body.inputs, *body.outputs)], PLAIN)
         memory, module, plan = Memory(), new_module(), schedule(body.outputs)
         beside = side_by_side(plan, threads)
         self.threads = team_size(beside, threads)
         plan = beside if self.threads > 1 else plan
-        self._loops = _emit_program(module, body, memory, plan, self.threads)
-        self.calls_back = any(loop.callbacks for loop in self._loops)
+        self.calls_back = any(map(calls_back, nodes))
+        self._loops = _emit_program(
+            module, body, memory, plan, self.threads, releases=self.calls_back
+        )
         self.scratch = memory.size
         self._text = str(module)
-        nodes = toposort(body.outputs)
         work = sum(map(work_of, nodes))
         loops = any(n.op is SCAN for n in nodes)
         self._is_short = not loops and work + sum(n.size for n in nodes) < SHORT
@@ -91,31 +102,31 @@ class Compiled:
         """The code as it is now: of a table of addresses and scratch memory."""
         return self._entry[0]
 
-    def run(self, frame: Frame, objects: tuple[Any, ...]) -> bool:
-        """Run on objects, if they are arrays of its kinds; whether all indices were in range."""
+    def run(self, frame: Frame, objects: tuple[Any, ...]) -> int:
+        """Run on objects, if they are arrays of its kinds; how that went."""
         if not self._ahead:
             return self._run(frame, objects)
         begun = perf_counter()
-        done = self._run(frame, objects)
+        outcome = self._run(frame, objects)
         self._patience -= perf_counter() - begun
         if self._patience < 0:
             self._compile_again()
-        return done
+        return outcome
 
-    def _run(self, frame: Frame, objects: tuple[Any, ...]) -> bool:
+    def _run(self, frame: Frame, objects: tuple[Any, ...]) -> int:
         function, address = self._entry  # of an address alone the code would not live
         if self._is_short:
             return frame.enter(objects, address)
-        return frame.take(objects) and frame.run(function)
+        return frame.run(function) if frame.take(objects) else OTHER_KINDS
 
     def _compile(self, effort: Effort) -> None:
         code = compile_module(self._text, effort=effort)
         loops = [loop.function(effort) for loop in self._loops]
         for k, loop in enumerate(loops):
-            code.set_pointer(f"loop{k}", loop)
+            code.set_pointer(f"loop{k}", address_of(loop))
         seconds = code.seconds + sum(cast(Any, loop).code.seconds for loop in loops)
         self._patience = PATIENCE.get(effort, 0) * (KEPT if code.was_kept else 1) * seconds
-        function = code.function("program", 2)
+        function = code.function("program", 2, holds_gil=self.calls_back)
         cast(Any, function).loops = loops  # keeps them from being freed while it runs
         self._entry = function, address_of(function)
 
@@ -130,10 +141,13 @@ class Compiled:
 
 
 class Program:
-    """Code and memory for it: inputs' arrays -> outputs' arrays. Calls from threads are safe."""
+    """Code of a node, and memory for it: operands' arrays -> results. Calls from threads are safe.
 
-    def __init__(self, code: Compiled | Interpreted) -> None:
-        self.code = code
+    Raises what NumPy's ops within loops do, and NumPy's IndexError of an index out of range.
+    """
+
+    def __init__(self, code: Compiled | Interpreted, node: Expr) -> None:
+        self.code, self._node = code, node
         self._nowhere = [None] * len(code.results)
         self._waiting: list[tuple[Frame, Array]] = []
 
@@ -146,25 +160,29 @@ class Program:
         ]
         if not self._runs((*arrays, *results)):
             plain = [_plain(a) for a in arrays]  # and live as long as the call
-            if not self._runs((*plain, *results), fit=True):
-                BLOCK.numpy(*rest)  # raises the IndexError, saying which
-                raise IndexError("an index is out of range")
+            self._runs((*plain, *results), fit=True)
         return results
 
     def results_of(self, operands: Iterable[Any]) -> list[Array] | None:
-        """The outputs, if the operands are arrays of their kinds, and all indices in range."""
+        """The outputs, if the operands are arrays of their kinds."""
         results = [np.empty(*kind) for kind in self.code.results]
         return results if self._runs((*operands, *results)) else None
 
     def _runs(self, objects: tuple[Any, ...], fit: bool = False) -> bool:
-        """Run on objects, whose kinds are not asked where they are known to fit; whether they are
-        of the right kinds, and all indices in range. Raises what NumPy's ops within loops do."""
-        if not self.code.calls_back:
-            return self._runs_on(objects, fit)
-        with np.errstate(all="ignore"):  # once for all calls of NumPy, since it takes 1.4 µs
-            return self._runs_on(objects, fit)
+        """Run on objects, if they are of the right kinds, which is not asked where they are known
+        to fit; whether they are."""
+        if self.code.calls_back:
+            with np.errstate(all="ignore"):  # once for all calls of NumPy, since it takes 1.4 µs
+                outcome = self._run(objects, fit)
+        else:
+            outcome = self._run(objects, fit)
+        if outcome == OUT_OF_RANGE:
+            operands = objects[: len(self._node.args)]
+            numpy_call(self._node)(*operands, *self._node.attrs)  # says which
+            raise IndexError("an index is out of range")
+        return outcome == DONE
 
-    def _runs_on(self, objects: tuple[Any, ...], fit: bool) -> bool:
+    def _run(self, objects: tuple[Any, ...], fit: bool) -> int:
         if self.code.threads > 1:
             call_helpers(self.code.threads - 1)
         try:
@@ -175,12 +193,8 @@ class Program:
         try:
             if fit:
                 frame.put(objects)
-                done = frame.run(self.code.function)
-            else:
-                done = self.code.run(frame, objects)
-            if not done and frame.take_flag() & RAISED:
-                raise raised_within(frame.scratch, self.code.scratch)
-            return done
+                return frame.run(self.code.function)
+            return self.code.run(frame, objects)
         finally:
             self._waiting.append(waiting)
 
@@ -216,9 +230,11 @@ def _plain(array: Any) -> Array:
 
 
 def _emit_program(
-    module: Any, body: Body, memory: Memory, plan: Schedule, threads: int
+    module: Any, body: Body, memory: Memory, plan: Schedule, threads: int, releases: bool
 ) -> list[LoopCode]:
     """The function `program` of a module: a table of addresses and scratch memory are its data.
+
+    releases: whether it is called with the GIL, and lets go of that.
 
     Gives the loops that its pointers `loop0`, `loop1`, … are to point to.
     """
@@ -236,8 +252,13 @@ def _emit_program(
         places.append(View.whole(base, v.shape))
     count = len(body.inputs)
     code.home.update(zip(body.inputs, places[:count], strict=True))
+    if releases:
+        let_go_of_gil(builder, code.flag())
     with helped(code, threads):
         emit_step(code, body, places[count:])
     code.give_back()
+    assert not code.callbacks, "NumPy is called from loops alone"
+    if releases:
+        take_gil(builder, code.flag())
     builder.ret_void()
     return list(code.loops)

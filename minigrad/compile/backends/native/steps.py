@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -157,8 +157,21 @@ def _emit_apart(code: Code, loop: Loop, operands: Sequence[View], results: Seque
     ]
     function = code.builder.load(code.loops[machine], typ=_signature(len(views)).as_pointer())
     scratch = code.memory.take(machine.scratch)
-    code.builder.call(function, [index(loop.length), code.at(scratch), code.flag(), *bases])
+    operands = [index(loop.length), code.at(scratch), code.flag(), *bases]
+    with _unless_raised(code):
+        code.builder.call(function, operands)
     code.memory.give_back(scratch)
+
+
+@contextmanager
+def _unless_raised(code: Code) -> Iterator[None]:
+    """Code that does not run after an error in a loop, such as Ctrl-C."""
+    if not any(loop.callbacks for loop in code.loops):
+        yield
+        return
+    flag = code.builder.load(code.flag(), typ=index(0).type)
+    with code.builder.if_then(code.builder.icmp_unsigned("==", flag, index(0))):
+        yield
 
 
 def _code_of(loop: Loop, views: Sequence[View]) -> LoopCode:
