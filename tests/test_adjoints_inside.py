@@ -252,6 +252,7 @@ def _check(case: Case, gates: Sequence[int], backend: str) -> None:
 GATES = st.lists(st.integers(0, 50), max_size=3)
 
 
+@pytest.mark.slow
 @settings(max_examples=14)
 @given(cases(nested=False), GATES)
 def test_what_is_read_of_a_loop_is_what_the_unrolled_graph_has(case: Case, gates: Any) -> None:

@@ -426,6 +426,7 @@ def test_long_titles_keep_clear_of_numbers_and_of_the_next_panel(panels: int) ->
 # --- files ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_demo_writes_all_its_files(demo) -> None:
     folder, written, _ = demo
     names = {"index.html", "flow.csv"}

@@ -58,6 +58,7 @@ def made(name: str) -> Case:
     return Case(name)
 
 
+@pytest.mark.slow
 @each
 def test_the_parts_are_the_sums_of_those_of_each_loss(case: str) -> None:
     """As if each step's output had a loss of its own, Σ e · h, for e what enters there: its line

@@ -23,6 +23,7 @@ def xs() -> np.ndarray:
     return np.random.default_rng(0).random((T, 3, 2), np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [lstm.RNN, lstm.LSTM])
 def test_a_short_sequence_enters_where_a_long_one_has_vanished(kind, xs) -> None:
     """What comes of all sequences is what comes of each by itself, as a route is linear."""

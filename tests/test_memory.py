@@ -161,6 +161,7 @@ def test_a_loop_whose_gradient_was_taken_goes_without_the_collector(checkpoint: 
             gc.enable()
 
 
+@pytest.mark.slow
 def test_a_dropped_native_function_gives_its_memory_back() -> None:
     """Within 10 KiB of what it was; LLVM keeps some 2 of each module."""
     pytest.importorskip("llvmlite", reason="the native backend needs llvmlite")

@@ -74,6 +74,7 @@ def check(steps, f, reference):
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
 def test_another_length_has_the_same_loops_and_bits(made, monkeypatch, options, threads):

@@ -160,6 +160,7 @@ def test_gradients_of_long_recurrences_with_kinks_compile(step):
     assert f(0.5) == pytest.approx(plain(0.5), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_a_long_sum_of_slices_costs_as_much_as_it_is_long():
     def cost(n):
         x = mg.var(f"slices{n}", n)

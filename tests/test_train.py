@@ -19,6 +19,7 @@ def trained(cell, settings):
     return model, list(train(model, TASK, settings))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in CELLS if n != "rnn"])
 def test_gated_cells_learn_a_short_adding_problem(name):
     model, reports = trained(CELLS[name](2, 16, memory=10), Settings(steps=300))  # type: ignore[call-arg]
@@ -147,6 +148,7 @@ def test_settings_that_cannot_be(settings, message):
         Settings(**settings)
 
 
+@pytest.mark.slow
 def test_the_lstm_learns_what_the_rnn_does_not():
     """The demonstration in small: 50 steps; one below a tenth of the baseline, the other at it."""
     task, settings = Adding(length=50), Settings(steps=400)

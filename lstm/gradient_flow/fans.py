@@ -45,7 +45,7 @@ def fan_of_state(
 
 
 class Fans:
-    """Tells of each value of a step its norm, that of its gradient, and those of its fan.
+    """Tells of each value of a step how large it is, its gradient, and the terms of its fan.
 
     Told are "values" and "gradients", {value: (T,)}, and "terms", {value: {reader: (T,)}}.
     sizes: what is told instead of norms.

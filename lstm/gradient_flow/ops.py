@@ -83,7 +83,7 @@ class Asked(NamedTuple):
 
 
 class OpsOfStep:
-    """Rows of norms over the steps, each of them once.
+    """Rows of how large arrays are over the steps, each of them once.
 
     values, gradients, terms, onward: {what was asked: which row}; what has no number, or what no
     derivative leads to, is in none. sizes: what is told instead of norms.
@@ -139,7 +139,7 @@ class OpsOfStep:
         return ()
 
     def step(self, carry: Any, row: Row) -> tuple[Any, dict[str, Expr]]:
-        """By row its norm at one step."""
+        """By row how large it is at one step."""
         return carry, self._sizes({str(k): row.beside[stack] for stack, k in self._rows.items()})
 
 
