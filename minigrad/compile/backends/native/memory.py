@@ -1,13 +1,18 @@
-"""Scratch memory of generated code: which bytes are whose, decided while the code is made."""
+"""Memory of generated code: of scratch which bytes are whose, decided while the code is made; and
+that of results, which is used again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
-from minigrad.types import Array
+from minigrad.types import Array, Shape
 
 ALIGN = 64  # bytes: a cache line, and the widest vector
 
@@ -76,3 +81,41 @@ def aligned(size: int) -> tuple[Array, int]:
     """Uninitialised bytes, and the address of the first cache line in them."""
     block = np.empty(size + ALIGN, np.uint8)
     return block, -(-block.ctypes.data // ALIGN) * ALIGN
+
+
+# --- results -----------------------------------------------------------------------------------
+
+LARGE = 1 << 20
+"""Bytes of a result from which its memory is used again."""
+
+
+def maker(shape: Shape, dtype: np.dtype[Any]) -> Callable[[], Array]:
+    """What makes uninitialised arrays for one result of a program, call by call.
+
+    Large ones lie where an earlier one lay that nobody holds any more, nor any view of it. Memory
+    that is freed goes back to the system and comes again page by page, which took a tenth of the
+    time of a formula and its gradients of 10⁶ elements (33 ms of the CPUs, 29 without; medians).
+    """
+    if np.dtype(dtype).itemsize * math.prod(shape) < LARGE:
+        return functools.partial(np.empty, shape, dtype)
+    free: deque[Array] = deque(maxlen=1)  # the rest is the system's
+
+    def make() -> Array:
+        try:
+            block = free.pop()  # atomic
+        except IndexError:
+            block = np.empty(shape, dtype)
+        return np.asarray(_Lent(block, free))
+
+    return make
+
+
+class _Lent:
+    """What an array and its views hold on to, as their base, for as long as there are any."""
+
+    def __init__(self, block: Array, free: deque[Array]) -> None:
+        self.__array_interface__ = block.__array_interface__
+        self._block, self._free = block, free
+
+    def __del__(self) -> None:
+        self._free.append(self._block)

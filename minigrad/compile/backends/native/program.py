@@ -31,7 +31,7 @@ from minigrad.compile.backends.native.jit import (
     new_module,
 )
 from minigrad.compile.backends.native.loop_code import LoopCode
-from minigrad.compile.backends.native.memory import Memory, aligned
+from minigrad.compile.backends.native.memory import Memory, aligned, maker
 from minigrad.compile.backends.native.stages import Schedule, schedule
 from minigrad.compile.backends.native.steps import emit_step
 from minigrad.compile.backends.native.support import check_body
@@ -148,6 +148,7 @@ class Program:
 
     def __init__(self, code: Compiled | Interpreted, node: Expr) -> None:
         self.code, self._node = code, node
+        self._makers = [maker(*kind) for kind in code.results]
         self._nowhere = [None] * len(code.results)
         self._waiting: list[tuple[Frame, Array]] = []
 
@@ -155,8 +156,8 @@ class Program:
         """The outputs, in `out` where it gives an array; called as a block's op is."""
         *arrays, _body = rest
         results = [
-            np.empty(*kind) if array is None else array
-            for kind, array in zip(self.code.results, out or self._nowhere, strict=True)
+            make() if array is None else array
+            for make, array in zip(self._makers, out or self._nowhere, strict=True)
         ]
         if not self._runs((*arrays, *results)):
             plain = [_plain(a) for a in arrays]  # and live as long as the call
@@ -165,7 +166,7 @@ class Program:
 
     def results_of(self, operands: Iterable[Any]) -> list[Array] | None:
         """The outputs, if the operands are arrays of their kinds."""
-        results = [np.empty(*kind) for kind in self.code.results]
+        results = [make() for make in self._makers]
         return results if self._runs((*operands, *results)) else None
 
     def _runs(self, objects: tuple[Any, ...], fit: bool = False) -> bool:
