@@ -261,7 +261,7 @@ def _key(text: str, cpu: Cpu, effort: Effort) -> str:
     # by name, as what imports this cannot be imported here
     versions = [sys.modules[name].__version__ for name in ("minigrad", "llvmlite")]
     made_by = *versions, *map(str, llvm().binding.llvm_version_info)
-    return cache.key_of(*made_by, triple(), cpu.name, cpu.features, effort.name, text)
+    return cache.key_of(*made_by, triple(), cpu.name, cpu.features, effort.value, text)
 
 
 def assembly(module: Any, cpu: Cpu | None = None) -> str:
