@@ -57,6 +57,15 @@ class Series:
         """The norm at t = T, where it starts."""
         return self.norms[-1]
 
+    @property
+    def start(self) -> float:
+        """The norm where the gradient starts: of the last step that any comes to; 0 where none is.
+
+        >>> Series("h", [0.25, 0.5, 0.0], ["normal", "normal", "disconnected"]).start
+        0.5
+        """
+        return next((x for x in reversed(self.norms) if x), 0.0)
+
     def shown(self, t: int, digits: int = 2) -> str:
         """The norm at step t, counted from 1, as tables have it.
 

@@ -162,7 +162,7 @@ def _series(norms) -> Series:
     ("norms", "words"),
     [
         ([2.3e-3, 2.3e-3], "∂L/∂C reaches t=1 at 2.3e-03 (median step ×1.000)."),
-        ([1e-8, 1e-7, 1e-5, 1e-2], "below 1e-06 from t=2 down, 1.0e-08 at t=1."),
+        ([1e-8, 1e-7, 1e-5, 1.0], "below 1e-06 of its start from t=2 down, 1.0e-08 at t=1."),
         ([1e9, 1e5, 1.0], "explodes"),
         ([0.0, 0.0, 1e-30, 1.0], "underflows to 0 from t=2 down"),
         ([math.nan, 1.0], "not finite from t=1 down"),

@@ -111,7 +111,7 @@ def test_a_net_of_tokens_that_is_read_at_every_step() -> None:
     tokens = np.random.default_rng(0).integers(0, 5, (T, B))
     flow = lstm.flow(model, tokens, tokens, lstm.cross_entropy)
     assert flow.steps == T and all(norm > 0 for norm in flow.series["h"].norms)
-    with pytest.raises(ConfigError, match=r"but ys is \(3,\)"):
+    with pytest.raises(ConfigError, match=r"so ys must be \(7, 3, …\), not \(3,\)"):
         lstm.flow(model, tokens, tokens[0], lstm.cross_entropy)
 
 

@@ -14,7 +14,7 @@ import minigrad as mg
 from lstm.cli import main
 from lstm.errors import ConfigError, TrainingError
 from lstm.figures import cell_unrolled, compare_flows, write_flow
-from lstm.gradient_flow.words import EVERY
+from lstm.gradient_flow.words import EVERY, SHORTER
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
 
@@ -211,3 +211,66 @@ def test_lengths_that_are_taken_for_a_loss_are_told() -> None:
     xs, ys = _data()
     with pytest.raises(lstm.ConfigError, match="that is lengths= or mask="):
         lstm.flow(_model(), xs, ys, np.full(B, 2))
+
+
+# --- what padding says of a loss ------------------------------------------------------------------
+
+
+def _read_at_every_step(**more: Any) -> lstm.Model:
+    cell = lstm.LSTM(2, 3, dtype="float64")
+    return lstm.Model.create(cell, output_size=2, readout="every", seed=0, **more)
+
+
+@pytest.mark.parametrize("padding", [1e9, np.nan])
+@pytest.mark.parametrize("loss", [None, lstm.mse, lstm.mae])
+def test_no_loss_of_ours_counts_padding(padding: float, loss: Any) -> None:
+    model, (xs, _) = _read_at_every_step(), _data()
+    ys = np.random.default_rng(2).standard_normal((T, B, 2))
+    output = model.output(xs, lengths=LENGTHS)
+    expected = mg.eval((loss or lstm.mse)(output, ys, mask=MASK))
+    ys[~MASK] = padding
+    flow = lstm.flow(model, xs, ys, loss, lengths=LENGTHS)
+    assert flow.loss == pytest.approx(float(expected), rel=1e-12)
+    whole = np.array(flow.itemised.high)  # of losses of single steps, too
+    assert np.isfinite(whole[np.tril_indices(T)]).all()
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8"])
+def test_no_label_of_padding_counts(dtype: str) -> None:
+    model, (xs, _) = _read_at_every_step(), _data()
+    labels = np.random.default_rng(2).integers(0, 2, (T, B)).astype(dtype)
+    output = model.output(xs, lengths=LENGTHS)
+    expected = mg.eval(lstm.cross_entropy(output, labels, mask=MASK))
+    labels[~MASK] = 99  # no class
+    flow = lstm.flow(model, xs, labels, lstm.cross_entropy, lengths=LENGTHS)
+    assert flow.loss == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_a_loss_of_ones_own_sees_all_targets() -> None:
+    model, (xs, _) = _read_at_every_step(), _data()
+    ys = np.ones((T, B, 2))
+    seen = lstm.flow(model, xs, ys, lambda p, y: mg.sum(y) + 0 * mg.sum(p), lengths=LENGTHS)
+    assert seen.loss == ys.size
+
+
+def test_the_steps_at_which_shorter_sequences_end() -> None:
+    xs, ys = _data()
+    model = lstm.Model.create(lstm.RNN(2, 3, dtype="float64"), output_size=1, seed=0)
+    assert lstm.flow(model, xs, ys).ends == ()
+    assert lstm.flow(model, xs, ys, lengths=[6, 6, 6]).ends == ()
+    assert lstm.flow(model, xs, ys, lengths=LENGTHS).ends == (2, 4)
+    assert lstm.flow(model, xs, ys, lengths=[4, 2, 4]).ends == (2,)  # less padding alone
+    model = lstm.Model.create(
+        lstm.RNN(2, 3, dtype="float64"), output_size=1, seed=0, readout="every"
+    )
+    assert lstm.flow(model, xs, np.ones((T, B, 1)), lengths=LENGTHS).ends == ()
+
+
+def test_that_a_long_one_may_be_hidden_behind_a_short_one_is_said() -> None:
+    rng = np.random.default_rng(0)
+    model = lstm.Model.create(lstm.RNN(2, 16), output_size=1, seed=0)
+    xs, ys = rng.standard_normal((60, 2, 2)), rng.standard_normal((2, 1))
+    told = lstm.flow(model, xs, ys, lengths=[5, 60]).diagnosis
+    assert "from t=6 to t=5, where shorter sequences end" in told[0] and SHORTER in told
+    assert SHORTER not in lstm.flow(model, xs, ys).diagnosis
+    assert "vanishes" in lstm.flow(model, xs[:, [1]], ys[[1]]).diagnosis[0]

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -13,7 +14,10 @@ from matplotlib.figure import Figure
 from test_chart_maps import color_at
 
 import lstm
+import minigrad as mg
 from lstm.figures import flow_details
+from lstm.figures.forecast import plot_forecast
+from lstm.forecasting import Forecast
 from lstm.tasks import Adding
 from minigrad.drawing import Scale
 from minigrad.drawing.charts import Chart
@@ -374,3 +378,37 @@ def test_every_chart_has_a_title(flow) -> None:
         assert draw(replace(flow, place="layer2 backward")).get_title().replace("\n", " ") == (
             f"{title} (layer2 backward)"
         )
+
+
+def _legend_is_free(ax: Any) -> None:
+    """Its words lie on no curve and not on the title."""
+    ax.figure.draw_without_rendering()
+    words = ax.get_legend().get_window_extent()
+    assert words.y0 >= ax.get_window_extent().y1 - 1
+    titles = (ax.title, ax._left_title, ax._right_title)
+    (title,) = [t for t in titles if t.get_text()]
+    assert not words.overlaps(title.get_window_extent())
+
+
+def test_the_names_of_gates_lie_on_nothing(flow) -> None:
+    own = lstm.plot_gate(flow)
+    lines = own.lines[: len(flow.gates)]
+    names = [text.get_text() for text in own.get_legend().get_texts()]
+    assert names == ["forget gate f", "input gate i", "output gate o"]
+    assert [x.get_color() for x in own.get_legend().get_lines()] == [x.get_color() for x in lines]
+    _legend_is_free(own)
+    for theme in ("light", "dark"):
+        with mpl.rc_context(mg.charts.style(theme)):
+            _legend_is_free(lstm.plot_gate(flow, ax=Figure().add_subplot()))
+
+
+@pytest.mark.parametrize("target", ["y", "temperature_2m", "the_mean_temperature_of_the_air " * 3])
+def test_the_names_of_a_forecasts_curves_lie_on_nothing(target: str) -> None:
+    values = [0.0, 1.0, 3.0]
+    forecast = Forecast(target, 3, ["a", "b", "c"], values, values[::-1], None)
+    for theme in ("light", "dark"):
+        with mg.charts.drawn_in(theme):
+            ax = plot_forecast(forecast)
+            _legend_is_free(ax)
+            titles = (ax.title, ax._left_title)
+            assert max(t.get_window_extent().y1 for t in titles) <= ax.figure.bbox.y1

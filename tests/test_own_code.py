@@ -204,3 +204,16 @@ def test_no_file_decides_what_is_imported(tmp_path, monkeypatch) -> None:
         Model.load(tmp_path / "m")
     assert "evil" not in sys.modules
     assert lstm.Model is Model
+
+
+def test_a_file_imports_what_lies_beside_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "beside_the_task.py").write_text("LENGTH = 7\n")
+    (tmp_path / "mine.py").write_text(
+        "import lstm, beside_the_task\n"
+        "class Mine(lstm.Adding):\n    name = 'mine'\n    long = beside_the_task.LENGTH\n"
+    )
+    try:
+        assert class_named(f"{tmp_path / 'mine.py'}:Mine", Task).long == 7
+    finally:
+        sys.modules.pop("beside_the_task", None)

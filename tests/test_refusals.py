@@ -106,7 +106,10 @@ def test_batch_first_data_is_told_as_such() -> None:
     for call in (lstm.flow, cell_unrolled):
         with pytest.raises(ConfigError, match=r"if xs is batch first, give xs\.transpose"):
             call(_model(), wrong, YS)
-    with pytest.raises(ConfigError, match=r"^xs \(.*\) has a batch of 3 .*, but ys is") as caught:
+    wanted = (
+        r"^xs \(5, 3, 2\) has 5 steps .* and a batch of 3, so ys must be \(3, …\), not \(2, 1\)"
+    )
+    with pytest.raises(ConfigError, match=wanted) as caught:
         lstm.flow(_model(), XS, YS[:2])
     assert "transpose" not in str(caught.value)
     assert lstm.flow(_model(), wrong.transpose(1, 0, 2), YS).steps == 5
@@ -198,3 +201,33 @@ def test_a_closed_stream_is_one_line_and_no_work(args, closed, said) -> None:
         **{open_one: subprocess.PIPE},
     )
     assert (done.returncode, getattr(done, open_one)) == (2, said)
+
+
+def test_targets_of_one_step_for_a_model_that_is_read_at_every_one() -> None:
+    model = lstm.Model.create(lstm.RNN(2, 3), output_size=1, seed=0, readout="every")
+    with pytest.raises(ConfigError, match=r"ys must be \(5, 3, …\), .* is read at every step"):
+        lstm.flow(model, XS, YS)
+
+
+def test_a_loss_is_a_scalar() -> None:
+    with pytest.raises(ConfigError, match=r"must give a scalar .*not float32\(3, 1\)"):
+        lstm.flow(_model(), XS, YS, lambda prediction, target: (prediction - target) ** 2)
+
+
+def test_what_a_trainer_takes() -> None:
+    w, x = mg.param("w", 1.0), mg.var("x")
+    for params in ([w], w):
+        with pytest.raises(ConfigError, match=r'params= has the params by .*\{"w": w\}'):
+            lstm.Trainer(w * x, [x], params, lstm.optim.sgd(0.1))
+    for rule in ("adam", 0.1):
+        with pytest.raises(ConfigError, match=r"such as lstm\.optim\.adam\(0\.01\), not"):
+            lstm.Trainer(w * x, [x], {"w": w}, rule)
+
+
+def test_a_checkpoint_is_told_from_a_model(tmp_path) -> None:
+    path = tmp_path / "c.safetensors"
+    task = lstm.Adding(length=3)
+    model = lstm.Model.create(lstm.RNN, task=task)
+    lstm.fit(model, task, lstm.Settings(steps=1), out=path)
+    with pytest.raises(lstm.errors.ModelFileError, match=r"is a checkpoint .* resume=True"):
+        lstm.Model.load(path)

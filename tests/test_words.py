@@ -47,25 +47,37 @@ def geometric(factors, end=1.0):
 
 def test_a_gradient_vanishes_below_the_threshold_and_not_at_it() -> None:
     assert TOO_SMALL == 1e-6
-    at = [TOO_SMALL, 1e-3]
-    below = [math.nextafter(TOO_SMALL, DOWN), 1e-3]
-    assert describe(series(at)) == "∂L/∂C reaches t=1 at 1.0e-06 (median step ×0.001)."
+    at = [TOO_SMALL, 1.0]
+    below = [math.nextafter(TOO_SMALL, DOWN), 1.0]
+    assert describe(series(at)) == "∂L/∂C reaches t=1 at 1.0e-06 (median step ×1e-06)."
     assert describe(series(below)) == (
-        "∂L/∂C vanishes: median step ×0.001, below 1e-06 from t=1 down, 1.0e-06 at t=1."
+        "∂L/∂C vanishes: median step ×1e-06, below 1e-06 of its start from t=1 down, "
+        "1.0e-06 at t=1."
     )
+
+
+@pytest.mark.parametrize("scale", [2.0**-80, 2.0**60])
+def test_how_large_the_loss_is_decides_nothing(scale) -> None:
+    for norms, verdict in [
+        ([1e-7, 1e-3, 1.0], "vanishes"),
+        ([1e-3, 1e-2, 1.0], "reaches"),
+        ([1e4, 1e2, 1.0], "explodes"),
+        ([1e-7, 1e-3, 1.0, 0.0], "vanishes"),  # the last step is not read
+    ]:
+        assert verdict in describe(series([scale * x for x in norms]))
 
 
 @pytest.mark.parametrize(
     ("norms", "end"),
     [
-        ([1e-9, 1e-8, 1e-7, 1e-6, 1e-5], 3),  # 1e-6 itself is not below
-        ([1e-9, 1e-8, 1e-7, 9.9e-7, 1e-5], 4),
+        ([1e-9, 1e-8, 1e-7, 1e-6, 1.0], 3),  # 1e-6 itself is not below
+        ([1e-9, 1e-8, 1e-7, 9.9e-7, 1.0], 4),
+        ([1e-9, 1e-8, 1e-7, 1e-6, 2.0], 4),
         ([1e-9, 1e-2, 1e-9, 1e-9, 1.0], 1),  # what it was on the way does not count
-        ([1e-9] * 5, 5),
     ],
 )
 def test_from_which_step_down_it_is_too_small(norms, end) -> None:
-    assert f"below 1e-06 from t={end} down, 1.0e-09 at t=1." in describe(series(norms))
+    assert f"below 1e-06 of its start from t={end} down, 1.0e-09 at t=1." in describe(series(norms))
 
 
 def test_a_gradient_explodes_above_both_thresholds_and_not_at_them() -> None:
@@ -75,8 +87,14 @@ def test_a_gradient_explodes_above_both_thresholds_and_not_at_them() -> None:
     assert describe(series([above, 1.0])) == ("∂L/∂C explodes: median step ×1e+03, 1.0e+03 at t=1.")
     assert "explodes" in describe(series([5e3, 4e3, 1.0]))
     assert "reaches" in describe(series([5e3, 1.0, 4e3]))
-    assert "reaches" in describe(series([5e3, 500.0]))
-    assert "explodes" in describe(series([5e3, math.nextafter(500.0, DOWN)]))
+    assert "reaches" in describe(series([5e3, 50.0]))
+
+
+def test_a_small_loss_of_the_last_step_is_no_explosion() -> None:
+    one_by_one = math.log10(GROWN) / 5
+    for growth, verdict in [(0.99 * one_by_one, "reaches"), (1.01 * one_by_one, "explodes")]:
+        norms = [10.0 ** (growth * k) for k in range(4, -1, -1)]
+        assert verdict in describe(series([*norms, norms[-1] / 1e4]))
 
 
 @pytest.mark.parametrize(
@@ -100,6 +118,16 @@ def test_what_does_not_arrive(norms, kinds, words) -> None:
 def test_the_symbol_is_the_series_own() -> None:
     assert describe(series([0.5], "h")).startswith("∂L/∂h ")
     assert describe(series([0.5], "m")).startswith("∂L/∂m ")
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"), [((), False), ((3,), True), ((2,), False), ((4,), False), ((1, 3), True)]
+)
+def test_where_shorter_sequences_end_is_said_of_a_jump(ends, told) -> None:
+    norms = [1.0, 1.0, 1.0, 1e-9, 1e-9, 1e-9]
+    words = describe(series(norms), ends)
+    assert "×1e+09 from t=4 to t=3" in words
+    assert ("from t=4 to t=3, where shorter sequences end" in words) is told
 
 
 # --- how it got there -----------------------------------------------------------------------------

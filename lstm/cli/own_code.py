@@ -73,6 +73,9 @@ def _run_file(path: Path) -> ModuleType:
         raise ConfigError(f"cannot run {path}: it is no file of Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
+    beside = str(path.parent.resolve())  # whose modules it may import, as a script may
+    if beside not in sys.path:
+        sys.path.insert(0, beside)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a script that ends itself would end the command

@@ -15,8 +15,8 @@ from minigrad.drawing import charts
 from minigrad.drawing.charts import Chart, Sheet
 from minigrad.drawing.escape import plain
 
-_SIZE = 720.0, 300.0
-_PLACE = 90.0, 48.0, 606.0, 212.0  # left, top, width and height of the axes
+_SIZE = 720.0, 320.0
+_PLACE = 90.0, 68.0, 606.0, 212.0  # left, top, width and height of the axes
 _TICKS = 6
 
 
@@ -46,7 +46,7 @@ def plot_forecast(forecast: Forecast, ax: Axes | None = None, *, last: int | Non
     ax.set_xticks(shown, [plain(drawn.rows[k]) for k in shown], parse_math=False)
     charts.set_name(ax, "row")
     ax.grid(True, axis="y")
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False)
+    charts.set_names(ax, ax.lines[-len(curves) :], [*curves])
     return ax
 
 

@@ -26,7 +26,6 @@ from lstm.gradient_flow import Flow, Knockout, StepMap, Waterfall, check_flow
 from lstm.gradient_flow.steps import Words
 from minigrad.drawing import Scale, charts
 from minigrad.drawing.amount import told
-from minigrad.drawing.escape import plain
 
 MOST = 8
 """So many knock-outs are drawn unless more are asked for."""
@@ -211,14 +210,14 @@ def plot_gate(flow: Flow, symbol: str = "", ax: Axes | None = None, *, legend: b
     for another symbol, and for a cell without gates.
     """
     if not symbol and flow.gates:
+        ax = charts.own_axes(460.0, 200.0) if ax is None else ax
         for k, gate in enumerate(flow.gates.values()):
             told = legend and not k
             look: Any = {"color": charts.curve_color(k), "legend": told}
             ax = charts.band(gate.mean, ax, low=gate.low, high=gate.high, **look)
-        assert ax is not None
         charts.set_title(ax, titled(flow, "The gates: mean, least and largest", ax))
         lines = ax.lines[-len(flow.gates) :]
-        ax.legend(lines, [plain(f"{g.name or 'gate'} {g.symbol}") for g in flow.gates.values()])
+        charts.set_names(ax, lines, [f"{g.name or 'gate'} {g.symbol}" for g in flow.gates.values()])
         return ax
     if not flow.gates:
         raise ConfigError(f"a cell of kind {flow.cell} has no gates to draw")

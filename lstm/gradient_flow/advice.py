@@ -16,10 +16,12 @@ from lstm.gradient_flow.measured import Flow
 from lstm.percents import percent
 from minigrad.chains import Series
 
-TOO_SMALL = 1e-6
-"""A gradient that is smaller than this at t = 1 has vanished."""
-EXPLODED, GROWN = 1e3, 10.0
-"""One that is larger there than the first, and than so many times itself at t = T, explodes."""
+TOO_SMALL, EXPLODED = 1e-6, 1e3
+"""A gradient that is less at t = 1 than the first times what it starts with has vanished; one that
+is more than the second times that explodes. How large a loss is, decides nothing."""
+GROWN = 10.0
+"""And so many times as large the median step alone would make it: where each step has a loss, that
+of the last may be small by itself."""
 CANCELS = 0.1
 """The terms of a fan-in cancel where their sum is less than this share of their sizes."""
 NEAR = 2.0
@@ -49,12 +51,14 @@ class Advice(NamedTuple):
 
 def vanishes(series: Series) -> bool:
     """Whether a gradient is sound and does not arrive, or is too small there."""
-    return series.first < TOO_SMALL and any(series.norms) and all(map(math.isfinite, series.norms))
+    return all(map(math.isfinite, series.norms)) and series.first < TOO_SMALL * series.start
 
 
 def explodes(series: Series) -> bool:
-    """Whether a gradient is large at t = 1, and much larger than where it started."""
-    return math.isfinite(series.first) and series.first > max(EXPLODED, GROWN * series.last)
+    """Whether a gradient grows on its way, and is much larger at t = 1 than where it starts."""
+    if not math.isfinite(series.first) or not series.first > EXPLODED * series.start:
+        return False
+    return (len(series.norms) - 1) * math.log10(series.factor) > math.log10(GROWN)
 
 
 def overflows(flow: Flow) -> int | None:
@@ -80,8 +84,7 @@ def _explosion(flow: Flow) -> Advice | None:
     series = flow.main
     if not explodes(series):
         return None
-    start = next(x for x in reversed(series.norms) if x)  # of the last step that is connected
-    grown = math.log10(series.first) - math.log10(start)
+    grown = math.log10(series.first) - math.log10(series.start)
     return Advice(
         f"∂L/∂{series.symbol} grows by {grown:.1f} decades on its way back",
         "clip=1.0, which bounds the norm of the whole gradient",

@@ -215,7 +215,15 @@ class Glance:
             )
             logs, lost = first["logs"].get(_KEEP), self._lost(numbers)
             source = Source(meter, batch, meter.params, agreement, units, drawn, logs, lost)
-        return _flow_of(meter, float(first["loss"]), norms, split, gates, source)
+        return _flow_of(meter, float(first["loss"]), norms, split, gates, source, self._ends(batch))
+
+    def _ends(self, batch: list[Any] | None) -> tuple[int, ...]:
+        """The steps before the last at which sequences end, in the order in which it reads."""
+        if self.meter.mask is None or batch is None or self.meter.model.readout.read == "every":
+            return ()
+        counts = np.asarray(batch[2])[self.meter.steps]
+        last = len(counts) - np.argmax(counts[::-1], axis=0)
+        return tuple(int(t) for t in np.unique(last) if t < len(counts))
 
     def _lost(self, numbers: list[Numbers]) -> dict[str, Bools]:
         """{part: the units that underflow at each step, (T, H)}; nothing where none does."""
@@ -233,6 +241,7 @@ def _flow_of(
     split: Split | None,
     gates: dict[str, GateValues],
     source: Source | None,
+    ends: tuple[int, ...],
 ) -> Flow:
     """What was measured, with what it means in words."""
     cell = meter.layer.cell
@@ -251,6 +260,7 @@ def _flow_of(
         cell.output,
         meter.model.readout.read,
         meter.place.replace(".", " ") if len(meter.model.recurrent()) > 1 else "",
+        ends,
         source,
     )
     return replace(whole, diagnosis=diagnose(whole))

@@ -59,6 +59,9 @@ class Flow(Saved):
     """What the loss is of: the "last" step, or "every" one; see `Readout`."""
     place: str = ""
     """Which layer it is of, as "layer2 backward", in a model of several; else empty."""
+    ends: tuple[int, ...] = ()
+    """The steps before the last at which shorter sequences of the batch end, so that what comes
+    back in them enters there."""
     source: Source | None = field(default=None, compare=False)
     """What the arrays come from; None for a flow of numbers alone."""
 

@@ -11,7 +11,15 @@ from lstm.errors import ConfigError
 from lstm.gradient_flow.across import influence_on
 from lstm.gradient_flow.glance import Glance
 from lstm.gradient_flow.measured import Flow
-from lstm.gradient_flow.tensors import Loss, Meter, Place, check_batch, loss_of, without_padding
+from lstm.gradient_flow.tensors import (
+    Loss,
+    Meter,
+    Place,
+    check_batch,
+    loss_of,
+    of_what_counts,
+    without_padding,
+)
 from lstm.model import Model, check_model
 from minigrad.chains import Series
 
@@ -34,8 +42,9 @@ def flow(
     of the task that the model notes, unless given; for a task of your own, give `task.loss`.
     layer, direction: the recurrent layer that is measured, as of `Model.place`: the last, forward,
     unless given; steps are counted in the order in which it reads. lengths, mask: see `Model.run`;
-    steps at which all is padding are left out. line: the part of the state that is the line; the
-    one that comes back multiplied elementwise, unless given.
+    steps at which all is padding are left out, and of a model that is read at every step no loss of
+    `lstm.losses` counts padding; one of your own sees its targets. line: the part of the state that
+    is the line; the one that comes back multiplied elementwise, unless given.
 
     All is computed by the loops that train, of the parameters and the batch as they are now, also
     what is read later; work and memory grow linearly with T. Raises
@@ -90,6 +99,8 @@ def _metered(
     xs_array, ys_array = np.array(array(xs, "xs")), np.array(array(ys, "ys"))
     check_batch(check_model(model), xs_array, ys_array)
     xs_array, ys_array, counts = without_padding(model, xs_array, ys_array, place)
-    loss, padded = loss or loss_of(model), counts is not None
-    meter = Meter(model.copy(), xs_array, ys_array, loss, place, padded, line)
+    loss = loss or loss_of(model)
+    if counts is not None and model.readout.read == "every":
+        loss, ys_array = of_what_counts(loss, ys_array, counts)
+    meter = Meter(model.copy(), xs_array, ys_array, loss, place, counts is not None, line)
     return meter, xs_array, ys_array, counts

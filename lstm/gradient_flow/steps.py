@@ -240,5 +240,5 @@ def remembered(log_factor: Floats) -> Floats:
 
 def _memory(factor: Floats) -> Floats:
     with np.errstate(all="ignore"):
-        steps: Floats = np.where(factor < 1.0, 1.0 / (1.0 - factor), np.inf)
+        steps: Floats = np.where(factor >= 1.0, np.inf, 1.0 / (1.0 - factor))  # NaN stays NaN
     return steps

@@ -19,11 +19,12 @@ from lstm.gradient_flow.steps import Stacks, quiet
 from lstm.gradient_flow.way_back import Teller, WayBack, in_order
 from lstm.layers import Looped as Loop
 from lstm.layers import Tape, mask_of
-from lstm.losses import mse
+from lstm.losses import cross_entropy, mse
 from lstm.model import Model
 from lstm.params import flatten
 from lstm.runs import Run
 from lstm.tasks import TASKS
+from lstm.tasks.targets import LOSSES, check_loss, counted
 from minigrad import Expr
 
 Loss = Callable[[Expr, Expr], Expr]
@@ -59,6 +60,24 @@ def without_padding(
     mask = np.asarray(mask_of(at.lengths, len(xs)).eval() if at.mask is None else at.mask)
     counted = mask.any(axis=1)
     return xs[counted], ys[counted] if model.readout.read == "every" else ys, mask[counted]
+
+
+def of_what_counts(
+    loss: Loss, ys: NDArray[Any], counts: NDArray[np.bool_]
+) -> tuple[Loss, NDArray[Any]]:
+    """A loss of every step and its targets, padding left out where the loss is one of
+    `lstm.losses`: its targets are marked as an `ArrayTask` marks them, so that they stay marked in
+    any cut of the steps. A function of one's own is left as it is.
+
+    counts: (T, B), which steps do.
+    """
+    if loss not in LOSSES.values():
+        return loss, ys
+    if loss is not cross_entropy:  # labels are numbers to the others
+        ys = ys.astype(np.promote_types(ys.dtype, np.float32))
+    marked = ys.astype(np.int64) if ys.dtype.kind in "bu" else ys.copy()
+    marked[~counts] = -1 if marked.dtype.kind == "i" else np.nan
+    return lambda prediction, target: loss(prediction, target, mask=counted(target)), marked
 
 
 def variables(model: Model, xs: NDArray[Any], ys: NDArray[Any], target: str) -> tuple[Expr, Expr]:
@@ -107,7 +126,7 @@ class Meter:
             factor = self.graph.line_factors(self.line.symbol)[self.graph.made[self.line.symbol]]
             self.line = Line(self.line.symbol, factor_words(factor, self.graph.nodes))
         self.attention = run.attention
-        self.value = loss(run.output, self.ys)
+        self.value = check_loss(loss, run.output, self.ys)
         self.adjoints = mg.Adjoints(self.value, self.seed)
         symbol = None if self.line is None else self.line.symbol
         self.way = WayBack(
@@ -253,10 +272,22 @@ def check_batch(model: Model, xs: NDArray[Any], ys: NDArray[Any]) -> None:
         return
     if model.readout.read == "last" and ys.shape[:1] == xs.shape[1:2]:
         return
-    text = f"xs {xs.shape} has a batch of {xs.shape[1]} (time comes first), but ys is {ys.shape}"
+    text = (
+        f"xs {xs.shape} has {xs.shape[0]} steps (time comes first) and a batch of {xs.shape[1]}, "
+        f"so ys must be ({_AXES[model.readout.read].format(*xs.shape[:2])}), not {ys.shape}: "
+        f"the model {_READS[model.readout.read]}"
+    )
     if ys.ndim and ys.shape[0] == xs.shape[0]:
         text += "; if xs is batch first, give xs.transpose(1, 0, 2)"
     raise ConfigError(text)
+
+
+_AXES = {"every": "{0}, {1}, …", "decoder": "steps, {1}", "last": "{1}, …"}
+_READS = {
+    "every": "is read at every step",
+    "decoder": "says its answer token by token",
+    "last": "is read at the last step",
+}
 
 
 def loss_of(model: Model) -> Loss:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lstm.gradient_flow.advice import TOO_SMALL, advice, cancelled, explodes
+from lstm.gradient_flow.advice import TOO_SMALL, advice, cancelled, explodes, vanishes
 from lstm.gradient_flow.measured import Flow
 from lstm.gradient_flow.nonfinite import not_finite
 from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues
 from lstm.layers import subscript
 from lstm.percents import percent
-from minigrad.chains import Series
+from minigrad.chains import Jump, Series
 from minigrad.display import plain
 
 TOLD = 0.1
@@ -26,6 +26,11 @@ EQUAL = 0.05
 """Two gradients closer than so many decades are told as equal."""
 NAMED = 4
 """So many units are named."""
+SHORTER = (
+    "A norm is of all sequences together, and the shorter ones come in where they end: "
+    "lstm.flow(model, xs[:, [k]], ys[[k]]) measures a long one alone."
+)
+"""Told where that makes a jump."""
 EVERY = "Each step has a loss of its own, so this is not how far back a gradient travels."
 """Told of a model whose loss is read from every step."""
 
@@ -33,13 +38,19 @@ EVERY = "Each step has a loss of its own, so this is not how far back a gradient
 def diagnose(flow: Flow) -> list[str]:
     """What the numbers mean, one sentence a finding: the main gradient, what to try for it, where
     its terms cancel; the others; by which path it came; which gates are saturated."""
-    main, *others = map(describe, flow.ordered)
+    main, *others = (describe(series, flow.ends) for series in flow.ordered)
     broken = not_finite(flow) or [main]
     tries = [one.sentence for one in advice(flow)]
     lost = [] if (sentence := cancelled(flow)) is None else [sentence]
     lost += [] if (sentence := units_lost(flow)) is None else [sentence]
-    own_losses = [EVERY] if flow.read == "every" and flow.steps > 1 else []
-    return [*broken, *tries, *lost, *others, *own_losses, *path_words(flow)]
+    notes = [EVERY] if flow.read == "every" and flow.steps > 1 else []
+    notes += [SHORTER] if any(ends_in(jump, flow.ends) for jump in flow.main.jumps) else []
+    return [*broken, *tries, *lost, *others, *notes, *path_words(flow)]
+
+
+def ends_in(jump: Jump, ends: Sequence[int]) -> bool:
+    """Whether sequences end on the way of a jump, which is no factor then but what enters there."""
+    return any(jump.end <= t < jump.start for t in ends)
 
 
 def units_lost(flow: Flow) -> str | None:
@@ -69,19 +80,23 @@ def path_words(flow: Flow) -> list[str]:
     return words + [_saturation(g) for g in flow.gates.values() if max(g.open, g.closed) >= TOLD]
 
 
-def describe(series: Series) -> str:
-    """One gradient's way back in one sentence."""
+def describe(series: Series, ends: Sequence[int] = ()) -> str:
+    """One gradient's way back in one sentence; ends: the steps where shorter sequences end."""
     name = f"∂L/∂{series.symbol}"
     norms = series.norms
     bad = max((t for t, x in enumerate(norms, 1) if not math.isfinite(x)), default=0)
     if bad:
         sound = Series(series.symbol, norms[bad:], series.kinds[bad:])
-        grows = f"explodes: {_pace(sound)}and is" if bad < len(norms) and explodes(sound) else "is"
+        grows = (
+            f"explodes: {_pace(sound, [t - bad for t in ends])}and is"
+            if bad < len(norms) and explodes(sound)
+            else "is"
+        )
         return f"{name} {grows} not finite from t={bad} down."
     if not any(norms):
         apart = all(kind == "disconnected" for kind in series.kinds)
         return f"{name} is {'not connected to the loss' if apart else '0'} at every step."
-    return f"{_way_back(series, name)}.{_late_start(series)}"
+    return f"{_way_back(series, name, ends)}.{_late_start(series)}"
 
 
 def _late_start(series: Series) -> str:
@@ -102,22 +117,23 @@ def died_at(series: Series) -> int:
     """
     if series.first == 0.0 and any(series.norms):
         return next(t for t, x in enumerate(series.norms) if x != 0.0)
-    return _last_crossing(series.norms) if 0.0 < series.first < TOO_SMALL else 1
+    return _last_crossing(series) if vanishes(series) else 1
 
 
-def _way_back(series: Series, name: str) -> str:
+def _way_back(series: Series, name: str, ends: Sequence[int]) -> str:
     """How a gradient that is finite, and not 0 at every step, comes to t = 1."""
-    norms, steps = series.norms, len(series.norms)
+    steps = len(series.norms)
     arrives = f"{name} reaches t=1 at {series.first:.1e}"
     if steps == 1:
         return arrives
-    pace, end = _pace(series), died_at(series)
+    pace, end = _pace(series, ends), died_at(series)
     if series.first == 0.0:
         why = _ENDS.get(series.kinds[end - 1], "a factor of 0 ends it")
         return f"{name} does not reach t=1: {pace}{why} from t={end} down"
-    if series.first < TOO_SMALL:
+    if vanishes(series):
         return (
-            f"{name} vanishes: {pace}below {TOO_SMALL:g} from t={end} down, {norms[0]:.1e} at t=1"
+            f"{name} vanishes: {pace}below {TOO_SMALL:g} of its start from t={end} down, "
+            f"{series.first:.1e} at t=1"
         )
     if explodes(series):
         return f"{name} explodes: {pace}{series.first:.1e} at t=1"
@@ -127,7 +143,7 @@ def _way_back(series: Series, name: str) -> str:
 _ENDS = {"underflow": "it underflows to 0", "disconnected": "it is not connected to the loss"}
 
 
-def _pace(series: Series) -> str:
+def _pace(series: Series, ends: Sequence[int]) -> str:
     """How one step back goes in general, and where it goes otherwise; ends with a comma."""
     factor = series.factor
     if factor != factor:
@@ -137,6 +153,7 @@ def _pace(series: Series) -> str:
     if jumps:
         start, end, whole = jumps[0]
         where = f"×{_factor(whole)} from t={start} to t={end}"
+        where += ", where shorter sequences end" if ends_in(jumps[0], ends) else ""
         pace += (
             f"but {where}, " if len(jumps) == 1 else f"{len(jumps)} jumps, the largest {where}, "
         )
@@ -154,9 +171,10 @@ def _factor(x: float) -> str:
     return f"{x:.3f}" if 0.1 < x < 10.0 else f"{x:.2g}"
 
 
-def _last_crossing(norms: Sequence[float]) -> int:
+def _last_crossing(series: Series) -> int:
     """The largest t from which on, going down, all norms are too small."""
-    return next((t for t, x in enumerate(norms) if x >= TOO_SMALL), len(norms))
+    least = TOO_SMALL * series.start
+    return next((t for t, x in enumerate(series.norms) if x >= least), len(series.norms))
 
 
 def _saturation(gate: GateValues) -> str:

@@ -83,7 +83,10 @@ def adamw(
     decays: Decays = weights_only,
 ) -> Optimizer:
     """Adam with decoupled weight decay: w ← w - rate · (m̂ / (√ŝ + eps) + decay · w) (Loshchilov &
-    Hutter, "Decoupled weight decay regularization", 2019, algorithm 2)."""
+    Hutter, "Decoupled weight decay regularization", 2019, algorithm 2).
+
+    decays: which parameters do; those of two axes or more unless given, so that biases do not.
+    """
     rate, eps = checked_rate(rate), _checked_eps(eps)
     beta1, beta2 = _checked_beta("beta1", beta1), _checked_beta("beta2", beta2)
     decay = check_number("decay", decay, least=0)

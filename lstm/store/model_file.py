@@ -17,6 +17,7 @@ from lstm.errors import ConfigError, ModelFileError
 from lstm.files import write_atomically
 from lstm.layers import Layer, Readout
 from lstm.params import check_names, flatten
+from lstm.store.checkpoint import FORMAT as CHECKPOINT
 from lstm.store.parts import as_text, build, describe
 from lstm.store.reading import MalformedError, json_object, opened
 
@@ -112,6 +113,11 @@ def _part(header: dict[str, Any], key: str, base: type[Any], own: list[type[Any]
 
 
 def _header(metadata: dict[str, str] | None) -> dict[str, Any]:
+    if metadata and CHECKPOINT in metadata:
+        raise MalformedError(
+            "it is a checkpoint of a training: lstm.fit(model, task, out=path, resume=True) goes "
+            "on from it, and its `best` is the model where validation went best"
+        )
     if not metadata or FORMAT not in metadata:
         raise MalformedError(
             "it is a safetensors file, but not one of a model of lstm; lstm.from_torch reads the "

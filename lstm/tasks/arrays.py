@@ -16,7 +16,16 @@ from lstm.errors import ConfigError, check_count, check_number
 from lstm.tasks.base import YOURS, Batch, PaddedBatch, Task
 from lstm.tasks.parts import Part, places_of, read_parts
 from lstm.tasks.sequences import Array, checksum, side_by_side
-from lstm.tasks.targets import LOSSES, MOST, Targets, check_loss, doubt, graph_checksum, loss_of
+from lstm.tasks.targets import (
+    LOSSES,
+    MOST,
+    Targets,
+    check_loss,
+    counted,
+    doubt,
+    graph_checksum,
+    loss_of,
+)
 from minigrad import Expr
 from minigrad.display import Table
 
@@ -206,11 +215,11 @@ class ArrayTask(Task):
     def loss(self, prediction: Expr, target: Expr) -> Expr:
         if self.readout == "last" or self.padding is None:
             return self._loss(prediction, target)
-        return self._loss(prediction, target, mask=_counting(target))
+        return self._loss(prediction, target, mask=counted(target))
 
     def correct(self, prediction: NDArray[Any], target: NDArray[Any]) -> NDArray[np.bool_]:
         """Of each sequence; or of each step that counts, where there is a target for each."""
-        counts = _counting(target)
+        counts = counted(target)
         prediction, target = prediction[counts], target[counts]
         right: NDArray[np.bool_]
         if target.dtype.kind == "i":
@@ -228,12 +237,12 @@ class ArrayTask(Task):
         return False
 
     def elements(self, target: NDArray[Any]) -> int:
-        return int(_counting(target).sum())
+        return int(counted(target).sum())
 
     def _training_targets(self) -> Array:
         """(M,) labels, or (M, O) numbers: of all that counts in training."""
         ys = self._targets_at(self._places["training"])
-        counts: NDArray[np.bool_] = _counting(ys)
+        counts: NDArray[np.bool_] = counted(ys)
         return ys[counts]
 
     @cached_property
@@ -378,12 +387,6 @@ def _order(key: tuple[int, ...], number: int, count: int) -> Array:
     """In which order a pass goes through its sequences: of the seed and its number alone, so that
     a training that is resumed in the middle of a pass goes on with it."""
     return np.random.default_rng([*key, number]).permutation(count)
-
-
-def _counting(target: Any) -> Any:
-    """Which targets, an array or an expression, are none of padding: of each sequence, or of each
-    step, (T, B)."""
-    return target >= 0 if target.dtype.kind == "i" else ~np.isnan(target[..., 0])
 
 
 def _log(share: Array) -> Array:

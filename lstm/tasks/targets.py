@@ -101,6 +101,12 @@ def loss_of(loss: Any, labels: bool) -> Callable[..., Expr]:
     return LOSSES[loss]
 
 
+def counted(target: Any) -> Any:
+    """Which targets, an array or an expression, are none of padding: of each sequence, or of each
+    step, (T, B). Labels of padding are below 0, numbers NaN."""
+    return target >= 0 if target.dtype.kind == "i" else ~np.isnan(target[..., 0])
+
+
 def check_loss(loss: Callable[..., Expr], prediction: Expr, target: Expr) -> Expr:
     """What a loss of one's own makes of them. Raises ConfigError where that is no scalar."""
     try:

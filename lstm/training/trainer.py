@@ -78,6 +78,7 @@ class Trainer:
         counts: Mapping[Expr, Expr] | None = None,
         **placing: Any,
     ) -> None:
+        _check(params, optimizer)
         self.state = state = _state(by_dotted_name(params), optimizer, list(updates or {}))
         self._grads = mg.grad(loss, state.params)
         norm = global_norm(self._grads)
@@ -115,6 +116,18 @@ class Trainer:
         bad = Bad(self._loss, self._grads, params, self._inputs, values, norms, self._counts)
         cause = diagnosis(bad)
         return TrainingError("\n".join([": ".join([head, *cause[:1]]), *cause[1:]]))
+
+
+def _check(params: Any, optimizer: Any) -> None:
+    if not (isinstance(params, Mapping) or hasattr(params, "_asdict")):
+        raise ConfigError(
+            'params= has the params by their names, as model.params or {"w": w}, not '
+            f"{params!r:.40}"
+        )
+    if not isinstance(optimizer, Optimizer):
+        raise ConfigError(
+            f"optimizer= is what a rule makes, such as lstm.optim.adam(0.01), not {optimizer!r:.40}"
+        )
 
 
 def _state(params: dict[str, Expr], optimizer: Optimizer, carried: Sequence[Expr]) -> TrainingState:

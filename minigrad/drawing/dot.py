@@ -312,7 +312,7 @@ def _strip(name: str, amount: Amount, scale: Scale) -> list[str]:
     if steps is None or len(steps.norms) < 2:
         return []
     words = f"min {fmt(steps.least)}, median {fmt(steps.middle)}, max {fmt(steps.most)}"
-    said = f"∂ {name} before each step: {words}" if name else words
+    said = f"∂ {name}, step by step: {words}" if name else words
     return [strip(steps, scale), cell(said, color=MUTED, size=8, limit=None)]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lstm.figures.explorer.maps import named_series
 from lstm.gradient_flow import Comparison, Flow, path_words
-from lstm.gradient_flow.words import died_at
+from lstm.gradient_flow.words import died_at, ends_in
 from minigrad.drawing.escape import plain
 
 Stop = dict[str, Any]
@@ -40,9 +40,14 @@ def _through(flow: Flow) -> Iterator[Stop]:
     yield {"words": flow.diagnosis[0], **_at("norms", 0, died_at(main))}
     if main.jumps:
         jump = main.jumps[0]
+        how = (
+            f"becomes {jump.factor:.2g} times as large: shorter sequences end there, and what "
+            "comes back in them enters."
+            if ends_in(jump, flow.ends)
+            else f"is multiplied by {jump.factor:.2g}."
+        )
         yield {
-            "words": f"Its largest jump: from t = {jump.start} down to t = {jump.end} it is "
-            f"multiplied by {jump.factor:.2g}.",
+            "words": f"Its largest jump: from t = {jump.start} down to t = {jump.end} it {how}",
             **_at("norms", 0, jump.end),
         }
     said = path_words(flow)

@@ -48,6 +48,7 @@ from minigrad.drawing.charts.sheet import (
     own_axes,
     points_of,
     set_name,
+    set_names,
     set_title,
     style,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "points_of",
     "scale_of",
     "set_name",
+    "set_names",
     "set_title",
     "share_style",
     "shares",

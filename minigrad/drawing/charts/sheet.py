@@ -223,6 +223,18 @@ def set_title(ax: Axes, words: str, above: float = 0.0) -> None:
         ax.set_title(fitted(ax, words, size), parse_math=False, pad=pad)
 
 
+def set_names(ax: Axes, lines: Sequence[Any], names: Sequence[str]) -> None:
+    """What curves are called, in a row between the axes and the title that they have."""
+    said = ax.legend(
+        lines, [plain(name) for name in names], loc="lower right", bbox_to_anchor=(1.0, 1.0),
+        ncols=len(names), frameon=False, borderaxespad=0.0,
+    )  # fmt: skip
+    size = said.get_texts()[0].get_fontsize()
+    place: Any = mpl.rcParams["axes.titlelocation"]
+    words, pad = ax.get_title(place), float(mpl.rcParams["axes.titlepad"])
+    ax.set_title(words, loc=place, parse_math=False, pad=pad + 2.0 * size)
+
+
 def set_time(ax: Axes, steps: int, label: str = TIME) -> None:
     """An axis of steps t = 1 … T, each of them as wide as its part of a strip."""
     ax.set_xlim(0.5, steps + 0.5)
