@@ -184,7 +184,7 @@ def test_flows_of_decoders_and_what_they_do_not_have():
             getattr(flow, name)
     with pytest.raises(ConfigError, match="those of a model with a decoder"):
         attention_routes(lstm.Model.create(lstm.RNN(2, 3), 1), np.ones((3, 2, 2)), np.ones((2, 1)))
-    with pytest.raises(ConfigError, match="a batch of 4, so ys must be .steps, 4."):
+    with pytest.raises(ConfigError, match=r"a batch of 4, so ys must be \(steps, 4\)"):
         lstm.flow(model, xs, ys[:, :3])
 
 
