@@ -77,7 +77,8 @@ def of_what_counts(
         ys = ys.astype(np.promote_types(ys.dtype, np.float32))
     marked = ys.astype(np.int64) if ys.dtype.kind in "bu" else ys.copy()
     marked[~counts] = -1 if marked.dtype.kind == "i" else np.nan
-    return lambda prediction, target: loss(prediction, target, mask=counted(target)), marked
+    ours: Callable[..., Expr] = loss
+    return lambda prediction, target: ours(prediction, target, mask=counted(target)), marked
 
 
 def variables(model: Model, xs: NDArray[Any], ys: NDArray[Any], target: str) -> tuple[Expr, Expr]:

@@ -229,7 +229,7 @@ def set_names(ax: Axes, lines: Sequence[Any], names: Sequence[str]) -> None:
         lines, [plain(name) for name in names], loc="lower right", bbox_to_anchor=(1.0, 1.0),
         ncols=len(names), frameon=False, borderaxespad=0.0,
     )  # fmt: skip
-    size = said.get_texts()[0].get_fontsize()
+    size = float(said.get_texts()[0].get_fontsize())
     place: Any = mpl.rcParams["axes.titlelocation"]
     words, pad = ax.get_title(place), float(mpl.rcParams["axes.titlepad"])
     ax.set_title(words, loc=place, parse_math=False, pad=pad + 2.0 * size)
