@@ -214,3 +214,10 @@ def test_the_page_on_derivations_shows_what_is_printed(capsys):
     lines = {number.sub("#", line) for line in shown.splitlines()}
     for line in printed.splitlines():
         assert number.sub("#", line) in lines or line == "  …", line
+
+
+def test_of_one_step_there_is_nothing_to_measure() -> None:
+    model = lstm.Model.create(lstm.LSTM(2, 4), output_size=1, seed=0)
+    both = lstm.figures.cell_gradient(model, np.ones((1, 3, 2)), np.ones((3, 1)))
+    assert both.words == "LSTM: one step has nothing before it to measure the terms at."
+    assert "nan" not in repr(both)

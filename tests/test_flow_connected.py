@@ -12,6 +12,7 @@ import pytest
 import lstm
 import minigrad as mg
 from lstm.figures.plots import units_of
+from lstm.gradient_flow import Series
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
 
@@ -147,3 +148,12 @@ def test_the_line_alone_is_computed_where_most_came_along_it(plain_flow) -> None
     whole = plain_flow.waterfalls["line"]
     assert alone.route == "line" and alone.links == whole.links
     np.testing.assert_allclose(alone.decades, whole.decades)
+
+
+def test_nothing_comes_through_a_part_that_is_not_connected() -> None:
+    flow = _flow(lstm.LSTM)
+    unread = Series("q", [0.0] * STEPS, ["disconnected"] * STEPS)
+    assert flow.beside == "h and the gates"
+    assert replace(flow, series={**flow.series, "q": unread}).beside == "h and the gates"
+    zero = replace(unread, kinds=["zero"] * STEPS)
+    assert replace(flow, series={**flow.series, "q": zero}).beside == "h and q and the gates"

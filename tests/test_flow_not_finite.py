@@ -289,3 +289,36 @@ def test_a_unit_is_lost_from_where_it_underflows_on() -> None:
     assert lost_units(small, large)[:, 0].tolist() == [True, True, True, False]
     zero = np.array([0.0, 0.0, 0.0, 1.0])[:, None]
     assert not lost_units(small, zero).any()
+
+
+def _chaotic(scale: float) -> tuple[lstm.Model, Any, Any]:
+    """An RNN whose states in float64 are soon others than in float32."""
+    model = lstm.Model.create(lstm.RNN(2, 16), output_size=1, seed=0)
+    weights = model.flat_params["layer1.W_h"]
+    values = np.array(weights.value)
+    values[:16] *= scale
+    values[16:] *= 1e-30
+    weights.value = values
+    xs = np.random.default_rng(1).normal(size=(300, 8, 2))
+    return model, xs, np.random.default_rng(0).normal(size=(8, 1))
+
+
+def test_decades_are_of_the_states_that_were_measured() -> None:
+    flow = lstm.flow(*_chaotic(6.0))
+    sound = next(t for t, norm in enumerate(flow.main.norms) if math.isfinite(norm))
+    assert 0 < sound < 250
+    weights = np.float64(flow.source.meter.model.flat_params["layer1.W_h"].value)[:16]
+    back = flow.adjoints["h"][sound].astype(np.float64)
+    for t in range(sound - 1, max(sound - 5, -1), -1):
+        back = (back * (1 - flow.values["h"][t + 1].astype(np.float64) ** 2)) @ weights.T
+        assert flow.decades[t] == pytest.approx(math.log10(np.linalg.norm(back)), abs=0.5)
+
+
+def test_decades_of_what_underflows_have_their_digits() -> None:
+    rng = np.random.default_rng(0)
+    xs, ys = rng.normal(size=(300, 8, 2)), rng.normal(size=(8, 1))
+    model = lstm.Model.create(lstm.RNN(2, 16), output_size=1, seed=0)
+    flow = lstm.flow(model, xs, ys)
+    assert flow.main.kinds[0] == "underflow"
+    wide = lstm.flow(model.with_dtype("float64"), xs, ys)
+    np.testing.assert_allclose(flow.decades, np.log10(wide.main.norms), atol=1e-4)

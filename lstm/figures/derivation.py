@@ -90,6 +90,8 @@ class CellGradient:
     @property
     def words(self) -> str:
         """What the terms come to over all steps."""
+        if not self.steps:
+            return f"{self.heading}: one step has nothing before it to measure the terms at."
         told = (
             f"{self.heading}: {self.terms[0].text} has norm {_median(self.terms[0].norms)}, and "
             f"the product of {self.steps} of them {self.left:.2g}, ×{self.rate:.3g} a step."
@@ -162,7 +164,7 @@ class CellGradients:
     @property
     def words(self) -> str:
         """Why the gradient of one lasts longer than that of the other, in numbers."""
-        if len(self.parts) < 2:
+        if len(self.parts) < 2 or not self.parts[0].steps:
             return self.parts[0].words
         lasting, lost = sorted(self.parts, key=lambda part: -part.left)
         return (

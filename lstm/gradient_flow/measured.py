@@ -25,6 +25,10 @@ from minigrad.chains import Series, cancellation
 from minigrad.display import Table
 from minigrad.drawing import Scale
 from minigrad.drawing.amount import norms_of
+from minigrad.types import Array
+
+FEW_DIGITS = 1e4
+"""Norms of less than so many smallest normal numbers are of elements that may have lost digits."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -87,7 +91,8 @@ class Flow(Saved):
     def beside(self) -> str:
         """What else than the line a gradient comes through: the other states, and the gates."""
         line = self.main.symbol
-        others = [symbol for symbol in self.series if symbol != line] or [line]
+        joined = [s.symbol for s in self.series.values() if {*s.kinds} != {"disconnected"}]
+        others = [symbol for symbol in joined if symbol != line] or [line]
         return " and ".join([*others, *(["the gates"] if self.gates else [])])
 
     @property
@@ -255,16 +260,19 @@ class Flow(Saved):
 
     @cached_property
     def decades(self) -> Floats:
-        """log10 of the norm of the main gradient at each step, (T,); where the dtype is too narrow
-        for it, of a smaller or larger ∂L/∂L in float64. -inf is a factor of 0; NaN or inf is what
-        is not finite there either."""
+        """log10 of the norm of the main gradient at each step, (T,). Where the dtype is too narrow
+        for it, it goes on from the step after by what a step of the same batch wins in float64, of
+        a smaller or larger ∂L/∂L. -inf is a factor of 0, or too small for float64, too; NaN or inf
+        is what is not finite there either."""
         norms, made = np.array(self.main.norms), self._stacks.made[self.main.symbol]
+        small = norms < FEW_DIGITS * float(np.finfo(self.dtype).smallest_normal)
         with np.errstate(all="ignore"):
             result: Floats = np.log10(norms)
-            for seed, lost in ((SMALL_SEED, ~np.isfinite(norms)), (LARGE_SEED, norms == 0.0)):
+            for seed, lost in ((SMALL_SEED, ~np.isfinite(norms)), (LARGE_SEED, small)):
                 if lost.any():
                     adjoints = self._source.again(seed).stacks.adjoints[made]
-                    result[lost] = (np.log10(norms_of(adjoints)) - np.log10(seed))[lost]
+                    wide = np.log10(norms_of(adjoints)) - np.log10(seed)
+                    _go_on(result, wide, np.flatnonzero(lost))
         return result
 
     @cached_property
@@ -384,6 +392,15 @@ class Flow(Saved):
         rows = [series_row(f"∂L/∂{s.symbol}", s) for s in self.ordered]
         rows += [series_row(f"  {name}", series) for name, series in self.paths.items()]
         return Table(title, rows, heads, self.diagnosis)
+
+
+def _go_on(decades: Floats, wide: Floats, lost: Array) -> None:
+    """Fill in steps that are lost, the last first, by what each wins in float64: of a net that is
+    chaotic the norms of a run in float64 may be those of other states, by ten decades."""
+    for t in lost[::-1]:
+        won = wide[t] - wide[t + 1] if t + 1 < len(wide) else np.nan
+        joined = decades[t + 1] + won if np.isfinite(won) else np.nan
+        decades[t] = joined if np.isfinite(joined) else wide[t]
 
 
 def series_row(name: str, series: Series) -> tuple[str, str, str, str]:
