@@ -9,6 +9,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstm.errors import ConfigError
 from lstm.gradient_flow import across, linear_maps, steps
@@ -25,7 +26,6 @@ from minigrad.chains import Series, cancellation
 from minigrad.display import Table
 from minigrad.drawing import Scale
 from minigrad.drawing.amount import norms_of
-from minigrad.types import Array
 
 FEW_DIGITS = 1e4
 """Norms of less than so many smallest normal numbers are of elements that may have lost digits."""
@@ -394,7 +394,7 @@ class Flow(Saved):
         return Table(title, rows, heads, self.diagnosis)
 
 
-def _go_on(decades: Floats, wide: Floats, lost: Array) -> None:
+def _go_on(decades: Floats, wide: Floats, lost: NDArray[np.intp]) -> None:
     """Fill in steps that are lost, the last first, by what each wins in float64: of a net that is
     chaotic the norms of a run in float64 may be those of other states, by ten decades."""
     for t in lost[::-1]:
