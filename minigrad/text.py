@@ -118,7 +118,7 @@ def _render(
             continue
         budget -= 1
         first = len(nodes)
-        nodes.extend(_seen(a, style, node) for a in node.args)
+        nodes.extend(_seen(a, style, node, names) for a in node.args)
         children[k] = list(range(first, len(nodes)))
         queue.extend(children[k])
     text: dict[int, tuple[str, int]] = {}
@@ -134,9 +134,14 @@ def _render(
     return *text[0], any(not below for below in children.values())
 
 
-def _seen(node: Expr, style: _Style, user: Expr | None = None) -> Expr:
-    """What is written for a node: broadcasts, and the axes a vector gets for a matmul, are not."""
+def _seen(
+    node: Expr, style: _Style, user: Expr | None = None, names: Mapping[Expr, str] = _NO_NAMES
+) -> Expr:
+    """What is written for a node: broadcasts, and the axes a vector gets for a matmul, are not,
+    unless an operand has a name."""
     while True:
+        if user is not None and (node.label or node in names):
+            return node
         is_hidden = node.op is RESHAPE and (
             _is_vector_axis(node, user) or (not style.keeps_axes and _is_kept_axis(node))
         )

@@ -322,3 +322,13 @@ def test_decades_of_what_underflows_have_their_digits() -> None:
     assert flow.main.kinds[0] == "underflow"
     wide = lstm.flow(model.with_dtype("float64"), xs, ys)
     np.testing.assert_allclose(flow.decades, np.log10(wide.main.norms), atol=1e-4)
+
+
+def test_a_zero_that_is_a_choice_at_nan_is_no_underflow() -> None:
+    model = lstm.Model.create(lstm.RNN(2, 16, rectified=True), output_size=1, seed=0)
+    weights = model.flat_params["layer1.W_h"]
+    weights.value = 30.0 * weights.value
+    rng = np.random.default_rng(0)
+    flow = lstm.flow(model, rng.normal(size=(60, 4, 2)), rng.normal(size=(4, 1)))
+    assert not math.isfinite(flow.loss)
+    assert "underflow" not in flow.main.kinds and "underflow" not in str(flow)

@@ -149,3 +149,12 @@ def test_text_read_by_python_is_the_same_expression(steps):
     }
     text = mg.to_str(pool[-1], limit=10_000).replace("^", "**")
     assert eval(text, names) is pool[-1]
+
+
+def test_operands_that_are_not_written_are_called_by_their_names() -> None:
+    W, v, s = mg.var("W", (4, 3)), mg.var("v", (3,)), mg.var("s")
+    z, b = (W @ v).named("z"), mg.broadcast_to(s, (3,)).named("b")
+    assert str(mg.tanh(z)) == "tanh(z)" and str(z) == "W @ v"
+    assert str(b * v) == "b * v" and str(b) == "s"
+    assert str(W @ (2 * v).named("u")) == "W @ u"
+    assert str(mg.tanh(mg.var("M", (4, 3)) @ v)) == "tanh(M @ v)"

@@ -4,6 +4,7 @@ not fit; and `lstm info` of a checkpoint."""
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -160,3 +161,23 @@ def test_info_shows_a_checkpoint(capsys, monkeypatch):
     )
     monkeypatch.setenv("COLUMNS", "60")
     assert all(len(line) <= 60 for line in run(capsys, "info", file).splitlines()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("adding --set foo=1", "foo"),
+        ("adding --dropout 2", "dropout"),
+        ("csv a.csv", "--target"),
+        ("adding", "is there already"),
+    ],
+)
+def test_what_else_is_wrong_is_told_before_that_a_file_is_there(
+    words: str, message: str, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("x,y\n" + "1,2\n" * 40)
+    Path("m.safetensors").write_bytes(b"mine")
+    told = run(capsys, "train", *words.split(), "--out", "m.safetensors", status=2)
+    assert message in told and ("--force" in told) is (message == "is there already")
+    assert Path("m.safetensors").read_bytes() == b"mine"

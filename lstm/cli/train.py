@@ -31,6 +31,7 @@ from lstm.cli.reports import FILES, Seen, write_page
 from lstm.cli.tables import console, print_json, printable, score_table
 from lstm.errors import ConfigError, OutputError, TrainingWarning
 from lstm.files import check_file, new_folder, output_folder
+from lstm.model import Model
 from lstm.store.checkpoint import read_checkpoint
 from lstm.tasks import Task
 from lstm.training import Fitted, Progress, Settings, fit
@@ -85,12 +86,14 @@ def run(args: argparse.Namespace) -> int:
         outs = [args.out or folder / f"{tasks.label}-{kind.name}.safetensors" for kind in cells]
         for out in outs:
             check_file(out)  # so that it has a name
-            _check_files(args, out, _checkpoint_of(out))
+        asked = [_asked(args, kind, tasks, out) for kind, out in zip(cells, outs, strict=True)]
+        for one in asked:  # once nothing else is wrong: --force is no answer to that
+            _check_files(args, one.out, one.checkpoint)
         if args.report is not None:
             page = stack.enter_context(
                 output_folder(args.report, FILES, force=args.force, command="train")
             )
-        made = [_trained(args, kind, tasks, out) for kind, out in zip(cells, outs, strict=True)]
+        made = [_trained(args, one) for one in asked]
         if not args.json:
             _print(made, outs)  # what is there already, should the page fail
         if args.report is None:
@@ -101,6 +104,17 @@ def run(args: argparse.Namespace) -> int:
         return print_json({"report": str(args.report)}, indent=None)
     console().print(printable(f"Wrote {args.report / 'index.html'}"), soft_wrap=True)
     return 0
+
+
+class _Asked(NamedTuple):
+    """A training as it is asked for, or goes on."""
+
+    out: Path
+    checkpoint: Path
+    cell: str
+    task: Task
+    settings: Settings
+    model: Model
 
 
 class _Made(NamedTuple):
@@ -117,13 +131,18 @@ def _checkpoint_of(out: Path) -> Path:
     return out.with_name(f"{out.stem}.checkpoint{out.suffix}")
 
 
-def _trained(args: argparse.Namespace, kind: type[Cell[Any]], tasks: Tasks, out: Path) -> _Made:
-    """A model that is trained and saved; its results are printed where they are for a machine."""
+def _asked(args: argparse.Namespace, kind: type[Cell[Any]], tasks: Tasks, out: Path) -> _Asked:
     file = _checkpoint_of(out)
     checkpoint = read_checkpoint(file) if args.resume else None
     task = task_asked(args, tasks, checkpoint)
     settings = settings_asked(args, task, checkpoint)
     model = model_asked(args, kind, task, settings, checkpoint)
+    return _Asked(out, file, kind.name, task, settings, model)
+
+
+def _trained(args: argparse.Namespace, asked: _Asked) -> _Made:
+    """A model that is trained and saved; its results are printed where they are for a machine."""
+    out, file, cell, task, settings, model = asked
     seen = None if args.report is None else Seen(task, settings)
     start = time.perf_counter()
     with warnings.catch_warnings():  # they are printed with what came of it
@@ -138,7 +157,7 @@ def _trained(args: argparse.Namespace, kind: type[Cell[Any]], tasks: Tasks, out:
             resume=args.resume,
             force=args.force,
             metrics=args.metrics,
-            callback=partial(_tell, kind.name if args.json else "", seen),
+            callback=partial(_tell, cell if args.json else "", seen),
             watch=None if seen is None else seen.watch,
             progress=False if args.json else None,
             backend=args.backend,

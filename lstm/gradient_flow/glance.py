@@ -186,8 +186,11 @@ class Glance:
                 {part: listed(numbers[2]["norms"][part]) for part in meter.graph.made}
             )
 
+        # of a run that is not finite a zero may be a choice at NaN, and no product
+        measured = len(numbers) > 1 and bool(np.isfinite(first["loss"]))
+
         def series(symbol: str, name: str) -> Series:
-            larger = listed(numbers[1]["norms"][name]) if len(numbers) > 1 else None
+            larger = listed(numbers[1]["norms"][name]) if measured else None
             at = None if name == _ENTERED else joined.get(symbol)
             return series_from(symbol, listed(first["norms"][name]), larger, at)
 
