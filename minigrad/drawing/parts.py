@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from minigrad.drawing.amount import LISTED
+from minigrad.drawing.amount import LISTED, Amount
 from minigrad.graph.leaves import CONST
 from minigrad.graph.node import Expr
 from minigrad.ops.core import BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.linalg import MATMUL
+from minigrad.types import Array
 
 
 class Parts:
@@ -42,7 +43,7 @@ class Parts:
         if value is not None:
             return _number(value)
         if node.op is CONST and node.size <= LISTED:
-            return str(node.value.tolist())
+            return _listed(node.value)
         return None
 
 
@@ -50,6 +51,13 @@ def display_name(node: Expr, names: Mapping[Expr, str] | None = None) -> str:
     """The name of a node in pictures, '' for none; `names` come before its own."""
     chosen = (names or {}).get(node)
     return chosen if chosen is not None else node.name or ""
+
+
+def _listed(values: Array) -> str:
+    """A few numbers as nested lists, floats in four digits."""
+    if values.dtype.kind != "f":
+        return str(values.tolist())
+    return Amount.of(values).short(_number)
 
 
 def _number(value: float | int | bool) -> str:
