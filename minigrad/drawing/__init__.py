@@ -86,8 +86,9 @@ def draw(
         lies in it shows the step where its norm is largest, and min, median and max of all steps
         in its tooltip. "folded": a loop is one node, with the gradient of each carry step by step.
         k: the first k steps that run are written out, the rest is one node.
-    fold: chains of more than eight equal steps, such as an unrolled loop, are drawn with one node a
-        step, and of more than 30 with one for many: the first, the last and remarkable ones stay.
+    fold: chains of more than eight equal steps of four ops or more, such as an unrolled loop, are
+        drawn with one node a step, and chains of more than 30 equal steps with one for many: the
+        first, the last and remarkable ones stay.
         Not where groups, lanes or places are given. False draws every op.
     pin: steps, counted from 1, that are not folded away with others.
     theme: "light", "dark", or "auto", which follows the page around it, by its `color-scheme`, and
