@@ -18,8 +18,9 @@ from minigrad.compile.backends.native.lower import lower
 from minigrad.compile.backends.native.program import Compiled, Program
 from minigrad.compile.backends.native.support import check_body
 from minigrad.compile.backends.native.views import UnsupportedError
-from minigrad.graph.node import OPS
+from minigrad.graph.node import OPS, make
 from minigrad.loop.body import Body, body_var
+from minigrad.loop.node import BLOCK
 
 HELD = {"scan", "block", "item", "tuple"}  # test_native.py has them
 OWN = [c for c in CASES if c.op not in HELD]
@@ -60,6 +61,13 @@ def test_what_has_machine_code_is_not_numpys_on_the_page(op):
     assert not any(map(has_code, bodies)) or not line.split("|")[2].startswith(" NumPy")
 
 
+def computed(body, *arrays):
+    """What machine code makes of a body."""
+    inputs = [mg.var(f"in{k}", v.shape, v.dtype) for k, v in enumerate(body.inputs)]
+    program = Program(Compiled(body), make(BLOCK, tuple(inputs), (body,)))
+    return program(*arrays, body)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", OWN, ids=lambda c: c.id)
 def test_value(case, dtype):
@@ -67,7 +75,7 @@ def test_value(case, dtype):
     if not has_code(body):
         return  # the page says so, see above
     arrays = [a.astype(v.dtype) for a, v in zip(case.arrays(), body.inputs, strict=True)]
-    (found,) = Program(Compiled(body))(*arrays, body)
+    (found,) = computed(body, *arrays)
     expected = np.asarray(case.reference(*arrays))
     assert found.shape == expected.shape
     rtol = case.rtol if dtype == "float64" else 1e-6
@@ -79,5 +87,5 @@ def test_numbers_of_a_graph_are_themselves_in_every_lane(number):
     x = body_var(0, "const", mg.var("x", 33).type)
     body = Body([x], lower([mg.where(x > 0, number, x)]), 0, 0)
     ones = np.ones(33)
-    (result,) = Program(Compiled(body))(ones, body)
+    (result,) = computed(body, ones)
     assert result.tobytes() == (number * ones).tobytes()
