@@ -34,7 +34,9 @@ class Written:
         """The layer that is measured, and the loss."""
         lengths = self.given.get("lengths")
         unrolled = self.model.unroll(mg.const(self.xs), lengths=lengths, **options)
-        return unrolled.layers[self.place], lstm.mse(unrolled.output, mg.const(self.ys))
+        # padding does not count in a loss of each step
+        mask = lstm.mask_of(lengths, len(self.xs)) if lengths is not None and self.every else None
+        return unrolled.layers[self.place], lstm.mse(unrolled.output, self.ys, mask=mask)
 
 
 def close(a: Any, b: Any) -> None:
