@@ -408,7 +408,7 @@ def test_the_names_of_a_forecasts_curves_lie_on_nothing(target: str) -> None:
     forecast = Forecast(target, 3, ["a", "b", "c"], values, values[::-1], None)
     for theme in ("light", "dark"):
         with mg.charts.drawn_in(theme):
-            ax = plot_forecast(forecast)
+            ax: Any = plot_forecast(forecast)
             _legend_is_free(ax)
             titles = (ax.title, ax._left_title)
             assert max(t.get_window_extent().y1 for t in titles) <= ax.figure.bbox.y1
