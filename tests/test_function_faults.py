@@ -45,6 +45,7 @@ def test_a_shape_set_in_place_is_seen(backend: str, read: bool) -> None:
     assert_array_equal(w.value, 2.0)
 
 
+@pytest.mark.filterwarnings("ignore:Setting the dtype:DeprecationWarning")  # since NumPy 2.5
 def test_a_dtype_set_in_place_is_seen() -> None:
     w = mg.param("W", np.ones(4))
     w.value.dtype = np.int64  # type: ignore[misc]
