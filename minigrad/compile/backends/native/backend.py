@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from minigrad.compile.backends.cost import estimate
@@ -24,7 +24,7 @@ from minigrad.compile.backends.native.lower import lower
 from minigrad.compile.backends.native.params import NativeParams
 from minigrad.compile.backends.native.pointwise import ELEMENTARY
 from minigrad.compile.backends.native.program import Compiled, Program, alone
-from minigrad.compile.backends.native.stages import is_leaf, is_view, source
+from minigrad.compile.backends.native.stages import computed, is_view, source
 from minigrad.compile.backends.native.support import check_node
 from minigrad.compile.backends.native.views import UnsupportedError
 from minigrad.compile.backends.numpy import Runner, compile_plan
@@ -109,7 +109,7 @@ class Native(Backend):
             return f"{node.op.name}, on numpy"
         if isinstance(code, Interpreted):
             return f"{code.ops:,} small ops, interpreted"
-        calls = sorted({n.op.name for n in _computed([node]) if is_called_back(n)})
+        calls = sorted({n.op.name for n in computed([node]) if is_called_back(n)})
         return ", ".join(
             [
                 "block",
@@ -298,20 +298,7 @@ def _has_loop(nodes: Iterable[Expr]) -> bool:
 
 def _size(nodes: Iterable[Expr]) -> int:
     """How many ops there is code to be made for, those of loops' bodies included."""
-    return sum(1 for _ in _computed(nodes))
-
-
-def _computed(nodes: Iterable[Expr]) -> Iterator[Expr]:
-    """The nodes that are no leaves and no views, and those of blocks and loops' bodies."""
-    waiting = list(nodes)
-    while waiting:
-        node = waiting.pop()
-        if not (is_leaf(node) or is_view(node)):
-            yield node
-        if node.op is SCAN:
-            waiting += toposort(node.attrs[0].body.outputs)
-        elif node.op is BLOCK:
-            waiting += toposort(node.attrs[0].outputs)
+    return sum(1 for _ in computed(nodes))
 
 
 def _gain(nodes: Sequence[Expr]) -> float:

@@ -22,17 +22,13 @@ from minigrad.compile.backends.native.irtools import int64, subnormals_kept
 from minigrad.compile.backends.native.jit import call_intrinsic, known_as, llvm
 from minigrad.compile.backends.native.layout import bytes_of
 from minigrad.compile.backends.native.memory import ALIGN
-from minigrad.compile.backends.native.stages import Stage
+from minigrad.compile.backends.native.stages import Stage, computed
 from minigrad.compile.backends.native.views import View
 from minigrad.graph.node import Expr, describe, rebuild
 from minigrad.graph.numpy_call import apart, is_apart, is_ours, numpy_call
-from minigrad.graph.walk import toposort
 from minigrad.loop.node import SCAN
 from minigrad.ops.core import uniform_value
 from minigrad.types import Array, TensorType, TupleType
-
-RAISED = 2
-"""What the flag is once an op has raised something."""
 
 STATE = 8
 """Where a program's thread state lies while it runs without the GIL, in bytes from its flag."""
@@ -58,10 +54,7 @@ def is_called_back(node: Expr) -> bool:
 
 def calls_back(node: Expr) -> bool:
     """Whether a node is a loop from which NumPy is called, in it or in a loop within."""
-    if node.op is not SCAN:
-        return False
-    body = toposort(node.attrs[0].body.outputs)
-    return any(is_called_back(n) or calls_back(n) for n in body)
+    return node.op is SCAN and any(map(is_called_back, computed([node])))
 
 
 # --- machine code ------------------------------------------------------------------------------
@@ -148,7 +141,7 @@ def _emit_call(module: Any, name: str, number: int) -> Any:
                 _python(builder, "Py_DecRef", void, [thing])
             let_go_of_gil(builder, flag)
         raised = builder.icmp_unsigned("==", result, pointer(None))
-        builder.store(builder.select(raised, int64(RAISED), int64(0)), flag)
+        builder.store(builder.zext(raised, word), flag)
     builder.ret_void()
     return function
 

@@ -96,7 +96,7 @@ def maker(shape: Shape, dtype: np.dtype[Any]) -> Callable[[], Array]:
     that is freed goes back to the system and comes again page by page, which took a tenth of the
     time of a formula and its gradients of 10⁶ elements (33 ms of the CPUs, 29 without; medians).
     """
-    if np.dtype(dtype).itemsize * math.prod(shape) < LARGE:
+    if dtype.itemsize * math.prod(shape) < LARGE:
         return functools.partial(np.empty, shape, dtype)
     free: deque[Array] = deque(maxlen=1)  # the rest is the system's
 

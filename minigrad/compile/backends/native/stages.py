@@ -6,7 +6,7 @@ somebody reads later has to be in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from minigrad.graph.leaves import CONST, PLACEHOLDER
 from minigrad.graph.node import Expr
 from minigrad.graph.walk import count_uses, toposort
+from minigrad.loop.node import BLOCK, SCAN
 from minigrad.ops.core import ASTYPE, BROADCAST, RESHAPE, SUM, uniform_value
 from minigrad.ops.custom import BARRIER, STOP
 from minigrad.ops.index import GETITEM
@@ -64,6 +65,19 @@ def is_leaf(node: Expr) -> bool:
 def is_view(node: Expr) -> bool:
     """Whether the node reads the memory of another; indexing with arrays does not."""
     return node.op in VIEWS and len(node.args) == 1
+
+
+def computed(nodes: Iterable[Expr]) -> Iterator[Expr]:
+    """The nodes that are no leaves and no views, and those of blocks and loops' bodies."""
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if not (is_leaf(node) or is_view(node)):
+            yield node
+        if node.op is SCAN:
+            waiting += toposort(node.attrs[0].body.outputs)
+        elif node.op is BLOCK:
+            waiting += toposort(node.attrs[0].outputs)
 
 
 def is_elementwise(node: Expr) -> bool:
