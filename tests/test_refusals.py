@@ -219,6 +219,9 @@ def test_what_a_trainer_takes() -> None:
     for params in ([w], w):
         with pytest.raises(ConfigError, match=r'params= has the params by .*\{"w": w\}'):
             lstm.Trainer(w * x, [x], params, lstm.optim.sgd(0.1))
+    for params in ({}, {"layer": {}}):
+        with pytest.raises(ConfigError, match="has no param to train"):
+            lstm.Trainer(w * x, [x], params, lstm.optim.sgd(0.1))
     for rule in ("adam", 0.1):
         with pytest.raises(ConfigError, match=r"such as lstm\.optim\.adam\(0\.01\), not"):
             lstm.Trainer(w * x, [x], {"w": w}, rule)

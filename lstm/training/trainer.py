@@ -78,8 +78,8 @@ class Trainer:
         counts: Mapping[Expr, Expr] | None = None,
         **placing: Any,
     ) -> None:
-        _check(params, optimizer)
-        self.state = state = _state(by_dotted_name(params), optimizer, list(updates or {}))
+        named = _checked(params, optimizer)
+        self.state = state = _state(named, optimizer, list(updates or {}))
         self._grads = mg.grad(loss, state.params)
         norm = global_norm(self._grads)
         clipped = self._grads if clip is None else clip_by_global_norm(self._grads, clip)
@@ -118,7 +118,7 @@ class Trainer:
         return TrainingError("\n".join([": ".join([head, *cause[:1]]), *cause[1:]]))
 
 
-def _check(params: Any, optimizer: Any) -> None:
+def _checked(params: Any, optimizer: Any) -> dict[str, Expr]:
     if not (isinstance(params, Mapping) or hasattr(params, "_asdict")):
         raise ConfigError(
             'params= has the params by their names, as model.params or {"w": w}, not '
@@ -128,6 +128,10 @@ def _check(params: Any, optimizer: Any) -> None:
         raise ConfigError(
             f"optimizer= is what a rule makes, such as lstm.optim.adam(0.01), not {optimizer!r:.40}"
         )
+    named = by_dotted_name(params)
+    if not named:
+        raise ConfigError(f"params= has no param to train: {params!r:.40}")
+    return named
 
 
 def _state(params: dict[str, Expr], optimizer: Optimizer, carried: Sequence[Expr]) -> TrainingState:
