@@ -86,6 +86,7 @@ LINED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LINED)
 def test_the_measured_factor_is_the_derivative_with_the_gates_held(kind) -> None:
     model = _model(kind)

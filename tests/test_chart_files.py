@@ -73,6 +73,7 @@ def _check_plain(svg: str, words: str) -> ET.Element:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", [strips, curves])
 def test_hostile_words_of_rows_stay_text(draw: Any) -> None:
     rows = [Curve.of(words + end, NORMS) for words in HOSTILE for end in ("", " $\\frac{1}{0}$")]

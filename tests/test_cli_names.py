@@ -95,6 +95,7 @@ def test_options_of_groups_come_near_too() -> None:
     assert "did you mean --learning-rate?" in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="closed descriptors are POSIX's")
 @pytest.mark.parametrize(
     ("args", "closed", "said"),

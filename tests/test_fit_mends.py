@@ -31,6 +31,7 @@ def same(a, b):
 
 
 # A rate that learns, so that the end is the best so far; and one at which nothing gets better.
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "patience"), [(0.03, None), (0.03, 1), (1e-30, 2)])
 def test_steps_that_are_added_go_on_as_if_there_had_been_no_end(tmp_path, rate, patience):
     asked = {"validate": 7, "patience": patience}

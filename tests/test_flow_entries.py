@@ -91,6 +91,7 @@ def test_the_parts_are_the_sums_of_those_of_each_loss(case: str) -> None:
     close(it.flow.line, entered + carried)
 
 
+@pytest.mark.slow
 @each
 def test_the_parts_sum_to_the_whole_and_are_none_of_padding(case: str) -> None:
     flow = made(case).flow

@@ -63,6 +63,7 @@ def _model(cell: Any = lstm.LSTM, **options: Any) -> lstm.Model:
     return lstm.Model.create(cell(2, 4, "float64"), 1, 2, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("padding", ["lengths", "mask"])
 def test_the_command_leaves_out_the_padding_of_a_task(padding, tmp_path, capsys) -> None:

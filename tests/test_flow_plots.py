@@ -297,6 +297,7 @@ def test_each_panel_names_its_strips_and_panels_without_room_stand_below() -> No
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [255.0, 640.0, 900.0])
 def test_figures_keep_within_their_width(flow, width: float) -> None:
     from lstm.figures import compare_flows, paths

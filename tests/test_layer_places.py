@@ -76,6 +76,7 @@ CELLS = [lstm.LSTM, lstm.CoupledLSTM, lstm.PeepholeLSTM, lstm.GRU, lstm.RNN]
 STACKS: list[dict[str, Any]] = [{"layers": 3}, {"bidirectional": True}, NORMED]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", STACKS, ids=str)
 @pytest.mark.parametrize("cell", CELLS)
 def test_no_arrow_passes_over_a_box_that_is_not_its_own(cell: Any, options: Any) -> None:
@@ -165,6 +166,7 @@ def _answering(name: str, task: Any = None) -> Diagram:
     return cell_unrolled(model, xs[:, long], ys[:, long], steps=2, loss=task.loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["additive", "dot", "none"])
 def test_a_decoder_has_a_lane_above_all_that_is_read_and_attention_stands_between(
     name: str,

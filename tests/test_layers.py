@@ -92,6 +92,7 @@ def _random_state(model: lstm.Model) -> Any:
 PAIRS = [(1, False, True), (1, True, False), (3, False, False), (3, True, True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layers", "both", "with_lengths"), PAIRS)
 @pytest.mark.parametrize("name", CASES)
 def test_values_are_those_of_the_equations_in_numpy(name, layers, both, with_lengths):

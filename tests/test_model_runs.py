@@ -350,6 +350,7 @@ EVERYTHING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kind", [*lstm.CELLS.values(), own_cells.Blend, own_cells.NoOut])
 def test_every_layer_kind_is_saved_and_loaded(kind, dtype, tmp_path) -> None:

@@ -320,6 +320,7 @@ def shared_in(f):
     return [program.threads for program in programs if program.threads > 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CELLS, ids=lambda c: c.__name__)
 @pytest.mark.parametrize(("B", "threads"), [(8, 2), (7, 3)])
 def test_rows_in_several_threads(kind, B, threads, monkeypatch):

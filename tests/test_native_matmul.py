@@ -106,6 +106,7 @@ def variants(m, k, n, rng):
         yield Matmul(m, k, n, dtype, lda, ldb, ldc, transpose_a, transpose_b, accumulate, packed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cpu", CPUS)
 @pytest.mark.parametrize("seed", range(4))
 def test_small_shapes(seed, cpu):

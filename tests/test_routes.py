@@ -77,6 +77,7 @@ OF_CELLS = [(CELLS[n], c.step, c.state, part) for n, c in CASES.items() for part
 OF_CELLS += [(Blend, blend, "hC", part) for part in "hC"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.4])
 @pytest.mark.parametrize(
     ("cell", "step", "parts", "part"), OF_CELLS, ids=[f"{c.name}-{p}" for c, _, _, p in OF_CELLS]

@@ -379,6 +379,7 @@ def test_the_legend_and_the_gate_use_the_signs_of_the_notation() -> None:
 # --- on a slide ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "least"),
     [(n, 18.0) for n in (*LIT, "whole_cell", "rolled", "unrolled", "legend", "gate")]

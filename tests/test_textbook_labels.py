@@ -64,6 +64,7 @@ def _crosses(box: Any, p: Any, q: Any) -> bool:
     return bool(left < box.x1 and box.x0 < right and bottom < box.y1 and box.y0 < top)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [*KINDS, Tangled])
 def test_symbols_lie_on_nothing(kind: type[Cell[Any]]) -> None:
     module = Module(kind(2, 3))
@@ -72,6 +73,7 @@ def test_symbols_lie_on_nothing(kind: type[Cell[Any]]) -> None:
     assert [*met(figure)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", ["forget_gate", "input_gate", "cell_update", "output_gate"])
 @pytest.mark.parametrize("kind", [lstm.LSTM, lstm.PeepholeLSTM, lstm.CoupledLSTM])
 def test_equations_and_symbols_of_parts_lie_on_nothing(draw: str, kind: Any) -> None:
@@ -79,6 +81,7 @@ def test_equations_and_symbols_of_parts_lie_on_nothing(draw: str, kind: Any) -> 
     assert [*met(figure)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_numbers_lie_on_nothing_the_longest_neither(kind: type[Cell[Any]]) -> None:
     cell = kind(2, 3)

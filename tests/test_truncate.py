@@ -61,6 +61,7 @@ def of_plain_nodes(k, reverse):
     return to_second_order(rnn(variables()[0], by_hand, reverse=reverse, truncate=k))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize(("k", "reverse"), [(k, bool(k % 2)) for k in range(1, T + 2)])
 def test_it_is_the_loop_with_stops_to_second_order(k, reverse, options):

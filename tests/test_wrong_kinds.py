@@ -115,6 +115,7 @@ def raw_errors(
     return raw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", CALLS, ids=lambda f: f.__qualname__)
 def test_arguments_of_a_wrong_kind_are_named_in_our_words(function, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
