@@ -92,6 +92,44 @@ def test_folded_broadcasts_show_what_arrives_at_the_source() -> None:
     np.testing.assert_allclose(total, mg.grad(y, b).eval(at), rtol=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("a", "b"), [((2, 3), (3,)), ((3,), (3, 2)), ((3,), (3,)), ((4, 2, 3), (4, 3, 2))]
+)
+def test_a_product_with_a_vector_is_one_shape(a, b, rng) -> None:
+    """Its value and adjoint are the vector's, and its lines have the terms of the operands."""
+    A, v = mg.param("A", rng.normal(size=a)), mg.param("v", rng.normal(size=b))
+    product = (A @ v).named("Av")
+    at, y = {}, mg.sum(mg.square(product))
+    picture = _picture(y, at)
+    assert [n.name or n.title for n in picture.nodes] == ["A", "v", "Av", "square", "Σ"]
+    node, adj = _node(picture, "Av"), mg.adjoints(y)
+    assert (node.title, node.value.shape) == ("@", product.shape)
+    assert node.value.norm == pytest.approx(norm(product.eval(at)), rel=1e-14)
+    assert node.adjoint.norm == pytest.approx(norm(adj[product].eval(at)), rel=1e-14)
+    assert node.notes[0] == f"matmul: {product.type!r}"
+    into = {e.source: e for e in picture.edges if e.target == node.id}
+    for position, operand in enumerate((A, v)):
+        edge = into[_node(picture, operand.name).id]
+        assert (edge.position, edge.term.shape) == (position, operand.shape)
+        assert edge.term.norm == pytest.approx(norm(adj[operand].eval(at)), rel=1e-13)
+    written = dict(_node(_picture(y, at, inline=[A, v]), "Av").inlined)
+    assert {name: term.norm for name, term in written.items()} == {
+        name: into[_node(picture, name).id].term.norm for name in ("A", "v")
+    }
+
+
+def test_a_product_that_is_read_as_a_matrix_too_is_drawn_as_what_it_is() -> None:
+    """Else two shapes would have the same lines, and terms would count twice."""
+    W, v = mg.param("W", np.eye(2)), mg.var("v", (2,))
+    y = mg.sum(W @ v) + mg.sum(mg.square(W @ mg.reshape(v, (2, 1))))
+    picture = _picture(y, {v: [1.0, 2.0]})
+    assert sorted(n.title for n in picture.nodes if n.title in "@ reshape") == ["@", "reshape"]
+    (edge,) = [e for e in picture.edges if e.source == _node(picture, "W").id]
+    assert edge.term.norm == pytest.approx(_node(picture, "W").adjoint.norm)
+    alone = draw([W @ v, W @ mg.reshape(v, (2, 1))], {v: [1.0, 2.0]}).picture
+    assert [n.title for n in alone.nodes if n.is_root] == ["@", "reshape"]
+
+
 def test_params_written_into_their_users_keep_their_terms() -> None:
     y, at, (W, b, *_) = _network()
     picture = _picture(y, at, inline=[W, b])

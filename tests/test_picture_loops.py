@@ -118,7 +118,7 @@ def test_the_body_lies_in_a_box_and_what_is_the_same_in_all_steps_around_it() ->
     (box,) = picture.boxes
     assert (box.kind, box.title) == ("loop", "scan, 4 steps")
     inside = {n.name or n.title for n in picture.nodes if n.group == box.key}
-    assert inside == {"h before", "xs[t]", "@", "pre", "+", "h", "triple"}
+    assert inside == {"h before", "xs[t]", "pre", "+", "h", "triple"}
     assert picture.groups == []
     assert {n.role for n in picture.nodes if n.group} == {"carry", "slice", "op"}
     dot = read_dot(draw(_net()).dot)

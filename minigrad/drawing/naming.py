@@ -101,7 +101,7 @@ class Naming:
 
     def op_title(self, vertex: Vertex) -> str:
         """The op's symbol; with `·` for what is drawn where another operand is written inside."""
-        node = vertex.node
+        node = self._drawn.op_of(vertex)
         if isinstance(node.type, TupleType):
             return self._titles.get(node) or _title_of_several(node)
         if node.op is ITEM:

@@ -5,6 +5,7 @@ Structure alone. Nothing here knows of numbers, words, boxes or layout.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import is_
@@ -130,6 +131,7 @@ class Outline:
 
     written: {(shape, position): the use of a leaf that is written into its user}.
     folded: the loops that are one shape.
+    products: {the shape of a product with a vector: the product of matrices that it stands for}.
     """
 
     vertices: list[Vertex]
@@ -137,6 +139,11 @@ class Outline:
     written: Mapping[tuple[Vertex, int], Line]
     levels: Mapping[tuple[Expr, ...], Level]
     folded: Mapping[Vertex, Level]
+    products: Mapping[Vertex, Expr]
+
+    def op_of(self, vertex: Vertex) -> Expr:
+        """The node whose op, and whose arguments, a shape shows."""
+        return self.products.get(vertex, vertex.node)
 
     def is_leaf(self, vertex: Vertex) -> bool:
         """Whether nothing leads to a shape, as something does to the variables of a step."""
@@ -181,6 +188,7 @@ class _Tracing:
             if vertex not in self.uses:
                 self.uses[vertex] = list(self._into(vertex))
                 waiting += [u.source for u in self.uses[vertex] if not self._is_written(u)]
+        self.products = self._joined_products()
 
     def outline(self, order: Sequence[Expr]) -> Outline:
         vertices = list(self._ordered(order))
@@ -193,7 +201,21 @@ class _Tracing:
             if vertex.node.op.inside is not None
             and (level := Level.of(vertex.node, vertex.loops)) is not None
         }
-        return Outline(vertices, lines, written, self.levels, folded)
+        return Outline(vertices, lines, written, self.levels, folded, self.products)
+
+    def _joined_products(self) -> dict[Vertex, Expr]:
+        """Products of matrices that only what takes the vector's axis away reads are drawn in its
+        place: the shape has what `W @ v` is, and the lines are those of the product."""
+        readers = Counter(use.source for uses in self.uses.values() for use in uses)
+        joined: dict[Vertex, Expr] = {}
+        for vertex, uses in self.uses.items():
+            product = uses[0].source if len(uses) == 1 else vertex
+            if readers[product] == 1 and self.parts.is_of_vectors(vertex.node, product.node):
+                joined[vertex] = product.node
+        for vertex, node in joined.items():
+            of_product = self.uses.pop(vertex._replace(node=node))
+            self.uses[vertex] = [use._replace(target=vertex) for use in of_product]
+        return joined
 
     def _is_written(self, use: Line) -> bool:
         return self.parts.written(use.source.node) is not None

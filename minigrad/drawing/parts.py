@@ -30,10 +30,12 @@ class Parts:
             return False
         if node.op is BROADCAST:
             return True
-        inner = node.args[0]
-        return node.op is RESHAPE and (
-            (user.op is MATMUL and inner.ndim == 1) or (inner.op is MATMUL and node.ndim < 2)
-        )
+        return node.op is RESHAPE and user.op is MATMUL and node.args[0].ndim == 1
+
+    def is_of_vectors(self, node: Expr, product: Expr) -> bool:
+        """Whether a node is a product of matrices without the axis that a vector got for it."""
+        is_product = product.op is MATMUL and product not in self._shown and product.label is None
+        return is_product and node.op is RESHAPE and node.ndim < product.ndim
 
     def written(self, node: Expr) -> str | None:
         """The text of a leaf that is written into its users; None for a node of its own."""

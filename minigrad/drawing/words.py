@@ -228,7 +228,7 @@ class Builder:
         return "param" if node.op is PARAM else "const" if node.op is CONST else "op"
 
     def _inlined(self, vertex: Vertex) -> Iterable[tuple[str, Amount]]:
-        for i in range(len(vertex.node.args)):
+        for i in range(len(self.drawn.op_of(vertex).args)):
             use = self.drawn.written.get((vertex, i))
             term = None if use is None else self.numbers.terms.get(use.term)
             if use is not None and use.source.node.op is PARAM and term is not None:
@@ -242,7 +242,7 @@ class Builder:
         if self.naming.level(vertex) is not None:
             yield f"{self._role(vertex)} of a step: {node.type!r}"
         else:
-            yield f"{node.op.name}: {node.type!r}"
+            yield f"{self.drawn.op_of(vertex).op.name}: {node.type!r}"
         if node.args:
             yield to_str(node, 8)
         if node.origin:
