@@ -331,8 +331,8 @@ def test_a_bin_of_exact_0_has_its_texture(browser, tmp_path) -> None:
     page = Opened(browser, lstm.flow(model, XS, YS).save(tmp_path / "zero.html"))
     page.hover("folded", 0.5 / T, 0.25)
     assert page.said("folded").endswith(": exactly 0")
-    downs = np.linspace(0.02, 0.48, 20).tolist()
-    opacities = [pixel[3] for pixel in page.colors("folded", [(0.5 / T, y) for y in downs])]
+    spots = [(x / T, y) for x in np.linspace(0.2, 0.8, 20) for y in np.linspace(0.02, 0.48, 20)]
+    opacities = [pixel[3] for pixel in page.colors("folded", spots)]
     assert min(opacities) < 255 and max(opacities) > 0
     page.context.close()
 
