@@ -218,6 +218,7 @@ from lstm.layers import (
 from lstm.losses import binary_cross_entropy, cross_entropy, drawn_loss, huber, mae, mse
 from lstm.metrics import accuracy, bits_per_character, perplexity
 from lstm.model import Model
+from lstm.other_names import INSTEAD
 from lstm.runs import Run, Unrolled
 from lstm.sampling import sample
 from lstm.tasks import (
@@ -247,7 +248,7 @@ from lstm.training import (
     train,
 )
 from minigrad.graph.origin import library
-from minigrad.names import did_you_mean
+from minigrad.names import what_instead
 
 if TYPE_CHECKING:
     from lstm import figures
@@ -420,5 +421,5 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
             return import_module("lstm.figures")
         if name in _LATER:
             return getattr(import_module(f"lstm.{_LATER[name]}"), name)
-        hint = "" if name.startswith("_") else did_you_mean(name, [*__all__, *_BY_NAME])
+        hint = what_instead(name, [*__all__, *_BY_NAME], INSTEAD)
         raise AttributeError(f"module 'lstm' has no attribute {name!r}{hint}")

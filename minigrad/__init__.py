@@ -139,7 +139,7 @@ from minigrad.loop.api import scan, unroll
 from minigrad.loop.passes import LOOPS
 from minigrad.loop.routes import reroute
 from minigrad.mapped import vmap
-from minigrad.names import did_you_mean, implements
+from minigrad.names import implements, what_instead
 from minigrad.namespace import Info as _Info
 from minigrad.namespace import (
     asarray,
@@ -731,5 +731,6 @@ def __getattr__(name: str) -> Any:
         from minigrad.derivations import api
 
         return getattr(api, name)
-    hint = "" if name.startswith("_") else did_you_mean(name, __all__)
-    raise AttributeError(f"module 'minigrad' has no attribute {name!r}{hint}")
+    raise AttributeError(
+        f"module 'minigrad' has no attribute {name!r}{what_instead(name, __all__)}"
+    )

@@ -6,7 +6,7 @@ NumPy's protocols) knows names, and nothing about graphs or ops.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
@@ -128,12 +128,67 @@ NUMPY_NAMES = {
 
 
 # Names of other libraries -> ours.
-_OTHER_NAMES = NUMPY_NAMES | {
+OTHER_NAMES = NUMPY_NAMES | {
+    "Parameter": "param",
+    "Variable": "var",
     "array": "stack, or const of numbers",
     "cat": "concat",
+    "clamp": "clip",
+    "constant": "const",
+    "gather": "take_along_axis",
+    "index_select": "take",
+    "jacfwd": "jacobian",
+    "jacrev": "jacobian",
+    "norm": "vector_norm",
+    "placeholder": "var",
     "tensor": "const",
-    "Variable": "var",
 }
+# Names of other libraries, of their modules or of their tensors -> what is written here instead.
+INSTEAD = {
+    **dict.fromkeys(
+        ("backward", "grad", "requires_grad", "requires_grad_", "retain_grad", "zero_grad",
+         "gradient", "GradientTape", "elementwise_grad"),
+        "a derivative is an expression too: minigrad.grad(y, x)",
+    ),
+    "value_and_grad": "write minigrad.function([x], [y, minigrad.grad(y, x)])",
+    **dict.fromkeys(("detach", "data", "no_grad"), "write minigrad.stop_gradient(x)"),
+    **dict.fromkeys(
+        ("numpy", "cpu", "get", "device_get"),
+        "the values of an expression are x.eval({...}); a param's are p.value",
+    ),
+    **dict.fromkeys(
+        ("to", "cuda", "device_put"),
+        "x.astype(dtype) converts; what computes on JAX's device is "
+        "minigrad.function(inputs, outputs, backend='jax')",
+    ),
+    "jit": "write minigrad.function(inputs, outputs)",
+    **dict.fromkeys(
+        ("Tensor", "ndarray"),
+        "numbers are minigrad.const(value), an input is minigrad.var(name, shape), what is trained "
+        "minigrad.param(name, value)",
+    ),
+    **dict.fromkeys(
+        ("nn", "optim", "Module"), "cells, layers, losses and optimisers are in the package lstm"
+    ),
+    **dict.fromkeys(
+        ("rand", "randn", "random", "manual_seed", "normal", "seed"),
+        "random numbers of a graph are minigrad.uniform(minigrad.key(seed), shape); those to start "
+        "from are NumPy's",
+    ),
+    **dict.fromkeys(("cond", "ifelse"), "write minigrad.where(condition, a, b)"),
+    **dict.fromkeys(("while_loop", "fori_loop", "lax"), "a loop is minigrad.scan(step, init, xs)"),
+    "view": "write x.reshape(shape)",
+    "permute": "write x.transpose(axes)",
+    "unsqueeze": "write minigrad.expand_dims(x, axis)",
+    "expand": "write minigrad.broadcast_to(x, shape)",
+    **dict.fromkeys(("matmul", "mm", "bmm"), "write x @ y"),
+    "clone": "expressions are immutable: x itself serves",
+    "nonzero": "the shape of its result depends on values; use minigrad.where, or x.eval()",
+    **dict.fromkeys(
+        ("fill", "put", "resize", "itemset", "partition"),
+        "expressions are immutable: x.at[index].set(values) gives a changed copy",
+    ),
+}  # fmt: skip
 
 
 def did_you_mean(name: str, names: Collection[str]) -> str:
@@ -142,9 +197,20 @@ def did_you_mean(name: str, names: Collection[str]) -> str:
     >>> did_you_mean("tanhh", ["tan", "tanh"]), did_you_mean("zz", ["tan"])
     ('; did you mean tanh?', '')
     """
-    other = _OTHER_NAMES.get(name, "")
+    other = OTHER_NAMES.get(name, "")
     if other.partition(",")[0] in names:
         return f"; did you mean {other}?"
     lower = {known.lower(): known for known in names}
-    close = get_close_matches(name.lower(), lower, 1)
+    close = get_close_matches(name.lower(), lower, 1, 0.7)
     return f"; did you mean {lower[close[0]]}?" if close else ""
+
+
+def what_instead(name: str, names: Collection[str], table: Mapping[str, str] = INSTEAD) -> str:
+    """The end of an error about an attribute that is not there, which may be another library's.
+
+    >>> what_instead("backward", ()), what_instead("tanhh", ["tanh"])
+    ('; a derivative is an expression too: minigrad.grad(y, x)', '; did you mean tanh?')
+    """
+    if name.startswith("_"):
+        return ""
+    return f"; {table[name]}" if name in table else did_you_mean(name, names)

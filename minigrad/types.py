@@ -234,6 +234,16 @@ def as_array(value: Any, what: str) -> Array:
         raise DTypeError(f"{what} must be an array of numbers: {error}") from None
 
 
+def require_unmasked(value: object) -> None:
+    """Raise DTypeError for a masked array: NumPy would give the numbers below its mask."""
+    # Asked of subclasses alone, since asking loads numpy.ma.
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray and np.ma.is_masked(value):
+        raise DTypeError(
+            "a masked array has elements that are missing: fill them, as by .filled(0), and give "
+            "the mask too, for minigrad.where(mask, a, b)"
+        )
+
+
 def require_integers(value: object, what: str) -> None:
     """Raise ShapeError unless an op's attribute is a tuple of Python integers.
 

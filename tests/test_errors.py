@@ -57,7 +57,51 @@ WRONG = {
         ["a number or an array of numbers is needed, not None"]),
     "eval with a list": (lambda: v.eval([1, 2, 3]), mg.GraphError,
         ["bindings are a dict {variable or its name: value}, not [1, 2, 3]"]),
+    "a constant of a masked array": (
+        lambda: mg.const(np.ma.masked_equal([1.0, 2.0], 2.0)), mg.DTypeError,
+        ["a masked array has elements that are missing", ".filled(0)", "minigrad.where"]),
+    "a param of a masked array": (
+        lambda: mg.param("m", np.ma.masked_equal([1.0, 2.0], 2.0)), mg.DTypeError,
+        ["a masked array has elements that are missing"]),
+    "eval with a masked array": (
+        lambda: v.eval({v: np.ma.masked_equal([1.0, 2.0, 3.0], 2.0)}), mg.DTypeError,
+        ["a masked array has elements that are missing"]),
+    "assign a masked array": (
+        lambda: setattr(W, "value", np.ma.masked_equal(np.zeros((4, 3)), 0.0)), mg.DTypeError,
+        ["a masked array has elements that are missing"]),
+    "a power of floats, as ^": (lambda: v ^ 2, mg.DTypeError,
+        ["takes booleans or integers, not float64; a power is written a ** b", "operand 2 is 2"]),
+    "a power of two expressions, as ^": (lambda: v ^ v, mg.DTypeError,
+        ["not float64; a power is written a ** b"]),
+    "a constant is told by its value": (lambda: mg.const(2.5) & 7, mg.DTypeError,
+        ["operand 1 is the constant 2.5: float64\n"]),
+    "a number's format of a variable": (lambda: f"{x:.2f}", mg.OpenGraphError,
+        ["depends on x: format its text, str(expr), or its value: ", "expr.eval({...})"]),
+    "a number's format of an array": (lambda: f"{W:.2f}", mg.ShapeError,
+        ["needs one element; W: float64(4, 3)"]),
     # loops
+    "a list of numbers to run over": (
+        lambda: mg.scan(lambda c, a: (c + a, c), 0.0, [1.0, 2.0]), mg.ShapeError,
+        ["a scalar, as xs[0] is, has none", "minigrad.const([...])", "minigrad.stack([...])"]),
+    "a number to run over": (
+        lambda: mg.scan(lambda c, a: (c + a, c), 0.0, 2.0), mg.ShapeError,
+        ["a scalar, as xs is, has none"]),
+    "a carry of nothing": (
+        lambda: mg.scan(lambda c, a: (c, a), None, v), mg.DTypeError,
+        ["carry is None", "one that holds nothing is ()"]),
+    "a carry that comes back as nothing": (
+        lambda: mg.scan(lambda c, a: ((c[0], None), a), (x, x), v), mg.DTypeError,
+        ["carry[1] is None", "what the step gives back"]),
+    # derivatives
+    "the gradient of a list": (lambda: mg.grad([x], x), mg.DTypeError,
+        ["one expression is differentiated, not [<Expr", "[minigrad.grad(y, x) for y in ys]"]),
+    "the jacobian of a list": (lambda: mg.jacobian([x], x), mg.DTypeError,
+        ["one expression is differentiated, not [<Expr", "minigrad.stack(ys)"]),
+    "the gradient of a function": (lambda: mg.grad(lambda a: a, x), mg.DTypeError,
+        ["write y = f(x), minigrad.grad(y, x), not <function"]),
+    "the hessian by a list": (lambda: mg.hessian(x * x, [x]), mg.DTypeError,
+        ["a hessian is by one expression, not [<Expr",
+         "[minigrad.jacobian(g, ws) for g in minigrad.grad(y, ws)]"]),
     "length below 0": (lambda: mg.scan(lambda c, _: (c, None), v, length=-1), mg.ShapeError,
         ["length= is a whole number of steps, at least 0, not -1"]),
     "half a step": (lambda: mg.scan(lambda c, _: (c, None), v, length=2.5), mg.ShapeError,
@@ -373,7 +417,7 @@ WRONG = {
     "edge of a number": (lambda: mg.adjoints(x * x).edge(3, 0), mg.DTypeError,
         ["cannot take the edge of 3: it is no minigrad expression"]),
     "hessian by a dict": (lambda: mg.hessian(x * x, {"x": x}), mg.DTypeError,
-        ["cannot take the hessian by {'x': ", "it is no minigrad expression"]),
+        ["a hessian is by one expression, not {'x': ", "[minigrad.jacobian(g, ws)"]),
     "LaTeX of a number": (lambda: mg.to_latex(3), mg.DTypeError, ["3 has no notation"]),
     "save swapped": (lambda: mg.save(x, "never_written.json"), mg.DTypeError,
         ["save(path, outputs) takes the path first"]),

@@ -11,7 +11,7 @@ from minigrad.errors import DTypeError, GraphError, OpenGraphError, ShapeError
 from minigrad.graph.leaves import PARAM, PLACEHOLDER, VAR, as_expr
 from minigrad.graph.node import Expr, describe
 from minigrad.graph.walk import free_variables, toposort
-from minigrad.types import FLOAT64, Array, TensorType, as_items
+from minigrad.types import FLOAT64, Array, TensorType, as_items, require_unmasked
 
 _DOUBLE = TensorType((), FLOAT64)
 
@@ -77,6 +77,7 @@ def bind(v: Expr, value: Any) -> Array:
         return value
     if wanted is _DOUBLE and (type(value) is float or type(value) is np.float64):
         return np.array(value)  # a third of the time, and a net of scalars has hundreds
+    require_unmasked(value)
     try:
         array = np.asarray(value)
     except OpenGraphError:

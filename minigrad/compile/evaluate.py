@@ -57,6 +57,8 @@ def _require_closed(node: Expr, asked: Asked) -> None:
             hint = f"{_TO_BUILD}; for values {hint}"
         elif asked is Asked.BOOL:
             hint = _TO_CHOOSE
+        elif asked is Asked.FORMAT:
+            hint = f"format its text, str(expr), or its value: {hint}"
         raise OpenGraphError(f"{asked} of an expression that depends on {_shortly(names)}: {hint}")
 
 

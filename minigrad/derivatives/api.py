@@ -46,7 +46,7 @@ def adjoints(y: Expr) -> Adjoints:
     >>> [adj.value("c").eval({xs: [2, 3, 5]}), adj["c"].eval({xs: [2, 3, 5]})]
     [array([ 2.,  6., 30.]), array([15.,  5.,  1.])]
     """
-    _require_float(y, "differentiate")
+    _require_differentiable(y)
     return Adjoints(y)
 
 
@@ -57,6 +57,21 @@ def _require_float(x: Any, what: str) -> None:
             f"cannot {what} {describe(x)}: derivatives need a float dtype; "
             "convert with minigrad.astype, or make the variable a float"
         )
+
+
+def _require_differentiable(y: Any) -> None:
+    """Raise DTypeError, with what to write instead of what others differentiate."""
+    if isinstance(y, (list, tuple, Mapping)):
+        raise DTypeError(
+            f"one expression is differentiated, not {y!r:.60}; of several write "
+            "[minigrad.grad(y, x) for y in ys], or put them together with minigrad.stack(ys)"
+        )
+    if callable(y):
+        raise DTypeError(
+            f"an expression is differentiated, no function: write y = f(x), minigrad.grad(y, x), "
+            f"not {y!r:.60}"
+        )
+    _require_float(y, "differentiate")
 
 
 # --- grad, vjp, jvp ----------------------------------------------------------------------------
@@ -117,7 +132,7 @@ def grad(y: Expr, wrt: Any) -> Any:
     >>> str(mg.grad(x**3, x))
     '3 * x ^ 2'
     """
-    _require_float(y, "differentiate")
+    _require_differentiable(y)
     if y.shape:
         raise ShapeError(
             f"grad needs a scalar; {describe(y)} has shape {y.shape}. Differentiate "
@@ -135,7 +150,7 @@ def vjp(y: Expr, wrt: Any, cotangent: Any) -> Any:
     >>> mg.vjp(x * x, x, [1.0, 10.0]).eval({x: [3.0, 4.0]})
     array([ 6., 80.])
     """
-    _require_float(y, "differentiate")
+    _require_differentiable(y)
     leaves, pack = _as_list(wrt)
     for w in leaves:
         _require_float(w, "differentiate with respect to")
@@ -159,7 +174,7 @@ def jvp(y: Expr, wrt: Any, tangent: Any) -> Expr:
     >>> mg.jvp(x * x, x, [1.0, 0.0]).eval({x: [3.0, 4.0]})
     array([6., 0.])
     """
-    _require_float(y, "differentiate")
+    _require_differentiable(y)
     leaves, _ = _as_list(wrt)
     tangents = _one_each(wrt, tangent)
     for w in leaves:
@@ -207,7 +222,7 @@ def jacobian(y: Expr, wrt: Any) -> Any:
     array([[6., 0.],
            [0., 8.]])
     """
-    _require_float(y, "differentiate")
+    _require_differentiable(y)
     leaves, pack = _as_list(wrt)
     return pack([_jacobian(y, w) for w in leaves])
 
@@ -246,7 +261,11 @@ def hessian(y: Expr, wrt: Expr) -> Expr:
     array([[ 6.,  0.],
            [ 0., 12.]])
     """
-    require_expr(wrt, "take the hessian by")  # one: of several it is a table of blocks
+    if not isinstance(wrt, Expr):
+        raise DTypeError(
+            f"a hessian is by one expression, not {wrt!r:.60}; of several, ws, the table of its "
+            "blocks is [minigrad.jacobian(g, ws) for g in minigrad.grad(y, ws)]"
+        )
     return _jacobian(grad(y, wrt), wrt)
 
 

@@ -22,11 +22,20 @@ from minigrad.graph.node import (
 from minigrad.graph.origin import users_own_line
 from minigrad.names import FUNCTIONS, public
 from minigrad.tree import flatten
-from minigrad.types import Array, TensorType, TupleType, as_dtype, as_shape, require_tensors
+from minigrad.types import (
+    Array,
+    TensorType,
+    TupleType,
+    as_dtype,
+    as_shape,
+    require_tensors,
+    require_unmasked,
+)
 
 
 def _numbers(value: npt.ArrayLike, dtype: npt.DTypeLike | None) -> tuple[Array, TensorType]:
     """A copy of numbers, and its type. Raises DTypeError for what is none, or no tensor's dtype."""
+    require_unmasked(value)
     if hasattr(value, "__array__") and not isinstance(value, np.ndarray | np.generic):
         value = np.asarray(value)  # a tensor of torch's knows no copy=
     array = np.array(value, dtype=dtype, order="C", copy=True)
@@ -127,6 +136,7 @@ class ParamCell:
 
     def assign(self, value: npt.ArrayLike, name: str) -> None:
         """Replace the value; shape must match, and the dtype must convert without losing kind."""
+        require_unmasked(value)
         try:
             new = np.asarray(value)
         except OpenGraphError:

@@ -76,6 +76,8 @@ def line_of(origin: Origin | None) -> str:
     if origin is None:
         return ""
     code, lasti = origin
+    if code.co_filename.startswith("<frozen "):  # Python's own: made while minigrad was imported
+        return ""
     line = next((n for s, e, n in code.co_lines() if s <= lasti < e), None)
     return f"{code.co_filename}:{line or code.co_firstlineno}"
 

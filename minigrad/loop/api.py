@@ -76,11 +76,11 @@ def scan(
     """
     require_callable(step, "the step of scan")
     carries, build_carry = flatten(init)
-    carries = [as_expr(c) for c in carries]
+    names = paths(init, "carry")
+    carries = _carries(names, carries)
     inputs, build_x = flatten(xs) if xs is not None else ([], lambda it: None)
     inputs = [as_expr(x) for x in inputs]
-    length = _length(carries, inputs, paths(xs, "xs"), length)
-    names = paths(init, "carry")
+    length = _length(carries, inputs, paths(xs, "xs") if inputs else [], length)
     inside = entering = [placeholder(name, c.type) for name, c in zip(names, carries, strict=True)]
     slices = [placeholder("x", x.type.with_shape(x.shape[1:])) for x in inputs]
     stops = _stops(length, reverse, truncate)
@@ -106,13 +106,35 @@ def scan(
     return build_carry(iter(results[: len(carries)])), build_y(iter(results[len(carries) :]))
 
 
+def _carries(names: Sequence[str], carries: Sequence[Any]) -> list[Expr]:
+    """The tensors of a carry, by name. Raises DTypeError for None."""
+    for name, c in zip(names, carries, strict=True):
+        if c is None:
+            raise DTypeError(
+                f"{name} is None: a carry is numbers or expressions, in tuples, lists or dicts; "
+                "one that holds nothing is (), at the start and in what the step gives back"
+            )
+    return [as_expr(c) for c in carries]
+
+
 def _length(
     carries: Sequence[Expr], inputs: Sequence[Expr], names: Sequence[str], length: int | None
 ) -> int:
     if not carries and not inputs:
         raise GraphError("scan needs a carry or xs: without either it has nothing to compute")
-    if any(not x.shape for x in inputs):
-        raise ShapeError("scan runs over the first axis of xs; a scalar has none")
+    scalars = [name for name, x in zip(names, inputs, strict=True) if not x.shape]
+    if scalars:
+        several = (
+            ""
+            if scalars == ["xs"]
+            else (
+                ": tuples, lists and dicts are nestings of sequences that are read side by side; "
+                "one of numbers is minigrad.const([...]), of expressions minigrad.stack([...])"
+            )
+        )
+        raise ShapeError(
+            f"scan runs over the first axis of xs; a scalar, as {scalars[0]} is, has none{several}"
+        )
     lengths = {x.shape[0] for x in inputs}
     if length is not None:
         lengths.add(_steps(length, "length", 0))
@@ -172,7 +194,7 @@ def _call(
             f"the carry must keep its nesting: it starts as ({', '.join(names)}) and comes back "
             f"as ({', '.join(paths(result[0], 'carry'))})"
         )
-    after = [as_expr(c) for c in after]
+    after = _carries(names, after)
     for name, old, new in zip(names, before, after, strict=True):
         if new.type is not old.type:
             kind = ShapeError if new.shape != old.shape else DTypeError

@@ -21,7 +21,7 @@ import numpy as np
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph.leaves import as_expr
 from minigrad.graph.node import Expr, Op, Partial, explain, make, make_typed, register
-from minigrad.names import public
+from minigrad.names import FUNCTIONS, public
 from minigrad.ops.core import as_float, bool_type, full, meet, same_type
 from minigrad.types import FLOAT64, TensorType, require_tensors
 
@@ -78,7 +78,7 @@ def declare(
         require_tensors(types)
         for t in types:
             if t.dtype.kind not in kinds:
-                raise DTypeError(f"{name} takes {what}, not {t.dtype}")
+                raise _wrong_kind(name, what, t)
         return type_of(*types)
 
     return register(
@@ -99,6 +99,11 @@ def declare(
             paper=paper,
         )
     )
+
+
+def _wrong_kind(name: str, what: str, type_: TensorType) -> DTypeError:
+    power = "; a power is written a ** b" if name == "bitwise_xor" and type_.is_float else ""
+    return DTypeError(f"{name} takes {what}, not {type_.dtype}{power}")
 
 
 def _name(function: Any, op: Op, doc: str) -> Any:
@@ -166,6 +171,7 @@ def binary(
     )
 
     made = _maker(takes, test)
+    compares = test and bool(infix)  # the other tests are those of logic
 
     def function(a: Any, b: Any, /) -> Expr:
         # Floats of one type, or a float and a number: most nodes there are, and every op takes
@@ -180,12 +186,34 @@ def binary(
                     return made(op, (a, full(b, type_)), type_)
         elif type(a) is float and type(b) is Expr and b.type.is_float:
             return made(op, (full(a, b.type), b), b.type)
+        if compares and (type(a) is int or type(b) is int):
+            known = _beyond(numpy, a, b)
+            if known is not None:
+                return known
+        operands = a, b
         a, b = (meet_floats if takes == "f" else meet)(name, a, b)
         if takes == "l" and a.dtype.kind == "f":
-            raise explain(DTypeError(f"{name} takes booleans or integers"), name, (a, b))
+            raise explain(_wrong_kind(name, _TAKES["l"][1], a.type), name, operands)
         return make(op, (a, b))
 
     return _name(function, op, doc)  # type: ignore[no-any-return]
+
+
+def _beyond(numpy: Callable[..., Any], a: Any, b: Any) -> Expr | None:
+    """What a comparison with a Python int gives that the other's integer dtype does not hold: one
+    answer for all elements, as NumPy's. None where it holds it.
+
+    It still reads the other operand, so that this may be given by its name.
+    """
+    number, other = (a, b) if type(a) is int else (b, a)
+    if not isinstance(other, Expr | np.ndarray | np.generic) or other.dtype.kind not in "iu":
+        return None
+    limits = np.iinfo(other.dtype)
+    if limits.min <= number <= limits.max:
+        return None
+    side = 1 if number > 0 else -1
+    answer = numpy(side, 0) if number is a else numpy(0, side)
+    return FUNCTIONS["equal" if answer else "not_equal"](other, other)
 
 
 def _maker(takes: str, test: bool) -> Callable[[Op, tuple[Expr, ...], TensorType], Expr]:

@@ -13,6 +13,7 @@ class Asked(Enum):
     FLOAT = "float(expr)"
     COMPLEX = "complex(expr)"
     ITEM = "expr.item()"
+    FORMAT = 'f"{expr:...}"'
     LIST = "expr.tolist()"
     ARRAY = "np.asarray(expr)"
     ELEMENT = "array[i] = expr"
@@ -24,7 +25,7 @@ class Asked(Enum):
     @property
     def is_scalar(self) -> bool:
         """Whether one number is wanted."""
-        return self in (Asked.BOOL, Asked.INT, Asked.FLOAT, Asked.COMPLEX, Asked.ITEM)
+        return self not in (Asked.LIST, Asked.ARRAY, Asked.ELEMENT, Asked.DLPACK)
 
     @property
     def is_array(self) -> bool:

@@ -9,32 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from minigrad.names import FUNCTIONS, did_you_mean
+from minigrad.names import FUNCTIONS, INSTEAD, OTHER_NAMES, what_instead
 from minigrad.syntax.numpy_protocol import numpy_method
 
 if TYPE_CHECKING:
     from minigrad.graph.node import Expr
     from minigrad.types import Axis
-
-# What is written with other tensors -> what to write here.
-_ELSEWHERE = {
-    **dict.fromkeys(
-        ("backward", "grad", "requires_grad", "requires_grad_", "retain_grad", "zero_grad"),
-        "a derivative is an expression too: minigrad.grad(y, x)",
-    ),
-    **dict.fromkeys(("detach", "data"), "write minigrad.stop_gradient(x)"),
-    **dict.fromkeys(("numpy", "cpu", "get"), "its values are x.eval({...}); a param's are p.value"),
-    "view": "write x.reshape(shape)",
-    "permute": "write x.transpose(axes)",
-    "unsqueeze": "write minigrad.expand_dims(x, axis)",
-    "expand": "write minigrad.broadcast_to(x, shape)",
-    "matmul": "write x @ y",
-    "nonzero": "the shape of its result depends on values; use minigrad.where, or x.eval()",
-    **dict.fromkeys(
-        ("fill", "put", "resize", "itemset", "partition", "__iadd__"),
-        "expressions are immutable: x.at[index].set(values) gives a changed copy",
-    ),
-}
 
 
 class Methods:
@@ -47,12 +27,12 @@ class Methods:
             raise AttributeError(name)
         if hasattr(type(self), name):  # a property's own error
             return object.__getattribute__(self, name)
-        if name in _ELSEWHERE:
-            hint = f"; {_ELSEWHERE[name]}"
-        elif name in FUNCTIONS:
-            hint = f"; write minigrad.{name}(x)"
+        own = [n for n in dir(type(self)) if n[0] != "_"]
+        ours = OTHER_NAMES.get(name, name)
+        if name not in INSTEAD and ours in FUNCTIONS and ours not in own:
+            hint = f"; write minigrad.{ours}(x)"
         else:
-            hint = did_you_mean(name, [n for n in dir(type(self)) if n[0] != "_"])
+            hint = what_instead(name, own)
         raise AttributeError(f"an expression has no attribute {name!r}{hint}")
 
     @property

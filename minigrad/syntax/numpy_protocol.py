@@ -173,6 +173,15 @@ class NumpyProtocol:
             raise DTypeError(f"an index is an integer, not {self.dtype}")  # type: ignore[attr-defined]
         return int(OTHERS["concrete"](self, Asked.INT))
 
+    def __format__(self, spec: str, /) -> str:
+        """The text; with a format, as NumPy has it, the value of a closed one-element expression.
+
+        >>> import minigrad as mg
+        >>> f"{mg.const(2.0) ** 0.5:.2f}"
+        '1.41'
+        """
+        return format(OTHERS["concrete"](self, Asked.FORMAT).item(), spec) if spec else str(self)
+
     def item(self) -> bool | int | float:
         """The value of a closed one-element expression as a Python number."""
         value: bool | int | float = OTHERS["concrete"](self, Asked.ITEM).item()
