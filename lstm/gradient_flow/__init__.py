@@ -1,8 +1,9 @@
 """How the gradient of one batch flows back through a model: numbers, and what they mean in words.
 
-`equations` takes a step apart, `way_back` goes back through all of them, `steps`, `parts`, `cuts`,
-`linear_maps` and `across` have the numbers, `tensors` and `source` where they come from, `glance`
-and `summary` what they come to, `words` and `advice` what they mean.
+`equations` takes a step apart, `slopes` finds the nonlinearity of a state, `way_back` goes back
+through all steps, `steps`, `parts`, `cuts`, `linear_maps` and `across` have the numbers, `tensors`
+and `source` where they come from, `glance` and `summary` what they come to, `words` and `advice`
+what they mean.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from lstm.gradient_flow.differences import Difference
 from lstm.gradient_flow.linear_maps import Waterfall
 from lstm.gradient_flow.measured import Flow
 from lstm.gradient_flow.measuring import flow
-from lstm.gradient_flow.summary import GateValues, Memory, Saturation, Split
+from lstm.gradient_flow.summary import GateValues, Memory, Saturation, Slope, Split
 from lstm.gradient_flow.tensors import Loss, Place, loss_of
 from lstm.gradient_flow.watch import FlowWatch
 from lstm.gradient_flow.words import describe, diagnose, path_words
@@ -37,6 +38,7 @@ __all__ = [
     "Routes",
     "Saturation",
     "Series",
+    "Slope",
     "Split",
     "StepMap",
     "Waterfall",

@@ -13,6 +13,7 @@ import numpy as np
 
 from lstm.cells import Gated
 from lstm.gradient_flow.measured import Flow
+from lstm.gradient_flow.summary import FLAT, TOLD
 from lstm.percents import percent
 from minigrad.chains import Series
 
@@ -72,11 +73,14 @@ def overflows(flow: Flow) -> int | None:
 
 
 def advice(flow: Flow) -> list[Advice]:
-    """What to try for the main gradient of a flow, the most pressing first; none for a flow of
-    numbers alone, and for a single step."""
-    if flow.source is None or flow.steps == 1:
+    """What to try for the main gradient of a flow, the most pressing first; of a flow of numbers
+    alone only what its norms tell, and none for a single step."""
+    if flow.steps == 1:
         return []
-    made = [_explosion(flow), _overflow(flow), _no_line(flow), _short_memory(flow), _drowned(flow)]
+    made = [_slope_or_weights(flow)]
+    if flow.source is not None:
+        made = [_explosion(flow), _overflow(flow), *made]
+        made += [_no_line(flow), _short_memory(flow), _drowned(flow)]
     return [one for one in made if one is not None]
 
 
@@ -105,6 +109,42 @@ def _overflow(flow: Flow) -> Advice | None:
     )
 
 
+def _slope_or_weights(flow: Flow) -> Advice | None:
+    """Which of the two that a step of a state without a line consists of makes it vanish."""
+    slope = flow.slope
+    if slope is None or not vanishes(flow.main):
+        return None
+    by_slope, by_weights = slope.lost
+    slopes, weights = (
+        _changed(slope.called, by_slope),
+        _changed("the product with the weights", by_weights),
+    )
+    if by_weights < min(by_slope, 0.0):
+        return Advice(f"On its way back {weights}, {slopes}", "larger weights of the state")
+    if not by_slope < 0.0:
+        return None
+    why = f"On its way back {slopes}, {weights}"
+    if by_slope == -math.inf:
+        t = max(t for t, x in enumerate(slope.by_slope, 1) if x == by_slope)
+        why = f"At t={t} {slope.called} is 0 for all that comes back"
+    if slope.flat >= TOLD:
+        why += (
+            f": {percent(slope.flat, 0)} of the values of {slope.symbol} are saturated, where that "
+            f"slope is below {FLAT:g}"
+        )
+        why += f", {slope.dead} of {slope.units} units at every step" if slope.dead else ""
+    return Advice(why, "smaller weights and inputs, or other biases, that leave it larger")
+
+
+def _changed(what: str, decades: float) -> str:
+    """By how many decades something changed a gradient, in words."""
+    if decades == -math.inf:
+        return f"{what} leaves nothing of it"
+    if abs(decades) < 0.05:
+        return f"{what} changes nothing"
+    return f"{what} {'takes' if decades < 0.0 else 'adds'} {abs(decades):.1f} decades"
+
+
 def _no_line(flow: Flow) -> Advice | None:
     if flow.split is not None or not vanishes(flow.main):
         return None
@@ -122,9 +162,10 @@ def _short_memory(flow: Flow) -> Advice | None:
     steps = float(np.median(memory.measured))
     if steps >= flow.steps:
         return None
+    factor = f"({split.factor})" if " " in split.factor else split.factor
     finding = (
         f"A unit of {split.symbol} remembers {steps:.1f} steps (the median of 1 / (1 − "
-        f"{split.factor}); its bias promises {float(np.median(memory.promised)):.1f}), and the "
+        f"{factor}); its bias promises {float(np.median(memory.promised)):.1f}), and the "
         f"sequences have {flow.steps}"
     )
     cell = flow.source.meter.layer.cell if flow.source is not None else None

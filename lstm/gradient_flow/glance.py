@@ -17,7 +17,7 @@ from lstm.gradient_flow.fans import Coming, fan_of_state
 from lstm.gradient_flow.measured import Flow
 from lstm.gradient_flow.source import Source, drawn_of
 from lstm.gradient_flow.steps import LEAVES, Bools, by_unit, quiet, wide_norm
-from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Split, lost_units
+from lstm.gradient_flow.summary import CLOSED, FLAT, OPEN, GateValues, Slope, Split, lost_units
 from lstm.gradient_flow.tensors import LARGE_SEED, Meter
 from lstm.gradient_flow.way_back import Row, Teller, in_order
 from lstm.gradient_flow.words import diagnose
@@ -37,9 +37,11 @@ class Norms:
 
     def start(self) -> dict[str, dict[str, Expr]]:
         """How often each unit of each sequence was saturated."""
-        variables = self.way.graph.variables
+        variables, main = self.way.graph.variables, self.way.main
         none = {symbol: mg.zeros_like(variables[symbol]) for symbol in self.meter.gates}
-        return {"open": none, "closed": none}
+        bend = self.way.nonlinearity
+        flat = {} if bend is None else {main: mg.zeros_like(bend.slope)}
+        return {"open": none, "closed": none, "flat": flat}
 
     def step(self, carry: Any, row: Row) -> tuple[Any, dict[str, Any]]:
         """The sums of one step."""
@@ -51,15 +53,31 @@ class Norms:
         if (parts := row.parts) is not None:
             norms |= {_LINE: parts.line, _AROUND: parts.around}
             norms |= {_ENTERED: parts.entered, _CARRIED: parts.carried}
+        flat = {} if row.slope is None else {self.way.main: row.slope}
+        ways = {} if row.slope is None else self._by_slope(row.slope, row)
+        asked: list[tuple[Any, Numbers]] = [(is_open, gates), (is_closed, gates), (is_flat, flat)]
         on = {
-            name: {symbol: total + holds(gates[symbol], counts) for symbol, total in of.items()}
-            for (name, of), holds in zip(carry.items(), (is_open, is_closed), strict=True)
+            name: {symbol: total + holds(values[symbol], counts) for symbol, total in of.items()}
+            for (name, of), (holds, values) in zip(carry.items(), asked, strict=True)
         }
         return on, {
+            "slopes": ways,
             "norms": {name: wide_norm(x) for name, x in norms.items()},
             "means": {name: _mean(x, counts) for name, x in (gates | factor).items()},
             "lows": {name: _extreme(mg.min, x, counts) for name, x in gates.items()},
             "highs": {name: _extreme(mg.max, x, counts) for name, x in gates.items()},
+        }
+
+    def _by_slope(self, slope: Expr, row: Row) -> dict[str, Expr]:
+        """The norms of what comes to the main state, of that after the slope, and of what the state
+        before gets of it."""
+        comes = mg.astype(row.adjoints[self.way.graph.made[self.way.main]], "float64")
+        on = [x for term, x in row.terms.items() if term.read.before]
+        sent = sum(on[1:], on[0])
+        return {
+            "comes": wide_norm(comes),
+            "passed": wide_norm(comes * slope),
+            "sent": wide_norm(sent),
         }
 
 
@@ -122,7 +140,7 @@ class Glance:
         norms, grounds = told.pop("norms"), told.pop("grounds", {})
         wanted = {"loss": meter.value, "often": self._often(), **norms, **grounds}
         for name, shares in totals["norms"].items():
-            wanted[name] = {key: mg.mean(self._over_steps(x)) for key, x in shares.items()}
+            wanted[name] = {key: self._over_steps(x) for key, x in shares.items()}
         if not self.brief:
             wanted["logs"] = {key: self._over_steps(x) for key, x in totals["grounds"][1].items()}
         return wanted | {"drawn": told | ({"inputs": meter.way.stacks["x"]} if told else {})}
@@ -205,8 +223,8 @@ class Glance:
                 mean=listed(first["means"][symbol]),
                 low=listed(first["lows"][symbol]),
                 high=listed(first["highs"][symbol]),
-                open=float(first["open"][symbol]),
-                closed=float(first["closed"][symbol]),
+                open=float(first["open"][symbol].mean()),
+                closed=float(first["closed"][symbol].mean()),
             )
             for symbol, gate in meter.gates.items()
         }
@@ -218,7 +236,22 @@ class Glance:
             )
             logs, lost = first["logs"].get(_KEEP), self._lost(numbers)
             source = Source(meter, batch, meter.params, agreement, units, drawn, logs, lost)
-        return _flow_of(meter, float(first["loss"]), norms, split, gates, source, self._ends(batch))
+        ends, slope = self._ends(batch), self._slope(first, norms[meter.main])
+        return _flow_of(meter, float(first["loss"]), norms, split, gates, source, ends, slope)
+
+    def _slope(self, numbers: Numbers, main: Series) -> Slope | None:
+        """What the nonlinearity of the main state does; an underflow says nothing of weights."""
+        bend, way = self.meter.way.nonlinearity, self.meter.steps
+        if bend is None:
+            return None
+        flat = numbers["flat"][main.symbol]
+        with np.errstate(all="ignore"):
+            at = {name: np.log10(norms[way]) for name, norms in numbers["slopes"].items()}
+            by_slope, by_weights = at["passed"] - at["comes"], at["sent"] - at["passed"]
+        by_weights[1:][np.array(main.kinds[:-1]) == "underflow"] = np.nan
+        share, dead = float(flat.mean()), int((flat == 1.0).sum())
+        won = by_slope.tolist(), by_weights.tolist()
+        return Slope(main.symbol, bend.name, share, dead, len(flat), *won)
 
     def _ends(self, batch: list[Any] | None) -> tuple[int, ...]:
         """The steps before the last at which sequences end, in the order in which it reads."""
@@ -245,6 +278,7 @@ def _flow_of(
     gates: dict[str, GateValues],
     source: Source | None,
     ends: tuple[int, ...],
+    slope: Slope | None,
 ) -> Flow:
     """What was measured, with what it means in words."""
     cell = meter.layer.cell
@@ -264,6 +298,7 @@ def _flow_of(
         meter.model.readout.read,
         meter.place.replace(".", " ") if len(meter.model.recurrent()) > 1 else "",
         ends,
+        slope,
         source,
     )
     return replace(whole, diagnosis=diagnose(whole))
@@ -312,6 +347,11 @@ def is_open(gate: Expr, counts: Expr | None) -> Expr:
 def is_closed(gate: Expr, counts: Expr | None) -> Expr:
     """The same of those that are saturated closed."""
     return _counted(mg.astype(gate < CLOSED, gate.dtype), counts)
+
+
+def is_flat(slope: Expr, counts: Expr | None) -> Expr:
+    """The same of a slope that is next to nothing."""
+    return _counted(mg.astype(mg.abs(slope) < FLAT, slope.dtype), counts)
 
 
 def _logs(factor: Expr, counts: Expr | None) -> Expr:

@@ -19,7 +19,16 @@ from lstm.gradient_flow.linear_maps import Waterfall
 from lstm.gradient_flow.saving import Saved
 from lstm.gradient_flow.source import Source
 from lstm.gradient_flow.steps import Bools, Floats, Stacks
-from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues, Memory, Saturation, Split, Spot
+from lstm.gradient_flow.summary import (
+    CLOSED,
+    OPEN,
+    GateValues,
+    Memory,
+    Saturation,
+    Slope,
+    Split,
+    Spot,
+)
 from lstm.gradient_flow.tensors import LARGE_SEED, SMALL_SEED
 from lstm.plain_values import counted, jsonable
 from minigrad.chains import Series, cancellation
@@ -66,6 +75,9 @@ class Flow(Saved):
     ends: tuple[int, ...] = ()
     """The steps before the last at which shorter sequences of the batch end, so that what comes
     back in them enters there."""
+    slope: Slope | None = None
+    """What the nonlinearity does that the main part of the state comes out of, as the tanh of a
+    plain RNN; None where it comes out of none, as along a line."""
     source: Source | None = field(default=None, compare=False)
     """What the arrays come from; None for a flow of numbers alone."""
 
@@ -412,7 +424,7 @@ def series_row(name: str, series: Series) -> tuple[str, str, str, str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(v) for name, v in value.items()}
-    if not isinstance(value, (Series, Split, GateValues)):
+    if not isinstance(value, (Series, Split, GateValues, Slope)):
         return value
     # not `asdict`, which copies each number of a list by itself
     return {of.name: _plain(getattr(value, of.name)) for of in fields(value)}

@@ -15,6 +15,11 @@ from minigrad.display import in_a_line
 OPEN, CLOSED = 0.9, 0.1
 """A gate beyond these counts as saturated, as in Karpathy, Johnson & Fei-Fei, "Visualizing and
 understanding recurrent networks", 2015, section 4.2."""
+TOLD = 0.1
+"""Saturation is told from this share of a gate's values on, or a state's."""
+FLAT = 0.1
+"""A unit is flat where the slope of its nonlinearity is less than this: of tanh beyond ±0.949, and
+of a sigmoid where a gate would count as saturated, near enough."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,44 @@ class GateValues:
 
     def __repr__(self) -> str:
         return in_a_line(self)
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The nonlinearity that the main part of the state comes out of, and what it costs the
+    gradient. A step brings what comes to the state of one step to that of the step before: first
+    times the slope of each unit, then through the weights."""
+
+    symbol: str
+    name: str
+    """As "tanh"; empty where it is of several ops."""
+    flat: float
+    """The fraction of all values where the slope is less than 0.1 in size."""
+    dead: int
+    """How many units are flat at every step of every sequence."""
+    units: int
+    by_slope: list[float]
+    """By how many powers of ten each step changes the norm of the gradient by the slope; NaN where
+    nothing comes, -inf where the slope is 0 for all that does."""
+    by_weights: list[float]
+    """The same of what is between there and the state before."""
+
+    def __repr__(self) -> str:
+        return in_a_line(self)
+
+    @property
+    def called(self) -> str:
+        """What sentences call the slope."""
+        return f"the slope of {self.name or 'the nonlinearity'}"
+
+    @property
+    def lost(self) -> tuple[float, float]:
+        """The sums of both over the steps from T down to 2, as far as numbers tell them."""
+        return _known(self.by_slope[1:]), _known(self.by_weights[1:])
+
+
+def _known(decades: list[float]) -> float:
+    return sum(x for x in decades if x == x)
 
 
 class Spot(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import minigrad as mg
 from lstm.gradient_flow.equations import Read, StepGraph, Term, over_steps
 from lstm.gradient_flow.parts import AtLine, Cotangents, Parts, at_line, nothing_yet, parted
+from lstm.gradient_flow.slopes import Nonlinearity, nonlinearity
 from lstm.layers import Looped
 from minigrad import Expr
 
@@ -43,6 +44,8 @@ class Row(NamedTuple):
     """What the line brings to the step before."""
     beside: Mapping[Expr, Expr]
     """{a stack that is read beside: what it is at this step}"""
+    slope: Expr | None
+    """That of the nonlinearity that the main part of the state comes out of, if there is one."""
 
 
 class Teller(Protocol):
@@ -63,12 +66,15 @@ class _Local(NamedTuple):
     leaving: Expr
     terms: Mapping[Term, Expr]
     factors: Mapping[str, Expr]
+    slope: Mapping[str, Expr]
+    """{the main part of the state: that of its nonlinearity}; nothing where there is none."""
     at_line: AtLine | None
 
     @property
     def expressions(self) -> list[Expr]:
         """All of them."""
-        return [*self.terms.values(), *self.factors.values(), *(self.at_line or ())]
+        local = (self.terms, self.factors, self.slope)
+        return [*(x for of in local for x in of.values()), *(self.at_line or ())]
 
 
 class WayBack:
@@ -129,6 +135,11 @@ class WayBack:
         return list(self._local.terms)
 
     @cached_property
+    def nonlinearity(self) -> Nonlinearity | None:
+        """What the main part of the state comes out of."""
+        return nonlinearity(self.graph, self.main)
+
+    @cached_property
     def _factors(self) -> dict[str, Expr]:
         """{value on the line: what a step multiplies the line by up to there}"""
         return {} if self.line is None else self.graph.line_factors(self.line)
@@ -149,11 +160,12 @@ class WayBack:
         every = graph.all_terms(cotangents).items()
         terms = {term: expr for term, expr in every if term.read in reads}
         factors = zip(self._factors, graph.values_of([*self._factors.values()]), strict=True)
-        line = None
+        line, bend = None, self.nonlinearity
+        slope = {} if bend is None else {self.main: bend.slope}
         if self.line is not None:
             comes = Cotangents(cotangents, above, others)
             line = at_line(graph, self.line, self.output, comes, terms)
-        return _Local(stacks, cotangents, above, terms, dict(factors), line)
+        return _Local(stacks, cotangents, above, terms, dict(factors), slope, line)
 
     def _returned(self) -> dict[str, Expr]:
         """{a part of the state that is not the line: what comes to it after each step from the
@@ -196,6 +208,7 @@ class WayBack:
         inside = iter(mg.substitute(local.expressions, rows))
         terms = {term: next(inside) for term in local.terms}
         factors = {name: next(inside) for name in local.factors}
+        slope = next(inside) if local.slope else None
         adjoints = {name: rows[v] for name, v in local.adjoints.items()}
         values = {name: rows[v] for name, v in self.graph.variables.items()}
         leaving, parts, onward = rows[local.leaving], None, None
@@ -208,7 +221,7 @@ class WayBack:
             onward = after.along
         row = Row(
             rows, values, adjoints, factors, terms, leaving, counts, ends, now.get("earlier"),
-            parts, onward, now["beside"],
+            parts, onward, now["beside"], slope,
         )  # fmt: skip
         return after, ended | here, row
 

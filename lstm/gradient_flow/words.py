@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from lstm.gradient_flow.advice import TOO_SMALL, advice, cancelled, explodes, vanishes
 from lstm.gradient_flow.measured import Flow
 from lstm.gradient_flow.nonfinite import not_finite
-from lstm.gradient_flow.summary import CLOSED, OPEN, GateValues
+from lstm.gradient_flow.summary import CLOSED, OPEN, TOLD, GateValues
 from lstm.layers import subscript
 from lstm.percents import percent
 from minigrad.chains import Jump, Series
 from minigrad.display import plain
 
-TOLD = 0.1
-"""Saturation is told from this share of a gate's values on."""
 OFF = 0.5
 """Jumps are told where the median step, taken T - 1 times, misses t = 1 by more than so many
 decades."""
