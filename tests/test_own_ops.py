@@ -1,4 +1,4 @@
-"""An op that a separate package adds, as documented in docs/architecture.md."""
+"""An op that a separate package adds, as documented in docs/extending.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minigrad.graph.node import OPS
 from minigrad.names import COUNTERPARTS, FUNCTIONS
 from minigrad.ops import trigonometry
 
-DOCS = Path(__file__).parent.parent / "docs" / "architecture.md"
+DOCS = Path(__file__).parent.parent / "docs" / "extending.md"
 
 USE = """
 import copy, pickle
@@ -41,7 +41,7 @@ print("done")
 
 
 def documented() -> str:
-    """The package as docs/architecture.md prints it."""
+    """The package as docs/extending.md prints it."""
     blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
     (package,) = [b for b in blocks if "mg.register" in b]
     return package

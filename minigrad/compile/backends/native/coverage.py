@@ -28,7 +28,7 @@ HEAD = f"""# Ops, and what runs them
 Every op of the registry. A graph that the native backend compiles is cut into blocks of what has
 machine code; what lies between them is NumPy's, call by call. A loop is machine code, from which
 NumPy is called back for those ops of a step that have none. "Interpreted" are scalars and small
-tensors by the hundred (see [architecture.md](architecture.md)). Dtypes are those of operands; of
+tensors by the hundred (see [native.md](native.md)). Dtypes are those of operands; of
 others an op is NumPy's, in loops called back.
 Narrower integers are int8 to int32 and uint8 to uint32, which are not interpreted.
 
