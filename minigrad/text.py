@@ -23,7 +23,7 @@ from minigrad.names import public
 from minigrad.ops.arithmetic import divide, pow, sqrt
 from minigrad.ops.core import AXES, BROADCAST, RESHAPE, uniform_value
 from minigrad.ops.index import GETITEM
-from minigrad.ops.linalg import MATMUL
+from minigrad.ops.linalg import MATMUL, as_matmul
 from minigrad.ops.shape import CONCAT, PERMUTE
 from minigrad.ops.tuples import ITEM
 from minigrad.types import Array
@@ -102,6 +102,7 @@ def _render(
     if not isinstance(root, Expr):
         raise DTypeError(f"{root!r:.60} has no notation: it is no minigrad expression")
     root = _seen(root, style)
+    written: dict[int, Expr] = {}
     # Occurrences, not nodes: what is shared is written again, so the budget bounds the text.
     nodes: list[Expr] = [root]
     children: dict[int, list[int]] = {}
@@ -117,8 +118,12 @@ def _render(
             children[k] = []
             continue
         budget -= 1
-        first = len(nodes)
-        nodes.extend(_seen(a, style, node, names) for a in node.args)
+        first, args = len(nodes), node.args
+        whole = as_matmul(node, lambda n: n.label or n in names)
+        if whole is not None:
+            node, args = whole
+        written[k] = node
+        nodes.extend([_seen(a, style, node, names) for a in args])
         children[k] = list(range(first, len(nodes)))
         queue.extend(children[k])
     text: dict[int, tuple[str, int]] = {}
@@ -130,20 +135,20 @@ def _render(
         elif not children[k]:
             text[k] = style.ellipsis, _ATOM
         else:
-            text[k] = style.op(nodes[k], [text[c] for c in children[k]])
+            text[k] = style.op(written[k], [text[c] for c in children[k]])
     return *text[0], any(not below for below in children.values())
 
 
 def _seen(
     node: Expr, style: _Style, user: Expr | None = None, names: Mapping[Expr, str] = _NO_NAMES
 ) -> Expr:
-    """What is written for a node: broadcasts, and the axes a vector gets for a matmul, are not,
+    """What is written for a node: broadcasts, and the axis a vector gets for a matmul, are not,
     unless an operand has a name."""
     while True:
         if user is not None and (node.label or node in names):
             return node
         is_hidden = node.op is RESHAPE and (
-            _is_vector_axis(node, user) or (not style.keeps_axes and _is_kept_axis(node))
+            _is_vector(node, user) or (not style.keeps_axes and _is_kept_axis(node))
         )
         if node.op is not BROADCAST and not is_hidden:
             return node
@@ -157,11 +162,9 @@ def _is_kept_axis(node: Expr) -> bool:
     return is_reduced and inner.shape == tuple([n for n in node.shape if n != 1])
 
 
-def _is_vector_axis(node: Expr, user: Expr | None) -> bool:
-    inner = node.args[0]
-    into = user is not None and user.op is MATMUL and inner.ndim == 1
-    out_of = inner.op is MATMUL and node.ndim < 2
-    return into or out_of
+def _is_vector(node: Expr, user: Expr | None) -> bool:
+    """Whether a reshape gives a vector the axis that a product of matrices needs."""
+    return user is not None and user.op is MATMUL and node.args[0].ndim == 1
 
 
 def _leaf(node: Expr, style: _Style) -> tuple[str, int]:

@@ -93,10 +93,14 @@ def test_folded_broadcasts_show_what_arrives_at_the_source() -> None:
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), [((2, 3), (3,)), ((3,), (3, 2)), ((3,), (3,)), ((4, 2, 3), (4, 3, 2))]
-)
-def test_a_product_with_a_vector_is_one_shape(a, b, rng) -> None:
-    """Its value and adjoint are the vector's, and its lines have the terms of the operands."""
+    ("a", "b"),
+    [
+        ((2, 3), (3,)), ((3,), (3, 2)), ((3,), (3,)), ((4, 2, 3), (4, 3, 2)), ((4, 2, 3), (3, 5)),
+        ((4, 2, 3), (3,)), ((2, 3), (4, 3, 5)),
+    ],
+)  # fmt: skip
+def test_a_product_is_one_shape(a, b, rng) -> None:
+    """Its value and adjoint have the shape of `A @ v`, and its lines the terms of the operands."""
     A, v = mg.param("A", rng.normal(size=a)), mg.param("v", rng.normal(size=b))
     product = (A @ v).named("Av")
     at, y = {}, mg.sum(mg.square(product))
@@ -123,9 +127,12 @@ def test_a_product_that_is_read_as_a_matrix_too_is_drawn_as_what_it_is() -> None
     W, v = mg.param("W", np.eye(2)), mg.var("v", (2,))
     y = mg.sum(W @ v) + mg.sum(mg.square(W @ mg.reshape(v, (2, 1))))
     picture = _picture(y, {v: [1.0, 2.0]})
-    assert sorted(n.title for n in picture.nodes if n.title in "@ reshape") == ["@", "reshape"]
+    assert [n.title for n in picture.nodes if n.title in ("@", "reshape")] == ["@", "reshape"]
     (edge,) = [e for e in picture.edges if e.source == _node(picture, "W").id]
     assert edge.term.norm == pytest.approx(_node(picture, "W").adjoint.norm)
+    _, stacks = mg.scan(lambda h, _: (W @ h, W @ mg.reshape(h, (2, 1))), v, length=3)
+    inside = draw(mg.sum(stacks)).picture
+    assert [n.title for n in inside.nodes if n.title in ("@", "reshape")] == ["@", "reshape"]
     alone = draw([W @ v, W @ mg.reshape(v, (2, 1))], {v: [1.0, 2.0]}).picture
     assert [n.title for n in alone.nodes if n.is_root] == ["@", "reshape"]
 

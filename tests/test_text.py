@@ -13,6 +13,7 @@ x, y, z = mg.var("x"), mg.var("y"), mg.var("z")
 k, n = mg.var("k", (), "int64"), mg.var("n", (), "int64")
 v = mg.var("v", (3,))
 M = mg.var("M", (2, 3))
+S = mg.var("S", (5, 2, 3))
 
 PLAIN = {
     "x + y - z": x + y - z,
@@ -50,6 +51,15 @@ PLAIN = {
     "sum(v)": mg.sum(v),
     "sum(M, axes=0)": mg.sum(M, 0),
     "M @ v": M @ v,
+    "S @ M.T": S @ M.T,
+    "S @ v": S @ v,
+    "v @ M.T + S @ v": v @ M.T + S @ v,
+    "M.T @ S": M.T @ S,
+    "reshape(M @ M.T, shape=4)": mg.reshape(M @ M.T, (4,)),
+    "reshape(reshape(S, shape=(10, 3)) @ v, shape=(2, 5))": mg.reshape(
+        mg.reshape(S, (10, 3)) @ v, (2, 5)
+    ),
+    "reshape(S, shape=(10, 3)) @ M.T": mg.reshape(S, (10, 3)) @ M.T,
     "M.T @ M @ v": M.T @ M @ v,
     "(M @ v)[1]": (M @ v)[1],
     "v[0]": v[0],
@@ -95,6 +105,7 @@ LATEX = {
     r"\operatorname{logsumexp}\left(v\right)": mg.logsumexp(v),
     r"\left(x > 0\right) \wedge \left(y > 0\right)": (x > 0) & (y > 0),
     r"M \, v": M @ v,
+    r"S \, {M}^{\top}": S @ M.T,
 }
 
 
@@ -158,3 +169,9 @@ def test_operands_that_are_not_written_are_called_by_their_names() -> None:
     assert str(b * v) == "b * v" and str(b) == "s"
     assert str(W @ (2 * v).named("u")) == "W @ u"
     assert str(mg.tanh(mg.var("M", (4, 3)) @ v)) == "tanh(M @ v)"
+    stack, N, K = mg.var("stack", (5, 2, 3)), mg.var("N", (3, 4)), mg.var("K", (3, 4))
+    assert str(stack @ N) == "stack @ N"
+    product = (mg.reshape(stack, (10, 3)) @ K).named("product")
+    assert str(stack @ K) == f"reshape({product.name}, shape=(5, 2, 4))"
+    rows = mg.reshape(stack, (10, 3)).named("rows")
+    assert str(stack @ N) == f"reshape({rows.name} @ N, shape=(5, 2, 4))"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from operator import is_
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from minigrad.graph.node import Expr
 from minigrad.graph.places import steps_of
 from minigrad.graph.walk import toposort
 from minigrad.loop.body import Body, Call
+from minigrad.ops.linalg import as_matmul
 from minigrad.ops.tuples import ITEM
 
 MANY = 4
@@ -131,7 +133,7 @@ class Outline:
 
     written: {(shape, position): the use of a leaf that is written into its user}.
     folded: the loops that are one shape.
-    products: {the shape of a product with a vector: the product of matrices that it stands for}.
+    products: {a shape: the product of matrices that it has in the shape that `a @ b` gives}.
     """
 
     vertices: list[Vertex]
@@ -170,16 +172,22 @@ def outline(
     looks_into: Callable[[Expr], bool],
 ) -> Outline:
     """The outline of a graph, its nodes in order; looks_into: which loops are drawn with bodies."""
-    return _Tracing(roots, parts, looks_into).outline(order)
+    return _Tracing(roots, order, parts, looks_into).outline(order)
 
 
 class _Tracing:
     """The way back from the roots, to all that they are made of."""
 
     def __init__(
-        self, roots: Sequence[Expr], parts: Parts, looks_into: Callable[[Expr], bool]
+        self,
+        roots: Sequence[Expr],
+        order: Sequence[Expr],
+        parts: Parts,
+        looks_into: Callable[[Expr], bool],
     ) -> None:
         self.parts, self.looks_into = parts, looks_into
+        self.products: dict[Vertex, Expr] = {}
+        self._readers: dict[tuple[Expr, ...], Counter[Expr]] = {(): _readers(order, roots)}
         self.levels: dict[tuple[Expr, ...], Level] = {}
         self._at: dict[tuple[tuple[Expr, ...], Expr], Level | None] = {}
         self.uses: dict[Vertex, list[Line]] = {}
@@ -188,7 +196,6 @@ class _Tracing:
             if vertex not in self.uses:
                 self.uses[vertex] = list(self._into(vertex))
                 waiting += [u.source for u in self.uses[vertex] if not self._is_written(u)]
-        self.products = self._joined_products()
 
     def outline(self, order: Sequence[Expr]) -> Outline:
         vertices = list(self._ordered(order))
@@ -202,20 +209,6 @@ class _Tracing:
             and (level := Level.of(vertex.node, vertex.loops)) is not None
         }
         return Outline(vertices, lines, written, self.levels, folded, self.products)
-
-    def _joined_products(self) -> dict[Vertex, Expr]:
-        """Products of matrices that only what takes the vector's axis away reads are drawn in its
-        place: the shape has what `W @ v` is, and the lines are those of the product."""
-        readers = Counter(use.source for uses in self.uses.values() for use in uses)
-        joined: dict[Vertex, Expr] = {}
-        for vertex, uses in self.uses.items():
-            product = uses[0].source if len(uses) == 1 else vertex
-            if readers[product] == 1 and self.parts.is_of_vectors(vertex.node, product.node):
-                joined[vertex] = product.node
-        for vertex, node in joined.items():
-            of_product = self.uses.pop(vertex._replace(node=node))
-            self.uses[vertex] = [use._replace(target=vertex) for use in of_product]
-        return joined
 
     def _is_written(self, use: Line) -> bool:
         return self.parts.written(use.source.node) is not None
@@ -241,6 +234,7 @@ class _Tracing:
             level = self._at[loops, node] = Level.of(node, loops)
             if level is not None:
                 self.levels[level.loops] = level
+                self._readers[level.loops] = _readers(level.body.nodes, level.body.outputs)
         return self._at[loops, node]
 
     def _into(self, vertex: Vertex) -> Iterator[Line]:
@@ -253,9 +247,22 @@ class _Tracing:
             source, _ = self._source(level.loops, level.body.outputs[node.attrs[0]])
             yield Line(source, vertex, 0, Term(loops, node, 0))
         else:
-            for k, argument in enumerate(node.args):
-                source, between = self._source(loops, argument, node)
-                yield Line(source, vertex, k, Term(loops, node, k, between))
+            product, operands = self._as_matmul(vertex) or (node, node.args)
+            for k, (argument, operand) in enumerate(zip(product.args, operands, strict=True)):
+                moved = tuple(_down_to(argument, operand))
+                source, between = self._source(loops, operand, product)
+                yield Line(source, vertex, k, Term(loops, product, k, (*moved, *between)))
+
+    def _as_matmul(self, vertex: Vertex) -> tuple[Expr, tuple[Expr, Expr]] | None:
+        """The product that a shape is, and its operands, where nothing else reads the matrices."""
+        whole = as_matmul(vertex.node, self.parts.is_shown)
+        if whole is None:
+            return None
+        _, *between = _down_to(vertex.node, whole[0])
+        if any(self._readers[vertex.loops][n] > 1 for n in (*between, whole[0])):
+            return None
+        self.products[vertex] = whole[0]
+        return whole
 
     def _into_variable(self, vertex: Vertex, level: Level) -> Iterator[Line]:
         """What a variable of a step stands for: at first, and then from step to step."""
@@ -281,6 +288,18 @@ class _Tracing:
                 node, loops = level.outside[node], level.outer
             else:
                 return Vertex(loops, node), tuple(between)
+
+
+def _readers(nodes: Iterable[Expr], outputs: Iterable[Expr]) -> Counter[Expr]:
+    """How often each node is an argument, or an output."""
+    return Counter([*chain.from_iterable(n.args for n in nodes), *outputs])
+
+
+def _down_to(node: Expr, below: Expr) -> Iterator[Expr]:
+    """The nodes from one down to another that is its first argument's first argument and so on."""
+    while node is not below:
+        yield node
+        node = node.args[0]
 
 
 def with_copies(

@@ -24,18 +24,17 @@ class Parts:
         self._inline = set(inline)
         self._names = names
 
+    def is_shown(self, node: Expr) -> bool:
+        """Whether a node is drawn, whatever its op."""
+        return node in self._shown or node.label is not None
+
     def is_plumbing(self, node: Expr, user: Expr) -> bool:
         """A broadcast, or the axis that a vector gets for a matmul: no arithmetic of its own."""
-        if node in self._shown or node.label is not None or not node.args:
+        if self.is_shown(node) or not node.args:
             return False
         if node.op is BROADCAST:
             return True
         return node.op is RESHAPE and user.op is MATMUL and node.args[0].ndim == 1
-
-    def is_of_vectors(self, node: Expr, product: Expr) -> bool:
-        """Whether a node is a product of matrices without the axis that a vector got for it."""
-        is_product = product.op is MATMUL and product not in self._shown and product.label is None
-        return is_product and node.op is RESHAPE and node.ndim < product.ndim
 
     def written(self, node: Expr) -> str | None:
         """The text of a leaf that is written into its users; None for a node of its own."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,16 @@ from minigrad.graph.node import Expr, Op, Terms, make, register
 from minigrad.names import public, public_op
 from minigrad.ops.arithmetic import abs, multiply, subtract
 from minigrad.ops.batch import repeat_along
-from minigrad.ops.core import as_float, astype, broadcast_to, explaining, reshape, sum
+from minigrad.ops.core import (
+    BROADCAST,
+    RESHAPE,
+    as_float,
+    astype,
+    broadcast_to,
+    explaining,
+    reshape,
+    sum,
+)
 from minigrad.ops.index_syntax import getitem
 from minigrad.ops.reduce import max as max_of
 from minigrad.ops.reduce import min as min_of
@@ -129,6 +139,43 @@ def _matmul_shaped(a: Expr, b: Expr) -> Expr:
 
 def _rows(a: Expr) -> int:
     return int(np.prod(a.shape[:-1]))
+
+
+def as_matmul(
+    node: Expr, is_shown: Callable[[Expr], object]
+) -> tuple[Expr, tuple[Expr, Expr]] | None:
+    """(product of matrices, (a, b)) of a node that is `a @ b` in another shape; None for others.
+
+    is_shown: what a reader is to see, so that neither it nor what it is made of is left out.
+
+    >>> import minigrad as mg
+    >>> x, W = mg.var("x", (5, 2, 3)), mg.var("W", (3, 4))
+    >>> matrices, (a, b) = as_matmul(x @ W, lambda node: False)
+    >>> matrices.shape, a is x, b is W
+    ((10, 4), True, True)
+    """
+    inner = node
+    while inner.op is RESHAPE:
+        inner = inner.args[0]
+        if is_shown(inner):
+            return None
+    if inner is node or inner.op is not MATMUL:
+        return None
+    for a, b in product(*[_unshaped(x, is_shown) for x in inner.args]):
+        try:
+            if a.ndim and b.ndim and _matmul_shaped(a, b) is node:
+                return inner, (a, b)
+        except ShapeError:
+            continue
+    return None
+
+
+def _unshaped(x: Expr, is_shown: Callable[[Expr], object]) -> Iterator[Expr]:
+    """An operand, and what it is another shape of."""
+    yield x
+    while x.op in (RESHAPE, BROADCAST) and not is_shown(x):
+        x = x.args[0]
+        yield x
 
 
 # --- compositions of products ------------------------------------------------------------------
