@@ -332,3 +332,46 @@ def test_a_zero_that_is_a_choice_at_nan_is_no_underflow() -> None:
     flow = lstm.flow(model, rng.normal(size=(60, 4, 2)), rng.normal(size=(4, 1)))
     assert not math.isfinite(flow.loss)
     assert "underflow" not in flow.main.kinds and "underflow" not in str(flow)
+
+
+# --- pairs of steps -------------------------------------------------------------------------------
+
+
+def _pairs(flow: Flow, name: str) -> np.ndarray:
+    if name != "influence_on":
+        return np.array(getattr(flow, name).high)
+    return np.array([flow.influence_on(t).norms for t in range(1, flow.steps + 1)])
+
+
+@pytest.mark.parametrize("name", ["itemised", "influence", "influence_on"])
+@pytest.mark.parametrize("read", ["last", "every"])
+def test_steps_before_one_that_is_not_finite_keep_their_numbers(name, read) -> None:
+    rng, steps = np.random.default_rng(0), 6
+    xs = rng.standard_normal((steps, B, 2))
+    ys = rng.standard_normal((steps, B, 1) if read == "every" else (B, 1))
+    bad = xs.copy()
+    bad[3, 1, 0] = np.nan
+    model = _model(lstm.LSTM, "float64", readout=read)
+    expected, pairs = (_pairs(_flow(model, x, ys), name) for x in (xs, bad))
+    np.testing.assert_allclose(pairs[:3], expected[:3], rtol=1e-12)
+    after = np.tril(np.ones((steps, steps), bool))[3:]
+    assert np.isnan(pairs[3:][after]).all()
+    if name != "influence_on":
+        assert not pairs[3:][~after].any()  # no loss reads what comes after it
+    lengths = [6, 4, 3]
+    padded = _flow(model, bad, ys, lengths=lengths)
+    whole = _pairs(_flow(model, xs, ys, lengths=lengths), name)
+    np.testing.assert_allclose(_pairs(padded, name)[:3], whole[:3], rtol=1e-12)
+
+
+def test_where_all_read_what_is_not_finite_no_pair_has_a_number() -> None:
+    bad = _xs(4)
+    bad[2, 0] = np.inf
+    both = _model(bidirectional=True)
+    assert np.isnan(_flow(both, bad).influence.high).all()
+    every, ys, mask = _model(readout="every"), np.ones((4, B, 1)), np.ones((4, B), bool)
+    assert np.isfinite(_flow(every, bad, ys).influence.high[:2]).all()
+    own = lstm.flow(every, bad, ys, lambda p, y: lstm.mse(p, y, mask=mask))  # there is none of two
+    assert np.isnan(own.influence.high).all()
+    bad[0] = np.nan
+    assert np.isnan(_flow(_model(), bad).influence.high).all()

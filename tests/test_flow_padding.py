@@ -254,6 +254,20 @@ def test_a_loss_of_ones_own_sees_all_targets() -> None:
     assert seen.loss == ys.size
 
 
+def test_a_loss_of_ones_own_with_a_mask_of_all_steps_is_itemised() -> None:
+    """A step has what it has in the loss of all: of a mean, by how many elements count there."""
+    model, (xs, _) = _read_at_every_step(), _data()
+    ys = np.random.default_rng(2).standard_normal((T, B, 2))
+    own = lstm.flow(model, xs, ys, lambda p, y: lstm.mse(p, y, mask=MASK), lengths=LENGTHS)
+    ours = lstm.flow(model, xs, ys, lstm.mse, lengths=LENGTHS)
+    assert own.loss == pytest.approx(ours.loss, rel=1e-12)
+    share = MASK.sum(axis=1, keepdims=True) / MASK.sum()
+    assert len({*share.ravel()}) > 1
+    np.testing.assert_allclose(own.itemised.high, share * ours.itemised.high, rtol=1e-9)
+    with pytest.raises(lstm.ConfigError, match="mask"):  # nothing of it can be had
+        _ = lstm.flow(model, xs, ys, lambda p, y: lstm.mse(p, y, mask=MASK[1:]))
+
+
 def test_the_steps_at_which_shorter_sequences_end() -> None:
     xs, ys = _data()
     model = lstm.Model.create(lstm.RNN(2, 3, dtype="float64"), output_size=1, seed=0)

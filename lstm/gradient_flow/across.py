@@ -117,16 +117,14 @@ def itemised(meter: Meter, batch: list[Any], part: str) -> StepMap:
     t and s count in the order of the layer.
     """
 
-    def sweep(meter: Meter, seed: float) -> _Sweep:
+    def sweep(meter: Meter, batch: list[Any], seed: float) -> _Sweep:
         run, loop = looped(_every_step(meter), meter.xs, meter.mask, meter.place)
-        axes = (0, 0 if _reads_every(meter) else None)
-        losses = mg.vmap(_loss_of_step(meter), in_axes=axes)(run.output, meter.ys)
         place = mg.var("t", (), "int64")
-        adjoints = mg.adjoints(mg.sum(_unit(place, losses)) * seed)
+        adjoints = mg.adjoints(mg.sum(_unit(place, _losses(meter, run.output))) * seed)
         norms = norm(adjoints[getattr(loop.made, part)], (1, 2))
         return _Sweep(meter, batch, place, norms, backwards=meter.layer.reverse)
 
-    return _binned(f"‖∂Lₜ/∂{part}_s‖", meter, sweep)
+    return _binned(f"‖∂Lₜ/∂{part}_s‖", meter, batch, sweep)
 
 
 def influence(meter: Meter, batch: list[Any]) -> StepMap:
@@ -134,19 +132,27 @@ def influence(meter: Meter, batch: list[Any]) -> StepMap:
     of Madsen ("Visualizing memorization in RNNs", Distill 2019), over all of y's elements; of
     tokens, to what the embedding makes of them. t and s count as time does."""
 
-    return _binned("‖∂yₜ/∂x_s‖", meter, partial(_from_outputs, batch=batch))
+    return _binned("‖∂yₜ/∂x_s‖", meter, batch, _from_outputs)
 
 
 def influence_on(meter: Meter, batch: list[Any], step: int) -> Series:
     """‖∂yₜ/∂x_s‖ of the readout at one step t, counted from 1, to what the model reads at each step
     s: a row of the influence of all, of any number of steps."""
-    row, made = np.array([step - 1]), partial(_from_outputs, batch=batch, rows=1)
-    norms, larger = _measured(row, made(meter, 1.0), lambda: made(meter.wide(), LARGE_SEED))
+    row, made = np.array([step - 1]), partial(_from_outputs, rows=1)
+
+    def measured(meter: Meter, batch: list[Any]) -> tuple[Floats, Floats]:
+        wide = partial(made, batch=batch, seed=LARGE_SEED)
+        return _measured(row, made(meter, batch, 1.0), lambda: wide(meter.wide()))
+
+    norms, larger = measured(meter, batch)
+    cut = _before_bad(meter, batch) if np.isnan(norms).any() else None
+    if cut is not None and step <= len(cut[1][0]):
+        norms, larger = (_padded(x, norms.shape[1]) for x in measured(*cut))
     lost = (norms == 0.0) & (larger != 0.0)
     return Series("x", norms[0].tolist(), np.where(lost, "underflow", "normal")[0].tolist())
 
 
-def _from_outputs(meter: Meter, seed: float, batch: list[Any], rows: int | None = None) -> _Sweep:
+def _from_outputs(meter: Meter, batch: list[Any], seed: float, rows: int | None = None) -> _Sweep:
     """The way back from the output of each step to what is read."""
     whole = _every_step(meter)
     run, loop = looped(whole, meter.xs, meter.mask, next(iter(whole.recurrent())))
@@ -159,13 +165,57 @@ def _from_outputs(meter: Meter, seed: float, batch: list[Any], rows: int | None 
     return _Sweep(meter, batch, place, norms, width, rows=rows)
 
 
-def _binned(symbol: str, meter: Meter, made: Callable[[Meter, float], _Sweep]) -> StepMap:
-    """All rows of a sweep, with their extremes in runs of steps."""
-    sweep, wide = made(meter, 1.0), cache(lambda: made(meter.wide(), LARGE_SEED))
-    bins = _Bins(sweep.steps)
+_Made = Callable[[Meter, list[Any], float], "_Sweep"]
+
+
+def _binned(symbol: str, meter: Meter, batch: list[Any], made: _Made) -> StepMap:
+    """All rows of a sweep, with their extremes in runs of steps. Where an output is not finite, the
+    rows before are of the steps before: 0 · NaN would be NaN in all of them."""
+    pairs = _all_rows(symbol, meter, batch, made)
+    cut = _before_bad(meter, batch) if np.isnan(pairs.high).any() else None
+    return pairs if cut is None else _all_rows(symbol, *cut, made, len(batch[0]))
+
+
+def _all_rows(
+    symbol: str, meter: Meter, batch: list[Any], made: _Made, steps: int | None = None
+) -> StepMap:
+    """steps: how many there are where the batch was cut; of the rest all is NaN up to t."""
+    sweep, wide = made(meter, batch, 1.0), cache(lambda: made(meter.wide(), batch, LARGE_SEED))
+    whole = steps or sweep.steps
+    bins = _Bins(whole)
     for rows in sweep.blocks():
-        bins.add(rows, *_measured(rows, sweep, wide))
+        bins.add(rows, *(_padded(x, whole) for x in _measured(rows, sweep, wide)))
+    for t in range(sweep.steps, whole):
+        row = np.where(np.arange(whole) <= t, np.nan, 0.0)
+        bins.add(np.array([t]), row[None], None)
     return bins.told(symbol)
+
+
+def _padded(rows: Floats, steps: int) -> Floats:
+    """Rows with 0 at further steps."""
+    return np.pad(rows, ((0, 0), (0, steps - rows.shape[1])))
+
+
+def _before_bad(meter: Meter, batch: list[Any]) -> tuple[Meter, list[Any]] | None:
+    """What measures the steps before the first whose output is not finite, and their batch; None
+    where there are none, or all, where a layer reads backwards, so that each output has read all
+    steps, and where the loss cannot be had of fewer."""
+    if any(layer.reverse for layer in meter.model.recurrent().values()):
+        return None
+
+    def outputs() -> list[Expr]:
+        return [looped(_every_step(meter), meter.xs, meter.mask).run.output]
+
+    (made,) = quiet(meter.compiled("outputs", outputs), *batch, 1.0)
+    bad = ~np.isfinite(made).all(axis=(1, 2))
+    steps, (xs, ys, *mask) = int(bad.argmax()), batch
+    if not steps:
+        return None
+    ys = ys[:steps] if _reads_every(meter) else ys
+    try:
+        return meter.of_shape(xs[:steps], ys), [xs[:steps], ys, *(m[:steps] for m in mask)]
+    except (ConfigError, mg.ShapeError):
+        return None
 
 
 def _measured(rows: _Places, sweep: _Sweep, wide: Callable[[], _Sweep]) -> tuple[Floats, Floats]:
@@ -242,6 +292,22 @@ def _every_step(meter: Meter) -> Any:
 
 def _reads_every(meter: Meter) -> bool:
     return bool(meter.model.readout.read == "every")
+
+
+def _losses(meter: Meter, output: Expr) -> Expr:
+    """(T,): the loss of each step's output and its target. Of a loss that has something of all
+    steps, such as a mask, and cannot be had of one: what the step has in that of all, to first
+    order."""
+    axes = (0, 0 if _reads_every(meter) else None)
+    try:
+        losses: Expr = mg.vmap(_loss_of_step(meter), in_axes=axes)(output, meter.ys)
+        return losses
+    except (ConfigError, mg.ShapeError):
+        if not _reads_every(meter):
+            raise
+    sent = mg.stop_gradient(mg.grad(meter.loss(output, meter.ys), output))
+    entered: Expr = mg.sum(sent * output, axis=(1, 2))
+    return entered
 
 
 def _loss_of_step(meter: Meter) -> Callable[[Expr, Expr], Expr]:

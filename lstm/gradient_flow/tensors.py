@@ -164,6 +164,11 @@ class Meter:
     def _wide(self) -> Meter:
         return Meter(self.model.with_dtype("float64"), *self._made_of)
 
+    def of_shape(self, xs: NDArray[Any], ys: NDArray[Any]) -> Meter:
+        """The same for batches of another shape, of the same parameters."""
+        _, _, loss, at, padded, line = self._made_of
+        return Meter(self.model, xs, ys, loss, at, padded, line)
+
     @property
     def params(self) -> Values:
         """The parameters' values as they are."""
