@@ -16,6 +16,7 @@ import pytest
 import lstm
 from lstm.gradient_flow.glance import Glance
 from lstm.gradient_flow.tensors import Meter, Place
+from lstm.gradient_flow.words import SHORTER
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
 
@@ -158,10 +159,33 @@ class _Short(lstm.Adding):
         return lstm.PaddedBatch(xs, ys, np.arange(size) % 3 + 3)
 
 
+@dataclass(frozen=True)
+class _Early(lstm.Adding):
+    """The adding problem, of which all sequences but one end at step 5."""
+
+    name = "early"
+    padding = "lengths"
+
+    def batch(self, rng: np.random.Generator, size: int) -> Any:
+        xs, ys = super().batch(rng, size)
+        return lstm.PaddedBatch(xs, ys, np.array([self.steps] + [5] * (size - 1)))
+
+
 def test_a_watch_leaves_out_padding() -> None:
     watch = lstm.FlowWatch(every=4)
     list(lstm.train(_model(), _Short(length=8), SETTINGS, watch=watch))
     assert {flow.steps for flow in watch.flows.values()} == {5}
+
+
+@pytest.mark.parametrize("arrays", [False, True])
+def test_a_watch_tells_where_sequences_end(arrays) -> None:
+    """Of norms alone, too: a jump there is no factor of a step."""
+    watch = lstm.FlowWatch(every=4, arrays=arrays)
+    list(lstm.train(_model(lstm.RNN), _Early(length=60), SETTINGS, watch=watch))
+    flow = watch.flows[4]
+    assert flow.ends == (5,) and any(jump.end == 5 for jump in flow.main.jumps)
+    assert "from t=6 to t=5, where shorter sequences end" in flow.diagnosis[0]
+    assert SHORTER in flow.diagnosis
 
 
 # --- side by side --------------------------------------------------------------------------------

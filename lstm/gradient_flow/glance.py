@@ -188,9 +188,11 @@ class Glance:
     def measure(self, xs: Any, ys: Any, mask: Any = None) -> Flow:
         """The flow of a batch, which knows where its arrays come from."""
         numbers = self.read(xs, ys, mask)
-        return self.flow(numbers, self.meter.batch(xs, ys, mask))
+        return self.flow(numbers, self.ends(mask), self.meter.batch(xs, ys, mask))
 
-    def flow(self, numbers: list[Numbers], batch: list[Any] | None = None) -> Flow:
+    def flow(
+        self, numbers: list[Numbers], ends: tuple[int, ...], batch: list[Any] | None = None
+    ) -> Flow:
         """The flow of what was read: norms and words, and of a batch what arrays come from."""
         first, meter = numbers[0], self.meter
         way = meter.steps
@@ -236,7 +238,7 @@ class Glance:
             )
             logs, lost = first["logs"].get(_KEEP), self._lost(numbers)
             source = Source(meter, batch, meter.params, agreement, units, drawn, logs, lost)
-        ends, slope = self._ends(batch), self._slope(first, norms[meter.main])
+        slope = self._slope(first, norms[meter.main])
         return _flow_of(meter, float(first["loss"]), norms, split, gates, source, ends, slope)
 
     def _slope(self, numbers: Numbers, main: Series) -> Slope | None:
@@ -253,11 +255,11 @@ class Glance:
         won = by_slope.tolist(), by_weights.tolist()
         return Slope(main.symbol, bend.name, share, dead, len(flat), *won)
 
-    def _ends(self, batch: list[Any] | None) -> tuple[int, ...]:
+    def ends(self, mask: Any) -> tuple[int, ...]:
         """The steps before the last at which sequences end, in the order in which it reads."""
-        if self.meter.mask is None or batch is None or self.meter.model.readout.read == "every":
+        if mask is None or self.meter.model.readout.read == "every":
             return ()
-        counts = np.asarray(batch[2])[self.meter.steps]
+        counts = np.asarray(mask)[self.meter.steps]
         last = len(counts) - np.argmax(counts[::-1], axis=0)
         return tuple(int(t) for t in np.unique(last) if t < len(counts))
 

@@ -75,7 +75,7 @@ class FlowWatch(ShownAsTable):
             _ = flow.adjoints
             self._read[step] = lambda: flow
         else:
-            self._read[step] = partial(glance.flow, glance.read(xs, ys, mask))
+            self._read[step] = partial(glance.flow, glance.read(xs, ys, mask), glance.ends(mask))
 
     def _glance(self, model: Model, task: Task, xs: Any, ys: Any, mask: Any) -> Glance:
         key = (id(model), xs.shape, ys.shape, mask is not None)
