@@ -119,7 +119,7 @@ def test_random_graphs(case, in_runs):
         patch.setattr(elements, "RUN", 0 if in_runs else 1000)
         f, steps = interpreted(leaves, outputs)
     reference = mg.function(leaves, outputs, backend="numpy", simplify=False)
-    assert len(steps) <= 1 + sum(len(o.shape) for o in outputs) and set(steps) <= VIEWS
+    assert steps.count("interpreted") <= 1 and set(steps) <= VIEWS
     for _ in range(2):  # memory of a call is used again
         for a, b in zip(f(*values), reference(*values), strict=True):
             assert_same(a, b)
