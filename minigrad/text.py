@@ -26,7 +26,7 @@ from minigrad.ops.index import GETITEM
 from minigrad.ops.linalg import MATMUL, as_matmul
 from minigrad.ops.shape import CONCAT, PERMUTE
 from minigrad.ops.tuples import ITEM
-from minigrad.types import Array
+from minigrad.types import Array, Shape
 
 LIMIT = 60  # occurrences of ops shown; what is deeper becomes an ellipsis
 _IN_A_LINE, _IN_A_CELL = 12, 30  # the same, of what a prompt and a notebook show
@@ -142,13 +142,13 @@ def _render(
 def _seen(
     node: Expr, style: _Style, user: Expr | None = None, names: Mapping[Expr, str] = _NO_NAMES
 ) -> Expr:
-    """What is written for a node: broadcasts, and the axis a vector gets for a matmul, are not,
-    unless an operand has a name."""
+    """What is written for a node: broadcasts are not, nor, on paper, axes of length 1, unless an
+    operand has a name."""
     while True:
         if user is not None and (node.label or node in names):
             return node
         is_hidden = node.op is RESHAPE and (
-            _is_vector(node, user) or (not style.keeps_axes and _is_kept_axis(node))
+            not style.keeps_axes and (_is_column(node, user) or _is_kept_axis(node))
         )
         if node.op is not BROADCAST and not is_hidden:
             return node
@@ -162,9 +162,9 @@ def _is_kept_axis(node: Expr) -> bool:
     return is_reduced and inner.shape == tuple([n for n in node.shape if n != 1])
 
 
-def _is_vector(node: Expr, user: Expr | None) -> bool:
-    """Whether a reshape gives a vector the axis that a product of matrices needs."""
-    return user is not None and user.op is MATMUL and node.args[0].ndim == 1
+def _is_column(node: Expr, user: Expr | None) -> bool:
+    """Whether a reshape makes of a vector what it is on paper."""
+    return user is not None and user.op in (MATMUL, PERMUTE) and node.args[0].ndim == 1
 
 
 def _leaf(node: Expr, style: _Style) -> tuple[str, int]:
@@ -227,6 +227,8 @@ def _plain_op(node: Expr, parts: list[tuple[str, int]]) -> tuple[str, int]:
         return f"{_wrapped(parts[0], _ATOM, ('(', ')'))}[{_index(node, parts[1:])}]", _ATOM
     if op is PERMUTE and node.attrs[0] == (1, 0):
         return f"{_wrapped(parts[0], _ATOM, ('(', ')'))}.T", _ATOM
+    if op is RESHAPE and (axes := _with_new_axes(node.args[0].shape, node.shape)):
+        return f"{_wrapped(parts[0], _ATOM, ('(', ')'))}[{axes}]", _ATOM
     args = [text for text, _ in parts]
     args += [f"{name}={value}" for name, value in _attributes(node)]
     return f"{op.name}({', '.join(args)})", _ATOM
@@ -243,6 +245,21 @@ def _attr(value: Any) -> str:
     if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], int):
         return str(value[0])
     return getattr(value, "__name__", str(value))
+
+
+def _with_new_axes(before: Shape, after: Shape) -> str:
+    """The index that gives a tensor axes of length 1, and so another shape; "" where none does."""
+    old, entries = iter(before), []
+    length = next(old, None)
+    for n in after:
+        if n == length:
+            entries.append(":")
+            length = next(old, None)
+        elif n == 1:
+            entries.append("None")
+        else:
+            return ""
+    return ", ".join(entries) if before and length is None else ""
 
 
 def _index(node: Expr, arrays: list[tuple[str, int]]) -> str:

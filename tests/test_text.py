@@ -51,6 +51,14 @@ PLAIN = {
     "sum(v)": mg.sum(v),
     "sum(M, axes=0)": mg.sum(M, 0),
     "M @ v": M @ v,
+    "v[:, None]": mg.reshape(v, (3, 1)),
+    "M[:, None, :]": mg.reshape(M, (2, 1, 3)),
+    "(v + v)[None, :] * M": mg.reshape(v + v, (1, 3)) * M,
+    "reshape(M, shape=(3, 2))": mg.reshape(M, (3, 2)),
+    "reshape(M, shape=(1, 6))": mg.reshape(M, (1, 6)),
+    "reshape(x, shape=1)": mg.reshape(x, (1,)),
+    "sum(M, axes=1)[:, None]": mg.sum(M, 1, keepdims=True),
+    "tanh_slope(M @ v)[:, None] @ v[:, None].T": mg.grad(mg.sum(mg.tanh(M @ v)), M),
     "S @ M.T": S @ M.T,
     "S @ v": S @ v,
     "v @ M.T + S @ v": v @ M.T + S @ v,
@@ -106,6 +114,7 @@ LATEX = {
     r"\left(x > 0\right) \wedge \left(y > 0\right)": (x > 0) & (y > 0),
     r"M \, v": M @ v,
     r"S \, {M}^{\top}": S @ M.T,
+    r"\operatorname{sech}^2\left(M \, v\right) \, {v}^{\top}": mg.grad(mg.sum(mg.tanh(M @ v)), M),
 }
 
 
