@@ -25,7 +25,7 @@ def path_given(path: str | Path) -> Path:
     """
     if isinstance(path, (str, PathLike)) and str(path):
         return Path(path)
-    raise OutputError(f"a path is needed, such as 'flow.svg', not {path!r:.40}")
+    raise OutputError(f"a path is needed, a str or a pathlib.Path, not {path!r:.40}")
 
 
 def read_utf8(path: Path | str) -> str:
@@ -33,6 +33,9 @@ def read_utf8(path: Path | str) -> str:
     is no path, or no regular file, and says where it is no UTF-8, or no text."""
     try:
         file = path_given(path)
+    except OutputError as error:
+        raise ConfigError(f"cannot read: {error}") from None
+    try:
         if file.exists() and not file.is_file():
             raise ValueError("it is no regular file")
         data = file.read_bytes()
@@ -99,6 +102,11 @@ def written(path: str | Path) -> tuple[int, ...] | None:
     return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
 
 
+def _not_into(path: Path, error: OSError) -> OutputError:
+    reason = "it is a file, and no folder" if path.is_file() else error.strerror or error
+    return OutputError(f"cannot write into {path}: {reason}")
+
+
 @contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
     """A folder, made if need be, which goes again if it is empty at the end. Raises OutputError."""
@@ -107,7 +115,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot write into {path}: {error.strerror or error}") from None
+        raise _not_into(path, error) from None
     try:
         yield path
     finally:
@@ -142,13 +150,13 @@ def output_folder(
         part = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=path))
     except OSError as error:
         _remove_empty(made)
-        raise OutputError(f"cannot write into {path}: {error.strerror or error}") from None
+        raise _not_into(path, error) from None
     try:
         yield part
         try:
             _move_files(part, path)
         except OSError as error:
-            raise OutputError(f"cannot write into {path}: {error.strerror or error}") from None
+            raise _not_into(path, error) from None
     finally:
         rmtree(part, ignore_errors=True)
         _remove_empty(made)  # succeeds for those only in which nothing was written

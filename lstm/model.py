@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +37,14 @@ from lstm.layers import (
     place_of,
 )
 from lstm.layers.usual import check_options, usual_readout, usual_stack
+from lstm.other_names import OF_A_MODEL
 from lstm.params import Tree, by_dotted_name, check_names, flatten, is_branch, map_leaves, unflatten
 from lstm.runs import Run, Unrolled
 from lstm.shown import ShownModel
 from lstm.store.model_file import Contents, Own, read_model, shapes_of, write_model
 from lstm.tasks import Task
 from minigrad import Expr
+from minigrad.names import what_instead
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,6 +110,7 @@ class Model(ShownModel):
         >>> model.notes[0][:78]
         "The gates' biases start at a memory of 50 steps (Tallec & Ollivier 2018). With"
         """
+        _check_task(task, Task | Mapping)
         made_for = task if isinstance(task, Task) else None
         if made_for is not None:
             output_size = made_for.output_size if output_size is None else output_size
@@ -145,10 +148,7 @@ class Model(ShownModel):
         if isinstance(layers, Cell):
             layers = Stack({"layer1": Recurrent(layers)})
         check_layer(layers)
-        if task is not None and not isinstance(task, Mapping):
-            raise ConfigError(
-                f"task= is a task, lstm.Adding(100), or what its config() gives, not {task!r:.60}"
-            )
+        _check_task(task, Mapping)
         if not isinstance(readout, Readout):
             readout = Readout(layers.output_size, readout, dtype=layers.dtype)
         for layer in layers.recurrent().values():
@@ -395,6 +395,12 @@ class Model(ShownModel):
         """
         return Model.of(*read_model(path, own))
 
+    if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+        def __getattr__(self, name: str) -> object:
+            hint = what_instead(name, [n for n in dir(type(self)) if n[0] != "_"], OF_A_MODEL)
+            raise AttributeError(f"a model has no attribute {name!r}{hint}")
+
 
 def check_model(value: Any) -> Model:
     """The value. Raises ConfigError unless it is a model."""
@@ -403,6 +409,13 @@ def check_model(value: Any) -> Model:
             f"a model is needed, such as lstm.Model.create(lstm.LSTM, task=task), not {value!r:.60}"
         )
     return value
+
+
+def _check_task(task: object, kinds: Any) -> None:
+    if task is not None and not isinstance(task, kinds):
+        raise ConfigError(
+            f"task= is a task, lstm.Adding(100), or what its config() gives, not {task!r:.60}"
+        )
 
 
 def _check_value(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> None:

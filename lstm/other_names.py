@@ -37,3 +37,32 @@ INSTEAD = {
         "expressions are minigrad's: minigrad.var, minigrad.param, minigrad.const, minigrad.grad",
     ),
 }
+
+_MODES = "a model has no modes: dropout draws where model.run(xs, key=...) is given a key"
+_ARRAYS = (
+    "its parameters are model.params, a tree, or model.flat_params; their arrays model.values()"
+)
+
+# The same for what others' models have.
+OF_A_MODEL = {
+    **dict.fromkeys(("eval", "training"), _MODES),
+    **dict.fromkeys(("train", "fit", "compile"), "write lstm.fit(model, task)"),
+    **dict.fromkeys(("evaluate", "score"), "write lstm.evaluate(model, task, seed)"),
+    **dict.fromkeys(
+        ("predict", "forward", "call"),
+        "write model.run(xs).output, an expression whose values are .eval()",
+    ),
+    **dict.fromkeys(("parameters", "named_parameters", "weights", "get_weights"), _ARRAYS),
+    **dict.fromkeys(("trainable_variables", "trainable_weights", "state_dict"), _ARRAYS),
+    **dict.fromkeys(
+        ("load_state_dict", "set_weights", "load_weights"),
+        "each of model.flat_params has a .value to assign to; a file is read by "
+        "lstm.Model.load(path)",
+    ),
+    **dict.fromkeys(("summary", "modules", "children"), "write print(model), or model.layers"),
+    **dict.fromkeys(("to", "cuda"), "write lstm.fit(..., backend='jax'), or model.to_jax()"),
+    **dict.fromkeys(("generate", "sample"), "write lstm.sample(model)"),
+    **dict.fromkeys(
+        ("backward", "zero_grad", "grad"), "steps of training are lstm.fit's, or lstm.Trainer's"
+    ),
+}

@@ -163,13 +163,16 @@ ERRORS = [
     (["train", "adding", "--cell", "rnn", "--memory", "9"], "has no gates for a memory to set"),
     (["train", "adding", "--out", "{tmp}/absent/m"], "cannot write {tmp}/absent/m: there is no"),
     (["train", "adding", "--out", "{tmp}"], "cannot write {tmp}: it is no regular file"),
+    (["train", "adding", "--metrics", "{tmp}"], "cannot write {tmp}: it is no regular file"),
     (["info", "{tmp}/absent"], "cannot load the model {tmp}/absent: No such file"),
     (["info", "{tmp}/noise"], "cannot load the model {tmp}/noise: it is no sound safetensors"),
     (["info", "{tmp}"], "cannot load the model {tmp}: Is a directory"),
+    (["info", "adding"], "adding is a task, and a model is needed: lstm train adding makes one"),
+    (["train", "adding", "--cell", "{tmp}/noise:Own"], "{tmp}/noise is no file of Python, which"),
 ]
 DRAWING_ERRORS = [
     (["demo", "--length", "2"], "'2' is no whole number of at least 3"),
-    (["demo", "--out", "{tmp}/noise"], "cannot write into {tmp}/noise"),
+    (["demo", "--out", "{tmp}/noise"], "cannot write into {tmp}/noise: it is a file, and no fo"),
     (["demo", "--out", "{tmp}/noise/demo"], "cannot write into {tmp}/noise/demo"),
     (["flow", "{tmp}/noise"], "cannot load the model {tmp}/noise: it is no sound safetensors"),
     (["flow", "{tmp}/good", "--length", "0"], "'0' is no whole number of at least 1"),

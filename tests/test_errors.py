@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -79,6 +80,18 @@ WRONG = {
         ["depends on x: format its text, str(expr), or its value: ", "expr.eval({...})"]),
     "a number's format of an array": (lambda: f"{W:.2f}", mg.ShapeError,
         ["needs one element; W: float64(4, 3)"]),
+    "a whole number beyond 64 bits": (lambda: mg.const(10**30), mg.DTypeError,
+        ["not 1000000000000000000000000000000, which 64 bits do not hold"]),
+    "concat of two": (lambda: mg.concat(v, u), mg.DTypeError, ["write concat([x, y])"]),
+    "stack of two": (lambda: mg.stack(v, v), mg.DTypeError, ["write stack([x, y])"]),
+    "eval with text": (lambda: v.eval({v: "abc"}), mg.DTypeError,
+        ["'abc', which is no array of numbers, was given for v: float64(3,)"]),
+    "a function of a list with None": (lambda: mg.function([v], v)([1, 2, None]), mg.DTypeError,
+        ["[1, 2, None], which is no array of numbers, was given for v"]),
+    "a chained comparison": (lambda: 0 < x < 1, mg.OpenGraphError,
+        ["`a < x < b` need a value now", "(a < x) & (x < b) for both"]),
+    "math's function": (lambda: math.sin(x), mg.OpenGraphError,
+        ["functions of expressions are minigrad's, not math's"]),
     # loops
     "a list of numbers to run over": (
         lambda: mg.scan(lambda c, a: (c + a, c), 0.0, [1.0, 2.0]), mg.ShapeError,

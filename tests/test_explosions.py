@@ -47,7 +47,7 @@ def test_an_explosion_is_told_with_what_was_measured():
     values = {n: abs(v).max() for n, v in fitted.model.values().items()}
     largest = max(values, key=lambda n: values[n])
     assert f"The largest parameter is {values[largest]:.2g}, in {largest}." in said
-    assert said.endswith("A lower rate= (it is 10000) or a warmup= (there is none) helps.")
+    assert said.endswith("A lower rate (it is 10000) or a warmup (there is none) helps.")
     assert "The loss has exploded" in repr(fitted)
 
 
@@ -81,7 +81,7 @@ def test_ten_times_the_start_and_the_baseline_over_ten_steps():
     assert back[-1] is None
     assert "no clip" not in back[12]
     said = watched([1.0] + [99.0] * 12, settings=lstm.Settings(clip=None, warmup=3))[-1]
-    assert said.endswith("A lower rate= (it is 0.03) or a clip= (there is none) helps.")
+    assert said.endswith("A lower rate (it is 0.03) or a clip (there is none) helps.")
     assert "largest parameter" not in said
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,6 +59,19 @@ def test_the_line_of_an_equation_is_that_of_the_cell() -> None:
     xs = mg.var("xs of three steps", (3, 2, 2))
     h = _model().unroll(xs).states[-1].h
     assert "lstm.py:" in h.origin
+
+
+def test_a_variable_that_a_library_made_first_is_the_users_where_he_asks_for_it() -> None:
+    made: dict[str, Any] = {}
+    by_library = "import minigrad as mg; x = mg.var('first a library', (2,))"
+    exec(compile(by_library, lstm.__file__, "exec"), made)
+    assert made["x"].origin.startswith(lstm.__file__)
+    x = mg.var("first a library", (2,))
+    assert x is made["x"]
+    with pytest.raises(mg.ShapeError) as caught:
+        x.eval({x: [1.0]})
+    assert "test_library.py:" in str(caught.value)
+    assert lstm.__file__ not in str(caught.value)
 
 
 def test_names_that_are_not_there_are_guessed_among_those_that_are() -> None:

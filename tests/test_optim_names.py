@@ -85,8 +85,8 @@ def test_what_is_not_a_number_reaches_it_too():
     [
         (lambda: optim.make("adma", 0.1), "no optimiser is named 'adma'; did you mean adam?"),
         (lambda: optim.make("qqq", 0.1), "no optimiser is named 'qqq'; there are sgd, momentum, n"),
-        (lambda: optim.make(None, 0.1), "no optimiser is named None; there are sgd"),
-        (lambda: optim.make(["adam"], 0.1), r"no optimiser is named \['adam'\]; there are"),
+        (lambda: optim.make(None, 0.1), "is given by its name, as .sgd., not None;"),
+        (lambda: optim.make(["adam"], 0.1), r"is given by its name, as .sgd., not \['adam'\];"),
         (lambda: optim.make("sgd", 0.1, beta=0.9), "sgd takes decay, decays, and no 'beta'"),
         (
             lambda: optim.make("adam", 0.1, beta=0.9),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 import re
 from collections.abc import Callable
@@ -13,12 +14,14 @@ import pytest
 import lstm
 import minigrad as mg
 from lstm.other_names import INSTEAD as OF_LSTM
+from lstm.other_names import OF_A_MODEL
 from minigrad.graph.node import describe
 from minigrad.names import INSTEAD, OTHER_NAMES
 
 X = mg.var("x", (3,))
 PACKAGES = {"minigrad": mg, "lstm": lstm}
-OBJECTS = {"x": X, "p": mg.param("p", 1.0), "model": lstm.Model}
+MODEL = lstm.Model.create(lstm.RNN(2, 3), output_size=1)
+OBJECTS = {"x": X, "p": mg.param("p", 1.0), "model": MODEL}
 
 
 def _names(advice: str) -> list[tuple[Any, str]]:
@@ -27,9 +30,9 @@ def _names(advice: str) -> list[tuple[Any, str]]:
     return [(PACKAGES.get(root) or OBJECTS[root], name) for root, name in names]
 
 
-@pytest.mark.parametrize("name", sorted({*INSTEAD, *OF_LSTM}))
+@pytest.mark.parametrize("name", sorted({*INSTEAD, *OF_LSTM, *OF_A_MODEL}))
 def test_what_is_advised_is_there(name: str) -> None:
-    for advice in {table[name] for table in (INSTEAD, OF_LSTM) if name in table}:
+    for advice in {table[name] for table in (INSTEAD, OF_LSTM, OF_A_MODEL) if name in table}:
         written = _names(advice)
         assert written or advice.endswith(("package lstm", "x itself serves", "x @ y")), advice
         for root, path in written:
@@ -57,6 +60,18 @@ def test_names_that_lstm_has_not(name: str) -> None:
             getattr(lstm, name)
 
 
+@pytest.mark.parametrize("name", sorted(OF_A_MODEL))
+def test_names_that_a_model_has_not(name: str) -> None:
+    assert not hasattr(MODEL, name)
+    with pytest.raises(AttributeError, match=re.escape(OF_A_MODEL[name])):
+        getattr(MODEL, name)
+
+
+def test_a_model_is_copied_and_pickled_as_before() -> None:
+    assert copy.copy(MODEL).params is MODEL.params
+    assert not hasattr(MODEL, "__array__")
+
+
 @pytest.mark.parametrize(
     ("where", "name", "end"),
     [
@@ -70,6 +85,8 @@ def test_names_that_lstm_has_not(name: str) -> None:
         (lstm, "Adam", "such as lstm.optim.adam(0.001)"),
         (lstm.optim, "Adam", "did you mean adam?"),
         (lstm.optim, "Adagrad", "no attribute 'Adagrad'"),
+        (MODEL, "ouput", "did you mean output?"),
+        (MODEL, "predict", "whose values are .eval()"),
         (lstm, "DataLoader", "lstm.TableTask of a table"),
     ],
 )

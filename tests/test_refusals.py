@@ -227,6 +227,34 @@ def test_what_a_trainer_takes() -> None:
             lstm.Trainer(w * x, [x], {"w": w}, rule)
 
 
+def test_what_a_trainer_trains_is_params_on_variables() -> None:
+    w, x, rule = mg.param("w", np.ones(3)), mg.var("x", (3,)), lstm.optim.sgd(0.1)
+    for leaf in (x, w * 2.0, 3.0, np.ones(3)):
+        with pytest.raises(ConfigError, match=r"minigrad\.param\(name, value\) made, and 'v' is "):
+            lstm.Trainer(mg.sum(w * x), [x], {"w": w, "v": leaf}, rule)
+    with pytest.raises(ConfigError, match=r"a list of variables: write \[x\], not x"):
+        lstm.Trainer(mg.sum(w * x), x, {"w": w}, rule)
+    for clip in ("a", 0, -1.0):
+        with pytest.raises(ConfigError, match="clip must be a number above 0"):
+            lstm.Trainer(mg.sum(w * x), [x], {"w": w}, rule, clip)
+
+
+@pytest.mark.parametrize(
+    "right", [0.5, None, [True], np.float64(1.0), np.array("all"), np.array(True)]
+)
+def test_what_is_correct_is_said_of_each_sequence(right) -> None:
+    class Own(Adding):
+        def correct(self, prediction, target):
+            return right
+
+    task = Own(3)
+    model = Model.create(RNN, task=task, hidden_size=2)
+    with pytest.raises(
+        ConfigError, match=r"Own\.correct must give a bool for each sequence, .*not"
+    ):
+        evaluate(model, task, 0)
+
+
 def test_a_checkpoint_is_told_from_a_model(tmp_path) -> None:
     path = tmp_path / "c.safetensors"
     task = lstm.Adding(length=3)

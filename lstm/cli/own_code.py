@@ -60,6 +60,8 @@ def _check_whole(spelled: str, own: Any) -> None:
 
 
 def _import(name: str) -> ModuleType:
+    if Path(name).is_file():
+        raise ConfigError(f"{name} is no file of Python, which ends in .py")
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # what the user's code raises can be anything

@@ -14,10 +14,10 @@ from rich.console import Console
 from lstm.cells import AnyCell, Cell
 from lstm.cli.own_code import class_named
 from lstm.cli.own_files import OF_FILES
-from lstm.errors import CheckpointError, ModelFileError
+from lstm.errors import CheckpointError, ConfigError, ModelFileError
 from lstm.model import Model
 from lstm.store.checkpoint import Checkpoint, read_checkpoint
-from lstm.tasks import Task
+from lstm.tasks import TASKS, Task
 from lstm.training import Report, Score, Settings, evaluate, random_streams, train
 from lstm.training.progress import after, shown
 from lstm.training.streams import padding_of
@@ -27,6 +27,11 @@ SHOWN_SEQUENCES = 32  # how many sequences a gradient is measured on
 
 def loaded(args: argparse.Namespace) -> Model:
     cells = [] if args.cell is None else [class_named(args.cell, Cell)]
+    if str(args.model) in TASKS and not args.model.exists():
+        raise ConfigError(
+            f"{args.model} is a task, and a model is needed: lstm train {args.model} makes one, a "
+            "file in lstm-models"
+        )
     try:
         return Model.load(args.model, cells)
     except ModelFileError:

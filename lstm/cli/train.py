@@ -86,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
         outs = [args.out or folder / f"{tasks.label}-{kind.name}.safetensors" for kind in cells]
         for out in outs:
             check_file(out)  # so that it has a name
+        if args.metrics is not None:
+            check_file(args.metrics)
         asked = [_asked(args, kind, tasks, out) for kind, out in zip(cells, outs, strict=True)]
         for one in asked:  # once nothing else is wrong: --force is no answer to that
             _check_files(args, one.out, one.checkpoint)

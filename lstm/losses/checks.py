@@ -54,14 +54,27 @@ def labels_of(
 ) -> tuple[Expr, Counting]:
     """Labels, checked where they count, and 0 elsewhere; and what counts, less what is ignored."""
     labels = expression(labels)
-    if not logits.ndim or labels.shape != logits.shape[:-1] or labels.dtype.kind not in "iu":
+    if not logits.ndim:
+        raise ConfigError(
+            f"logits have the classes along their last axis, (..., K), and no {logits.type!r}"
+        )
+    if labels.shape != logits.shape[:-1] or labels.dtype.kind not in "iu":
         raise ConfigError(
             f"labels must be integers of shape {logits.shape[:-1]}, "
             f"not {labels.dtype} of shape {labels.shape}"
-            + batch_hint(logits.shape[:-1], labels.shape)
+            + (_labels_hint(logits, labels) or batch_hint(logits.shape[:-1], labels.shape))
         )
     counts = _less(counts, labels, ignore_index)
     return within(counts.only(labels), 0, logits.shape[-1] - 1, "label"), counts
+
+
+def _labels_hint(logits: Expr, labels: Expr) -> str:
+    """What to write instead of labels as others have them."""
+    if labels.shape == logits.shape:
+        return "; of rows of 0 and one 1, labels are ys.argmax(-1)"
+    if labels.shape == logits.shape[:-1] and labels.dtype.kind == "f":
+        return "; write ys.astype('int64')"
+    return ""
 
 
 def probabilities_of(

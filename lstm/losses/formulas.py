@@ -82,7 +82,9 @@ def cross_entropy(
 
     logits: (..., K). targets: integer labels (...) in 0 ... K-1, or floats (..., K). The elements
     are (...), so weights and masks have that shape. As torch's cross_entropy, but for the axis of
-    the classes, which is the last.
+    the classes, which is the last. Rows of a distribution are taken as they are, as torch's are:
+    one that sums to 2 counts twice. Classes that do not exclude each other are for
+    `binary_cross_entropy`.
 
     ignore_index: labels that are this number do not count. None, the default: all have to be
         classes (torch ignores -100 unasked).

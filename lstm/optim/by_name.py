@@ -105,7 +105,12 @@ def _parameters(factory: Callable[..., Any]) -> dict[str, Parameter]:
 def _named(what: str, table: Mapping[str, _Made], name: object) -> _Made:
     if isinstance(name, str) and name in table:
         return table[name]
-    near = did_you_mean(name, table) if isinstance(name, str) else ""
+    if not isinstance(name, str):
+        raise ConfigError(
+            f"the {what} is given by its name, as {next(iter(table))!r}, not {name!r:.40}; what "
+            "lstm.optim makes serves lstm.Trainer"
+        )
+    near = did_you_mean(name, table)
     raise ConfigError(f"no {what} is named {name!r:.40}{near or '; there are ' + ', '.join(table)}")
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import minigrad as mg
+from lstm.errors import ConfigError
 from lstm.optim.base import Named, Tensors, times
 from minigrad import Expr
 
 
 def global_norm(tensors: Named) -> Expr:
-    """The Euclidean norm of all elements together; a float32 or float64 scalar."""
+    """The Euclidean norm of all elements together; a float32 or float64 scalar.
+
+    Raises ConfigError for what is no dict of tensors.
+    """
+    if not isinstance(tensors, Mapping) or not tensors:
+        raise ConfigError(
+            "gradients are a dict by name, as minigrad.grad(loss, model.flat_params) gives, not "
+            f"{tensors!r:.40}"
+        )
     total = mg.zeros((), next(iter(tensors.values())).dtype)
     for x in tensors.values():
         total = total + mg.sum(mg.square(x))

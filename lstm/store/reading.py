@@ -11,7 +11,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from lstm.errors import ConfigError, LstmError
+from lstm.errors import ConfigError, LstmError, OutputError
 from lstm.files import path_given
 from lstm.store.foreign import what_is_wrong
 
@@ -32,7 +32,11 @@ def opened(path: str | Path, failure: type[LstmError], doing: str) -> Iterator[A
     lstm.errors.LstmError: cannot read there/is/none: No such file or directory
     """
     try:
-        _check_opens(path_given(path))
+        file_path = path_given(path)
+    except OutputError as error:
+        raise failure(f"{doing}: {error}") from None
+    try:
+        _check_opens(file_path)
         with safe_open(path, framework="numpy") as file:
             yield file
         return

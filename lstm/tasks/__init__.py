@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from lstm.discovery import classes_by_name
@@ -40,10 +41,23 @@ __all__ = [
 ]
 
 
+_ARRAYS = "a task of arrays, lstm.ArrayTask(xs, ys), is named as FILE.py:NAME, where it is made"
+_OF_FILES = {
+    ".csv": "a table of your own is lstm train csv {0} --target COLUMN, or lstm.TableTask",
+    ".txt": "a text of your own is lstm train text {0}, or lstm.TextTask",
+    ".npy": _ARRAYS,
+    ".npz": _ARRAYS,
+}
+"""By how names of files end: what they are given to instead."""
+
+
 def _hint(name: str, kinds: Collection[str]) -> str:
     """The name that comes near; of a file, how a task in it is named."""
     if name.endswith(".py"):
         return f"; a task of your own is {name}:NAME, its class or variable there"
+    kind = Path(name).suffix.lower()
+    if kind in _OF_FILES:
+        return f"; {_OF_FILES[kind].format(name)}"
     return did_you_mean(name, kinds)
 
 

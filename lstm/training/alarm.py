@@ -41,11 +41,11 @@ def alarm(
 
 def _ways_out(settings: Settings, params: Mapping[str, Expr]) -> list[str]:
     """What helps where the loss grew: the settings, with what they are now."""
-    said = [f"a lower rate= (it is {settings.rate:g})"]
+    said = [f"a lower rate (it is {settings.rate:g})"]
     if settings.clip is None:
-        said.append("a clip= (there is none)")
+        said.append("a clip (there is none)")
     if settings.warmup == 0:
-        said.append("a warmup= (there is none)")
+        said.append("a warmup (there is none)")
     listed = " or ".join([", ".join(said[:-1]), said[-1]] if said[1:] else said)
     size = largest(params)
     sizes = [f"The largest parameter is {size[0]:.2g}, in {size[1]}."] if size else []

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 import minigrad as mg
 from lstm.errors import ConfigError, check_count
@@ -72,7 +73,7 @@ class Evaluation:
         prediction, target = np.concatenate(predictions, axis), np.concatenate(targets, axis)
         return Score(
             float(np.average(losses, weights=weights)),
-            float(self._task.correct(prediction, target).mean()),
+            float(_right(self._task, prediction, target).mean()),
             bool(self._task.solved(prediction, target)),
         )
 
@@ -91,6 +92,18 @@ class Evaluation:
             results = [self._task.judged(run.output), self._task.loss(run.output, ys)]
             self._compiled[size] = mg.function(inputs, results, updates=updates)
         return self._compiled[size]
+
+
+def _right(task: Task, prediction: Any, target: Any) -> NDArray[Any]:
+    """Which sequences, or steps, are processed correctly. Raises ConfigError for a task of one's
+    own that does not say it of each."""
+    right = task.correct(prediction, target)
+    if not isinstance(right, np.ndarray) or not right.ndim or right.dtype.kind not in "biuf":
+        raise ConfigError(
+            f"{type(task).__name__}.correct must give a bool for each sequence, as an array (B,), "
+            f"or for each step, (T, B), not {right!r:.60}"
+        )
+    return right
 
 
 def correct_by_length(
@@ -114,7 +127,7 @@ def correct_by_length(
     rng = random_streams(seed).test
     for batch in task.held_out("test", rng, check_count("sequences", sequences), TEST_BATCH):
         prediction, _ = predict.run(batch)
-        rights.append(task.correct(prediction, batch[1]))
+        rights.append(_right(task, prediction, batch[1]))
         counts.append(padding_of(task, batch)["lengths"])
     right, lengths = np.concatenate(rights), np.concatenate(counts)
     if right.shape != lengths.shape:

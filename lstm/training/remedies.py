@@ -38,7 +38,7 @@ def remedy_forward(node: Expr, operands: Sequence[float], step: Step) -> list[st
     if name == "divide" and operands[1] == 0:
         return ["it is a division by 0: write where(b != 0, a / where(b != 0, b, 1), 0)"]
     said = exploded(step)
-    wide = "" if node.dtype == np.float64 else '; dtype="float64" reaches up to 1e308'
+    wide = "" if node.dtype == np.float64 else "; the dtype float64 reaches up to 1e308"
     return said or [f"it overflows {node.dtype}: make what goes in smaller{wide}"]
 
 
@@ -77,5 +77,5 @@ def exploded(step: Step) -> list[str]:
     if size := largest(step.params):
         said.append(f"the largest parameter is {size[0]:.2g}, in {size[1]}")
     if said:
-        said.append("a lower rate=, a smaller clip= or a warmup= helps")
+        said.append("a lower rate, a smaller clip or a warmup helps")
     return said

@@ -150,16 +150,20 @@ def check_named(models: Mapping[str, Model]) -> None:
         raise ConfigError(f"models are a dict of them by name, not {models!r:.60}")
 
 
+def _way_to_a_task(value: Any) -> str:
+    """What to write instead of what is none."""
+    if isinstance(value, str) and value in TASKS:
+        return f"lstm.make_task({value!r})"
+    if isinstance(value, (np.ndarray, list, tuple)):
+        return "lstm.ArrayTask(xs, ys), which is made of data of your own"
+    return "lstm.Adding(length=100)" + ", after the model" * isinstance(value, Model)
+
+
 def check_fits(model: Model, task: Task) -> None:
     """Raise ConfigError unless this is a task, with the inputs and the outputs of the model, and
     that a model."""
     if not isinstance(task, Task):
-        way = (
-            f"lstm.make_task({task!r})"
-            if isinstance(task, str) and task in TASKS
-            else "lstm.Adding(length=100)"
-        )
-        raise ConfigError(f"a task is needed, such as {way}, not {task!r:.40}")
+        raise ConfigError(f"a task is needed, such as {_way_to_a_task(task)}, not {task!r:.40}")
     check_model(model)
     if task.padding not in (None, "lengths", "mask"):
         raise ConfigError(

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 import minigrad as mg
-from lstm.errors import ConfigError, TrainingError
+from lstm.errors import ConfigError, TrainingError, check_number
 from lstm.optim import Optimizer, clip_by_global_norm, global_norm
 from lstm.params import by_dotted_name
 from lstm.training.diagnosis import Bad, diagnosis
@@ -79,6 +79,10 @@ class Trainer:
         **placing: Any,
     ) -> None:
         named = _checked(params, optimizer)
+        if isinstance(inputs, Expr):
+            raise ConfigError(f"inputs= is a list of variables: write [{inputs}], not {inputs}")
+        if clip is not None:
+            check_number("clip", clip, above=0)
         self.state = state = _state(named, optimizer, list(updates or {}))
         self._grads = mg.grad(loss, state.params)
         norm = global_norm(self._grads)
@@ -131,6 +135,12 @@ def _checked(params: Any, optimizer: Any) -> dict[str, Expr]:
     named = by_dotted_name(params)
     if not named:
         raise ConfigError(f"params= has no param to train: {params!r:.40}")
+    for name, leaf in named.items():
+        if not isinstance(leaf, Expr) or leaf.op.name != "param":
+            raise ConfigError(
+                f"params= has leaves that minigrad.param(name, value) made, and {name!r} is "
+                f"{leaf!r:.60}"
+            )
     return named
 
 

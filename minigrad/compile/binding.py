@@ -91,6 +91,10 @@ def bind(v: Expr, value: Any) -> Array:
         raise ShapeError(f"the value of {describe(v)} is no array: {error}") from None
     except (TypeError, RuntimeError) as error:  # of a tensor of torch's, which says what to do
         raise DTypeError(f"the value of {describe(v)} is no array here: {error}") from None
+    if array.dtype.kind in "OSU":
+        raise DTypeError(
+            f"{value!r:.60}, which is no array of numbers, was given for {describe(v)}"
+        )
     if not _keeps_kind(array.dtype, v.dtype):
         raise DTypeError(f"a value of dtype {array.dtype} was given for {describe(v)}")
     if array.shape != v.shape:

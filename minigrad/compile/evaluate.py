@@ -57,14 +57,16 @@ def _require_closed(node: Expr, asked: Asked) -> None:
             hint = f"{_TO_BUILD}; for values {hint}"
         elif asked is Asked.BOOL:
             hint = _TO_CHOOSE
+        elif asked is Asked.FLOAT:
+            hint = f"functions of expressions are minigrad's, not math's; for values {hint}"
         elif asked is Asked.FORMAT:
             hint = f"format its text, str(expr), or its value: {hint}"
         raise OpenGraphError(f"{asked} of an expression that depends on {_shortly(names)}: {hint}")
 
 
 _TO_CHOOSE = (
-    "`if`, `and`, `or` and `while` need a value now; to choose within the graph write "
-    "minigrad.where(condition, a, b)"
+    "`if`, `and`, `or`, `while` and `a < x < b` need a value now; to choose within the graph write "
+    "minigrad.where(condition, a, b), and (a < x) & (x < b) for both"
 )
 _TO_BUILD = (
     "an array would lose the graph, and with it the gradient; of a list of expressions write "

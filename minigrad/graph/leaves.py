@@ -19,7 +19,7 @@ from minigrad.graph.node import (
     make,
     register,
 )
-from minigrad.graph.origin import users_own_line
+from minigrad.graph.origin import is_librarys, users_own_line
 from minigrad.names import FUNCTIONS, public
 from minigrad.tree import flatten
 from minigrad.types import (
@@ -40,7 +40,8 @@ def _numbers(value: npt.ArrayLike, dtype: npt.DTypeLike | None) -> tuple[Array, 
         value = np.asarray(value)  # a tensor of torch's knows no copy=
     array = np.array(value, dtype=dtype, order="C", copy=True)
     if array.dtype.kind in "OSUV":
-        raise DTypeError(f"a number or an array of numbers is needed, not {value!r:.60}")
+        large = ", which 64 bits do not hold" if isinstance(value, int) else ""
+        raise DTypeError(f"a number or an array of numbers is needed, not {value!r:.60}{large}")
     type_ = TensorType(array.shape, array.dtype)
     return array.astype(type_.dtype, copy=False), type_
 
@@ -198,7 +199,8 @@ def var(name: str, shape: Iterable[int] | int = (), dtype: npt.DTypeLike = np.fl
     node = make(VAR, (), (as_name(name), TensorType(as_shape(shape), as_dtype(dtype))))
     here = users_own_line()
     if here is not None and here != node._origin:
-        object.__setattr__(node, "_again", here)
+        first = is_librarys(node._origin)  # which made it for itself, and is not who is told of it
+        object.__setattr__(node, "_origin" if first else "_again", here)
     return node
 
 

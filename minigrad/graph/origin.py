@@ -52,6 +52,11 @@ def users_own_line() -> Origin | None:
     return frame.f_code, frame.f_lasti
 
 
+def is_librarys(origin: Origin | None) -> bool:
+    """Whether a library's line made it, or nobody knows whose."""
+    return origin is None or origin[0].co_filename.startswith(tuple(_LIBRARIES))
+
+
 def users_depth() -> int:
     """How many calls up from whoever asks the line outside of every library is: what a warning that
     is raised there takes for its `stacklevel`."""

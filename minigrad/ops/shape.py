@@ -139,7 +139,7 @@ def concat(arrays: Sequence[Any], /, axis: int | None = 0) -> Expr:
     >>> concat([as_expr([1, 2]), [3]]).eval()
     array([1, 2, 3])
     """
-    parts = _sequence(arrays, "concat")
+    parts = _sequence(arrays, "concat", axis)
     with explaining("concat", *parts):
         dtype = promote(*[a.dtype for a in parts])
         parts = [astype(a, dtype) for a in parts]
@@ -151,7 +151,9 @@ def concat(arrays: Sequence[Any], /, axis: int | None = 0) -> Expr:
     return parts[0] if len(parts) == 1 else make(CONCAT, tuple(parts), (k,))
 
 
-def _sequence(arrays: Sequence[Any], name: str) -> list[Expr]:
+def _sequence(arrays: Sequence[Any], name: str, axis: object) -> list[Expr]:
+    if isinstance(axis, Expr):
+        raise DTypeError(f"{name} takes a list: write {name}([x, y])")
     exprs = [as_expr(a) for a in as_items(arrays, f"what {name} joins")]
     if not exprs:
         raise ShapeError(f"{name} needs at least one operand")
@@ -165,7 +167,7 @@ def stack(arrays: Sequence[Any], /, axis: int = 0) -> Expr:
     >>> stack([as_expr(1), as_expr(2)]).eval()
     array([1, 2])
     """
-    layers = _sequence(arrays, "stack")
+    layers = _sequence(arrays, "stack", axis)
     with explaining("stack", *layers):
         if any(a.shape != layers[0].shape for a in layers):
             raise ShapeError("the operands differ in shape")
