@@ -17,6 +17,7 @@ import lstm
 
 T, B = 6, 3
 RNG = np.random.default_rng(5)
+LENGTHS = np.array([6, 2, 4])
 XS = RNG.standard_normal((T, B, I)).astype("float32")
 
 
@@ -111,6 +112,48 @@ def test_flow_measures_a_model_of_ours_on_arrays(folder, capsys, monkeypatch):
     assert json.loads(out)["flow"]["loss"] == pytest.approx(float((output**2).mean()), rel=1e-5)
 
 
+@pytest.fixture
+def measured(monkeypatch):
+    """What is measured, in place of drawing it."""
+    seen: list[Any] = []
+
+    def flow(*args, **options):
+        seen.append(options)
+        return lstm.flow(*args, **options)
+
+    monkeypatch.setattr("lstm.figures.write_flow", lambda *args, **options: [])
+    monkeypatch.setattr("lstm.gradient_flow.measuring.flow_to_draw", flow)
+    return seen
+
+
+def test_flow_measures_the_layer_and_the_lengths_that_are_named(folder, capsys, measured):
+    save_file(state(4, layers=2, ways=2), "deep.safetensors")
+    np.save("l", LENGTHS)
+    args = ["flow", "deep.safetensors", "--data", "x.npy", "--lengths", "l.npy", "--json"]
+    model, ys = lstm.from_torch("deep.safetensors", read="last"), np.zeros((B, 2 * H))
+    for place in ({}, {"layer": 1}, {"layer": "layer1", "direction": "backward"}):
+        said = [word for name, at in place.items() for word in (f"--{name}", str(at))]
+        status, out, err = command(capsys, *args, *said)
+        assert status == 0, err
+        options = measured.pop()
+        assert {name: options[name] for name in place} == place
+        flow = lstm.flow(model, XS, ys, lstm.mse, lengths=LENGTHS, **place)
+        told = json.loads(out)["flow"]
+        assert told["place"] == flow.place and told["ends"] == list(flow.ends)
+        assert flow.ends == (() if "direction" in place else (2, 4))
+        assert told["loss"] == pytest.approx(flow.loss, rel=1e-5)
+
+
+def test_flow_measures_the_layer_of_a_model_of_ours_that_is_named(folder, capsys, measured):
+    task = lstm.Adding(length=6)
+    lstm.Model.create(lstm.GRU, task=task, hidden_size=3, layers=2).save("m")
+    _, out, _ = command(capsys, "flow", "m", "--layer", "1", "--json")
+    assert json.loads(out)["flow"]["place"] == "layer1"
+    status, _, err = command(capsys, "flow", "m", "--layer", "3")
+    assert status == 2 and "there is no recurrent layer 3; there are layer1, layer2" in err
+    assert not os.path.exists("lstm-flow")
+
+
 def _of_shape(shape):
     return f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
 
@@ -191,6 +234,11 @@ WRONG = {
     ("flow", "gru.safetensors"): "a net of torch needs sequences: lstm flow gru.safetensors --data",
     ("flow", "gru.safetensors", "--targets", "x.npy"): "--targets Y.npy is for the sequences of",
     ("flow", "gru.safetensors", "--data", "x.npy", "--length", "3"): "--length is of a task's",
+    ("flow", "gru.safetensors", "--lengths", "x.npy"): "--lengths L.npy is for the sequences of",
+    ("flow", "gru.safetensors", "--data", "x.npy", "--lengths", "x.npy"): "integers (3,)",
+    ("flow", "gru.safetensors", "--data", "x.npy", "--lengths", "zeros.npy"): "not from 1 to 6 ste",
+    ("flow", "gru.safetensors", "--data", "x.npy", "--lengths", "more.npy"): "not from 1 to 6 ste",
+    ("flow", "gru.safetensors", "--data", "x.npy", "--direction", "backward"): "backward",
     ("flow", "gru.safetensors", "--data", "none.npy"): "none.npy: No such file",
     ("flow", "gru.safetensors", "--data", "."): "it is no regular file",
     ("flow", "gru.safetensors", "--data", "flat.npy"): "flat.npy is (4,), and sequences are",
@@ -214,6 +262,8 @@ WRONG = {
 @pytest.mark.parametrize("args", WRONG, ids=" ".join)
 def test_what_cannot_be_measured(args, folder, capsys):
     np.save("flat", np.ones(4))
+    np.save("zeros", np.array([6, 0, 4]))
+    np.save("more", np.array([7, 1, 4]))
     np.save("text", np.array([["a"]]))
     np.save("wide", np.ones((T, B, 9)))
     lstm.Model.create(lstm.LSTM(I, H), O).save("m")

@@ -35,6 +35,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--task", metavar="FILE.py:NAME", help="the class of the model's task, if it is your own"
     )
     own_cell(parser)
+    text = "the recurrent layer that is measured, its name or number from 1 (default: the last)"
+    parser.add_argument("--layer", metavar="NAME", help=text)
+    text = "and of a layer of two directions which (default: forward)"
+    parser.add_argument("--direction", choices=["forward", "backward"], help=text)
     data_options(parser)
     net_options(parser)
     common(parser)
@@ -50,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         output_folder(args.out, FILES, force=args.force, command="flow") as part,
         status("measuring and drawing", args.json),
     ):
-        flow = flow_to_draw(model, batch.xs, batch.ys, batch.loss, **batch.ends)
+        flow = flow_to_draw(model, batch.xs, batch.ys, batch.loss, **place_in(args), **batch.ends)
         all_of = (model, batch.xs, batch.ys, batch.loss)
         written = write_flow(part, *all_of, flow=flow, **batch.ends)
         files = [str(args.out / p.relative_to(part)) for p in written]
@@ -62,6 +66,17 @@ def run(args: argparse.Namespace) -> int:
     for file in files:
         out.print(printable(f"Wrote {file}"), soft_wrap=True)
     return 0
+
+
+def place_in(args: argparse.Namespace) -> dict[str, Any]:
+    """Which layer is measured, as `lstm.flow` takes it."""
+    place: dict[str, Any] = {}
+    if args.layer is not None:
+        is_number = args.layer.isdecimal() and len(args.layer) < 10
+        place["layer"] = int(args.layer) if is_number else args.layer
+    if args.direction is not None:
+        place["direction"] = args.direction
+    return place
 
 
 class Measured(NamedTuple):
@@ -91,7 +106,7 @@ def measured_on(args: argparse.Namespace) -> tuple[Model, Measured]:
     model = net_of(args, engine, data.read) if engine else loaded(args)
     check_said(args, engine)
     said = {"data": str(args.data), "loss": data.loss.__name__}
-    return model, Measured(data.xs, data.targets(model), data.loss, {}, said)
+    return model, Measured(data.xs, data.targets(model), data.loss, data.ends, said)
 
 
 def task_of(model: Model, args: argparse.Namespace) -> Task:

@@ -102,6 +102,10 @@ def data_options(parser: argparse.ArgumentParser) -> None:
         "none; the loss is the mean square of what is said at the end)"
     )
     group.add_argument("--targets", type=path, metavar="Y.npy", help=text)
+    text = (
+        "how many steps of each sequence count, (B,) integers; the rest is padding (default: all)"
+    )
+    group.add_argument("--lengths", type=path, metavar="L.npy", help=text)
 
 
 class Data(NamedTuple):
@@ -109,6 +113,12 @@ class Data(NamedTuple):
 
     xs: NDArray[Any]
     ys: NDArray[Any] | None
+    lengths: NDArray[Any] | None
+
+    @property
+    def ends(self) -> dict[str, Any]:
+        """How the sequences end, as `lengths=`."""
+        return {} if self.lengths is None else {"lengths": self.lengths}
 
     @property
     def read(self) -> str:
@@ -134,8 +144,9 @@ def data_of(args: argparse.Namespace) -> Data | None:
     """The arrays that are named; None of none. Raises ConfigError for what is no sound array of
     numbers, for more steps than can be drawn, and for options that go against each other."""
     if args.data is None:
-        if args.targets is not None:
-            raise ConfigError("--targets Y.npy is for the sequences of --data X.npy")
+        for name, value in {"targets Y.npy": args.targets, "lengths L.npy": args.lengths}.items():
+            if value is not None:
+                raise ConfigError(f"--{name} is for the sequences of --data X.npy")
         return None
     for name in ("length", "task", "seed"):
         if getattr(args, name) is not None:
@@ -152,10 +163,24 @@ def data_of(args: argparse.Namespace) -> Data | None:
             f"{args.targets} is {ys.shape}, and targets of {xs.shape[1]} sequences are (B, …), or "
             "(T, B, …) of every step"
         )
+    lengths = None if args.lengths is None else np.array(checked_lengths(args.lengths, xs.shape))
     try:
-        return Data(np.array(xs), None if ys is None else np.array(ys))
+        return Data(np.array(xs), None if ys is None else np.array(ys), lengths)
     except MemoryError:
         raise ConfigError(f"{args.data} and its targets do not fit into memory") from None
+
+
+def checked_lengths(file: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+    """The lengths in a file, of sequences (T, B, …). Raises ConfigError."""
+    lengths = array_of(file)
+    if lengths.shape != shape[1:2] or lengths.dtype.kind not in "iu":
+        raise ConfigError(
+            f"{file} is {lengths.dtype} {lengths.shape}, and lengths of {shape[1]} sequences are "
+            f"integers ({shape[1]},)"
+        )
+    if lengths.min() < 1 or lengths.max() > shape[0]:
+        raise ConfigError(f"{file} has lengths that are not from 1 to {shape[0]} steps")
+    return lengths
 
 
 def array_of(file: Path) -> NDArray[Any]:

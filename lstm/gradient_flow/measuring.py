@@ -61,10 +61,19 @@ def flow(
 
 
 def flow_to_draw(
-    model: Model, xs: Any, ys: Any, loss: Loss | None, *, lengths: Any = None, mask: Any = None
+    model: Model,
+    xs: Any,
+    ys: Any,
+    loss: Loss | None,
+    *,
+    layer: int | str | None = None,
+    direction: str | None = None,
+    lengths: Any = None,
+    mask: Any = None,
 ) -> Flow:
     """`flow`, and what `lstm.figures.flow_details` draws of it, computed in the same loop."""
-    return _measured(model, xs, ys, loss, Place(None, None, lengths, mask), drawn=True)
+    place = Place(layer, direction, lengths, mask)
+    return _measured(model, xs, ys, loss, place, drawn=True)
 
 
 def influence_at(model: Model, xs: Any, ys: Any, loss: Loss, step: int) -> Series:
