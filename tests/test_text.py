@@ -56,6 +56,7 @@ PLAIN = {
     "(v + v)[None, :] * M": mg.reshape(v + v, (1, 3)) * M,
     "reshape(M, shape=(3, 2))": mg.reshape(M, (3, 2)),
     "reshape(M, shape=(1, 6))": mg.reshape(M, (1, 6)),
+    "reshape(c, shape=2)": mg.reshape(mg.var("c", (2, 1)), (2,)),
     "reshape(x, shape=1)": mg.reshape(x, (1,)),
     "sum(M, axes=1)[:, None]": mg.sum(M, 1, keepdims=True),
     "tanh_slope(M @ v)[:, None] @ v[:, None].T": mg.grad(mg.sum(mg.tanh(M @ v)), M),
