@@ -201,7 +201,7 @@ def did_you_mean(name: str, names: Collection[str]) -> str:
     if other.partition(",")[0] in names:
         return f"; did you mean {other}?"
     lower = {known.lower(): known for known in names}
-    close = get_close_matches(name.lower(), lower, 1, 0.7)
+    close = get_close_matches(name.lower(), lower, 1)
     return f"; did you mean {lower[close[0]]}?" if close else ""
 
 

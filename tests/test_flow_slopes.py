@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from own_cells import Blend, Leaky
 
 import lstm
 import minigrad as mg
 from lstm.gradient_flow import Flow, Slope, advice
 from lstm.gradient_flow.summary import FLAT, TOLD
-from tests.own_cells import Blend, Leaky
 
 pytestmark = pytest.mark.usefixtures("by_numpy")
 
