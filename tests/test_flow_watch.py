@@ -155,20 +155,20 @@ class _Short(lstm.Adding):
     padding = "lengths"
 
     def batch(self, rng: np.random.Generator, size: int) -> Any:
-        xs, ys = super().batch(rng, size)
-        return lstm.PaddedBatch(xs, ys, np.arange(size) % 3 + 3)
+        return lstm.PaddedBatch(*super().batch(rng, size), self.lengths(size))
+
+    def lengths(self, size: int) -> Any:
+        return np.arange(size) % 3 + 3
 
 
 @dataclass(frozen=True)
-class _Early(lstm.Adding):
+class _Early(_Short):
     """The adding problem, of which all sequences but one end at step 5."""
 
     name = "early"
-    padding = "lengths"
 
-    def batch(self, rng: np.random.Generator, size: int) -> Any:
-        xs, ys = super().batch(rng, size)
-        return lstm.PaddedBatch(xs, ys, np.array([self.steps] + [5] * (size - 1)))
+    def lengths(self, size: int) -> Any:
+        return np.array([self.steps] + [5] * (size - 1))
 
 
 def test_a_watch_leaves_out_padding() -> None:

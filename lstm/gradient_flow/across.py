@@ -141,8 +141,8 @@ def influence_on(meter: Meter, batch: list[Any], step: int) -> Series:
     row, made = np.array([step - 1]), partial(_from_outputs, rows=1)
 
     def measured(meter: Meter, batch: list[Any]) -> tuple[Floats, Floats]:
-        wide = partial(made, batch=batch, seed=LARGE_SEED)
-        return _measured(row, made(meter, batch, 1.0), lambda: wide(meter.wide()))
+        sweep = made(meter, batch, 1.0)
+        return _measured(row, sweep, lambda: made(meter.wide(), batch, LARGE_SEED))
 
     norms, larger = measured(meter, batch)
     cut = _before_bad(meter, batch) if np.isnan(norms).any() else None

@@ -450,9 +450,8 @@ def keep_label(old: Expr, new: Expr) -> Expr:
 
 def describe(node: Expr) -> str:
     """One line about an operand, for errors: name, op, type and where it was made."""
-    if (
-        node.op.name == "const" and not node.shape and not node.label
-    ):  # equal ones are one, wherever they are made
+    is_constant = node.op.holds and not node.op.names
+    if is_constant and not node.shape and not node.label:  # wherever it is made, it is one
         return f"the constant {node.attrs[0].array}: {node.type!r}"
     what = node.name or (f"the result of {node.op.name}" if node.args else node.op.name)
     where = f", made at {node.origin}" if node.origin else ""
